@@ -1,0 +1,12 @@
+"""Names for the array types that pass between the rooms."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+type IntArray = NDArray[np.int32]
+type LongArray = NDArray[np.int64]
+type FloatArray = NDArray[np.float32]
+type BoolArray = NDArray[np.bool_]
+type AnyArray = NDArray[np.generic]
+
+DAY_S = 86_400

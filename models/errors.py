@@ -1,0 +1,69 @@
+"""The one family of errors that nextbest raises on purpose; each carries fields and builds its own text."""
+
+
+class NextbestError(Exception):
+    """Whatever nextbest refuses to do; the text is fit for the person who asked."""
+
+
+class NotFittedError(NextbestError):
+    """A model was asked before `fit`."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"{model} is not fitted: call fit() or from_state() first")
+
+
+class TooLittleHistoryError(NextbestError):
+    """There is nothing to learn from."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"too little history: {what}")
+
+
+class DamagedVersionError(NextbestError):
+    """A version's folder is not what was written."""
+
+    def __init__(self, file: str, why: str) -> None:
+        self.file, self.why = file, why
+        super().__init__(f"refused {file}: {why}")
+
+
+class UnknownVersionError(NextbestError):
+    """No such version in this store."""
+
+    def __init__(self, version_id: str) -> None:
+        self.version_id = version_id
+        super().__init__(f"no version {version_id} in this store")
+
+
+class NoChampionError(NextbestError):
+    """The store has no champion to serve, or none to go back to."""
+
+    def __init__(self, store: str, what: str = "no champion yet: run a night first") -> None:
+        self.store = store
+        super().__init__(f"{store}: {what}")
+
+
+class NightRunningError(NextbestError):
+    """Another night holds the store."""
+
+    def __init__(self, store: str, holder: str) -> None:
+        self.store, self.holder = store, holder
+        super().__init__(f"another night is at work on {store} ({holder}); this one did nothing")
+
+
+class BadConfigError(NextbestError):
+    """The configuration can't be used."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")
+
+
+class BadHistoryError(NextbestError):
+    """The shop's history can't be used: a table, file or column is missing, damaged, or has too many bad rows."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")

@@ -1,0 +1,101 @@
+"""What every model learns from: who bought which product when, as parallel arrays."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Purchases before one moment, one entry for each (order, product), sorted by customer and time.
+
+    Attributes:
+        customer_row: shape (n,), int32, each < n_customers.
+        product_row: shape (n,), int32, each < n_products.
+        order_row: shape (n,), int32; entries of one order share it.
+        at_s: shape (n,), int64, Unix seconds, all < as_of_s.
+        category_row: shape (n_products,), int32, -1 where a product has no category.
+        as_of_s: the moment from which this is seen; ages count back from it.
+        n_customers, n_products: how many rows there are, also of those with no entry here.
+    """
+
+    customer_row: IntArray
+    product_row: IntArray
+    order_row: IntArray
+    at_s: LongArray
+    category_row: IntArray
+    as_of_s: int
+    n_customers: int
+    n_products: int
+
+    def __len__(self) -> int:
+        return len(self.customer_row)
+
+    @classmethod
+    def build(
+        cls,
+        customer_row: IntArray,
+        product_row: IntArray,
+        order_row: IntArray,
+        at_s: LongArray,
+        *,
+        category_row: IntArray,
+        as_of_s: int,
+        n_customers: int,
+    ) -> "Interactions":
+        """Interactions from purchase lines in any order; lines of one order and product become one entry.
+
+        Lines at or after `as_of_s` are left out. The entry's time is its first line's.
+        """
+        keep = np.flatnonzero(at_s < as_of_s)
+        keep = keep[np.lexsort((product_row[keep], order_row[keep], at_s[keep], customer_row[keep]))]
+        pair = order_row[keep].astype(np.int64) * len(category_row) + product_row[keep]
+        first = np.sort(np.unique(pair, return_index=True)[1])
+        keep = keep[first]
+        return cls(
+            customer_row=np.ascontiguousarray(customer_row[keep], dtype=np.int32),
+            product_row=np.ascontiguousarray(product_row[keep], dtype=np.int32),
+            order_row=np.ascontiguousarray(order_row[keep], dtype=np.int32),
+            at_s=np.ascontiguousarray(at_s[keep], dtype=np.int64),
+            category_row=np.ascontiguousarray(category_row, dtype=np.int32),
+            as_of_s=as_of_s,
+            n_customers=n_customers,
+            n_products=len(category_row),
+        )
+
+    def before(self, as_of_s: int) -> "Interactions":
+        """The same history as it was known at an earlier moment: entries before it, ages from it."""
+        return replace(self._where(self.at_s < as_of_s), as_of_s=as_of_s)
+
+    def between(self, start_s: int, end_s: int) -> "Interactions":
+        """The entries with start_s <= at_s < end_s, such as the truth of a fold."""
+        return self._where((self.at_s >= start_s) & (self.at_s < end_s))
+
+    def _where(self, mask: BoolArray) -> "Interactions":
+        return replace(
+            self,
+            customer_row=self.customer_row[mask],
+            product_row=self.product_row[mask],
+            order_row=self.order_row[mask],
+            at_s=self.at_s[mask],
+        )
+
+    @cached_property
+    def age_days(self) -> FloatArray:
+        """Days from each entry to `as_of_s`, shape (n,), float32, above 0."""
+        return ((self.as_of_s - self.at_s) / DAY_S).astype(np.float32)
+
+    @cached_property
+    def span_days(self) -> float:
+        """Days from the first entry to `as_of_s`; 0 without entries."""
+        return float((self.as_of_s - self.at_s.min()) / DAY_S) if len(self) else 0.0
+
+    def matrix(self, weights: FloatArray | None = None) -> sparse.csr_array:
+        """Customers x products, float32; each cell the sum of its entries' weights (1 each by default)."""
+        values = np.ones(len(self), np.float32) if weights is None else weights
+        cells = (values, (self.customer_row, self.product_row))
+        return sparse.csr_array(cells, shape=(self.n_customers, self.n_products), dtype=np.float32)

@@ -1,0 +1,72 @@
+"""What a version says of itself: a JSON file beside its arrays."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """One file of a version, as it was written."""
+
+    sha256: str
+    size_bytes: int
+
+
+class VariantEntry(_Strict):
+    """One fitted variant.
+
+    Attributes:
+        recipe: hash of its name, options and code revision: what the gate compares.
+        facts: what the model keeps beside its arrays, learned constants among it.
+        arrays: names of its arrays, in `variants/<name>/`.
+        has_candidates: candidate lists are in `candidates/<name>/`.
+    """
+
+    recipe: str
+    facts: dict[str, Any]
+    arrays: list[str]
+    has_candidates: bool = False
+
+
+class HistoryEntry(_Strict):
+    """What the version was trained on. `fingerprint` is a hash of the purchases' content and the configuration."""
+
+    fingerprint: str
+    purchases: int
+    orders: int
+    customers: int
+    products: int
+    first_purchase: datetime
+    last_purchase: datetime
+    rejected: int
+
+
+class GateEntry(_Strict):
+    """Why this version was published, or was not."""
+
+    decision: Literal["published", "refused", "forced"]
+    why: str
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+
+class Manifest(_Strict):
+    """The version's own description; `files` has every file of the folder but this one."""
+
+    schema_version: int
+    version_id: str
+    created_at: datetime
+    as_of: datetime
+    horizon_days: int
+    default_variant: str
+    history: HistoryEntry
+    variants: dict[str, VariantEntry]
+    gate: GateEntry
+    libraries: dict[str, str]
+    files: dict[str, FileEntry]

@@ -1,0 +1,183 @@
+"""The store: versions, the champion among them, and the lock that lets one night work at a time."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import DamagedVersionError, NextbestError, NightRunningError, NoChampionError
+from storage.manifest import Manifest
+from storage.versions import Version, VersionWriter, open_version, read_manifest
+
+CHAMPION = "champion.json"
+KEPT_POINTERS = 50
+
+
+class Pointer(BaseModel):
+    """A champion: which version and which of its variants answers customers outside experiments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version_id: str
+    variant: str
+    since: datetime
+    why: str
+
+
+class Champion(BaseModel):
+    """The pointer in force and those before it, newest first. `sequence` grows with each change, also a rollback."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sequence: int
+    current: Pointer
+    previous: list[Pointer] = []
+
+
+class Store:
+    """A folder with `versions/`, `champion.json`, `runs/` (reports and rejects of each night) and a lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.versions = root / "versions"
+        self.runs = root / "runs"
+        self._aside = root / "tmp"
+
+    @contextmanager
+    def night_lock(self, now: datetime) -> Iterator[None]:
+        """Hold the store for one night; the system frees it when the process ends, however it ends.
+
+        Raises:
+            NightRunningError: another process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "night.lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                file.seek(0)
+                raise NightRunningError(str(self.root), file.read().strip()) from err
+            file.truncate(0)
+            file.write(f"process {os.getpid()} since {now:%Y-%m-%d %H:%M:%S} UTC")
+            file.flush()
+            shutil.rmtree(self._aside, ignore_errors=True)  # what a killed night left
+            yield
+
+    def writer(self) -> VersionWriter:
+        """A new version in the making, in a folder of its own on the same disk. Only under `night_lock`."""
+        self._aside.mkdir(parents=True, exist_ok=True)
+        return VersionWriter(Path(tempfile.mkdtemp(dir=self._aside)))
+
+    def manifests(self) -> list[Manifest | DamagedVersionError]:
+        """Every version's manifest, newest first; a damaged one as the error that says why."""
+        found: list[Manifest | DamagedVersionError] = []
+        for folder in sorted(self.versions.glob("*"), reverse=True):
+            try:
+                found.append(read_manifest(folder))
+            except DamagedVersionError as err:
+                found.append(err)
+        return found
+
+    def open(self, version_id: str, *, verify: bool = True) -> Version:
+        return open_version(self.versions / Path(version_id).name, verify=verify)
+
+    def champion(self) -> Champion | None:
+        """The champion, None in a store that has none yet.
+
+        Raises:
+            DamagedVersionError: the pointer can't be read.
+        """
+        try:
+            return Champion.model_validate_json((self.root / CHAMPION).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as err:
+            raise DamagedVersionError(CHAMPION, "not a readable pointer") from err
+
+    def promote(self, version_id: str, variant: str | None, *, now: datetime, why: str) -> Champion:
+        """Make a version the champion, after checking every one of its files.
+
+        Raises:
+            UnknownVersionError, DamagedVersionError: it is not there or not whole.
+            NextbestError: it has no candidates for this variant.
+        """
+        manifest = self.open(version_id).manifest
+        variant = variant or manifest.default_variant
+        entry = manifest.variants.get(variant)
+        if entry is None or not entry.has_candidates:
+            able = ", ".join(name for name, e in manifest.variants.items() if e.has_candidates)
+            raise NextbestError(f"{version_id} has no candidates of variant {variant!r}; it has: {able}")
+        pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
+        with self._pointer_lock():
+            old = self.champion()
+            before = [old.current, *old.previous] if old else []
+            new = Champion(
+                sequence=old.sequence + 1 if old else 1, current=pointer, previous=before[:KEPT_POINTERS]
+            )
+            self._write(new)
+        return new
+
+    def rollback(self, *, now: datetime) -> Champion:
+        """Go back to the newest earlier champion whose version is still whole.
+
+        Raises:
+            NoChampionError: there is none to go back to.
+        """
+        with self._pointer_lock():
+            old = self.champion()
+            if old is None:
+                raise NoChampionError(str(self.root))
+            for place, pointer in enumerate(old.previous):
+                try:
+                    self.open(pointer.version_id)
+                except NextbestError:
+                    continue  # pruned or damaged: one further back
+                why = f"rolled back from {old.current.version_id}"
+                current = pointer.model_copy(update={"since": now, "why": why})
+                new = Champion(sequence=old.sequence + 1, current=current, previous=old.previous[place + 1 :])
+                self._write(new)
+                return new
+            raise NoChampionError(str(self.root), "no earlier champion is left to go back to")
+
+    def prune(self, *, keep: int, max_age_days: float, now: datetime) -> list[str]:
+        """Delete versions beyond the newest `keep` or older than `max_age_days`; never the champion nor the one before it.
+
+        Returns:
+            the ids of what was deleted.
+        """
+        champion = self.champion()
+        pointers = [champion.current, *champion.previous[:1]] if champion else []
+        safe = {pointer.version_id for pointer in pointers}
+        deleted = []
+        for place, folder in enumerate(sorted(self.versions.glob("*"), reverse=True)):
+            if folder.name in safe:
+                continue
+            created = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=now.tzinfo)
+            if place >= keep or now - created > timedelta(days=max_age_days):
+                shutil.rmtree(folder)  # unlinking is safe for workers that still map its files
+                deleted.append(folder.name)
+        return deleted
+
+    @contextmanager
+    def _pointer_lock(self) -> Iterator[None]:
+        with (self.root / "champion.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, champion: Champion) -> None:
+        write_atomic(self.root / CHAMPION, champion.model_dump_json(indent=1))
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a file in one step, durably: a reader sees the old or the new text, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o644)
+    Path(name).replace(path)

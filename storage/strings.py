@@ -1,0 +1,70 @@
+"""Many strings in two mapped arrays, and ids found in them without a dictionary in memory."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import LongArray
+
+type HashArray = NDArray[np.uint64]
+type ByteArray = NDArray[np.uint8]
+
+
+def hash_of(text: str) -> int:
+    """The 64-bit number by which an id is found."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+class StringTable:
+    """Strings by row number. `offsets` has shape (n + 1,), int64; `blob` is all of them as UTF-8, joined."""
+
+    def __init__(self, offsets: LongArray, blob: ByteArray) -> None:
+        self.offsets, self.blob = offsets, blob
+
+    @classmethod
+    def build(cls, values: Sequence[str]) -> "StringTable":
+        encoded = [value.encode() for value in values]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(value) for value in encoded], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> str:
+        return self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+
+
+class IdIndex:
+    """Ids in the order of their hash, so that a binary search over a mapped array finds a row."""
+
+    def __init__(self, hashes: HashArray, table: StringTable) -> None:
+        self.hashes, self.table = hashes, table
+
+    @classmethod
+    def build(cls, ids: Sequence[str]) -> "IdIndex":
+        """Ids must be distinct and already in `order_of` order, since their place is their row number."""
+        return cls(np.array([hash_of(i) for i in ids], np.uint64), StringTable.build(ids))
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __getitem__(self, row: int) -> str:
+        return self.table[row]
+
+    def find(self, text: str) -> int:
+        """The row of an id, -1 if it isn't here."""
+        wanted = np.uint64(hash_of(text))
+        row = int(self.hashes.searchsorted(wanted))
+        while row < len(self.hashes) and self.hashes[row] == wanted:
+            if self.table[row] == text:
+                return row
+            row += 1
+        return -1
+
+
+def order_of(ids: Sequence[str]) -> list[str]:
+    """Ids in the order that `IdIndex` wants: by hash, then by text."""
+    return sorted(ids, key=lambda text: (hash_of(text), text))

@@ -1,0 +1,198 @@
+"""One night's folder: arrays and JSON with checksums, written aside, renamed into place, then never changed."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from models.arrays import AnyArray
+from models.base import ModelState
+from models.errors import DamagedVersionError, UnknownVersionError
+from storage.manifest import SCHEMA_VERSION, FileEntry, GateEntry, HistoryEntry, Manifest, VariantEntry
+from storage.strings import IdIndex, StringTable
+
+MANIFEST = "manifest.json"
+
+
+class Version:
+    """A published folder, opened. Arrays are mapped read-only: all workers of a machine share their pages."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @property
+    def version_id(self) -> str:
+        return self.manifest.version_id
+
+    def has(self, name: str) -> bool:
+        return f"{name}.npy" in self.manifest.files
+
+    def array(self, name: str) -> AnyArray:
+        """The array of this name, mapped.
+
+        Raises:
+            DamagedVersionError: it isn't there, or isn't an array.
+        """
+        file = f"{name}.npy"
+        if file not in self.manifest.files:
+            raise DamagedVersionError(f"{self.version_id}/{file}", "not in the manifest")
+        try:
+            empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
+            return np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (OSError, ValueError, EOFError) as err:
+            raise DamagedVersionError(f"{self.version_id}/{file}", "not a readable array") from err
+
+    def strings(self, name: str) -> StringTable:
+        return StringTable(self.array(f"{name}/offsets"), self.array(f"{name}/blob"))  # type: ignore[arg-type]
+
+    def ids(self, name: str) -> IdIndex:
+        return IdIndex(self.array(f"{name}/hash"), self.strings(name))  # type: ignore[arg-type]
+
+    def state(self, variant: str) -> ModelState:
+        """The fitted state of a variant, for `Model.from_state`."""
+        entry = self.manifest.variants[variant]
+        arrays = {name: self.array(f"variants/{variant}/{name}") for name in entry.arrays}
+        return ModelState(arrays, entry.facts)
+
+
+class VersionWriter:
+    """A version in the making. Nothing of it can be seen under `versions/` before `finish`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.variants: dict[str, VariantEntry] = {}
+
+    def path(self, file: str) -> Path:
+        """Where to write a file that isn't an array; every file of the folder gets into the manifest."""
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def add(self, name: str, array: AnyArray) -> None:
+        with self.path(f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+    def add_strings(self, name: str, values: Sequence[str]) -> None:
+        table = StringTable.build(values)
+        self.add(f"{name}/offsets", table.offsets)
+        self.add(f"{name}/blob", table.blob)
+
+    def add_ids(self, name: str, ids: Sequence[str]) -> None:
+        self.add(f"{name}/hash", IdIndex.build(ids).hashes)
+        self.add_strings(name, ids)
+
+    def add_variant(self, name: str, state: ModelState, *, recipe: str, has_candidates: bool) -> None:
+        for array_name, array in state.arrays.items():
+            self.add(f"variants/{name}/{array_name}", array)
+        self.variants[name] = VariantEntry(
+            recipe=recipe, facts=state.facts, arrays=sorted(state.arrays), has_candidates=has_candidates
+        )
+
+    def finish(
+        self,
+        versions: Path,
+        *,
+        created_at: datetime,
+        as_of: datetime,
+        horizon_days: int,
+        default_variant: str,
+        history: HistoryEntry,
+        gate: GateEntry,
+        libraries: dict[str, str],
+    ) -> Manifest:
+        """Write the manifest and move the folder to `versions/<version_id>` in one step."""
+        files = {
+            path.relative_to(self.folder).as_posix(): FileEntry(
+                sha256=sha256_of(path), size_bytes=path.stat().st_size
+            )
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+        content = hashlib.sha256("".join(f"{name}{entry.sha256}" for name, entry in files.items()).encode())
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            version_id=f"{created_at:%Y%m%dT%H%M%SZ}-{content.hexdigest()[:8]}",
+            created_at=created_at,
+            as_of=as_of,
+            horizon_days=horizon_days,
+            default_variant=default_variant,
+            history=history,
+            variants=self.variants,
+            gate=gate,
+            libraries=libraries,
+            files=files,
+        )
+        self.path(MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                path.chmod(0o444)
+                _sync(path)
+        versions.mkdir(exist_ok=True)
+        target = versions / manifest.version_id
+        if target.exists():  # the same content in the same second: it is there already
+            shutil.rmtree(self.folder)
+        else:
+            self.folder.rename(target)
+        _sync(versions)
+        return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a version's folder.
+
+    Raises:
+        UnknownVersionError: no such folder.
+        DamagedVersionError: the manifest can't be read, or was written by a newer nextbest.
+    """
+    if not folder.is_dir():
+        raise UnknownVersionError(folder.name)
+    where = f"{folder.name}/{MANIFEST}"
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError, ValueError) as err:
+        raise DamagedVersionError(where, "not a readable manifest") from err
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise DamagedVersionError(
+            where, f"schema {manifest.schema_version}, this nextbest reads {SCHEMA_VERSION}"
+        )
+    return manifest
+
+
+def open_version(folder: Path, *, verify: bool = True) -> Version:
+    """Open a version's folder.
+
+    Args:
+        folder: `STORE/versions/<version_id>`.
+        verify: compare every file's checksum; otherwise only sizes.
+    Raises:
+        DamagedVersionError: with the name of the first file that is not as it was written.
+    """
+    manifest = read_manifest(folder)
+    for name, entry in manifest.files.items():
+        where = f"{folder.name}/{name}"
+        path = folder / name
+        if not path.is_file():
+            raise DamagedVersionError(where, "missing")
+        if path.stat().st_size != entry.size_bytes:
+            raise DamagedVersionError(where, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
+        if verify and sha256_of(path) != entry.sha256:
+            raise DamagedVersionError(where, "content differs from its checksum")
+    return Version(folder, manifest)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
