@@ -1,0 +1,140 @@
+"""Each way through the gate, with figures that leave no doubt which way it must go."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from training.gate import GateDecision, GateOptions, Sanity, decide
+
+OPTIONS = GateOptions()
+SAME_SIZE = Sanity(1000, 500, 0.2, champion_customers=1000, champion_products=500)
+FIRST = Sanity(1000, 500, 0.2)
+HABIT = np.random.default_rng(1).random(400) * 0.6
+
+
+def through(
+    challenger: np.ndarray,
+    champion: np.ndarray | None,
+    popular: np.ndarray,
+    *,
+    same_recipe: bool = False,
+    sanity: Sanity = SAME_SIZE,
+    options: GateOptions = OPTIONS,
+) -> GateDecision:
+    return decide(challenger, champion, popular, same_recipe=same_recipe, sanity=sanity, options=options)
+
+
+def test_a_better_recipe_is_published_and_the_sentence_has_its_figures() -> None:
+    verdict = through(HABIT + 0.05, HABIT, HABIT / 2)
+    assert verdict.decision == "published"
+    assert verdict.why == (
+        f"Recipe changed: NDCG@10 {HABIT.mean() + 0.05:.4f} against {HABIT.mean():.4f} of the champion on "
+        f"400 customers, difference +0.0500 (95 % interval +0.0500 to +0.0500), lower bound not below the "
+        f"allowed {-0.05 * HABIT.mean():+.4f}."
+    )
+    assert verdict.figures["champion_ndcg"] == pytest.approx(HABIT.mean())
+    assert verdict.figures["difference"] == pytest.approx(0.05)
+
+
+def test_the_very_same_lists_are_published() -> None:
+    assert through(HABIT, HABIT, HABIT / 2).decision == "published"
+
+
+def test_a_recipe_that_misses_everything_is_refused_even_against_zeros_with_no_margin() -> None:
+    zeros = np.zeros(400)
+    assert through(zeros, zeros, zeros, options=GateOptions(margin=0)).decision == "published"
+    assert through(zeros, HABIT, zeros).decision == "refused"
+
+
+def test_a_worse_recipe_is_refused() -> None:
+    verdict = through(HABIT * 0.9, HABIT, HABIT / 2)
+    assert verdict.decision == "refused"
+    assert "lower bound below the allowed" in verdict.why
+
+
+def test_the_margin_decides_and_not_the_mean_alone() -> None:
+    # Exactly 2 % worse for everybody, so the interval is about the mean difference of -2 %.
+    assert through(HABIT * 0.98, HABIT, HABIT / 2, options=GateOptions(margin=0.05)).decision == "published"
+    assert through(HABIT * 0.98, HABIT, HABIT / 2, options=GateOptions(margin=0.01)).decision == "refused"
+
+
+def test_a_recipe_that_may_be_much_worse_is_refused_though_its_mean_is_not() -> None:
+    few = HABIT[:40]
+    shaken = few[np.random.default_rng(2).permutation(40)]  # the same mean, but nothing is certain
+    assert through(shaken, few, few / 2).decision == "refused"
+
+
+def test_the_first_night_must_not_be_worse_than_popular() -> None:
+    good = through(HABIT, None, HABIT, sanity=FIRST)
+    bad = through(HABIT * 0.8, None, HABIT, sanity=FIRST)
+    assert (good.decision, bad.decision) == ("published", "refused")
+    assert good.why.startswith("First night: ")
+    assert "of popular on 400 customers" in bad.why
+
+
+def test_an_unchanged_recipe_is_not_compared_with_the_champion() -> None:
+    verdict = through(HABIT, HABIT * 2, HABIT / 2, same_recipe=True)
+    assert verdict.decision == "published"
+    assert verdict.why.startswith("Recipe unchanged: ")
+
+
+def test_an_unchanged_recipe_worse_than_popular_is_refused() -> None:
+    assert through(HABIT / 2, None, HABIT, same_recipe=True).decision == "refused"
+
+
+@pytest.mark.parametrize(
+    ("customers", "products", "what"), [(799, 500, "customers"), (1000, 399, "products")]
+)
+def test_a_history_that_has_shrunk_is_refused_before_anything_else(
+    customers: int, products: int, what: str
+) -> None:
+    shrunk = Sanity(customers, products, 0.2, champion_customers=1000, champion_products=500)
+    for same_recipe in (True, False):
+        verdict = through(HABIT + 0.1, HABIT, HABIT / 2, same_recipe=same_recipe, sanity=shrunk)
+        assert verdict.decision == "refused"
+        assert f"{what}, 20% fewer than the champion's" in verdict.why
+
+
+def test_a_history_shrunk_by_just_the_allowed_share_passes() -> None:
+    edge = Sanity(800, 400, 0.2, champion_customers=1000, champion_products=500)
+    assert through(HABIT, HABIT, HABIT / 2, sanity=edge).decision == "published"
+
+
+def test_an_unchanged_recipe_whose_recorded_figure_dropped_is_refused() -> None:
+    mean = float(HABIT.mean())
+    fell = Sanity(1000, 500, 0.2, 1000, 500, champion_ndcg=mean * 1.5)
+    verdict = through(HABIT, None, HABIT / 2, same_recipe=True, sanity=fell)
+    assert verdict.decision == "refused"
+    assert "NDCG@10" in verdict.why
+    assert "33% below" in verdict.why
+    held = Sanity(1000, 500, 0.2, 1000, 500, champion_ndcg=mean * 1.3)
+    assert through(HABIT, None, HABIT / 2, same_recipe=True, sanity=held).decision == "published"
+
+
+def test_an_unchanged_recipe_whose_coverage_dropped_is_refused_but_a_changed_one_is_not() -> None:
+    narrow = Sanity(1000, 500, 0.05, 1000, 500, champion_coverage=0.2)
+    verdict = through(HABIT, HABIT, HABIT / 2, same_recipe=True, sanity=narrow)
+    assert verdict.decision == "refused"
+    assert "coverage 0.0500 is 75% below" in verdict.why
+    assert through(HABIT, HABIT, HABIT / 2, sanity=narrow).decision == "published"
+
+
+def test_too_few_customers_are_published_on_sizes_alone() -> None:
+    verdict = through(np.zeros(29), np.ones(29), np.ones(29))
+    assert verdict.decision == "published"
+    assert verdict.why.startswith("Only 29 customers bought in the horizon, fewer than the 30")
+    assert through(np.zeros(30), np.ones(30), np.ones(30)).decision == "refused"
+
+
+def test_nobody_at_all_to_judge_by_is_no_error() -> None:
+    empty = np.empty(0)
+    assert through(empty, None, empty, sanity=FIRST).decision == "published"
+
+
+def test_same_figures_same_decision() -> None:
+    assert through(HABIT * 0.99, HABIT, HABIT / 2) == through(HABIT * 0.99, HABIT, HABIT / 2)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        GateOptions.model_validate({"margn": 0.1})

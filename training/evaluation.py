@@ -1,0 +1,129 @@
+"""One time split: every variant's lists over the full catalogue against what was then bought."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import IntArray
+from models.base import Model
+from models.interactions import Interactions
+from training.folds import TARGETS, Fold, Target, Truth, count_orders, split
+from training.metrics import KS, ListFigures, MetricArray, list_figures, per_customer
+from training.ranking import rank
+
+COVERAGE_K = 10
+
+
+@dataclass(frozen=True)
+class FoldFacts:
+    """What a fold consists of.
+
+    Attributes:
+        as_of_s, horizon_days: see Fold.
+        customers: who bought in the window and before it; `new_customers` of them something new to them.
+        unknown_customers: who bought in the window for the first time; in no figure.
+        products_each: distinct products per customer in the window.
+        repeat_share: share of these (customer, product) pairs that the customer had bought before.
+        unsold_share: share of these pairs whose product nobody had bought before.
+        history_purchases, history_customers, history_products: what the models were fitted on.
+    """
+
+    as_of_s: int
+    horizon_days: int
+    customers: int
+    new_customers: int
+    unknown_customers: int
+    products_each: float
+    repeat_share: float
+    unsold_share: float
+    history_purchases: int
+    history_customers: int
+    history_products: int
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScores:
+    """Per-customer figures for one target; all variants on the same customers in the same order.
+
+    Attributes:
+        customer_row: shape (m,), customers with something to hit.
+        orders_before: shape (m,), their orders before the fold.
+        figures: variant to metric ("ndcg@10") to shape (m,), float64.
+    """
+
+    customer_row: IntArray
+    orders_before: IntArray
+    figures: dict[str, dict[str, MetricArray]]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """All that was measured on one fold. `score_s` is wall time, so it differs from run to run."""
+
+    facts: FoldFacts
+    targets: dict[Target, TargetScores]
+    lists: dict[str, ListFigures]
+    score_s: dict[str, float]
+
+    def per_customer(self, variant: str, metric: str = "ndcg@10", target: Target = "all") -> MetricArray:
+        """One figure of each customer, in the order of `targets[target].customer_row`."""
+        return self.targets[target].figures[variant][metric]
+
+
+def evaluate_fold(
+    interactions: Interactions, fold: Fold, models: Mapping[str, Model], *, fill: IntArray
+) -> FoldResult:
+    """Measure fitted models on one fold.
+
+    Args:
+        interactions: the whole history, with the fold's window.
+        fold: where it is cut.
+        models: name to a model fitted on `interactions.before(fold.as_of_s)`, and on nothing later.
+        fill: product rows, most popular before the fold first; they fill lists up.
+    Returns:
+        figures of every model; with empty targets if nobody known bought in the window.
+    """
+    history, truth = split(interactions, fold)
+    owned = history.matrix()
+    figures: dict[Target, dict[str, dict[str, MetricArray]]] = {target: {} for target in TARGETS}
+    lists: dict[str, ListFigures] = {}
+    score_s: dict[str, float] = {}
+    buyers = np.bincount(owned.indices, minlength=history.n_products).astype(np.int32)
+    n_buyers = max(1, int((count_orders(history) > 0).sum()))
+    for name, model in models.items():
+        started = time.perf_counter()
+        best = rank(model, truth.targets["all"].customer_row, max(KS), fill=fill)
+        score_s[name] = time.perf_counter() - started
+        fresh = rank(model, truth.targets["new"].customer_row, max(KS), fill=fill, owned=owned)
+        figures["all"][name] = per_customer(best, truth.targets["all"].products)
+        figures["next_order"][name] = per_customer(best, truth.targets["next_order"].products)
+        figures["new"][name] = per_customer(fresh, truth.targets["new"].products)
+        lists[name] = list_figures(best[:, :COVERAGE_K], truth.targets["all"].products, buyers, n_buyers)
+    targets = {
+        target: TargetScores(part.customer_row, part.orders_before, figures[target])
+        for target, part in truth.targets.items()
+    }
+    return FoldResult(_facts(history, truth, fold, owned, n_buyers), targets, lists, score_s)
+
+
+def _facts(
+    history: Interactions, truth: Truth, fold: Fold, owned: sparse.csr_array, n_buyers: int
+) -> FoldFacts:
+    every, new = truth.targets["all"], truth.targets["new"]
+    n_pairs = every.products.nnz
+    return FoldFacts(
+        as_of_s=fold.as_of_s,
+        horizon_days=fold.horizon_days,
+        customers=len(every.customer_row),
+        new_customers=len(new.customer_row),
+        unknown_customers=truth.unknown_customers,
+        products_each=n_pairs / max(1, len(every.customer_row)),
+        repeat_share=1 - new.products.nnz / max(1, n_pairs),
+        unsold_share=truth.unsold_share,
+        history_purchases=len(history),
+        history_customers=n_buyers,
+        history_products=len(np.unique(owned.indices)),
+    )

@@ -1,0 +1,172 @@
+"""The gate: may this night's version become champion? A pure decision that always says why."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.bootstrap import RESAMPLES, Interval, paired_difference
+from training.metrics import MetricArray
+
+
+class GateOptions(BaseModel):
+    """Section `[gate]` of the configuration.
+
+    Attributes:
+        margin: how much worse, as a share of the other's mean NDCG@10, the lower bound may be. 0.05 lets an
+            equally good recipe pass at some hundred customers, and keeps one out that may lose 5 % or more.
+        min_customers: fewer customers with a purchase in the horizon can't be judged: sanity only.
+        max_shrink: share of the champion's customers or products that may be missing in this history.
+        max_drop: share by which NDCG@10 and coverage of an unchanged recipe may lie below what was recorded
+            for the champion.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    margin: float = Field(default=0.05, ge=0, lt=1)
+    min_customers: int = Field(default=30, ge=2)
+    max_shrink: float = Field(default=0.2, ge=0, le=1)
+    max_drop: float = Field(default=0.3, ge=0, le=1)
+    resamples: int = Field(default=RESAMPLES, ge=100)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """What the version to publish and the champion are made of.
+
+    Attributes:
+        customers, products: rows of the new version's history.
+        coverage: share of the sold products that the challenger's lists name.
+        champion_customers, champion_products: the same of the champion's history; None without champion.
+        champion_ndcg, champion_coverage: what was recorded when the champion was published (`challenger_ndcg`
+            and `coverage` of its figures); None if nothing was.
+    """
+
+    customers: int
+    products: int
+    coverage: float
+    champion_customers: int | None = None
+    champion_products: int | None = None
+    champion_ndcg: float | None = None
+    champion_coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """The verdict, the sentence that gives its reason, and the figures it rests on."""
+
+    decision: Literal["published", "refused"]
+    why: str
+    figures: dict[str, float | int | None]
+
+
+def decide(
+    challenger: MetricArray,
+    champion: MetricArray | None,
+    popular: MetricArray,
+    *,
+    same_recipe: bool,
+    sanity: Sanity,
+    options: GateOptions,
+) -> GateDecision:
+    """Publish or refuse.
+
+    1. The history must not have shrunk against the champion's.
+    2. With too few customers to judge, that is all.
+    3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not worse than `popular`.
+    4. First night: not worse than `popular`.
+    5. Recipe changed: not worse than the champion's recipe.
+    "Not worse" means that the lower bound of the 95 % interval of the paired difference is at or above
+    -margin x the other's mean.
+
+    Args:
+        challenger: NDCG@10 of this night's recipe, shape (n,), one value per customer with a purchase in the
+            horizon; the recipe was fitted on history before the horizon.
+        champion: the same of the champion's recipe on the same customers; None if there is no champion. Not
+            looked at when `same_recipe`.
+        popular: the same of variant `popular`.
+        same_recipe: the champion's recipe is the challenger's.
+        sanity: see there.
+        options: see there.
+    Source: non-inferiority test by confidence interval, e.g. Piaggio et al. 2012.
+    """
+    figures: dict[str, float | int | None] = {
+        "customers_judged": len(challenger),
+        "customers": sanity.customers,
+        "products": sanity.products,
+        "coverage": sanity.coverage,
+    }
+    shrunk = _shrunk(sanity, options)
+    if shrunk:
+        return GateDecision("refused", shrunk, figures)
+    if len(challenger) < options.min_customers:
+        why = (
+            f"Only {len(challenger)} customers bought in the horizon, fewer than the {options.min_customers} "
+            "that it takes to judge quality: published on the size of the history alone."
+        )
+        return GateDecision("published", why, figures)
+    figures |= {"challenger_ndcg": float(challenger.mean()), "popular_ndcg": float(popular.mean())}
+    if same_recipe:
+        dropped = _dropped(float(challenger.mean()), sanity, options)
+        if dropped:
+            return GateDecision("refused", dropped, figures)
+    if same_recipe or champion is None:
+        occasion = "Recipe unchanged" if same_recipe else "First night"
+        verdict = _compare(occasion, challenger, popular, "popular", options=options)
+    else:
+        verdict = _compare("Recipe changed", challenger, champion, "the champion", options=options)
+        figures["champion_ndcg"] = float(champion.mean())
+    return GateDecision(verdict.decision, verdict.why, figures | verdict.figures)
+
+
+def _compare(
+    occasion: str, challenger: MetricArray, others: MetricArray, other: str, *, options: GateOptions
+) -> GateDecision:
+    """The verdict of the paired bootstrap."""
+    gap: Interval = paired_difference(challenger, others, resamples=options.resamples, seed=options.seed)
+    allowed = -options.margin * float(others.mean())
+    is_good = gap.low >= allowed
+    why = (
+        f"{occasion}: NDCG@10 {challenger.mean():.4f} against {others.mean():.4f} of {other} on "
+        f"{len(challenger)} customers, difference {gap.mean:+.4f} (95 % interval {gap.low:+.4f} to "
+        f"{gap.high:+.4f}), lower bound {'not below' if is_good else 'below'} the allowed {allowed:+.4f}."
+    )
+    figures = {
+        "difference": gap.mean,
+        "difference_low": gap.low,
+        "difference_high": gap.high,
+        "allowed": allowed,
+    }
+    return GateDecision("published" if is_good else "refused", why, {**figures})
+
+
+def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
+    """Why the history can't be whole, None if it can."""
+    sizes = (
+        ("customers", sanity.customers, sanity.champion_customers),
+        ("products", sanity.products, sanity.champion_products),
+    )
+    for what, now, before in sizes:
+        if before and now < before * (1 - options.max_shrink):
+            return (
+                f"The history has {now} {what}, {1 - now / before:.0%} fewer than the champion's {before}: "
+                f"more than the allowed {options.max_shrink:.0%}."
+            )
+    return None
+
+
+def _dropped(ndcg: float, sanity: Sanity, options: GateOptions) -> str | None:
+    """Which figure of an unchanged recipe has dropped too far, None if none has."""
+    recorded = (
+        ("NDCG@10", ndcg, sanity.champion_ndcg),
+        ("coverage", sanity.coverage, sanity.champion_coverage),
+    )
+    for what, now, before in recorded:
+        if before and now < before * (1 - options.max_drop):
+            return (
+                f"Recipe unchanged, but {what} {now:.4f} is {1 - now / before:.0%} below the {before:.4f} "
+                f"recorded for the champion: more than the allowed {options.max_drop:.0%}."
+            )
+    return None
