@@ -6,7 +6,7 @@ PORT  ?= 8000
 STORE ?= .nextbest/store
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 LOCK  := $(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+	--no-emit-index-url --no-emit-find-links --system-certs --custom-compile-command 'make lock'
 
 # The first of these that really runs and is new enough: a name on the PATH may be a shim that fails.
 PYTHONS := python3.12 python3.13 python3

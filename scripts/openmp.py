@@ -1,8 +1,8 @@
-"""implicit's wheel wants the system's libgomp.so.1, which a Debian without a compiler lacks: lend it scikit-learn's.
+"""Lend implicit scikit-learn's libgomp.so.1 where the system has none, as on a Debian without a compiler.
 
-`make setup` runs this after each install. Where the system has the library nothing is done. Else the copy that
-scikit-learn carries gets its usual name back (the linker finds a loaded library by that name), and a .pth file loads it
-whenever this environment's Python starts.
+implicit's wheel expects the system's. `make setup` runs this after each install: where the system has one,
+nothing is done. Else the copy that scikit-learn carries gets its usual name back (the linker finds a
+loaded library by that name), and a .pth file loads it whenever this environment's Python starts.
 """
 
 import ctypes

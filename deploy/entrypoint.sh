@@ -1,0 +1,15 @@
+#!/bin/sh
+# The container's role is its first argument; what follows goes to the command.
+set -eu
+role=${1:-serve}
+[ $# -eq 0 ] || shift
+store=${NEXTBEST_STORE:-/var/lib/nextbest}
+case $role in
+    serve) exec nbo-serve run --store "$store" --host 0.0.0.0 --port 8000 "$@" ;;
+    nightly | export | versions | promote | rollback) exec nbo-train "$role" --store "$store" "$@" ;;
+    evaluate) exec nbo-train evaluate "$@" ;;
+    *)
+        echo "no role $role: serve, nightly, evaluate, export, versions, promote or rollback" >&2
+        exit 2
+        ;;
+esac
