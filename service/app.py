@@ -1,0 +1,125 @@
+"""The Flask app: routes and headers. What an answer holds is decided elsewhere; this is its edge to HTTP."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.routing import BaseConverter
+
+from service.champion import ChampionFollower, Serving
+from service.errors import RefusedError
+from service.logs import customer_hash
+from service.metrics import Metrics
+from service.operations import RedisState, register_operations
+from service.parameters import ID_BYTES, check_id, parse_query
+from service.problems import register_problems
+from service.recommender import Recommender
+from service.served import NONE
+from service.settings import Settings
+
+JSON = "application/json"
+PRIVATE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+SHARED = {"Cache-Control": "public, max-age=5", "X-Content-Type-Options": "nosniff"}
+MAX_BODY_BYTES = 64 * 1024
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the app works with, made once in each worker; `log_key` keys the hashes of customers in logs."""
+
+    settings: Settings
+    follower: ChampionFollower
+    recommender: Recommender
+    metrics: Metrics
+    redis_state: RedisState
+    log_key: bytes
+
+
+class IdConverter(BaseConverter):
+    """An id may hold any character, slashes among them."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
+
+
+def create_app(parts: Parts) -> Flask:
+    """The app of a worker."""
+    app = Flask("service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = IdConverter
+    register_problems(app)
+    register_answers(app, parts)
+    register_operations(app, parts.settings, parts.follower, parts.metrics, parts.redis_state)
+    _measure(app, parts)
+    return app
+
+
+def register_answers(app: Flask, parts: Parts) -> None:
+    """The routes that answer from the champion."""
+    follower, recommender, metrics = parts.follower, parts.recommender, parts.metrics
+
+    def serving() -> Serving:
+        if follower.current is None:
+            raise RefusedError("no_version", None, "no night has published a version to this store yet")
+        return follower.current
+
+    @app.get("/recommend/<id:customer_id>")
+    def recommend(customer_id: str) -> Response:
+        environ = request.environ
+        check_id("customer_id", customer_id, environ["PATH_INFO"])
+        query = parse_query(environ["QUERY_STRING"].encode("latin-1"))
+        now = serving()
+        answer = recommender.recommend(now.served, customer_id, query)
+        metrics.answer(answer)
+        return Response(now.writer.recommendations(customer_id, answer), 200, PRIVATE, content_type=JSON)
+
+    @app.get("/popular")
+    def popular() -> Response:
+        query = parse_query(request.query_string)
+        now = serving()
+        return Response(
+            now.writer.popular(recommender.popular(now.served, query)), 200, SHARED, content_type=JSON
+        )
+
+    @app.get("/similar/<id:product_id>")
+    def similar(product_id: str) -> Response:
+        check_id("product_id", product_id, request.environ["PATH_INFO"])
+        query = parse_query(request.query_string)
+        now = serving()
+        row = now.served.products.find(product_id)
+        if row == NONE:
+            raise RefusedError(
+                "unknown_product", "product_id", "no purchase of such a product is in the history"
+            )
+        answer = recommender.similar(now.served, row, query)
+        return Response(now.writer.similar(row, answer), 200, SHARED, content_type=JSON)
+
+
+def _measure(app: Flask, parts: Parts) -> None:
+    """Count and time every answer; log a slow one, at most one a second."""
+    observe = parts.metrics.request
+    slow_s = parts.settings.slow_ms / 1000
+    clock: Callable[[], float] = time.perf_counter
+    next_line_s = 0.0
+
+    @app.before_request
+    def begin() -> None:
+        request.environ["nextbest.start_s"] = clock()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        nonlocal next_line_s
+        now_s = clock()
+        elapsed_s = now_s - request.environ["nextbest.start_s"]
+        route = request.url_rule.endpoint if request.url_rule else "none"
+        observe(route, response.status_code, elapsed_s)
+        if elapsed_s > slow_s and now_s > next_line_s:
+            next_line_s = now_s + 1
+            customer_id = str((request.view_args or {}).get("customer_id", ""))[:ID_BYTES]
+            who = customer_hash(parts.log_key, customer_id) if customer_id else None
+            log.warning("slow answer", route=route, elapsed_ms=round(elapsed_s * 1000), customer=who)
+        return response

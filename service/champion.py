@@ -1,0 +1,102 @@
+"""The version that answers: opened and checked in the background, taken in one step on a new champion."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from models.errors import NextbestError
+from service.answers import AnswerWriter
+from service.metrics import Metrics
+from service.served import ServedVersion
+from storage.store import CHAMPION, Champion, Pointer, Store
+
+RETRY_S = 15.0  # a version that was refused may have been repaired
+EARLIER = 5  # earlier champions to try when nothing answers yet
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A version and its writer, always changed together."""
+
+    served: ServedVersion
+    writer: AnswerWriter
+
+
+class ChampionFollower:
+    """Follows a store's champion pointer. `current` is None until there is something to answer from."""
+
+    def __init__(self, store: Store, metrics: Metrics, poll_s: float) -> None:
+        self._store, self._metrics, self._poll_s = store, metrics, poll_s
+        self.current: Serving | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._retry_at = float("inf")
+        self._last_refusal = ""
+
+    def start(self) -> None:
+        """Take the champion that is there, then follow."""
+        self.look()
+        threading.Thread(target=self._follow, name="champion", daemon=True).start()
+
+    def look(self) -> None:
+        """Take the champion if the pointer changed since the last look."""
+        try:
+            facts = (self._store.root / CHAMPION).stat()
+        except OSError:
+            return  # none yet, or out of reach: what answers goes on
+        stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+        if stamp == self._seen and time.monotonic() < self._retry_at:
+            return
+        self._seen, self._retry_at = stamp, float("inf")
+        try:
+            champion = self._store.champion()
+        except NextbestError as err:
+            self._refuse(err)
+            return
+        if champion:
+            self._take(champion)
+
+    def _take(self, champion: Champion) -> None:
+        serving = self._open(champion.current)
+        if serving is None and self.current is None:
+            earlier = map(self._open, champion.previous[:EARLIER])
+            serving = next((found for found in earlier if found), None)
+        if serving is None:
+            return
+        before, self.current = self.current, serving
+        self._metrics.swapped()
+        log.info(
+            "champion taken",
+            version=serving.served.version_id,
+            variant=serving.served.variant,
+            sequence=champion.sequence,
+            before=before.served.version_id if before else None,
+        )
+
+    def _open(self, pointer: Pointer) -> Serving | None:
+        now = self.current
+        if now and (now.served.version_id, now.served.variant) == (pointer.version_id, pointer.variant):
+            return None
+        try:
+            served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
+        except NextbestError as err:
+            self._refuse(err)
+            return None
+        return Serving(served, AnswerWriter(served))
+
+    def _refuse(self, err: NextbestError) -> None:
+        self._retry_at = time.monotonic() + RETRY_S
+        if str(err) != self._last_refusal:
+            self._last_refusal = str(err)
+            self._metrics.refused()
+            log.error("version refused, the one before goes on answering", why=str(err))
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(self._poll_s)
+            try:
+                self.look()
+            except Exception:  # the follower must outlive whatever a store can hold
+                log.exception("looking for a champion failed")

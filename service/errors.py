@@ -1,0 +1,23 @@
+"""What the service refuses, by kind. It knows no HTTP: `problems` has the one table from kind to status."""
+
+from typing import Literal
+
+from models.errors import NextbestError
+
+type Kind = Literal[
+    "bad_parameter", "unknown_parameter", "bad_id", "unknown_category", "unknown_product", "no_version"
+]
+
+
+class RefusedError(NextbestError):
+    """A request that can't be answered.
+
+    Attributes:
+        kind: what sort of refusal.
+        field: the parameter at fault, None if none is.
+        reason: what is wrong with it, for the person who called.
+    """
+
+    def __init__(self, kind: Kind, field: str | None, reason: str) -> None:
+        self.kind, self.field, self.reason = kind, field, reason
+        super().__init__(f"{field}: {reason}" if field else reason)

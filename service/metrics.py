@@ -1,0 +1,139 @@
+"""What Prometheus may ask: counted by each worker in its own files, summed by whichever worker is asked."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from service.recommender import Answer, Rung
+from service.served import ServedVersion
+
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Metrics:
+    """The counters of one worker.
+
+    Args:
+        folder: where the workers of one service keep their counts; None if this process is the only one.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder is None:
+            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        else:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # import chose it before
+        own = self._own = CollectorRegistry()
+        self._requests = Counter(
+            "nextbest_requests", "Answers by route and status", ["route", "status"], registry=own
+        )
+        self._seconds = Histogram(
+            "nextbest_request_seconds", "Time to an answer", ["route"], buckets=BUCKETS_S, registry=own
+        )
+        self._answers = Counter(
+            "nextbest_recommendations",
+            "Recommendations by level: worker, redis, map, popular",
+            ["level"],
+            registry=own,
+        )
+        self._fills = Counter(
+            "nextbest_filled_products",
+            "Recommended products from below the own list, by rung of the ladder",
+            ["rung"],
+            registry=own,
+        )
+        self._cache = Counter("nextbest_cache", "What asking Redis came to", ["outcome"], registry=own)
+        self._swaps = Counter("nextbest_version_swaps", "Versions taken", registry=own)
+        self._refused = Counter("nextbest_versions_refused", "Versions refused as damaged", registry=own)
+        self._ready = Gauge(
+            "nextbest_workers_ready", "Workers with a version", multiprocess_mode="livesum", registry=own
+        )
+        self._down = Gauge(
+            "nextbest_workers_without_redis",
+            "Workers whose breaker is open",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._levels = {level: self._answers.labels(level) for level in ("worker", "redis", "map", "popular")}
+        self._ready.set(0)
+        self._down.set(0)
+
+    def request(self, route: str, status: int, elapsed_s: float) -> None:
+        parts = self._request_parts.get((route, status))
+        if parts is None:
+            parts = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            self._request_parts[route, status] = parts
+        parts[0].inc()
+        parts[1].observe(elapsed_s)
+
+    def answer(self, answer: Answer) -> None:
+        self._levels[answer.level].inc()
+        if answer.own is not None and answer.picks and answer.picks[-1].rung is not Rung.OWN:
+            for pick in answer.picks:
+                if pick.rung is not Rung.OWN:
+                    self._fills.labels(pick.rung.value).inc()
+
+    def cache(self, outcome: str) -> None:
+        self._cache.labels(outcome).inc()
+
+    def redis_down(self, is_down: bool) -> None:
+        self._down.set(int(is_down))
+
+    def swapped(self) -> None:
+        self._swaps.inc()
+        self._ready.set(1)
+
+    def refused(self) -> None:
+        self._refused.inc()
+
+    def text(self, served: ServedVersion | None, store: Path) -> bytes:
+        """All of it in Prometheus' text format: every worker's, and what this one knows of the version."""
+        registry = CollectorRegistry()
+        registry.register(_NowCollector(served, store))
+        if self._folder is None:
+            return generate_latest(self._own) + generate_latest(registry)
+        self._forget_dead(self._folder)
+        MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    @staticmethod
+    def _forget_dead(folder: Path) -> None:
+        """Drop the gauges of workers that ended; what they counted stays."""
+        for file in folder.glob("gauge_live*.db"):
+            pid = int(file.stem.rpartition("_")[2])
+            if not Path(f"/proc/{pid}").exists():
+                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+class _NowCollector(Collector):
+    """Figures that are read when asked for."""
+
+    def __init__(self, served: ServedVersion | None, store: Path) -> None:
+        self._served, self._store = served, store
+
+    def collect(self) -> Iterable[Metric]:
+        if self._served:
+            version = GaugeMetricFamily(
+                "nextbest_version_info", "The version that answers", labels=["version", "variant"]
+            )
+            version.add_metric([self._served.version_id, self._served.variant], 1)
+            yield version
+            age_s = time.time() - self._served.as_of.timestamp()
+            yield GaugeMetricFamily(
+                "nextbest_version_age_seconds", "Age of its newest purchases", value=age_s
+            )
+        try:
+            success_s = (self._store / "last_success.json").stat().st_mtime
+        except OSError:
+            return
+        yield GaugeMetricFamily(
+            "nextbest_night_last_success_seconds", "When a night last succeeded", value=success_s
+        )

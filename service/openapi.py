@@ -1,0 +1,166 @@
+"""The API's own description (OpenAPI 3.1), written from the limits that the parser uses."""
+
+from typing import Any
+
+from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
+from service.problems import PROBLEM_JSON
+
+type Json = dict[str, Any]
+
+ID = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
+QUERY: list[Json] = [
+    {
+        "name": "n",
+        "in": "query",
+        "description": "How many products.",
+        "schema": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
+    },
+    {
+        "name": "category",
+        "in": "query",
+        "description": "Only products of this category.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": CATEGORY_BYTES},
+    },
+    {
+        "name": "exclude",
+        "in": "query",
+        "description": "Product ids that may not be shown, joined by commas. Unknown ones are ignored.",
+        "style": "form",
+        "explode": False,
+        "schema": {"type": "array", "maxItems": EXCLUDE_MAX, "items": {**ID, "pattern": "^[^,]+$"}},
+    },
+]
+
+
+def document() -> Json:
+    """The whole document."""
+    customer = _path_id("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
+    product = _path_id("product_id", "A product of the shop's history.")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nextbest",
+            "version": "1",
+            "description": "Which products to show each customer of a shop next.",
+        },
+        "paths": {
+            "/recommend/{customer_id}": _route(
+                "recommend",
+                "The next best products of a customer; the popular ones for a customer that isn't known",
+                [customer, *QUERY],
+                "Recommendations",
+                ("400", "503"),
+            ),
+            "/popular": _route("popular", "The most popular products", QUERY, "Popular", ("400", "503")),
+            "/similar/{product_id}": _route(
+                "similar",
+                "Products that the same customers bought",
+                [product, *QUERY],
+                "Similar",
+                ("400", "404", "503"),
+            ),
+            "/health/live": _route("live", "Is the process there", [], "Live", ()),
+            "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
+            "/metrics": {
+                "get": {
+                    "operationId": "metrics",
+                    "summary": "Figures for Prometheus",
+                    "responses": {"200": {"description": "Prometheus text", "content": {"text/plain": {}}}},
+                }
+            },
+        },
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _path_id(name: str, description: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": ID}
+
+
+def _route(name: str, summary: str, parameters: list[Json], answer: str, errors: tuple[str, ...]) -> Json:
+    what = {
+        "400": "A parameter or id can't be used",
+        "404": "The product isn't known",
+        "503": "No version has been published yet",
+    }
+    responses: Json = {
+        "200": {"description": summary, "content": {"application/json": {"schema": _ref(answer)}}}
+    }
+    for status in errors:
+        content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
+        responses[status] = {"description": what[status], "content": content}
+    return {
+        "get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}
+    }
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(**properties: Any) -> Json:
+    """An object that has all of these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _schemas() -> Json:
+    text, maybe_text = {"type": "string"}, {"type": ["string", "null"]}
+    maybe_number, null = {"type": ["number", "null"]}, {"type": "null"}
+    products = {"type": "array", "maxItems": N_MAX, "items": _ref("Product")}
+    of_all = {
+        "request_id": text,
+        "version": text,
+        "variant": text,
+        "experiments": {"type": "array", "maxItems": 0},
+    }
+    return {
+        "Recommendations": _object(
+            customer_id=text, **of_all, source={"enum": ["personal", "popular"]}, recommendations=products
+        ),
+        "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
+        "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
+        "Product": _object(
+            product_id=text,
+            rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
+            probability=maybe_number,
+            expected_value=maybe_number,
+            title=text,
+            category=maybe_text,
+            price=maybe_number,
+            url=maybe_text,
+            image_url=maybe_text,
+            offer=null,
+            reason=_ref("Reason"),
+        ),
+        "Reason": _object(
+            code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
+            text=text,
+            evidence={"type": "object"},
+        ),
+        "Live": _object(status={"const": "live"}),
+        "Ready": _object(
+            status={"const": "ready"},
+            version=text,
+            variant=text,
+            as_of={"type": "string", "format": "date-time"},
+            age_s={"type": "integer"},
+            redis={"enum": ["up", "down", "none"]},
+        ),
+        "Problem": {
+            "type": "object",
+            "properties": {
+                "type": text,
+                "title": text,
+                "status": {"type": "integer"},
+                "detail": text,
+                "field": text,
+                "reason": text,
+            },
+            "required": ["type", "title", "status", "detail"],
+        },
+    }

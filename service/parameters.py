@@ -1,0 +1,100 @@
+"""The parameters of the routes: their limits stand here once, for the parser and for the OpenAPI document."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+from service.errors import RefusedError
+
+N_DEFAULT, N_MIN, N_MAX = 10, 1, 100
+ID_BYTES = 256
+CATEGORY_BYTES = 256
+EXCLUDE_MAX = 100
+KNOWN = ("n", "category", "exclude")
+REMEMBERED_BYTES = 64  # longer query strings are parsed each time
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was asked for: how many products, from which category, without which."""
+
+    n: int = N_DEFAULT
+    category: str | None = None
+    exclude: tuple[str, ...] = ()
+
+
+def parse_query(query_string: bytes) -> Query:
+    """The parameters of a query string.
+
+    Raises:
+        RefusedError: a parameter is unknown, given twice, or out of its limits.
+    """
+    if len(query_string) <= REMEMBERED_BYTES:
+        return _remembered(query_string)
+    return _parse(query_string)
+
+
+def check_id(name: str, value: str, path_info: str) -> None:
+    """Refuse an id of the path that is too long or was not UTF-8.
+
+    Args:
+        name: of the path's parameter.
+        value: as decoded, with replacement characters for bytes that aren't UTF-8.
+        path_info: the path as WSGI gives it, one character for each byte.
+    """
+    if len(value) > ID_BYTES or (len(value) * 4 > ID_BYTES and len(value.encode()) > ID_BYTES):
+        raise RefusedError("bad_id", name, f"longer than {ID_BYTES} bytes")
+    if "\ufffd" in value:
+        try:
+            path_info.encode("latin-1").decode()
+        except UnicodeDecodeError:
+            raise RefusedError("bad_id", name, "not UTF-8") from None
+
+
+def _parse(query_string: bytes) -> Query:
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
+        )
+    except UnicodeDecodeError:
+        raise RefusedError("bad_parameter", None, "the query string is not percent-encoded UTF-8") from None
+    except ValueError:
+        raise RefusedError("bad_parameter", None, "too many parameters") from None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in KNOWN:
+            raise RefusedError(
+                "unknown_parameter", name[:64], f"not a parameter; there are: {', '.join(KNOWN)}"
+            )
+        if name in given:
+            raise RefusedError("bad_parameter", name, "given more than once")
+        given[name] = value
+    return Query(
+        n=_n(given["n"]) if "n" in given else N_DEFAULT,
+        category=_category(given["category"]) if "category" in given else None,
+        exclude=_exclude(given["exclude"]) if "exclude" in given else (),
+    )
+
+
+_remembered = lru_cache(1024)(_parse)
+
+
+def _n(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and N_MIN <= int(text) <= N_MAX):
+        raise RefusedError("bad_parameter", "n", f"must be a whole number from {N_MIN} to {N_MAX}")
+    return int(text)
+
+
+def _category(text: str) -> str:
+    if not 1 <= len(text.encode()) <= CATEGORY_BYTES:
+        raise RefusedError("bad_parameter", "category", f"must have 1 to {CATEGORY_BYTES} bytes")
+    return text
+
+
+def _exclude(text: str) -> tuple[str, ...]:
+    ids = tuple(text.split(",")) if text else ()
+    if len(ids) > EXCLUDE_MAX:
+        raise RefusedError("bad_parameter", "exclude", f"more than {EXCLUDE_MAX} product ids")
+    if any(not 1 <= len(i.encode()) <= ID_BYTES for i in ids):
+        raise RefusedError("bad_parameter", "exclude", f"a product id must have 1 to {ID_BYTES} bytes")
+    return ids

@@ -1,0 +1,65 @@
+"""Errors as problem details (RFC 9457), from one table of kind to status and title."""
+
+import json
+
+import structlog
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from service.errors import RefusedError
+
+PROBLEM_JSON = "application/problem+json"
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "bad_parameter": (400, "A parameter has a value that can't be used"),
+    "unknown_parameter": (400, "This route has no such parameter"),
+    "bad_id": (400, "The id can't be used"),
+    "unknown_category": (400, "The category isn't known"),
+    "bad_request": (400, "The request can't be understood"),
+    "unknown_product": (404, "The product isn't known"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "This route doesn't take this method"),
+    "too_large": (413, "The request is too large"),
+    "internal": (500, "The service failed"),
+    "no_version": (503, "There is nothing to answer from yet"),
+}
+BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+DETAILS = {"not_found": "GET / lists the routes", "method_not_allowed": "see the Allow header"}
+log = structlog.get_logger()
+
+
+def problem(kind: str, detail: str, field: str | None = None) -> Response:
+    """The answer for an error of this kind."""
+    status, title = PROBLEMS[kind]
+    body: dict[str, object] = {"type": f"urn:nextbest:problem:{kind}", "title": title, "status": status}
+    body["detail"] = f"{field}: {detail}" if field else detail
+    if field:
+        body |= {"field": field, "reason": detail}
+    response = Response(json.dumps(body), status, mimetype=PROBLEM_JSON)
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def register_problems(app: Flask) -> None:
+    """Answer every error of this app with a problem; the text of an unexpected one stays in the log."""
+
+    @app.errorhandler(RefusedError)
+    def refused(err: RefusedError) -> Response:
+        return problem(err.kind, err.reason, err.field)
+
+    @app.errorhandler(HTTPException)
+    def http(err: HTTPException) -> Response:
+        if err.code is None or err.code < 400:  # a redirect
+            return Response(status=err.code or 500, headers=dict(err.get_headers()))
+        kind = BY_STATUS.get(err.code, "bad_request" if err.code < 500 else "internal")
+        answer = problem(kind, DETAILS.get(kind) or err.description or PROBLEMS[kind][1])
+        allow = dict(err.get_headers()).get("Allow")
+        if allow:
+            answer.headers["Allow"] = allow
+        return answer
+
+    @app.errorhandler(Exception)
+    def unexpected(err: Exception) -> Response:
+        log.error("answer failed", exc_info=err)
+        return problem("internal", "the error is in the service's log")

@@ -1,0 +1,197 @@
+"""A small version written by hand: 6 customers, 12 products, 3 categories: answers can be worked out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from models.base import ModelState
+from storage.manifest import GateEntry, HistoryEntry
+from storage.store import Store
+from storage.strings import order_of
+from storage.versions import VersionWriter
+
+AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
+EPOCH = date(1970, 1, 1)
+VARIANT = "blend"
+
+
+@dataclass(frozen=True)
+class Bought:
+    """One product of a customer's history: in how many orders, the last one when, and days between them."""
+
+    product: str
+    last: date = date(2017, 12, 28)
+    times: int = 1
+    interval_days: float = np.nan
+
+
+@dataclass(frozen=True)
+class TinyShop:
+    """What a version says, by ids. `popular` is best first; `candidates` name the product behind or ""."""
+
+    products: Mapping[str, str] = field(  # id: category, "" for none
+        default_factory=lambda: {
+            "milk": "dairy", "butter": "dairy", "cheese": "dairy", "yoghurt": "dairy", "cream": "dairy",
+            "bread": "bakery", "rolls": "bakery", "cake": "bakery",
+            "apple": "fruit", "pear": "fruit", "plum": "fruit", "bag": "",
+        }
+    )  # fmt: skip
+    titles: Mapping[str, str] = field(
+        default_factory=lambda: {"milk": "Fresh Milk", "bread": 'Bread "Rustic"'}
+    )
+    prices: Mapping[str, float] = field(default_factory=lambda: {"milk": 1.19, "bread": 2.99})
+    out_of_stock: Sequence[str] = ("cream",)
+    popular: Sequence[str] = (
+        *("milk", "bread", "cream", "apple", "butter", "rolls"),
+        *("pear", "cheese", "yoghurt", "plum", "cake"),
+    )
+    recent_buyers: Mapping[str, int] = field(default_factory=lambda: {"milk": 412, "bread": 1})
+    similar: Mapping[str, Sequence[tuple[str, float]]] = field(
+        default_factory=lambda: {
+            "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
+            "bread": [("butter", 0.4), ("cheese", 0.35), ("rolls", 0.2)],
+            "apple": [("pear", 0.6), ("plum", 0.1)],
+        }
+    )
+    history: Mapping[str, Sequence[Bought]] = field(
+        default_factory=lambda: {
+            "anna": [Bought("milk", times=5, interval_days=6.1), Bought("bread", date(2017, 12, 20))],
+            "ben": [Bought("apple", date(2017, 12, 1), 2, 1.0)],
+            "7": [Bought("cake")],
+            "007": [Bought("plum")],
+            "käthe/1": [Bought("bread")],
+            "new": [],
+        }
+    )
+    candidates: Mapping[str, Sequence[tuple[str, str]]] = field(
+        default_factory=lambda: {
+            "anna": [
+                ("milk", "milk"),
+                ("cream", "milk"),
+                ("bread", "bread"),
+                ("butter", "milk"),
+                ("apple", ""),
+            ],
+            "ben": [("apple", "apple"), ("pear", "apple")],
+            "7": [("cake", "cake")],
+            "007": [("plum", "plum")],
+            "käthe/1": [("bread", "bread"), ("butter", "bread")],
+        }
+    )
+
+
+def publish(
+    store: Store, shop: TinyShop | None = None, *, now: datetime = AS_OF, variants: Sequence[str] = (VARIANT,)
+) -> str:
+    """Write a version of the shop and make it the champion; its id."""
+    version_id = write_version(store, shop or TinyShop(), now=now, variants=variants)
+    store.promote(version_id, None, now=now, why="a test")
+    return version_id
+
+
+def write_version(
+    store: Store, shop: TinyShop, *, now: datetime, variants: Sequence[str] = (VARIANT,)
+) -> str:
+    """Write a version of the shop, as the night would; its id."""
+    products, customers = order_of(list(shop.products)), order_of(list(shop.history))
+    row = {product: number for number, product in enumerate(products)}
+    with store.night_lock(now):
+        writer = store.writer()
+        writer.add_ids("customers", customers)
+        writer.add_ids("products", products)
+        _add_products(writer, shop, products)
+        _add_popular(writer, shop, products, row)
+        _add_similar(writer, shop, row)
+        _add_history(writer, shop, customers, row)
+        _add_candidates(writer, shop, customers, row, variants)
+        return _finish(store, writer, shop, now, variants)
+
+
+def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) -> None:
+    categories = sorted({category for category in shop.products.values() if category})
+    category_row = [categories.index(c) if (c := shop.products[p]) else -1 for p in products]
+    for name, values in {
+        "products/title": [shop.titles.get(p, "") for p in products],
+        "products/brand": ["" for _ in products],
+        "products/url": [f"https://shop.example/{p}" if p in shop.titles else "" for p in products],
+        "products/image_url": ["" for _ in products],
+        "categories": categories,
+    }.items():
+        writer.add_strings(name, values)
+    writer.add("products/category_row", np.array(category_row, np.int32))
+    writer.add("products/price", np.array([shop.prices.get(p, np.nan) for p in products], np.float32))
+    writer.add("products/stock", np.array([0 if p in shop.out_of_stock else -1 for p in products], np.int32))
+
+
+def _add_popular(writer: VersionWriter, shop: TinyShop, products: list[str], row: dict[str, int]) -> None:
+    recent = np.array([shop.recent_buyers.get(p, 0) for p in products], np.int32)
+    writer.add("popular/recent_buyers", recent)
+    writer.add("popular/buyers", recent + np.int32(3))
+    writer.add("popular/order", np.array([row[p] for p in shop.popular], np.int32))
+    writer.add("popular/score", -np.arange(len(shop.popular), dtype=np.float32))
+
+
+def _add_similar(writer: VersionWriter, shop: TinyShop, row: dict[str, int]) -> None:
+    width = max([1, *map(len, shop.similar.values())])
+    product = np.full((len(row), width), -1, np.int32)
+    score = np.zeros((len(row), width), np.float32)
+    for about, neighbours in shop.similar.items():
+        for place, (other, similarity) in enumerate(neighbours):
+            product[row[about], place], score[row[about], place] = row[other], similarity
+    writer.add("similar/product", product)
+    writer.add("similar/score", score)
+
+
+def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int]) -> None:
+    lines = [bought for customer in customers for bought in shop.history[customer]]
+    indptr = np.zeros(len(customers) + 1, np.int64)
+    np.cumsum([len(shop.history[c]) for c in customers], out=indptr[1:])
+    writer.add("history/indptr", indptr)
+    writer.add("history/product", np.array([row[b.product] for b in lines], np.int32))
+    writer.add("history/times", np.array([b.times for b in lines], np.uint16))
+    writer.add("history/last_day", np.array([(b.last - EPOCH).days for b in lines], np.uint16))
+    writer.add("history/interval_days", np.array([b.interval_days for b in lines], np.float16))
+
+
+def _add_candidates(
+    writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int], variants: Sequence[str]
+) -> None:
+    product = np.full((len(customers), 200), -1, np.int32)
+    evidence = np.full((len(customers), 200), -1, np.int16)
+    for customer_row, customer in enumerate(customers):
+        bought = [b.product for b in shop.history[customer]]
+        for place, (candidate, reason) in enumerate(shop.candidates.get(customer, ())):
+            product[customer_row, place] = row[candidate]
+            evidence[customer_row, place] = bought.index(reason) if reason else -1
+    for variant in variants:
+        writer.add(f"candidates/{variant}/product", product)
+        writer.add(f"candidates/{variant}/evidence", evidence)
+
+
+def _finish(
+    store: Store, writer: VersionWriter, shop: TinyShop, now: datetime, variants: Sequence[str]
+) -> str:
+    for variant in variants:
+        writer.add_variant(variant, ModelState({}, {}), recipe="by hand", has_candidates=True)
+    manifest = writer.finish(
+        store.versions,
+        created_at=now,
+        as_of=AS_OF,
+        horizon_days=7,
+        default_variant=variants[0],
+        history=HistoryEntry(
+            fingerprint="by hand",
+            purchases=1,
+            orders=1,
+            customers=len(shop.history),
+            products=len(shop.products),
+            first_purchase=AS_OF,
+            last_purchase=AS_OF,
+            rejected=0,
+        ),
+        gate=GateEntry(decision="published", why="a test"),
+        libraries={},
+    )
+    return manifest.version_id
