@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 type IntArray = NDArray[np.int32]
 type LongArray = NDArray[np.int64]
+type AnyIntArray = NDArray[np.integer]
 type FloatArray = NDArray[np.float32]
 type BoolArray = NDArray[np.bool_]
 type AnyArray = NDArray[np.generic]

@@ -1,13 +1,12 @@
 """The contract of every model: fit on interactions, score customers, leave and return as plain arrays."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Self
 
 from models.arrays import AnyArray, FloatArray, IntArray
+from models.errors import NotFittedError
 from models.interactions import Interactions
-
-type Scalar = str | int | float | bool | None | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,17 +15,35 @@ class ModelState:
 
     Attributes:
         arrays: name to array; names are [a-z_]+.
-        facts: what JSON can hold: options, learned constants.
+        facts: what JSON can hold; `options` among it, with the learned constants filled in.
     """
 
     arrays: dict[str, AnyArray]
-    facts: dict[str, Scalar] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Model(ABC):
-    """A recipe that can be fitted. The shared suite in tests/contract runs over every subclass that is registered."""
+class Model[Options](ABC):
+    """A recipe that can be fitted. The shared suite in tests/contract runs over every registered subclass.
+
+    Attributes:
+        name: of the variant.
+        revision: raised when the code learns something else from the same history; part of the recipe.
+        options_type: a frozen dataclass; None in a field means "learned from the history at hand".
+        learnt: names of the arrays that make up the fitted model; each ends in `_`.
+        options_: after fit, the options with what was learned filled in; a fit with them learns nothing anew.
+        n_products_: after fit, how many columns a score has.
+    """
 
     name: ClassVar[str]
+    revision: ClassVar[int] = 1
+    options_type: ClassVar[type]
+    learnt: ClassVar[tuple[str, ...]] = ()
+
+    options_: Options
+    n_products_: int
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options: Options = self.options_type() if options is None else options
 
     @abstractmethod
     def fit(self, interactions: Interactions) -> Self:
@@ -45,11 +62,28 @@ class Model(ABC):
             NotFittedError: before fit().
         """
 
-    @abstractmethod
     def state(self) -> ModelState:
-        """Everything that `from_state` needs to score the same."""
+        """Everything that `from_state` needs to score the same.
+
+        Raises:
+            NotFittedError: before fit().
+        """
+        self.check_fitted()
+        arrays = {name.rstrip("_"): getattr(self, name) for name in self.learnt}
+        facts = {"options": asdict(self.options_), "n_products": self.n_products_}  # type: ignore[call-overload]
+        return ModelState(arrays, facts)
 
     @classmethod
-    @abstractmethod
     def from_state(cls, state: ModelState) -> Self:
         """The model that left this state; it scores to the bit as the one that left it."""
+        model = cls(cls.options_type(**state.facts["options"]))
+        model.options_ = model.options
+        model.n_products_ = state.facts["n_products"]
+        for name in cls.learnt:
+            setattr(model, name, state.arrays[name.rstrip("_")])
+        return model
+
+    def check_fitted(self) -> None:
+        """Raises: NotFittedError, before fit()."""
+        if not hasattr(self, "options_"):
+            raise NotFittedError(self.name)

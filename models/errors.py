@@ -62,7 +62,7 @@ class BadConfigError(NextbestError):
 
 
 class BadHistoryError(NextbestError):
-    """The shop's history can't be used: a table, file or column is missing, damaged, or has too many bad rows."""
+    """A table, file or column of the history is missing or damaged, or too many of its rows are bad."""
 
     def __init__(self, where: str, why: str) -> None:
         self.where, self.why = where, why

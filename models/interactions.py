@@ -69,13 +69,14 @@ class Interactions:
 
     def before(self, as_of_s: int) -> "Interactions":
         """The same history as it was known at an earlier moment: entries before it, ages from it."""
-        return replace(self._where(self.at_s < as_of_s), as_of_s=as_of_s)
+        return replace(self.only(self.at_s < as_of_s), as_of_s=as_of_s)
 
     def between(self, start_s: int, end_s: int) -> "Interactions":
         """The entries with start_s <= at_s < end_s, such as the truth of a fold."""
-        return self._where((self.at_s >= start_s) & (self.at_s < end_s))
+        return self.only((self.at_s >= start_s) & (self.at_s < end_s))
 
-    def _where(self, mask: BoolArray) -> "Interactions":
+    def only(self, mask: BoolArray) -> "Interactions":
+        """The entries where `mask` holds."""
         return replace(
             self,
             customer_row=self.customer_row[mask],

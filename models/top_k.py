@@ -14,7 +14,7 @@ def top_k(scores: FloatArray, k: int) -> IntArray:
     Returns:
         shape (n, k), int32, best first, ties by the lower column; -1 where a row has fewer than k scores.
     """
-    n, m = scores.shape
+    n = len(scores)
     best = np.full((n, k), -1, np.int32)
     for row in range(n):
         line = scores[row]

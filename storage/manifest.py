@@ -36,7 +36,7 @@ class VariantEntry(_Strict):
 
 
 class HistoryEntry(_Strict):
-    """What the version was trained on. `fingerprint` is a hash of the purchases' content and the configuration."""
+    """What the version was trained on; `fingerprint` is a hash of the purchases and how they were read."""
 
     fingerprint: str
     purchases: int

@@ -30,7 +30,7 @@ class Pointer(BaseModel):
 
 
 class Champion(BaseModel):
-    """The pointer in force and those before it, newest first. `sequence` grows with each change, also a rollback."""
+    """The pointer in force and those before it, newest first; `sequence` grows with each change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     sequence: int
@@ -144,7 +144,7 @@ class Store:
             raise NoChampionError(str(self.root), "no earlier champion is left to go back to")
 
     def prune(self, *, keep: int, max_age_days: float, now: datetime) -> list[str]:
-        """Delete versions beyond the newest `keep` or older than `max_age_days`; never the champion nor the one before it.
+        """Delete versions beyond the newest `keep` or older than that, never the last two champions.
 
         Returns:
             the ids of what was deleted.

@@ -1,4 +1,4 @@
-"""One night's folder: arrays and JSON with checksums, written aside, renamed into place, then never changed."""
+"""One night's folder: arrays and JSON with checksums, written aside, renamed into place, never changed."""
 
 import hashlib
 import os

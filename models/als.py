@@ -1,0 +1,142 @@
+"""Taste in a few dimensions: factors by alternating least squares, with fold-in for new customers."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from models.arrays import FloatArray, IntArray
+from models.base import Model
+from models.decay import decay, half_life_grid
+from models.interactions import Interactions
+from models.validation import InnerFold, inner_folds, new_ndcg
+
+
+@dataclass(frozen=True)
+class AlsOptions:
+    """Options of `als`.
+
+    Attributes:
+        regularization: how strongly factors are drawn to 0; None: learned, by what finds more new products.
+        half_life_days: after so many days an order counts half; None: learned.
+        factors: dimensions.
+        iterations: sweeps; few are better than many, which fit the loss and not the next purchase.
+        horizon_days: length of the fold to learn on.
+        max_customers: at most so many customers are judged in the fold.
+        threads: of implicit; the result depends on it in the last bits.
+        seed: of the first factors and of the sample of customers.
+    """
+
+    regularization: float | None = None
+    half_life_days: float | None = None
+    factors: int = 64
+    iterations: int = 4
+    horizon_days: float = 7.0
+    max_customers: int = 500
+    threads: int = 2
+    seed: int = 0
+
+
+class Als(Model[AlsOptions]):
+    """A product scores by the inner product of its factors and the customer's.
+
+    Source: Hu, Koren, Volinsky 2008, as in implicit; decayed counts are the confidence.
+    """
+
+    name: ClassVar[str] = "als"
+    options_type: ClassVar[type] = AlsOptions
+    learnt: ClassVar[tuple[str, ...]] = ("customer_factors_", "product_factors_")
+
+    customer_factors_: FloatArray  # shape (n_customers, factors), 0 for customers without purchases
+    product_factors_: FloatArray  # shape (n_products, factors), 0 for products without purchases
+
+    def fit(self, interactions: Interactions) -> Self:
+        self._fit_with(interactions, self._learned(interactions))
+        return self
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for products and customers without purchases."""
+        self.check_fitted()
+        return self._score_factors(self.customer_factors_[rows])
+
+    def fold_in(self, counts: sparse.csr_array) -> FloatArray:
+        """Scores for customers that were not there in fit, from what they bought.
+
+        Args:
+            counts: customers x products, shape (n, n_products), decayed counts.
+        Returns:
+            as `score`, shape (n, n_products); NaN throughout for an empty row.
+        Source: Hu, Koren, Volinsky 2008, eq. 4, with the product factors held.
+        """
+        self.check_fitted()
+        return self._score_factors(_solve(self.product_factors_, counts, self._regularization))
+
+    @property
+    def _regularization(self) -> float:
+        assert self.options_.regularization is not None
+        return self.options_.regularization
+
+    def _score_factors(self, factors: FloatArray) -> FloatArray:
+        with threadpool_limits(1, "blas"):
+            scores = factors @ self.product_factors_.T
+        scores[:, ~self.product_factors_.any(axis=1)] = np.nan
+        scores[~factors.any(axis=1)] = np.nan
+        return scores
+
+    def _learned(self, interactions: Interactions) -> AlsOptions:
+        """The options with `regularization` and then `half_life_days` chosen on the last horizon."""
+        options = self.options
+        folds = inner_folds(
+            interactions,
+            options.horizon_days,
+            n_folds=1,
+            max_customers=options.max_customers,
+            seed=options.seed,
+        )
+        grid = half_life_grid(interactions.span_days)
+        middle = replace(options, half_life_days=options.half_life_days or grid[len(grid) // 2])
+        strengths = [options.regularization] if options.regularization else [3.0, 10.0, 30.0]
+        best = _best([replace(middle, regularization=value) for value in strengths], folds)
+        half_lives = [options.half_life_days] if options.half_life_days else grid[1::3] or grid
+        return _best([replace(best, half_life_days=value) for value in half_lives], folds)
+
+    def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
+        assert options.half_life_days is not None
+        counts = interactions.matrix(decay(interactions.age_days, options.half_life_days))
+        solver = AlternatingLeastSquares(
+            factors=options.factors,
+            regularization=options.regularization,
+            iterations=options.iterations,
+            num_threads=options.threads,
+            random_state=options.seed,
+        )
+        with threadpool_limits(1, "blas"):  # implicit crawls where BLAS starts threads of its own
+            solver.fit(sparse.csr_matrix(counts), show_progress=False)
+        self.options_, self.n_products_ = options, interactions.n_products
+        self.customer_factors_ = np.where(np.diff(counts.indptr)[:, None] > 0, solver.user_factors, 0)
+        bought = np.bincount(interactions.product_row, minlength=interactions.n_products) > 0
+        self.product_factors_ = np.where(bought[:, None], solver.item_factors, 0)
+        return self
+
+
+def _best(choices: list[AlsOptions], folds: list[InnerFold]) -> AlsOptions:
+    if len(choices) == 1 or not folds:
+        return choices[len(choices) // 2]
+    found = [new_ndcg(folds[0], Als(choice)._fit_with(folds[0].history, choice).score) for choice in choices]
+    return choices[int(np.argmax(found))]
+
+
+def _solve(product_factors: FloatArray, counts: sparse.csr_array, regularization: float) -> FloatArray:
+    """The least-squares factors of each row of counts; shape (n, factors), float32."""
+    n_factors = product_factors.shape[1]
+    gram = product_factors.T @ product_factors + regularization * np.eye(n_factors, dtype=np.float32)
+    factors = np.zeros((counts.shape[0], n_factors), np.float32)
+    for row in np.flatnonzero(np.diff(counts.indptr)):
+        own = slice(counts.indptr[row], counts.indptr[row + 1])
+        held, weight = product_factors[counts.indices[own]], counts.data[own][:, None]
+        # implicit takes the count itself as confidence: an absent pair weighs 1, a present one its count
+        factors[row] = np.linalg.solve(gram + held.T @ ((weight - 1) * held), (weight * held).sum(axis=0))
+    return factors

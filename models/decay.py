@@ -1,0 +1,18 @@
+"""Exponential decay: how much an old purchase still counts, and which half-life predicts this shop best."""
+
+import numpy as np
+
+from models.arrays import FloatArray
+
+
+def decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
+    """Weight of an event of this age, in (0, 1], float32: halved each `half_life_days`."""
+    return np.exp2(-age_days / np.float32(half_life_days)).astype(np.float32)
+
+
+def half_life_grid(span_days: float) -> list[float]:
+    """Half-lives worth trying on such a history, in days: powers of two from a week to beyond its end."""
+    grid = [7.0]
+    while grid[-1] < span_days:
+        grid.append(grid[-1] * 2)
+    return grid

@@ -1,0 +1,72 @@
+"""Own history, one entry for each customer and product: how often, how lately, at what interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.decay import decay
+from models.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Distinct (customer, product) pairs of a history, sorted by both.
+
+    Attributes:
+        customer_row, product_row: shape (n,), int32.
+        times: shape (n,), int32, in how many orders.
+        last_age_days: shape (n,), float32, days since the latest of them.
+        interval_days: shape (n,), float32, mean days between them; NaN for a single order.
+        entry_pair: shape (n_interactions,), int64, the pair of each interaction.
+    """
+
+    customer_row: IntArray
+    product_row: IntArray
+    times: IntArray
+    last_age_days: FloatArray
+    interval_days: FloatArray
+    entry_pair: LongArray
+    shape: tuple[int, int]
+    entry_age_days: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.customer_row)
+
+    @classmethod
+    def of(cls, interactions: Interactions) -> "Pairs":
+        n_products = interactions.n_products
+        key = interactions.customer_row.astype(np.int64) * n_products + interactions.product_row
+        pair, entry_pair, times = np.unique(key, return_inverse=True, return_counts=True)
+        last = np.full(len(pair), np.inf, np.float32)
+        np.minimum.at(last, entry_pair, interactions.age_days)
+        first = np.zeros(len(pair), np.float32)
+        np.maximum.at(first, entry_pair, interactions.age_days)
+        gaps = np.where(times > 1, times - 1, np.nan)
+        return cls(
+            customer_row=(pair // n_products).astype(np.int32),
+            product_row=(pair % n_products).astype(np.int32),
+            times=times.astype(np.int32),
+            last_age_days=last,
+            interval_days=((first - last) / gaps).astype(np.float32),
+            entry_pair=entry_pair,
+            shape=(interactions.n_customers, n_products),
+            entry_age_days=interactions.age_days,
+        )
+
+    def decayed_times(self, half_life_days: float) -> FloatArray:
+        """Each pair's number of orders, older ones counting less; shape (n,), float32."""
+        weights = decay(self.entry_age_days, half_life_days)
+        return np.bincount(self.entry_pair, weights, len(self)).astype(np.float32)
+
+    def matrix(self, values: FloatArray) -> sparse.csr_array:
+        """Customers x products with one value for each pair, float32; zeros among them are stored."""
+        indptr = np.searchsorted(self.customer_row, np.arange(self.shape[0] + 1))
+        return sparse.csr_array((values.astype(np.float32), self.product_row, indptr), shape=self.shape)
+
+    def bought_in(self, truth: sparse.csr_array) -> BoolArray:
+        """Which pairs have an entry in `truth` (customers x products); shape (n,)."""
+        key = self.customer_row.astype(np.int64) * self.shape[1] + self.product_row
+        rows = np.repeat(np.arange(truth.shape[0], dtype=np.int64), np.diff(truth.indptr))
+        return np.isin(key, rows * self.shape[1] + truth.indices)

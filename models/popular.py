@@ -1,0 +1,77 @@
+"""What most customers buy lately: decayed share of orders, by the half-life that predicts best."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from models.arrays import FloatArray, IntArray
+from models.base import Model
+from models.decay import decay, half_life_grid
+from models.interactions import Interactions
+from models.validation import inner_folds
+
+
+@dataclass(frozen=True)
+class PopularOptions:
+    """Options of `popular`.
+
+    Attributes:
+        half_life_days: after so many days an order counts half; None: learned on earlier folds.
+        horizon_days: length of the folds.
+        n_folds: how many earlier folds to learn on.
+    """
+
+    half_life_days: float | None = None
+    horizon_days: float = 7.0
+    n_folds: int = 3
+
+
+class Popular(Model[PopularOptions]):
+    """The same order for everyone: by the share of the shop's orders, decayed, that hold a product."""
+
+    name: ClassVar[str] = "popular"
+    options_type: ClassVar[type] = PopularOptions
+    learnt: ClassVar[tuple[str, ...]] = ("share_",)
+
+    share_: FloatArray  # shape (n_products,), above 0 exactly where somebody bought the product
+
+    def fit(self, interactions: Interactions) -> Self:
+        half_life_days = self.options.half_life_days or self._learned_half_life(interactions)
+        self.options_ = replace(self.options, half_life_days=half_life_days)
+        self.share_ = order_share(interactions, half_life_days)
+        self.n_products_ = interactions.n_products
+        return self
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; the score is the product's share, NaN where nobody bought it."""
+        self.check_fitted()
+        line = np.where(self.share_ > 0, self.share_, np.float32(np.nan))
+        return np.repeat(line[None, :], len(rows), axis=0)
+
+    def order(self) -> IntArray:
+        """The products that somebody bought, most popular first, ties by product row; int32."""
+        self.check_fitted()
+        order = np.argsort(-self.share_, kind="stable")
+        return order[self.share_[order] > 0].astype(np.int32)
+
+    def _learned_half_life(self, interactions: Interactions) -> float:
+        """The half-life under which the purchases after each earlier fold were most likely."""
+        grid = half_life_grid(interactions.span_days)
+        likelihood = np.zeros(len(grid))
+        for fold in inner_folds(
+            interactions, self.options.horizon_days, n_folds=self.options.n_folds, max_customers=2**31, seed=0
+        ):
+            bought = np.bincount(fold.truth.indices, minlength=interactions.n_products)
+            for place, half_life_days in enumerate(grid):
+                share = order_share(fold.history, half_life_days) + 1e-7  # what nobody bought yet may come
+                likelihood[place] += bought @ np.log(share / share.sum()) / bought.sum()
+        return grid[int(np.argmax(likelihood))] if likelihood.any() else grid[-1]
+
+
+def order_share(interactions: Interactions, half_life_days: float) -> FloatArray:
+    """Of all orders, decayed, the share that holds each product; shape (n_products,), float32."""
+    weights = np.maximum(decay(interactions.age_days, half_life_days), 1e-30)  # old, yet above "never bought"
+    held = np.bincount(interactions.product_row, weights, interactions.n_products)
+    first = np.unique(interactions.order_row, return_index=True)[1]
+    return (held / max(float(weights[first].sum()), 1e-30)).astype(np.float32)

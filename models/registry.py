@@ -1,0 +1,57 @@
+"""Every variant by name. A new model is registered here once, and the shared suite runs on it."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from models.als import Als
+from models.base import Model
+from models.blend import Blend
+from models.errors import BadConfigError
+from models.item_item import ItemItem
+from models.popular import Popular
+from models.repeat import Repeat
+
+VARIANTS: dict[str, type[Model[Any]]] = {
+    model.name: model for model in (Popular, Repeat, ItemItem, Als, Blend)
+}
+
+
+def build(name: str, options: Mapping[str, object] | None = None) -> Model[Any]:
+    """An unfitted model of this variant; `options` as in `[variants.<name>]` of nextbest.toml.
+
+    Raises:
+        BadConfigError: no such variant or option, or a value of the wrong type.
+    """
+    if name not in VARIANTS:
+        raise BadConfigError(f"variant {name!r}", f"unknown; there are: {', '.join(VARIANTS)}")
+    model = VARIANTS[name]
+    return model(_options(model.options_type, options or {}, f"[variants.{name}]"))
+
+
+def _options(wanted: type, given: Mapping[str, object], where: str) -> Any:
+    """The options dataclass `wanted` from plain values, nested ones too, each checked against its default."""
+    defaults = wanted()
+    known = {field.name: field.type for field in fields(wanted)}
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise BadConfigError(f"{where} {name}", f"unknown; there are: {', '.join(known)}")
+        default = getattr(defaults, name)
+        if is_dataclass(default) and isinstance(value, Mapping):
+            values[name] = _options(type(default), value, f"{where[:-1]}.{name}]")
+        else:
+            values[name] = _checked(value, str(known[name]), f"{where} {name}")
+    return wanted(**values)
+
+
+def _checked(value: object, kind: str, where: str) -> object:
+    """`value` if it fits a field annotated `kind`; whole numbers do for float."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if "float" in kind and is_number and value > 0:  # type: ignore[operator]  # a number, as was just seen
+        return float(value)  # type: ignore[arg-type]
+    if "int" in kind and isinstance(value, int) and is_number and value >= 0:
+        return value
+    if "str" in kind and isinstance(value, str):
+        return value
+    raise BadConfigError(where, f"{value!r} is not a valid {kind}")

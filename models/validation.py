@@ -1,0 +1,99 @@
+"""Earlier folds inside the history at hand: where a model learns its constants without seeing the future."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import DAY_S, AnyIntArray, BoolArray, FloatArray, IntArray
+from models.interactions import Interactions
+from models.metrics import ndcg
+from models.top_k import top_k
+
+MIN_CUSTOMERS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class InnerFold:
+    """What was known at an earlier moment, and what was bought in the horizon after it.
+
+    Attributes:
+        history: interactions before the moment.
+        truth: customers x products bought in the horizon, each once.
+        rows: the customers to judge by: with purchases on both sides, at most `max_customers`.
+    """
+
+    history: Interactions
+    truth: sparse.csr_array
+    rows: IntArray
+
+
+def inner_folds(
+    interactions: Interactions, horizon_days: float, *, n_folds: int, max_customers: int, seed: int
+) -> list[InnerFold]:
+    """The last `n_folds` horizons, latest first, without those that have too little on either side."""
+    folds = []
+    step = int(horizon_days * DAY_S)
+    for number in range(1, n_folds + 1):
+        start = interactions.as_of_s - number * step
+        history = interactions.before(start)
+        truth = interactions.between(start, start + step).matrix()
+        truth.data[:] = 1
+        known = np.bincount(history.customer_row, minlength=interactions.n_customers) > 0
+        rows = np.flatnonzero(known & (np.diff(truth.indptr) > 0)).astype(np.int32)
+        if len(rows) < MIN_CUSTOMERS or history.span_days < horizon_days:
+            continue
+        if len(rows) > max_customers:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, max_customers, replace=False))
+        folds.append(InnerFold(history, truth, rows))
+    return folds
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Candidates of some customers beside the truth, so that ways of scoring them can be compared fast.
+
+    Attributes:
+        customer: shape (n,), int64, non-decreasing: the candidate's customer, by position among those judged.
+        is_bought: shape (n,), bool.
+        n_truth: shape (n_customers,), how many products they bought, candidates or not.
+    """
+
+    customer: AnyIntArray
+    is_bought: BoolArray
+    n_truth: AnyIntArray
+
+    def ndcg(self, scores: FloatArray, k: int = 10) -> float:
+        """Mean NDCG@k over the customers when each one's candidates are ordered by score, ties by place."""
+        starts = np.searchsorted(self.customer, np.arange(len(self.n_truth)))
+        place = np.arange(len(self.customer)) - starts[self.customer]
+        padded = np.full((len(self.n_truth), int(place.max(initial=0)) + 1), np.nan, np.float32)
+        padded[self.customer, place] = scores
+        best = top_k(padded, k)
+        hits = self.is_bought[np.minimum(starts[:, None] + best, len(self.customer) - 1)] & (best >= 0)
+        return float(ndcg(hits, self.n_truth, k).mean())
+
+
+def new_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 10) -> float:
+    """Mean NDCG@k among products that the customers had not bought before, over those who bought some.
+
+    Args:
+        fold: where to judge.
+        score: dense scores of some customer rows, as `Model.score`.
+    """
+    owned = fold.history.matrix()
+    lists, truths = [], []
+    for start in range(0, len(fold.rows), 200):
+        rows = fold.rows[start : start + 200]
+        scores = score(rows)
+        truth = fold.truth[rows].toarray() > 0
+        mine = owned[rows].toarray() > 0
+        scores[mine] = np.nan
+        truth &= ~mine
+        best = top_k(scores, k)
+        lists.append(np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0))
+        truths.append(truth.sum(axis=1))
+    hits, n_truth = np.concatenate(lists), np.concatenate(truths)
+    some = n_truth > 0
+    return float(ndcg(hits[some], n_truth[some], k).mean()) if some.any() else 0.0
