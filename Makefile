@@ -25,7 +25,7 @@ demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-
 	@$(BIN)/python scripts/demo.py --port $(PORT)
 
 test: lint  ## lint, then all tests
-	$(BIN)/python -m pytest tests --ignore tests/benchmarks
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## style, types and who may import whom
 	$(BIN)/ruff check .
@@ -45,8 +45,9 @@ train: $(VENV)/.runtime  ## one night on your own shop's history (DATA=folder or
 serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
 	$(BIN)/nbo-serve run --store '$(STORE)' --port $(PORT)
 
-bench: $(VENV)/.dev $(VENV)/.demo  ## how good and how fast, measured on this machine
-	$(BIN)/python -m pytest tests/benchmarks -s
+bench: $(VENV)/.dev $(VENV)/.demo  ## what an answer costs on this machine, part by part
+	$(BIN)/python scripts/demo.py --only-learn
+	$(BIN)/python -m tests.benchmarks.bench_answer --store .nextbest/demo/store
 
 lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

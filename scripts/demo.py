@@ -50,15 +50,18 @@ def main() -> int:
     """Run the demo; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="where to serve")
-    port = parser.parse_args().port
+    parser.add_argument("--only-learn", action="store_true", help="stop when the store is ready")
+    chosen = parser.parse_args()
     for number in STOPPING:
         if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             signal.signal(number, stop)
     try:
-        refuse_taken(port)
+        if not chosen.only_learn:
+            refuse_taken(chosen.port)
         bring_data()
         learn()
-        serve(port)
+        if not chosen.only_learn:
+            serve(chosen.port)
     except KeyboardInterrupt:
         console.print("\nstopped")
     except NextbestError as err:
@@ -105,7 +108,8 @@ def learn() -> None:
     if LEARNED.exists() and LEARNED.read_text() == seen and has_sound_champion():
         console.print("data, configuration and code are as in the last night: its champion serves again")
         return
-    code = run("nbo-train", "nightly", "--data", str(DATA), "--store", str(STORE), may_end_with=GATE_REFUSED)
+    places = ("--data", str(DATA), "--store", str(STORE), "--config", str(DATA / "nextbest.toml"))
+    code = run("nbo-train", "nightly", *places, may_end_with=GATE_REFUSED)
     if code == GATE_REFUSED:
         console.print("the gate kept the champion of an earlier night")
     LEARNED.write_text(seen)
