@@ -21,6 +21,7 @@ class AnswerWriter:
         self._names = names[1:-1]
         self._product = lru_cache(KEPT_PRODUCTS)(self._write_product)
         self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
+        self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
 
     def recommendations(self, customer_id: str, answer: Answer) -> str:
         """The body of `/recommend/<customer_id>`."""
@@ -37,10 +38,9 @@ class AnswerWriter:
 
     def similar(self, product_row: int, answer: Answer) -> str:
         """The body of `/similar/<product_id>`."""
-        product_id = json.dumps(self._served.products[product_row])
-        return self._of_all(
-            "similar", self._items(answer.picks, product_row), f'"product_id": {product_id}, '
-        )
+        product_id = self._served.products[product_row]
+        items = self._items(answer.picks, reasons.similar(product_id, self._title(product_row)))
+        return self._of_all("similar", items, f'"product_id": {json.dumps(product_id)}, ')
 
     def _of_all(self, source: str, items: str, about: str = "") -> str:
         return (
@@ -50,38 +50,39 @@ class AnswerWriter:
 
     def _own_items(self, picks: list[Pick], own: OwnList) -> str:
         written, product, items = own.written, self._product, []
-        for rank, pick in enumerate(picks, 1):
-            tail = written.get(pick)
+        history_start = self._served.history_of(own.customer_row)[0]
+        for rank, (row, rung, evidence) in enumerate(picks, 1):
+            tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
-                tail = written[pick] = product(pick.product_row)[1] + self._why(pick, own)
-            items.append(f"{product(pick.product_row)[0]}{rank}{tail}")
+                why = self._popular(row) if evidence == NONE else self._why(row, history_start + evidence)
+                tail = f"{product(row)[1]}{why}}}"
+                if rung is Rung.OWN:
+                    written[row] = tail
+            items.append(f"{product(row)[0]}{rank}{tail}")
         return ", ".join(items)
 
-    def _items(self, picks: list[Pick], similar_to: int = NONE) -> str:
+    def _items(self, picks: list[Pick], similar: str = "") -> str:
         items = []
-        for rank, pick in enumerate(picks, 1):
-            head, tail = self._product(pick.product_row)
-            why = self._similar(similar_to) if pick.rung is Rung.SIMILAR else self._popular(pick.product_row)
-            items.append(f"{head}{rank}{tail}{why}")
+        for rank, (row, rung, _) in enumerate(picks, 1):
+            head, tail = self._product(row)
+            items.append(f"{head}{rank}{tail}{similar if rung is Rung.SIMILAR else self._popular(row)}}}")
         return ", ".join(items)
 
-    def _why(self, pick: Pick, own: OwnList) -> str:
-        if pick.evidence == NONE:
-            return self._popular(pick.product_row)
+    def _why(self, product_row: int, place: int) -> str:
+        """The reason of a product, from a place in the histories."""
         served = self._served
-        place = served.history_of(own.customer_row)[0] + pick.evidence
-        bought, last_day = int(served.history_product[place]), int(served.history_last_day[place])
-        if bought == pick.product_row:
-            interval_days = float(served.history_interval_days[place])
-            return _end(reasons.due_again(int(served.history_times[place]), interval_days, last_day))
-        return _end(reasons.because_you_bought(served.products[bought], self._title(bought), last_day))
+        bought, last_day = served.history_product.item(place), served.history_last_day.item(place)
+        if bought == product_row:
+            interval_days = served.history_interval_days.item(place)
+            return reasons.due_again(served.history_times.item(place), interval_days, last_day)
+        return self._because(bought) + reasons.bought_on(last_day)
 
-    def _similar(self, product_row: int) -> str:
-        return _end(reasons.similar(self._served.products[product_row], self._title(product_row)))
+    def _write_because(self, product_row: int) -> str:
+        return reasons.because_you_bought(self._served.products[product_row], self._title(product_row))
 
     def _write_popular(self, product_row: int) -> str:
         served = self._served
-        return _end(reasons.popular(int(served.recent_buyers[product_row]), int(served.buyers[product_row])))
+        return reasons.popular(int(served.recent_buyers[product_row]), int(served.buyers[product_row]))
 
     def _title(self, product_row: int) -> str:
         return self._served.titles[product_row] or self._served.products[product_row]
@@ -105,9 +106,3 @@ class AnswerWriter:
         }
         head = f'{{"product_id": {json.dumps(served.products[product_row])}, "rank": '
         return head, f', {json.dumps(known)[1:-1]}, "reason": '
-
-
-def _end(reason: reasons.Reason) -> str:
-    """A reason, and the end of the product that it stands in."""
-    written = json.dumps({"code": reason.code, "text": reason.text, "evidence": reason.evidence})
-    return f"{written}}}"

@@ -1,19 +1,16 @@
 """The Flask app: routes and headers. What an answer holds is decided elsewhere; this is its edge to HTTP."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
 
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
-from service.logs import customer_hash
+from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import RedisState, register_operations
-from service.parameters import ID_BYTES, check_id, parse_query
+from service.parameters import check_id, parse_query
 from service.problems import register_problems
 from service.recommender import Recommender
 from service.served import NONE
@@ -23,7 +20,6 @@ JSON = "application/json"
 PRIVATE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 SHARED = {"Cache-Control": "public, max-age=5", "X-Content-Type-Options": "nosniff"}
 MAX_BODY_BYTES = 64 * 1024
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,9 @@ def create_app(parts: Parts) -> Flask:
     register_problems(app)
     register_answers(app, parts)
     register_operations(app, parts.settings, parts.follower, parts.metrics, parts.redis_state)
-    _measure(app, parts)
+    app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
+        app.wsgi_app, parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
+    )
     return app
 
 
@@ -97,29 +95,3 @@ def register_answers(app: Flask, parts: Parts) -> None:
             )
         answer = recommender.similar(now.served, row, query)
         return Response(now.writer.similar(row, answer), 200, SHARED, content_type=JSON)
-
-
-def _measure(app: Flask, parts: Parts) -> None:
-    """Count and time every answer; log a slow one, at most one a second."""
-    observe = parts.metrics.request
-    slow_s = parts.settings.slow_ms / 1000
-    clock: Callable[[], float] = time.perf_counter
-    next_line_s = 0.0
-
-    @app.before_request
-    def begin() -> None:
-        request.environ["nextbest.start_s"] = clock()
-
-    @app.after_request
-    def end(response: Response) -> Response:
-        nonlocal next_line_s
-        now_s = clock()
-        elapsed_s = now_s - request.environ["nextbest.start_s"]
-        route = request.url_rule.endpoint if request.url_rule else "none"
-        observe(route, response.status_code, elapsed_s)
-        if elapsed_s > slow_s and now_s > next_line_s:
-            next_line_s = now_s + 1
-            customer_id = str((request.view_args or {}).get("customer_id", ""))[:ID_BYTES]
-            who = customer_hash(parts.log_key, customer_id) if customer_id else None
-            log.warning("slow answer", route=route, elapsed_ms=round(elapsed_s * 1000), customer=who)
-        return response

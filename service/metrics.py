@@ -62,6 +62,7 @@ class Metrics:
             registry=own,
         )
         self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._outcomes: dict[str, Counter] = {}
         self._levels = {level: self._answers.labels(level) for level in ("worker", "redis", "map", "popular")}
         self._ready.set(0)
         self._down.set(0)
@@ -76,13 +77,16 @@ class Metrics:
 
     def answer(self, answer: Answer) -> None:
         self._levels[answer.level].inc()
-        if answer.own is not None and answer.picks and answer.picks[-1].rung is not Rung.OWN:
-            for pick in answer.picks:
-                if pick.rung is not Rung.OWN:
-                    self._fills.labels(pick.rung.value).inc()
+        if answer.own is not None and answer.picks and answer.picks[-1][1] is not Rung.OWN:
+            for _, rung, _ in answer.picks:
+                if rung is not Rung.OWN:
+                    self._fills.labels(rung.value).inc()
 
     def cache(self, outcome: str) -> None:
-        self._cache.labels(outcome).inc()
+        part = self._outcomes.get(outcome)
+        if part is None:
+            part = self._outcomes[outcome] = self._cache.labels(outcome)
+        part.inc()
 
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))

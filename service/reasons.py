@@ -1,6 +1,10 @@
-"""Why a product is shown: a code, a sentence that is true whenever it is read, and the figures behind it."""
+"""Why a product is shown, as JSON: a code, a sentence true whenever it is read, and the figures behind it.
 
-from dataclasses import dataclass
+Written by hand where a customer's own figures stand in it: that text can't be kept, and an encoder would
+cost half of an answer. Whatever a shop wrote goes through the encoder.
+"""
+
+import json
 from datetime import date, timedelta
 from functools import lru_cache
 from math import isnan
@@ -9,16 +13,7 @@ RECENT_DAYS = 28  # the window of `popular/recent_buyers`, before the version's 
 EPOCH = date(1970, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A reason as it stands in an answer."""
-
-    code: str
-    text: str
-    evidence: dict[str, str | int | float | None]
-
-
-def due_again(times: int, interval_days: float, last_day: int) -> Reason:
+def due_again(times: int, interval_days: float, last_day: int) -> str:
     """Bought before.
 
     Args:
@@ -27,39 +22,43 @@ def due_again(times: int, interval_days: float, last_day: int) -> Reason:
         last_day: of the last one, in days since 1970-01-01.
     """
     iso, long = _day(last_day)
-    known = not isnan(interval_days)
-    evidence = {
-        "times": times,
-        "interval_days": round(interval_days, 1) if known else None,
-        "last_purchased_on": iso,
-    }
-    if not known:
-        return Reason("due_again", f"Bought before, on {long}", evidence)
-    days = max(1, round(interval_days))
-    every = "day" if days == 1 else f"{days} days"
-    return Reason("due_again", f"Bought about every {every}, last on {long}", evidence)
+    if isnan(interval_days):
+        text, interval = f"Bought before, on {long}", "null"
+    else:
+        days = round(interval_days)
+        text = f"Bought about every {f'{days} days' if days > 1 else 'day'}, last on {long}"
+        interval = f"{interval_days:.1f}"
+    return (
+        f'{{"code": "due_again", "text": "{text}", "evidence": '
+        f'{{"times": {times}, "interval_days": {interval}, "last_purchased_on": "{iso}"}}}}'
+    )
 
 
-def because_you_bought(product_id: str, title: str, last_day: int) -> Reason:
-    """Goes with another product that the customer bought."""
-    evidence: dict[str, str | int | float | None] = {
-        "product_id": product_id,
-        "last_purchased_on": _day(last_day)[0],
-    }
-    return Reason("because_you_bought", f"Because you bought {title}", evidence)
+def because_you_bought(product_id: str, title: str) -> str:
+    """Goes with another product that the customer bought; `bought_on` ends it."""
+    return (
+        f'{{"code": "because_you_bought", "text": {json.dumps(f"Because you bought {title}")}, "evidence": '
+        f'{{"product_id": {json.dumps(product_id)}, "last_purchased_on": '
+    )
 
 
-def similar(product_id: str, title: str) -> Reason:
+def bought_on(last_day: int) -> str:
+    """The end of `because_you_bought`: the day of the last purchase, in days since 1970-01-01."""
+    return f'"{_day(last_day)[0]}"}}}}'
+
+
+def similar(product_id: str, title: str) -> str:
     """Bought by the customers of another product."""
-    return Reason("similar", f"Bought by customers who bought {title}", {"product_id": product_id})
+    text = f"Bought by customers who bought {title}"
+    return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
 
 
-def popular(recent_buyers: int, buyers: int) -> Reason:
+def popular(recent_buyers: int, buyers: int) -> str:
     """Bought by many; by whom in the whole history where nobody did of late."""
     number, days = (recent_buyers, RECENT_DAYS) if recent_buyers else (buyers, None)
     who = "1 customer" if number == 1 else f"{number} customers"
-    when = f" in the last {days} days" if days else ""
-    return Reason("popular", f"Bought by {who}{when}", {"customers": number, "days": days})
+    text = f"Bought by {who}" + (f" in the last {days} days" if days else "")
+    return json.dumps({"code": "popular", "text": text, "evidence": {"customers": number, "days": days}})
 
 
 @lru_cache(4096)

@@ -28,27 +28,25 @@ class Rung(Enum):
     POPULAR = "popular"
 
 
-class Pick(NamedTuple):
-    """One product of an answer. `evidence`: a place in the customer's history for OWN and SCORES, or -1."""
+PERSONAL = (Rung.OWN, Rung.SCORES)
 
-    product_row: int
-    rung: Rung
-    evidence: int
+type Pick = tuple[int, Rung, int]
+"""One product of an answer: its row, its rung, and its evidence: for OWN and SCORES a place in the customer's
+history or -1, else -1. A plain tuple: ten are made for each answer."""
 
 
 @dataclass(slots=True)
 class OwnList:
-    """A known customer's assembled list. `written` keeps what was already written of it, by pick."""
+    """A known customer's assembled list. `written` keeps what was already written of it, by product row."""
 
     served: ServedVersion
     customer_row: int
     rows: list[int]
     evidence: list[int]
-    written: dict[Pick, str] = field(default_factory=dict)
+    written: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Products, best first. `own` is None for an unknown customer, `level` says where its list was read."""
 
     picks: list[Pick]
@@ -58,7 +56,7 @@ class Answer:
     @property
     def source(self) -> str:
         """`personal` if the customer's own history chose at least one product."""
-        personal = self.own and any(pick.rung in (Rung.OWN, Rung.SCORES) for pick in self.picks)
+        personal = self.own and any(rung in PERSONAL for _, rung, _ in self.picks)
         return "personal" if personal else "popular"
 
 
@@ -227,6 +225,6 @@ class _Basket:
             if row in taken or not in_stock[row] or (category != NONE and category_row[row] != category):
                 continue
             taken.add(row)
-            picks.append(Pick(row, rung, evidence))
+            picks.append((row, rung, evidence))
             if len(picks) >= n:
                 return

@@ -59,7 +59,7 @@ class ServedVersion:
         return int(self._history_start[customer_row]), int(self._history_start[customer_row + 1])
 
     def candidates(self, customer_row: int, start: int, stop: int | None) -> tuple[list[int], list[int]]:
-        """Part of a customer's candidates: product rows, best first, with their places in the history or -1."""
+        """Part of a customer's candidates: product rows, best first, and their places in the history."""
         rows = self._candidates[customer_row, start:stop]
         rows = rows[rows != NONE]
         return rows.tolist(), self._evidence[customer_row, start : start + len(rows)].tolist()
