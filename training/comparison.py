@@ -211,6 +211,4 @@ def _mean_lists(parts: Sequence[ListFigures]) -> ListFigures:
 
 
 def _label(low: int, high: int) -> str:
-    if low == high:
-        return f"{low} order" if low == 1 else f"{low} orders"
-    return f"{low}-{high} orders"
+    return f"{low}" if low == high else f"{low}-{high}"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -73,8 +74,16 @@ class FoldResult:
         return self.targets[target].figures[variant][metric]
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """Wall time of one variant on each fold; never among the figures that must be reproducible."""
+
+    fit: list[float]
+    score: list[float]
+
+
 def evaluate_fold(
-    interactions: Interactions, fold: Fold, models: Mapping[str, Model], *, fill: IntArray
+    interactions: Interactions, fold: Fold, models: Mapping[str, Model[Any]], *, fill: IntArray
 ) -> FoldResult:
     """Measure fitted models on one fold.
 

@@ -10,26 +10,36 @@ from training.metrics import MetricArray
 
 
 class GateOptions(BaseModel):
-    """Section `[gate]` of the configuration.
-
-    Attributes:
-        margin: how much worse, as a share of the other's mean NDCG@10, the lower bound may be. 0.05 lets an
-            equally good recipe pass at some hundred customers, and keeps one out that may lose 5 % or more.
-        min_customers: fewer customers with a purchase in the horizon can't be judged: sanity only.
-        max_shrink: share of the champion's customers or products that may be missing in this history.
-        max_drop: share by which NDCG@10 and coverage of an unchanged recipe may lie below what was recorded
-            for the champion.
-        resamples: draws of the bootstrap.
-        seed: of the bootstrap.
-    """
+    """Section `[gate]` of the configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    margin: float = Field(default=0.05, ge=0, lt=1)
-    min_customers: int = Field(default=30, ge=2)
-    max_shrink: float = Field(default=0.2, ge=0, le=1)
-    max_drop: float = Field(default=0.3, ge=0, le=1)
-    resamples: int = Field(default=RESAMPLES, ge=100)
-    seed: int = 0
+    margin: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="How far the lower bound of the difference may lie below 0, as a share of the other's"
+        " mean NDCG@10. 0.05 lets an equally good recipe pass from some hundred customers on.",
+    )
+    min_customers: int = Field(
+        default=30,
+        ge=2,
+        description="With fewer customers who bought in the horizon quality is not judged, only sizes are.",
+    )
+    max_shrink: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share (0 to 1) of the champion's customers or products that may be missing now.",
+    )
+    max_drop: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share (0 to 1) by which NDCG@10 and coverage of an unchanged recipe may lie below what"
+        " was recorded for the champion.",
+    )
+    resamples: int = Field(default=RESAMPLES, ge=100, description="Draws of the bootstrap.")
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
 
 
 @dataclass(frozen=True)

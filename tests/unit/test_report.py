@@ -1,0 +1,203 @@
+"""The page and the JSON say what was measured, fetch nothing, and survive hostile names and empty parts."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.data.scores import DAY_S, Fixed, history_of
+from training.comparison import Evaluation, summarise
+from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.folds import Fold
+from training.report import NightFacts, PastVersion, render_evaluation, render_night, to_json
+from training.terminal import table
+
+SECONDS = {"popular": Seconds([1.25, 2.0], [0.5, 0.75]), "blend": Seconds([9.0, 8.0], [1.0, 1.0])}
+NIGHT = NightFacts(
+    run_id="20180101T020000Z",
+    as_of=datetime(2018, 1, 1, 5, tzinfo=UTC),
+    timezone="America/New_York",
+    decision="refused",
+    why="Recipe changed: NDCG@10 0.2000 against 0.3000 of the champion.",
+    gate_figures={"customers_judged": 1343, "difference": -0.1, "champion_ndcg": None},
+    counts={"Purchases": 1_460_406},
+    read_lines=1_000_000,
+    rejects={"quantity is not above 0": 7_000},
+    steps_s={"read": 3.21},
+    past=[
+        PastVersion("20171231T020000Z-ab", datetime(2017, 12, 31, 5, tzinfo=UTC), "blend", 0.312, "published")
+    ],
+)
+
+
+def result_at(day: int) -> FoldResult:
+    rng = np.random.default_rng(1)
+    lines = [
+        (int(c), int(p), float(d), int(c) * 20 + int(d))
+        for c, p, d in zip(
+            rng.integers(0, 40, 900), rng.integers(0, 40, 900), rng.integers(0, 20, 900), strict=True
+        )
+    ]
+    whole = history_of(lines, n_customers=40, n_products=40, as_of_day=20)
+    models = {
+        "popular": Fixed(rng.random((40, 40), np.float32)),
+        "blend": Fixed(rng.random((40, 40), np.float32)),
+    }
+    return evaluate_fold(whole, Fold(day * DAY_S, 5), models, fill=np.arange(40, dtype=np.int32))
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    return summarise([result_at(10), result_at(15)], default="blend", resamples=100)
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, ids, and whether every element is closed."""
+
+    VOID = frozenset({"meta", "link", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.text += " "
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
+                self.fetched.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+        if tag == "script":
+            self.fetched.append("script")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_fetches_nothing(evaluation: Evaluation) -> None:
+    html = render_night(NIGHT, evaluation, SECONDS)
+    page = Page(html)
+    assert page.open == []
+    assert all(address.startswith("#") or address == "data:," for address in page.fetched), page.fetched
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert len(page.ids) == len(set(page.ids))
+    assert {address[1:] for address in page.fetched if address.startswith("#")} <= set(page.ids)
+
+
+def test_the_page_shows_each_mean_with_its_interval(evaluation: Evaluation) -> None:
+    text = Page(render_evaluation(evaluation, SECONDS, timezone="UTC")).text
+    for result in evaluation.variants.values():
+        for target in ("all", "new", "next_order"):
+            for metric in ("ndcg@10", "recall@10", "hit@10", "precision@1", "map@20"):
+                found = result.metrics[target][metric]  # type: ignore[index]  # literals of Target
+                assert f"{found.mean:.3f} {found.low:.3f} to {found.high:.3f}" in text
+
+
+def test_the_page_has_a_line_per_fold_with_the_shops_dates(evaluation: Evaluation) -> None:
+    text = Page(render_evaluation(evaluation, SECONDS, timezone="America/New_York")).text
+    assert "1970-01-10, 1970-01-15" in text  # day 10 begins at midnight UTC, still the 10th in New York
+
+
+def test_six_pictures_stand_in_the_page_and_use_its_colours(evaluation: Evaluation) -> None:
+    html = render_evaluation(evaluation, SECONDS, timezone="UTC")
+    assert html.count("<svg") == html.count("</svg>") == 6
+    assert "currentColor" in html
+    assert "#010203" not in html
+
+
+def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation) -> None:
+    first = render_evaluation(evaluation, SECONDS, timezone="UTC")
+    assert render_evaluation(evaluation, SECONDS, timezone="UTC") == first
+
+
+def test_the_page_of_a_night_says_what_was_decided_and_why(evaluation: Evaluation) -> None:
+    text = " ".join(Page(render_night(NIGHT, evaluation, SECONDS)).text.split())
+    assert "refused. Recipe changed: NDCG@10 0.2000 against 0.3000 of the champion." in text
+    assert "2018-01-01 00:00 (America/New_York)" in text
+    assert "Purchases 1,460,406" in text
+    assert "quantity is not above 0 7,000 0.7%" in text
+    assert "champion ndcg -" in text
+    assert "20171231T020000Z-ab 2017-12-31 00:00" in text
+
+
+def test_a_night_that_stopped_before_measuring_still_has_a_page() -> None:
+    stopped = replace(NIGHT, decision="stopped", why="12 % of the lines were rejected.", past=(), rejects={})
+    text = Page(render_night(stopped, None, {})).text
+    assert "12 % of the lines were rejected." in text
+    assert "No line was left out." in text
+    assert "NDCG" not in text
+
+
+def test_a_name_with_markup_is_shown_and_not_run(evaluation: Evaluation) -> None:
+    evil = "<script>alert(1)</script>"
+    hostile = replace(
+        evaluation, variants={evil: evaluation.variants["blend"], "popular": evaluation.variants["popular"]}
+    )
+    html = render_night(replace(NIGHT, why=evil, rejects={evil: 1}), hostile, {evil: Seconds([1], [1])})
+    assert evil not in html
+    assert "script" not in Page(html).fetched
+
+
+def test_an_evaluation_without_new_products_has_gaps_and_no_error(evaluation: Evaluation) -> None:
+    result = result_at(10)
+    part = result.targets["new"]
+    none = replace(
+        part,
+        customer_row=part.customer_row[:0],
+        orders_before=part.orders_before[:0],
+        figures={n: {m: v[:0] for m, v in f.items()} for n, f in part.figures.items()},
+    )
+    empty = replace(result, targets={**result.targets, "new": none})
+    summary = summarise([empty], default="blend", resamples=100)
+    text = " ".join(Page(render_evaluation(summary, SECONDS, timezone="UTC")).text.split())
+    assert "popular - - - - -" in text
+
+
+def test_the_json_holds_every_figure_and_keeps_seconds_apart(evaluation: Evaluation) -> None:
+    content = json.loads(to_json(evaluation, SECONDS, fingerprint="abc"))
+    assert content["fingerprint"] == "abc"
+    assert content["seconds"]["blend"] == {"fit": [9.0, 8.0], "score": [1.0, 1.0]}
+    blend = content["evaluation"]["variants"]["blend"]
+    found = evaluation.variants["blend"].metrics["all"]["ndcg@10"]
+    assert blend["metrics"]["all"]["ndcg@10"] == {"mean": found.mean, "low": found.low, "high": found.high}
+    assert len(blend["metrics"]["next_order"]) == 5 * 4
+    assert len(blend["by_fold"]["new"]) == 2
+    assert "score_s" not in json.dumps(content["evaluation"])
+
+
+def test_what_is_not_a_number_is_null_in_json(evaluation: Evaluation) -> None:
+    lists = replace(evaluation.variants["blend"].lists, novelty=float("nan"))
+    variants = {"blend": replace(evaluation.variants["blend"], lists=lists)}
+    content = json.loads(to_json(replace(evaluation, variants=variants), {}), parse_constant=pytest.fail)
+    assert content["evaluation"]["variants"]["blend"]["lists"]["novelty"] is None
+
+
+def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None:
+    written = StringIO()
+    Console(file=written, width=80).print(table(evaluation))
+    found = evaluation.variants["popular"].metrics["all"]["ndcg@10"]
+    assert f"{found.mean:.3f}".removeprefix("0") in written.getvalue()
+    assert "…" not in written.getvalue()
+    assert "against" in written.getvalue()

@@ -1,0 +1,205 @@
+"""What people read after an evaluation or a night: a page that fetches nothing, and JSON."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from training import plots
+from training.bootstrap import Interval
+from training.comparison import Difference, Evaluation
+from training.evaluation import Seconds
+from training.folds import TARGETS, Target, local_day
+from training.metrics import KS, METRICS
+
+TARGET_TITLES: dict[Target, str] = {
+    "all": "Everything bought in the window",
+    "new": "Products that are new to the customer",
+    "next_order": "The next order",
+}
+HEADLINE = {
+    "ndcg@10": "NDCG@10",
+    "recall@10": "Recall@10",
+    "hit@10": "Hit@10",
+    "precision@10": "Precision@10",
+    "map@10": "MAP@10",
+}
+
+
+@dataclass(frozen=True)
+class PastVersion:
+    """One line of the table of earlier versions. `ndcg` is the figure that its gate recorded."""
+
+    version_id: str
+    as_of: datetime
+    variant: str
+    ndcg: float | None
+    decision: str
+
+
+@dataclass(frozen=True)
+class NightFacts:
+    """What the page of a night says beside the evaluation.
+
+    Attributes:
+        run_id: folder of the night under `runs/`.
+        as_of: the moment as of which the models were trained, aware.
+        timezone: the shop's, in which dates are written.
+        decision: the gate's, or `stopped` if the night never came to the gate.
+        why: one sentence.
+        version_id: what was written, None if nothing was.
+        gate_figures: figures of the decision.
+        counts: what the history holds, title to number, in the order of the page.
+        read_lines: lines that were read.
+        rejects: reason to number of lines that were left out.
+        steps_s: step of the night to its wall time, in order.
+        past: earlier versions, newest first.
+    """
+
+    run_id: str
+    as_of: datetime
+    timezone: str
+    decision: Literal["published", "refused", "forced", "stopped"]
+    why: str
+    version_id: str | None = None
+    gate_figures: Mapping[str, float | int | None] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    read_lines: int = 0
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    steps_s: Mapping[str, float] = field(default_factory=dict)
+    past: Sequence[PastVersion] = ()
+
+
+def to_json(evaluation: Evaluation, seconds: Mapping[str, Seconds], **more: object) -> str:
+    """The evaluation as JSON; what can't be reproduced stands under `seconds` alone. NaN becomes null."""
+    content = {
+        "evaluation": asdict(evaluation),
+        **more,
+        "seconds": {k: asdict(v) for k, v in seconds.items()},
+    }
+    return json.dumps(_without_nan(content), indent=1) + "\n"
+
+
+def render_evaluation(evaluation: Evaluation, seconds: Mapping[str, Seconds], *, timezone: str) -> str:
+    """The page of `nbo-train evaluate`."""
+    return _render("Comparison of variants", None, evaluation, seconds, timezone)
+
+
+def render_night(night: NightFacts, evaluation: Evaluation | None, seconds: Mapping[str, Seconds]) -> str:
+    """The page of a night; without an evaluation if the night stopped before it."""
+    return _render(f"Night {night.run_id}", night, evaluation, seconds, night.timezone)
+
+
+def _render(
+    title: str,
+    night: NightFacts | None,
+    evaluation: Evaluation | None,
+    seconds: Mapping[str, Seconds],
+    timezone: str,
+) -> str:
+    environment = Environment(
+        loader=PackageLoader("training"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "range": _range, "change": _change, "share": _share}
+    environment.filters |= {"seconds": lambda value: f"{value:.1f}", "day": lambda at: _day(at, timezone)}
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        night=night,
+        evaluation=evaluation,
+        seconds=seconds,
+        timezone=timezone,
+        days=[] if evaluation is None else [local_day(f.as_of_s, timezone) for f in evaluation.folds],
+        pictures=[] if evaluation is None else _pictures(evaluation, timezone),
+        colours=plots.COLOURS,
+        markers=plots.MARKERS,
+        headline=HEADLINE,
+        metrics=METRICS,
+        ks=KS,
+        targets=TARGETS,
+        titles=TARGET_TITLES,
+        best={} if evaluation is None else _best(evaluation),
+        compared=[] if evaluation is None else _compared(evaluation),
+    )
+
+
+def _best(evaluation: Evaluation) -> dict[Target, dict[str, str | None]]:
+    """The variant with the highest mean for each target and headline metric; None without a contest."""
+    found: dict[Target, dict[str, str | None]] = {target: dict.fromkeys(HEADLINE) for target in TARGETS}
+    for target in TARGETS:
+        for metric in HEADLINE:
+            means = {
+                name: result.metrics[target][metric].mean
+                for name, result in evaluation.variants.items()
+                if metric in result.metrics[target]
+            }
+            best = [name for name, mean in means.items() if mean == max(means.values())]
+            if len(best) == 1 < len(means):
+                found[target][metric] = best[0]
+    return found
+
+
+def _compared(evaluation: Evaluation) -> list[str]:
+    """The variants that others are compared with, as columns."""
+    return [
+        name
+        for name in dict.fromkeys((evaluation.baseline, evaluation.default))
+        if any(name in result.differences for result in evaluation.variants.values())
+    ]
+
+
+def _pictures(evaluation: Evaluation, timezone: str) -> list[tuple[str, Markup]]:
+    """Caption and SVG of every picture; the SVG is our own, so it is not escaped."""
+    days = [f"{local_day(fold.as_of_s, timezone):%d %b}" for fold in evaluation.folds]
+    drawn = [
+        ("NDCG by products shown", plots.curves(evaluation, "ndcg", "all")),
+        ("Recall by products shown", plots.curves(evaluation, "recall", "all")),
+        ("NDCG by products shown, new products only", plots.curves(evaluation, "ndcg", "new")),
+        ("NDCG@10 by number of orders before", plots.by_activity(evaluation, "ndcg@10", "all")),
+    ]
+    if len(days) > 1:
+        drawn.append(("NDCG@10 on each fold", plots.by_fold(evaluation, "ndcg@10", "all", days)))
+        drawn.append(
+            ("NDCG@10 on each fold, new products only", plots.by_fold(evaluation, "ndcg@10", "new", days))
+        )
+    return [(caption, Markup(svg)) for caption, svg in drawn]  # noqa: S704  # drawn from numbers here
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _range(interval: Interval) -> str:
+    return f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _change(difference: Difference) -> str:
+    relative = "" if difference.relative is None else f" ({difference.relative:+.1%})"
+    return f"{difference.interval.mean:+.3f}{relative}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}" if value >= 0.001 else f"{value:.3%}"
+
+
+def _day(at: datetime, timezone: str) -> str:
+    return f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return value

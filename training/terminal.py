@@ -1,0 +1,55 @@
+"""The evaluation as a table on a terminal: the figures that decide, each with its interval below."""
+
+from rich import box
+from rich.table import Table
+
+from training.bootstrap import Interval
+from training.comparison import Difference, Evaluation
+from training.folds import Target
+
+_COLUMNS: tuple[tuple[str, Target, str], ...] = (
+    ("NDCG@10", "all", "ndcg@10"),
+    ("Hit@10", "all", "hit@10"),
+    ("NDCG@10\nnew only", "new", "ndcg@10"),
+    ("NDCG@10\nnext order", "next_order", "ndcg@10"),
+)
+
+
+def table(evaluation: Evaluation) -> Table:
+    """One line for each variant; means over the folds."""
+    customers = sum(fold.customers for fold in evaluation.folds)
+    days = evaluation.folds[0].horizon_days
+    folds = "1 fold" if len(evaluation.folds) == 1 else f"{len(evaluation.folds)} folds"
+    caption = f"{folds} of {days} days, {customers:,} customers to judge by; small: 95 % intervals"
+    drawn = Table(box=box.SIMPLE, padding=(0, 1), caption=caption)
+    drawn.add_column("Variant", no_wrap=True)
+    for title, _, _ in _COLUMNS:
+        drawn.add_column(title, justify="right", no_wrap=True)
+    drawn.add_column(f"against\n{evaluation.default}", justify="right", no_wrap=True)
+    for name, result in evaluation.variants.items():
+        cells = [_figure(result.metrics[target].get(metric)) for _, target, metric in _COLUMNS]
+        against = result.differences.get(evaluation.default, {}).get("all", {}).get("ndcg@10")
+        drawn.add_row(name, *cells, _change(against))
+    return drawn
+
+
+def _figure(found: Interval | None) -> str:
+    if found is None:
+        return "-"
+    return f"{_short(found.mean)}\n[dim]{_short(found.low)}-{_short(found.high)}[/dim]"
+
+
+def _change(found: Difference | None) -> str:
+    if found is None:
+        return "-"
+    change = f"{found.interval.mean:+.3f}" if found.relative is None else f"{found.relative:+.1%}"
+    return f"{change}\n[dim]{_signed(found.interval.low)} to {_signed(found.interval.high)}[/dim]"
+
+
+def _short(value: float) -> str:
+    """Three digits, without the 0 before the point, so that the table fits 80 columns."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1)
