@@ -1,0 +1,209 @@
+"""A shop's purchase history, read, cleaned and numbered: what a night learns from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from models.errors import TooLittleHistoryError
+from models.interactions import Interactions
+from storage.history_clean import Cleaner
+from storage.history_options import HistoryOptions
+from storage.history_read import Counts, ReadTable, read_table
+from storage.history_rejects import RejectFile
+from storage.history_rows import describe_products, number_purchases
+from storage.history_sql import Database
+from storage.history_times import Clock
+from storage.strings import order_of
+from storage.tables import TABLES, Kind, Table
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What was bought before `as_of`. The same input gives the same bytes, however it is split into files.
+
+    Attributes:
+        purchases: every line, sorted by customer_row, at_s, order_row, product_row. Columns: customer_row,
+            product_row, order_row Int32; at_s Int64, Unix seconds; quantity Float32; unit_price, discount
+            Float32, null where unknown.
+        customer_ids: by customer_row, in `order_of` order.
+        products: by product_row: product_id in `order_of` order, title, category, brand, price, margin,
+            stock, url, image_url; null where unknown.
+        offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
+        redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
+        customers: customer_id, and the shop's own columns as text.
+        audiences: segment, customer_id.
+        as_of: aware, UTC, whole seconds.
+        timezone: IANA name of the shop's own.
+        fingerprint: SHA-256 of all of the above and the options.
+        counts: by table, what became of its lines.
+    """
+
+    purchases: pl.DataFrame
+    customer_ids: list[str]
+    products: pl.DataFrame
+    offers: pl.DataFrame | None
+    redemptions: pl.DataFrame | None
+    customers: pl.DataFrame | None
+    audiences: pl.DataFrame | None
+    as_of: datetime
+    timezone: str
+    fingerprint: str
+    counts: Mapping[str, Counts]
+
+    @property
+    def read_lines(self) -> int:
+        """Purchase lines that were read."""
+        return self.counts["purchases"].read
+
+    @property
+    def rejected(self) -> int:
+        """Purchase lines that were rejected."""
+        return sum(self.counts["purchases"].rejected.values())
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Purchase lines that were left out, by reason."""
+        return self.counts["purchases"].left_out
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """The products' categories, distinct and sorted."""
+        return sorted(self.products["category"].drop_nulls().unique().to_list())
+
+    @cached_property
+    def category_row(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Row in `categories` of each product, shape (n_products,), -1 where it has none."""
+        rows = {name: row for row, name in enumerate(self.categories)}
+        return np.array([rows.get(name, -1) for name in self.products["category"]], np.int32)
+
+    def interactions(self) -> Interactions:
+        """The purchases as models take them: one entry for each order and product."""
+        columns = self.purchases
+        return Interactions.build(
+            columns["customer_row"].to_numpy(),
+            columns["product_row"].to_numpy(),
+            columns["order_row"].to_numpy(),
+            columns["at_s"].to_numpy(),
+            category_row=self.category_row,
+            as_of_s=int(self.as_of.timestamp()),
+            n_customers=len(self.customer_ids),
+        )
+
+    def named_purchases(self) -> pl.DataFrame:
+        """The purchases with customer_id, product_id and purchased_at (UTC) instead of rows and seconds."""
+        return self.purchases.select(
+            pl.Series(self.customer_ids).gather(self.purchases["customer_row"]).alias("customer_id"),
+            self.products["product_id"].gather(self.purchases["product_row"]),
+            "order_row",
+            pl.from_epoch("at_s", "s").dt.replace_time_zone("UTC").alias("purchased_at"),
+            "quantity",
+            "unit_price",
+            "discount",
+        )
+
+
+def read_history(
+    data: str,
+    options: HistoryOptions,
+    *,
+    as_of: datetime | None,
+    rejects: Path,
+    now: datetime | None = None,
+) -> History:
+    """Read a shop's history as it was known at `as_of`.
+
+    Args:
+        data: a folder, or a database URL.
+        as_of: aware; lines at or after it are not seen. None: just after the last purchase.
+        rejects: where the reject file is written; replaced if it is there.
+        now: aware; later times are rejected. None: the clock's.
+    Raises:
+        BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
+        TooLittleHistoryError: no purchase is left.
+    """
+    clock = Clock(options.timezone, int((now or datetime.now(UTC)).timestamp()))
+    seen_until_s = None if as_of is None else int(as_of.timestamp())
+    source = Database(data) if "://" in data else Path(data)
+    tables: dict[str, ReadTable] = {}
+    with RejectFile(rejects) as file:
+        for name, table in TABLES.items():
+            cleaner = Cleaner(table, options.table(name), clock, seen_until_s)
+            if (read := read_table(source, cleaner, options, file)) is not None:
+                tables[name] = read
+    lines = tables["purchases"].lines
+    if not lines.height:
+        before = "" if as_of is None else f" before {as_of.isoformat()}"
+        raise TooLittleHistoryError(f"no purchase{before} in {getattr(source, 'name', data)}")
+    as_of_s = int(lines["purchased_at"].max()) + 1 if seen_until_s is None else seen_until_s  # type: ignore[arg-type]
+    return _assembled(tables, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s))
+
+
+def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: datetime) -> History:
+    lines = tables["purchases"].lines
+    customer_ids = order_of(lines["customer_id"].unique().to_list())
+    product_ids = order_of(lines["product_id"].unique().to_list())
+    purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
+    catalogue = tables["products"].lines if "products" in tables else None
+    products = describe_products(product_ids, catalogue, lines)
+    others = {
+        name: _with_times(tables[name].lines, TABLES[name]) if name in tables else None
+        for name in ("offers", "redemptions", "customers", "audiences")
+    }
+    content = {"purchases": purchases, "customers": pl.DataFrame({"id": customer_ids}), "products": products}
+    content |= {f"{name} table": _sorted(table) for name, table in others.items() if table is not None}
+    return History(
+        purchases,
+        customer_ids,
+        products,
+        **others,
+        as_of=as_of,
+        timezone=options.timezone,
+        fingerprint=_fingerprint(content, options, as_of),
+        counts={name: table.counts for name, table in tables.items()},
+    )
+
+
+def _with_times(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """All columns of a table; those with times as UTC."""
+    kinds = {Kind.NUMBER: pl.Float32(), Kind.COUNT: pl.Int32(), Kind.ID_LIST: pl.List(pl.String)}
+    columns = []
+    for column in table.columns:
+        if column.kind is Kind.TIME:
+            seconds = pl.col(column.name) if column.name in lines.columns else pl.lit(None, pl.Int64)
+            columns.append(pl.from_epoch(seconds, "s").dt.replace_time_zone("UTC").alias(column.name))
+        elif column.name not in lines.columns:
+            columns.append(pl.lit(None, kinds.get(column.kind, pl.String())).alias(column.name))
+        else:
+            columns.append(pl.col(column.name))
+    own = {column.name for column in table.columns}
+    return lines.select(*columns, *(pl.col(name) for name in lines.columns if name not in own))
+
+
+def _sorted(lines: pl.DataFrame) -> pl.DataFrame:
+    """In an order that does not depend on the files; lists sort by their text."""
+    columns = sorted(lines.columns)
+    keys = [
+        pl.col(name).list.join(";") if isinstance(lines.schema[name], pl.List) else pl.col(name)
+        for name in columns
+    ]
+    return lines.select(columns).sort(keys)
+
+
+def _fingerprint(content: Mapping[str, pl.DataFrame], options: HistoryOptions, as_of: datetime) -> str:
+    """SHA-256 over the cells of every table, each in its fixed order."""
+    digest = sha256(f"{as_of.isoformat()}\n{options.model_dump_json()}\n".encode())
+    for name, table in content.items():
+        digest.update(f"{name} {table.height} {table.schema}\n".encode())
+        for column in table:
+            if column.dtype.is_numeric():
+                digest.update(column.is_null().to_numpy().tobytes())
+                digest.update(column.fill_null(0).to_numpy().tobytes())
+            else:
+                digest.update(column.to_frame().write_ndjson().encode())
+    return digest.hexdigest()

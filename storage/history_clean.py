@@ -1,0 +1,137 @@
+"""A batch of raw lines becomes lines of the data contract; every other line gets its reason."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from models.errors import BadHistoryError
+from storage.history_cells import Cells, plain_text, read_cells
+from storage.history_options import PurchasesOptions, TableOptions
+from storage.history_times import Clock
+from storage.tables import Table
+
+# What a reader adds to the raw columns: the line's number; where text is damaged, a reason and the text.
+LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"
+ADDED = (LINE, PROBLEM, RAW)
+
+CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
+UNSEEN, DUPLICATE, REPEATED = "at or after as_of", "duplicate", "listed again further down"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of one batch; the three parts are as many lines as went in.
+
+    Attributes:
+        kept: the table's columns, clean.
+        rejected: line, reason, row (the raw values as JSON).
+        left_out: reason, one for each line.
+    """
+
+    kept: pl.DataFrame
+    rejected: pl.DataFrame
+    left_out: pl.Series
+
+
+@dataclass(frozen=True)
+class Cleaner:
+    """Cleans the batches of one table.
+
+    Attributes:
+        as_of_s: lines whose time is not before it are left out; None: all are seen.
+    """
+
+    table: Table
+    options: TableOptions
+    clock: Clock
+    as_of_s: int | None
+
+    def clean(self, batch: pl.DataFrame, file: str) -> Cleaned:
+        """Sort the lines of a batch.
+
+        Args:
+            batch: raw columns by the shop's names, LINE, and where text was damaged PROBLEM and RAW.
+            file: for messages.
+        Raises:
+            BadHistoryError: a column is missing.
+        """
+        raw = self._raw_columns(batch, file)
+        cells = {
+            column.name: read_cells(column, raw[column.name], self.options, self.clock)
+            for column in self.table.columns
+            if column.name in raw
+        }
+        values = pl.DataFrame({name: cell.values for name, cell in cells.items()})
+        if self.table.keeps_other_columns:
+            others = [plain_text(raw[name]).alias(name) for name in raw if name not in cells]
+            values = values.with_columns(others)
+        problem = batch[PROBLEM] if PROBLEM in batch.columns else _reasons([], batch.height)
+        left_out = _reasons(self._left_out(cells), batch.height)
+        reason = _reasons([mask for cell in cells.values() for mask in cell.problems], batch.height)
+        left_out = left_out.set(problem.is_not_null(), None)
+        reason = problem.zip_with(problem.is_not_null(), reason).set(left_out.is_not_null(), None)
+        is_rejected = reason.is_not_null()
+        return Cleaned(
+            kept=values.filter(~is_rejected & left_out.is_null()),
+            rejected=_rejects(batch.filter(is_rejected), reason.filter(is_rejected)),
+            left_out=left_out.drop_nulls(),
+        )
+
+    def _raw_columns(self, batch: pl.DataFrame, file: str) -> dict[str, pl.Series]:
+        """The raw columns by our names."""
+        there = {name.strip(): name for name in batch.columns if name not in ADDED}
+        wanted = {column.name: column.name for column in self.table.columns} | self.options.columns
+        required = {column.name for column in self.table.columns if column.is_required}
+        missing = [ours for ours, theirs in wanted.items() if theirs not in there]
+        for ours in missing:
+            if ours in required or ours in self.options.columns:
+                raise BadHistoryError(file, self._missing(ours, wanted[ours], list(there)))
+        raw = {ours: batch[there[theirs]] for ours, theirs in wanted.items() if ours not in missing}
+        if self.table.keeps_other_columns:
+            raw |= {name: batch[key] for name, key in there.items() if name not in wanted.values()}
+        return raw
+
+    def _missing(self, ours: str, theirs: str, there: list[str]) -> str:
+        name = self.table.name
+        if len(there) == 1 and (separator := next((s for s in ";\t|" if s in there[0]), None)):
+            return f"one single column: set separator = {separator!r} in [history.{name}]"
+        mapped = f"column {theirs!r}" + ("" if ours == theirs else f" for {ours}")
+        columns = ", ".join(there)
+        return f"no {mapped}; it has {columns}. Map {ours} in [history.{name}.columns]"
+
+    def _left_out(self, cells: dict[str, Cells]) -> list[tuple[pl.Series, str]]:
+        """Masks of the lines that are no fault, yet not for us, in the order in which they count."""
+        masks: list[tuple[pl.Series, str]] = []
+        if isinstance(self.options, PurchasesOptions):
+            if self.options.cancellation is not None:
+                masks.append((cells["order_id"].values.str.contains(self.options.cancellation), CANCELLATION))
+            if self.options.exclude_products:
+                pattern = "^(?:" + "|".join(f"(?:{p})" for p in self.options.exclude_products) + ")$"
+                masks.append((cells["product_id"].values.str.contains(pattern), EXCLUDED))
+        if self.as_of_s is not None:
+            for column in self.table.columns:
+                if column.is_past:
+                    moment = cells[column.name].values
+                    masks.append(((moment >= self.as_of_s) & (moment <= self.clock.now_s), UNSEEN))
+        if isinstance(self.options, PurchasesOptions) and self.options.skip_anonymous:
+            masks.append((cells["customer_id"].values.is_null(), ANONYMOUS))
+        return masks
+
+
+def _reasons(masks: list[tuple[pl.Series, str]], n: int) -> pl.Series:
+    """The first reason whose mask is true, for each line; null where none is."""
+    reasons = pl.Series([None], dtype=pl.String).new_from_index(0, n)
+    for mask, reason in reversed(masks):
+        if mask.any():
+            reasons = reasons.set(mask.fill_null(False), reason)
+    return reasons
+
+
+def _rejects(lines: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
+    if not lines.height:
+        return pl.DataFrame(schema={"line": pl.Int64, "reason": pl.String, "row": pl.String})
+    texts = [plain_text(lines[name]).alias(name) for name in lines.columns if name not in ADDED]
+    row = pl.DataFrame(texts).select(row=pl.struct(pl.all()).struct.json_encode())["row"]
+    if RAW in lines.columns:
+        row = lines[RAW].zip_with(lines[RAW].is_not_null(), row)
+    return pl.DataFrame({"line": lines[LINE].cast(pl.Int64), "reason": reasons, "row": row})

@@ -1,0 +1,253 @@
+"""CSV files in batches of text columns: quickly where a file is sound, line by line where it is not."""
+
+import codecs
+import csv
+import gzip
+import json
+import mmap
+import shutil
+import tempfile
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import polars as pl
+
+from models.errors import BadHistoryError
+from storage.history_clean import LINE, PROBLEM, RAW
+
+BATCH_LINES = 250_000
+MAX_LINES_OF_A_FIELD = 50
+CHUNK_BYTES = 1 << 22
+LIKELY_ENCODING = "cp1252"
+
+
+class DamagedCsvError(Exception):
+    """The quick reader can't tell all lines of this file apart; never leaves the storage room."""
+
+
+@contextmanager
+def plain_utf8(path: Path, file: str, encoding: str) -> Iterator[Path]:
+    """The file itself where it is plain UTF-8, else a temporary copy that is, gone afterwards.
+
+    Args:
+        file: the path's name for messages.
+
+    Bytes that aren't of the encoding stay as they are, which isn't UTF-8 either: their lines are rejected.
+
+    Raises:
+        BadHistoryError: the file is empty, or its compression or encoding breaks off.
+    """
+    if not path.stat().st_size:
+        raise BadHistoryError(file, "the file is empty, without even a header line")
+    is_packed = path.suffix == ".gz"
+    if not is_packed and encoding == "utf-8":
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="nextbest-") as folder:
+        copy = Path(folder) / "plain.csv"
+        try:
+            with gzip.open(path) if is_packed else path.open("rb") as source, copy.open("wb") as target:
+                _copy(source, target, encoding)  # type: ignore[arg-type]  # GzipFile is not an IO by name
+        except (EOFError, gzip.BadGzipFile, zlib.error) as err:
+            raise BadHistoryError(file, f"damaged gzip file ({err}): export or copy it again") from err
+        except UnicodeError as err:
+            raise BadHistoryError(file, f"not {encoding} ({err}): set encoding in [history]") from err
+        if not copy.stat().st_size:
+            raise BadHistoryError(file, "the file is empty, without even a header line")
+        yield copy
+
+
+def _copy(source: IO[bytes], target: IO[bytes], encoding: str) -> None:
+    if encoding == "utf-8":
+        shutil.copyfileobj(source, target, CHUNK_BYTES)
+        return
+    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+    while chunk := source.read(CHUNK_BYTES):
+        target.write(decoder.decode(chunk).encode("utf-8", "surrogateescape"))
+    target.write(decoder.decode(b"", final=True).encode("utf-8", "surrogateescape"))
+
+
+def quick_batches(path: Path, separator: str) -> Iterator[pl.DataFrame]:
+    """Batches of a sound file: all columns String, and LINE, the number of the record with the header as 1.
+
+    Raises:
+        DamagedCsvError: at the latest after the last batch; forget all batches and read the file carefully.
+    """
+    frame = pl.scan_csv(
+        path,
+        separator=separator,
+        infer_schema=False,
+        empty_string_is_null=False,
+        row_index_name=LINE,
+        row_index_offset=2,
+        glob=False,
+    )
+    try:
+        names = [name for name in frame.collect_schema().names() if name != LINE]
+        if any("\ufffd" in name for name in names):  # what polars makes of bytes that aren't UTF-8
+            raise DamagedCsvError
+        yield pl.DataFrame(schema=frame.collect_schema())  # so that the columns of an empty file are checked
+        ends_empty = False
+        for batch in frame.collect_batches(chunk_size=BATCH_LINES, maintain_order=True, engine="streaming"):
+            ends_empty |= bool((batch[names[-1]] == "").any())
+            is_blank = pl.all_horizontal(pl.col(name) == "" for name in names)
+            yield batch.filter(~is_blank)
+    except (pl.exceptions.ComputeError, pl.exceptions.NoDataError) as err:
+        raise DamagedCsvError from err
+    if (ends_empty or _has_quotes(path)) and not _is_sound(path, separator, len(names)):
+        raise DamagedCsvError
+
+
+def _has_quotes(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        return whole.find(b'"') >= 0
+
+
+def _is_sound(path: Path, separator: str, width: int) -> bool:
+    """Whether no line is short and no quote out of place: the two faults that polars passes over.
+
+    It fills a short line up with empty cells, and a stray quote may join two lines.
+    """
+    may_open, may_close = np.zeros((2, 256), np.bool_)  # by the byte before a quote, and by the one after
+    may_open[list(f'"\n{separator}'.encode())] = True
+    may_close[list(f'"\r\n{separator}'.encode())] = True
+    in_quotes, carried = False, np.zeros(2, np.int64)  # separators and characters of the record so far
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        begin = len(codecs.BOM_UTF8) if whole[:3] == codecs.BOM_UTF8 else 0
+        for start in range(begin, len(whole), CHUNK_BYTES):
+            end = start + CHUNK_BYTES
+            before = whole[start - 1 : start] if start > begin else b"\n"
+            window = np.frombuffer(before + whole[start:end] + (whole[end : end + 1] or b"\n"), np.uint8)
+            data = window[1:-1]
+            is_quote = data == ord('"')
+            quoted = np.bitwise_xor.accumulate(is_quote) ^ in_quotes
+            in_quotes = bool(quoted[-1])
+            follows, goes_on = may_open[window[:-2]], may_close[window[2:]]
+            if (is_quote & ~np.where(quoted, follows, goes_on)).any():
+                return False
+            is_end = (data == ord("\n")) & ~quoted
+            is_separator = (data == ord(separator)) & ~quoted
+            is_text = (data != ord("\n")) & (data != ord("\r"))
+            seen = np.cumsum([is_separator, is_text], axis=1) + carried[:, None]
+            at_ends = seen[:, is_end]
+            separators, characters = np.diff(at_ends, axis=1, prepend=0)
+            if ((separators + 1 < width) & (characters > 0)).any():
+                return False
+            carried = seen[:, -1] - (at_ends[:, -1] if at_ends.size else 0)
+    return not in_quotes and not (carried[1] > 0 and carried[0] + 1 < width)
+
+
+def careful_batches(path: Path, file: str, encoding: str, separator: str) -> Iterator[pl.DataFrame]:
+    """Batches as `quick_batches` gives them, with PROBLEM and RAW for the lines that can't be told apart.
+
+    Args:
+        file, encoding: the shop's own, for messages; `path` is UTF-8 wherever the encoding was right.
+    Raises:
+        BadHistoryError: the header can't be read.
+    """
+    with path.open("rb") as source:
+        lines = _Lines(source)
+        header = _header(lines, file, encoding, separator)
+        rows: list[list[str | None]] = []
+        for number, (fields, problem, raw) in enumerate(_records(lines, separator, len(header), encoding), 2):
+            if fields is not None and not any(fields):
+                continue
+            padded = fields if fields is not None else [None] * len(header)
+            rows.append([str(number), problem, raw, *padded])
+            if len(rows) == BATCH_LINES // 5:
+                yield _batch(rows, header)
+                rows = []
+        yield _batch(rows, header)
+
+
+def _header(lines: "_Lines", file: str, encoding: str, separator: str) -> list[str]:
+    raw = next((line for line in lines if line.strip()), b"").removeprefix(codecs.BOM_UTF8)
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadHistoryError(file, 'this is UTF-16: set encoding = "utf-16" in [history]')
+    try:
+        names = _fields(raw.decode(), separator)
+    except UnicodeDecodeError as err:
+        hint = f'the header is not {encoding}: set encoding in [history], such as "{LIKELY_ENCODING}"'
+        raise BadHistoryError(file, hint) from err
+    if not names:
+        raise BadHistoryError(file, "no header line that can be read: is it a CSV file?")
+    unique: list[str] = []
+    for name in names:
+        unique.append(name if name not in unique else f"{name} ({len(unique) + 1})")
+    return unique
+
+
+def _records(
+    lines: "_Lines", separator: str, width: int, encoding: str
+) -> Iterator[tuple[list[str] | None, str | None, str | None]]:
+    """Fields of each record, none or all empty if it is blank; or None, the reason, its text as JSON."""
+    for raw in lines:
+        try:
+            text = raw.decode()
+            fields = _fields(text, separator)
+            if fields is None:
+                fields = _joined(lines, text, separator, width)
+            problem = "line: a quote is not closed"
+        except UnicodeDecodeError:
+            fields, problem = None, f"line: bytes that are not {encoding}"
+            text = raw.decode(errors="backslashreplace")
+        if fields is not None and len(fields) != width and any(fields):
+            problem = f"line: {'fewer' if len(fields) < width else 'more'} fields than the header"
+            fields = None
+        if fields is None:
+            yield None, problem, json.dumps(text.rstrip("\r\n"), ensure_ascii=False)
+        else:
+            yield fields, None, None
+
+
+def _joined(lines: "_Lines", text: str, separator: str, width: int) -> list[str] | None:
+    """The record that begins in this line and ends in a later one; None (and they stay) if there is none."""
+    taken: list[bytes] = []
+    try:
+        for raw in lines:
+            taken.append(raw)
+            text += raw.decode()
+            fields = _fields(text, separator)
+            if fields is not None and len(fields) == width:
+                return fields
+            if fields is not None or len(taken) == MAX_LINES_OF_A_FIELD:
+                break
+    except UnicodeDecodeError:
+        pass
+    lines.give_back(taken)
+    return None
+
+
+def _fields(text: str, separator: str) -> list[str] | None:
+    """The fields of exactly one record; None if it isn't one, such as with an open quote."""
+    try:
+        return next(csv.reader([text.rstrip("\r\n")], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return None
+
+
+def _batch(rows: list[list[str | None]], header: list[str]) -> pl.DataFrame:
+    schema = dict.fromkeys((LINE, PROBLEM, RAW, *header), pl.String)
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col(LINE).cast(pl.Int64))
+
+
+class _Lines:
+    """Lines of a file, some of which may be given back."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._waiting: deque[bytes] = deque()
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> bytes:
+        return self._waiting.popleft() if self._waiting else next(self._file)
+
+    def give_back(self, lines: list[bytes]) -> None:
+        self._waiting.extendleft(reversed(lines))

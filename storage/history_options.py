@@ -1,0 +1,158 @@
+"""How a shop's export is to be read: the `[history]` part of nextbest.toml."""
+
+import codecs
+import zoneinfo
+from pathlib import PurePath
+from typing import Self
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from storage.history_times import is_date_format
+from storage.tables import TABLES
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TableOptions(_Strict):
+    """Where one table is, and what its columns are called there."""
+
+    path: str | None = Field(
+        default=None,
+        description="File, folder or glob below --data. Default: `<table>.csv`, `.csv.gz` or `.parquet`,"
+        " all files below `<table>/`, or all `<table>-*` files.",
+    )
+    query: str | None = Field(
+        default=None, description="SQL, when --data is a database URL. Default: SELECT * FROM <table>."
+    )
+    separator: str = Field(
+        default=",", description="What stands between the fields of a CSV line, one character."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our column name to yours. Names that are the same need not stand here.",
+    )
+    date_format: str | None = Field(
+        default=None,
+        description="Format of times as text, such as `%d.%m.%Y %H:%M`, by the letters of strftime."
+        " Default: the forms of ISO 8601, with or without time, seconds, fraction and offset.",
+    )
+    id_cleanup: bool = Field(
+        default=False, description="Take '17850.0' for '17850', as ids look that once went through a number."
+    )
+    decimal_comma: bool = Field(default=False, description="Numbers are written as 1.234,50.")
+
+    @field_validator("path")
+    @classmethod
+    def _below_data(cls, value: str | None) -> str | None:
+        if value is not None and (not value or value.startswith("/") or ".." in PurePath(value).parts):
+            raise ValueError(f"must be below --data, not {value!r}")
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if len(value) != 1 or not value.isascii() or value in '"\r\n':
+            raise ValueError(f"must be one ASCII character other than a quote or a line end, not {value!r}")
+        return value
+
+    @field_validator("date_format")
+    @classmethod
+    def _usable_format(cls, value: str | None) -> str | None:
+        if value is not None and not is_date_format(value):
+            raise ValueError(f"{value!r} does not hold a whole date: write it like %d.%m.%Y %H:%M")
+        return value
+
+
+class PurchasesOptions(TableOptions):
+    """The purchases, and which of their lines are no purchases of a known customer."""
+
+    cancellation: str | None = Field(
+        default=None,
+        description="Regular expression, found anywhere in order_id (begin it with ^); its lines are out.",
+    )
+    exclude_products: tuple[str, ...] = Field(
+        default=(),
+        description="Regular expressions; lines whose whole product id matches one are left out (fees).",
+    )
+    skip_anonymous: bool = Field(
+        default=False, description="Leave out lines without a customer, instead of rejecting them."
+    )
+
+    @field_validator("cancellation")
+    @classmethod
+    def _usable_pattern(cls, value: str | None) -> str | None:
+        return value if value is None else _pattern(value)
+
+    @field_validator("exclude_products")
+    @classmethod
+    def _usable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_pattern(pattern) for pattern in value)
+
+
+class HistoryOptions(_Strict):
+    """All of `[history]`."""
+
+    timezone: str = Field(
+        default="UTC",
+        description="IANA name of the shop's time zone. Times without an offset are local there.",
+    )
+    encoding: str = Field(default="utf-8", description="Encoding of the CSV files, such as utf-8 or cp1252.")
+    max_reject_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share (0 to 1) of a table's lines that may be rejected; with more the night refuses.",
+    )
+    drop_duplicates: bool = Field(
+        default=False,
+        description="Of purchase lines that are equal in every column keep one; they may be two sales.",
+    )
+    purchases: PurchasesOptions = PurchasesOptions()
+    products: TableOptions = TableOptions()
+    offers: TableOptions = TableOptions()
+    redemptions: TableOptions = TableOptions()
+    customers: TableOptions = TableOptions()
+    audiences: TableOptions = TableOptions()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as err:
+            raise ValueError(f"no time zone {value!r}: use an IANA name such as Europe/Berlin") from err
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            return codecs.lookup(value).name
+        except LookupError as err:
+            raise ValueError(f"no encoding {value!r}: use a name such as utf-8 or cp1252") from err
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        for name, table in TABLES.items():
+            known = [column.name for column in table.columns]
+            for column in self.table(name).columns:
+                if column not in known and not table.keeps_other_columns:
+                    raise ValueError(f"{name}.columns: no column {column!r}; there are {', '.join(known)}")
+        return self
+
+    def table(self, name: str) -> TableOptions:
+        """The options of one table of `storage.tables.TABLES`."""
+        options: TableOptions = getattr(self, name)
+        return options
+
+
+def _pattern(value: str) -> str:
+    """A pattern that the engine which will use it understands: polars' own, not Python's."""
+    try:
+        pl.Series([""]).str.contains(value)
+    except pl.exceptions.ComputeError as err:
+        raise ValueError(f"not a regular expression: {value!r}") from err
+    return value

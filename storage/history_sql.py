@@ -1,0 +1,91 @@
+"""A table as the result of a query, fetched in batches."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from models.errors import BadHistoryError
+from storage.history_clean import LINE
+from storage.tables import Table
+
+BATCH_ROWS = 50_000
+
+
+class Database:
+    """A shop's database, only ever read."""
+
+    def __init__(self, url: str) -> None:
+        """Open a database.
+
+        Args:
+            url: as SQLAlchemy knows it; `postgresql://` goes through psycopg.
+        Raises:
+            BadHistoryError: the URL can't be used.
+        """
+        try:
+            parsed = sa.make_url(url)
+            if parsed.drivername in ("postgresql", "postgres"):
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            self.name = parsed.render_as_string(hide_password=True)
+            self._engine = sa.create_engine(parsed, poolclass=sa.NullPool)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as err:
+            raise BadHistoryError("--data", "not a database URL that can be opened here") from err
+        file = parsed.database
+        if parsed.get_backend_name() == "sqlite" and file and file != ":memory:" and not Path(file).is_file():
+            raise BadHistoryError(self.name, "no such file")  # sqlite would make an empty one
+
+    def has(self, table: Table) -> bool:
+        try:
+            return bool(sa.inspect(self._engine).has_table(table.name))
+        except sa.exc.SQLAlchemyError as err:
+            raise self._refused(err) from err
+
+    def batches(self, table: Table, query: str | None) -> Iterator[pl.DataFrame]:
+        """Batches of the query's columns, and LINE, the number of the row from 1.
+
+        Raises:
+            BadHistoryError: the database refuses.
+        """
+        statement = sa.text(query) if query else sa.select(sa.text("*")).select_from(sa.table(table.name))
+        try:
+            with self._engine.connect().execution_options(stream_results=True) as connection:
+                result = connection.execute(statement)
+                names = list(result.keys())
+                yield _frame(names, [], 1)
+                first = 1
+                for rows in result.partitions(BATCH_ROWS):
+                    yield _frame(names, rows, first)
+                    first += len(rows)
+        except sa.exc.SQLAlchemyError as err:
+            raise self._refused(err) from err
+
+    def _refused(self, err: sa.exc.SQLAlchemyError) -> BadHistoryError:
+        cause = getattr(err, "orig", None) or err
+        lines = str(cause).strip().splitlines()
+        return BadHistoryError(self.name, lines[0] if lines else type(cause).__name__)
+
+
+def _frame(names: list[str], rows: Sequence[Sequence[Any]], first: int) -> pl.DataFrame:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    series = [_series(name, values) for name, values in zip(names, columns, strict=True)]
+    return pl.DataFrame([pl.Series(LINE, range(first, first + len(rows)), dtype=pl.Int64), *series])
+
+
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
+    """A column as typed as its values; as text where they are of several types (SQLite allows that)."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) == 1:
+        try:
+            return pl.Series(name, values, strict=True)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            pass
+    return pl.Series(name, [_as_text(value) for value in values], dtype=pl.String)
+
+
+def _as_text(value: object) -> str | None:
+    if value is None:
+        return None
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

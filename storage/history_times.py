@@ -1,0 +1,82 @@
+"""Times as a shop writes them, read as moments: formats, offsets, hours that clocks skip or show twice."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+ISO_LOCAL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+ISO_OFFSET = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a time is read against.
+
+    Attributes:
+        timezone: IANA name; times without an offset are local there.
+        now_s: Unix seconds; what must be past may not be later.
+    """
+
+    timezone: str
+    now_s: int
+
+
+def from_typed(times: pl.Series, zone: str) -> pl.Series:
+    """Moments (Datetime us, UTC) from a Date or Datetime column; null where the local time is skipped."""
+    read = times.cast(pl.Datetime("us")) if times.dtype == pl.Date else times.dt.cast_time_unit("us")
+    return _to_utc(read, zone)
+
+
+def from_text(text: pl.Series, date_format: str | None, zone: str) -> tuple[pl.Series, pl.Series]:
+    """Moments (Datetime us, UTC), and a mask of what could be read. Formats are tried on what is left."""
+    utc = pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, text.len())
+    readable = text.is_null() & text.is_not_null()
+    for form in (date_format,) if date_format else (*ISO_LOCAL, *ISO_OFFSET):
+        left = text if not readable.any() else text.set(readable, None)
+        if left.null_count() == left.len():
+            break
+        read = _by_format(left, form)
+        found = read.is_not_null()
+        if found.any():
+            readable |= found
+            utc = _to_utc(read, zone).zip_with(found, utc)
+    return utc, readable
+
+
+def _by_format(text: pl.Series, form: str) -> pl.Series:
+    """Local times, or UTC times where the format has an offset (or counts seconds)."""
+    has_offset = any(sign in form for sign in ("%z", "%:z", "%#z", "%s", "%+"))
+    return text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC" if has_offset else None)
+
+
+def _to_utc(times: pl.Series, zone: str) -> pl.Series:
+    """Null where the clocks skip the local time; but a skipped midnight is the day's first instant."""
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone:
+        return times.dt.convert_time_zone("UTC")
+    utc = _localised(times, zone)
+    if utc.null_count() > times.null_count():
+        is_midnight = times.dt.truncate("1d") == times
+        later = _localised(times.dt.offset_by("1h").set(~is_midnight, None), zone)
+        utc = utc.zip_with(utc.is_not_null(), later)
+    return utc
+
+
+def _localised(times: pl.Series, zone: str) -> pl.Series:
+    local = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return local.dt.convert_time_zone("UTC")
+
+
+def is_date_format(form: str) -> bool:
+    """Whether times can be written by this format and read again to the same day."""
+    moment = pl.Series([datetime(2017, 12, 31, 22, 30, tzinfo=UTC)])
+    try:
+        read = _by_format(moment.dt.to_string(form), form)
+    except pl.exceptions.PolarsError:
+        return False
+    return bool((read.dt.date() == moment.dt.date()).all() and read.null_count() == 0)
