@@ -174,7 +174,7 @@ def _finish(
     store: Store, writer: VersionWriter, shop: TinyShop, now: datetime, variants: Sequence[str]
 ) -> str:
     for variant in variants:
-        writer.add_variant(variant, ModelState({}, {}), recipe="by hand", has_candidates=True)
+        writer.add_variant(variant, ModelState({}, {}), recipe="by hand", options={}, has_candidates=True)
     manifest = writer.finish(
         store.versions,
         created_at=now,

@@ -1,0 +1,131 @@
+"""The follower takes each new champion in one step, and never lets go of a good version for a bad one."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from models.errors import DamagedVersionError
+from service.champion import ChampionFollower
+from service.metrics import Metrics
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish
+
+LATER = AS_OF + timedelta(days=1)
+
+
+def follower_of(store: Store) -> ChampionFollower:
+    return ChampionFollower(store, Metrics(None), poll_s=1)
+
+
+def serves(follower: ChampionFollower) -> str | None:
+    return follower.current.served.version_id if follower.current else None
+
+
+def damage(store: Store, version_id: str) -> None:
+    file = store.versions / version_id / "popular" / "order.npy"
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    copy = file.with_suffix(".new")
+    copy.write_bytes(content)
+    copy.replace(file)
+
+
+def test_the_first_champion_is_taken_when_it_comes_and_the_next_one_after_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    follower = follower_of(store)
+    follower.look()
+    assert serves(follower) is None
+    first = publish(store)
+    follower.look()
+    assert serves(follower) == first
+    second = publish(store, now=LATER)
+    follower.look()
+    assert serves(follower) == second
+    store.rollback(now=LATER)
+    follower.look()
+    assert serves(follower) == first
+
+
+def test_another_variant_of_the_same_version_is_a_new_champion(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    version_id = publish(store, variants=("blend", "als"))
+    follower = follower_of(store)
+    follower.look()
+    store.promote(version_id, "als", now=LATER, why="a test")
+    follower.look()
+    assert follower.current is not None
+    assert follower.current.served.variant == "als"
+
+
+def test_a_damaged_version_is_refused_by_name_once_and_the_old_one_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    follower = follower_of(store)
+    follower.look()
+    second = publish(store, now=LATER)
+    damage(store, second)
+    with capture_logs() as lines:
+        for _ in range(3):
+            follower._seen = None
+            follower.look()
+    assert serves(follower) == first
+    refusals = [line for line in lines if line["log_level"] == "error"]
+    assert len(refusals) == 1
+    assert f"{second}/popular/order.npy" in refusals[0]["why"]
+
+
+def test_a_service_started_on_a_damaged_champion_answers_from_the_one_before(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    second = publish(store, now=LATER)
+    damage(store, second)
+    follower = follower_of(store)
+    follower.look()
+    assert serves(follower) == first
+
+
+def test_a_pointer_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    follower = follower_of(store)
+    follower.look()
+    (tmp_path / "champion.json").write_text('{"sequence": ')
+    follower.look()
+    assert serves(follower) == first
+
+
+def test_a_version_pruned_under_a_service_goes_on_answering(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    follower = follower_of(store)
+    follower.look()
+    assert follower.current is not None
+    shutil.rmtree(store.versions / first)
+    assert follower.current.served.products[0]
+    assert follower.current.served.candidates(0, 0, None) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("popular/buyers", np.zeros(3, np.int32)),
+        ("history/times", np.zeros(2, np.float64)),
+        (f"candidates/{VARIANT}/evidence", np.zeros((1, 200), np.int16)),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused_by_name(
+    tmp_path: Path, name: str, array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]"
+) -> None:
+    store = Store(tmp_path)
+    version = store.open(publish(store, replace(TinyShop())))
+    (version.folder / f"{name}.npy").unlink()
+    np.save(version.folder / f"{name}.npy", array)
+    with pytest.raises(DamagedVersionError, match=name):
+        ServedVersion(version, VARIANT)

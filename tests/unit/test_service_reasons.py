@@ -1,0 +1,62 @@
+"""Reasons are true whenever they are read, and their figures stand beside them."""
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from service import reasons
+
+DAY = (date(2017, 12, 28) - date(1970, 1, 1)).days
+
+
+def read(text: str) -> Any:
+    return json.loads(text)
+
+
+def test_a_product_bought_in_several_orders_says_how_often_and_when_last() -> None:
+    assert read(reasons.due_again(5, 6.1, DAY)) == {
+        "code": "due_again",
+        "text": "Bought about every 6 days, last on 28 December 2017",
+        "evidence": {"times": 5, "interval_days": 6.1, "last_purchased_on": "2017-12-28"},
+    }
+
+
+@pytest.mark.parametrize("interval_days", [0.4, 1.0, 1.4])
+def test_an_interval_of_about_a_day_is_every_day(interval_days: float) -> None:
+    assert read(reasons.due_again(2, interval_days, DAY))["text"].startswith(
+        "Bought about every day, last on"
+    )
+
+
+def test_a_single_order_promises_no_interval() -> None:
+    assert read(reasons.due_again(1, float("nan"), DAY)) == {
+        "code": "due_again",
+        "text": "Bought before, on 28 December 2017",
+        "evidence": {"times": 1, "interval_days": None, "last_purchased_on": "2017-12-28"},
+    }
+
+
+def test_another_product_is_named_as_the_shop_wrote_it() -> None:
+    reason = read(reasons.because_you_bought("17", 'Mug "Best"\n') + reasons.bought_on(0))
+    assert reason == {
+        "code": "because_you_bought",
+        "text": 'Because you bought Mug "Best"\n',
+        "evidence": {"product_id": "17", "last_purchased_on": "1970-01-01"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("recent", "ever", "text", "days"),
+    [
+        (412, 500, "Bought by 412 customers in the last 28 days", 28),
+        (1, 1, "Bought by 1 customer in the last 28 days", 28),
+        (0, 9, "Bought by 9 customers", None),
+    ],
+)
+def test_popular_counts_customers_and_names_its_window(
+    recent: int, ever: int, text: str, days: int | None
+) -> None:
+    reason = read(reasons.popular(recent, ever))
+    assert (reason["text"], reason["evidence"]) == (text, {"customers": recent or ever, "days": days})

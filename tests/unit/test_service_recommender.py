@@ -1,0 +1,217 @@
+"""What must hold for every answer, and answers of the tiny shop worked out by hand."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.answers import AnswerWriter
+from service.errors import RefusedError
+from service.parameters import Query
+from service.recommender import FirstLevel, OwnList, Recommender, Rung
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.tiny_service import DictCache
+from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+
+
+def served_from(shop: TinyShop, root: Path) -> ServedVersion:
+    store = Store(root)
+    return ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[ServedVersion]:
+    with tempfile.TemporaryDirectory() as root:
+        yield served_from(TinyShop(), Path(root))
+
+
+def without_cache() -> Recommender:
+    return Recommender(FirstLevel(10, 0), None)
+
+
+def products(served: ServedVersion, customer: str, query: Query) -> list[tuple[str, Rung]]:
+    answer = without_cache().recommend(served, customer, query)
+    return [(served.products[row], rung) for row, rung, _ in answer.picks]
+
+
+def test_the_own_list_comes_first_then_what_was_not_in_it_by_popularity(tiny: ServedVersion) -> None:
+    assert products(tiny, "ben", Query(n=5)) == [
+        ("apple", Rung.OWN),
+        ("pear", Rung.OWN),
+        ("plum", Rung.SCORES),  # apple's neighbours are pear, which is taken, and plum
+        ("milk", Rung.POPULAR),
+        ("bread", Rung.POPULAR),
+    ]
+
+
+def test_scores_add_up_over_the_history_and_the_strongest_product_is_the_anchor(tmp_path: Path) -> None:
+    shop = replace(TinyShop(), candidates={})
+    served = served_from(shop, tmp_path)
+    answer = without_cache().recommend(served, "anna", Query(n=4))
+    # butter 0.5 + 0.4 from milk and bread; cheese 0.35 from bread; bread 0.3 from milk; rolls 0.2 from bread;
+    # cream is out of stock
+    found = [(served.products[row], rung, evidence) for row, rung, evidence in answer.picks]
+    assert found == [
+        ("butter", Rung.SCORES, 0),
+        ("cheese", Rung.SCORES, 1),
+        ("bread", Rung.SCORES, 0),
+        ("rolls", Rung.SCORES, 1),
+    ]
+    assert answer.source == "personal"
+
+
+def test_with_a_category_every_fill_stays_within_it(tiny: ServedVersion) -> None:
+    assert products(tiny, "ben", Query(n=10, category="bakery")) == [
+        ("bread", Rung.CATEGORY),
+        ("rolls", Rung.CATEGORY),
+        ("cake", Rung.CATEGORY),
+    ]
+
+
+def test_an_answer_without_a_personal_product_does_not_call_itself_personal(tiny: ServedVersion) -> None:
+    assert without_cache().recommend(tiny, "ben", Query(n=2, category="bakery")).source == "popular"
+
+
+def test_ids_are_text_so_7_is_not_007(tiny: ServedVersion) -> None:
+    assert products(tiny, "7", Query(n=1)) == [("cake", Rung.OWN)]
+    assert products(tiny, "007", Query(n=1)) == [("plum", Rung.OWN)]
+
+
+def test_similar_products_are_filled_from_the_category_then_from_all(tiny: ServedVersion) -> None:
+    answer = without_cache().similar(tiny, tiny.products.find("milk"), Query(n=6))
+    assert [(tiny.products[row], rung) for row, rung, _ in answer.picks] == [
+        ("butter", Rung.SIMILAR),  # cream is out of stock
+        ("bread", Rung.SIMILAR),
+        ("cheese", Rung.CATEGORY),
+        ("yoghurt", Rung.CATEGORY),
+        ("apple", Rung.POPULAR),
+        ("rolls", Rung.POPULAR),
+    ]
+
+
+def test_an_unknown_category_is_refused_by_name(tiny: ServedVersion) -> None:
+    with pytest.raises(RefusedError) as caught:
+        products(tiny, "anna", Query(category="shoes"))
+    assert (caught.value.kind, caught.value.field) == ("unknown_category", "category")
+
+
+def test_filters_read_on_beyond_the_part_of_the_list_that_is_cached(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(150)]
+    shop = TinyShop(
+        products={name: "deep" if name == "p140" else "broad" for name in names},
+        popular=names[:1],
+        out_of_stock=(),
+        similar={},
+        history={"anna": [Bought("p0")]},
+        candidates={"anna": [(name, "p0") for name in names]},
+    )
+    served = served_from(shop, tmp_path)
+    assert products(served, "anna", Query(n=1, category="deep")) == [("p140", Rung.OWN)]
+
+
+def test_a_list_planted_for_another_customer_is_a_miss(tiny: ServedVersion) -> None:
+    cache = DictCache()
+    recommender = Recommender(FirstLevel(10, 0), cache)
+    right = recommender.recommend(tiny, "anna", Query())
+    recommender.recommend(tiny, "ben", Query())
+    keys = {customer: (tiny.version_id, VARIANT, customer) for customer in ("anna", "ben")}
+    cache.lists[keys["anna"]] = cache.lists[keys["ben"]]
+    answer = recommender.recommend(tiny, "anna", Query())
+    assert (answer.level, answer.picks) == ("map", right.picks)
+    assert recommender.recommend(tiny, "anna", Query()).level == "redis"  # it was made again
+
+
+def test_the_first_level_ends_with_its_life_its_version_and_its_size(
+    tiny: ServedVersion, tmp_path: Path
+) -> None:
+    now_s = 0.0
+    first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
+    own = OwnList(tiny, 0, [], [])
+    first_level.put("anna", own)
+    assert first_level.get("anna", tiny) is own
+    assert first_level.get("anna", served_from(TinyShop(), tmp_path)) is None
+    now_s = 1.1
+    assert first_level.get("anna", tiny) is None
+    for number in range(1000):
+        first_level.put(str(number), own)
+    assert len(first_level._lists) <= 2
+
+
+IDS = [f"p{number}" for number in range(12)]
+
+
+@st.composite
+def shops(draw: st.DrawFn) -> TinyShop:
+    names = IDS[: draw(st.integers(1, len(IDS)))]
+    some = st.lists(st.sampled_from(names), unique=True)
+    pairs = st.lists(
+        st.tuples(st.sampled_from(names), st.floats(0.125, 1, width=32)),
+        max_size=4,
+        unique_by=lambda pair: pair[0],
+    )
+    bought = draw(some)
+    return TinyShop(
+        products={name: draw(st.sampled_from(["", "a", "b"])) for name in names},
+        titles={name: draw(st.text(st.characters(codec="utf-8"), max_size=4)) for name in names},
+        prices={},
+        out_of_stock=draw(some),
+        popular=draw(some),
+        recent_buyers={},
+        similar={name: draw(pairs) for name in names[:4]},
+        history={"anna": [Bought(name, date(2017, 12, 1)) for name in bought], "new": []},
+        candidates={
+            "anna": [(name, draw(st.sampled_from(["", *bought]))) for name in draw(some)],
+        },
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    shop=shops(),
+    customer=st.sampled_from(["anna", "new", "nobody"]),
+    n=st.integers(1, 20),
+    category=st.sampled_from([None, "a", "b"]),
+    exclude=st.lists(st.sampled_from([*IDS, "unheard of"]), max_size=5),
+)
+def test_asked_n_got_n_none_twice_none_excluded_none_out_of_stock(
+    shop: TinyShop, customer: str, n: int, category: str | None, exclude: list[str]
+) -> None:
+    if category not in shop.products.values():
+        category = None
+    query = Query(n, category, tuple(exclude))
+    eligible = {
+        product
+        for product, its in shop.products.items()
+        if product not in shop.out_of_stock and product not in exclude and category in (None, its)
+    }
+    with tempfile.TemporaryDirectory() as root:
+        served = served_from(shop, Path(root))
+        recommender = Recommender(FirstLevel(10, 1), DictCache())
+        answer = recommender.recommend(served, customer, query)
+        found = [served.products[row] for row, _, _ in answer.picks]
+        assert len(found) == len(set(found)) == min(n, len(eligible))
+        assert set(found) <= eligible
+        own = [product for product, _ in shop.candidates.get(customer, ()) if product in eligible]
+        assert found[: len(own)] == own[:n]
+        again = recommender.recommend(served, customer, query)
+        from_redis = Recommender(FirstLevel(10, 0), recommender._cache).recommend(served, customer, query)
+        assert again.picks == from_redis.picks == answer.picks
+        body = json.loads(AnswerWriter(served).recommendations(customer, answer))
+        assert [item["product_id"] for item in body["recommendations"]] == found
+        assert [item["rank"] for item in body["recommendations"]] == list(range(1, len(found) + 1))
+        for item in body["recommendations"]:
+            assert item["title"] == (shop.titles[item["product_id"]] or item["product_id"])
+            assert item["probability"] is None
+        for similar_to in list(shop.products)[:2]:
+            picks = recommender.similar(served, served.products.find(similar_to), query).picks
+            assert similar_to not in [served.products[row] for row, _, _ in picks]
+            assert len({row for row, _, _ in picks}) == len(picks)
+            if category is None:
+                assert len(picks) == min(n, len(eligible - {similar_to}))
