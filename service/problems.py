@@ -36,6 +36,7 @@ def problem(kind: str, detail: str, field: str | None = None) -> Response:
         body |= {"field": field, "reason": detail}
     response = Response(json.dumps(body), status, mimetype=PROBLEM_JSON)
     response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response

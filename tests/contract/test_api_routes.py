@@ -1,0 +1,261 @@
+"""Every route and every error: status, headers and the shape that the OpenAPI document promises."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import validate
+from werkzeug.test import TestResponse
+
+from service.openapi import document
+from storage.store import Store
+from tests.data.tiny_service import get, tiny_app
+from tests.data.tiny_version import TinyShop, publish
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("store")
+    publish(Store(root))
+    return root
+
+
+@pytest.fixture(scope="module")
+def app(store: Path) -> Flask:
+    return tiny_app(store)
+
+
+@pytest.fixture
+def empty_app(tmp_path: Path) -> Iterator[Flask]:
+    yield tiny_app(tmp_path)
+
+
+def problem(response: TestResponse, status: int, kind: str, field: str | None = None) -> dict[str, object]:
+    body: dict[str, object] = json.loads(response.data)
+    assert (response.status_code, response.mimetype) == (status, "application/problem+json")
+    assert body["type"] == f"urn:nextbest:problem:{kind}"
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert body.get("field") == field
+    assert ("reason" in body) == (field is not None)
+    return body
+
+
+def test_a_known_customer_gets_the_own_list_with_reasons(app: Flask, store: Path) -> None:
+    body = get(app, "/recommend/anna?n=3")
+    version = Store(store).champion()
+    assert version is not None
+    assert body.pop("request_id")
+    assert [item["product_id"] for item in body["recommendations"]] == ["milk", "bread", "butter"]
+    assert body.pop("recommendations")[0] == {
+        "product_id": "milk",
+        "rank": 1,
+        "probability": None,
+        "expected_value": None,
+        "title": "Fresh Milk",
+        "category": "dairy",
+        "price": 1.19,
+        "url": "https://shop.example/milk",
+        "image_url": None,
+        "offer": None,
+        "reason": {
+            "code": "due_again",
+            "text": "Bought about every 6 days, last on 28 December 2017",
+            "evidence": {"times": 5, "interval_days": 6.1, "last_purchased_on": "2017-12-28"},
+        },
+    }
+    assert body == {
+        "customer_id": "anna",
+        "version": version.current.version_id,
+        "variant": "blend",
+        "experiments": [],
+        "source": "personal",
+    }
+
+
+def test_an_unknown_customer_gets_popular_products(app: Flask) -> None:
+    body = get(app, "/recommend/nobody?n=3")
+    assert (body["customer_id"], body["source"]) == ("nobody", "popular")
+    assert [item["product_id"] for item in body["recommendations"]] == ["milk", "bread", "apple"]
+    assert body["recommendations"][0]["reason"]["text"] == "Bought by 412 customers in the last 28 days"
+
+
+def test_ten_products_come_without_asking_and_all_that_are_in_stock_when_asked_for_more(app: Flask) -> None:
+    assert len(get(app, "/recommend/anna")["recommendations"]) == 10
+    assert len(get(app, "/recommend/anna?n=100")["recommendations"]) == len(TinyShop().products) - 1
+
+
+def test_two_answers_differ_in_their_request_id_only(app: Flask) -> None:
+    first, second = get(app, "/recommend/anna"), get(app, "/recommend/anna")
+    assert first.pop("request_id") != second.pop("request_id")
+    assert first == second
+
+
+def test_popular_and_similar_take_the_same_filters(app: Flask) -> None:
+    popular = get(app, "/popular?category=dairy&exclude=milk,cheese")
+    assert [item["product_id"] for item in popular["recommendations"]] == ["butter", "yoghurt"]
+    similar = get(app, "/similar/milk?category=bakery&exclude=rolls")
+    assert (similar["product_id"], similar["source"]) == ("milk", "similar")
+    assert [(item["product_id"], item["reason"]["code"]) for item in similar["recommendations"]] == [
+        ("bread", "similar"),
+        ("cake", "popular"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "customer"),
+    [
+        ("/recommend/k%C3%A4the%2F1", "käthe/1"),
+        ("/recommend/k%C3%A4the/1", "käthe/1"),
+        ("/recommend/a//b/", "a//b/"),
+        ("/recommend//", "/"),
+        ("/recommend/%0A%22%5C%00", '\n"\\\0'),
+        ("/recommend/007", "007"),
+        ("/recommend/" + "x" * 256, "x" * 256),
+    ],
+)
+def test_an_id_is_taken_as_it_is(app: Flask, path: str, customer: str) -> None:
+    assert get(app, path)["customer_id"] == customer
+
+
+ROUTES = ["/recommend/anna", "/popular", "/similar/milk"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("query", "kind", "field"),
+    [
+        ("n=0", "bad_parameter", "n"),
+        ("n=101", "bad_parameter", "n"),
+        ("n=few", "bad_parameter", "n"),
+        ("n=1&n=1", "bad_parameter", "n"),
+        ("sort=price", "unknown_parameter", "sort"),
+        ("category=shoes", "unknown_category", "category"),
+        ("category=", "bad_parameter", "category"),
+        ("category=%FF", "bad_parameter", None),
+        ("exclude=a,,b", "bad_parameter", "exclude"),
+    ],
+)
+def test_bad_parameters_are_named(app: Flask, route: str, query: str, kind: str, field: str | None) -> None:
+    problem(app.test_client().get(f"{route}?{query}"), 400, kind, field)
+
+
+@pytest.mark.parametrize("route", ["/recommend/", "/similar/"])
+def test_ids_that_cannot_be_are_refused(app: Flask, route: str) -> None:
+    field = "customer_id" if "recommend" in route else "product_id"
+    not_utf_8 = app.test_client().get("/", environ_overrides={"PATH_INFO": f"{route}\xff"})
+    problem(not_utf_8, 400, "bad_id", field)
+    problem(app.test_client().get(route + "x" * 257), 400, "bad_id", field)
+    problem(app.test_client().get(route + "%C3%BC" * 129), 400, "bad_id", field)
+    problem(app.test_client().get(route), 404, "not_found")
+
+
+def test_a_product_that_is_not_known_is_404(app: Flask) -> None:
+    problem(app.test_client().get("/similar/shoe"), 404, "unknown_product", "product_id")
+
+
+@pytest.mark.parametrize(
+    "route", [*ROUTES, "/", "/health/live", "/health/ready", "/metrics", "/openapi.json"]
+)
+def test_other_methods_are_405_and_name_those_that_go(app: Flask, route: str) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        response = app.test_client().open(route, method=method, data=b"x" * 100_000)
+        problem(response, 405, "method_not_allowed")
+        assert "GET" in response.headers["Allow"]
+
+
+def test_what_is_not_there_is_404(app: Flask) -> None:
+    for path in (
+        "/nope",
+        "/recommend",
+        "/popular/",
+        "/docs/../service/settings.py",
+        "/docs/%2e%2e/__init__.py",
+    ):
+        problem(app.test_client().get(path), 404, "not_found")
+
+
+def test_an_unexpected_error_tells_nothing_of_itself(store: Path) -> None:
+    class Broken:
+        def get(self, *_: str) -> bytes:
+            raise ZeroDivisionError("secret detail")
+
+        def put(self, *_: object) -> None: ...
+
+    response = tiny_app(store, Broken()).test_client().get("/recommend/anna")
+    body = problem(response, 500, "internal")
+    assert "secret" not in str(body)
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "/health/ready"])
+def test_without_a_version_there_is_503_and_the_rest_answers(empty_app: Flask, route: str) -> None:
+    response = empty_app.test_client().get(route)
+    problem(response, 503, "no_version")
+    assert response.headers["Retry-After"] == "5"
+    assert get(empty_app, "/health/live") == {"status": "live"}
+    assert empty_app.test_client().get("/metrics").status_code == 200
+
+
+def test_a_bad_request_is_bad_also_without_a_version(empty_app: Flask) -> None:
+    problem(empty_app.test_client().get("/recommend/anna?n=0"), 400, "bad_parameter", "n")
+
+
+def test_personal_answers_stay_out_of_every_cache(app: Flask) -> None:
+    client = app.test_client()
+    assert client.get("/recommend/anna").headers["Cache-Control"] == "private, no-store"
+    assert client.get("/popular").headers["Cache-Control"] == "public, max-age=5"
+    assert client.get("/recommend/anna?n=0").headers["Cache-Control"] == "no-store"
+    for path in (*ROUTES, "/", "/nope", "/health/ready", "/metrics", "/openapi.json"):
+        assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_ready_tells_version_variant_age_and_redis(app: Flask) -> None:
+    body = get(app, "/health/ready")
+    assert (body["status"], body["variant"], body["redis"]) == ("ready", "blend", "none")
+    assert body["as_of"] == "2018-01-01T00:00:00+00:00"
+    assert body["age_s"] > 365 * 86_400
+
+
+def test_the_index_lists_the_routes_and_docs_come_from_here(app: Flask) -> None:
+    assert "/recommend/{customer_id}" in get(app, "/")["routes"]
+    client = app.test_client()
+    assert client.get("/docs").headers["Location"] == "/docs/"
+    page = client.get("/docs/").text
+    assert "http://" not in page
+    assert "https://" not in page
+    with client.get("/docs/swagger-ui-bundle.js") as script:
+        assert script.status_code == 200
+
+
+def test_metrics_count_answers_by_route_status_and_level(store: Path) -> None:
+    app = tiny_app(store)
+    client = app.test_client()
+    for path in ("/recommend/anna", "/recommend/anna", "/recommend/nobody", "/recommend/anna?n=0", "/nope"):
+        client.get(path)
+    text = client.get("/metrics").text
+    assert 'nextbest_requests_total{route="recommend",status="200"} 3.0' in text
+    assert 'nextbest_requests_total{route="recommend",status="400"} 1.0' in text
+    assert 'nextbest_requests_total{route="none",status="404"} 1.0' in text
+    assert 'nextbest_recommendations_total{level="map"} 2.0' in text
+    assert 'nextbest_recommendations_total{level="popular"} 1.0' in text
+    assert 'nextbest_filled_products_total{rung="scores"} 4.0' in text  # cheese and rolls, twice
+    assert 'nextbest_version_info{variant="blend"' in text
+    assert "nextbest_night_last_success_seconds" not in text
+
+
+def test_metrics_tell_when_a_night_last_succeeded(tmp_path: Path) -> None:
+    (tmp_path / "last_success.json").write_text("{}")
+    assert "nextbest_night_last_success_seconds 1" in tiny_app(tmp_path).test_client().get("/metrics").text
+
+
+def test_the_document_is_valid_and_knows_every_route(app: Flask) -> None:
+    description = document()
+    validate(description)
+    described = {path.replace("{", "<id:").replace("}", ">") for path in description["paths"]}
+    routes = {str(rule) for rule in app.url_map.iter_rules()}
+    assert routes - described == {"/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
+    assert described <= routes

@@ -1,0 +1,43 @@
+"""Requests that schemathesis makes up from the OpenAPI document, good and bad: answers are as promised."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from service.openapi import document
+from storage.store import Store
+from tests.data.tiny_service import tiny_app
+from tests.data.tiny_version import publish
+
+PATHS = sorted(document()["paths"])
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
+    root = tmp_path_factory.mktemp("store")
+    publish(Store(root))
+    yield schemathesis.openapi.from_wsgi("/openapi.json", tiny_app(root))
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_is_as_the_document_says(api: BaseSchema, path: str, mode: GenerationMode) -> None:
+    operation = api[path]["GET"]
+    if mode is GenerationMode.NEGATIVE and not (operation.query or operation.path_parameters):
+        pytest.skip("nothing can be wrong in a request without parameters")
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.data())
+    def answers(data: st.DataObject) -> None:
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        # Whether a category or a product is one of the shop's, no document can say beforehand.
+        unknown = "category" in (case.query or {})
+        case.call_and_validate(excluded_checks=[positive_data_acceptance] if unknown else [])
+
+    answers()
