@@ -106,14 +106,14 @@ class Als(Model[AlsOptions]):
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         assert options.half_life_days is not None
         counts = interactions.matrix(decay(interactions.age_days, options.half_life_days))
-        solver = AlternatingLeastSquares(
-            factors=options.factors,
-            regularization=options.regularization,
-            iterations=options.iterations,
-            num_threads=options.threads,
-            random_state=options.seed,
-        )
         with threadpool_limits(1, "blas"):  # implicit crawls where BLAS starts threads of its own
+            solver = AlternatingLeastSquares(
+                factors=options.factors,
+                regularization=options.regularization,
+                iterations=options.iterations,
+                num_threads=options.threads,
+                random_state=options.seed,
+            )
             solver.fit(sparse.csr_matrix(counts), show_progress=False)
         self.options_, self.n_products_ = options, interactions.n_products
         self.customer_factors_ = np.where(np.diff(counts.indptr)[:, None] > 0, solver.user_factors, 0)

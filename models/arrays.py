@@ -1,5 +1,7 @@
 """Names for the array types that pass between the rooms."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,6 @@ type LongArray = NDArray[np.int64]
 type AnyIntArray = NDArray[np.integer]
 type FloatArray = NDArray[np.float32]
 type BoolArray = NDArray[np.bool_]
-type AnyArray = NDArray[np.generic]
+type AnyArray = NDArray[Any]
 
 DAY_S = 86_400

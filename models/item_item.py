@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from implicit.nearest_neighbours import CosineRecommender
+from implicit.utils import ParameterWarning
 from scipy import sparse
 
 from models.arrays import FloatArray, IntArray, LongArray
@@ -146,7 +148,9 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     if not held.nnz:
         return similar, similarity
     recommender = CosineRecommender(K=n_neighbours + 1, num_threads=1)
-    recommender.fit(sparse.csr_matrix(held), show_progress=False)
+    with catch_warnings():
+        simplefilter("ignore", ParameterWarning)  # about a conversion of its own making
+        recommender.fit(sparse.csr_matrix(held), show_progress=False)
     found = recommender.similarity.tocoo()
     apart = (found.row != found.col) & (found.data > 0)
     row, col, value = found.row[apart], found.col[apart], found.data[apart].astype(np.float32)

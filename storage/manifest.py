@@ -24,12 +24,14 @@ class VariantEntry(_Strict):
 
     Attributes:
         recipe: hash of its name, options and code revision: what the gate compares.
+        options: as configured, before anything was learned: what the recipe is fitted with again.
         facts: what the model keeps beside its arrays, learned constants among it.
         arrays: names of its arrays, in `variants/<name>/`.
         has_candidates: candidate lists are in `candidates/<name>/`.
     """
 
     recipe: str
+    options: dict[str, Any]
     facts: dict[str, Any]
     arrays: list[str]
     has_candidates: bool = False

@@ -143,7 +143,7 @@ class Store:
                 return new
             raise NoChampionError(str(self.root), "no earlier champion is left to go back to")
 
-    def prune(self, *, keep: int, max_age_days: float, now: datetime) -> list[str]:
+    def prune(self, *, keep: int, max_age: timedelta, now: datetime) -> list[str]:
         """Delete versions beyond the newest `keep` or older than that, never the last two champions.
 
         Returns:
@@ -157,7 +157,7 @@ class Store:
             if folder.name in safe:
                 continue
             created = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=now.tzinfo)
-            if place >= keep or now - created > timedelta(days=max_age_days):
+            if place >= keep or now - created > max_age:
                 shutil.rmtree(folder)  # unlinking is safe for workers that still map its files
                 deleted.append(folder.name)
         return deleted

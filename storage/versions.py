@@ -3,9 +3,10 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -49,10 +50,10 @@ class Version:
             raise DamagedVersionError(f"{self.version_id}/{file}", "not a readable array") from err
 
     def strings(self, name: str) -> StringTable:
-        return StringTable(self.array(f"{name}/offsets"), self.array(f"{name}/blob"))  # type: ignore[arg-type]
+        return StringTable(self.array(f"{name}/offsets"), self.array(f"{name}/blob"))
 
     def ids(self, name: str) -> IdIndex:
-        return IdIndex(self.array(f"{name}/hash"), self.strings(name))  # type: ignore[arg-type]
+        return IdIndex(self.array(f"{name}/hash"), self.strings(name))
 
     def state(self, variant: str) -> ModelState:
         """The fitted state of a variant, for `Model.from_state`."""
@@ -87,11 +88,24 @@ class VersionWriter:
         self.add(f"{name}/hash", IdIndex.build(ids).hashes)
         self.add_strings(name, ids)
 
-    def add_variant(self, name: str, state: ModelState, *, recipe: str, has_candidates: bool) -> None:
+    def add_variant(
+        self,
+        name: str,
+        state: ModelState,
+        *,
+        recipe: str,
+        options: Mapping[str, Any],
+        has_candidates: bool,
+    ) -> None:
+        """One fitted variant; `recipe` and `options` as VariantEntry has them."""
         for array_name, array in state.arrays.items():
             self.add(f"variants/{name}/{array_name}", array)
         self.variants[name] = VariantEntry(
-            recipe=recipe, facts=state.facts, arrays=sorted(state.arrays), has_candidates=has_candidates
+            recipe=recipe,
+            options=dict(options),
+            facts=state.facts,
+            arrays=sorted(state.arrays),
+            has_candidates=has_candidates,
         )
 
     def finish(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.arrays import IntArray
+from models.arrays import BoolArray, IntArray
 from models.base import Model
 from models.top_k import top_k
 
@@ -13,7 +13,13 @@ BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
 
 
 def rank(
-    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, owned: sparse.csr_array | None = None
+    model: Model[Any],
+    rows: IntArray,
+    k: int,
+    *,
+    fill: IntArray,
+    owned: sparse.csr_array | None = None,
+    hidden: BoolArray | None = None,
 ) -> IntArray:
     """The lists that customers would see.
 
@@ -23,19 +29,24 @@ def rank(
         k: length of the lists.
         fill: product rows, most popular first: they follow where the model has fewer opinions than k.
         owned: customers x products; what has an entry is left out for that customer.
+        hidden: shape (n_products,); what is left out for everyone.
     Returns:
         shape (n, k), int32, best first, distinct; -1 only where fewer than k products are left.
     """
     lists = [np.empty((0, k), np.int32)]
-    for block in blocks(rows, owned.shape[1] if owned is not None else len(fill)):
+    if hidden is not None:
+        fill = fill[~hidden[fill]]
+    for block in blocks(rows, model.n_products_):
         scores = model.score(block)
+        if hidden is not None:
+            scores[:, hidden] = np.nan
         if owned is not None:
-            mine = owned[block]
-            scores[np.repeat(np.arange(len(block)), np.diff(mine.indptr)), mine.indices] = np.nan
+            theirs = owned[block]
+            scores[np.repeat(np.arange(len(block)), np.diff(theirs.indptr)), theirs.indices] = np.nan
         best = top_k(scores, k)
         for place in np.flatnonzero(best[:, -1] < 0):
-            hidden = owned[[block[place]]].indices if owned is not None else np.empty(0, np.int32)
-            best[place] = _filled(best[place], fill, hidden)
+            mine = owned[[block[place]]].indices if owned is not None else np.empty(0, np.int32)
+            best[place] = _filled(best[place], fill, mine)
         lists.append(best)
     return np.concatenate(lists)
 
@@ -46,11 +57,11 @@ def blocks(rows: IntArray, n_products: int) -> list[IntArray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _filled(best: IntArray, fill: IntArray, hidden: IntArray) -> IntArray:
+def _filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
     k = len(best)
     own = best[best >= 0]
-    able = fill[: k + len(own) + len(hidden)]
-    able = able[~np.isin(able, own) & ~np.isin(able, hidden)]
+    able = fill[: k + len(own) + len(owned)]
+    able = able[~np.isin(able, own) & ~np.isin(able, owned)]
     line = np.full(k, -1, np.int32)
     joined = np.concatenate([own, able])[:k]
     line[: len(joined)] = joined

@@ -1,0 +1,125 @@
+"""What a night leaves beside its version: report, last success, metrics, and a call for help."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+from storage.manifest import Manifest
+from storage.store import Store, write_atomic
+from training.config import NightOptions
+from training.exit_codes import DONE, GATE_REFUSED
+from training.night import Job, Outcome
+from training.report import NightFacts, PastVersion, render_night, to_json
+
+LAST_SUCCESS = "last_success.json"
+METRICS = "nextbest.prom"
+KEPT_RUNS = 90
+
+
+def leave_success(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> None:
+    """Report and metrics of a night that came to its end; the last success if its version was published."""
+    manifest = outcome.manifest
+    facts = NightFacts(
+        run_id=job.run_id,
+        as_of=manifest.as_of,
+        timezone=job.config.history.timezone,
+        decision=manifest.gate.decision,
+        why=manifest.gate.why,
+        version_id=manifest.version_id,
+        gate_figures=manifest.gate.figures,
+        counts={name: n for name, n in outcome.counts.items() if name != "lines"},
+        read_lines=outcome.counts["lines"],
+        rejects=outcome.reasons,
+        steps_s=seconds,
+        past=_past(job.store, manifest.version_id),
+    )
+    judged = outcome.judged
+    (job.folder / "report.html").write_text(render_night(facts, judged.evaluation, judged.seconds))
+    if judged.evaluation is not None:
+        told = to_json(judged.evaluation, judged.seconds, manifest=_told(manifest))
+        (job.folder / "report.json").write_text(told)
+    if manifest.gate.decision != "refused":
+        success = {"run_id": job.run_id, "at": job.now.isoformat(), "version_id": manifest.version_id}
+        write_atomic(job.store.root / LAST_SUCCESS, json.dumps(success) + "\n")
+    _write_metrics(job, DONE if manifest.gate.decision != "refused" else GATE_REFUSED, outcome, seconds)
+    _prune_runs(job)
+
+
+def leave_failure(job: Job, why: str, exit_code: int) -> None:
+    """The page of a night that stopped on the way, and its metrics; the store is as it was."""
+    facts = NightFacts(
+        run_id=job.run_id,
+        as_of=job.as_of or job.now,
+        timezone=job.config.history.timezone,
+        decision="stopped",
+        why=why,
+        past=_past(job.store, ""),
+    )
+    (job.folder / "report.html").write_text(render_night(facts, None, {}))
+    _write_metrics(job, exit_code, None, {})
+
+
+def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
+    """Run the shop's own command, with the exit code and the reason in its environment."""
+    if options.on_failure:
+        told = {"NEXTBEST_EXIT_CODE": str(exit_code), "NEXTBEST_MESSAGE": why}
+        subprocess.run(options.on_failure, shell=True, env={**os.environ, **told}, check=False, timeout=60)  # noqa: S602 - it is the operator's own line
+
+
+def _told(manifest: Manifest) -> dict[str, object]:
+    """The manifest for a reader of figures: without the list of files."""
+    return manifest.model_dump(mode="json", exclude={"files"})
+
+
+def _past(store: Store, but: str) -> list[PastVersion]:
+    manifests = [m for m in store.manifests() if isinstance(m, Manifest) and m.version_id != but]
+    return [
+        PastVersion(
+            m.version_id,
+            m.as_of,
+            m.default_variant,
+            m.gate.figures.get("challenger_ndcg"),
+            m.gate.decision,
+        )
+        for m in manifests[:10]
+    ]
+
+
+def _write_metrics(job: Job, exit_code: int, outcome: Outcome | None, seconds: Mapping[str, float]) -> None:
+    """For the text file collector of Prometheus' node exporter."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, what: str, value: float) -> None:
+        Gauge(f"nextbest_night_{name}", what, registry=registry).set(value)
+
+    gauge("last_run_timestamp_seconds", "When the last night began", job.now.timestamp())
+    gauge("last_run_exit_code", "What it exited with", exit_code)
+    success = job.store.root / LAST_SUCCESS
+    if success.exists():
+        at = datetime.fromisoformat(json.loads(success.read_text())["at"])
+        gauge("last_success_timestamp_seconds", "When the last night began that published", at.timestamp())
+    if outcome is not None:
+        gauge("duration_seconds", "How long it took", sum(seconds.values()))
+        gauge("purchases", "Purchases it learned from", outcome.counts["purchases"])
+        gauge("rejected_lines", "Purchase lines that it rejected", outcome.counts["rejected"])
+        ndcg = outcome.manifest.gate.figures.get("challenger_ndcg")
+        if ndcg is not None:
+            gauge("ndcg_at_10", "NDCG@10 of its default variant on the last horizon", ndcg)
+    write_to_textfile(str(job.store.root / METRICS), registry)
+
+
+def _prune_runs(job: Job) -> None:
+    """Reject files hold people's ids and go as versions go; reports stay for the last KEPT_RUNS nights."""
+    oldest = job.now - timedelta(hours=job.config.night.max_age_hours)
+    for place, folder in enumerate(sorted(job.store.runs.glob("*"), reverse=True)):
+        rejects = folder / "rejects.csv"
+        if folder.name < f"{oldest:%Y%m%dT%H%M%SZ}":
+            rejects.unlink(missing_ok=True)
+        if place >= KEPT_RUNS:
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()

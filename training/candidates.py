@@ -1,0 +1,100 @@
+"""What the night leaves for each customer: a list of products, and for each the purchase that explains it."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import polars as pl
+
+from models.arrays import AnyArray, FloatArray, IntArray, LongArray
+from storage.history import History
+
+MAX_ANCHORS = 200  # a customer's latest products that may explain another one
+MAX_EVIDENCE = 2**15 - 1  # an int16 points at own history: older entries explain nothing
+
+
+@dataclass(frozen=True, eq=False)
+class OwnHistory:
+    """Each customer's products, most recently bought first: what reasons and filters rest on.
+
+    Attributes:
+        indptr: shape (n_customers + 1,), int64: where each customer's entries begin.
+        product: shape (n,), int32.
+        times: shape (n,), uint16, in how many orders.
+        last_day: shape (n,), uint16, days since 1970-01-01, by the shop's date.
+        interval_days: shape (n,), float16, mean days between its orders; NaN for one order only.
+    """
+
+    indptr: LongArray
+    product: IntArray
+    times: AnyArray
+    last_day: AnyArray
+    interval_days: AnyArray
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The arrays' names, in a version below `history/`."""
+        return [field.name for field in fields(cls)]
+
+    @classmethod
+    def of(cls, history: History) -> "OwnHistory":
+        at = pl.from_epoch("at_s", "s").dt.replace_time_zone("UTC").dt.convert_time_zone(history.timezone)
+        rows = (
+            history.purchases.lazy()
+            .group_by("customer_row", "product_row")
+            .agg(
+                times=pl.col("order_row").n_unique(),
+                last_s=pl.col("at_s").max(),
+                first_s=pl.col("at_s").min(),
+                last_day=at.dt.date().max().cast(pl.Int32),
+            )
+            .sort("customer_row", pl.col("last_s").neg(), "product_row")
+            .collect()
+        )
+        times = rows["times"].to_numpy()
+        gaps = np.where(times > 1, times - 1.0, np.nan)
+        days = (rows["last_s"] - rows["first_s"]).to_numpy() / 86_400
+        starts = np.searchsorted(rows["customer_row"].to_numpy(), np.arange(len(history.customer_ids) + 1))
+        return cls(
+            indptr=starts.astype(np.int64),
+            product=rows["product_row"].to_numpy().astype(np.int32),
+            times=np.minimum(times, 65_535).astype(np.uint16),
+            last_day=rows["last_day"].to_numpy().astype(np.uint16),
+            interval_days=(days / gaps).astype(np.float16),
+        )
+
+
+def evidence(
+    lists: IntArray, rows: IntArray, own: OwnHistory, similar: IntArray, similarity: FloatArray
+) -> AnyArray:
+    """For each place of each list, the entry of the customer's own history that explains it.
+
+    Args:
+        lists: shape (n, k), product rows, -1 for none.
+        rows: shape (n,), whose lists they are.
+        own: histories of all customers.
+        similar, similarity: shape (n_products, m), as `ItemItem` has them.
+    Returns:
+        shape (n, k), int16: position in the customer's history. It is the product itself where they bought
+        it; else the one of the latest MAX_ANCHORS that it is most similar to, ties by the later; -1 if none.
+    """
+    found = np.full(lists.shape, -1, np.int16)
+    for place, row in enumerate(rows):
+        mine = own.product[own.indptr[row] : own.indptr[row + 1]][:MAX_EVIDENCE]
+        if not len(mine):
+            continue
+        anchors = mine[:MAX_ANCHORS]
+        near, strength = similar[anchors].ravel(), similarity[anchors].ravel()
+        anchor = np.repeat(np.arange(len(anchors)), similar.shape[1])
+        order = np.lexsort((anchor, -strength, near))
+        product, first = np.unique(near[order], return_index=True)
+        explained = _look_up(lists[place], product, anchor[order][first])
+        by_product = np.argsort(mine)
+        itself = _look_up(lists[place], mine[by_product], by_product)
+        found[place] = np.where(itself >= 0, itself, explained)
+    return found
+
+
+def _look_up(wanted: IntArray, keys: IntArray, values: LongArray) -> LongArray:
+    """The value of each wanted key, -1 where there is none; keys are sorted and distinct, -1 is no key."""
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((keys[place] == wanted) & (wanted >= 0), values[place], -1)

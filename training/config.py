@@ -1,0 +1,96 @@
+"""The configuration of a night: nextbest.toml, checked as a whole before anything is read."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import BadConfigError
+from models.registry import VARIANTS, build
+from storage.history_options import HistoryOptions
+from training.gate import GateOptions
+
+
+class NightOptions(BaseModel):
+    """Section `[night]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    horizon_days: int = Field(default=7, ge=1, le=365, description="Days whose purchases are predicted.")
+    variants: tuple[str, ...] = Field(
+        default=tuple(VARIANTS), min_length=1, description="Variants that are fitted each night."
+    )
+    default_variant: str = Field(
+        default="blend", description="The variant that customers get; its candidate lists are published."
+    )
+    candidates: int = Field(
+        default=200, ge=1, le=1000, description="Products that are listed for each customer."
+    )
+    keep_versions: int = Field(
+        default=7,
+        ge=1,
+        description="Newest versions that stay; the last two champions always do.",
+    )
+    max_age_hours: float = Field(
+        default=72.0,
+        gt=0,
+        description="Hours after which a version goes; the last two champions always stay.",
+    )
+    on_failure: str | None = Field(
+        default=None,
+        description="Shell command for a night that fails; told NEXTBEST_EXIT_CODE and NEXTBEST_MESSAGE.",
+    )
+
+    @model_validator(mode="after")
+    def _known_variants(self) -> Self:
+        unknown = [name for name in self.variants if name not in VARIANTS]
+        if unknown:
+            raise ValueError(f"unknown variant {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
+        missing = [name for name in ("popular", "item_item") if name not in self.variants]
+        if missing:  # the day fills lists up from the one, and explains products by the other
+            raise ValueError(f"variants must hold {missing[0]!r}, which every version needs")
+        if self.default_variant not in self.variants:
+            raise ValueError(f"default_variant {self.default_variant!r} is not among variants")
+        return self
+
+
+class NightConfig(BaseModel):
+    """All of nextbest.toml; `[variants.<name>]` has options of that variant, listed in docs/models.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    history: HistoryOptions = HistoryOptions()
+    night: NightOptions = NightOptions()
+    gate: GateOptions = GateOptions()
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def variant_options(self) -> dict[str, dict[str, Any]]:
+        """Options of each variant of the night, in the order in which they are fitted."""
+        return {name: self.variants.get(name, {}) for name in self.night.variants}
+
+
+def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightConfig:
+    """The configuration; without a file the defaults.
+
+    Args:
+        path: nextbest.toml.
+        horizon_days: instead of the file's `night.horizon_days`.
+    Raises:
+        BadConfigError: the file can't be read, or something in it is unknown or has a value that can't be.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+            raise BadConfigError(str(path), f"can't be read: {err}") from err
+    if horizon_days is not None:
+        content["night"] = {**content.get("night", {}), "horizon_days": horizon_days}
+    try:
+        config = NightConfig.model_validate(content)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadConfigError(f"{path or 'options'}: {where}", first["msg"]) from err
+    for name, options in config.variants.items():
+        build(name, options)
+    return config

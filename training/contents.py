@@ -1,0 +1,74 @@
+"""What a version's folder holds, written from a history and the models fitted on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from models.arrays import DAY_S
+from models.base import Model
+from models.interactions import Interactions
+from models.item_item import ItemItem
+from models.popular import Popular
+from storage.history import History
+from storage.versions import VersionWriter
+from training.candidates import OwnHistory, evidence
+from training.ranking import rank
+
+RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
+
+
+def write_history(
+    writer: VersionWriter, history: History, interactions: Interactions, own: OwnHistory
+) -> None:
+    """Customers, products, what each customer bought, how many bought each product."""
+    writer.add_ids("customers", history.customer_ids)
+    writer.add_ids("products", history.products["product_id"].to_list())
+    for column in ("title", "brand", "url", "image_url"):
+        writer.add_strings(f"products/{column}", history.products[column].fill_null("").to_list())
+    writer.add_strings("categories", history.categories)
+    writer.add("products/category_row", history.category_row)
+    writer.add("products/price", history.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy())
+    writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
+    for name in own.names():
+        writer.add(f"history/{name}", getattr(own, name))
+    recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
+    writer.add("popular/recent_buyers", _buyers(recent))
+    writer.add("popular/buyers", _buyers(interactions))
+    history.purchases.write_parquet(writer.path("purchases.parquet"), compression="zstd")
+
+
+def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
+    """What everyone gets of whom nothing is known; each product's neighbours, for /similar and reasons."""
+    popular, item_item = _shared(models)
+    order = popular.order()
+    writer.add("popular/order", order)
+    writer.add("popular/score", popular.share_[order])
+    writer.add("similar/product", item_item.similar_)
+    writer.add("similar/score", item_item.similarity_)
+
+
+def write_candidates(
+    writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
+) -> None:
+    """The lists of one variant for every known customer, k products each."""
+    popular, item_item = _shared(models)
+    rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
+    lists = rank(models[name], rows, k, fill=popular.order())
+    writer.add(f"candidates/{name}/product", lists)
+    explained = evidence(lists, rows, own, item_item.similar_, item_item.similarity_)
+    writer.add(f"candidates/{name}/evidence", explained)
+
+
+def _shared(models: Mapping[str, Model[Any]]) -> tuple[Popular, ItemItem]:
+    """The two models that every version needs, as the configuration sees to."""
+    popular, item_item = models[Popular.name], models[ItemItem.name]
+    assert isinstance(popular, Popular)
+    assert isinstance(item_item, ItemItem)
+    return popular, item_item
+
+
+def _buyers(interactions: Interactions) -> Any:
+    """Distinct customers of each product, shape (n_products,), int32."""
+    return np.bincount(interactions.matrix().indices, minlength=interactions.n_products).astype(np.int32)

@@ -1,0 +1,23 @@
+"""What nbo-train exits with, so that cron's scripts can tell one failure from another."""
+
+from models.errors import BadConfigError, BadHistoryError, NightRunningError, TooLittleHistoryError
+
+DONE = 0
+FAILED = 1
+BAD_CONFIG = 2  # also what click exits with on a wrong option
+BAD_HISTORY = 3
+GATE_REFUSED = 4
+NIGHT_RUNNING = 5
+TOO_LITTLE_HISTORY = 6
+
+_BY_ERROR: dict[type[Exception], int] = {
+    BadConfigError: BAD_CONFIG,
+    BadHistoryError: BAD_HISTORY,
+    NightRunningError: NIGHT_RUNNING,
+    TooLittleHistoryError: TOO_LITTLE_HISTORY,
+}
+
+
+def exit_code(error: Exception) -> int:
+    """The code of a command that ended in this error."""
+    return _BY_ERROR.get(type(error), FAILED)

@@ -1,0 +1,80 @@
+"""`nbo-train export`: the lists of all customers as one file, for a mail tool or a spreadsheet."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+import polars as pl
+
+from models.errors import BadConfigError, NoChampionError
+from models.registry import VARIANTS
+from storage.history_rejects import safe_cell
+from storage.store import Store
+from storage.versions import Version
+from training.candidates import OwnHistory, evidence
+from training.ranking import rank
+
+SOURCES = ["popular", "due_again", "because_you_bought"]
+
+
+@click.command()
+@click.option("--store", required=True, type=click.Path(path_type=Path), help="Folder of the versions.")
+@click.option(
+    "--k", default=20, show_default=True, type=click.IntRange(1, 1000), help="Products for each customer."
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="File to write: .parquet or .csv."
+)
+@click.option("--variant", help="Any fitted variant of the champion's version.  [default: the champion's]")
+def export(store: Path, k: int, out: Path, variant: str | None) -> None:
+    """Write customer_id, product_id, rank, probability, source for every known customer."""
+    if out.suffix not in (".parquet", ".csv"):
+        raise BadConfigError("--out", f"{out.name} must end in .parquet or .csv")
+    champion = Store(store).champion()
+    if champion is None:
+        raise NoChampionError(str(store))
+    version = Store(store).open(champion.current.version_id)
+    table = lists(version, variant or champion.current.variant, k)
+    part = out.with_name(f".{out.name}.part")
+    if out.suffix == ".parquet":
+        table.write_parquet(part)
+    else:
+        ids = pl.col("customer_id", "product_id")
+        table.with_columns(ids.map_elements(safe_cell, return_dtype=pl.String)).write_csv(part)
+    part.replace(out)
+    click.echo(f"{out}: {table['customer_id'].n_unique()} customers, {table.height} rows")
+
+
+def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
+    """The first k products of every known customer that are not out of stock, by customer row and rank.
+
+    Returns:
+        customer_id, product_id String; rank Int32 from 1; probability Float32, null until it is calibrated;
+        source String, the code of the reason: `due_again`, `because_you_bought` or `popular`.
+    Raises:
+        BadConfigError: the version has no such variant.
+    """
+    if variant not in version.manifest.variants:
+        able = ", ".join(version.manifest.variants)
+        raise BadConfigError("--variant", f"{variant!r} is not in {version.version_id}, which has {able}")
+    customers, products = version.ids("customers"), version.ids("products")
+    rows = np.arange(len(customers), dtype=np.int32)
+    model = VARIANTS[variant].from_state(version.state(variant))
+    best = rank(
+        model, rows, k, fill=version.array("popular/order"), hidden=version.array("products/stock") == 0
+    )
+    own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
+    entry = evidence(best, rows, own, version.array("similar/product"), version.array("similar/score"))
+    customer, place = np.nonzero(best >= 0)
+    listed, entry = best[customer, place], entry[customer, place]
+    explained = own.product[np.minimum(own.indptr[customer] + entry, len(own.product) - 1)]
+    source = np.where(entry < 0, 0, np.where(explained == listed, 1, 2))
+    return pl.DataFrame(
+        {
+            "customer_id": pl.Series([customers[row] for row in range(len(customers))]).gather(customer),
+            "product_id": pl.Series([products[row] for row in range(len(products))]).gather(listed),
+            "rank": (place + 1).astype(np.int32),
+            "probability": pl.Series([None] * len(listed), dtype=pl.Float32),
+            "source": pl.Series(SOURCES).gather(source),
+        }
+    )

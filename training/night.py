@@ -1,0 +1,310 @@
+"""The night: read, fit on what was known a horizon ago, judge, fit on all, publish."""
+
+import platform
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.arrays import DAY_S
+from models.base import Model
+from models.errors import NextbestError
+from models.interactions import Interactions
+from models.registry import VARIANTS
+from storage.history import History, read_history
+from storage.manifest import GateEntry, HistoryEntry, Manifest
+from storage.store import Store
+from storage.versions import read_manifest
+from training import contents
+from training.candidates import OwnHistory
+from training.comparison import Evaluation, summarise
+from training.config import NightConfig
+from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.fitting import fit_variants, popular_order, recipe_of, refit, with_horizon
+from training.folds import Fold
+from training.gate import Sanity, decide
+from training.progress import Progress
+
+LIBRARIES = ("implicit", "numpy", "polars", "scipy")
+CHAMPION = "champion"  # the champion's own recipe among the variants that are judged
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one night was asked to do.
+
+    Attributes:
+        data: folder or database URL.
+        as_of: aware; None for just after the last purchase.
+        now: aware; the night's own time, which names its run and its version.
+        force: publish whatever the gate says.
+    """
+
+    data: str
+    store: Store
+    config: NightConfig
+    as_of: datetime | None
+    now: datetime
+    force: bool = False
+
+    @property
+    def default_variant(self) -> str:
+        return self.config.night.default_variant
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.now:%Y%m%dT%H%M%SZ}"
+
+    @property
+    def folder(self) -> Path:
+        """Where this night's report and rejects go."""
+        return self.store.runs / self.run_id
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since."""
+
+    models: dict[str, Model[Any]]
+    result: FoldResult | None
+    evaluation: Evaluation | None
+    seconds: dict[str, Seconds] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a night came to.
+
+    Attributes:
+        manifest: of the version it wrote, with the gate's decision.
+        history: what it learned from.
+        counts, reasons: how much was read and is left; why lines were rejected or left out.
+        judged: what the gate saw.
+        pruned: versions that were deleted.
+    """
+
+    manifest: Manifest
+    history: History
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    judged: Judged
+    pruned: list[str]
+
+
+def run_night(job: Job, progress: Progress) -> Outcome:
+    """One night on one store.
+
+    Raises:
+        NightRunningError: another night holds the store.
+        BadHistoryError, TooLittleHistoryError: the history can't be used; the champion stays.
+    """
+    with job.store.night_lock(job.now):
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with progress.step("read"):
+            history = read_history(
+                job.data,
+                job.config.history,
+                as_of=job.as_of,
+                rejects=job.folder / "rejects.csv",
+                now=job.now,
+            )
+            interactions = history.interactions()
+        progress.say("history", **history_counts(history, interactions))
+        champion = _champion(job.store, progress)
+        judged = _judge(job, interactions, champion, progress)
+        decision = _decide(job, interactions, judged, champion)
+        models = _fit_on_all(job, interactions, judged, progress)
+        manifest = _write(job, history, interactions, models, decision, progress=progress)
+        if decision.decision != "refused":
+            job.store.promote(manifest.version_id, None, now=job.now, why=decision.why)
+        progress.say("gate", decision=decision.decision, why=decision.why)
+        pruned = job.store.prune(
+            keep=job.config.night.keep_versions,
+            max_age=timedelta(hours=job.config.night.max_age_hours),
+            now=job.now,
+        )
+        return Outcome(
+            manifest, history, history_counts(history, interactions), _reasons(history), judged, pruned
+        )
+
+
+def history_counts(history: History, interactions: Interactions) -> dict[str, int]:
+    """How much was read, and what is left of it; for people."""
+    return {
+        "lines": history.read_lines,
+        "rejected": history.rejected,
+        "left_out": sum(history.left_out.values()),
+        "purchases": history.purchases.height,
+        "orders": len(np.unique(interactions.order_row)),
+        "customers": len(history.customer_ids),
+        "products": history.products.height,
+    }
+
+
+def _reasons(history: History) -> dict[str, int]:
+    """Why purchase lines were rejected or left out, with their numbers."""
+    return {**history.counts["purchases"].rejected, **history.left_out}
+
+
+def _champion(store: Store, progress: Progress) -> Manifest | None:
+    """The manifest of the champion; a damaged one is as good as none, and the night is what mends it."""
+    try:
+        champion = store.champion()
+        return read_manifest(store.versions / champion.current.version_id) if champion else None
+    except NextbestError as err:
+        progress.say("champion unreadable", why=str(err))
+        return None
+
+
+def _judge(job: Job, interactions: Interactions, champion: Manifest | None, progress: Progress) -> Judged:
+    """Tonight's variants, and the champion's recipe if it differs: fitted a horizon ago, scored since."""
+    night = job.config.night
+    fold = Fold(interactions.as_of_s - night.horizon_days * DAY_S, night.horizon_days)
+    past = interactions.before(fold.as_of_s)
+    if not len(past):
+        return Judged({}, None, None)
+    with progress.step("fit for the gate"):
+        models, fit_s = fit_variants(
+            past, job.config.variant_options(), horizon_days=night.horizon_days, on_step=progress.detail
+        )
+        if champion and not _same_recipe(job, champion):
+            variant = champion.default_variant
+            others, their_s = fit_variants(
+                past,
+                {variant: champion.variants[variant].options},
+                horizon_days=champion.horizon_days,
+                on_step=progress.detail,
+            )
+            models[CHAMPION], fit_s[CHAMPION] = others[variant], their_s[variant]
+    with progress.step("evaluate"):
+        result = evaluate_fold(interactions, fold, models, fill=popular_order(models))
+        if not len(result.targets["all"].customer_row):
+            return Judged(models, None, None)
+        evaluation = summarise([result], default=night.default_variant)
+    seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
+    return Judged(models, result, evaluation, seconds)
+
+
+def _same_recipe(job: Job, champion: Manifest) -> bool:
+    """Whether tonight's default variant is made as the champion was, or the champion's can't be made."""
+    variant = champion.default_variant
+    return variant not in VARIANTS or champion.variants[variant].recipe == _recipe(job, job.default_variant)
+
+
+def _recipe(job: Job, name: str) -> str:
+    return recipe_of(name, _options(job, name))
+
+
+def _options(job: Job, name: str) -> dict[str, Any]:
+    """A variant's options as configured, with the horizon."""
+    return with_horizon(name, job.config.variant_options()[name], job.config.night.horizon_days)
+
+
+def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Manifest | None) -> GateEntry:
+    """The gate's word on tonight's default variant; `force` goes over it and is recorded."""
+    nobody = np.empty(0, np.float64)
+    scores = dict.fromkeys((job.default_variant, "popular"), nobody)
+    coverage = 0.0
+    if judged.result is not None:
+        scores = {name: judged.result.per_customer(name) for name in judged.models}
+        coverage = judged.result.lists[job.default_variant].coverage
+    decision = decide(
+        scores[job.default_variant],
+        scores.get(CHAMPION),
+        scores["popular"],
+        same_recipe=champion is not None and CHAMPION not in judged.models,
+        sanity=_sanity(interactions, coverage, champion),
+        options=job.config.gate,
+    )
+    if job.force and decision.decision == "refused":
+        return GateEntry(decision="forced", why=f"Forced. {decision.why}", figures=decision.figures)
+    return GateEntry(decision=decision.decision, why=decision.why, figures=decision.figures)
+
+
+def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
+    now = Sanity(interactions.n_customers, interactions.n_products, coverage)
+    if champion is None:
+        return now
+    return replace(
+        now,
+        champion_customers=champion.history.customers,
+        champion_products=champion.history.products,
+        champion_ndcg=champion.gate.figures.get("challenger_ndcg"),
+        champion_coverage=champion.gate.figures.get("coverage"),
+    )
+
+
+def _fit_on_all(
+    job: Job, interactions: Interactions, judged: Judged, progress: Progress
+) -> dict[str, Model[Any]]:
+    """Every variant on the whole history, with the constants learned for the gate."""
+    with progress.step("fit on all"):
+        if not judged.models:
+            variants = job.config.variant_options()
+            return fit_variants(interactions, variants, horizon_days=job.config.night.horizon_days)[0]
+        models = {}
+        for name in job.config.night.variants:
+            progress.detail(name)
+            models[name] = refit(judged.models[name], interactions)
+        return models
+
+
+def _write(
+    job: Job,
+    history: History,
+    interactions: Interactions,
+    models: dict[str, Model[Any]],
+    gate: GateEntry,
+    *,
+    progress: Progress,
+) -> Manifest:
+    """The version, whole and checked, under its name; not yet champion."""
+    with progress.step("write"):
+        writer = job.store.writer()
+        own = OwnHistory.of(history)
+        contents.write_history(writer, history, interactions, own)
+        contents.write_shared(writer, models)
+        progress.detail("candidates")
+        contents.write_candidates(writer, job.default_variant, models, own, k=job.config.night.candidates)
+        for name, model in models.items():
+            writer.add_variant(
+                name,
+                model.state(),
+                recipe=_recipe(job, name),
+                options=_options(job, name),
+                has_candidates=name == job.default_variant,
+            )
+        return writer.finish(
+            job.store.versions,
+            created_at=job.now,
+            as_of=history.as_of,
+            horizon_days=job.config.night.horizon_days,
+            default_variant=job.default_variant,
+            history=_history_entry(history, interactions),
+            gate=gate,
+            libraries={name: library_version(name) for name in LIBRARIES}
+            | {"python": platform.python_version()},
+        )
+
+
+def _history_entry(history: History, interactions: Interactions) -> HistoryEntry:
+    counts = history_counts(history, interactions)
+    first, last = (datetime.fromtimestamp(int(at), UTC) for at in _first_and_last(history))
+    return HistoryEntry(
+        fingerprint=history.fingerprint,
+        purchases=counts["purchases"],
+        orders=counts["orders"],
+        customers=counts["customers"],
+        products=counts["products"],
+        first_purchase=first,
+        last_purchase=last,
+        rejected=counts["rejected"],
+    )
+
+
+def _first_and_last(history: History) -> tuple[int, int]:
+    at_s = history.purchases["at_s"].to_numpy()
+    return int(at_s.min()), int(at_s.max())

@@ -1,0 +1,55 @@
+"""`nbo-train nightly`: one night, with an exit code for cron."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from models.errors import NightRunningError
+from storage.store import Store
+from training.aftermath import call_for_help, leave_failure, leave_success
+from training.config import load_config
+from training.exit_codes import GATE_REFUSED, exit_code
+from training.night import Job, run_night
+from training.progress import Progress
+
+
+@click.command()
+@click.option("--data", required=True, help="Folder, or database URL, of the shop's history.")
+@click.option("--store", required=True, type=click.Path(path_type=Path), help="Folder of the versions.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="Train as if it were then, by the shop's clock.  [default: just after the last purchase]",
+)
+@click.option(
+    "--horizon-days",
+    type=click.IntRange(1, 365),
+    help="Days whose purchases are predicted.  [default: the configuration's, else 7]",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="nextbest.toml.")
+@click.option("--force", is_flag=True, help="Publish whatever the gate says; the version records it.")
+def nightly(
+    data: str, store: Path, as_of: datetime | None, horizon_days: int | None, config: Path | None, force: bool
+) -> None:
+    """Learn from the history, and publish a new version if it passes the gate."""
+    settings = load_config(config, horizon_days=horizon_days)
+    moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
+    job = Job(data, Store(store), settings, moment, datetime.now(UTC), force)
+    progress = Progress()
+    try:
+        outcome = run_night(job, progress)
+    except NightRunningError:
+        raise  # the other night tells its own story
+    except Exception as err:
+        if job.folder.is_dir():
+            leave_failure(job, str(err) or type(err).__name__, exit_code(err))
+        call_for_help(settings.night, exit_code(err), str(err) or type(err).__name__)
+        raise
+    leave_success(job, outcome, progress.seconds)
+    gate = outcome.manifest.gate
+    progress.say("done", version=outcome.manifest.version_id, report=str(job.folder / "report.html"))
+    if gate.decision == "refused":
+        call_for_help(settings.night, GATE_REFUSED, gate.why)
+        raise SystemExit(GATE_REFUSED)

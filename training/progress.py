@@ -1,0 +1,60 @@
+"""What a person sees while a night works: a display on a terminal, JSON lines otherwise."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import structlog
+from rich.console import Console
+from rich.status import Status
+
+
+def configure_logs() -> None:
+    """JSON lines on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+
+
+class Progress:
+    """The steps of a night, each with its wall time."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.seconds: dict[str, float] = {}
+        self._status: Status | None = None
+        self._log = structlog.get_logger()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """One step; its name and seconds are shown when it is done."""
+        started = perf_counter()
+        if self.console.is_terminal:
+            with self.console.status(f"{name} …") as self._status:
+                yield
+            self._status = None
+        else:
+            yield
+        self.seconds[name] = perf_counter() - started
+        self.say(name, seconds=round(self.seconds[name], 2))
+
+    def detail(self, text: str) -> None:
+        """What the step at hand is doing; only on a terminal."""
+        if self._status is not None:
+            self._status.update(text + " …")
+
+    def say(self, event: str, **fields: object) -> None:
+        """One thing that has happened."""
+        if self.console.is_terminal:
+            values = "  ".join(f"[dim]{key}[/dim] {value}" for key, value in fields.items())
+            self.console.print(f"[green]✓[/green] {event:<10} {values}", highlight=False)
+        else:
+            self._log.info(event, **fields)
