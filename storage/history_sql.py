@@ -51,8 +51,10 @@ class Database:
         """
         statement = sa.text(query) if query else sa.select(sa.text("*")).select_from(sa.table(table.name))
         try:
-            with self._engine.connect().execution_options(stream_results=True) as connection:
-                result = connection.execute(statement)
+            with (
+                self._engine.connect().execution_options(stream_results=True) as connection,
+                connection.execute(statement) as result,
+            ):
                 names = list(result.keys())
                 yield _frame(names, [], 1)
                 first = 1

