@@ -1,0 +1,83 @@
+"""`nbo-train evaluate` from a CSV file to the page, and what it says when it can't."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from models.errors import BadConfigError
+from training.evaluate_command import evaluate
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """60 customers who each buy two of their four products every second day of January and February 2024."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    with (folder / "purchases.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["customer_id", "product_id", "purchased_at"])
+        for customer in range(60):
+            for day in range(customer % 2, 60, 2):
+                at = f"2024-{1 + day // 31:02}-{1 + day % 31:02}T12:00:00"
+                for number in (day, day + 1 + customer % 3):
+                    lines.writerow([f"c{customer}", f"p{customer % 7 + number % 4}", at])
+    return folder
+
+
+def run(shop: Path, out: Path, *more: str) -> str:
+    found = CliRunner().invoke(
+        evaluate, ["--data", str(shop), "--out", str(out), *more], catch_exceptions=False
+    )
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_the_command_leaves_a_page_json_and_a_table(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    text = run(shop, out, "--variant", "repeat", "--variant", "popular", "--horizon-days", "5")
+    assert "repeat" in text
+    assert "evaluation.html" in text
+    content = json.loads((out / "evaluation.json").read_text())
+    assert list(content["evaluation"]["variants"]) == ["popular", "repeat"]
+    assert [fold["horizon_days"] for fold in content["evaluation"]["folds"]] == [5, 5, 5]
+    assert content["history"]["rejected"] == 0
+    assert "<svg" in (out / "evaluation.html").read_text()
+
+
+def test_what_customers_repeat_is_found_by_repeat_and_not_by_popular(shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path, "--variant", "repeat", "--variant", "popular", "--as-of", "2024-02-20")
+    found = json.loads((tmp_path / "evaluation.json").read_text())["evaluation"]
+    ndcg = {name: part["metrics"]["all"]["ndcg@10"]["mean"] for name, part in found["variants"].items()}
+    assert ndcg["repeat"] > ndcg["popular"]
+    assert found["folds"][0]["customers"] == 60
+
+
+def test_the_same_command_twice_gives_the_same_figures(shop: Path, tmp_path: Path) -> None:
+    parts = []
+    for name in ("one", "two"):
+        run(shop, tmp_path / name, "--variant", "repeat", "--as-of", "2024-02-20")
+        content = json.loads((tmp_path / name / "evaluation.json").read_text())
+        del content["seconds"]
+        parts.append(content)
+    assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--as-of", "2024-02-28"], "--as-of 2024-02-28: the 7 days from it reach beyond the history"),
+        (["--as-of", "2023-05-01"], "--as-of 2023-05-01: the history begins on 2024-01-01"),
+        (["--variant", "magic"], "--variant magic: unknown; there are: popular"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(
+    shop: Path, tmp_path: Path, more: list[str], message: str
+) -> None:
+    with pytest.raises(BadConfigError) as refusal:
+        run(shop, tmp_path, *more)
+    assert str(refusal.value).startswith(message)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "evaluation.json").exists()

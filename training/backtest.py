@@ -1,0 +1,125 @@
+"""The variants as they would have done: chosen folds, each variant fitted on what was known, and measured."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+
+from models.errors import BadConfigError
+from models.interactions import Interactions
+from models.popular import Popular
+from models.registry import VARIANTS
+from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.fitting import Variants, fit_variants
+from training.folds import Fold, last_folds, local_day, midnight_s
+
+
+def backtest(
+    interactions: Interactions,
+    folds: Sequence[Fold],
+    variants: Variants,
+    *,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> tuple[list[FoldResult], dict[str, Seconds]]:
+    """Fit and measure variants on each fold.
+
+    Args:
+        interactions: the whole history.
+        folds: where to cut it, from `choose_folds`.
+        variants: name in the registry to its options; `popular` is fitted in any case: it fills lists up.
+        on_step: is told what is done next; `steps` says how often.
+    Returns:
+        one result per fold, and the wall time of each variant, both of `variants` only.
+    """
+    results: list[FoldResult] = []
+    fit_s: dict[str, list[float]] = {name: [] for name in sorted(variants, key=list(VARIANTS).index)}
+    for number, fold in enumerate(folds, 1):
+
+        def tell(what: str, place: str = f"fold {number} of {len(folds)}") -> None:
+            on_step(f"{place}: {what}")
+
+        models, took_s = fit_variants(
+            interactions.before(fold.as_of_s),
+            _with_popular(variants),
+            horizon_days=fold.horizon_days,
+            on_step=tell,
+        )
+        tell("measure")
+        popular = models[Popular.name]
+        assert isinstance(popular, Popular)  # that is what the registry has under its name
+        asked = {name: models[name] for name in fit_s}
+        results.append(evaluate_fold(interactions, fold, asked, fill=popular.order()))
+        for name, times in fit_s.items():
+            times.append(took_s[name])
+    seconds = {
+        name: Seconds(times, [result.score_s[name] for result in results]) for name, times in fit_s.items()
+    }
+    return results, seconds
+
+
+def steps(folds: Sequence[Fold], variants: Variants) -> int:
+    """How often `backtest` calls `on_step`."""
+    return len(folds) * (len(_with_popular(variants)) + 1)
+
+
+def _with_popular(variants: Variants) -> Variants:
+    return {Popular.name: {}, **variants}
+
+
+def choose_folds(
+    interactions: Interactions, days: Sequence[date], horizon_days: int, timezone: str
+) -> list[Fold]:
+    """The folds that were asked for, oldest first, each once; the last three that can be used if none was.
+
+    Args:
+        interactions: the whole history; its `as_of_s` is where it ends.
+        days: first days of the windows, in the shop's timezone.
+        horizon_days: length of the windows.
+        timezone: of the shop.
+    Raises:
+        BadConfigError: a window is not within the history, or nobody who bought before it bought in it.
+    """
+    if not days:
+        wanted = last_folds(interactions.as_of_s, horizon_days, timezone)
+        usable = [fold for fold in wanted if _objection(interactions, fold, timezone) is None]
+        if not usable:
+            first, last = _days(interactions, timezone)
+            raise BadConfigError(
+                "--as-of",
+                f"none was given, and in the history of {first} to {last} nobody bought both before and "
+                f"within one of the last windows of {horizon_days} days: choose a shorter --horizon-days",
+            )
+        return usable
+    folds = [Fold(midnight_s(day, timezone), horizon_days) for day in sorted(set(days))]
+    for fold in folds:
+        if objection := _objection(interactions, fold, timezone):
+            raise BadConfigError(f"--as-of {local_day(fold.as_of_s, timezone)}", objection)
+    return folds
+
+
+def _objection(interactions: Interactions, fold: Fold, timezone: str) -> str | None:
+    """Why a fold can't be measured, None if it can."""
+    first, last = _days(interactions, timezone)
+    latest = last + timedelta(days=1 - fold.horizon_days)
+    if local_day(fold.as_of_s, timezone) > latest:
+        return (
+            f"the {fold.horizon_days} days from it reach beyond the history, which ends on {last}: "
+            f"{latest} is the latest that can be used"
+        )
+    is_before = interactions.at_s < fold.as_of_s
+    if not is_before.any():
+        return f"the history begins on {first}, so nothing is known before it: choose a later day"
+    known = np.zeros(interactions.n_customers, np.bool_)
+    known[interactions.customer_row[is_before]] = True
+    in_window = ~is_before & (interactions.at_s < fold.end_s)
+    if not known[interactions.customer_row[in_window]].any():
+        return (
+            f"nobody who bought before it bought in the {fold.horizon_days} days from it: choose another day"
+        )
+    return None
+
+
+def _days(interactions: Interactions, timezone: str) -> tuple[date, date]:
+    """The shop's dates on which the history begins and ends."""
+    first_s = int(interactions.at_s.min()) if len(interactions) else interactions.as_of_s - 1
+    return local_day(first_s, timezone), local_day(interactions.as_of_s - 1, timezone)

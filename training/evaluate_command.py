@@ -1,0 +1,115 @@
+"""`nbo-train evaluate`: how every variant would have done on past weeks of a shop's own history."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.errors import BadConfigError
+from models.registry import VARIANTS
+from storage.history import History, read_history
+from training.backtest import backtest, choose_folds, steps
+from training.comparison import summarise
+from training.config import NightConfig, load_config
+from training.report import render_evaluation, to_json
+from training.terminal import table
+
+
+@click.command("evaluate")
+@click.option("--data", required=True, help="Folder or database URL of the shop's history.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml.")
+@click.option(
+    "--as-of",
+    "days",
+    multiple=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day of a window to predict, in the shop's time zone; may be given several times."
+    "  [default: the last three windows]",
+)
+@click.option(
+    "--horizon-days",
+    type=click.IntRange(1, 365),
+    help="Length of the windows.  [default: night.horizon_days of the configuration, 7]",
+)
+@click.option("--variant", "names", multiple=True, help="May be given several times.  [default: all]")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
+)
+def evaluate(
+    *,
+    data: str,
+    config: Path | None,
+    days: tuple[datetime, ...],
+    horizon_days: int | None,
+    names: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Compare variants on past weeks: a table here, evaluation.html and evaluation.json in --out."""
+    settings = load_config(config, horizon_days=horizon_days)
+    variants = _chosen(settings, names)
+    out.mkdir(parents=True, exist_ok=True)
+    bar = _Bar()
+    with bar.drawn:
+        history = read_history(data, settings.history, as_of=None, rejects=out / "rejects.csv")
+        evaluation, page, content = _compare(history, settings, variants, [day.date() for day in days], bar)
+    (out / "evaluation.json").write_text(content)
+    (out / "evaluation.html").write_text(page)
+    console = Console()
+    console.print(evaluation)
+    console.print(f"The whole of it: {out / 'evaluation.html'}, {out / 'evaluation.json'}", soft_wrap=True)
+
+
+def _compare(
+    history: History,
+    settings: NightConfig,
+    variants: dict[str, dict[str, Any]],
+    days: Sequence[date],
+    bar: "_Bar",
+) -> tuple[Table, str, str]:
+    """The comparison as a table, a page and JSON."""
+    interactions = history.interactions()
+    folds = choose_folds(interactions, days, settings.night.horizon_days, history.timezone)
+    bar.begin(steps(folds, variants) + 1)
+    results, seconds = backtest(interactions, folds, variants, on_step=bar.tell)
+    bar.tell("resample customers")
+    default = settings.night.default_variant
+    evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
+    page = render_evaluation(evaluation, seconds, timezone=history.timezone)
+    source = {
+        "fingerprint": history.fingerprint,
+        "as_of": history.as_of.isoformat(),
+        "timezone": history.timezone,
+        "rejected": history.rejected,
+        "options": variants,
+    }
+    return table(evaluation), page, to_json(evaluation, seconds, history=source)
+
+
+def _chosen(settings: NightConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options of the variants that were asked for, of all if none was."""
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        raise BadConfigError(f"--variant {unknown[0]}", f"unknown; there are: {', '.join(VARIANTS)}")
+    return {name: settings.variants.get(name, {}) for name in (dict.fromkeys(names) or VARIANTS)}
+
+
+class _Bar:
+    """A bar on a terminal, which is gone at the end; silence elsewhere."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.drawn = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self.drawn.add_task("read the history", total=None)
+
+    def begin(self, n_steps: int) -> None:
+        """So many steps will be told; the first of them counts as done when the second is told."""
+        self.drawn.update(self._task, total=n_steps, completed=-1)
+
+    def tell(self, what: str) -> None:
+        self.drawn.update(self._task, description=what, advance=1)
