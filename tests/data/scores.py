@@ -27,6 +27,8 @@ class Fixed(Model[NoOptions]):
     def __init__(self, scores: FloatArray) -> None:
         super().__init__()
         self._scores = scores.astype(np.float32)
+        self.options_ = self.options
+        self.n_products_ = scores.shape[1]
 
     def fit(self, interactions: Interactions) -> Self:
         return self
