@@ -124,7 +124,7 @@ def what_would_be_seen() -> str:
     for place in CODE:
         root = CHECKOUT / place
         for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            digest.update(f"{path}\n".encode() + path.read_bytes())
+            digest.update(f"{path.relative_to(CHECKOUT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -174,7 +174,7 @@ def three_customers(version: Version) -> list[tuple[str, str]]:
     by_size = np.argsort(sizes, kind="stable")
     ids = version.ids("customers")
     chosen = []
-    for words, row in (("the fullest history", by_size[-1]), ("a middling one", by_size[len(by_size) // 2])):
+    for words, row in (("the fullest history", by_size[-1]), ("a typical one", by_size[len(by_size) // 2])):
         chosen.append((ids[int(row)], f"{words}: {int(sizes[row]):,} different products"))
     unseen = next(name for name in (f"newcomer-{n}" for n in range(len(ids) + 1)) if ids.find(name) < 0)
     return [*chosen, (unseen, "never seen before")]
@@ -200,13 +200,18 @@ def show_places(base: str, version: Version, customer_id: str) -> None:
         "the API": f"{base}/docs",
         "ready?": f"{base}/health/ready",
         "metrics": f"{base}/metrics",
-        "how good the models are": str(version.folder / "report.html"),
+        "how good the models are": str(report_of(version)),
         "log of the service": str(SERVICE_LOG),
     }
     console.print()
     for name, place in rows.items():
         console.print(f"  {name:24}{place}", soft_wrap=True, markup=False, highlight=False)
     console.print("\nserving until Ctrl-C")
+
+
+def report_of(version: Version) -> Path:
+    """The page of the night that wrote this version; both carry its time."""
+    return Store(STORE).runs / version.version_id.split("-")[0] / "report.html"
 
 
 def fetch(url: str) -> dict[str, Any]:

@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+
+from service.cli import main as service_commands
+from training.cli import commands
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
@@ -103,6 +107,17 @@ def test_composes_roles_are_roles_of_the_image() -> None:
     for service in _compose()["services"].values():
         if service["image"] == "nextbest":
             assert re.search(rf"^ .*\b{service['command'][0]}\b.*\) exec", entrypoint, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("group", "command"), [(commands, "nightly"), (service_commands, "run")])
+def test_deployment_files_give_commands_only_options_that_they_have(group: click.Group, command: str) -> None:
+    known = {option for parameter in group.commands[command].params for option in parameter.opts}
+    compose = [service["command"] for service in _compose()["services"].values() if "command" in service]
+    lines = [" ".join(words) for words in compose if words[0] == {"run": "serve"}.get(command, command)]
+    for file in ("Makefile", "deploy/crontab", "deploy/entrypoint.sh"):
+        lines += re.findall(rf"nbo-\w+ {command} (.*)", (ROOT / file).read_text())
+    used = {option for line in lines for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", line)}
+    assert {"--store"} < used <= known
 
 
 @pytest.mark.parametrize(("code", "logged"), [(0, ""), (4, "the night ended with exit code 4")])

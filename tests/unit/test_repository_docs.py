@@ -1,0 +1,64 @@
+"""docs/operations.md names every setting, and docs link only to what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from service.settings import Settings
+from storage.history_options import HistoryOptions, PurchasesOptions, TableOptions
+from training.config import NightConfig, NightOptions
+from training.gate import GateOptions
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_operations_names_every_setting_of_the_service(field: str) -> None:
+    assert f"| `NEXTBEST_{field.upper()}` |" in OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("heading", "options"),
+    [
+        ("`[history]`", HistoryOptions),
+        ("`[history.purchases]`, `.products`", TableOptions),
+        ("only `[history.purchases]`", PurchasesOptions),
+        ("`[night]`", NightOptions),
+        ("`[gate]`", GateOptions),
+    ],
+)
+def test_operations_names_every_key_of_the_nights_configuration(
+    heading: str, options: type[BaseModel]
+) -> None:
+    table = OPERATIONS.split(f"\n| {heading}", 1)[1].split("\n\n")[0]
+    inherited = TableOptions.model_fields if options is PurchasesOptions else {}
+    for name, field in options.model_fields.items():
+        if name in inherited or isinstance(field.default, BaseModel):
+            continue
+        assert f"\n| `{name}` |" in table
+        plain = field.default if isinstance(field.default, int | float) else None
+        if plain is not None:
+            shown = str(plain).lower() if isinstance(plain, bool) else f"{plain:g}"
+            assert f"\n| `{name}` | {shown} |" in table
+
+
+def test_operations_has_every_section_of_the_nights_configuration() -> None:
+    for name in NightConfig.model_fields:
+        assert f"`[{name}" in OPERATIONS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_every_metric_that_operations_names_is_exported() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "service").rglob("*.py"))
+    named = set(re.findall(r"`(nextbest_\w+?)(?:_total)?(?:\{[^`]*)?`", OPERATIONS))
+    assert len(named) > 5
+    assert [name for name in named if f'"{name}"' not in sources] == []
