@@ -1,25 +1,13 @@
 """The contract of every model: fit on interactions, score customers, leave and return as plain arrays."""
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from dataclasses import asdict
+from typing import ClassVar, Self
 
-from models.arrays import AnyArray, FloatArray, IntArray
+from models.arrays import FloatArray, IntArray
 from models.errors import NotFittedError
 from models.interactions import Interactions
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """All that a fitted model is: named arrays, and JSON for the rest. Never code.
-
-    Attributes:
-        arrays: name to array; names are [a-z_]+.
-        facts: what JSON can hold; `options` among it, with the learned constants filled in.
-    """
-
-    arrays: dict[str, AnyArray]
-    facts: dict[str, Any] = field(default_factory=dict)
+from models.state import ModelState
 
 
 class Model[Options](ABC):

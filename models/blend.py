@@ -7,12 +7,13 @@ import numpy as np
 
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
-from models.base import Model, ModelState
+from models.base import Model
 from models.decay import half_life_grid
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
 from models.popular import order_share
 from models.repeat import Repeat, RepeatOptions
+from models.state import ModelState
 from models.top_k import top_k
 from models.validation import InnerFold, Judged, inner_folds
 

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from models.arrays import AnyArray
-from models.base import ModelState
 from models.errors import DamagedVersionError, UnknownVersionError
+from models.state import ModelState
 from storage.manifest import SCHEMA_VERSION, FileEntry, GateEntry, HistoryEntry, Manifest, VariantEntry
 from storage.strings import IdIndex, StringTable
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from models.base import ModelState
+from models.state import ModelState
 from storage.manifest import GateEntry, HistoryEntry
 from storage.store import Store
 from storage.strings import order_of
