@@ -127,6 +127,8 @@ def read_history(
         BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
         TooLittleHistoryError: no purchase is left.
     """
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of must be an aware time")
     clock = Clock(options.timezone, int((now or datetime.now(UTC)).timestamp()))
     seen_until_s = None if as_of is None else int(as_of.timestamp())
     source = Database(data) if "://" in data else Path(data)

@@ -61,6 +61,9 @@ def plain_text(raw: pl.Series) -> pl.Series:
         return raw.cast(pl.String).str.replace(r"\.0+$", "")
     if kind.is_nested():
         return raw.alias("x").to_frame().select(pl.struct("x").struct.json_encode())["x"]
+    if kind == pl.Binary:
+        texts = [None if value is None else value.decode(errors="backslashreplace") for value in raw]
+        return pl.Series(raw.name, texts, dtype=pl.String)
     return raw.cast(pl.String, strict=False)
 
 

@@ -1,11 +1,12 @@
 """A batch of raw lines becomes lines of the data contract; every other line gets its reason."""
 
+import re
 from dataclasses import dataclass
 
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_cells import Cells, plain_text, read_cells
+from storage.history_cells import CONTROL, Cells, plain_text, read_cells
 from storage.history_options import PurchasesOptions, TableOptions
 from storage.history_times import Clock
 from storage.tables import Table
@@ -13,6 +14,7 @@ from storage.tables import Table
 # What a reader adds to the raw columns: the line's number; where text is damaged, a reason and the text.
 LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"
 ADDED = (LINE, PROBLEM, RAW)
+MAX_SHOWN = 500
 
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
 UNSEEN, DUPLICATE, REPEATED = "at or after as_of", "duplicate", "listed again further down"
@@ -93,10 +95,13 @@ class Cleaner:
 
     def _missing(self, ours: str, theirs: str, there: list[str]) -> str:
         name = self.table.name
+        if any("\0" in column for column in there):
+            return 'this looks like UTF-16: set encoding = "utf-16" in [history]'
         if len(there) == 1 and (separator := next((s for s in ";\t|" if s in there[0]), None)):
             return f"one single column: set separator = {separator!r} in [history.{name}]"
         mapped = f"column {theirs!r}" + ("" if ours == theirs else f" for {ours}")
-        columns = ", ".join(there)
+        columns = re.sub(CONTROL, "?", ", ".join(there))
+        columns = columns if len(columns) < MAX_SHOWN else f"{columns[:MAX_SHOWN]}..."
         return f"no {mapped}; it has {columns}. Map {ours} in [history.{name}.columns]"
 
     def _left_out(self, cells: dict[str, Cells]) -> list[tuple[pl.Series, str]]:

@@ -130,8 +130,9 @@ class HistoryOptions(_Strict):
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
+            "".encode(value)  # refuses what is no encoding of text, such as hex
             return codecs.lookup(value).name
-        except LookupError as err:
+        except (LookupError, ValueError) as err:
             raise ValueError(f"no encoding {value!r}: use a name such as utf-8 or cp1252") from err
 
     @model_validator(mode="after")

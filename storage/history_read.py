@@ -79,10 +79,13 @@ def read_table(
 def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterator[tuple[str, Cleaned]]:
     for path in find_files(data, cleaner.table, cleaner.options.path):
         file = path.relative_to(data).as_posix()
-        if is_parquet(path):
-            parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
-        else:
-            parts = _csv_parts(path, file, cleaner, options.encoding)
+        try:
+            if is_parquet(path):
+                parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
+            else:
+                parts = _csv_parts(path, file, cleaner, options.encoding)
+        except OSError as err:
+            raise BadHistoryError(file, f"can't be read: {err.strerror or err}") from err
         for part in parts:
             yield file, part
 

@@ -90,4 +90,4 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
 def _as_text(value: object) -> str | None:
     if value is None:
         return None
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

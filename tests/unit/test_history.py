@@ -283,6 +283,7 @@ def test_an_as_of_line_is_not_taken_for_the_future(tmp_path: Path) -> None:
     [
         ({"timezone": "Mars/Base"}, "IANA name"),
         ({"encoding": "latin-99"}, "no encoding"),
+        ({"encoding": "hex"}, "no encoding"),
         ({"purchases": {"cancellation": "("}}, "not a regular expression"),
         ({"purchases": {"exclude_products": ["[", "A"]}}, "not a regular expression"),
         ({"purchases": {"columns": {"costumer_id": "x"}}}, "no column 'costumer_id'"),

@@ -113,6 +113,8 @@ def test_a_header_in_another_encoding_is_refused_with_a_likely_one(tmp_path: Pat
 def test_utf_16_is_recognised_and_read_when_said(tmp_path: Path) -> None:
     write(tmp_path, (HEADER + "é,p,2020-01-01\n").encode("utf-16"))
     assert 'set encoding = "utf-16"' in refusal(tmp_path)
+    unmarked = write(tmp_path / "unmarked", HEADER.encode("utf-16-le"))
+    assert 'set encoding = "utf-16"' in refusal(unmarked)
     assert read(tmp_path, encoding="utf-16").customer_ids == ["é"]
 
 
@@ -203,6 +205,14 @@ def test_numbers_and_dates_of_parquet_need_no_cleanup(tmp_path: Path) -> None:
     history = read(tmp_path)
     assert (history.customer_ids, history.products["product_id"].to_list()) == (["17850"], ["7"])
     assert history.counts["purchases"].rejected == {"customer_id: empty": 2, "quantity: not a number": 1}
+
+
+def test_bytes_and_categories_of_parquet_are_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"customer_id": [b"a", b"\xff"], "product_id": ["p", "p"], "purchased_at": ["2020-01-01"] * 2}
+    )
+    frame.cast({"product_id": pl.Categorical}).write_parquet(tmp_path / "purchases.parquet")
+    assert set(read(tmp_path).customer_ids) == {"a", "\\xff"}
 
 
 def test_a_decimal_comma_is_read_when_said(tmp_path: Path) -> None:
