@@ -139,6 +139,33 @@ def test_titles_told_at_or_after_as_of_are_not_known_yet(tmp_path: Path) -> None
     assert read(tmp_path).products["title"].to_list() == ["New"]
 
 
+def test_only_whole_ids_are_excluded_and_orders_match_anywhere(tmp_path: Path) -> None:
+    header = "customer_id,product_id,purchased_at,order_id\n"
+    lines = "".join(
+        f"a,{product},2020-01-01,{order}\n"
+        for product, order in [
+            ("POST", "1"),
+            ("POSTER", "1"),
+            ("COMPOST", "1"),
+            ("DCGS12", "1"),
+            ("p", "C2"),
+            ("q", "2C"),
+            ("r", ""),
+        ]
+    )
+    options = {"exclude_products": ["POST", "DCGS.*"], "cancellation": "^C"}
+    history = read(write(tmp_path, header + lines), purchases=options)
+    assert [product for _, product in bought(history)] == ["COMPOST", "POSTER", "q", "r"]
+    assert history.left_out == {"excluded product": 2, "cancellation": 1}
+
+
+def test_a_torn_line_is_rejected_even_where_lines_without_customer_are_left_out(tmp_path: Path) -> None:
+    history = read(
+        write(tmp_path, HEADER + "a,p,2020-01-01\n,p,2020-01-01\nx\n"), purchases={"skip_anonymous": True}
+    )
+    assert (history.rejected, history.left_out) == (1, {"no customer": 1})
+
+
 def test_too_many_bad_lines_stop_with_counts_and_the_option_to_change(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,p,2020-01-01\na,p,01.02.2020\n,p,2020-01-01\na,p,03.02.2020\n")
     with pytest.raises(BadHistoryError) as caught:
@@ -269,6 +296,22 @@ def test_the_fingerprint_follows_the_content_and_not_its_files(tmp_path: Path) -
         other.fingerprint,
         read(tmp_path / "one", timezone="Asia/Tokyo").fingerprint,
     )
+
+
+def test_the_fingerprint_follows_every_table(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\n")
+    seen = {read(tmp_path).fingerprint}
+    for name, header, lines in [
+        ("products", "product_id,title,stock", ["p,Tea,", "p,Coffee,", "p,Coffee,0"]),
+        ("offers", "offer_id,product_ids", ["o,p", "o,p;q"]),
+        ("redemptions", "offer_id,customer_id,redeemed_at", ["o,a,2019-01-01", "o,a,2019-01-02"]),
+        ("customers", "customer_id,plan", ["a,gold", "a,"]),
+        ("audiences", "segment,customer_id", ["s,a", "t,a"]),
+    ]:
+        for line in lines:
+            write(tmp_path, f"{header}\n{line}\n", f"{name}.csv")
+            seen.add(read(tmp_path).fingerprint)
+    assert len(seen) == 1 + 11
 
 
 def test_an_as_of_line_is_not_taken_for_the_future(tmp_path: Path) -> None:
