@@ -9,7 +9,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.arrays import FloatArray, IntArray
-from models.base import Model
+from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.validation import InnerFold, inner_folds, new_ndcg
@@ -72,12 +72,9 @@ class Als(Model[AlsOptions]):
         Source: Hu, Koren, Volinsky 2008, eq. 4, with the product factors held.
         """
         self.check_fitted()
-        return self._score_factors(_solve(self.product_factors_, counts, self._regularization))
-
-    @property
-    def _regularization(self) -> float:
-        assert self.options_.regularization is not None
-        return self.options_.regularization
+        return self._score_factors(
+            _solve(self.product_factors_, counts, learned(self.options_.regularization))
+        )
 
     def _score_factors(self, factors: FloatArray) -> FloatArray:
         with threadpool_limits(1, "blas"):
@@ -97,15 +94,21 @@ class Als(Model[AlsOptions]):
             seed=options.seed,
         )
         grid = half_life_grid(interactions.span_days)
-        middle = replace(options, half_life_days=options.half_life_days or grid[len(grid) // 2])
-        strengths = [options.regularization] if options.regularization else [3.0, 10.0, 30.0]
-        best = _best([replace(middle, regularization=value) for value in strengths], folds)
-        half_lives = [options.half_life_days] if options.half_life_days else grid[1::3] or grid
-        return _best([replace(best, half_life_days=value) for value in half_lives], folds)
+        middle = options.half_life_days or grid[len(grid) // 2]
+        half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
+        strengths = [options.regularization] if options.regularization else [10.0, 3.0, 30.0]
+        choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
+        if not folds or len(strengths) * len(half_lives) == 1:
+            return choices[0]
+        found = {choice: _found(folds[0], choice) for choice in choices}
+        best = max(found, key=lambda choice: found[choice])
+        for days in half_lives[1:]:
+            choice = replace(best, half_life_days=days)
+            found[choice] = _found(folds[0], choice)
+        return max(found, key=lambda choice: found[choice])
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
-        assert options.half_life_days is not None
-        counts = interactions.matrix(decay(interactions.age_days, options.half_life_days))
+        counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
         with threadpool_limits(1, "blas"):  # implicit crawls where BLAS starts threads of its own
             solver = AlternatingLeastSquares(
                 factors=options.factors,
@@ -122,11 +125,8 @@ class Als(Model[AlsOptions]):
         return self
 
 
-def _best(choices: list[AlsOptions], folds: list[InnerFold]) -> AlsOptions:
-    if len(choices) == 1 or not folds:
-        return choices[len(choices) // 2]
-    found = [new_ndcg(folds[0], Als(choice)._fit_with(folds[0].history, choice).score) for choice in choices]
-    return choices[int(np.argmax(found))]
+def _found(fold: InnerFold, options: AlsOptions) -> float:
+    return new_ndcg(fold, Als(options)._fit_with(fold.history, options).score)
 
 
 def _solve(product_factors: FloatArray, counts: sparse.csr_array, regularization: float) -> FloatArray:

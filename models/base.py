@@ -75,3 +75,9 @@ class Model[Options](ABC):
         """Raises: NotFittedError, before fit()."""
         if not hasattr(self, "options_"):
             raise NotFittedError(self.name)
+
+
+def learned(constant: float | None) -> float:
+    """A constant of `options_`, which by then has a value."""
+    assert constant is not None
+    return constant

@@ -1,13 +1,15 @@
 """The first default: repeat, popularity, item-item and ALS, weighted by what earlier folds showed."""
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
-from models.base import Model
+from models.base import Model, learned
 from models.decay import half_life_grid
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
@@ -79,11 +81,19 @@ class Blend(Model[BlendOptions]):
     popular_share_: FloatArray  # shape (n_products,)
     parts_: "_Parts"
 
+    def __init__(
+        self, options: BlendOptions | None = None, fitted: Mapping[str, Model[Any]] = MappingProxyType({})
+    ) -> None:
+        """`fitted` are components by name, fitted on what fit() will get: they are taken as they are."""
+        super().__init__(options)
+        self.fitted = fitted
+
     def fit(self, interactions: Interactions) -> Self:
-        options = _with_components(self.options, interactions)
+        parts = _Parts.fit(interactions, self.options, self.fitted)
+        self.parts_ = parts
+        options = replace(self.options, **{name: part.options_ for name, part in parts.items()})
         self.options_ = _with_weights(options, interactions)
-        self.parts_ = _Parts.fit(interactions, self.options_)
-        self.popular_share_ = order_share(interactions, _number(self.options_.popular_half_life_days))
+        self.popular_share_ = order_share(interactions, learned(self.options_.popular_half_life_days))
         self.n_products_ = interactions.n_products
         return self
 
@@ -91,13 +101,13 @@ class Blend(Model[BlendOptions]):
         """See Model; NaN for products that nobody bought."""
         self.check_fitted()
         scores = np.nan_to_num(self.parts_.repeat.score(rows), copy=False, nan=0.0)
-        scores += _number(self.options_.popular_weight) * self.popular_share_
+        scores += learned(self.options_.popular_weight) * self.popular_share_
         for model, weight in (
             (self.parts_.item_item, self.options_.item_item_weight),
             (self.parts_.als, self.options_.als_weight),
         ):
             if weight:
-                scores += _number(weight) * _relative(model.score(rows))
+                scores += learned(weight) * _relative(model.score(rows))
         scores[:, self.popular_share_ <= 0] = np.nan
         return scores
 
@@ -147,12 +157,17 @@ class _Parts:
     als: Als
 
     @classmethod
-    def fit(cls, interactions: Interactions, options: BlendOptions) -> "_Parts":
-        return cls(
-            Repeat(options.repeat).fit(interactions),
-            ItemItem(options.item_item).fit(interactions),
-            Als(options.als).fit(interactions),
-        )
+    def fit(
+        cls,
+        interactions: Interactions,
+        options: BlendOptions,
+        fitted: Mapping[str, Model[Any]] = MappingProxyType({}),
+    ) -> "_Parts":
+        parts: dict[str, Any] = {
+            model.name: fitted.get(model.name) or model(getattr(options, model.name)).fit(interactions)
+            for model in (Repeat, ItemItem, Als)
+        }
+        return cls(**parts)
 
     def items(self) -> list[tuple[str, Model[Any]]]:
         return [(model.name, model) for model in (self.repeat, self.item_item, self.als)]
@@ -188,12 +203,12 @@ class _Trial:
         self.judged = _judged(fold, np.concatenate(customers), product)
 
     def ndcg(self, options: BlendOptions) -> float:
-        popular = self.popular[_number(options.popular_half_life_days)]
+        popular = self.popular[learned(options.popular_half_life_days)]
         return self.judged.ndcg(
             self.repeat
-            + _number(options.popular_weight) * popular
-            + _number(options.item_item_weight) * self.item_item
-            + _number(options.als_weight) * self.als
+            + learned(options.popular_weight) * popular
+            + learned(options.item_item_weight) * self.item_item
+            + learned(options.als_weight) * self.als
         )
 
 
@@ -202,22 +217,6 @@ def _judged(fold: InnerFold, customer: AnyIntArray, product: AnyIntArray) -> Jud
     n_products = np.int64(truth.shape[1])
     bought = np.repeat(np.arange(len(fold.rows)), np.diff(truth.indptr)) * n_products + truth.indices
     return Judged(customer, np.isin(customer * n_products + product, bought), np.diff(truth.indptr))
-
-
-def _with_components(options: BlendOptions, interactions: Interactions) -> BlendOptions:
-    """The options with the components' constants filled in, each learned by the component itself."""
-    return replace(
-        options,
-        repeat=_learned(Repeat(options.repeat), interactions),
-        item_item=_learned(ItemItem(options.item_item), interactions),
-        als=_learned(Als(options.als), interactions),
-    )
-
-
-def _learned(model: Model[Any], interactions: Interactions) -> Any:
-    if None in asdict(model.options).values():
-        return model.fit(interactions).options_
-    return model.options
 
 
 def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOptions:
@@ -244,12 +243,6 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
             found = [float(np.mean([trial.ndcg(choice) for trial in trials])) for choice in choices]
             best = choices[int(np.argmax(found))]
     return best
-
-
-def _number(learned: float | None) -> float:
-    """A constant that has been learned by now."""
-    assert learned is not None
-    return learned
 
 
 def _relative(scores: FloatArray) -> FloatArray:

@@ -10,10 +10,12 @@ from implicit.utils import ParameterWarning
 from scipy import sparse
 
 from models.arrays import FloatArray, IntArray, LongArray
-from models.base import Model
+from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
-from models.validation import InnerFold, inner_folds, new_ndcg
+from models.validation import inner_folds, new_ndcg
+
+UNITS = ("order", "customer")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ class ItemItem(Model[ItemItemOptions]):
 
     def fit(self, interactions: Interactions) -> Self:
         self.options_ = self._learned(interactions)
-        self._fit_with(interactions, self.options_)
+        self._count(interactions, learned(self.options_.half_life_days))
+        self.similar_, self.similarity_ = _neighbours(
+            baskets(interactions, self.options_), self.options_.neighbours
+        )
         return self
 
     def score(self, rows: IntArray) -> FloatArray:
@@ -81,9 +86,13 @@ class ItemItem(Model[ItemItemOptions]):
         return scores  # type: ignore[no-any-return]
 
     def _learned(self, interactions: Interactions) -> ItemItemOptions:
-        """The options with `together` and `half_life_days` chosen on the last horizon."""
+        """The options with `together`, then `half_life_days`, by what finds more on the last horizon."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
+        middle = options.half_life_days or grid[len(grid) // 2]
+        best = replace(options, together=options.together or UNITS[-1], half_life_days=middle)
+        if None not in (options.together, options.half_life_days):
+            return best
         folds = inner_folds(
             interactions,
             options.horizon_days,
@@ -91,31 +100,22 @@ class ItemItem(Model[ItemItemOptions]):
             max_customers=options.max_customers,
             seed=options.seed,
         )
-        units = [options.together] if options.together else ["order", "customer"]
-        middle = options.half_life_days or grid[len(grid) // 2]
-        best = self._best([replace(options, together=unit, half_life_days=middle) for unit in units], folds)
-        half_lives = [options.half_life_days] if options.half_life_days else grid[1::3] or grid
-        return self._best([replace(best, half_life_days=days) for days in half_lives], folds)
+        if not folds:
+            return best
+        found: dict[ItemItemOptions, float] = {}
+        for unit in [options.together] if options.together else UNITS:
+            trial = ItemItem(replace(best, together=unit)).fit(folds[0].history)
+            for days in [options.half_life_days] if options.half_life_days else grid[1::3] or grid:
+                trial._count(folds[0].history, days)
+                found[replace(best, together=unit, half_life_days=days)] = new_ndcg(folds[0], trial.score)
+        return max(found, key=lambda choice: found[choice])
 
-    def _best(self, choices: list[ItemItemOptions], folds: list[InnerFold]) -> ItemItemOptions:
-        """What finds most new products on the last horizon; without a fold the last of the choices."""
-        if len(choices) == 1 or not folds:
-            return choices[-1]
-        return choices[int(np.argmax([self._found(folds[0], choice) for choice in choices]))]
-
-    def _found(self, fold: InnerFold, options: ItemItemOptions) -> float:
-        trial = ItemItem(options)
-        trial._fit_with(fold.history, options)
-        return new_ndcg(fold, trial.score)
-
-    def _fit_with(self, interactions: Interactions, options: ItemItemOptions) -> None:
-        self.options_ = options
-        self.n_products_ = interactions.n_products
-        assert options.half_life_days is not None
-        own = interactions.matrix(decay(interactions.age_days, options.half_life_days))
+    def _count(self, interactions: Interactions, half_life_days: float) -> None:
+        """What each customer bought, decayed."""
+        own = interactions.matrix(decay(interactions.age_days, half_life_days))
         self.own_indptr_ = own.indptr.astype(np.int64)
         self.own_product_, self.own_weight_ = own.indices.astype(np.int32), own.data
-        self.similar_, self.similarity_ = _neighbours(baskets(interactions, options), options.neighbours)
+        self.n_products_ = interactions.n_products
 
     def _similarity_matrix(self) -> sparse.csr_array:
         """Products x products: row i holds the neighbours of i."""
@@ -151,13 +151,16 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     with catch_warnings():
         simplefilter("ignore", ParameterWarning)  # about a conversion of its own making
         recommender.fit(sparse.csr_matrix(held), show_progress=False)
-    found = recommender.similarity.tocoo()
-    apart = (found.row != found.col) & (found.data > 0)
-    row, col, value = found.row[apart], found.col[apart], found.data[apart].astype(np.float32)
-    order = np.lexsort((col, -value, row))
-    row, col, value = row[order], col[order], value[order]
-    place = np.arange(len(row)) - np.searchsorted(row, np.arange(n_products))[row]
-    kept = place < n_neighbours
-    similar[row[kept], place[kept]] = col[kept]
-    similarity[row[kept], place[kept]] = value[kept]
+    found = sparse.csr_array(recommender.similarity)
+    found.sort_indices()
+    row = np.repeat(np.arange(n_products), np.diff(found.indptr))
+    place = np.arange(found.nnz) - found.indptr[row]
+    apart = (found.indices != row) & (found.data > 0)
+    value = np.zeros((n_products, n_neighbours + 1), np.float32)
+    value[row[apart], place[apart]] = found.data[apart]
+    column = np.full(value.shape, -1, np.int32)
+    column[row[apart], place[apart]] = found.indices[apart]
+    order = np.argsort(-value, axis=1, kind="stable")[:, :n_neighbours]  # ties stay in order of product row
+    similar = np.take_along_axis(column, order, axis=1)
+    similarity = np.take_along_axis(value, order, axis=1)
     return similar, similarity

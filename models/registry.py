@@ -48,7 +48,9 @@ def _options(wanted: type, given: Mapping[str, object], where: str) -> Any:
 def _checked(value: object, kind: str, where: str) -> object:
     """`value` if it fits a field annotated `kind`; whole numbers do for float."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if "float" in kind and is_number and value > 0:  # type: ignore[operator]  # a number, as was just seen
+    if value is None and "None" in kind:
+        return None
+    if "float" in kind and is_number and (value > 0 or (value == 0 and "_days" not in where)):  # type: ignore[operator]  # a number
         return float(value)  # type: ignore[arg-type]
     if "int" in kind and isinstance(value, int) and is_number and value >= 0:
         return value

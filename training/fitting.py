@@ -1,14 +1,15 @@
-"""Fit variants on one history; blend takes what its components have learned: nothing is learned twice."""
+"""Fit variants on one history; blend takes its components as they are: nothing is fitted twice."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from hashlib import sha256
 from time import perf_counter
 from typing import Any
 
 from models.arrays import IntArray
 from models.base import Model
+from models.blend import Blend
 from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS, build
@@ -37,15 +38,11 @@ def fit_variants(
         on_step(name)
         started = perf_counter()
         model = build(name, with_horizon(name, variants[name], horizon_days))
-        model.options = replace(model.options, **dict(_learned_parts(model, models)))
+        if isinstance(model, Blend):
+            model = Blend(model.options, _fitted_parts(model, models))
         models[name] = model.fit(interactions)
         seconds[name] = perf_counter() - started
     return models, seconds
-
-
-def refit(model: Model[Any], interactions: Interactions) -> Model[Any]:
-    """The same recipe on another history, with the constants that `model` has learned."""
-    return type(model)(model.options_).fit(interactions)
 
 
 def popular_order(models: Mapping[str, Model[Any]]) -> IntArray:
@@ -70,11 +67,10 @@ def _part(options: Mapping[str, object], part: str) -> Mapping[str, object]:
     return chosen if isinstance(chosen, Mapping) else {}
 
 
-def _learned_parts(model: Model[Any], fitted: Mapping[str, Model[Any]]) -> Iterator[tuple[str, Any]]:
-    """What the parts of `model` need not learn, since a fitted variant of the same options has."""
-    for part in _parts(model.name):
-        if part in fitted and fitted[part].options == getattr(model.options, part):
-            yield part, fitted[part].options_
+def _fitted_parts(blend: Blend, models: Mapping[str, Model[Any]]) -> dict[str, Model[Any]]:
+    """The components that a variant of the same options already is."""
+    parts = [part for part in _parts(blend.name) if part in models]
+    return {part: models[part] for part in parts if models[part].options == getattr(blend.options, part)}
 
 
 def recipe_of(name: str, options: Mapping[str, object]) -> str:

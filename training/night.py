@@ -1,7 +1,7 @@
 """The night: read, fit on what was known a horizon ago, judge, fit on all, publish."""
 
 import platform
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -23,7 +23,7 @@ from training.candidates import OwnHistory
 from training.comparison import Evaluation, summarise
 from training.config import NightConfig
 from training.evaluation import FoldResult, Seconds, evaluate_fold
-from training.fitting import fit_variants, popular_order, recipe_of, refit, with_horizon
+from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.progress import Progress
@@ -241,15 +241,13 @@ def _fit_on_all(
     job: Job, interactions: Interactions, judged: Judged, progress: Progress
 ) -> dict[str, Model[Any]]:
     """Every variant on the whole history, with the constants learned for the gate."""
+    variants = {
+        name: asdict(judged.models[name].options_) if name in judged.models else options
+        for name, options in job.config.variant_options().items()
+    }
     with progress.step("fit on all"):
-        if not judged.models:
-            variants = job.config.variant_options()
-            return fit_variants(interactions, variants, horizon_days=job.config.night.horizon_days)[0]
-        models = {}
-        for name in job.config.night.variants:
-            progress.detail(name)
-            models[name] = refit(judged.models[name], interactions)
-        return models
+        horizon_days = job.config.night.horizon_days
+        return fit_variants(interactions, variants, horizon_days=horizon_days, on_step=progress.detail)[0]
 
 
 def _write(
