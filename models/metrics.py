@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from models.arrays import AnyIntArray, BoolArray, FloatArray
+from numpy.typing import NDArray
+
+from models.arrays import AnyIntArray, BoolArray
 
 
-def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> FloatArray:
+def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> NDArray[np.float64]:
     """Normalised discounted cumulative gain of each list.
 
     Args:
@@ -13,10 +15,10 @@ def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> FloatArray:
         n_truth: shape (n,), how many products were bought, each > 0.
         k: the places that count.
     Returns:
-        shape (n,), float32 in [0, 1]; 1 if the first min(k, n_truth) places are all hits.
+        shape (n,), float64 in [0, 1]; 1 if the first min(k, n_truth) places are all hits.
     Source: Järvelin, Kekäläinen 2002, with the ideal over min(k, n_truth) places.
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(n_truth, k) - 1]
-    gain: FloatArray = ((hits[:, :k] @ discounts) / ideal).astype(np.float32)
-    return gain
+    gain: NDArray[np.float64] = hits[:, :k] @ discounts
+    return gain / ideal

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse, stats
 
 from models.arrays import BoolArray, IntArray
+from models.metrics import ndcg
 
 type MetricArray = NDArray[np.float64]
 
@@ -57,10 +58,7 @@ def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = K
     hits = find_hits(lists, truth).astype(np.float64)
     n_true = np.diff(truth.indptr)
     place = np.arange(1, lists.shape[1] + 1)
-    discount = 1 / np.log2(place + 1)
-    ideal = np.cumsum(discount)
     found = np.cumsum(hits, axis=1)
-    gain = np.cumsum(hits * discount, axis=1)
     precision_at_hits = np.cumsum(hits * found / place, axis=1)
 
     figures: dict[str, MetricArray] = {}
@@ -68,7 +66,7 @@ def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = K
         reachable = np.clip(n_true, 1, k)
         figures[f"precision@{k}"] = found[:, k - 1] / k
         figures[f"recall@{k}"] = found[:, k - 1] / np.maximum(n_true, 1)
-        figures[f"ndcg@{k}"] = gain[:, k - 1] / ideal[reachable - 1]
+        figures[f"ndcg@{k}"] = ndcg(hits > 0, np.maximum(n_true, 1), k)
         figures[f"hit@{k}"] = (found[:, k - 1] > 0).astype(np.float64)
         figures[f"map@{k}"] = precision_at_hits[:, k - 1] / reachable
     for figure in figures.values():
