@@ -1,7 +1,6 @@
 """How good ranked lists are, per customer, from which of their places were hits."""
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray
@@ -21,4 +20,5 @@ def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> NDArray[np.float64]:
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(n_truth, k) - 1]
     gain: NDArray[np.float64] = hits[:, :k] @ discounts
-    return gain / ideal
+    figure: NDArray[np.float64] = gain / ideal
+    return figure
