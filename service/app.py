@@ -45,7 +45,6 @@ def create_app(parts: Parts) -> Flask:
     """The app of a worker."""
     app = Flask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
     register_problems(app)
     register_answers(app, parts)

@@ -24,10 +24,12 @@ QUERY: list[Json] = [
     {
         "name": "exclude",
         "in": "query",
-        "description": "Product ids that may not be shown, joined by commas. Unknown ones are ignored.",
-        "style": "form",
-        "explode": False,
-        "schema": {"type": "array", "maxItems": EXCLUDE_MAX, "items": {**ID, "pattern": "^[^,]+$"}},
+        "description": (
+            f"Product ids that may not be shown, joined by commas: at most {EXCLUDE_MAX}, of at most "
+            f"{ID_BYTES} bytes. Unknown ones are ignored."
+        ),
+        # A string, not an array: an array can't tell [""] from [], nor an id with a comma from two ids.
+        "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
     },
 ]
 

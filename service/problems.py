@@ -51,9 +51,8 @@ def register_problems(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(err: HTTPException) -> Response:
-        if err.code is None or err.code < 400:  # a redirect
-            return Response(status=err.code or 500, headers=dict(err.get_headers()))
-        kind = BY_STATUS.get(err.code, "bad_request" if err.code < 500 else "internal")
+        status = err.code or 500
+        kind = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
         answer = problem(kind, DETAILS.get(kind) or err.description or PROBLEMS[kind][1])
         allow = dict(err.get_headers()).get("Allow")
         if allow:

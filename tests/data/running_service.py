@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import psutil
 import requests
+
+from service.cache.server import private_folder
 
 START_S = 20
 
@@ -33,14 +36,24 @@ class Running:
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def children(self, name: str) -> list[psutil.Process]:
-        """Its live children whose command line has this word."""
-        every = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in every if name in " ".join(child.cmdline())]
+    def redis(self) -> list[psutil.Process]:
+        """The Redis that it started, if it did."""
+        return [child for child in self.processes() if child.name() == "redis-server"]
 
     def workers(self) -> list[psutil.Process]:
-        every = psutil.Process(self.process.pid).children()
-        return [child for child in every if "redis-server" not in " ".join(child.cmdline())]
+        return [child for child in self.processes() if child.name() != "redis-server"]
+
+    def processes(self) -> list[psutil.Process]:
+        """Its children that run."""
+        return [child for child in psutil.Process(self.process.pid).children() if runs(child)]
+
+
+def runs(process: psutil.Process) -> bool:
+    """Not ended, and not a zombie that nobody has waited for yet."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -60,6 +73,7 @@ def running_service(store: Path, log: Path, *, workers: int = 1, **environment: 
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(20)
+            shutil.rmtree(private_folder(store), ignore_errors=True)
 
 
 def is_live(running: Running) -> bool:

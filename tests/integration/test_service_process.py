@@ -11,12 +11,11 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
 from storage.store import Store
-from tests.data.running_service import Running, running_service, until
+from tests.data.running_service import Running, running_service, runs, until
 from tests.data.tiny_version import AS_OF, publish
 
 
@@ -94,7 +93,7 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
         with running_service(
             store.root, tmp_path / "log", workers=2, redis_url=url, redis_timeout_ms="1000"
         ) as running:
-            processes = psutil.Process(running.process.pid).children(recursive=True)
+            processes = running.processes()
             answers: list[requests.Response] = []
             client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
             client.start()
@@ -106,8 +105,7 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
             client.join()
     assert answers[0].status_code == 200
     assert answers[0].json()["source"] == "personal"
-    psutil.wait_procs(processes, 5)
-    assert not any(process.is_running() for process in processes)
+    until(lambda: not any(map(runs, processes)), 5)
     events = [line["event"] for line in running.lines()]
     assert events[-1] == "service stopped"
     slow = next(line for line in running.lines() if line["event"] == "slow answer")
@@ -118,13 +116,12 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
     with running_service(store.root, tmp_path / "log", workers=2) as running:
-        processes = psutil.Process(running.process.pid).children(recursive=True)
-        assert len(running.children("redis-server")) == 1
+        processes = running.processes()
+        assert (len(running.workers()), len(running.redis())) == (2, 1)
         assert running.get("/health/ready").json()["redis"] == "up"
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
-        _, alive = psutil.wait_procs(processes, 5)
-        assert [process.cmdline() for process in alive] == []
+        until(lambda: not any(map(runs, processes)), 5)
 
 
 def metric(running: Running, line: str) -> float:
@@ -145,7 +142,7 @@ def test_metrics_are_summed_over_workers_and_forget_the_gauges_of_dead_ones(
         killed = running.workers()[0]
         killed.kill()
         until(lambda: len(running.workers()) == 2 and killed not in running.workers(), 15)
-        until(lambda: metric(running, "nextbest_version_swaps_total") == 3, 5)  # the new one took the champion
+        until(lambda: metric(running, "nextbest_version_swaps_total") == 3, 5)  # the new one is ready
         assert metric(running, "nextbest_workers_ready") == 2
         assert metric(running, count) == 60
 
@@ -154,7 +151,7 @@ def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
     store: Store, tmp_path: Path
 ) -> None:
     with running_service(store.root, tmp_path / "log", first_level_life_s="0") as running:
-        redis = running.children("redis-server")[0]
+        redis = running.redis()[0]
         until(lambda: running.get("/recommend/anna").ok and metric(running, hits) > 0, 5)
         redis.suspend()
         start_s = time.monotonic()
