@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from models.arrays import FloatArray, IntArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
+from models.factors import score_factors
 from models.interactions import Interactions
 from models.validation import InnerFold, inner_folds, new_ndcg
 
@@ -60,7 +61,7 @@ class Als(Model[AlsOptions]):
     def score(self, rows: IntArray) -> FloatArray:
         """See Model; NaN for products and customers without purchases."""
         self.check_fitted()
-        return self._score_factors(self.customer_factors_[rows])
+        return score_factors(self.customer_factors_[rows], self.product_factors_)
 
     def fold_in(self, counts: sparse.csr_array) -> FloatArray:
         """Scores for customers that were not there in fit, from what they bought.
@@ -72,16 +73,8 @@ class Als(Model[AlsOptions]):
         Source: Hu, Koren, Volinsky 2008, eq. 4, with the product factors held.
         """
         self.check_fitted()
-        return self._score_factors(
-            _solve(self.product_factors_, counts, learned(self.options_.regularization))
-        )
-
-    def _score_factors(self, factors: FloatArray) -> FloatArray:
-        with threadpool_limits(1, "blas"):
-            scores = factors @ self.product_factors_.T
-        scores[:, ~self.product_factors_.any(axis=1)] = np.nan
-        scores[~factors.any(axis=1)] = np.nan
-        return scores
+        factors = _solve(self.product_factors_, counts, learned(self.options_.regularization))
+        return score_factors(factors, self.product_factors_)
 
     def _learned(self, interactions: Interactions) -> AlsOptions:
         """The options with `regularization` and then `half_life_days` chosen on the last horizon."""
@@ -96,7 +89,7 @@ class Als(Model[AlsOptions]):
         grid = half_life_grid(interactions.span_days)
         middle = options.half_life_days or grid[len(grid) // 2]
         half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
-        strengths = [options.regularization] if options.regularization else [10.0, 3.0, 30.0]
+        strengths = [10.0, 3.0, 30.0] if options.regularization is None else [options.regularization]
         choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
         if not folds or len(strengths) * len(half_lives) == 1:
             return choices[0]

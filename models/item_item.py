@@ -12,6 +12,7 @@ from scipy import sparse
 from models.arrays import FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
+from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.validation import inner_folds, new_ndcg
 
@@ -40,6 +41,10 @@ class ItemItemOptions:
     horizon_days: float = 7.0
     max_customers: int = 500
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.together not in (None, *UNITS):
+            raise BadConfigError("item_item together", f"{self.together!r} is none of: {', '.join(UNITS)}")
 
 
 class ItemItem(Model[ItemItemOptions]):

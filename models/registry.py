@@ -2,26 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from math import isfinite
 from typing import Any
 
 from models.als import Als
 from models.base import Model
 from models.blend import Blend
+from models.bpr import Bpr
 from models.errors import BadConfigError
 from models.item_item import ItemItem
 from models.popular import Popular
 from models.repeat import Repeat
 
 VARIANTS: dict[str, type[Model[Any]]] = {
-    model.name: model for model in (Popular, Repeat, ItemItem, Als, Blend)
+    model.name: model for model in (Popular, Repeat, ItemItem, Als, Bpr, Blend)
 }
+MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 
 
 def build(name: str, options: Mapping[str, object] | None = None) -> Model[Any]:
     """An unfitted model of this variant; `options` as in `[variants.<name>]` of nextbest.toml.
 
     Raises:
-        BadConfigError: no such variant or option, or a value of the wrong type.
+        BadConfigError: no such variant or option, or a value that it can't have.
     """
     if name not in VARIANTS:
         raise BadConfigError(f"variant {name!r}", f"unknown; there are: {', '.join(VARIANTS)}")
@@ -40,20 +43,26 @@ def _options(wanted: type, given: Mapping[str, object], where: str) -> Any:
         default = getattr(defaults, name)
         if is_dataclass(default) and isinstance(value, Mapping):
             values[name] = _options(type(default), value, f"{where[:-1]}.{name}]")
+        elif is_dataclass(default):
+            raise BadConfigError(f"{where} {name}", f"{value!r} is not a table of options")
         else:
-            values[name] = _checked(value, str(known[name]), f"{where} {name}")
+            values[name] = _checked(name, value, str(known[name]), f"{where} {name}")
     return wanted(**values)
 
 
-def _checked(value: object, kind: str, where: str) -> object:
+def _checked(name: str, value: object, kind: str, where: str) -> object:
     """`value` if it fits a field annotated `kind`; whole numbers do for float."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None and "None" in kind:
         return None
-    if "float" in kind and is_number and (value > 0 or (value == 0 and "_days" not in where)):  # type: ignore[operator]  # a number
-        return float(value)  # type: ignore[arg-type]
-    if "int" in kind and isinstance(value, int) and is_number and value >= 0:
-        return value
-    if "str" in kind and isinstance(value, str):
-        return value
-    raise BadConfigError(where, f"{value!r} is not a valid {kind}")
+    if "str" in kind:
+        if isinstance(value, str):
+            return value
+        raise BadConfigError(where, f"{value!r} is not text")
+    is_whole = "int" in kind
+    fits = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+    if not fits or not isfinite(value):  # type: ignore[arg-type]  # a number by then
+        raise BadConfigError(where, f"{value!r} is not a {'whole ' if is_whole else ''}number")
+    may_be_zero = name in MAY_BE_ZERO if is_whole else not name.endswith("_days")
+    if value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]  # as above
+        raise BadConfigError(where, f"{value!r} is too small")
+    return value if is_whole else float(value)  # type: ignore[arg-type]  # as above

@@ -1,0 +1,80 @@
+"""Variants by name, from options as they stand in nextbest.toml."""
+
+from typing import Any
+
+import pytest
+
+from models.als import Als
+from models.blend import Blend
+from models.errors import BadConfigError
+from models.item_item import ItemItem, ItemItemOptions
+from models.registry import VARIANTS, build
+
+
+def test_every_variant_stands_under_its_own_name() -> None:
+    assert all(model.name == name for name, model in VARIANTS.items())
+    assert all(type(build(name)) is model for name, model in VARIANTS.items())
+
+
+def test_options_are_filled_in_over_the_defaults() -> None:
+    options = build("als", {"factors": 8, "half_life_days": 30, "regularization": None}).options
+    assert (options.factors, options.half_life_days, options.regularization) == (8, 30.0, None)
+    assert isinstance(options.half_life_days, float)
+    assert options.iterations == Als().options.iterations
+
+
+def test_parts_of_a_blend_have_options_of_their_own() -> None:
+    options = build(
+        "blend", {"als": {"factors": 8}, "als_weight": 0, "item_item": {"together": "order"}}
+    ).options
+    assert (options.als.factors, options.als_weight, options.item_item.together) == (8, 0.0, "order")
+    assert options.repeat == Blend().options.repeat
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "where", "why"),
+    [
+        ("svd", {}, "variant 'svd'", "unknown; there are: popular, repeat"),
+        ("popular", {"halflife": 3}, "[variants.popular] halflife", "unknown; there are: half_life_days"),
+        ("popular", {"half_life_days": "30"}, "[variants.popular] half_life_days", "'30' is not a number"),
+        ("popular", {"half_life_days": True}, "[variants.popular] half_life_days", "True is not a number"),
+        ("popular", {"half_life_days": 0}, "[variants.popular] half_life_days", "0 is too small"),
+        ("popular", {"half_life_days": -1}, "[variants.popular] half_life_days", "-1 is too small"),
+        ("repeat", {"due_power": float("nan")}, "[variants.repeat] due_power", "nan is not a number"),
+        (
+            "repeat",
+            {"half_life_days": float("inf")},
+            "[variants.repeat] half_life_days",
+            "inf is not a number",
+        ),
+        ("repeat", {"max_customers": 0}, "[variants.repeat] max_customers", "0 is too small"),
+        ("repeat", {"max_customers": 1.5}, "[variants.repeat] max_customers", "1.5 is not a whole number"),
+        ("repeat", {"max_customers": None}, "[variants.repeat] max_customers", "None is not a whole number"),
+        ("als", {"factors": 0}, "[variants.als] factors", "0 is too small"),
+        ("item_item", {"together": 3}, "[variants.item_item] together", "3 is not text"),
+        ("item_item", {"together": "week"}, "item_item together", "'week' is none of: order, customer"),
+        ("blend", {"als": 3}, "[variants.blend] als", "3 is not a table of options"),
+        ("blend", {"als": {"rank": 3}}, "[variants.blend.als] rank", "unknown; there are: regularization"),
+        ("blend", {"als": {"factors": 0.5}}, "[variants.blend.als] factors", "0.5 is not a whole number"),
+    ],
+)
+def test_what_can_not_be_built_is_refused_with_its_place(
+    name: str, options: dict[str, Any], where: str, why: str
+) -> None:
+    with pytest.raises(BadConfigError) as refused:
+        build(name, options)
+    assert refused.value.where == where
+    assert refused.value.why.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("als", {"seed": 0, "regularization": 0}), ("repeat", {"n_folds": 0})]
+)
+def test_zero_is_taken_where_it_means_something(name: str, options: dict[str, int]) -> None:
+    built = build(name, options).options
+    assert {option: getattr(built, option) for option in options} == options
+
+
+def test_an_unknown_unit_of_together_is_refused_also_in_code() -> None:
+    with pytest.raises(BadConfigError, match="none of: order, customer"):
+        ItemItem(ItemItemOptions(together="basket"))
