@@ -1,0 +1,78 @@
+"""Which of two products a customer would rather have: factors learned from pairs, by one thread."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from implicit.cpu.bpr import BayesianPersonalizedRanking
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from models.arrays import FloatArray, IntArray
+from models.base import Model
+from models.factors import score_factors
+from models.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class BprOptions:
+    """Options of `bpr`.
+
+    Attributes:
+        factors: dimensions, beside a bias for each product.
+        learning_rate, regularization: of the gradient steps.
+        iterations: passes over the purchases.
+        horizon_days: not used; every variant has it.
+        seed: of the first factors and of the pairs that are drawn.
+    """
+
+    factors: int = 32
+    learning_rate: float = 0.01
+    regularization: float = 0.01
+    iterations: int = 50
+    horizon_days: float = 7.0
+    seed: int = 0
+
+
+class Bpr(Model[BprOptions]):
+    """A product scores by the inner product of its factors and the customer's; it does not see how often.
+
+    Source: Rendle et al. 2009, as in implicit. No fold-in: only customers who were there in fit have factors.
+    """
+
+    name: ClassVar[str] = "bpr"
+    options_type: ClassVar[type] = BprOptions
+    learnt: ClassVar[tuple[str, ...]] = ("customer_factors_", "product_factors_")
+
+    customer_factors_: FloatArray  # shape (n_customers, factors + 1), 0 for customers without purchases
+    product_factors_: FloatArray  # shape (n_products, factors + 1), 0 for products without purchases
+
+    def fit(self, interactions: Interactions) -> Self:
+        options = self.options
+        bought = interactions.matrix()
+        bought.data[:] = 1
+        self.options_, self.n_products_ = options, interactions.n_products
+        self.customer_factors_ = np.zeros((interactions.n_customers, options.factors + 1), np.float32)
+        self.product_factors_ = np.zeros((interactions.n_products, options.factors + 1), np.float32)
+        if not bought.nnz:
+            return self
+        with threadpool_limits(1, "blas"):
+            solver = BayesianPersonalizedRanking(
+                factors=options.factors,
+                learning_rate=options.learning_rate,
+                regularization=options.regularization,
+                iterations=options.iterations,
+                num_threads=1,  # more would race for the factors
+                random_state=options.seed,
+            )
+            solver.fit(sparse.csr_matrix(bought), show_progress=False)
+        customers = np.diff(bought.indptr) > 0
+        products = np.bincount(bought.indices, minlength=interactions.n_products) > 0
+        self.customer_factors_[customers] = solver.user_factors[customers]
+        self.product_factors_[products] = solver.item_factors[products]
+        return self
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for products and customers without purchases."""
+        self.check_fitted()
+        return score_factors(self.customer_factors_[rows], self.product_factors_)
