@@ -1,0 +1,115 @@
+"""Neighbours by cosine on four products, counted by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.interactions import Interactions
+from models.item_item import ItemItem, ItemItemOptions, baskets
+from models.validation import inner_folds, new_ndcg
+from tests.data.scores import history_of
+from tests.data.shops import gift_shop
+
+HALF = 2**-0.5
+
+
+def learned(history: Interactions, together: str, max_basket: int = 200, neighbours: int = 3) -> ItemItem:
+    options = ItemItemOptions(
+        together=together, half_life_days=7.0, max_basket=max_basket, neighbours=neighbours
+    )
+    return ItemItem(options).fit(history)
+
+
+def similarity(model: ItemItem, n_products: int) -> np.ndarray:
+    """Products x products from the lists of neighbours; nothing may stand in them twice."""
+    table = np.zeros((n_products, n_products))
+    for product, (others, values) in enumerate(zip(model.similar_, model.similarity_, strict=True)):
+        held = others >= 0
+        assert len(set(others[held])) == held.sum()
+        assert (values[~held] == 0).all()
+        assert (np.diff(values) <= 0).all()
+        table[product, others[held]] = values[held]
+    return table
+
+
+# orders {0, 1} and {0, 2} of customer 0, {0, 1} and {3} of customer 1
+LINES = [(0, 0, 90, 0), (0, 1, 90, 0), (0, 0, 95, 1), (0, 2, 95, 1)]
+LINES += [(1, 0, 91, 2), (1, 1, 91, 2), (1, 3, 93, 3)]
+HISTORY = history_of(LINES, n_customers=3, n_products=5, as_of_day=100)
+
+
+def test_together_in_one_order() -> None:
+    found = similarity(learned(HISTORY, "order"), 5)
+    wanted = np.zeros((5, 5))
+    wanted[0, 1] = wanted[1, 0] = 2 / (3 * 2) ** 0.5  # in 2 orders, of 3 and 2
+    wanted[0, 2] = wanted[2, 0] = 1 / 3**0.5
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_together_with_one_customer() -> None:
+    model = learned(HISTORY, "customer")
+    wanted = np.zeros((5, 5))
+    wanted[0, 1] = wanted[1, 0] = 1.0  # both customers have both
+    for product in (2, 3):  # one customer has it, both have 0 and 1
+        wanted[product, :2] = wanted[:2, product] = HALF
+    np.testing.assert_allclose(similarity(model, 5), wanted, atol=1e-6)
+    assert model.similar_[:2].tolist() == [[1, 2, 3], [0, 2, 3]]  # 2 before 3: ties by product row
+    assert model.similar_[4].tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("together", "max_basket", "wanted"),
+    [
+        ("order", 9, [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 0, 1, 0]]),
+        ("order", 1, [[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]),
+        ("customer", 9, [[1, 1, 1, 0, 0], [1, 1, 0, 1, 0]]),
+        ("customer", 2, [[1, 0, 1, 0, 0], [1, 0, 0, 1, 0]]),  # the latest; of one time the lowest rows
+    ],
+)
+def test_a_basket_keeps_its_latest_products_each_once(
+    together: str, max_basket: int, wanted: list[list[int]]
+) -> None:
+    options = ItemItemOptions(together=together, max_basket=max_basket)
+    assert baskets(HISTORY, options).toarray().tolist() == wanted
+
+
+def test_a_score_adds_the_neighbours_of_what_was_bought_lately() -> None:
+    model = learned(HISTORY, "order")
+    scores = model.score(np.array([1, 2], np.int32))
+    # customer 1 bought 0 and 1 nine days ago and 3, which has no neighbour, seven days ago
+    weight, near, far = 2 ** (-9 / 7), 2 / 6**0.5, 1 / 3**0.5
+    wanted = [weight * near, weight * near, weight * far, np.nan, np.nan]
+    np.testing.assert_allclose(scores, [wanted, [np.nan] * 5], rtol=1e-5)
+
+
+def test_fewer_neighbours_are_the_first_of_more() -> None:
+    many = learned(gift_shop().interactions(), "customer", neighbours=39)
+    few = learned(gift_shop().interactions(), "customer", neighbours=4)
+    np.testing.assert_allclose(few.similarity_, many.similarity_[:, :4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("together", ["order", "customer"])
+def test_neighbours_are_those_of_the_dense_formula(together: str) -> None:
+    history = gift_shop().interactions()
+    model = learned(history, together, neighbours=39)
+    held = baskets(history, model.options_).toarray()
+    count = held.T @ held
+    norm = np.maximum(np.sqrt(np.diag(count)), 1e-9)
+    wanted = count / norm[:, None] / norm[None, :]
+    np.fill_diagonal(wanted, 0)
+    np.testing.assert_allclose(similarity(model, 40), wanted, atol=1e-6)
+
+
+def test_what_is_learned_found_most_on_the_last_horizon() -> None:
+    history = gift_shop().interactions()
+    learned_options = ItemItem().fit(history).options_
+    (fold,) = inner_folds(history, 7, n_folds=1, max_customers=500, seed=0)
+    found = {
+        options: new_ndcg(fold, ItemItem(options).fit(fold.history).score)
+        for together in ("order", "customer")
+        for days in (14.0, 112.0)
+        for options in [replace(learned_options, together=together, half_life_days=days)]
+    }
+    assert len(set(found.values())) > 1
+    assert found[learned_options] == max(found.values())

@@ -1,0 +1,56 @@
+"""The best k of each row, in one fixed order."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from models.top_k import top_k
+
+score = st.sampled_from([np.nan, -np.inf, np.inf, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0])  # many ties
+
+
+def naive(scores: np.ndarray, k: int) -> list[list[int]]:
+    rows = []
+    for line in scores.tolist():
+        able = [column for column, value in enumerate(line) if value > -np.inf]
+        best = sorted(able, key=lambda column: (-line[column], column))[:k]
+        rows.append(best + [-1] * (k - len(best)))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("line", "k", "wanted"),
+    [
+        ([1.0, 3.0, 2.0], 2, [1, 2]),
+        ([2.0, 2.0, 2.0, 2.0], 2, [0, 1]),
+        ([1.0, 2.0, 1.0, 1.0], 3, [1, 0, 2]),
+        ([np.nan, 1.0, np.nan], 2, [1, -1]),
+        ([-np.inf, -5.0, 1.0], 3, [2, 1, -1]),
+        ([np.nan, -np.inf], 1, [-1]),
+        ([7.0], 3, [0, -1, -1]),
+        ([], 2, [-1, -1]),
+    ],
+)
+def test_best_first_ties_by_the_lower_column_and_never_nan(
+    line: list[float], k: int, wanted: list[int]
+) -> None:
+    best = top_k(np.array([line], np.float32), k)
+    assert best.tolist() == [wanted]
+    assert best.dtype == np.int32
+
+
+def test_no_rows_give_no_rows() -> None:
+    assert top_k(np.empty((0, 5), np.float32), 3).shape == (0, 3)
+
+
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=score),
+    st.integers(1, 15),
+)
+@example(np.full((1, 12), 1.0, np.float32), 11)
+def test_it_is_what_sorting_gives(scores: np.ndarray, k: int) -> None:
+    before = scores.copy()
+    assert top_k(scores, k).tolist() == naive(scores, k)
+    np.testing.assert_array_equal(scores, before)
