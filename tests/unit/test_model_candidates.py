@@ -1,0 +1,116 @@
+"""Why a product stands in a list: the customer's own purchase that explains it."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from storage.history import History
+from training.candidates import OwnHistory, evidence
+
+
+def own_history(*customers: list[int]) -> OwnHistory:
+    """Histories of these products, most recently bought first."""
+    flat = [product for products in customers for product in products]
+    return OwnHistory(
+        indptr=np.cumsum([0, *map(len, customers)]).astype(np.int64),
+        product=np.array(flat, np.int32),
+        times=np.ones(len(flat), np.uint16),
+        last_day=np.ones(len(flat), np.uint16),
+        interval_days=np.full(len(flat), np.nan, np.float16),
+    )
+
+
+# 5 products; 0 and 1 go with 2, 0 more so with 3; 1 goes with 3 as much as 0
+SIMILAR = np.array([[3, 2], [3, 2], [0, 1], [0, 1], [-1, -1]], np.int32)
+SIMILARITY = np.array([[0.9, 0.5], [0.9, 0.6], [0.6, 0.5], [0.9, 0.9], [0, 0]], np.float32)
+
+
+def explained(lists: list[list[int]], rows: list[int], own: OwnHistory) -> list[list[int]]:
+    found = evidence(np.array(lists, np.int32), np.array(rows, np.int32), own, SIMILAR, SIMILARITY)
+    assert found.dtype == np.int16
+    return found.tolist()
+
+
+def test_an_own_product_explains_itself_even_beside_a_similar_one() -> None:
+    assert explained([[0, 3, 1]], [0], own_history([3, 1, 0])) == [[2, 0, 1]]
+
+
+def test_the_strongest_anchor_explains_a_new_product() -> None:
+    # to 2, product 1 is nearer (.6) than 0 (.5), though 0 was bought later
+    assert explained([[2]], [0], own_history([0, 1])) == [[1]]
+
+
+def test_of_anchors_as_strong_the_later_explains() -> None:
+    assert explained([[3], [3]], [0, 1], own_history([0, 1], [1, 0])) == [[0], [0]]
+
+
+def test_what_nothing_explains_and_empty_places_have_none() -> None:
+    assert explained([[4, 3, -1]], [0], own_history([2])) == [[-1, -1, -1]]
+
+
+def test_customers_are_told_apart_and_those_without_history_have_no_evidence() -> None:
+    own = own_history([0], [], [4, 1])
+    assert explained([[3, 1], [3, 1], [3, 0]], [2, 1, 0], own) == [[1, 1], [-1, -1], [0, 0]]
+
+
+def test_no_customers_are_no_error() -> None:
+    nobody = np.empty((0, 3), np.int32)
+    assert evidence(nobody, np.empty(0, np.int32), own_history([0]), SIMILAR, SIMILARITY).shape == (0, 3)
+
+
+def history(lines: list[tuple[int, int, int, str]], timezone: str) -> History:
+    """A history of lines (customer, product, order, local time)."""
+    zone = ZoneInfo(timezone)
+    at_s = [int(datetime.fromisoformat(at).replace(tzinfo=zone).timestamp()) for *_, at in lines]
+    schema = {"customer_row": pl.Int32, "product_row": pl.Int32, "order_row": pl.Int32}
+    rows = pl.DataFrame([line[:3] for line in lines], schema=schema, orient="row")
+    return History(
+        purchases=rows.with_columns(pl.Series("at_s", at_s, pl.Int64)),
+        customer_ids=["ann", "bob", "cleo"],
+        products=pl.DataFrame(),
+        offers=None,
+        redemptions=None,
+        customers=None,
+        audiences=None,
+        as_of=datetime(2018, 1, 1, tzinfo=UTC),
+        timezone=timezone,
+        fingerprint="",
+        counts={},
+    )
+
+
+LINES = [
+    (0, 7, 0, "2017-03-01 12:00"),
+    (0, 5, 1, "2017-03-05 23:30"),
+    (0, 7, 1, "2017-03-05 23:30"),
+    (0, 7, 1, "2017-03-05 23:30"),  # twice in one order
+    (0, 7, 2, "2017-03-10 00:15"),
+    (2, 5, 3, "2017-03-08 09:00"),
+]
+
+
+def test_own_history_is_most_recent_first_and_counts_orders() -> None:
+    own = OwnHistory.of(history(LINES, "Pacific/Auckland"))
+    assert own.indptr.tolist() == [0, 2, 2, 3]
+    assert own.product.tolist() == [7, 5, 5]
+    assert own.times.tolist() == [3, 1, 1]
+    # from March 1 at noon to March 10 at 0:15 it is 8 days and 12.25 hours, two intervals
+    np.testing.assert_allclose(own.interval_days, [(8 + 12.25 / 24) / 2, np.nan, np.nan], rtol=1e-3)
+    kinds = (own.indptr, own.product, own.times, own.last_day, own.interval_days)
+    assert [a.dtype.name for a in kinds] == ["int64", "int32", "uint16", "uint16", "float16"]
+
+
+def test_days_are_the_shop_s_own_on_either_side_of_midnight() -> None:
+    def day(year: int, month: int, day_: int) -> int:
+        return (datetime(year, month, day_, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+
+    wanted = [day(2017, 3, 10), day(2017, 3, 5), day(2017, 3, 8)]
+    for timezone in ("Pacific/Auckland", "America/Los_Angeles", "UTC"):
+        assert OwnHistory.of(history(LINES, timezone)).last_day.tolist() == wanted
+
+
+def test_products_of_one_moment_stand_in_order_of_their_row() -> None:
+    lines = [(0, product, 0, "2017-03-01 12:00") for product in (5, 2, 9)]
+    assert OwnHistory.of(history(lines, "UTC")).product.tolist() == [2, 5, 9]

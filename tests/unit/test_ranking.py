@@ -1,0 +1,84 @@
+"""Lists that customers would see: the model's opinions, then popular products, none twice, none left out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from tests.data.scores import Fixed
+from training import ranking
+from training.ranking import rank
+
+N = np.nan
+ROWS = np.arange(2, dtype=np.int32)
+SCORES = np.array([[0.1, N, 0.3, N, 0.2], [N, N, N, N, N]], np.float32)
+FILL = np.array([3, 2, 0, 1], np.int32)  # nobody bought 4 lately
+
+
+def owned(*pairs: tuple[int, int], shape: tuple[int, int] = (2, 5)) -> sparse.csr_array:
+    table = np.zeros(shape, np.float32)
+    for row, product in pairs:
+        table[row, product] = 1
+    return sparse.csr_array(table)
+
+
+def test_opinions_come_first_and_popular_products_after_them() -> None:
+    lists = rank(Fixed(SCORES), ROWS, 4, fill=FILL)
+    assert lists.tolist() == [[2, 4, 0, 3], [3, 2, 0, 1]]
+    assert lists.dtype == np.int32
+
+
+def test_minus_one_only_where_products_run_out() -> None:
+    assert rank(Fixed(SCORES), ROWS, 6, fill=FILL).tolist() == [[2, 4, 0, 3, 1, -1], [3, 2, 0, 1, -1, -1]]
+
+
+def test_owned_products_are_left_out_of_opinions_and_of_the_fill() -> None:
+    lists = rank(Fixed(SCORES), ROWS, 3, fill=FILL, owned=owned((0, 2), (0, 3), (1, 3)))
+    assert lists.tolist() == [[4, 0, 1], [2, 0, 1]]
+
+
+def test_an_owned_entry_counts_also_where_its_value_is_zero() -> None:
+    held = owned((0, 2))
+    held.data[:] = 0  # decayed to nothing
+    assert rank(Fixed(SCORES), ROWS[:1], 2, fill=FILL, owned=held).tolist() == [[4, 0]]
+
+
+def test_hidden_products_are_left_out_for_everyone() -> None:
+    hidden = np.array([False, False, True, True, False])
+    assert rank(Fixed(SCORES), ROWS, 3, fill=FILL, hidden=hidden).tolist() == [[4, 0, 1], [0, 1, -1]]
+
+
+def test_rows_may_come_in_any_order_and_none_at_all() -> None:
+    model = Fixed(SCORES)
+    rows = np.array([1, 0, 1], np.int32)
+    assert rank(model, rows, 2, fill=FILL, owned=owned((1, 3))).tolist() == [[2, 0], [2, 4], [2, 0]]
+    assert rank(model, ROWS[:0], 2, fill=FILL).shape == (0, 2)
+
+
+cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0])
+
+
+@given(st.data())
+def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
+    n, m = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 7))
+    scores = np.array(data.draw(st.lists(cell, min_size=n * m, max_size=n * m)), np.float32).reshape(n, m)
+    fill = data.draw(st.permutations(range(m)))[: data.draw(st.integers(0, m))]
+    held = {(r, p) for r in range(n) for p in range(m) if data.draw(st.booleans())}
+    hidden = np.array([data.draw(st.booleans()) for _ in range(m)])
+    k = data.draw(st.integers(1, 9))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "BLOCK_CELLS", data.draw(st.sampled_from([1, 5, 1000])))
+        lists = rank(
+            Fixed(scores),
+            np.arange(n, dtype=np.int32),
+            k,
+            fill=np.array(fill, np.int32),
+            owned=owned(*held, shape=(n, m)),
+            hidden=hidden,
+        )
+    for row in range(n):
+        able = [p for p in range(m) if not hidden[p] and (row, p) not in held]
+        liked = sorted((p for p in able if scores[row, p] >= 0), key=lambda p: (-scores[row, p], p))
+        wanted = [*liked, *(p for p in fill if p in able and p not in liked)][:k]
+        assert lists[row].tolist() == wanted + [-1] * (k - len(wanted))
