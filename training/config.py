@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
@@ -18,7 +19,9 @@ class NightOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     horizon_days: int = Field(default=7, ge=1, le=365, description="Days whose purchases are predicted.")
     variants: tuple[str, ...] = Field(
-        default=tuple(VARIANTS), min_length=1, description="Variants that are fitted each night."
+        default=("popular", "repeat", "item_item", "als", "blend"),
+        min_length=1,
+        description="Variants that are fitted each night.",
     )
     default_variant: str = Field(
         default="blend", description="The variant that customers get; its candidate lists are published."
@@ -80,17 +83,24 @@ def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightC
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = tomllib.loads(path.read_text())
+            content = tomllib.loads(path.read_bytes().decode())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
             raise BadConfigError(str(path), f"can't be read: {err}") from err
-    if horizon_days is not None:
-        content["night"] = {**content.get("night", {}), "horizon_days": horizon_days}
+    night = content.get("night", {})
+    if horizon_days is not None and isinstance(night, dict):
+        content["night"] = {**night, "horizon_days": horizon_days}
     try:
         config = NightConfig.model_validate(content)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadConfigError(f"{path or 'options'}: {where}", first["msg"]) from err
+        raise BadConfigError(f"{path or 'options'}: {where}", _why(first)) from err
     for name, options in config.variants.items():
         build(name, options)
     return config
+
+
+def _why(error: ErrorDetails) -> str:
+    """What is wrong, without the words of the library that found it."""
+    own = {"extra_forbidden": "no such option", "model_type": "must be a section of options"}
+    return own.get(error["type"], error["msg"].removeprefix("Value error, "))

@@ -1,0 +1,91 @@
+"""nextbest.toml: what is wrong in it is named before anything is read."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import BadConfigError
+from models.registry import VARIANTS
+from training.config import NightConfig, load_config
+
+
+def refusal(folder: Path, content: str | bytes, horizon_days: int | None = None) -> str:
+    path = folder / "nextbest.toml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(BadConfigError) as refused:
+        load_config(path, horizon_days=horizon_days)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_without_a_file_blend_is_fitted_beside_its_peers_and_is_published() -> None:
+    config = load_config(None)
+    assert config == NightConfig()
+    assert (config.night.default_variant, config.night.horizon_days) == ("blend", 7)
+    assert {"popular", "repeat", "item_item", "als", "blend"} <= set(config.variant_options())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[night]\nhorizon_dayz = 3", "night.horizon_dayz: no such option"),
+        ("[nights]\nhorizon_days = 3", "nights: no such option"),
+        ("[history.purchases]\nfile = 'x'", "history.purchases.file: no such option"),
+        ("night = 3", "night: must be a section of options"),
+        (
+            "[night]\nhorizon_days = 'a week'",
+            "night.horizon_days: Input should be a valid integer, unable to parse string as an integer",
+        ),
+        ("[night]\nhorizon_days = 0", "night.horizon_days: Input should be greater than or equal to 1"),
+        ("[gate]\nmargin = 1", "gate.margin: Input should be less than 1"),
+        (
+            '[night]\nvariants = ["popular", "item_item", "magic"]',
+            f"night: unknown variant 'magic'; there are: {', '.join(VARIANTS)}",
+        ),
+        (
+            '[night]\nvariants = ["popular", "blend"]',
+            "night: variants must hold 'item_item', which every version needs",
+        ),
+        (
+            '[night]\nvariants = ["popular", "item_item"]',
+            "night: default_variant 'blend' is not among variants",
+        ),
+        ("[variants.magic]\na = 1", f"variant 'magic': unknown; there are: {', '.join(VARIANTS)}"),
+        ("[history]\ntimezone = 'Mars/Base'", "history: no time zone 'Mars/Base'"),
+        ("[night", "can't be read: "),
+        (b"[history]\nencoding = '\xe9'", "can't be read: 'utf-8' codec can't decode"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
+    found = refusal(tmp_path, content)
+    assert found.startswith(message) or found.startswith(message.replace("history:", "history.timezone:"))
+
+
+def test_an_unknown_option_of_a_variant_is_named_beside_those_that_there_are(tmp_path: Path) -> None:
+    found = refusal(tmp_path, "[variants.popular]\nhalf_live_days = 3")
+    assert found.startswith("[variants.popular] half_live_days: unknown; there are: half_life_days")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadConfigError, match=r"gone.toml: can't be read"):
+        load_config(tmp_path / "gone.toml")
+
+
+def test_the_horizon_of_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "nextbest.toml"
+    path.write_text("[night]\nhorizon_days = 3\nkeep_versions = 2")
+    assert load_config(path).night.horizon_days == 3
+    both = load_config(path, horizon_days=14).night
+    assert (both.horizon_days, both.keep_versions) == (14, 2)
+    assert load_config(None, horizon_days=14).night.horizon_days == 14
+
+
+def test_a_horizon_beside_a_night_that_is_no_section_is_still_a_plain_refusal(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "night = 3", horizon_days=7) == "night: must be a section of options"
+
+
+def test_a_file_is_utf8_whatever_the_machine_speaks(tmp_path: Path) -> None:
+    path = tmp_path / "nextbest.toml"
+    path.write_bytes('[history.purchases.columns]\ncustomer_id = "Kundennummer für Käufer"'.encode())
+    assert load_config(path).history.purchases.columns == {"customer_id": "Kundennummer für Käufer"}
