@@ -8,6 +8,7 @@ from time import perf_counter
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 
@@ -30,6 +31,7 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self.seconds: dict[str, float] = {}
+        self._step = ""
         self._status: Status | None = None
         self._log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ class Progress:
         """One step; its name and seconds are shown when it is done."""
         started = perf_counter()
         if self.console.is_terminal:
+            self._step = name
             with self.console.status(f"{name} …") as self._status:
                 yield
             self._status = None
@@ -49,12 +52,17 @@ class Progress:
     def detail(self, text: str) -> None:
         """What the step at hand is doing; only on a terminal."""
         if self._status is not None:
-            self._status.update(text + " …")
+            self._status.update(f"{self._step}: {text} …")
 
     def say(self, event: str, **fields: object) -> None:
         """One thing that has happened."""
         if self.console.is_terminal:
-            values = "  ".join(f"[dim]{key}[/dim] {value}" for key, value in fields.items())
-            self.console.print(f"[green]✓[/green] {event:<10} {values}", highlight=False)
+            values = "  ".join(f"[dim]{key}[/dim] {escape(_told(value))}" for key, value in fields.items())
+            self.console.print(f"[green]✓[/green] {event:<16} {values}", highlight=False)
         else:
             self._log.info(event, **fields)
+
+
+def _told(value: object) -> str:
+    """A value for people: thousands apart."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
