@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from models.errors import DamagedVersionError
+from storage.manifest import Manifest
 from storage.store import Champion, Store
 
 STORE = click.option(
@@ -21,26 +20,27 @@ STORE = click.option(
 @click.command()
 @STORE
 def versions(store: Path) -> None:
-    """List the versions, newest first, and mark the champion."""
+    """List the versions, newest first; `*` marks the champion."""
     shelf = Store(store)
     champion = shelf.champion()
-    table = Table("", "version", "as of", "variant", "NDCG@10", "gate", "why", box=None, pad_edge=False)
-    for manifest in shelf.manifests():
-        if isinstance(manifest, DamagedVersionError):
-            table.add_row("", manifest.file.split("/")[0], "", "", "", "damaged", manifest.why)
-            continue
-        is_champion = champion is not None and champion.current.version_id == manifest.version_id
-        ndcg = manifest.gate.figures.get("challenger_ndcg")
-        table.add_row(
-            "*" if is_champion else "",
-            manifest.version_id,
-            f"{manifest.as_of:%Y-%m-%d}",
-            manifest.default_variant,
-            f"{ndcg:.4f}" if ndcg is not None else "",
-            manifest.gate.decision,
-            manifest.gate.why,
-        )
-    Console().print(table if table.row_count else "no versions yet: run `nbo-train nightly`")
+    current = champion.current.version_id if champion else None
+    entries = [_described(entry) for entry in shelf.manifests()]
+    for version_id, facts, why in entries:
+        click.echo(f"{'*' if version_id == current else ' '} {version_id}  {facts}")
+        click.echo(f"    {why}")
+    if not entries:
+        click.echo("no versions yet: run `nbo-train nightly`")
+
+
+def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
+    """A version's id, what it is, and why it may be published or can't be used."""
+    if isinstance(entry, DamagedVersionError):
+        folder, _, file = entry.file.partition("/")
+        return folder, "damaged", f"{file}: {entry.why}"
+    ndcg = entry.gate.figures.get("challenger_ndcg")
+    told = f"NDCG@10 {ndcg:.4f}" if ndcg is not None else "NDCG@10 unknown"
+    facts = f"as of {entry.as_of:%Y-%m-%d}  {entry.default_variant}  {told}  {entry.gate.decision}"
+    return entry.version_id, facts, entry.gate.why
 
 
 @click.command()

@@ -1,0 +1,87 @@
+"""`nbo-train` as it is called: in this process, or as a process of its own."""
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from storage.manifest import Manifest
+from storage.store import Store
+from storage.versions import Version
+from training.cli import main
+
+NBO_TRAIN = str(Path(sys.executable).with_name("nbo-train"))
+QUICK = '[night]\nvariants = ["popular", "item_item", "repeat"]\ndefault_variant = "repeat"\n'
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of standard error."""
+        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+
+    @property
+    def message(self) -> str:
+        """The lines of standard error that are for people, without `nbo-train: `."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("{")]
+        return "\n".join(lines).removeprefix("nbo-train: ")
+
+
+def run(*arguments: object) -> Ran:
+    """`nbo-train` with these arguments, in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with patch.object(sys, "argv", ["nbo-train", *map(str, arguments)]):  # noqa: SIM117 - it would be one long line
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as exit_:
+                code = int(exit_.code or 0)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def run_process(*arguments: object) -> Ran:
+    """`nbo-train` with these arguments, as cron starts it."""
+    done = subprocess.run([NBO_TRAIN, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def quick_config(folder: Path, more: str = "") -> Path:
+    """A configuration whose night takes a second: `repeat`, and what every version needs."""
+    path = folder / "quick.toml"
+    path.write_text(QUICK + more)
+    return path
+
+
+def champion(store: Path) -> Version:
+    """The version that the store's champion points to, checked."""
+    pointer = Store(store).champion()
+    assert pointer is not None
+    return Store(store).open(pointer.current.version_id)
+
+
+def newest(store: Path) -> Manifest:
+    """The manifest of the last night's version; nights of a test may fall on one second, as ids count."""
+    manifests = [entry for entry in Store(store).manifests() if isinstance(entry, Manifest)]
+    return max(manifests, key=lambda manifest: manifest.created_at)
+
+
+def version_ids(store: Path) -> list[str]:
+    return sorted(folder.name for folder in (store / "versions").glob("*"))
+
+
+def ids(version: Version, name: str) -> list[str]:
+    """All customers or products of a version, by row."""
+    index = version.ids(name)
+    return [index[row] for row in range(len(index))]
