@@ -76,8 +76,12 @@ class VersionWriter:
         return path
 
     def add(self, name: str, array: AnyArray) -> None:
-        with self.path(f"{name}.npy").open("wb") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        path = self.path(f"{name}.npy")
+        try:
+            with path.open("wb") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        except OSError as err:  # numpy says how many values it wrote, and neither where nor why
+            raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 
     def add_strings(self, name: str, values: Sequence[str]) -> None:
         table = StringTable.build(values)

@@ -7,7 +7,7 @@ import click
 from models.errors import NextbestError
 from training.complete_journey import demo_data
 from training.evaluate_command import evaluate
-from training.exit_codes import exit_code
+from training.exit_codes import FAILED, exit_code
 from training.export_command import export
 from training.nightly_command import nightly
 from training.progress import configure_logs
@@ -26,9 +26,12 @@ for command in (nightly, evaluate, export, versions, promote, rollback, demo_dat
 
 
 def main() -> None:
-    """Run a command; what nextbest refuses is one line on standard error, and an exit code."""
+    """Run a command; what nextbest or the machine refuses is one line on standard error, and an exit code."""
     try:
         commands()
     except NextbestError as err:
         print(f"nbo-train: {err}", file=sys.stderr)
         sys.exit(exit_code(err))
+    except OSError as err:  # a full disk, a store that may not be written: the machine's fault, not a bug
+        print(f"nbo-train: {err}", file=sys.stderr)
+        sys.exit(FAILED)

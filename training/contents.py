@@ -36,7 +36,11 @@ def write_history(
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
-    history.purchases.write_parquet(writer.path("purchases.parquet"), compression="zstd")
+    path = writer.path("purchases.parquet")
+    try:
+        history.purchases.write_parquet(path, compression="zstd")
+    except pl.exceptions.ComputeError as err:  # polars' word for a full disk
+        raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 
 
 def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:

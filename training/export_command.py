@@ -35,14 +35,26 @@ def export(store: Path, k: int, out: Path, variant: str | None) -> None:
         raise NoChampionError(str(store))
     version = Store(store).open(champion.current.version_id)
     table = lists(version, variant or champion.current.variant, k)
-    part = out.with_name(f".{out.name}.part")
-    if out.suffix == ".parquet":
-        table.write_parquet(part)
-    else:
-        ids = pl.col("customer_id", "product_id")
-        table.with_columns(ids.map_elements(safe_cell, return_dtype=pl.String)).write_csv(part)
-    part.replace(out)
+    try:
+        _write(table, out)
+    except (OSError, pl.exceptions.ComputeError) as err:  # the latter is polars' word for a full disk
+        why = err.strerror if isinstance(err, OSError) and err.strerror else err
+        raise BadConfigError("--out", f"{out} can't be written: {why}") from err
     click.echo(f"{out}: {table['customer_id'].n_unique()} customers, {table.height} rows")
+
+
+def _write(table: pl.DataFrame, out: Path) -> None:
+    """Aside and renamed: whoever waits for the file never reads a part of it."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        if out.suffix == ".parquet":
+            table.write_parquet(part)
+        else:
+            ids = pl.col("customer_id", "product_id")
+            table.with_columns(ids.map_elements(safe_cell, return_dtype=pl.String)).write_csv(part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def lists(version: Version, variant: str, k: int) -> pl.DataFrame:

@@ -40,14 +40,15 @@ def nightly(
     progress = Progress()
     try:
         outcome = run_night(job, progress)
+        leave_success(job, outcome, progress.seconds)
     except NightRunningError:
         raise  # the other night tells its own story
     except Exception as err:
+        why = str(err) or type(err).__name__
+        call_for_help(settings.night, exit_code(err), why)
         if job.folder.is_dir():
-            leave_failure(job, str(err) or type(err).__name__, exit_code(err))
-        call_for_help(settings.night, exit_code(err), str(err) or type(err).__name__)
+            leave_failure(job, why, exit_code(err))
         raise
-    leave_success(job, outcome, progress.seconds)
     gate = outcome.manifest.gate
     progress.say("done", version=outcome.manifest.version_id, report=str(job.folder / "report.html"))
     if gate.decision == "refused":

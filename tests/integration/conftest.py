@@ -1,4 +1,4 @@
-"""Real servers for the integration tests, started once and stopped at the end."""
+"""Real servers and a real night for the integration tests, each made once."""
 
 import tempfile
 import warnings
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.data.nights import Ran, run_process
+from tests.data.webshop import habits, write_shop
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,16 @@ def postgres_url() -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 customers with habits, 120 products of which two are sold out, 120 days."""
+    return write_shop(tmp_path_factory.mktemp("shop"), habits(), sold_out=(0, 3))
+
+
+@pytest.fixture(scope="session")
+def published(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    """A store after the first night on the shop, and what the night said. Copy it to change it."""
+    store = tmp_path_factory.mktemp("published") / "store"
+    return store, run_process("nightly", "--data", shop, "--store", store)

@@ -1,0 +1,194 @@
+"""How a night fails: its exit code, one plain line, a call for help, and the champion stays."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.nights import NBO_TRAIN, champion, quick_config, run, run_process, version_ids
+from tests.data.running_service import until
+from tests.data.webshop import habits, write_shop
+
+HEADER = "customer_id,product_id,purchased_at\n"
+
+
+@pytest.fixture(scope="module")
+def small_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("small"), habits(customers=100, products=40, days=60))
+
+
+@pytest.fixture(scope="module")
+def good(small_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a champion; copy it to change it."""
+    folder = tmp_path_factory.mktemp("good")
+    ran = run("nightly", "--data", small_shop, "--store", folder / "store", "--config", quick_config(folder))
+    assert ran.code == 0, ran.err
+    return folder / "store"
+
+
+@pytest.fixture
+def store(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "store"))
+
+
+def calling_help(folder: Path, more: str = "") -> Path:
+    """A configuration that writes the call for help to `help.txt`."""
+    told = folder / "help.txt"
+    call = f"""on_failure = 'printf "%s|%s" "$NEXTBEST_EXIT_CODE" "$NEXTBEST_MESSAGE" > "{told}"'\n"""
+    return quick_config(folder, call + more)
+
+
+def test_a_bad_configuration_is_exit_code_2_and_touches_nothing(small_shop: Path, tmp_path: Path) -> None:
+    config = quick_config(tmp_path, "horizon_dayz = 3\n")
+    ran = run_process("nightly", "--data", small_shop, "--store", tmp_path / "store", "--config", config)
+    assert ran.code == 2
+    assert ran.message == f"{config}: night.horizon_dayz: no such option"
+    assert not (tmp_path / "store").exists()
+    wrong = run("nightly", "--data", small_shop, "--store", tmp_path / "store", "--as-of", "yesterday")
+    assert wrong.code == 2
+    assert "'yesterday' does not match the formats" in wrong.err
+
+
+def test_too_many_bad_lines_are_exit_code_3_and_the_champion_stays(store: Path, tmp_path: Path) -> None:
+    before, versions = champion(store).version_id, version_ids(store)
+    success = (store / "last_success.json").read_text()
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    good = [f"c{i},p{i % 9},2026-01-0{1 + i % 9}\n" for i in range(80)]
+    bad = [f",p{i % 9},2026-01-01\n" for i in range(20)]
+    (shop / "purchases.csv").write_text(HEADER + "".join(good + bad))
+    ran = run("nightly", "--data", shop, "--store", store, "--config", calling_help(tmp_path))
+    assert ran.code == 3
+    message = (
+        "purchases: 20 of 100 lines rejected (customer_id: empty: 20), more than max_reject_share = 0.1 in "
+        "[history]; skip_anonymous in [history.purchases] leaves such lines out"
+    )
+    assert ran.message == message
+    assert (tmp_path / "help.txt").read_text() == f"3|{message}"
+    assert champion(store).version_id == before
+    assert version_ids(store) == versions
+    assert (store / "last_success.json").read_text() == success
+    folder = max((store / "runs").iterdir())
+    assert len((folder / "rejects.csv").read_text().splitlines()) == 21
+    assert message in (folder / "report.html").read_text()
+    assert "nextbest_night_last_run_exit_code 3.0" in (store / "nextbest.prom").read_text()
+
+
+def test_nothing_to_learn_from_is_exit_code_6(store: Path, tmp_path: Path) -> None:
+    before, versions = champion(store).version_id, version_ids(store)
+    (tmp_path / "purchases.csv").write_text(HEADER)
+    ran = run("nightly", "--data", tmp_path, "--store", store, "--config", calling_help(tmp_path))
+    assert ran.code == 6
+    assert ran.message.startswith("too little history: no purchase in ")
+    assert (tmp_path / "help.txt").read_text() == f"6|{ran.message}"
+    assert champion(store).version_id == before
+    assert version_ids(store) == versions
+
+
+def test_a_date_before_the_first_purchase_is_exit_code_6(small_shop: Path, tmp_path: Path) -> None:
+    ran = run("nightly", "--data", small_shop, "--store", tmp_path / "s", "--as-of", "2010-12-01")
+    assert ran.code == 6
+    assert "no purchase before 2010-12-01" in ran.message
+
+
+def test_what_the_machine_refuses_is_exit_code_1_in_one_line(small_shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the store should be")
+    config = calling_help(tmp_path)
+    ran = run("nightly", "--data", small_shop, "--store", tmp_path / "store", "--config", config)
+    assert ran.code == 1
+    assert "File exists" in ran.message
+    assert "\n" not in ran.message
+    assert (tmp_path / "help.txt").read_text() == f"1|{ran.message}"
+
+
+def test_a_disk_that_is_full_stops_the_night_and_the_champion_stays(
+    small_shop: Path, store: Path, tmp_path: Path
+) -> None:
+    before, versions = champion(store).version_id, version_ids(store)
+    config = calling_help(tmp_path)
+    command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
+    words = " ".join(f"'{part}'" for part in command)
+    # No file over 12 KiB, as if the rest of the disk were used up.
+    limited = ["bash", "-c", f"ulimit -f 12; exec {words}"]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(
+        r"nbo-train: .*purchases.parquet can't be written whole; is the disk full\? .*",
+        done.stderr.splitlines()[-1],
+    )
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "help.txt").read_text().startswith("1|")
+    assert champion(store).version_id == before
+    assert version_ids(store) == versions
+    again = run("nightly", "--data", small_shop, "--store", store, "--config", config)
+    assert again.code == 0, again.err
+    assert list((store / "tmp").iterdir()) == []
+
+
+def test_a_second_night_at_the_same_time_is_exit_code_5_and_the_first_one_ends_well(
+    small_shop: Path, tmp_path: Path
+) -> None:
+    store, config, log = tmp_path / "store", calling_help(tmp_path), tmp_path / "log"
+    command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
+    with log.open("wb") as file, subprocess.Popen([str(part) for part in command], stderr=file) as first:
+        until(lambda: '"history"' in log.read_text(), 30)
+        first.send_signal(signal.SIGSTOP)
+        try:
+            second = run("nightly", "--data", small_shop, "--store", store, "--config", config)
+        finally:
+            first.send_signal(signal.SIGCONT)
+    assert second.code == 5
+    assert second.message.startswith(f"another night is at work on {store} (process {first.pid} since ")
+    assert second.message.endswith("; this one did nothing")
+    assert first.returncode == 0, log.read_text()
+    assert champion(store).version_id == version_ids(store)[0]
+    assert len(list((store / "runs").iterdir())) == 1
+    assert not (tmp_path / "help.txt").exists()
+
+
+@pytest.mark.parametrize("moment", ["history", "fit for the gate", "writing"])
+def test_a_killed_night_leaves_the_store_as_it_was_and_the_next_one_cleans_up(
+    small_shop: Path, store: Path, tmp_path: Path, moment: str
+) -> None:
+    before, versions, log = champion(store).version_id, version_ids(store), tmp_path / "log"
+    config = quick_config(tmp_path)
+    command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
+    slow = f"import os, sys; sys.argv = {[str(part) for part in command]!r}; "
+    slow += "from training import contents; shared = contents.write_shared; from training.cli import main; "
+    slow += "contents.write_shared = lambda *args: (shared(*args), os.kill(os.getpid(), 9)); main()"
+    writing = [sys.executable, "-c", slow]  # killed by itself in the midst of its files
+    started = writing if moment == "writing" else [str(part) for part in command]
+    with log.open("wb") as file, subprocess.Popen(started, stderr=file) as night:
+        if moment != "writing":
+            until(lambda: f'"event": "{moment}"' in log.read_text(), 30)
+            night.kill()
+    assert night.returncode == -signal.SIGKILL
+    assert '"event": "gate"' not in log.read_text()
+    if moment == "writing":
+        assert any((store / "tmp").rglob("purchases.parquet"))
+    assert champion(store).version_id == before
+    assert version_ids(store) == versions
+    ran = run("nightly", "--data", small_shop, "--store", store, "--config", config)
+    assert ran.code == 0, ran.err
+    assert champion(store).version_id == ran.events[-1]["version"] != before
+    assert list((store / "tmp").iterdir()) == []
+
+
+def test_a_night_killed_between_its_version_and_the_promotion_keeps_the_old_champion(
+    small_shop: Path, store: Path, tmp_path: Path
+) -> None:
+    before = champion(store).version_id
+    command = ["nightly", "--data", small_shop, "--store", store, "--config", quick_config(tmp_path)]
+    killed = f"import os, sys; sys.argv = {['nbo-train', *map(str, command)]!r}; "
+    killed += "from storage.store import Store; Store.promote = lambda *_, **__: os.kill(os.getpid(), 9); "
+    killed += "from training.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", killed], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert champion(store).version_id == before
+    assert len(version_ids(store)) == 2  # it is whole, and may be promoted by hand
+    assert run("promote", "--store", store, version_ids(store)[1]).code == 0
+    assert any((store / "tmp").iterdir()) is False
