@@ -1,0 +1,144 @@
+"""The gate of a real night: what it refuses, what a person may do against it, and what it can't judge."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.data.nights import champion, newest, quick_config, run, version_ids
+from tests.data.webshop import Line, habits, write_shop
+
+WORSE = '[night]\nvariants = ["popular", "item_item"]\ndefault_variant = "popular"\n'
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[Line]:
+    return habits(customers=150, products=60, days=80)
+
+
+@pytest.fixture(scope="module")
+def shop(lines: list[Line], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("gate"), lines)
+
+
+@pytest.fixture(scope="module")
+def good(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    ran = run("nightly", "--data", shop, "--store", folder / "store", "--config", quick_config(folder))
+    assert ran.code == 0, ran.err
+    return folder / "store"
+
+
+@pytest.fixture
+def store(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "store"))
+
+
+@pytest.fixture
+def worse(tmp_path: Path) -> Path:
+    path = tmp_path / "worse.toml"
+    path.write_text(WORSE)
+    return path
+
+
+def test_the_first_night_is_judged_against_popular(good: Path) -> None:
+    gate = newest(good).gate
+    assert gate.why.startswith("First night: ")
+    assert gate.figures["challenger_ndcg"] > gate.figures["popular_ndcg"]
+    assert gate.figures["customers_judged"] >= 30
+
+
+def test_a_worse_recipe_is_refused_kept_and_may_be_promoted_by_hand(
+    store: Path, shop: Path, worse: Path
+) -> None:
+    before = champion(store).manifest
+    success = (store / "last_success.json").read_text()
+    ran = run("nightly", "--data", shop, "--store", store, "--config", worse)
+    assert ran.code == 4
+    assert champion(store).version_id == before.version_id
+    assert (store / "last_success.json").read_text() == success
+    refused = newest(store)
+    assert refused.version_id != before.version_id
+    assert refused.gate.decision == "refused"
+    assert "below the allowed" in refused.gate.why
+    assert "nextbest_night_last_run_exit_code 4.0" in (store / "nextbest.prom").read_text()
+    assert refused.gate.why in Path(ran.events[-1]["report"]).read_text()
+    assert run("promote", "--store", store, refused.version_id).code == 0
+    assert champion(store).version_id == refused.version_id
+
+
+def test_against_a_changed_recipe_the_champions_own_is_fitted_again(
+    store: Path, shop: Path, worse: Path
+) -> None:
+    before = champion(store).manifest
+    ran = run("nightly", "--data", shop, "--store", store, "--config", worse)
+    figures = newest(store).gate.figures
+    assert figures["champion_ndcg"] == before.gate.figures["challenger_ndcg"]  # same recipe, fold and seed
+    assert figures["challenger_ndcg"] == figures["popular_ndcg"]
+    told = json.loads(Path(ran.events[-1]["report"]).with_suffix(".json").read_text())
+    assert set(told["evaluation"]["variants"]) == {"popular", "item_item", "champion"}
+
+
+def test_force_publishes_what_the_gate_refused_and_is_recorded(
+    store: Path, shop: Path, worse: Path, tmp_path: Path
+) -> None:
+    ran = run("nightly", "--data", shop, "--store", store, "--config", worse, "--force")
+    assert ran.code == 0
+    forced = newest(store)
+    assert champion(store).version_id == forced.version_id
+    assert forced.gate.decision == "forced"
+    assert forced.gate.why.startswith("Forced. Recipe changed: ")
+    assert forced.version_id in (store / "last_success.json").read_text()
+    better = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path), "--force")
+    assert better.code == 0
+    assert newest(store).gate.decision == "published"  # nothing was there to force
+
+
+def test_a_history_that_shrank_is_refused_with_both_numbers(
+    store: Path, lines: list[Line], tmp_path: Path
+) -> None:
+    before = champion(store).version_id
+    half = write_shop(tmp_path / "half", [line for line in lines if line.customer < 75])
+    told = tmp_path / "help.txt"
+    config = quick_config(
+        tmp_path, f"""on_failure = 'echo "$NEXTBEST_EXIT_CODE $NEXTBEST_MESSAGE" > {told}'\n"""
+    )
+    ran = run("nightly", "--data", half, "--store", store, "--config", config)
+    assert ran.code == 4
+    why = newest(store).gate.why
+    assert why == (
+        "The history has 75 customers, 50% fewer than the champion's 150: more than the allowed 20%."
+    )
+    assert told.read_text() == f"4 {why}\n"
+    assert champion(store).version_id == before
+
+
+def test_an_unchanged_recipe_on_the_same_history_passes(store: Path, shop: Path, tmp_path: Path) -> None:
+    before = champion(store).version_id
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0
+    assert champion(store).version_id == version_ids(store)[-1] != before
+    assert newest(store).gate.why.startswith("Recipe unchanged: ")
+
+
+def test_a_damaged_champion_does_not_stop_the_night_that_mends_it(
+    store: Path, shop: Path, tmp_path: Path
+) -> None:
+    manifest = store / "versions" / champion(store).version_id / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text()[:100])
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    assert "champion unreadable" in [line["event"] for line in ran.events]
+    assert champion(store).version_id == ran.events[-1]["version"]
+
+
+def test_three_days_of_purchases_are_published_on_their_size_alone(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", habits(customers=80, products=30, days=3))
+    ran = run("nightly", "--data", shop, "--store", tmp_path / "store")
+    assert ran.code == 0, ran.err
+    version = champion(tmp_path / "store")
+    assert version.manifest.gate.why.startswith("Only 0 customers bought in the horizon")
+    assert (version.array("candidates/blend/product")[:, :20] >= 0).all()
+    assert "Only 0 customers" in Path(ran.events[-1]["report"]).read_text()

@@ -1,0 +1,125 @@
+"""`nbo-train nightly` as a process: what it says, what it leaves, and that it does so again to the byte."""
+
+import csv
+import json
+import os
+import pty
+import re
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.data.nights import NBO_TRAIN, Ran, champion, newest, quick_config, run
+from tests.data.webshop import habits, write_shop
+
+type Published = tuple[Path, Ran]
+
+
+def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> None:
+    store, ran = published
+    assert ran.code == 0, ran.err
+    assert ran.out == ""
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    steps = ["read", "history", "fit for the gate", "evaluate", "fit on all", "write", "gate", "done"]
+    assert [line["event"] for line in lines] == steps
+    assert all(datetime.fromisoformat(line["timestamp"]).tzinfo is not None for line in lines)
+    history = lines[1]
+    assert (history["customers"], history["products"], history["rejected"]) == (300, 120, 0)
+    assert history["lines"] == history["purchases"] == len(habits())
+    version = champion(store)
+    assert version.version_id == lines[-1]["version"] == newest(store).version_id
+    assert version.manifest.default_variant == "blend"
+
+
+def test_a_night_leaves_its_report_its_rejects_and_nothing_else(published: Published) -> None:
+    store, ran = published
+    report = Path(ran.events[-1]["report"])
+    assert sorted(file.name for file in report.parent.iterdir()) == [
+        "rejects.csv",
+        "report.html",
+        "report.json",
+    ]
+    assert report.parent.parent == store / "runs"
+    manifest = newest(store)
+    assert manifest.version_id in report.read_text()
+    assert manifest.gate.why in report.read_text()
+    told = json.loads((report.parent / "report.json").read_text())
+    assert told["manifest"]["version_id"] == manifest.version_id
+    ndcg = told["evaluation"]["variants"]["blend"]["metrics"]["all"]["ndcg@10"]["mean"]
+    assert ndcg == pytest.approx(manifest.gate.figures["challenger_ndcg"], abs=1e-12)
+    with (report.parent / "rejects.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["table", "file", "line", "reason", "row"]]
+    assert list((store / "tmp").iterdir()) == []
+
+
+def test_a_night_leaves_its_success_for_monitoring(published: Published) -> None:
+    store, _ = published
+    manifest = newest(store)
+    success = json.loads((store / "last_success.json").read_text())
+    assert success["version_id"] == manifest.version_id
+    assert datetime.fromisoformat(success["at"]) == manifest.created_at
+    families = text_string_to_metric_families((store / "nextbest.prom").read_text())
+    found = {sample.name: sample.value for family in families for sample in family.samples}
+    assert found["nextbest_night_last_run_exit_code"] == 0
+    assert found["nextbest_night_last_success_timestamp_seconds"] == manifest.created_at.timestamp()
+    assert found["nextbest_night_purchases"] == len(habits())
+    assert found["nextbest_night_ndcg_at_10"] == manifest.gate.figures["challenger_ndcg"]
+    assert found["nextbest_night_duration_seconds"] > 0
+
+
+def test_as_of_is_just_after_the_last_purchase_and_the_same_night_gives_the_same_bytes(
+    published: Published, shop: Path, tmp_path: Path
+) -> None:
+    first = newest(published[0])
+    last = max(line.at for line in habits()).replace(tzinfo=UTC)
+    assert first.as_of == last + timedelta(seconds=1)
+    ran = run(
+        "nightly",
+        "--data",
+        shop,
+        "--store",
+        tmp_path / "store",
+        "--as-of",
+        f"{first.as_of:%Y-%m-%dT%H:%M:%S}",
+    )
+    assert ran.code == 0, ran.err
+    again = newest(tmp_path / "store")
+    assert again.files == first.files
+    assert len(first.files) > 30
+    assert again.history == first.history
+    assert again.gate == first.gate
+
+
+def test_a_terminal_sees_a_display(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", habits(customers=60, products=30, days=60))
+    command = [
+        NBO_TRAIN,
+        "nightly",
+        "--data",
+        shop,
+        "--store",
+        tmp_path / "s",
+        "--config",
+        quick_config(tmp_path),
+    ]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen([str(part) for part in command], stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # Linux says so when the last writer is gone
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "read …" in text  # the spinner
+    assert "✓ fit for the gate" in text
+    assert re.search(r"✓ history +lines \d,\d\d\d ", text)
+    assert re.search(r"✓ gate +decision published", text)
+    assert '"event"' not in text
