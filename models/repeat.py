@@ -27,7 +27,8 @@ class RepeatOptions:
         due_power: how far the due factor acts: 0 not at all, 1 as observed; None: learned.
         prior_orders: orders without the product that every customer is thought to have had beside their own.
         horizon_days: length of the folds.
-        n_folds: how many earlier folds to learn on.
+        n_folds: how many earlier folds to learn on at most.
+        enough_customers: with so many customers judged, all folds together, no more folds are needed.
         max_customers: at most so many customers are judged in each fold.
         seed: of the sample of customers.
     """
@@ -36,7 +37,8 @@ class RepeatOptions:
     due_power: float | None = None
     prior_orders: float = 10.0
     horizon_days: float = 7.0
-    n_folds: int = 4
+    n_folds: int = 8
+    enough_customers: int = 3000
     max_customers: int = 1000
     seed: int = 0
 
@@ -87,6 +89,7 @@ class Repeat(Model[RepeatOptions]):
             interactions,
             options.horizon_days,
             n_folds=options.n_folds,
+            enough_customers=options.enough_customers,
             max_customers=options.max_customers,
             seed=options.seed,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from models.arrays import DAY_S, AnyIntArray, BoolArray, FloatArray, IntArray
@@ -30,9 +31,19 @@ class InnerFold:
 
 
 def inner_folds(
-    interactions: Interactions, horizon_days: float, *, n_folds: int, max_customers: int, seed: int
+    interactions: Interactions,
+    horizon_days: float,
+    *,
+    n_folds: int,
+    max_customers: int,
+    seed: int,
+    enough_customers: int | None = None,
 ) -> list[InnerFold]:
-    """The last `n_folds` horizons, latest first, without those that have too little on either side."""
+    """The last `n_folds` horizons, latest first, without those that have too little on either side.
+
+    Fewer once they have `enough_customers` to judge by, all together: a small shop needs more weeks than a
+    large one to tell a good constant from a lucky one.
+    """
     folds = []
     step = int(horizon_days * DAY_S)
     for number in range(1, n_folds + 1):
@@ -47,6 +58,8 @@ def inner_folds(
         if len(rows) > max_customers:
             rows = np.sort(np.random.default_rng(seed).choice(rows, max_customers, replace=False))
         folds.append(InnerFold(history, truth, rows))
+        if enough_customers is not None and sum(len(fold.rows) for fold in folds) >= enough_customers:
+            break
     return folds
 
 
@@ -64,15 +77,19 @@ class Judged:
     is_bought: BoolArray
     n_truth: AnyIntArray
 
-    def ndcg(self, scores: FloatArray, k: int = 10) -> float:
-        """Mean NDCG@k over the customers when each one's candidates are ordered by score, ties by place."""
+    def ndcg(self, scores: FloatArray) -> float:
+        """Mean NDCG@10 over the customers, as `ndcg_of_each`."""
+        return float(self.ndcg_of_each(scores).mean())
+
+    def ndcg_of_each(self, scores: FloatArray, k: int = 10) -> NDArray[np.float64]:
+        """NDCG@k of each customer when their candidates are ordered by score, ties by place."""
         starts = np.searchsorted(self.customer, np.arange(len(self.n_truth)))
         place = np.arange(len(self.customer)) - starts[self.customer]
         padded = np.full((len(self.n_truth), int(place.max(initial=0)) + 1), np.nan, np.float32)
         padded[self.customer, place] = scores
         best = top_k(padded, k)
         hits = self.is_bought[np.minimum(starts[:, None] + best, len(self.customer) - 1)] & (best >= 0)
-        return float(ndcg(hits, self.n_truth, k).mean())
+        return ndcg(hits, self.n_truth, k)
 
 
 def new_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 10) -> float:
