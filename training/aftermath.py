@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from training.report import NightFacts, PastVersion, render_night, to_json
 LAST_SUCCESS = "last_success.json"
 METRICS = "nextbest.prom"
 KEPT_RUNS = 90
+HELP_S = 60
 
 
 def leave_success(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> None:
@@ -67,7 +69,17 @@ def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
     """Run the shop's own command, with the exit code and the reason in its environment."""
     if options.on_failure:
         told = {"NEXTBEST_EXIT_CODE": str(exit_code), "NEXTBEST_MESSAGE": why}
-        subprocess.run(options.on_failure, shell=True, env={**os.environ, **told}, check=False, timeout=60)  # noqa: S602 - it is the operator's own line
+        try:
+            subprocess.run(  # noqa: S602 - it is the operator's own line
+                options.on_failure,
+                shell=True,
+                env={**os.environ, **told},
+                stdin=subprocess.DEVNULL,
+                timeout=HELP_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:  # the night's own exit code matters more
+            print(f"nbo-train: on_failure did not end within {HELP_S} s: stopped it", file=sys.stderr)
 
 
 def _told(manifest: Manifest) -> dict[str, object]:
