@@ -19,8 +19,8 @@ from models.state import ModelState
 from models.top_k import top_k
 from models.validation import InnerFold, Judged, inner_folds
 
-# Each weight's grid, with the value to keep unless another is clearly better in front. Popularity's is never 0:
-# it at least breaks ties and fills.
+# Each weight's grid; the first value stays unless another is clearly better. Popularity's is never 0: it at
+# least breaks ties and fills.
 GRIDS = {
     "popular_weight": (0.4, 0.001, 0.03, 0.1, 0.2, 0.8, 1.6),
     "item_item_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),

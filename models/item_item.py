@@ -152,7 +152,9 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     similarity = np.zeros((n_products, n_neighbours), np.float32)
     if not held.nnz:
         return similar, similarity
-    recommender = CosineRecommender(K=n_neighbours + 1, num_threads=1)
+    recommender = CosineRecommender(
+        K=n_neighbours + 1, num_threads=0
+    )  # all cores: each product's neighbours are found apart
     with catch_warnings():
         simplefilter("ignore", ParameterWarning)  # about a conversion of its own making
         recommender.fit(sparse.csr_matrix(held), show_progress=False)

@@ -38,7 +38,7 @@ def write_history(
     writer.add("popular/buyers", _buyers(interactions))
     path = writer.path("purchases.parquet")
     try:
-        history.purchases.write_parquet(path, compression="zstd")
+        history.named_purchases().write_parquet(path, compression="zstd")
     except pl.exceptions.ComputeError as err:  # polars' word for a full disk
         raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 

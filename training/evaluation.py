@@ -13,7 +13,7 @@ from models.base import Model
 from models.interactions import Interactions
 from training.folds import TARGETS, Fold, Target, Truth, count_orders, split
 from training.metrics import KS, ListFigures, MetricArray, list_figures, per_customer
-from training.ranking import rank
+from training.ranking import rank_each
 
 COVERAGE_K = 10
 
@@ -102,11 +102,12 @@ def evaluate_fold(
     score_s: dict[str, float] = {}
     buyers = np.bincount(owned.indices, minlength=history.n_products).astype(np.int32)
     n_buyers = max(1, int((count_orders(history) > 0).sum()))
+    customers = truth.targets["all"].customer_row
     for name, model in models.items():
         started = time.perf_counter()
-        best = rank(model, truth.targets["all"].customer_row, max(KS), fill=fill)
+        best, unowned = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
         score_s[name] = time.perf_counter() - started
-        fresh = rank(model, truth.targets["new"].customer_row, max(KS), fill=fill, owned=owned)
+        fresh = unowned[np.searchsorted(customers, truth.targets["new"].customer_row)]
         figures["all"][name] = per_customer(best, truth.targets["all"].products)
         figures["next_order"][name] = per_customer(best, truth.targets["next_order"].products)
         figures["new"][name] = per_customer(fresh, truth.targets["new"].products)

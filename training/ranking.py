@@ -1,11 +1,12 @@
 """From scores to lists: each customer's best k, filled up with popular products, block by block."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import BoolArray, FloatArray, IntArray
 from models.base import Model
 from models.top_k import top_k
 
@@ -33,28 +34,49 @@ def rank(
     Returns:
         shape (n, k), int32, best first, distinct; -1 only where fewer than k products are left.
     """
-    lists = [np.empty((0, k), np.int32)]
+    return rank_each(model, rows, k, fill=fill, without=[owned], hidden=hidden)[0]
+
+
+def rank_each(
+    model: Model[Any],
+    rows: IntArray,
+    k: int,
+    *,
+    fill: IntArray,
+    without: Sequence[sparse.csr_array | None],
+    hidden: BoolArray | None = None,
+) -> list[IntArray]:
+    """As `rank` for each of several `owned`, scoring once: scores cost more than lists."""
+    lists = [[np.empty((0, k), np.int32)] for _ in without]
     if hidden is not None:
         fill = fill[~hidden[fill]]
     for block in blocks(rows, model.n_products_):
         scores = model.score(block)
         if hidden is not None:
             scores[:, hidden] = np.nan
-        if owned is not None:
-            theirs = owned[block]
-            scores[np.repeat(np.arange(len(block)), np.diff(theirs.indptr)), theirs.indices] = np.nan
-        best = top_k(scores, k)
-        for place in np.flatnonzero(best[:, -1] < 0):
-            mine = owned[[block[place]]].indices if owned is not None else np.empty(0, np.int32)
-            best[place] = _filled(best[place], fill, mine)
-        lists.append(best)
-    return np.concatenate(lists)
+        for owned, found in zip(without, lists, strict=True):
+            found.append(_lists(scores, block, k, fill, owned))
+    return [np.concatenate(found) for found in lists]
 
 
 def blocks(rows: IntArray, n_products: int) -> list[IntArray]:
     """Rows cut so that one block's scores stay within BLOCK_CELLS."""
     size = max(1, BLOCK_CELLS // max(1, n_products))
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _lists(
+    scores: FloatArray, rows: IntArray, k: int, fill: IntArray, owned: sparse.csr_array | None
+) -> IntArray:
+    if owned is not None:
+        theirs = owned[rows]
+        scores = scores.copy()
+        scores[np.repeat(np.arange(len(rows)), np.diff(theirs.indptr)), theirs.indices] = np.nan
+    best = top_k(scores, k)
+    for place in np.flatnonzero(best[:, -1] < 0):
+        mine = owned[[rows[place]]].indices if owned is not None else np.empty(0, np.int32)
+        best[place] = _filled(best[place], fill, mine)
+    return best
 
 
 def _filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
