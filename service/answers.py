@@ -82,7 +82,8 @@ class AnswerWriter:
 
     def _write_popular(self, product_row: int) -> str:
         served = self._served
-        return reasons.popular(int(served.recent_buyers[product_row]), int(served.buyers[product_row]))
+        recent, ever = int(served.recent_buyers[product_row]), int(served.buyers[product_row])
+        return reasons.popular(recent, ever, served.last_day)
 
     def _title(self, product_row: int) -> str:
         return self._served.titles[product_row] or self._served.products[product_row]

@@ -53,12 +53,20 @@ def similar(product_id: str, title: str) -> str:
     return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
 
 
-def popular(recent_buyers: int, buyers: int) -> str:
-    """Bought by many; by whom in the whole history where nobody did of late."""
+def popular(recent_buyers: int, buyers: int, last_day: int) -> str:
+    """Bought by many, of late or else ever.
+
+    Args:
+        recent_buyers: distinct customers within RECENT_DAYS.
+        buyers: distinct customers in the whole history.
+        last_day: of the history, in days since 1970-01-01.
+    """
     number, days = (recent_buyers, RECENT_DAYS) if recent_buyers else (buyers, None)
+    iso, long = _day(last_day)
     who = "1 customer" if number == 1 else f"{number} customers"
-    text = f"Bought by {who}" + (f" in the last {days} days" if days else "")
-    return json.dumps({"code": "popular", "text": text, "evidence": {"customers": number, "days": days}})
+    text = f"Bought by {who}" + (f" in the {days} days to {long}" if days else "")
+    evidence = {"customers": number, "days": days, "until": iso}
+    return json.dumps({"code": "popular", "text": text, "evidence": evidence})
 
 
 @lru_cache(4096)

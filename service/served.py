@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import DAY_S, BoolArray, IntArray
 from models.errors import DamagedVersionError
 from storage.versions import Version
 
@@ -26,6 +26,7 @@ class ServedVersion:
     def __init__(self, version: Version, variant: str) -> None:
         self.version_id, self.variant = version.version_id, variant
         self.as_of: datetime = version.manifest.as_of
+        self.last_day = (int(self.as_of.timestamp()) - 1) // DAY_S  # of the history, since 1970-01-01
         self._version = version
         self.customers, self.products = version.ids("customers"), version.ids("products")
         n_customers, n_products = len(self.customers), len(self.products)

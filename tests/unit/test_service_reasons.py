@@ -50,13 +50,14 @@ def test_another_product_is_named_as_the_shop_wrote_it() -> None:
 @pytest.mark.parametrize(
     ("recent", "ever", "text", "days"),
     [
-        (412, 500, "Bought by 412 customers in the last 28 days", 28),
-        (1, 1, "Bought by 1 customer in the last 28 days", 28),
+        (412, 500, "Bought by 412 customers in the 28 days to 30 November 2017", 28),
+        (1, 1, "Bought by 1 customer in the 28 days to 30 November 2017", 28),
         (0, 9, "Bought by 9 customers", None),
     ],
 )
 def test_popular_counts_customers_and_names_its_window(
     recent: int, ever: int, text: str, days: int | None
 ) -> None:
-    reason = read(reasons.popular(recent, ever))
-    assert (reason["text"], reason["evidence"]) == (text, {"customers": recent or ever, "days": days})
+    reason = read(reasons.popular(recent, ever, 17_500))
+    evidence = {"customers": recent or ever, "days": days, "until": "2017-11-30"}
+    assert (reason["text"], reason["evidence"]) == (text, evidence)
