@@ -1,28 +1,43 @@
 """`nbo-train`: the commands of the night."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from models.errors import NextbestError
-from training.complete_journey import demo_data
-from training.evaluate_command import evaluate
 from training.exit_codes import FAILED, exit_code
-from training.export_command import export
-from training.nightly_command import nightly
 from training.progress import configure_logs
-from training.versions_commands import promote, rollback, versions
+
+COMMANDS = {
+    "nightly": "training.nightly_command",
+    "evaluate": "training.evaluate_command",
+    "export": "training.export_command",
+    "versions": "training.versions_commands",
+    "promote": "training.versions_commands",
+    "rollback": "training.versions_commands",
+    "demo-data": "training.complete_journey",
+}
 
 
-@click.group(context_settings={"max_content_width": 110})
+class Commands(click.Group):
+    """Loads a command when it is asked for: `versions` need not wait for what `nightly` is made of."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        return command
+
+
+@click.command(cls=Commands, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def commands() -> None:
     """Learn from a shop's purchase history, judge, publish."""
     configure_logs()
-
-
-for command in (nightly, evaluate, export, versions, promote, rollback, demo_data):
-    commands.add_command(command)
 
 
 def main() -> None:
