@@ -2,21 +2,29 @@
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import DamagedVersionError, NextbestError, NightRunningError, NoChampionError
+from models.errors import (
+    DamagedVersionError,
+    NextbestError,
+    NightRunningError,
+    NoChampionError,
+    UnknownVersionError,
+)
 from storage.manifest import Manifest
-from storage.versions import Version, VersionWriter, open_version, read_manifest
+from storage.versions import Version, VersionWriter, open_version, read_manifest, sync
 
 CHAMPION = "champion.json"
 KEPT_POINTERS = 50
+VERSION_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
 class Pointer(BaseModel):
@@ -75,15 +83,26 @@ class Store:
     def manifests(self) -> list[Manifest | DamagedVersionError]:
         """Every version's manifest, newest first; a damaged one as the error that says why."""
         found: list[Manifest | DamagedVersionError] = []
-        for folder in sorted(self.versions.glob("*"), reverse=True):
+        for folder in self._folders():
             try:
                 found.append(read_manifest(folder))
             except DamagedVersionError as err:
                 found.append(err)
         return found
 
+    def _folders(self) -> list[Path]:
+        """Versions' folders, newest first; whatever else lies beside them is not ours."""
+        return [
+            folder
+            for folder in sorted(self.versions.glob("*"), reverse=True)
+            if VERSION_ID.fullmatch(folder.name) and folder.is_dir()
+        ]
+
     def open(self, version_id: str, *, verify: bool = True) -> Version:
-        return open_version(self.versions / Path(version_id).name, verify=verify)
+        """See `open_version`; what is no version's id, such as "../x", is unknown."""
+        if not VERSION_ID.fullmatch(version_id):
+            raise UnknownVersionError(version_id)
+        return open_version(self.versions / version_id, verify=verify)
 
     def champion(self) -> Champion | None:
         """The champion, None in a store that has none yet.
@@ -98,8 +117,17 @@ class Store:
         except (OSError, ValidationError) as err:
             raise DamagedVersionError(CHAMPION, "not a readable pointer") from err
 
+    def _readable_champion(self) -> Champion | None:
+        """The champion; None also where the pointer can't be read."""
+        try:
+            return self.champion()
+        except DamagedVersionError:
+            return None
+
     def promote(self, version_id: str, variant: str | None, *, now: datetime, why: str) -> Champion:
         """Make a version the champion, after checking every one of its files.
+
+        A pointer that can't be read is replaced: its sequence and those before it are lost.
 
         Raises:
             UnknownVersionError, DamagedVersionError: it is not there or not whole.
@@ -113,7 +141,7 @@ class Store:
             raise NextbestError(f"{version_id} has no candidates of variant {variant!r}; it has: {able}")
         pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
         with self._pointer_lock():
-            old = self.champion()
+            old = self._readable_champion()
             before = [old.current, *old.previous] if old else []
             new = Champion(
                 sequence=old.sequence + 1 if old else 1, current=pointer, previous=before[:KEPT_POINTERS]
@@ -122,16 +150,20 @@ class Store:
         return new
 
     def rollback(self, *, now: datetime) -> Champion:
-        """Go back to the newest earlier champion whose version is still whole.
+        """Go back to the newest earlier champion that is another one and whose version is still whole.
 
         Raises:
             NoChampionError: there is none to go back to.
+            DamagedVersionError: the pointer can't be read.
         """
         with self._pointer_lock():
             old = self.champion()
             if old is None:
                 raise NoChampionError(str(self.root))
+            now_serving = (old.current.version_id, old.current.variant)
             for place, pointer in enumerate(old.previous):
+                if (pointer.version_id, pointer.variant) == now_serving:
+                    continue
                 try:
                     self.open(pointer.version_id)
                 except NextbestError:
@@ -146,18 +178,24 @@ class Store:
     def prune(self, *, keep: int, max_age: timedelta, now: datetime) -> list[str]:
         """Delete versions beyond the newest `keep` or older than that, never the last two champions.
 
+        Nothing goes while the pointer can't be read: any version may be the champion.
+
         Returns:
             the ids of what was deleted.
         """
-        champion = self.champion()
-        pointers = [champion.current, *champion.previous[:1]] if champion else []
-        safe = {pointer.version_id for pointer in pointers}
+        try:
+            champion = self.champion()
+        except DamagedVersionError:
+            return []
+        folders = self._folders()
+        there = {folder.name for folder in folders}
+        pointers = [champion.current, *champion.previous] if champion else []
+        champions = [pointer.version_id for pointer in pointers if pointer.version_id in there]
+        safe = list(dict.fromkeys(champions))[:2]
+        oldest = f"{(now - max_age).astimezone(UTC):%Y%m%dT%H%M%SZ}"
         deleted = []
-        for place, folder in enumerate(sorted(self.versions.glob("*"), reverse=True)):
-            if folder.name in safe:
-                continue
-            created = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=now.tzinfo)
-            if place >= keep or now - created > max_age:
+        for place, folder in enumerate(folders):
+            if folder.name not in safe and (place >= keep or folder.name < oldest):
                 shutil.rmtree(folder)  # unlinking is safe for workers that still map its files
                 deleted.append(folder.name)
         return deleted
@@ -175,9 +213,14 @@ class Store:
 def write_atomic(path: Path, text: str) -> None:
     """Replace a file in one step, durably: a reader sees the old or the new text, never a part."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync(path.parent)

@@ -45,9 +45,11 @@ class Version:
         try:
             empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
             mapped = np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)
-            return np.asarray(mapped)  # a view without memmap's own indexing, which is many times slower
         except (OSError, ValueError, EOFError) as err:
             raise DamagedVersionError(f"{self.version_id}/{file}", "not a readable array") from err
+        if not isinstance(mapped, np.ndarray):  # numpy opens archives too
+            raise DamagedVersionError(f"{self.version_id}/{file}", "not an array")
+        return np.asarray(mapped)  # a view without memmap's own indexing, which is many times slower
 
     def strings(self, name: str) -> StringTable:
         return StringTable(self.array(f"{name}/offsets"), self.array(f"{name}/blob"))
@@ -124,7 +126,10 @@ class VersionWriter:
         gate: GateEntry,
         libraries: dict[str, str],
     ) -> Manifest:
-        """Write the manifest and move the folder to `versions/<version_id>` in one step."""
+        """Write the manifest and move the folder to `versions/<version_id>` in one step.
+
+        The id ends with a hash of the manifest, which has every file's: a name stands for one content.
+        """
         files = {
             path.relative_to(self.folder).as_posix(): FileEntry(
                 sha256=sha256_of(path), size_bytes=path.stat().st_size
@@ -132,10 +137,9 @@ class VersionWriter:
             for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         }
-        content = hashlib.sha256("".join(f"{name}{entry.sha256}" for name, entry in files.items()).encode())
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            version_id=f"{created_at:%Y%m%dT%H%M%SZ}-{content.hexdigest()[:8]}",
+            version_id="",
             created_at=created_at,
             as_of=as_of,
             horizon_days=horizon_days,
@@ -146,18 +150,20 @@ class VersionWriter:
             libraries=libraries,
             files=files,
         )
+        seal = _seal(manifest.model_dump_json(indent=1).encode())
+        manifest = manifest.model_copy(update={"version_id": f"{created_at:%Y%m%dT%H%M%SZ}-{seal}"})
         self.path(MANIFEST).write_text(manifest.model_dump_json(indent=1))
-        for path in self.folder.rglob("*"):
+        for path in [self.folder, *self.folder.rglob("*")]:
             if path.is_file():
                 path.chmod(0o444)
-                _sync(path)
+            sync(path)
         versions.mkdir(exist_ok=True)
         target = versions / manifest.version_id
         if target.exists():  # the same content in the same second: it is there already
             shutil.rmtree(self.folder)
         else:
             self.folder.rename(target)
-        _sync(versions)
+        sync(versions)
         return manifest
 
 
@@ -166,19 +172,22 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         UnknownVersionError: no such folder.
-        DamagedVersionError: the manifest can't be read, or was written by a newer nextbest.
+        DamagedVersionError: the manifest is not as it was written, or was written by a newer nextbest.
     """
     if not folder.is_dir():
         raise UnknownVersionError(folder.name)
     where = f"{folder.name}/{MANIFEST}"
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        text = (folder / MANIFEST).read_bytes()
+        manifest = Manifest.model_validate_json(text)
     except (OSError, ValidationError, ValueError) as err:
         raise DamagedVersionError(where, "not a readable manifest") from err
     if manifest.schema_version != SCHEMA_VERSION:
         raise DamagedVersionError(
             where, f"schema {manifest.schema_version}, this nextbest reads {SCHEMA_VERSION}"
         )
+    if _seal(text.replace(folder.name.encode(), b"", 1)) != folder.name[-8:]:
+        raise DamagedVersionError(where, "content differs from what its folder is named after")
     return manifest
 
 
@@ -209,7 +218,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def _seal(manifest: bytes) -> str:
+    """The end of a version's id, from its manifest without the id."""
+    return hashlib.sha256(manifest).hexdigest()[:8]
+
+
+def sync(path: Path) -> None:
+    """Return once a file's content, or a folder's list of names, would outlast a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -8,6 +8,7 @@ import numpy as np
 from models.state import ModelState
 from storage.manifest import GateEntry, HistoryEntry, Manifest
 from storage.store import Store
+from storage.strings import order_of
 from storage.versions import VersionWriter
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ def small_version(store: Store, now: datetime, *, seed: int = 0) -> str:
     """A version with ids, an array, an empty one, a file and two variants, one without candidates; its id."""
     with store.night_lock(now):
         writer = store.writer()
-        writer.add_ids("customers", ["ann", "bob"])
+        writer.add_ids("customers", order_of(["ann", "bob"]))
         writer.add("popular/order", np.array([2, 0, 1], np.int32) + np.int32(seed))
         writer.add("empty", np.empty((0, 3), np.float32))
         writer.path("notes.txt").write_text(f"night {seed}")
