@@ -47,7 +47,7 @@ class Line:
 
 def habits(customers: int = 300, products: int = 120, days: int = 120, seed: int = 0) -> list[Line]:
     """What they bought, by time. Each comes every 4 to 14 days and takes its own favourites by turns, and
-    sometimes what is popular: product 0 the most, each next one less.
+    sometimes what is popular: product 0 the most, each next one less. Every tenth order has a product twice.
     """
     random = Random(seed)
     fame = [1 / (place + 3) for place in range(products)]
@@ -65,7 +65,7 @@ def habits(customers: int = 300, products: int = 120, days: int = 120, seed: int
     return [
         Line(order, customer, product, random.randint(1, 12), at)
         for order, (at, customer, taken) in enumerate(sorted(visits))
-        for product in taken
+        for product in (taken + taken[:1] if order % 10 == 0 else taken)
     ]
 
 
