@@ -146,7 +146,10 @@ def baskets(interactions: Interactions, options: ItemItemOptions) -> sparse.csr_
 
 
 def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, FloatArray]:
-    """The most similar products of each, itself left out, ties by product row."""
+    """The most similar products of each, itself left out, ties by product row.
+
+    Which of those that tie for the last place are kept is implicit's choice, always the same.
+    """
     n_products = held.shape[1]
     similar = np.full((n_products, n_neighbours), -1, np.int32)
     similarity = np.zeros((n_products, n_neighbours), np.float32)

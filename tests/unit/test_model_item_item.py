@@ -113,3 +113,13 @@ def test_what_is_learned_found_most_on_the_last_horizon() -> None:
     }
     assert len(set(found.values())) > 1
     assert found[learned_options] == max(found.values())
+
+
+def test_more_ties_than_places_are_cut_the_same_way_each_time() -> None:
+    lines = [(0, product, 90, 0) for product in range(80)]  # everything goes with everything
+    history = history_of(lines, n_customers=1, n_products=80, as_of_day=100)
+    first, again = learned(history, "order"), learned(history, "order")
+    np.testing.assert_array_equal(first.similar_, again.similar_)
+    np.testing.assert_allclose(first.similarity_, 1, rtol=1e-6)
+    assert (first.similar_ != np.arange(80)[:, None]).all()
+    assert (np.diff(first.similar_) > 0).all()

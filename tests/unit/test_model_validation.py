@@ -65,6 +65,13 @@ def test_a_sample_of_customers_is_drawn_by_the_seed() -> None:
     assert first.tolist() != other.tolist()
 
 
+@pytest.mark.parametrize(("enough", "n_folds"), [(1, 1), (25, 1), (26, 2), (51, 3), (1000, 4)])
+def test_folds_end_once_they_have_customers_enough(enough: int, n_folds: int) -> None:
+    history = history_of(every_day(range(50), range(25)), n_customers=25, n_products=5, as_of_day=50)
+    folds = inner_folds(history, 7, n_folds=4, max_customers=1000, seed=0, enough_customers=enough)
+    assert [fold.history.as_of_s / DAY_S for fold in folds] == [43, 36, 29, 22][:n_folds]
+
+
 def test_ndcg_by_hand() -> None:
     hits = np.array([[True, False, True], [False, True, False], [True, True, False], [False] * 3])
     found = ndcg(hits, np.array([2, 1, 5, 3]), 3)

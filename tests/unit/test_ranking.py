@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tests.data.scores import Fixed
 from training import ranking
-from training.ranking import rank
+from training.ranking import rank, rank_each
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)
@@ -54,6 +54,14 @@ def test_rows_may_come_in_any_order_and_none_at_all() -> None:
     rows = np.array([1, 0, 1], np.int32)
     assert rank(model, rows, 2, fill=FILL, owned=owned((1, 3))).tolist() == [[2, 0], [2, 4], [2, 0]]
     assert rank(model, ROWS[:0], 2, fill=FILL).shape == (0, 2)
+
+
+def test_several_kinds_of_lists_are_those_made_one_by_one() -> None:
+    model, kinds = Fixed(SCORES), [owned((0, 2), (1, 3)), None, owned((0, 4))]
+    together = rank_each(model, ROWS, 4, fill=FILL, without=kinds)
+    apart = [rank(model, ROWS, 4, fill=FILL, owned=held) for held in kinds]
+    assert [lists.tolist() for lists in together] == [lists.tolist() for lists in apart]
+    assert together[0].tolist() != together[1].tolist() != together[2].tolist()
 
 
 cell = st.sampled_from([np.nan, 0.0, 1.0, 2.0])
