@@ -142,3 +142,14 @@ def test_three_days_of_purchases_are_published_on_their_size_alone(tmp_path: Pat
     assert version.manifest.gate.why.startswith("Only 0 customers bought in the horizon")
     assert (version.array("candidates/blend/product")[:, :20] >= 0).all()
     assert "Only 0 customers" in Path(ran.events[-1]["report"]).read_text()
+
+
+def test_a_pointer_that_cannot_be_read_and_a_stray_folder_do_not_stop_the_night(
+    store: Path, shop: Path, tmp_path: Path
+) -> None:
+    (store / "champion.json").write_text("{")
+    (store / "versions" / "lost+found").mkdir()
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    assert champion(store).version_id == ran.events[-1]["version"]
+    assert f"* {champion(store).version_id}" in run("versions", "--store", store).out
