@@ -111,7 +111,9 @@ def test_composes_roles_are_roles_of_the_image() -> None:
 
 @pytest.mark.parametrize(("group", "command"), [(commands, "nightly"), (service_commands, "run")])
 def test_deployment_files_give_commands_only_options_that_they_have(group: click.Group, command: str) -> None:
-    known = {option for parameter in group.commands[command].params for option in parameter.opts}
+    found = group.get_command(click.Context(group), command)
+    assert found is not None
+    known = {option for parameter in found.params for option in parameter.opts}
     compose = [service["command"] for service in _compose()["services"].values() if "command" in service]
     lines = [" ".join(words) for words in compose if words[0] == {"run": "serve"}.get(command, command)]
     for file in ("Makefile", "deploy/crontab", "deploy/entrypoint.sh"):
