@@ -86,8 +86,9 @@ def test_what_can_not_serve_is_not_promoted_and_the_champion_stays(store: Store)
 def test_rolling_back_goes_further_each_time_and_the_sequence_grows(store: Store) -> None:
     ids = nights(store, 4)
     sequences = [4]
-    for wanted in reversed(ids[:3]):
+    for place, wanted in reversed(list(enumerate(ids[:3]))):
         champion = store.rollback(now=NOW + YEAR)
+        assert [pointer.version_id for pointer in champion.previous] == ids[:place][::-1]
         assert champion == store.champion()
         assert champion.current.version_id == wanted
         assert champion.current.since == NOW + YEAR
