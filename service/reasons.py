@@ -26,7 +26,8 @@ def due_again(times: int, interval_days: float, last_day: int) -> str:
         text, interval = f"Bought before, on {long}", "null"
     else:
         days = round(interval_days)
-        text = f"Bought about every {f'{days} days' if days > 1 else 'day'}, last on {long}"
+        often = f"about every {f'{days} days' if days > 1 else 'day'}" if days else f"in {times} orders"
+        text = f"Bought {often}, last on {long}"
         interval = f"{interval_days:.1f}"
     return (
         f'{{"code": "due_again", "text": "{text}", "evidence": '

@@ -1,6 +1,7 @@
 """The gate: may this night's version become champion? A pure decision that always says why."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,16 +48,19 @@ class Sanity:
     """What the version to publish and the champion are made of.
 
     Attributes:
+        as_of: end of the new version's history.
         customers, products: rows of the new version's history.
         coverage: share of the sold products that the challenger's lists name.
-        champion_customers, champion_products: the same of the champion's history; None without champion.
+        champion_as_of, champion_customers, champion_products: the same of the champion's; None without one.
         champion_ndcg, champion_coverage: what was recorded when the champion was published (`challenger_ndcg`
             and `coverage` of its figures); None if nothing was.
     """
 
+    as_of: datetime
     customers: int
     products: int
     coverage: float
+    champion_as_of: datetime | None = None
     champion_customers: int | None = None
     champion_products: int | None = None
     champion_ndcg: float | None = None
@@ -83,7 +87,7 @@ def decide(
 ) -> GateDecision:
     """Publish or refuse.
 
-    1. The history must not have shrunk against the champion's.
+    1. The history must not end before the champion's, nor have shrunk against it.
     2. With too few customers to judge, that is all.
     3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not worse than `popular`.
     4. First night: not worse than `popular`.
@@ -108,9 +112,9 @@ def decide(
         "products": sanity.products,
         "coverage": sanity.coverage,
     }
-    shrunk = _shrunk(sanity, options)
-    if shrunk:
-        return GateDecision("refused", shrunk, figures)
+    unfit = _ends_earlier(sanity) or _shrunk(sanity, options)
+    if unfit:
+        return GateDecision("refused", unfit, figures)
     if len(challenger) < options.min_customers:
         why = (
             f"Only {len(challenger)} customers bought in the horizon, fewer than the {options.min_customers} "
@@ -150,6 +154,16 @@ def _compare(
         "allowed": allowed,
     }
     return GateDecision("published" if is_good else "refused", why, {**figures})
+
+
+def _ends_earlier(sanity: Sanity) -> str | None:
+    """Why the history is an older one, None if it isn't."""
+    if sanity.champion_as_of is None or sanity.as_of >= sanity.champion_as_of:
+        return None
+    return (
+        f"The history ends at {sanity.as_of:%Y-%m-%d %H:%M} UTC, before the champion's, which ends at "
+        f"{sanity.champion_as_of:%Y-%m-%d %H:%M}: an old export, or an --as-of meant for another store?"
+    )
 
 
 def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:

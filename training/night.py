@@ -225,11 +225,13 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    now = Sanity(interactions.n_customers, interactions.n_products, coverage)
+    as_of = datetime.fromtimestamp(interactions.as_of_s, UTC)
+    now = Sanity(as_of, interactions.n_customers, interactions.n_products, coverage)
     if champion is None:
         return now
     return replace(
         now,
+        champion_as_of=champion.as_of,
         champion_customers=champion.history.customers,
         champion_products=champion.history.products,
         champion_ndcg=champion.gate.figures.get("challenger_ndcg"),

@@ -1,5 +1,8 @@
 """Each way through the gate, with figures that leave no doubt which way it must go."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -7,8 +10,9 @@ from pydantic import ValidationError
 from training.gate import GateDecision, GateOptions, Sanity, decide
 
 OPTIONS = GateOptions()
-SAME_SIZE = Sanity(1000, 500, 0.2, champion_customers=1000, champion_products=500)
-FIRST = Sanity(1000, 500, 0.2)
+NOW = datetime(2017, 12, 1, tzinfo=UTC)
+SAME_SIZE = Sanity(NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500)
+FIRST = Sanity(NOW, 1000, 500, 0.2)
 HABIT = np.random.default_rng(1).random(400) * 0.6
 
 
@@ -88,7 +92,7 @@ def test_an_unchanged_recipe_worse_than_popular_is_refused() -> None:
 def test_a_history_that_has_shrunk_is_refused_before_anything_else(
     customers: int, products: int, what: str
 ) -> None:
-    shrunk = Sanity(customers, products, 0.2, champion_customers=1000, champion_products=500)
+    shrunk = Sanity(NOW, customers, products, 0.2, champion_customers=1000, champion_products=500)
     for same_recipe in (True, False):
         verdict = through(HABIT + 0.1, HABIT, HABIT / 2, same_recipe=same_recipe, sanity=shrunk)
         assert verdict.decision == "refused"
@@ -96,23 +100,29 @@ def test_a_history_that_has_shrunk_is_refused_before_anything_else(
 
 
 def test_a_history_shrunk_by_just_the_allowed_share_passes() -> None:
-    edge = Sanity(800, 400, 0.2, champion_customers=1000, champion_products=500)
+    edge = Sanity(NOW, 800, 400, 0.2, champion_customers=1000, champion_products=500)
     assert through(HABIT, HABIT, HABIT / 2, sanity=edge).decision == "published"
 
 
 def test_an_unchanged_recipe_whose_recorded_figure_dropped_is_refused() -> None:
     mean = float(HABIT.mean())
-    fell = Sanity(1000, 500, 0.2, 1000, 500, champion_ndcg=mean * 1.5)
+    fell = Sanity(
+        NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500, champion_ndcg=mean * 1.5
+    )
     verdict = through(HABIT, None, HABIT / 2, same_recipe=True, sanity=fell)
     assert verdict.decision == "refused"
     assert "NDCG@10" in verdict.why
     assert "33% below" in verdict.why
-    held = Sanity(1000, 500, 0.2, 1000, 500, champion_ndcg=mean * 1.3)
+    held = Sanity(
+        NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500, champion_ndcg=mean * 1.3
+    )
     assert through(HABIT, None, HABIT / 2, same_recipe=True, sanity=held).decision == "published"
 
 
 def test_an_unchanged_recipe_whose_coverage_dropped_is_refused_but_a_changed_one_is_not() -> None:
-    narrow = Sanity(1000, 500, 0.05, 1000, 500, champion_coverage=0.2)
+    narrow = Sanity(
+        NOW, 1000, 500, 0.05, champion_customers=1000, champion_products=500, champion_coverage=0.2
+    )
     verdict = through(HABIT, HABIT, HABIT / 2, same_recipe=True, sanity=narrow)
     assert verdict.decision == "refused"
     assert "coverage 0.0500 is 75% below" in verdict.why
@@ -138,3 +148,14 @@ def test_same_figures_same_decision() -> None:
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(ValidationError):
         GateOptions.model_validate({"margn": 0.1})
+
+
+def test_a_history_that_ends_before_the_champions_is_refused_and_the_same_one_is_not() -> None:
+    same = replace(SAME_SIZE, champion_as_of=NOW)
+    older = replace(SAME_SIZE, champion_as_of=NOW + timedelta(minutes=1))
+    assert through(HABIT, HABIT, HABIT / 2, sanity=same).decision == "published"
+    verdict = through(HABIT, HABIT, HABIT / 2, sanity=older)
+    assert verdict.decision == "refused"
+    assert verdict.why.startswith(
+        "The history ends at 2017-12-01 00:00 UTC, before the champion's, which ends at 2017-12-01 00:01"
+    )

@@ -47,6 +47,10 @@ def test_another_product_is_named_as_the_shop_wrote_it() -> None:
     }
 
 
+def test_what_was_bought_twice_within_a_day_has_no_interval_to_speak_of() -> None:
+    assert read(reasons.due_again(2, 0.1, 17_500))["text"] == "Bought in 2 orders, last on 30 November 2017"
+
+
 @pytest.mark.parametrize(
     ("recent", "ever", "text", "days"),
     [
