@@ -87,7 +87,7 @@ def decide(
 ) -> GateDecision:
     """Publish or refuse.
 
-    1. The history must not end before the champion's, nor have shrunk against it.
+    1. The history must not have shrunk against the champion's, nor end before it.
     2. With too few customers to judge, that is all.
     3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not worse than `popular`.
     4. First night: not worse than `popular`.
@@ -112,7 +112,7 @@ def decide(
         "products": sanity.products,
         "coverage": sanity.coverage,
     }
-    unfit = _ends_earlier(sanity) or _shrunk(sanity, options)
+    unfit = _shrunk(sanity, options) or _ends_earlier(sanity)
     if unfit:
         return GateDecision("refused", unfit, figures)
     if len(challenger) < options.min_customers:
