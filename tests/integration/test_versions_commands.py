@@ -1,6 +1,7 @@
 """`nbo-train versions`, `promote` and `rollback`, as a person types them."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = quick_config(folder)
         ran = run("nightly", "--data", shop, "--store", folder / "s", "--as-of", day, "--config", config)
         assert ran.code == 0, ran.err
+        time.sleep(1)  # versions of one second are not in the order of their making
     return folder / "s"
 
 
