@@ -38,6 +38,13 @@ WORDS = {
     "sply": "supplies",
     "iws": "individually wrapped",
     "drug gm": "drugstore",
+    "sft": "soft",
+    "drnk": "drink",
+    "mlt-pk": "multipack",
+    "sngl": "single",
+    "srv": "serving",
+    "btl": "bottle",
+    "carb": "carbonated",
 }
 UNITS = {"ga": "gallon", "dz": "dozen", "ct": "count", "pk": "pack"}
 
@@ -202,7 +209,7 @@ def _readable(text: pl.Expr) -> pl.Expr:
     plain = text.str.to_lowercase().str.replace_all(r"\s+", " ").str.replace_all(r":\s*", ": ")
     for short, word in WORDS.items():
         plain = plain.str.replace_all(rf"\b{short}\b", word)
-    plain = plain.str.strip_chars()
+    plain = plain.str.replace_all(r"\s*\((ex|excp?)$", "").str.strip_chars()  # a remark that the source cut off
     return plain.str.slice(0, 1).str.to_uppercase() + plain.str.slice(1)
 
 
