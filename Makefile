@@ -64,7 +64,7 @@ clean:  ## remove what make made here; a store of your own stays
 
 # Three stamps, each written when its install is whole. `.unfinished` stands while one runs: after an install that was
 # cut off, pip would take half a package for a whole one, so .venv starts anew; so it does when its Python is gone or
-# the checkout was moved. The lock on the Makefile is for two makes at once.
+# the checkout was moved. `.made` says that it is ours to remove. The lock on the Makefile is for two makes at once.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 	$(call install,$<)
 
@@ -80,8 +80,10 @@ define install
 	if [ ! -d $(VENV) ]; then \
 		for name in $(PYTHONS) ''; do "$$name" -c '$(SUITED)' 2> /dev/null && break; done; \
 		[ "$$name" ] || { echo '$(NO_PYTHON)' >&2; exit 1; }; \
+		mkdir $(VENV); touch $(VENV)/.made $(VENV)/.unfinished; \
 		"$$name" -m venv '$(CURDIR)/$(VENV)'; \
 	fi; \
+	[ -e $(VENV)/.made ] || { echo 'make did not make this $(VENV): move it away first' >&2; exit 1; }; \
 	touch $(VENV)/.unfinished; \
 	echo 'installing what $1 names into $(VENV)'; \
 	$(PIP) --require-hashes --only-binary :all: $2 -r $1; \
@@ -90,5 +92,6 @@ define install
 	rm $(VENV)/.unfinished; touch $@
 endef
 
-$(shell if [ -d $(VENV) ] && { [ -e $(VENV)/.unfinished ] || ! $(BIN)/python -c '' || \
-	! grep -q ' $(CURDIR)/$(VENV)$$' $(VENV)/pyvenv.cfg; } 2> /dev/null; then flock -n Makefile rm -rf $(VENV); fi)
+$(shell if [ -e $(VENV)/.made ] && { [ -e $(VENV)/.unfinished ] || ! $(BIN)/python -c '' || \
+	! grep -q ' $(CURDIR)/$(VENV)$$' $(VENV)/pyvenv.cfg; } 2> /dev/null; then \
+	echo 'making $(VENV) anew' >&2; flock -n Makefile rm -rf $(VENV); fi)

@@ -68,8 +68,8 @@ class _OwnPairs:
 class Repeat(Model[RepeatOptions]):
     """Own products by (decayed orders with it / decayed orders) x due factor.
 
-    The due factor of a pair depends on how long ago it was last bought, against its own mean interval, or in
-    it was bought once. Its value is what earlier folds showed: bought / expected from the share alone.
+    The due factor of a pair depends on how long ago it was last bought: against its own mean interval, or in
+    days where it was bought once. Its value is what earlier folds showed: bought / expected from the share.
 
     Source: frequency with decay as in TIFU-KNN (Hu et al. 2020); due factor after Bhagat et al. 2018.
     """

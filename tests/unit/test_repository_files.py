@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -83,3 +84,18 @@ def _name(requirement: str) -> str:
 def _tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_an_environment_that_make_did_not_make_is_left_alone(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements/runtime.txt", "pyproject.toml"):
+        copy = tmp_path / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, copy)
+    own = tmp_path / ".venv" / "mine"
+    own.parent.mkdir()
+    own.touch()
+    assert subprocess.run(["make", "help"], cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    refused = subprocess.run(["make", "setup"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "make did not make this .venv" in refused.stderr
+    assert own.exists()
