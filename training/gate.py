@@ -1,5 +1,6 @@
 """The gate: may this night's version become champion? A pure decision that always says why."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -48,23 +49,28 @@ class Sanity:
     """What the version to publish and the champion are made of.
 
     Attributes:
-        as_of: end of the new version's history.
+        last_purchase: of the new version's history.
         customers, products: rows of the new version's history.
         coverage: share of the sold products that the challenger's lists name.
-        champion_as_of, champion_customers, champion_products: the same of the champion's; None without one.
+        champion_last_purchase, champion_customers, champion_products: the same of the champion's; None
+            without one.
         champion_ndcg, champion_coverage: what was recorded when the champion was published (`challenger_ndcg`
             and `coverage` of its figures); None if nothing was.
     """
 
-    as_of: datetime
+    last_purchase: datetime
     customers: int
     products: int
     coverage: float
-    champion_as_of: datetime | None = None
+    champion_last_purchase: datetime | None = None
     champion_customers: int | None = None
     champion_products: int | None = None
     champion_ndcg: float | None = None
     champion_coverage: float | None = None
+
+    @property
+    def has_champion(self) -> bool:
+        return self.champion_customers is not None
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,9 @@ def decide(
     """Publish or refuse.
 
     1. The history must not have shrunk against the champion's, nor end before it.
-    2. With too few customers to judge, that is all.
+    2. With too few customers to judge, that is all; with none at all a champion stays.
     3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not worse than `popular`.
-    4. First night: not worse than `popular`.
+    4. First night, or the champion's recipe can't be made again: not worse than `popular`.
     5. Recipe changed: not worse than the champion's recipe.
     "Not worse" means that the lower bound of the 95 % interval of the paired difference is at or above
     -margin x the other's mean.
@@ -98,8 +104,8 @@ def decide(
     Args:
         challenger: NDCG@10 of this night's recipe, shape (n,), one value per customer with a purchase in the
             horizon; the recipe was fitted on history before the horizon.
-        champion: the same of the champion's recipe on the same customers; None if there is no champion. Not
-            looked at when `same_recipe`.
+        champion: the same of the champion's recipe on the same customers; None if there is no champion or
+            its recipe can't be made again. Not looked at when `same_recipe`.
         popular: the same of variant `popular`.
         same_recipe: the champion's recipe is the challenger's.
         sanity: see there.
@@ -112,13 +118,14 @@ def decide(
         "products": sanity.products,
         "coverage": sanity.coverage,
     }
-    unfit = _shrunk(sanity, options) or _ends_earlier(sanity)
+    unfit = _shrunk(sanity, options) or _ends_earlier(sanity) or _unjudged(len(challenger), sanity)
     if unfit:
         return GateDecision("refused", unfit, figures)
     if len(challenger) < options.min_customers:
         why = (
-            f"Only {len(challenger)} customers bought in the horizon, fewer than the {options.min_customers} "
-            "that it takes to judge quality: published on the size of the history alone."
+            f"Only {len(challenger)} customers who had bought before the horizon bought in it, fewer than "
+            f"the {options.min_customers} that it takes to judge quality: published on the size of the "
+            "history alone."
         )
         return GateDecision("published", why, figures)
     figures |= {"challenger_ndcg": float(challenger.mean()), "popular_ndcg": float(popular.mean())}
@@ -127,8 +134,7 @@ def decide(
         if dropped:
             return GateDecision("refused", dropped, figures)
     if same_recipe or champion is None:
-        occasion = "Recipe unchanged" if same_recipe else "First night"
-        verdict = _compare(occasion, challenger, popular, "popular", options=options)
+        verdict = _compare(_occasion(same_recipe, sanity), challenger, popular, "popular", options=options)
     else:
         verdict = _compare("Recipe changed", challenger, champion, "the champion", options=options)
         figures["champion_ndcg"] = float(champion.mean())
@@ -156,41 +162,71 @@ def _compare(
     return GateDecision("published" if is_good else "refused", why, {**figures})
 
 
+def _occasion(same_recipe: bool, sanity: Sanity) -> str:
+    """Why the comparison is with `popular`."""
+    if same_recipe:
+        return "Recipe unchanged"
+    return "The champion's recipe can't be made again" if sanity.has_champion else "First night"
+
+
 def _ends_earlier(sanity: Sanity) -> str | None:
     """Why the history is an older one, None if it isn't."""
-    if sanity.champion_as_of is None or sanity.as_of >= sanity.champion_as_of:
+    before = sanity.champion_last_purchase
+    if before is None or sanity.last_purchase >= before:
         return None
     return (
-        f"The history ends at {sanity.as_of:%Y-%m-%d %H:%M} UTC, before the champion's, which ends at "
-        f"{sanity.champion_as_of:%Y-%m-%d %H:%M}: an old export, or an --as-of meant for another store?"
+        f"The last purchase is of {sanity.last_purchase:%Y-%m-%d %H:%M} UTC, before the champion's, which is "
+        f"of {before:%Y-%m-%d %H:%M}: an old export, or an --as-of meant for another store?"
     )
+
+
+def _unjudged(n_customers: int, sanity: Sanity) -> str | None:
+    """Why a champion stays that nobody can judge, None if somebody can or there is no champion."""
+    if n_customers or not sanity.has_champion:
+        return None
+    return (
+        "Nobody who had bought before the horizon bought in it, so that quality can't be judged and the "
+        "champion stays: is the export too short, or does --as-of lie after its end?"
+    )
+
+
+type Pair = tuple[str, float, float | None]  # what, now, the champion's
 
 
 def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
     """Why the history can't be whole, None if it can."""
-    sizes = (
+    sizes: tuple[Pair, ...] = (
         ("customers", sanity.customers, sanity.champion_customers),
         ("products", sanity.products, sanity.champion_products),
     )
-    for what, now, before in sizes:
-        if before and now < before * (1 - options.max_shrink):
-            return (
-                f"The history has {now} {what}, {1 - now / before:.0%} fewer than the champion's {before}: "
-                f"more than the allowed {options.max_shrink:.0%}."
-            )
-    return None
+    return next(
+        (
+            f"The history has {now} {what}, {share:.0%} fewer than the champion's {before}: "
+            f"more than the allowed {options.max_shrink:.0%}."
+            for what, now, before, share in _fallen(sizes, options.max_shrink)
+        ),
+        None,
+    )
 
 
 def _dropped(ndcg: float, sanity: Sanity, options: GateOptions) -> str | None:
     """Which figure of an unchanged recipe has dropped too far, None if none has."""
-    recorded = (
+    recorded: tuple[Pair, ...] = (
         ("NDCG@10", ndcg, sanity.champion_ndcg),
         ("coverage", sanity.coverage, sanity.champion_coverage),
     )
-    for what, now, before in recorded:
-        if before and now < before * (1 - options.max_drop):
-            return (
-                f"Recipe unchanged, but {what} {now:.4f} is {1 - now / before:.0%} below the {before:.4f} "
-                f"recorded for the champion: more than the allowed {options.max_drop:.0%}."
-            )
-    return None
+    return next(
+        (
+            f"Recipe unchanged, but {what} {now:.4f} is {share:.0%} below the {before:.4f} "
+            f"recorded for the champion: more than the allowed {options.max_drop:.0%}."
+            for what, now, before, share in _fallen(recorded, options.max_drop)
+        ),
+        None,
+    )
+
+
+def _fallen(pairs: Iterable[Pair], allowed: float) -> Iterator[tuple[str, float, float, float]]:
+    """What lies below the champion's by more than the allowed share: what, now, the champion's, the share."""
+    for what, now, before in pairs:
+        if before and now < before * (1 - allowed):
+            yield what, now, before, 1 - now / before

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.arrays import DAY_S
 from models.base import Model
-from models.errors import NextbestError
+from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import VARIANTS
 from storage.history import History, read_history
@@ -171,14 +171,9 @@ def _judge(job: Job, interactions: Interactions, champion: Manifest | None, prog
             past, job.config.variant_options(), horizon_days=night.horizon_days, on_step=progress.detail
         )
         if champion and not _same_recipe(job, champion):
-            variant = champion.default_variant
-            others, their_s = fit_variants(
-                past,
-                {variant: champion.variants[variant].options},
-                horizon_days=champion.horizon_days,
-                on_step=progress.detail,
-            )
-            models[CHAMPION], fit_s[CHAMPION] = others[variant], their_s[variant]
+            other = _champions_recipe(past, champion, progress)
+            if other is not None:
+                models[CHAMPION], fit_s[CHAMPION] = other
     with progress.step("evaluate"):
         result = evaluate_fold(interactions, fold, models, fill=popular_order(models))
         if not len(result.targets["all"].customer_row):
@@ -189,9 +184,28 @@ def _judge(job: Job, interactions: Interactions, champion: Manifest | None, prog
 
 
 def _same_recipe(job: Job, champion: Manifest) -> bool:
-    """Whether tonight's default variant is made as the champion was, or the champion's can't be made."""
+    """Whether tonight's default variant is made as the champion was."""
+    return champion.variants[champion.default_variant].recipe == _recipe(job, job.default_variant)
+
+
+def _champions_recipe(
+    past: Interactions, champion: Manifest, progress: Progress
+) -> tuple[Model[Any], float] | None:
+    """The champion's recipe fitted again, and its seconds; None if it can't be made here."""
     variant = champion.default_variant
-    return variant not in VARIANTS or champion.variants[variant].recipe == _recipe(job, job.default_variant)
+    if variant not in VARIANTS:
+        return None
+    try:
+        models, fit_s = fit_variants(
+            past,
+            {variant: champion.variants[variant].options},
+            horizon_days=champion.horizon_days,
+            on_step=progress.detail,
+        )
+    except BadConfigError as err:
+        progress.say("champion's recipe can't be made again", why=str(err))
+        return None
+    return models[variant], fit_s[variant]
 
 
 def _recipe(job: Job, name: str) -> str:
@@ -215,7 +229,7 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
         scores[job.default_variant],
         scores.get(CHAMPION),
         scores["popular"],
-        same_recipe=champion is not None and CHAMPION not in judged.models,
+        same_recipe=champion is not None and _same_recipe(job, champion),
         sanity=_sanity(interactions, coverage, champion),
         options=job.config.gate,
     )
@@ -225,13 +239,13 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    as_of = datetime.fromtimestamp(interactions.as_of_s, UTC)
-    now = Sanity(as_of, interactions.n_customers, interactions.n_products, coverage)
+    last = datetime.fromtimestamp(int(interactions.at_s.max()), UTC)
+    now = Sanity(last, interactions.n_customers, interactions.n_products, coverage)
     if champion is None:
         return now
     return replace(
         now,
-        champion_as_of=champion.as_of,
+        champion_last_purchase=champion.history.last_purchase,
         champion_customers=champion.history.customers,
         champion_products=champion.history.products,
         champion_ndcg=champion.gate.figures.get("challenger_ndcg"),
@@ -302,6 +316,8 @@ def _history_entry(history: History, interactions: Interactions) -> HistoryEntry
         first_purchase=first,
         last_purchase=last,
         rejected=counts["rejected"],
+        timezone=history.timezone,
+        recent_days=contents.RECENT_DAYS,
     )
 
 

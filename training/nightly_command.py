@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from models.errors import NightRunningError
+from models.errors import BadConfigError, NightRunningError
 from storage.store import Store
 from training.aftermath import call_for_help, leave_failure, leave_success
 from training.config import load_config
@@ -35,8 +35,11 @@ def nightly(
 ) -> None:
     """Learn from the history, and publish a new version if it passes the gate."""
     settings = load_config(config, horizon_days=horizon_days)
+    now = datetime.now(UTC)
     moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
-    job = Job(data, Store(store), settings, moment, datetime.now(UTC), force)
+    if moment is not None and moment > now:
+        raise BadConfigError("--as-of", f"{moment.isoformat()} is later than now: nothing is known of it yet")
+    job = Job(data, Store(store), settings, moment, now, force)
     progress = Progress()
     try:
         outcome = run_night(job, progress)

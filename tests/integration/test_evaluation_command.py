@@ -69,6 +69,7 @@ def test_the_same_command_twice_gives_the_same_figures(shop: Path, tmp_path: Pat
     ("more", "message"),
     [
         (["--as-of", "2024-02-28"], "--as-of 2024-02-28: the 7 days from it reach beyond the history"),
+        (["--as-of", "2999-01-01"], "--as-of 2999-01-01: the 7 days from it reach beyond the history"),
         (["--as-of", "2023-05-01"], "--as-of 2023-05-01: the history begins on 2024-01-01"),
         (["--variant", "magic"], "--variant magic: unknown; there are: popular"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_three_days_of_purchases_are_published_on_their_size_alone(tmp_path: Pat
     ran = run("nightly", "--data", shop, "--store", tmp_path / "store")
     assert ran.code == 0, ran.err
     version = champion(tmp_path / "store")
-    assert version.manifest.gate.why.startswith("Only 0 customers bought in the horizon")
+    assert version.manifest.gate.why.startswith("Only 0 customers who had bought before the horizon")
     assert (version.array("candidates/blend/product")[:, :20] >= 0).all()
     assert "Only 0 customers" in Path(ran.events[-1]["report"]).read_text()
 
@@ -153,3 +154,56 @@ def test_a_pointer_that_cannot_be_read_and_a_stray_folder_do_not_stop_the_night(
     assert ran.code == 0, ran.err
     assert champion(store).version_id == ran.events[-1]["version"]
     assert f"* {champion(store).version_id}" in run("versions", "--store", store).out
+
+
+@pytest.mark.parametrize("change", ["option", "variant"])
+def test_a_recipe_that_this_nextbest_cannot_make_again_does_not_stop_the_night(
+    store: Path, shop: Path, tmp_path: Path, change: str
+) -> None:
+    before = renamed(store, change)
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    assert champion(store).version_id != before
+    assert newest(store).gate.why.startswith("The champion's recipe can't be made again: ")
+    assert "of popular on" in newest(store).gate.why
+
+
+def renamed(store: Path, what: str) -> str:
+    """The champion as an older nextbest may have written it; its new id."""
+    folder = store / "versions" / champion(store).version_id
+    manifest = champion(store).manifest
+    made = manifest.variants["repeat"].model_copy(update={"recipe": "0" * 16, "options": {"half_live": 3.0}})
+    changed = {"variants": {**manifest.variants, "repeat": made}}
+    if what == "variant":
+        changed = {"variants": {**manifest.variants, "once": made}, "default_variant": "once"}
+    manifest = manifest.model_copy(update={**changed, "version_id": ""})
+    text = manifest.model_dump_json(indent=1)
+    version_id = f"{folder.name[:-8]}{sha256(text.encode()).hexdigest()[:8]}"
+    path = folder / "manifest.json"
+    path.chmod(0o644)
+    path.write_text(manifest.model_copy(update={"version_id": version_id}).model_dump_json(indent=1))
+    folder.rename(folder.with_name(version_id))
+    pointer = store / "champion.json"
+    pointer.write_text(pointer.read_text().replace(folder.name, version_id))
+    return version_id
+
+
+def test_an_as_of_in_the_future_is_refused_and_touches_nothing(store: Path, shop: Path) -> None:
+    before = champion(store).version_id
+    ran = run("nightly", "--data", shop, "--store", store, "--as-of", "2999-01-01")
+    assert ran.code == 2
+    assert ran.message.startswith("--as-of: 2999-01-01T00:00:00+00:00 is later than now")
+    assert champion(store).version_id == before
+
+
+def test_an_as_of_far_after_the_last_purchase_keeps_the_champion_and_does_not_lock_the_gate(
+    store: Path, shop: Path, tmp_path: Path
+) -> None:
+    config, before = quick_config(tmp_path), champion(store).version_id
+    late = run("nightly", "--data", shop, "--store", store, "--config", config, "--as-of", "2020-01-01")
+    assert (late.code, champion(store).version_id) == (4, before)
+    assert newest(store).gate.why.startswith("Nobody who had bought before the horizon bought in it")
+    forced = ["--as-of", "2020-01-01", "--force"]
+    assert run("nightly", "--data", shop, "--store", store, "--config", config, *forced).code == 0
+    normal = run("nightly", "--data", shop, "--store", store, "--config", config)
+    assert normal.code == 0, newest(store).gate.why

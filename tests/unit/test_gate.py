@@ -132,13 +132,30 @@ def test_an_unchanged_recipe_whose_coverage_dropped_is_refused_but_a_changed_one
 def test_too_few_customers_are_published_on_sizes_alone() -> None:
     verdict = through(np.zeros(29), np.ones(29), np.ones(29))
     assert verdict.decision == "published"
-    assert verdict.why.startswith("Only 29 customers bought in the horizon, fewer than the 30")
+    assert verdict.why.startswith(
+        "Only 29 customers who had bought before the horizon bought in it, fewer than the 30"
+    )
     assert through(np.zeros(30), np.ones(30), np.ones(30)).decision == "refused"
 
 
 def test_nobody_at_all_to_judge_by_is_no_error() -> None:
     empty = np.empty(0)
     assert through(empty, None, empty, sanity=FIRST).decision == "published"
+
+
+def test_with_nobody_to_judge_by_the_champion_stays() -> None:
+    empty = np.empty(0)
+    for same_recipe in (True, False):
+        verdict = through(empty, empty, empty, same_recipe=same_recipe)
+        assert verdict.decision == "refused"
+        assert verdict.why.startswith("Nobody who had bought before the horizon bought in it")
+
+
+def test_against_a_recipe_that_cannot_be_made_again_popular_is_the_measure_and_the_sentence_says_so() -> None:
+    good, bad = through(HABIT, None, HABIT), through(HABIT * 0.8, None, HABIT)
+    assert (good.decision, bad.decision) == ("published", "refused")
+    assert good.why.startswith("The champion's recipe can't be made again: NDCG@10 ")
+    assert "of popular on 400 customers" in good.why
 
 
 def test_same_figures_same_decision() -> None:
@@ -151,11 +168,11 @@ def test_an_unknown_option_is_refused() -> None:
 
 
 def test_a_history_that_ends_before_the_champions_is_refused_and_the_same_one_is_not() -> None:
-    same = replace(SAME_SIZE, champion_as_of=NOW)
-    older = replace(SAME_SIZE, champion_as_of=NOW + timedelta(minutes=1))
+    same = replace(SAME_SIZE, champion_last_purchase=NOW)
+    older = replace(SAME_SIZE, champion_last_purchase=NOW + timedelta(minutes=1))
     assert through(HABIT, HABIT, HABIT / 2, sanity=same).decision == "published"
     verdict = through(HABIT, HABIT, HABIT / 2, sanity=older)
     assert verdict.decision == "refused"
     assert verdict.why.startswith(
-        "The history ends at 2017-12-01 00:00 UTC, before the champion's, which ends at 2017-12-01 00:01"
+        "The last purchase is of 2017-12-01 00:00 UTC, before the champion's, which is of 2017-12-01 00:01"
     )
