@@ -63,9 +63,8 @@ class ItemItem(Model[ItemItemOptions]):
         "own_weight_",
     )
 
-    similar_: (
-        IntArray  # shape (n_products, neighbours), product rows, most similar first, -1 where there are fewer
-    )
+    # Shape (n_products, neighbours), product rows, most similar first, -1 where there are fewer.
+    similar_: IntArray
     similarity_: FloatArray  # shape (n_products, neighbours), cosine, 0 where there are fewer
     own_indptr_: LongArray  # shape (n_customers + 1,)
     own_product_: IntArray
@@ -155,9 +154,8 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     similarity = np.zeros((n_products, n_neighbours), np.float32)
     if not held.nnz:
         return similar, similarity
-    recommender = CosineRecommender(
-        K=n_neighbours + 1, num_threads=0
-    )  # all cores: each product's neighbours are found apart
+    # 0 threads stands for all cores: each product's neighbours are found apart.
+    recommender = CosineRecommender(K=n_neighbours + 1, num_threads=0)
     with catch_warnings():
         simplefilter("ignore", ParameterWarning)  # about a conversion of its own making
         recommender.fit(sparse.csr_matrix(held), show_progress=False)

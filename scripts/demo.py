@@ -80,9 +80,8 @@ def stop(number: int, frame: FrameType | None) -> None:
 def refuse_taken(port: int) -> None:
     """Say at once, not after minutes of learning, that the port can't be had."""
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the service does: old connections don't count
+        # As the service does: old connections don't count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as err:

@@ -209,7 +209,8 @@ def _readable(text: pl.Expr) -> pl.Expr:
     plain = text.str.to_lowercase().str.replace_all(r"\s+", " ").str.replace_all(r":\s*", ": ")
     for short, word in WORDS.items():
         plain = plain.str.replace_all(rf"\b{short}\b", word)
-    plain = plain.str.replace_all(r"\s*\((ex|excp?)$", "").str.strip_chars()  # a remark that the source cut off
+    # A remark that the source cut off.
+    plain = plain.str.replace_all(r"\s*\((ex|excp?)$", "").str.strip_chars()
     return plain.str.slice(0, 1).str.to_uppercase() + plain.str.slice(1)
 
 
