@@ -83,7 +83,7 @@ class AnswerWriter:
     def _write_popular(self, product_row: int) -> str:
         served = self._served
         recent, ever = int(served.recent_buyers[product_row]), int(served.buyers[product_row])
-        return reasons.popular(recent, ever, served.last_day)
+        return reasons.popular(recent, ever, served.recent_days, served.last_day)
 
     def _title(self, product_row: int) -> str:
         return self._served.titles[product_row] or self._served.products[product_row]
@@ -98,9 +98,8 @@ class AnswerWriter:
             "expected_value": None,
             "title": self._title(product_row),
             "category": served.categories[category_row] if category_row != NONE else None,
-            "price": float(str(price))
-            if isfinite(price)
-            else None,  # 2.99, not the nearest double of a float32
+            # 2.99, not the nearest double of a float32
+            "price": float(str(price)) if isfinite(price) else None,
             "url": served.urls[product_row] or None,
             "image_url": served.image_urls[product_row] or None,
             "offer": None,

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from functools import lru_cache
 from math import isnan
 
-RECENT_DAYS = 28  # the window of `popular/recent_buyers`, before the version's as_of
 EPOCH = date(1970, 1, 1)
 
 
@@ -54,15 +53,16 @@ def similar(product_id: str, title: str) -> str:
     return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
 
 
-def popular(recent_buyers: int, buyers: int, last_day: int) -> str:
+def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
     """Bought by many, of late or else ever.
 
     Args:
-        recent_buyers: distinct customers within RECENT_DAYS.
+        recent_buyers: distinct customers within the last `recent_days` of the history.
         buyers: distinct customers in the whole history.
+        recent_days: length of that window.
         last_day: of the history, in days since 1970-01-01.
     """
-    number, days = (recent_buyers, RECENT_DAYS) if recent_buyers else (buyers, None)
+    number, days = (recent_buyers, recent_days) if recent_buyers else (buyers, None)
     iso, long = _day(last_day)
     who = "1 customer" if number == 1 else f"{number} customers"
     text = f"Bought by {who}" + (f" in the {days} days to {long}" if days else "")

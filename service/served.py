@@ -1,22 +1,26 @@
 """A version as the day reads it: its arrays mapped, its products in the orders that answers need."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import DAY_S, BoolArray, IntArray
+from models.arrays import BoolArray, IntArray
 from models.errors import DamagedVersionError
 from storage.versions import Version
 
 NONE = -1
+EPOCH = date(1970, 1, 1)
 
 
 class ServedVersion:
     """One version and the variant of it that answers.
 
     Attributes:
+        last_day: of the history, the shop's local date, in days since 1970-01-01.
+        recent_days: length of the window up to then in which `recent_buyers` bought.
         in_stock: shape (n_products,): may be shown.
         popular: rows of every product that may be shown, most popular first, without a score last, by row.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
@@ -26,7 +30,8 @@ class ServedVersion:
     def __init__(self, version: Version, variant: str) -> None:
         self.version_id, self.variant = version.version_id, variant
         self.as_of: datetime = version.manifest.as_of
-        self.last_day = (int(self.as_of.timestamp()) - 1) // DAY_S  # of the history, since 1970-01-01
+        self.recent_days = version.manifest.history.recent_days
+        self.last_day = self._last_day(version.manifest.history.timezone)
         self._version = version
         self.customers, self.products = version.ids("customers"), version.ids("products")
         n_customers, n_products = len(self.customers), len(self.products)
@@ -71,6 +76,15 @@ class ServedVersion:
             return self._by_category[:0]
         start, stop = self._category_start[category_row : category_row + 2]
         return self._by_category[start:stop]
+
+    def _last_day(self, timezone: str) -> int:
+        try:
+            zone = ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as err:
+            why = f"this machine knows no time zone {timezone!r}"
+            raise DamagedVersionError(f"{self.version_id}/manifest.json", why) from err
+        before_s = timedelta(seconds=1)  # as_of is the first second that isn't in the history
+        return ((self.as_of - before_s).astimezone(zone).date() - EPOCH).days
 
     def _popular(self, scored: IntArray) -> IntArray:
         has_score = np.zeros(len(self.products), np.bool_)

@@ -38,7 +38,13 @@ class VariantEntry(_Strict):
 
 
 class HistoryEntry(_Strict):
-    """What the version was trained on; `fingerprint` is a hash of the purchases and how they were read."""
+    """What the version was trained on.
+
+    Attributes:
+        fingerprint: hash of the purchases and how they were read.
+        timezone: IANA name of the shop's own; dates that customers are shown are local there.
+        recent_days: length of the window before as_of that `popular/recent_buyers` counts.
+    """
 
     fingerprint: str
     purchases: int
@@ -48,6 +54,8 @@ class HistoryEntry(_Strict):
     first_purchase: datetime
     last_purchase: datetime
     rejected: int
+    timezone: str
+    recent_days: int
 
 
 class GateEntry(_Strict):

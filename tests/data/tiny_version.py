@@ -48,6 +48,8 @@ class TinyShop:
         *("pear", "cheese", "yoghurt", "plum", "cake"),
     )
     recent_buyers: Mapping[str, int] = field(default_factory=lambda: {"milk": 412, "bread": 1})
+    timezone: str = "UTC"
+    recent_days: int = 28
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -92,7 +94,12 @@ def publish(
 
 
 def write_version(
-    store: Store, shop: TinyShop, *, now: datetime, variants: Sequence[str] = (VARIANT,)
+    store: Store,
+    shop: TinyShop,
+    *,
+    now: datetime,
+    variants: Sequence[str] = (VARIANT,),
+    as_of: datetime = AS_OF,
 ) -> str:
     """Write a version of the shop, as the night would; its id."""
     products, customers = order_of(list(shop.products)), order_of(list(shop.history))
@@ -106,7 +113,7 @@ def write_version(
         _add_similar(writer, shop, row)
         _add_history(writer, shop, customers, row)
         _add_candidates(writer, shop, customers, row, variants)
-        return _finish(store, writer, shop, now, variants)
+        return _finish(store, writer, shop, now, as_of, variants)
 
 
 def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) -> None:
@@ -114,7 +121,6 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
     category_row = [categories.index(c) if (c := shop.products[p]) else -1 for p in products]
     for name, values in {
         "products/title": [shop.titles.get(p, "") for p in products],
-        "products/brand": ["" for _ in products],
         "products/url": [f"https://shop.example/{p}" if p in shop.titles else "" for p in products],
         "products/image_url": ["" for _ in products],
         "categories": categories,
@@ -130,7 +136,6 @@ def _add_popular(writer: VersionWriter, shop: TinyShop, products: list[str], row
     writer.add("popular/recent_buyers", recent)
     writer.add("popular/buyers", recent + np.int32(3))
     writer.add("popular/order", np.array([row[p] for p in shop.popular], np.int32))
-    writer.add("popular/score", -np.arange(len(shop.popular), dtype=np.float32))
 
 
 def _add_similar(writer: VersionWriter, shop: TinyShop, row: dict[str, int]) -> None:
@@ -171,14 +176,19 @@ def _add_candidates(
 
 
 def _finish(
-    store: Store, writer: VersionWriter, shop: TinyShop, now: datetime, variants: Sequence[str]
+    store: Store,
+    writer: VersionWriter,
+    shop: TinyShop,
+    now: datetime,
+    as_of: datetime,
+    variants: Sequence[str],
 ) -> str:
     for variant in variants:
         writer.add_variant(variant, ModelState({}, {}), recipe="by hand", options={}, has_candidates=True)
     manifest = writer.finish(
         store.versions,
         created_at=now,
-        as_of=AS_OF,
+        as_of=as_of,
         horizon_days=7,
         default_variant=variants[0],
         history=HistoryEntry(
@@ -190,6 +200,8 @@ def _finish(
             first_purchase=AS_OF,
             last_purchase=AS_OF,
             rejected=0,
+            timezone=shop.timezone,
+            recent_days=shop.recent_days,
         ),
         gate=GateEntry(decision="published", why="a test"),
         libraries={},

@@ -31,6 +31,8 @@ def finish(writer: VersionWriter, versions: Path, *, now: datetime, default: str
             first_purchase=AS_OF,
             last_purchase=AS_OF,
             rejected=0,
+            timezone="UTC",
+            recent_days=28,
         ),
         gate=GateEntry(decision="published", why="a test"),
         libraries={},

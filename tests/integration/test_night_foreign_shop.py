@@ -29,6 +29,11 @@ def test_every_line_is_a_purchase_or_left_out_for_what_it_is(foreign: Path) -> N
     assert manifest.history.orders == len({line.order for line in LINES})
 
 
+def test_the_version_says_what_its_dates_and_counts_mean(foreign: Path) -> None:
+    history = champion(foreign / "store").manifest.history
+    assert (history.timezone, history.recent_days) == ("Europe/London", 28)
+
+
 def test_ids_and_titles_are_those_of_the_shop(foreign: Path) -> None:
     version = champion(foreign / "store")
     assert set(ids(version, "customers")) == {str(customer_number(line.customer)) for line in LINES}

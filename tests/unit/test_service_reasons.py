@@ -62,6 +62,6 @@ def test_what_was_bought_twice_within_a_day_has_no_interval_to_speak_of() -> Non
 def test_popular_counts_customers_and_names_its_window(
     recent: int, ever: int, text: str, days: int | None
 ) -> None:
-    reason = read(reasons.popular(recent, ever, 17_500))
+    reason = read(reasons.popular(recent, ever, 28, 17_500))
     evidence = {"customers": recent or ever, "days": days, "until": "2017-11-30"}
     assert (reason["text"], reason["evidence"]) == (text, evidence)

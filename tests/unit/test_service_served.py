@@ -1,0 +1,49 @@
+"""What the day derives from a version: dates in the shop's own time, windows as the night counted them."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from models.errors import DamagedVersionError
+from service.answers import AnswerWriter
+from service.served import EPOCH, ServedVersion
+from storage.store import Store
+from tests.data.tiny_version import VARIANT, TinyShop, write_version
+
+
+def served_from(shop: TinyShop, as_of: datetime, root: Path) -> ServedVersion:
+    store = Store(root)
+    return ServedVersion(store.open(write_version(store, shop, now=as_of, as_of=as_of)), VARIANT)
+
+
+@pytest.mark.parametrize(
+    ("timezone", "as_of", "last_day"),
+    [
+        # the last purchase was at 21:30 on 31 October in New York, as_of is a second later
+        ("America/New_York", datetime(2019, 11, 1, 1, 30, 1, tzinfo=UTC), date(2019, 10, 31)),
+        ("America/New_York", datetime(2019, 11, 1, 4, 0, 0, tzinfo=UTC), date(2019, 10, 31)),
+        ("America/New_York", datetime(2019, 11, 1, 4, 0, 1, tzinfo=UTC), date(2019, 11, 1)),
+        ("Asia/Tokyo", datetime(2019, 10, 31, 15, 0, 1, tzinfo=UTC), date(2019, 11, 1)),
+        ("UTC", datetime(2019, 11, 1, tzinfo=UTC), date(2019, 10, 31)),
+    ],
+)
+def test_the_last_day_is_the_shops_own_date(
+    timezone: str, as_of: datetime, last_day: date, tmp_path: Path
+) -> None:
+    served = served_from(replace(TinyShop(), timezone=timezone), as_of, tmp_path)
+    assert served.last_day == (last_day - EPOCH).days
+
+
+def test_popular_names_the_window_that_the_night_counted(tmp_path: Path) -> None:
+    as_of = datetime(2019, 11, 1, 1, 30, 1, tzinfo=UTC)
+    served = served_from(replace(TinyShop(), timezone="America/New_York", recent_days=14), as_of, tmp_path)
+    reason = AnswerWriter(served)._write_popular(served.products.find("milk"))
+    assert "Bought by 412 customers in the 14 days to 31 October 2019" in reason
+    assert '"days": 14, "until": "2019-10-31"' in reason
+
+
+def test_a_time_zone_that_this_machine_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DamagedVersionError, match="no time zone 'Mars/Olympus'"):
+        served_from(replace(TinyShop(), timezone="Mars/Olympus"), datetime(2019, 11, 1, tzinfo=UTC), tmp_path)
