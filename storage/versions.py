@@ -30,9 +30,6 @@ class Version:
     def version_id(self) -> str:
         return self.manifest.version_id
 
-    def has(self, name: str) -> bool:
-        return f"{name}.npy" in self.manifest.files
-
     def array(self, name: str) -> AnyArray:
         """The array of this name, mapped.
 

@@ -75,9 +75,8 @@ class RedisCache:
         try:
             with self._reading:
                 self._reader.send_packed_command([get_command(key)], check_health=False)  # type: ignore[no-untyped-call]
-                value: bytes | None = (
-                    self._reader.read_response()
-                )  # an error closes the connection: no reply is late
+                # An error closes the connection: no reply is late.
+                value: bytes | None = self._reader.read_response()
         except (redis.RedisError, OSError) as err:
             self._failed(err)
             return None

@@ -53,8 +53,6 @@ def test_what_was_written_is_read(folder: Path) -> None:
     assert version.array("empty").shape == (0, 3)
     assert {version.ids("customers").find(name) for name in ("ann", "bob")} == {0, 1}
     assert version.ids("customers").find("cleo") == -1
-    assert version.has("empty")
-    assert not version.has("full")
     assert version.state("blend").arrays["share"].tolist() == [0.5, 0.25]
     assert version.state("blend").facts == {"n_products": 2}
     assert (version.manifest.as_of, version.manifest.created_at) == (AS_OF, NOW)
