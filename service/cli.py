@@ -12,6 +12,7 @@ from service.settings import Settings
 
 
 @click.group()
+@click.version_option(package_name="nextbest")
 def main() -> None:
     """Answer what each customer should be shown next."""
 
@@ -31,7 +32,9 @@ def run_command(store: Path | None, host: str | None, port: int | None, workers:
     except ValidationError as err:
         for wrong in err.errors():
             name = str(wrong["loc"][0])
-            click.echo(f"--{name} or NEXTBEST_{name.upper()}: {wrong['msg']}", err=True)
+            option = f"--{name} or " if name in given else ""
+            why = wrong["msg"].removeprefix("Value error, ")
+            click.echo(f"{option}NEXTBEST_{name.upper()}: {why}", err=True)
         sys.exit(2)
     try:
         run(settings)

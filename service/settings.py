@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis import ConnectionPool, RedisError
 
 
 class Settings(BaseSettings):
@@ -45,3 +46,14 @@ class Settings(BaseSettings):
     stop_timeout_s: int = Field(10, ge=1)
     slow_ms: int = Field(100, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            try:
+                ConnectionPool.from_url(value.get_secret_value()).make_connection()  # it doesn't connect yet
+            except (ValueError, TypeError, RedisError):  # their texts may hold the password
+                usable = "redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix:///PATH"
+                raise ValueError(f"must be a URL such as {usable}") from None
+        return value

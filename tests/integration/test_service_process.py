@@ -1,5 +1,6 @@
 """The service as it really runs: workers, signals, new champions, and nothing left behind."""
 
+import json
 import os
 import re
 import signal
@@ -185,7 +186,7 @@ def test_a_taken_port_and_bad_settings_are_told_in_one_line(tmp_path: Path) -> N
     assert ended.returncode == 2
     assert ended.stderr.startswith("--workers or NEXTBEST_WORKERS: ")
     ended = serve(NEXTBEST_POLL_S="often", NEXTBEST_STORE=str(tmp_path))
-    assert ended.stderr.startswith("--poll_s or NEXTBEST_POLL_S: ")
+    assert ended.stderr.startswith("NEXTBEST_POLL_S: ")  # there is no such option
     assert serve().stderr.startswith("--store or NEXTBEST_STORE: ")
 
 
@@ -203,8 +204,9 @@ def test_ids_of_any_bytes_travel_through_the_server_unchanged(store: Store, tmp_
             "%0A%00": "\n\0",
             "%2E%2E": "..",
         }.items():
-            assert raw(running, f"/recommend/{path}").endswith("]}")
-            assert running.get(f"/recommend/{path}").json()["customer_id"] == customer or customer == ".."
+            head, _, body = raw(running, f"/recommend/{path}").partition("\r\n\r\n")
+            assert head.startswith("HTTP/1.1 200 ")
+            assert json.loads(body)["customer_id"] == customer
         assert '"field": "customer_id"' in raw(running, "/recommend/%FF%C3")
         assert '"status": 404' in raw(running, "/docs/%2E%2E/__init__.py")
 

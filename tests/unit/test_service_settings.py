@@ -1,0 +1,51 @@
+"""What the service is told wrongly is refused at its start, in one line, without secrets."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydantic import SecretStr, ValidationError
+
+from service.cli import main
+from service.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "foo",
+        "http://10.0.0.7:6379",
+        "redis:10.0.0.7",
+        "redis://:s3cret@10.0.0.7:port/0",
+        "redis://:s3cret@10.0.0.7:6379?no_such_option=1",
+    ],
+)
+def test_a_redis_url_that_cannot_be_used_ends_the_command_with_2_and_one_line(
+    url: str, tmp_path: Path
+) -> None:
+    ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env={"NEXTBEST_REDIS_URL": url})
+    assert ended.exit_code == 2
+    assert ended.output == (
+        "NEXTBEST_REDIS_URL: must be a URL such as redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix:///PATH\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "redis://u:p@h:6379/1", "rediss://h:6380/0", "unix:///run/r.sock", ""]
+)
+def test_the_three_kinds_of_redis_url_are_taken_and_an_empty_one_is_none(url: str, tmp_path: Path) -> None:
+    found = Settings(store=tmp_path, redis_url=SecretStr(url)).redis_url
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+def test_a_refused_setting_does_not_show_the_password(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(store=tmp_path, redis_url=SecretStr("foo://:s3cret@h"))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_command_says_its_version() -> None:
+    ended = CliRunner().invoke(main, ["--version"])
+    assert ended.exit_code == 0
+    assert "version" in ended.output
