@@ -1,6 +1,6 @@
 """Taste in a few dimensions: factors by alternating least squares, with fold-in for new customers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,32 +13,28 @@ from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.factors import score_factors
 from models.interactions import Interactions
-from models.validation import InnerFold, inner_folds, new_ndcg
+from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg
 
 
 @dataclass(frozen=True)
-class AlsOptions:
-    """Options of `als`.
+class AlsOptions(FoldOptions):
+    """Options of `als`, beside those of FoldOptions.
 
     Attributes:
         regularization: how strongly factors are drawn to 0; None: learned, by what finds more new products.
         half_life_days: after so many days an order counts half; None: learned.
         factors: dimensions.
         iterations: sweeps; few are better than many, which fit the loss and not the next purchase.
-        horizon_days: length of the fold to learn on.
-        max_customers: at most so many customers are judged in the fold.
         threads: of implicit; the result depends on it in the last bits.
-        seed: of the first factors and of the sample of customers.
     """
 
     regularization: float | None = None
     half_life_days: float | None = None
     factors: int = 64
     iterations: int = 4
-    horizon_days: float = 7.0
-    max_customers: int = 500
     threads: int = 2
-    seed: int = 0
+    n_folds: int = field(default=1, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
 
 
 class Als(Model[AlsOptions]):
@@ -77,15 +73,9 @@ class Als(Model[AlsOptions]):
         return score_factors(factors, self.product_factors_)
 
     def _learned(self, interactions: Interactions) -> AlsOptions:
-        """The options with `regularization` and then `half_life_days` chosen on the last horizon."""
+        """The options with `regularization`, then `half_life_days`, by what finds more on the folds."""
         options = self.options
-        folds = inner_folds(
-            interactions,
-            options.horizon_days,
-            n_folds=1,
-            max_customers=options.max_customers,
-            seed=options.seed,
-        )
+        folds = inner_folds(interactions, options)
         grid = half_life_grid(interactions.span_days)
         middle = options.half_life_days or grid[len(grid) // 2]
         half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
@@ -93,11 +83,11 @@ class Als(Model[AlsOptions]):
         choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
         if not folds or len(strengths) * len(half_lives) == 1:
             return choices[0]
-        found = {choice: _found(folds[0], choice) for choice in choices}
+        found = {choice: _found(folds, choice) for choice in choices}
         best = max(found, key=lambda choice: found[choice])
         for days in half_lives[1:]:
             choice = replace(best, half_life_days=days)
-            found[choice] = _found(folds[0], choice)
+            found[choice] = _found(folds, choice)
         return max(found, key=lambda choice: found[choice])
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
@@ -118,8 +108,9 @@ class Als(Model[AlsOptions]):
         return self
 
 
-def _found(fold: InnerFold, options: AlsOptions) -> float:
-    return new_ndcg(fold, Als(options)._fit_with(fold.history, options).score)
+def _found(folds: list[InnerFold], options: AlsOptions) -> float:
+    """How much of what was new to the customers the options find, summed over the folds."""
+    return sum(new_ndcg(fold, Als(options)._fit_with(fold.history, options).score) for fold in folds)
 
 
 def _solve(product_factors: FloatArray, counts: sparse.csr_array, regularization: float) -> FloatArray:

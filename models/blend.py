@@ -17,7 +17,7 @@ from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.state import ModelState
 from models.top_k import top_k
-from models.validation import InnerFold, Judged, inner_folds
+from models.validation import FoldOptions, InnerFold, Judged, inner_folds
 
 # Each weight's grid; the first value stays unless another is clearly better. Popularity's is never 0: it at
 # least breaks ties and fills.
@@ -32,19 +32,14 @@ BLOCK_ROWS = 100
 
 
 @dataclass(frozen=True)
-class BlendOptions:
-    """Options of `blend`; None in a field means learned on earlier folds.
+class BlendOptions(FoldOptions):
+    """Options of `blend`, beside those of FoldOptions; None in a field means learned on earlier folds.
 
     Attributes:
         popular_weight: of the share of all orders that hold the product.
         item_item_weight, als_weight: of those scores, each divided by the customer's highest.
         popular, repeat, item_item, als: options of the components.
         n_candidates: from each component, per customer, to learn the weights on.
-        horizon_days: length of the folds.
-        n_folds: how many earlier folds to learn on at most.
-        enough_customers: with so many customers judged, all folds together, no more folds are needed.
-        max_customers: at most so many customers are judged in each fold.
-        seed: of the sample of customers.
     """
 
     popular_weight: float | None = None
@@ -55,11 +50,8 @@ class BlendOptions:
     item_item: ItemItemOptions = field(default_factory=ItemItemOptions)
     als: AlsOptions = field(default_factory=AlsOptions)
     n_candidates: int = 100
-    horizon_days: float = 7.0
-    n_folds: int = 8
-    enough_customers: int = 2500
-    max_customers: int = 2000
-    seed: int = 0
+    enough_customers: int = field(default=2500, kw_only=True)
+    max_customers: int = field(default=2000, kw_only=True)
 
 
 NOTHING: Mapping[str, Model[Any]] = MappingProxyType({})
@@ -209,14 +201,7 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
     best = replace(options, **usual)
     if not free:
         return best
-    folds = inner_folds(
-        interactions,
-        options.horizon_days,
-        n_folds=options.n_folds,
-        enough_customers=options.enough_customers,
-        max_customers=options.max_customers,
-        seed=options.seed,
-    )
+    folds = inner_folds(interactions, options)
     trials = [_Trial(fold, options) for fold in folds]
     for _ in range(PASSES if trials else 0):
         for name in free:

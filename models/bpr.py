@@ -22,7 +22,6 @@ class BprOptions:
         factors: dimensions, beside a bias for each product.
         learning_rate, regularization: of the gradient steps.
         iterations: passes over the purchases.
-        horizon_days: not used; every variant has it.
         seed: of the first factors and of the pairs that are drawn.
     """
 
@@ -30,7 +29,6 @@ class BprOptions:
     learning_rate: float = 0.01
     regularization: float = 0.01
     iterations: int = 50
-    horizon_days: float = 7.0
     seed: int = 0
 
 

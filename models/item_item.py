@@ -1,6 +1,8 @@
 """What is bought together: cosine between products over baskets, from implicit's exact neighbour search."""
 
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import ClassVar, Self
 from warnings import catch_warnings, simplefilter
 
@@ -14,14 +16,14 @@ from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
-from models.validation import inner_folds, new_ndcg
+from models.validation import FoldOptions, inner_folds, new_ndcg
 
 UNITS = ("order", "customer")
 
 
 @dataclass(frozen=True)
-class ItemItemOptions:
-    """Options of `item_item`.
+class ItemItemOptions(FoldOptions):
+    """Options of `item_item`, beside those of FoldOptions.
 
     Attributes:
         together: what counts as together: "order" (the same order) or "customer" (the same customer's latest
@@ -29,22 +31,19 @@ class ItemItemOptions:
         half_life_days: after so many days an own order counts half when a customer is scored; None: learned.
         max_basket: at most so many products of a basket count, the latest ones: bounds the cost.
         neighbours: how many similar products are kept for each product.
-        horizon_days: length of the fold to learn on.
-        max_customers: at most so many customers are judged in the fold.
-        seed: of the sample of customers.
     """
 
     together: str | None = None
     half_life_days: float | None = None
     max_basket: int = 200
     neighbours: int = 50
-    horizon_days: float = 7.0
-    max_customers: int = 500
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.together not in (None, *UNITS):
             raise BadConfigError("item_item together", f"{self.together!r} is none of: {', '.join(UNITS)}")
+
+    n_folds: int = field(default=1, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
 
 
 class ItemItem(Model[ItemItemOptions]):
@@ -90,29 +89,22 @@ class ItemItem(Model[ItemItemOptions]):
         return scores  # type: ignore[no-any-return]
 
     def _learned(self, interactions: Interactions) -> ItemItemOptions:
-        """The options with `together`, then `half_life_days`, by what finds more on the last horizon."""
+        """The options with `together`, then `half_life_days`, by what finds more on the folds."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
         middle = options.half_life_days or grid[len(grid) // 2]
         best = replace(options, together=options.together or UNITS[-1], half_life_days=middle)
         if None not in (options.together, options.half_life_days):
             return best
-        folds = inner_folds(
-            interactions,
-            options.horizon_days,
-            n_folds=1,
-            max_customers=options.max_customers,
-            seed=options.seed,
-        )
-        if not folds:
-            return best
-        found: dict[ItemItemOptions, float] = {}
-        for unit in [options.together] if options.together else UNITS:
-            trial = ItemItem(replace(best, together=unit)).fit(folds[0].history)
-            for days in [options.half_life_days] if options.half_life_days else grid[1::3] or grid:
-                trial._count(folds[0].history, days)
-                found[replace(best, together=unit, half_life_days=days)] = new_ndcg(folds[0], trial.score)
-        return max(found, key=lambda choice: found[choice])
+        units = [options.together] if options.together else UNITS
+        half_lives = [options.half_life_days] if options.half_life_days else grid[1::3] or grid
+        found: dict[ItemItemOptions, float] = defaultdict(float)
+        for fold, unit in product(inner_folds(interactions, options), units):
+            trial = ItemItem(replace(best, together=unit)).fit(fold.history)
+            for days in half_lives:
+                trial._count(fold.history, days)
+                found[replace(best, together=unit, half_life_days=days)] += new_ndcg(fold, trial.score)
+        return max(found, key=lambda choice: found[choice]) if found else best
 
     def _count(self, interactions: Interactions, half_life_days: float) -> None:
         """What each customer bought, decayed."""

@@ -1,6 +1,6 @@
 """What most customers buy lately: decayed share of orders, by the half-life that predicts best."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -9,22 +9,19 @@ from models.arrays import FloatArray, IntArray
 from models.base import Model
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
-from models.validation import inner_folds
+from models.validation import FoldOptions, inner_folds
 
 
 @dataclass(frozen=True)
-class PopularOptions:
-    """Options of `popular`.
+class PopularOptions(FoldOptions):
+    """Options of `popular`, beside those of FoldOptions.
 
     Attributes:
         half_life_days: after so many days an order counts half; None: learned on earlier folds.
-        horizon_days: length of the folds.
-        n_folds: how many earlier folds to learn on.
     """
 
     half_life_days: float | None = None
-    horizon_days: float = 7.0
-    n_folds: int = 3
+    n_folds: int = field(default=3, kw_only=True)
 
 
 class Popular(Model[PopularOptions]):
@@ -59,9 +56,7 @@ class Popular(Model[PopularOptions]):
         """The half-life under which the purchases after each earlier fold were most likely."""
         grid = half_life_grid(interactions.span_days)
         likelihood = np.zeros(len(grid))
-        for fold in inner_folds(
-            interactions, self.options.horizon_days, n_folds=self.options.n_folds, max_customers=2**31, seed=0
-        ):
+        for fold in inner_folds(interactions, self.options):
             bought = np.bincount(fold.truth.indices, minlength=interactions.n_products)
             for place, half_life_days in enumerate(grid):
                 share = order_share(fold.history, half_life_days) + 1e-7  # what nobody bought yet may come

@@ -11,7 +11,7 @@ from models.base import Model
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.pairs import Pairs
-from models.validation import InnerFold, Judged, inner_folds
+from models.validation import FoldOptions, InnerFold, Judged, inner_folds
 
 DUE_EDGES = np.linspace(-3, 3, 13, dtype=np.float32)  # log2 of (days since last / own interval)
 AGE_EDGES = np.array([3, 7, 14, 28, 56, 112, 224], np.float32)  # days since it was bought, for a single order
@@ -19,28 +19,18 @@ N_BINS = len(DUE_EDGES) + 1 + len(AGE_EDGES) + 1
 
 
 @dataclass(frozen=True)
-class RepeatOptions:
-    """Options of `repeat`.
+class RepeatOptions(FoldOptions):
+    """Options of `repeat`, beside those of FoldOptions.
 
     Attributes:
         half_life_days: after so many days an order counts half; None: learned on earlier folds.
         due_power: how far the due factor acts: 0 not at all, 1 as observed; None: learned.
         prior_orders: orders without the product that every customer is thought to have had beside their own.
-        horizon_days: length of the folds.
-        n_folds: how many earlier folds to learn on at most.
-        enough_customers: with so many customers judged, all folds together, no more folds are needed.
-        max_customers: at most so many customers are judged in each fold.
-        seed: of the sample of customers.
     """
 
     half_life_days: float | None = None
     due_power: float | None = None
     prior_orders: float = 10.0
-    horizon_days: float = 7.0
-    n_folds: int = 8
-    enough_customers: int = 3000
-    max_customers: int = 1000
-    seed: int = 0
 
 
 class _OwnPairs:
@@ -85,14 +75,7 @@ class Repeat(Model[RepeatOptions]):
 
     def fit(self, interactions: Interactions) -> Self:
         options = self.options
-        folds = inner_folds(
-            interactions,
-            options.horizon_days,
-            n_folds=options.n_folds,
-            enough_customers=options.enough_customers,
-            max_customers=options.max_customers,
-            seed=options.seed,
-        )
+        folds = inner_folds(interactions, options)
         judged = [_OwnPairs(fold, options.prior_orders) for fold in folds]
         half_life_days, due_power = self._learned(judged, interactions.span_days)
         self.due_factor_ = _due_factor(judged, half_life_days)

@@ -30,35 +30,45 @@ class InnerFold:
     rows: IntArray
 
 
-def inner_folds(
-    interactions: Interactions,
-    horizon_days: float,
-    *,
-    n_folds: int,
-    max_customers: int,
-    seed: int,
-    enough_customers: int | None = None,
-) -> list[InnerFold]:
-    """The last `n_folds` horizons, latest first, without those that have too little on either side.
+@dataclass(frozen=True, kw_only=True)
+class FoldOptions:
+    """How a model learns its constants; every model's options have these.
 
-    Fewer once they have `enough_customers` to judge by, all together: a small shop needs more weeks than a
-    large one to tell a good constant from a lucky one.
+    Attributes:
+        horizon_days: length of each fold, that is of what is predicted.
+        n_folds: how many earlier folds to learn on at most.
+        enough_customers: with so many customers judged, all folds together, no more folds are needed: a small
+            shop takes more weeks than a large one to tell a good constant from a lucky one.
+        max_customers: at most so many customers are judged in each fold.
+        seed: of the sample of customers, and of whatever else the model draws.
     """
+
+    horizon_days: float = 7.0
+    n_folds: int = 8
+    enough_customers: int = 3000
+    max_customers: int = 1000
+    seed: int = 0
+
+
+def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerFold]:
+    """The last horizons of a history, latest first, without those that have too little on either side."""
     folds = []
-    step = int(horizon_days * DAY_S)
-    for number in range(1, n_folds + 1):
+    step = int(options.horizon_days * DAY_S)
+    for number in range(1, options.n_folds + 1):
         start = interactions.as_of_s - number * step
         history = interactions.before(start)
         truth = interactions.between(start, start + step).matrix()
         truth.data[:] = 1
         known = np.bincount(history.customer_row, minlength=interactions.n_customers) > 0
         rows = np.flatnonzero(known & (np.diff(truth.indptr) > 0)).astype(np.int32)
-        if len(rows) < MIN_CUSTOMERS or history.span_days < horizon_days:
+        if len(rows) < MIN_CUSTOMERS or history.span_days < options.horizon_days:
             continue
-        if len(rows) > max_customers:
-            rows = np.sort(np.random.default_rng(seed).choice(rows, max_customers, replace=False))
+        if len(rows) > options.max_customers:
+            rows = np.sort(
+                np.random.default_rng(options.seed).choice(rows, options.max_customers, replace=False)
+            )
         folds.append(InnerFold(history, truth, rows))
-        if enough_customers is not None and sum(len(fold.rows) for fold in folds) >= enough_customers:
+        if sum(len(fold.rows) for fold in folds) >= options.enough_customers:
             break
     return folds
 

@@ -13,6 +13,7 @@ from models.blend import Blend
 from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS, build
+from models.validation import FoldOptions
 
 type Variants = Mapping[str, Mapping[str, object]]
 
@@ -55,7 +56,12 @@ def popular_order(models: Mapping[str, Model[Any]]) -> IntArray:
 def with_horizon(name: str, options: Mapping[str, object], horizon_days: float) -> dict[str, Any]:
     """Options with the horizon filled in, also for the parts that a variant is made of."""
     parts = {part: with_horizon(part, _part(options, part), horizon_days) for part in _parts(name)}
-    return {"horizon_days": horizon_days, **options, **parts}
+    own = {"horizon_days": horizon_days} if _has_horizon(name) else {}
+    return {**own, **options, **parts}
+
+
+def _has_horizon(name: str) -> bool:
+    return issubclass(VARIANTS[name].options_type, FoldOptions)
 
 
 def _parts(name: str) -> list[str]:

@@ -104,7 +104,7 @@ def test_neighbours_are_those_of_the_dense_formula(together: str) -> None:
 def test_what_is_learned_found_most_on_the_last_horizon() -> None:
     history = gift_shop().interactions()
     learned_options = ItemItem().fit(history).options_
-    (fold,) = inner_folds(history, 7, n_folds=1, max_customers=500, seed=0)
+    (fold,) = inner_folds(history, ItemItemOptions())
     found = {
         options: new_ndcg(fold, ItemItem(options).fit(fold.history).score)
         for together in ("order", "customer")
