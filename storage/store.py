@@ -80,12 +80,17 @@ class Store:
         self._aside.mkdir(parents=True, exist_ok=True)
         return VersionWriter(Path(tempfile.mkdtemp(dir=self._aside)))
 
-    def manifests(self) -> list[Manifest | DamagedVersionError]:
-        """Every version's manifest, newest first; a damaged one as the error that says why."""
+    def manifests(self, *, check_sizes: bool = False) -> list[Manifest | DamagedVersionError]:
+        """Every version's manifest, newest first; a damaged one as the error that says why.
+
+        Args:
+            check_sizes: a version with a file that is missing or of another size is damaged too.
+        """
         found: list[Manifest | DamagedVersionError] = []
         for folder in self._folders():
             try:
-                found.append(read_manifest(folder))
+                entry = open_version(folder, verify=False).manifest if check_sizes else read_manifest(folder)
+                found.append(entry)
             except DamagedVersionError as err:
                 found.append(err)
         return found
@@ -124,22 +129,18 @@ class Store:
         except DamagedVersionError:
             return None
 
-    def promote(self, version_id: str, variant: str | None, *, now: datetime, why: str) -> Champion:
-        """Make a version the champion, after checking every one of its files.
+    def promote(self, version_id: str, *, now: datetime, why: str) -> Champion:
+        """Make a version the champion with its default variant, after checking every one of its files.
 
         A pointer that can't be read is replaced: its sequence and those before it are lost.
 
         Raises:
             UnknownVersionError, DamagedVersionError: it is not there or not whole.
-            NextbestError: it has no candidates for this variant.
         """
         manifest = self.open(version_id).manifest
-        variant = variant or manifest.default_variant
-        entry = manifest.variants.get(variant)
-        if entry is None or not entry.has_candidates:
-            able = ", ".join(name for name, e in manifest.variants.items() if e.has_candidates)
-            raise NextbestError(f"{version_id} has no candidates of variant {variant!r}; it has: {able}")
-        pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
+        pointer = Pointer(
+            version_id=manifest.version_id, variant=manifest.default_variant, since=now, why=why
+        )
         with self._pointer_lock():
             old = self._readable_champion()
             before = [old.current, *old.previous] if old else []

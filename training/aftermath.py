@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
@@ -14,16 +17,46 @@ from storage.store import Store, write_atomic
 from training.config import NightOptions
 from training.exit_codes import DONE, GATE_REFUSED
 from training.night import Job, Outcome
+from training.progress import Progress
 from training.report import NightFacts, PastVersion, render_night, to_json
 
 LAST_SUCCESS = "last_success.json"
 METRICS = "nextbest.prom"
 KEPT_RUNS = 90
 HELP_S = 60
+RUN_ID = re.compile(r"\d{8}T\d{6}Z")
 
 
-def leave_success(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> None:
-    """Report and metrics of a night that came to its end; the last success if its version was published."""
+@contextmanager
+def after_publishing(manifest: Manifest) -> Iterator[None]:
+    """Whatever fails in here says that the version was published, if it was."""
+    try:
+        yield
+    except Exception as err:
+        if manifest.gate.decision != "refused":
+            err.add_note(f"{manifest.version_id} was published and is the champion")
+        raise
+
+
+def leave_success(job: Job, outcome: Outcome, progress: Progress) -> None:
+    """What follows a night that came to its end; the last success, first of all, if it published."""
+    manifest, seconds = outcome.manifest, dict(progress.seconds)
+    if manifest.gate.decision != "refused":
+        success = {"run_id": job.run_id, "at": job.now.isoformat(), "version_id": manifest.version_id}
+        write_atomic(job.store.root / LAST_SUCCESS, json.dumps(success) + "\n")
+    _write_report(job, outcome, seconds)
+    _write_metrics(job, DONE if manifest.gate.decision != "refused" else GATE_REFUSED, outcome, seconds)
+    pruned = job.store.prune(
+        keep=job.config.night.keep_versions,
+        max_age=timedelta(hours=job.config.night.max_age_hours),
+        now=job.now,
+    )
+    if pruned:
+        progress.say("versions deleted", versions=", ".join(pruned))
+    _prune_runs(job)
+
+
+def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> None:
     manifest = outcome.manifest
     facts = NightFacts(
         run_id=job.run_id,
@@ -44,15 +77,11 @@ def leave_success(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
     if judged.evaluation is not None:
         told = to_json(judged.evaluation, judged.seconds, manifest=_told(manifest))
         (job.folder / "report.json").write_text(told)
-    if manifest.gate.decision != "refused":
-        success = {"run_id": job.run_id, "at": job.now.isoformat(), "version_id": manifest.version_id}
-        write_atomic(job.store.root / LAST_SUCCESS, json.dumps(success) + "\n")
-    _write_metrics(job, DONE if manifest.gate.decision != "refused" else GATE_REFUSED, outcome, seconds)
-    _prune_runs(job)
 
 
 def leave_failure(job: Job, why: str, exit_code: int) -> None:
-    """The page of a night that stopped on the way, and its metrics; the store is as it was."""
+    """The page of a night that stopped on the way, and its metrics; old reject files go all the same."""
+    _prune_runs(job)
     facts = NightFacts(
         run_id=job.run_id,
         as_of=job.as_of or job.now,
@@ -125,13 +154,14 @@ def _write_metrics(job: Job, exit_code: int, outcome: Outcome | None, seconds: M
 
 
 def _prune_runs(job: Job) -> None:
-    """Reject files hold people's ids and go as versions go; reports stay for the last KEPT_RUNS nights."""
+    """Reject files hold people's ids and go as versions go; reports stay for the last KEPT_RUNS nights.
+
+    Whatever else lies in the folder is not ours.
+    """
     oldest = job.now - timedelta(hours=job.config.night.max_age_hours)
-    for place, folder in enumerate(sorted(job.store.runs.glob("*"), reverse=True)):
-        rejects = folder / "rejects.csv"
+    there = [path for path in job.store.runs.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()]
+    for place, folder in enumerate(sorted(there, reverse=True)):
         if folder.name < f"{oldest:%Y%m%dT%H%M%SZ}":
-            rejects.unlink(missing_ok=True)
+            (folder / "rejects.csv").unlink(missing_ok=True)
         if place >= KEPT_RUNS:
-            for file in folder.iterdir():
-                file.unlink()
-            folder.rmdir()
+            shutil.rmtree(folder)

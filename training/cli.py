@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from models.errors import NextbestError
-from training.exit_codes import FAILED, exit_code
+from training.exit_codes import FAILED, exit_code, told
 from training.progress import configure_logs
 
 COMMANDS = {
@@ -45,8 +45,8 @@ def main() -> None:
     try:
         commands()
     except NextbestError as err:
-        print(f"nbo-train: {err}", file=sys.stderr)
+        print(f"nbo-train: {told(err)}", file=sys.stderr)
         sys.exit(exit_code(err))
     except OSError as err:  # a full disk, a store that may not be written: the machine's fault, not a bug
-        print(f"nbo-train: {err}", file=sys.stderr)
+        print(f"nbo-train: {told(err)}", file=sys.stderr)
         sys.exit(FAILED)

@@ -18,6 +18,11 @@ _BY_ERROR: dict[type[Exception], int] = {
 }
 
 
+def told(error: Exception) -> str:
+    """What is said of an error in one line, with what was noted on its way."""
+    return ". ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
+
+
 def exit_code(error: Exception) -> int:
     """The code of a command that ended in this error."""
     return _BY_ERROR.get(type(error), FAILED)

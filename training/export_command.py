@@ -12,13 +12,14 @@ from storage.history_rejects import safe_cell
 from storage.store import Store
 from storage.versions import Version
 from training.candidates import OwnHistory, evidence
+from training.options import store_option
 from training.ranking import rank
 
 SOURCES = ["popular", "due_again", "because_you_bought"]
 
 
 @click.command()
-@click.option("--store", required=True, type=click.Path(path_type=Path), help="Folder of the versions.")
+@store_option()
 @click.option(
     "--k", default=20, show_default=True, type=click.IntRange(1, 1000), help="Products for each customer."
 )

@@ -2,7 +2,7 @@
 
 import platform
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -80,55 +80,40 @@ class Outcome:
 
     Attributes:
         manifest: of the version it wrote, with the gate's decision.
-        history: what it learned from.
         counts, reasons: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
-        pruned: versions that were deleted.
     """
 
     manifest: Manifest
-    history: History
     counts: dict[str, int]
     reasons: dict[str, int]
     judged: Judged
-    pruned: list[str]
 
 
 def run_night(job: Job, progress: Progress) -> Outcome:
-    """One night on one store.
+    """One night on one store. Only under its `night_lock`; the promotion is the last thing that happens.
 
     Raises:
-        NightRunningError: another night holds the store.
         BadHistoryError, TooLittleHistoryError: the history can't be used; the champion stays.
     """
-    with job.store.night_lock(job.now):
-        job.folder.mkdir(parents=True, exist_ok=True)
-        with progress.step("read"):
-            history = read_history(
-                job.data,
-                job.config.history,
-                as_of=job.as_of,
-                rejects=job.folder / "rejects.csv",
-                now=job.now,
-            )
-            interactions = history.interactions()
-        progress.say("history", **history_counts(history, interactions))
-        champion = _champion(job.store, progress)
-        judged = _judge(job, interactions, champion, progress)
-        decision = _decide(job, interactions, judged, champion)
-        models = _fit_on_all(job, interactions, judged, progress)
-        manifest = _write(job, history, interactions, models, decision, progress=progress)
-        if decision.decision != "refused":
-            job.store.promote(manifest.version_id, None, now=job.now, why=decision.why)
-        progress.say("gate", decision=decision.decision, why=decision.why)
-        pruned = job.store.prune(
-            keep=job.config.night.keep_versions,
-            max_age=timedelta(hours=job.config.night.max_age_hours),
-            now=job.now,
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with progress.step("read"):
+        history = read_history(
+            job.data, job.config.history, as_of=job.as_of, rejects=job.folder / "rejects.csv", now=job.now
         )
-        return Outcome(
-            manifest, history, history_counts(history, interactions), _reasons(history), judged, pruned
-        )
+        interactions = history.interactions()
+    counts = history_counts(history, interactions)
+    progress.say("history", **counts)
+    champion = _champion(job.store, progress)
+    judged = _judge(job, interactions, champion, progress)
+    decision = _decide(job, interactions, judged, champion)
+    models = _fit_on_all(job, interactions, judged, progress)
+    manifest = _write(job, history, interactions, models, decision, progress=progress)
+    progress.say("gate", decision=decision.decision, why=decision.why)
+    outcome = Outcome(manifest, counts, _reasons(history), judged)
+    if decision.decision != "refused":
+        job.store.promote(manifest.version_id, now=job.now, why=decision.why)
+    return outcome
 
 
 def history_counts(history: History, interactions: Interactions) -> dict[str, int]:

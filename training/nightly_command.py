@@ -8,16 +8,17 @@ import click
 
 from models.errors import BadConfigError, NightRunningError
 from storage.store import Store
-from training.aftermath import call_for_help, leave_failure, leave_success
+from training.aftermath import after_publishing, call_for_help, leave_failure, leave_success
 from training.config import load_config
-from training.exit_codes import GATE_REFUSED, exit_code
+from training.exit_codes import GATE_REFUSED, exit_code, told
 from training.night import Job, run_night
+from training.options import store_option
 from training.progress import Progress
 
 
 @click.command()
 @click.option("--data", required=True, help="Folder, or database URL, of the shop's history.")
-@click.option("--store", required=True, type=click.Path(path_type=Path), help="Folder of the versions.")
+@store_option(exists=False)
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
@@ -42,15 +43,20 @@ def nightly(
     job = Job(data, Store(store), settings, moment, now, force)
     progress = Progress()
     try:
-        outcome = run_night(job, progress)
-        leave_success(job, outcome, progress.seconds)
+        with job.store.night_lock(now):
+            outcome = run_night(job, progress)
+            with after_publishing(outcome.manifest):
+                leave_success(job, outcome, progress)
     except NightRunningError:
         raise  # the other night tells its own story
     except Exception as err:
-        why = str(err) or type(err).__name__
+        why = told(err)
         call_for_help(settings.night, exit_code(err), why)
-        if job.folder.is_dir():
-            leave_failure(job, why, exit_code(err))
+        try:
+            if job.folder.is_dir():
+                leave_failure(job, why, exit_code(err))
+        except OSError as second:  # the first one matters more
+            progress.say("report of the failure not written", why=str(second))
         raise
     gate = outcome.manifest.gate
     progress.say("done", version=outcome.manifest.version_id, report=str(job.folder / "report.html"))

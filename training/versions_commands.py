@@ -8,23 +8,21 @@ import click
 from models.errors import DamagedVersionError
 from storage.manifest import Manifest
 from storage.store import Champion, Store
-
-STORE = click.option(
-    "--store",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the versions.",
-)
+from training.options import store_option
 
 
 @click.command()
-@STORE
+@store_option()
 def versions(store: Path) -> None:
     """List the versions, newest first; `*` marks the champion."""
     shelf = Store(store)
-    champion = shelf.champion()
+    try:
+        champion = shelf.champion()
+    except DamagedVersionError as err:
+        champion = None
+        click.echo(f"{err}: none is marked; `nbo-train promote` writes a new one")
     current = champion.current.version_id if champion else None
-    entries = [_described(entry) for entry in shelf.manifests()]
+    entries = [_described(entry) for entry in shelf.manifests(check_sizes=True)]
     for version_id, facts, why in entries:
         click.echo(f"{'*' if version_id == current else ' '} {version_id}  {facts}")
         click.echo(f"    {why}")
@@ -44,17 +42,16 @@ def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
 
 
 @click.command()
-@STORE
+@store_option()
 @click.argument("version_id")
-@click.option("--variant", help="One of its variants with candidate lists.  [default: its default variant]")
-def promote(store: Path, version_id: str, variant: str | None) -> None:
+def promote(store: Path, version_id: str) -> None:
     """Make a version the champion, whatever the gate said of it."""
-    champion = Store(store).promote(version_id, variant, now=datetime.now(UTC), why="promoted by hand")
+    champion = Store(store).promote(version_id, now=datetime.now(UTC), why="promoted by hand")
     _tell(champion)
 
 
 @click.command()
-@STORE
+@store_option()
 def rollback(store: Path) -> None:
     """Go back to the champion before this one."""
     _tell(Store(store).rollback(now=datetime.now(UTC)))

@@ -89,7 +89,7 @@ def publish(
 ) -> str:
     """Write a version of the shop and make it the champion; its id."""
     version_id = write_version(store, shop or TinyShop(), now=now, variants=variants)
-    store.promote(version_id, None, now=now, why="a test")
+    store.promote(version_id, now=now, why="a test")
     return version_id
 
 

@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_written_is_refused_in_one_line(
 
 
 def test_a_store_without_champion_says_what_to_do(tmp_path: Path) -> None:
-    ran = run("export", "--store", tmp_path / "none", "--out", tmp_path / "a.csv")
+    ran = run("export", "--store", tmp_path, "--out", tmp_path / "a.csv")
     assert ran.code == 1
     assert ran.message.endswith("no champion yet: run a night first")
 

@@ -44,12 +44,16 @@ def test_a_night_that_published_but_cannot_leave_its_metrics_calls_for_help(
     shop: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "store" / "nextbest.prom").mkdir(parents=True)
-    config = quick_config(tmp_path, f'on_failure = "echo $NEXTBEST_EXIT_CODE > {tmp_path}/told"\n')
+    call = f"""on_failure = 'echo "$NEXTBEST_EXIT_CODE $NEXTBEST_MESSAGE" > {tmp_path}/told'\n"""
+    config = quick_config(tmp_path, call)
     ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--config", config)
     assert ran.code == 1
+    version = champion(tmp_path / "store").manifest
     assert "nextbest.prom" in ran.message
-    assert (tmp_path / "told").read_text() == "1\n"
-    assert champion(tmp_path / "store").manifest.gate.decision == "published"
+    assert ran.message.endswith(f". {version.version_id} was published and is the champion")
+    assert (tmp_path / "told").read_text() == f"1 {ran.message}\n"
+    assert version.gate.decision == "published"
+    assert version.version_id in (tmp_path / "store" / "last_success.json").read_text()
 
 
 def test_a_bug_is_told_with_exit_code_1_and_keeps_its_trace(
@@ -85,3 +89,71 @@ def test_reject_files_go_with_the_versions_and_reports_stay(shop: Path, tmp_path
     assert ran.code == 0, ran.err
     assert [file.name for file in old.iterdir()] == ["report.html"]
     assert (Path(ran.events[-1]["report"]).parent / "rejects.csv").exists()
+
+
+def test_a_bug_after_publishing_keeps_its_trace_and_says_what_was_published(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> str:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(aftermath, "render_night", fails)
+    monkeypatch.setattr(nightly_command, "leave_failure", lambda *_: None)
+    with pytest.raises(ZeroDivisionError) as bug:
+        run("nightly", "--data", shop, "--store", tmp_path / "s", "--config", quick_config(tmp_path))
+    version_id = champion(tmp_path / "s").version_id
+    assert bug.value.__notes__ == [f"{version_id} was published and is the champion"]
+
+
+def test_what_else_lies_beside_the_runs_stays_and_disturbs_no_night(shop: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "store" / "runs"
+    (runs / "20200101T000000Z-notes").mkdir(parents=True)
+    (runs / "20200101T000000Z-notes" / "rejects.csv").write_text("mine")
+    (runs / ".DS_Store").write_text("")
+    (runs / "20200102T000000Z").write_text("a file")
+    ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    assert (runs / "20200101T000000Z-notes" / "rejects.csv").read_text() == "mine"
+
+
+def test_runs_beyond_the_last_ninety_go_whole(shop: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "store" / "runs"
+    for day in range(1, 91):
+        folder = runs / f"2020{1 + day // 28:02}{1 + day % 28:02}T000000Z"
+        (folder / "more").mkdir(parents=True)
+    first = min(folder.name for folder in runs.iterdir())
+    ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    assert len(list(runs.iterdir())) == 90
+    assert not (runs / first).exists()
+
+
+def test_reject_files_go_too_while_nights_fail(empty: Path) -> None:
+    old = empty / "store" / "runs" / "20200101T000000Z"
+    old.mkdir(parents=True)
+    (old / "rejects.csv").write_text("-")
+    assert run("nightly", "--data", empty, "--store", empty / "store").code == 6
+    assert list(old.iterdir()) == []
+
+
+def test_a_failure_that_cannot_be_reported_keeps_its_own_exit_code(empty: Path) -> None:
+    (empty / "store" / "nextbest.prom").mkdir(parents=True)  # what the metrics can't replace
+    ran = run("nightly", "--data", empty, "--store", empty / "store")
+    assert ran.code == 6
+    assert ran.message.startswith("too little history")
+    assert "report of the failure not written" in [line["event"] for line in ran.events]
+
+
+def test_versions_that_a_night_deletes_are_named(shop: Path, tmp_path: Path) -> None:
+    config = quick_config(tmp_path, "keep_versions = 1\n")
+    night = ["nightly", "--data", shop, "--store", tmp_path / "store", "--config", config]
+    told = []
+    for _ in range(3):
+        ran = run(*night)
+        assert ran.code == 0, ran.err
+        told.append([line["versions"] for line in ran.events if line["event"] == "versions deleted"])
+        time.sleep(1)  # versions of one second are not in the order of their making
+    first = min(folder.name for folder in (tmp_path / "store" / "runs").iterdir())
+    assert told[:2] == [[], []]
+    assert len(told[2]) == 1
+    assert told[2][0].startswith(first)

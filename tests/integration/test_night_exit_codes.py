@@ -96,11 +96,11 @@ def test_a_date_before_the_first_purchase_is_exit_code_6(small_shop: Path, tmp_p
 
 
 def test_what_the_machine_refuses_is_exit_code_1_in_one_line(small_shop: Path, tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file where the store should be")
+    (tmp_path / "file").write_text("a file where a folder should be")
     config = calling_help(tmp_path)
-    ran = run("nightly", "--data", small_shop, "--store", tmp_path / "store", "--config", config)
+    ran = run("nightly", "--data", small_shop, "--store", tmp_path / "file" / "store", "--config", config)
     assert ran.code == 1
-    assert "File exists" in ran.message
+    assert "Not a directory" in ran.message
     assert "\n" not in ran.message
     assert (tmp_path / "help.txt").read_text() == f"1|{ran.message}"
 
@@ -192,3 +192,12 @@ def test_a_night_killed_between_its_version_and_the_promotion_keeps_the_old_cham
     assert len(version_ids(store)) == 2  # it is whole, and may be promoted by hand
     assert run("promote", "--store", store, version_ids(store)[1]).code == 0
     assert any((store / "tmp").iterdir()) is False
+
+
+@pytest.mark.parametrize("command", ["nightly", "versions", "export"])
+def test_a_store_that_is_a_file_is_wrong_usage(small_shop: Path, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    more = {"nightly": ["--data", small_shop], "versions": [], "export": ["--out", tmp_path / "lists.csv"]}
+    ran = run(command, "--store", tmp_path / "file", *more[command])
+    assert ran.code == 2
+    assert f"Directory '{tmp_path / 'file'}' is a file." in ran.err

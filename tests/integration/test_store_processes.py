@@ -52,7 +52,7 @@ from pathlib import Path
 from storage.store import Store
 store = Store(Path(sys.argv[1]))
 for _ in range(int(sys.argv[3])):
-    store.promote(sys.argv[2], None, now=datetime(2018, 1, 1, tzinfo=UTC), why="one of two")
+    store.promote(sys.argv[2], now=datetime(2018, 1, 1, tzinfo=UTC), why="one of two")
 """
 
 
@@ -102,7 +102,7 @@ def test_a_second_night_is_told_who_holds_the_store(store: Store) -> None:
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_night_frees_the_store_and_the_next_one_clears_up(store: Store, death: int) -> None:
     version = small_version(store, NOW)
-    store.promote(version, None, now=NOW, why="before")
+    store.promote(version, now=NOW, why="before")
     before = (store.root / CHAMPION).read_bytes()
     with python(HOLDER, store.root) as holder:
         said(holder, "held")
@@ -134,11 +134,11 @@ def test_the_lock_is_not_handed_on_to_what_the_night_starts(store: Store) -> Non
 
 def test_a_reader_sees_each_pointer_whole_and_never_an_older_one(store: Store) -> None:
     version = small_version(store, NOW)
-    store.promote(version, None, now=NOW, why="first")
+    store.promote(version, now=NOW, why="first")
     with python(READER, store.root, 301) as reader:
         said(reader, "reading")
         for number in range(300):
-            store.promote(version, None, now=NOW, why="x" * (number % 7 * 50))
+            store.promote(version, now=NOW, why="x" * (number % 7 * 50))
         out, err = reader.communicate(timeout=30)
         assert reader.returncode == 0, err
         assert int(out) > 10  # it did read in between

@@ -83,12 +83,33 @@ def test_a_damaged_version_is_shown_and_can_be_neither_promoted_nor_rolled_back_
 def test_what_is_not_there_is_refused_by_its_name(store: Path) -> None:
     unknown = run("promote", "--store", store, "20200101T000000Z-00000000")
     assert (unknown.code, unknown.message) == (1, "no version 20200101T000000Z-00000000 in this store")
-    variant = run("promote", "--store", store, version_ids(store)[0], "--variant", "popular")
-    assert variant.code == 1
-    assert variant.message.endswith("has no candidates of variant 'popular'; it has: repeat")
-    assert run("versions", "--store", store / "nothing").code == 2
+    for command in ("versions", "rollback"):
+        ran = run(command, "--store", store / "nothing")
+        assert ran.code == 2
+        assert "does not exist" in ran.err
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert run("versions", "--store", tmp_path).out == "no versions yet: run `nbo-train nightly`\n"
     assert "no champion yet: run a night first" in run("rollback", "--store", tmp_path).message
+
+
+def test_a_file_that_was_cut_off_is_shown_without_reading_it_whole(store: Path) -> None:
+    older, newer = version_ids(store)
+    file = store / "versions" / older / "similar" / "product.npy"
+    size = file.stat().st_size
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-4])
+    shown = run("versions", "--store", store).out
+    assert f"  {older}  damaged\n    similar/product.npy: {size - 4} bytes instead of {size}\n" in shown
+    assert f"* {newer}  as of 2011-01-25" in shown
+
+
+def test_a_pointer_that_cannot_be_read_is_told_in_one_line_and_the_versions_are_listed(store: Path) -> None:
+    (store / "champion.json").write_text("{")
+    older, newer = version_ids(store)
+    ran = run("versions", "--store", store)
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("refused champion.json: not a readable pointer: none is marked; ")
+    assert [line[:2] + line.split()[0] for line in lines[1::2]] == [f"  {newer}", f"  {older}"]

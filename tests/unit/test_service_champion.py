@@ -13,7 +13,7 @@ from models.errors import DamagedVersionError
 from service.champion import ChampionFollower
 from service.metrics import Metrics
 from service.served import ServedVersion
-from storage.store import Store
+from storage.store import CHAMPION, Store, write_atomic
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish
 
 LATER = AS_OF + timedelta(days=1)
@@ -58,7 +58,9 @@ def test_another_variant_of_the_same_version_is_a_new_champion(tmp_path: Path) -
     version_id = publish(store, variants=("blend", "als"))
     follower = follower_of(store)
     follower.look()
-    store.promote(version_id, "als", now=LATER, why="a test")
+    champion = store.promote(version_id, now=LATER, why="a test")
+    other = champion.model_copy(update={"current": champion.current.model_copy(update={"variant": "als"})})
+    write_atomic(store.root / CHAMPION, other.model_dump_json())
     follower.look()
     assert follower.current is not None
     assert follower.current.served.variant == "als"

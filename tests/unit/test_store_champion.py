@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DamagedVersionError, NextbestError, NoChampionError, UnknownVersionError
+from models.errors import DamagedVersionError, NoChampionError, UnknownVersionError
 from storage.manifest import Manifest
 from storage.store import CHAMPION, KEPT_POINTERS, Store, write_atomic
 from tests.data.versions import small_version
@@ -26,7 +26,7 @@ def nights(store: Store, n: int, *, promoted: bool = True) -> list[str]:
         now = NOW + timedelta(days=day)
         ids.append(small_version(store, now, seed=day))
         if promoted:
-            store.promote(ids[-1], None, now=now, why=f"night {day}")
+            store.promote(ids[-1], now=now, why=f"night {day}")
     return ids
 
 
@@ -72,13 +72,10 @@ def test_what_can_not_serve_is_not_promoted_and_the_champion_stays(store: Store)
     second = small_version(store, NOW + timedelta(days=1), seed=5)
     before = (store.root / CHAMPION).read_bytes()
     with pytest.raises(UnknownVersionError):
-        store.promote("20190101T000000Z-00000000", None, now=NOW, why="")
-    for variant in ("popular", "magic"):
-        with pytest.raises(NextbestError, match=f"no candidates of variant '{variant}'; it has: blend"):
-            store.promote(second, variant, now=NOW, why="")
+        store.promote("20190101T000000Z-00000000", now=NOW, why="")
     damage(store, second)
     with pytest.raises(DamagedVersionError, match=r"popular/order\.npy"):
-        store.promote(second, None, now=NOW, why="")
+        store.promote(second, now=NOW, why="")
     assert (store.root / CHAMPION).read_bytes() == before
     assert current(store) == first
 
@@ -103,7 +100,7 @@ def test_a_new_champion_after_a_rollback_can_be_rolled_back_too(store: Store) ->
     first, second = nights(store, 2)
     store.rollback(now=NOW)
     third = small_version(store, NOW + timedelta(days=9), seed=9)
-    assert store.promote(third, None, now=NOW, why="").sequence == 4
+    assert store.promote(third, now=NOW, why="").sequence == 4
     assert store.rollback(now=NOW).current.version_id == first
     assert (store.versions / second).exists()
 
@@ -120,14 +117,14 @@ def test_rolling_back_passes_over_what_is_damaged_or_gone(store: Store) -> None:
 
 def test_rolling_back_never_stays_where_it_is(store: Store) -> None:
     first, second = nights(store, 2)
-    store.promote(second, None, now=NOW, why="again")
+    store.promote(second, now=NOW, why="again")
     assert store.rollback(now=NOW).current.version_id == first
 
 
 def test_earlier_pointers_are_kept_up_to_a_number(store: Store) -> None:
     (name,) = nights(store, 1)
     for _ in range(KEPT_POINTERS + 5):
-        champion = store.promote(name, None, now=NOW, why="")
+        champion = store.promote(name, now=NOW, why="")
     assert len(champion.previous) == KEPT_POINTERS
     assert champion.sequence == KEPT_POINTERS + 6
 
@@ -142,7 +139,7 @@ def test_a_pointer_that_can_not_be_read_is_said_and_mended_by_promoting(store: S
         with pytest.raises(DamagedVersionError):
             store.rollback(now=NOW)
         assert store.prune(keep=1, max_age=timedelta(0), now=NOW + YEAR) == []
-        store.promote(name, None, now=NOW, why="mended")
+        store.promote(name, now=NOW, why="mended")
         assert current(store) == name
 
 
@@ -165,8 +162,8 @@ def test_the_last_two_champions_never_go(store: Store, options: dict[str, object
     ids = nights(store, 4)
     store.rollback(now=NOW)  # champions are now 2 and before it 1
     store.rollback(now=NOW)  # 1 and 0
-    store.promote(ids[0], None, now=NOW, why="")
-    store.promote(ids[0], None, now=NOW, why="")  # twice: 0, 0, 1
+    store.promote(ids[0], now=NOW, why="")
+    store.promote(ids[0], now=NOW, why="")  # twice: 0, 0, 1
     store.prune(now=NOW + 2 * YEAR, **options)  # type: ignore[arg-type]
     assert {ids[0], ids[1]} <= set(left(store))
     assert store.rollback(now=NOW).current.version_id == ids[1]

@@ -255,7 +255,7 @@ def test_what_is_no_version_s_name_is_unknown_wherever_it_leads(store: Store, tr
         with pytest.raises(UnknownVersionError):
             store.open(wanted)
         with pytest.raises(UnknownVersionError):
-            store.promote(wanted, None, now=NOW, why="")
+            store.promote(wanted, now=NOW, why="")
     assert isinstance(store.open(name), Version)
 
 
