@@ -28,8 +28,6 @@ class Rung(Enum):
     POPULAR = "popular"
 
 
-PERSONAL = (Rung.OWN, Rung.SCORES)
-
 type Pick = tuple[int, Rung, int]
 """One product of an answer: its row, its rung, and its evidence: for OWN and SCORES a place in the customer's
 history or -1, else -1. A plain tuple: ten are made for each answer."""
@@ -55,8 +53,11 @@ class Answer(NamedTuple):
 
     @property
     def source(self) -> str:
-        """`personal` if the customer's own history chose at least one product."""
-        personal = self.own and any(rung in PERSONAL for _, rung, _ in self.picks)
+        """`personal` if the customer's own history is the reason of at least one product.
+
+        Being in the own list isn't enough: the night fills it with what is popular.
+        """
+        personal = any(evidence != NONE for _, _, evidence in self.picks)
         return "personal" if personal else "popular"
 
 

@@ -79,6 +79,13 @@ def test_an_answer_without_a_personal_product_does_not_call_itself_personal(tiny
     assert without_cache().recommend(tiny, "ben", Query(n=2, category="bakery")).source == "popular"
 
 
+def test_a_list_that_the_night_filled_with_popular_products_is_not_personal(tmp_path: Path) -> None:
+    served = served_from(replace(TinyShop(), candidates={"7": [("milk", ""), ("apple", "")]}), tmp_path)
+    answer = without_cache().recommend(served, "7", Query(n=2))
+    assert [rung for _, rung, _ in answer.picks] == [Rung.OWN, Rung.OWN]
+    assert answer.source == "popular"
+
+
 def test_ids_are_text_so_7_is_not_007(tiny: ServedVersion) -> None:
     assert products(tiny, "7", Query(n=1)) == [("cake", Rung.OWN)]
     assert products(tiny, "007", Query(n=1)) == [("plum", Rung.OWN)]
@@ -206,6 +213,8 @@ def test_asked_n_got_n_none_twice_none_excluded_none_out_of_stock(
         body = json.loads(AnswerWriter(served).recommendations(customer, answer))
         assert [item["product_id"] for item in body["recommendations"]] == found
         assert [item["rank"] for item in body["recommendations"]] == list(range(1, len(found) + 1))
+        codes = {item["reason"]["code"] for item in body["recommendations"]}
+        assert (body["source"] == "personal") == bool(codes & {"due_again", "because_you_bought"})
         for item in body["recommendations"]:
             assert item["title"] == (shop.titles[item["product_id"]] or item["product_id"])
             assert item["probability"] is None
