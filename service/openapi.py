@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
+from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
 from service.problems import PROBLEM_JSON
 
 type Json = dict[str, Any]
@@ -26,7 +26,7 @@ QUERY: list[Json] = [
         "in": "query",
         "description": (
             f"Product ids that may not be shown, joined by commas: at most {EXCLUDE_MAX}, of at most "
-            f"{ID_BYTES} bytes. Unknown ones are ignored."
+            f"{ID_BYTES} bytes each and {EXCLUDE_BYTES} bytes in all. Unknown ones are ignored."
         ),
         # A string, not an array: an array can't tell [""] from [], nor an id with a comma from two ids.
         "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},

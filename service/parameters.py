@@ -10,6 +10,7 @@ N_DEFAULT, N_MIN, N_MAX = 10, 1, 100
 ID_BYTES = 256
 CATEGORY_BYTES = 256
 EXCLUDE_MAX = 100
+EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 KNOWN = ("n", "category", "exclude")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
@@ -95,6 +96,8 @@ def _exclude(text: str) -> tuple[str, ...]:
     ids = tuple(text.split(",")) if text else ()
     if len(ids) > EXCLUDE_MAX:
         raise RefusedError("bad_parameter", "exclude", f"more than {EXCLUDE_MAX} product ids")
+    if len(text.encode()) > EXCLUDE_BYTES:
+        raise RefusedError("bad_parameter", "exclude", f"more than {EXCLUDE_BYTES} bytes in all")
     if any(not 1 <= len(i.encode()) <= ID_BYTES for i in ids):
         raise RefusedError("bad_parameter", "exclude", f"a product id must have 1 to {ID_BYTES} bytes")
     return ids

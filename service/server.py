@@ -31,7 +31,7 @@ from service.recommender import FirstLevel, Recommender
 from service.settings import Settings
 from storage.store import Store
 
-MAX_HEAD_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
 log = structlog.get_logger()
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -209,6 +210,27 @@ def test_ids_of_any_bytes_travel_through_the_server_unchanged(store: Store, tmp_
             assert json.loads(body)["customer_id"] == customer
         assert '"field": "customer_id"' in raw(running, "/recommend/%FF%C3")
         assert '"status": 404' in raw(running, "/docs/%2E%2E/__init__.py")
+
+
+def test_parameters_at_their_limits_are_answered_and_a_larger_head_is_refused(
+    store: Store, tmp_path: Path
+) -> None:
+    ids = ["milk", *(f"{number:02}" + "ü" * 81 for number in range(99))]  # with commas 16,339 bytes
+    ids[-1] += "!" * (16_384 - 16_339)
+    asked = {"n": "3", "category": "dairy", "exclude": ",".join(ids)}
+    assert len(asked["exclude"].encode()) == 16_384
+    headers = {"Cookie": "c" * 60_000}
+    with running_service(store.root, tmp_path / "log") as running:
+        url = f"{running.url}/recommend/{'%C3%BC' * 128}?{urlencode(asked)}"
+        answer = requests.get(url, headers=headers, timeout=5)
+        assert answer.status_code == 200, answer.text
+        assert [found["product_id"] for found in answer.json()["recommendations"]] == [
+            *("butter", "cheese", "yoghurt")
+        ]
+        assert running.get("/popular?exclude=" + "a" * 66_000).status_code == 414
+        headers = {"Cookie": "c" * 140_000}
+        assert requests.get(f"{running.url}/popular", headers=headers, timeout=5).status_code == 431
+        assert running.get("/popular").ok
 
 
 def raw(running: Running, path: str) -> str:

@@ -40,6 +40,7 @@ def test_n_is_a_whole_number_from_1_to_100(n: str) -> None:
         ("category=" + "x" * 257, "bad_parameter", "category"),
         ("exclude=" + ",".join(["p"] * 101), "bad_parameter", "exclude"),
         ("exclude=" + "%C3%BC" * 129, "bad_parameter", "exclude"),
+        ("exclude=" + ",".join(["p" * 200] * 82), "bad_parameter", "exclude"),
         ("exclude=a,,b", "bad_parameter", "exclude"),
         ("category=%FF", "bad_parameter", None),
         ("category=\xff", "bad_parameter", None),
