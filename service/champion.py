@@ -37,7 +37,7 @@ class ChampionFollower:
 
     def start(self) -> None:
         """Take the champion that is there, then follow."""
-        self.look()
+        self._look_and_survive()
         threading.Thread(target=self._follow, name="champion", daemon=True).start()
 
     def look(self) -> None:
@@ -96,7 +96,11 @@ class ChampionFollower:
     def _follow(self) -> None:
         while True:
             time.sleep(self._poll_s)
-            try:
-                self.look()
-            except Exception:  # the follower must outlive whatever a store can hold
-                log.exception("looking for a champion failed")
+            self._look_and_survive()
+
+    def _look_and_survive(self) -> None:
+        try:
+            self.look()
+        except Exception:  # the worker and its follower must outlive whatever a store can hold
+            self._retry_at = time.monotonic() + RETRY_S
+            log.exception("looking for a champion failed")

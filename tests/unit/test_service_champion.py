@@ -14,6 +14,8 @@ from service.champion import ChampionFollower
 from service.metrics import Metrics
 from service.served import ServedVersion
 from storage.store import CHAMPION, Store, write_atomic
+from storage.versions import Version
+from tests.data.running_service import until
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish
 
 LATER = AS_OF + timedelta(days=1)
@@ -112,6 +114,32 @@ def test_a_version_pruned_under_a_service_goes_on_answering(tmp_path: Path) -> N
     shutil.rmtree(store.versions / first)
     assert follower.current.served.products[0]
     assert follower.current.served.candidates(0, 0, None) is not None
+
+
+class LockedStore(Store):
+    """A store whose files belong to somebody else until `is_locked` is taken back."""
+
+    is_locked = True
+
+    def open(self, version_id: str, *, verify: bool = True) -> Version:
+        if self.is_locked:
+            raise PermissionError(13, "Permission denied", "manifest.json")
+        return super().open(version_id, verify=verify)
+
+
+def test_a_fault_at_the_first_look_is_logged_and_the_follower_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.champion.RETRY_S", 0.1)
+    version_id = publish(Store(tmp_path))
+    store = LockedStore(tmp_path)
+    follower = ChampionFollower(store, Metrics(None), poll_s=0.05)
+    with capture_logs() as lines:
+        follower.start()
+        assert lines[0]["event"] == "looking for a champion failed"
+        assert serves(follower) is None
+        store.is_locked = False
+        until(lambda: serves(follower) == version_id, 5)
 
 
 @pytest.mark.parametrize(
