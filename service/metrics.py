@@ -1,8 +1,10 @@
 """What Prometheus may ask: counted by each worker in its own files, summed by whichever worker is asked."""
 
+import json
 import os
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -16,20 +18,25 @@ from service.served import ServedVersion
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
+def count_in_folder(folder: Path) -> None:
+    """Make prometheus_client keep every count that this process creates from now on in files of a folder.
+
+    It can be told only by an environment variable, and reads that when it is imported.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+
+
 class Metrics:
     """The counters of one worker.
 
     Args:
-        folder: where the workers of one service keep their counts; None if this process is the only one.
+        folder: where the workers of one service keep their counts, after `count_in_folder`; None if this
+            process is the only one.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        if folder is None:
-            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        else:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]  # import chose it before
         own = self._own = CollectorRegistry()
         self._requests = Counter(
             "nextbest_requests", "Answers by route and status", ["route", "status"], registry=own
@@ -134,10 +141,19 @@ class _NowCollector(Collector):
             yield GaugeMetricFamily(
                 "nextbest_version_age_seconds", "Age of its newest purchases", value=age_s
             )
-        try:
-            success_s = (self._store / "last_success.json").stat().st_mtime
-        except OSError:
-            return
-        yield GaugeMetricFamily(
-            "nextbest_night_last_success_seconds", "When a night last succeeded", value=success_s
-        )
+        success_s = _last_success_s(self._store)
+        if success_s is not None:
+            yield GaugeMetricFamily(
+                "nextbest_night_last_success_timestamp_seconds",
+                "When the last night began that published",
+                value=success_s,
+            )
+
+
+def _last_success_s(store: Path) -> float | None:
+    """When the last night that published began, in Unix seconds; None if the store doesn't say."""
+    try:
+        success = json.loads((store / "last_success.json").read_bytes())
+        return datetime.fromisoformat(success["at"]).timestamp()
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

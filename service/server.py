@@ -26,10 +26,10 @@ from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
 from service.die_with_parent import die_with_parent
 from service.logs import configure_logs, server_log_config
-from service.metrics import Metrics
+from service.metrics import Metrics, count_in_folder
 from service.recommender import FirstLevel, Recommender
 from service.settings import Settings
-from storage.store import Store
+from storage.store import CHAMPION, Store
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
 log = structlog.get_logger()
@@ -65,6 +65,7 @@ def run(settings: Settings) -> None:
             log.info(
                 "service starts", store=str(settings.store), workers=settings.workers, port=settings.port
             )
+            _warn_of_no_champion(settings.store)
             _server(settings).serve(target_loader=partial(worker_app, plan), wrap_loader=False)
     finally:
         shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -76,6 +77,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     settings = plan.settings
     configure_logs(settings.log_level)
+    count_in_folder(plan.metrics_folder)
     metrics = Metrics(plan.metrics_folder)
     follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s)
     cache = None
@@ -146,6 +148,14 @@ def _check_address(settings: Settings) -> None:
         host = probe.getsockname()[0]
     if not ip_address(host).is_loopback:
         log.warning("no access control yet: whoever reaches this address gets answers", host=settings.host)
+
+
+def _warn_of_no_champion(store: Path) -> None:
+    """A wrong folder and one before its first night look alike: answers are 503 until there is a champion."""
+    if not store.is_dir():
+        log.warning("there is no such store folder, answering 503 until a night makes it", store=str(store))
+    elif not (store / CHAMPION).exists():
+        log.warning("no champion in the store, answering 503 until a night publishes one", store=str(store))
 
 
 def _remove_left_over(folder: Path) -> None:

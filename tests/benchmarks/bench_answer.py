@@ -21,7 +21,7 @@ from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
 from service.champion import ChampionFollower
-from service.metrics import Metrics
+from service.metrics import Metrics, count_in_folder
 from service.recommender import FirstLevel, ListCache, Recommender
 from service.settings import Settings
 from storage.store import Store
@@ -77,7 +77,9 @@ def measure(store: Path, redis_url: str, rounds: int, calls: int) -> None:
 
 
 def make_routes(store: Path, redis_url: str) -> list[Route]:
-    metrics = Metrics(Path(tempfile.mkdtemp(prefix="bench-")))
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    count_in_folder(folder)
+    metrics = Metrics(folder)
     cache = RedisCache(redis_url, timeout_ms=200, ttl_s=TTL_S, counters=metrics)
     follower = ChampionFollower(Store(store), metrics, poll_s=1)
     follower.look()

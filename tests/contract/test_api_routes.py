@@ -245,12 +245,22 @@ def test_metrics_count_answers_by_route_status_and_level(store: Path) -> None:
     assert 'nextbest_recommendations_total{level="popular"} 1.0' in text
     assert 'nextbest_filled_products_total{rung="scores"} 4.0' in text  # cheese and rolls, twice
     assert 'nextbest_version_info{variant="blend"' in text
-    assert "nextbest_night_last_success_seconds" not in text
+    assert "last_success" not in text
 
 
 def test_metrics_tell_when_a_night_last_succeeded(tmp_path: Path) -> None:
-    (tmp_path / "last_success.json").write_text("{}")
-    assert "nextbest_night_last_success_seconds 1" in tiny_app(tmp_path).test_client().get("/metrics").text
+    success = tmp_path / "last_success.json"
+    success.write_text('{"run_id": "r", "at": "2018-01-01T02:00:00+00:00", "version_id": "v"}')
+    lines = tiny_app(tmp_path).test_client().get("/metrics").text.splitlines()
+    assert "nextbest_night_last_success_timestamp_seconds 1.514772e+09" in lines
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"at": 7}', '{"at": "yesterday"}'])
+def test_a_last_success_that_cannot_be_read_is_left_out(content: str, tmp_path: Path) -> None:
+    (tmp_path / "last_success.json").write_text(content)
+    response = tiny_app(tmp_path).test_client().get("/metrics")
+    assert response.status_code == 200
+    assert "last_success" not in response.text
 
 
 def test_the_document_is_valid_and_knows_every_route(app: Flask) -> None:

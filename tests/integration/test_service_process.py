@@ -85,6 +85,21 @@ def test_the_first_champion_is_taken_without_a_restart(tmp_path: Path) -> None:
         publish(Store(root))
         until(lambda: running.get("/health/ready").ok, 5)
         assert running.get("/recommend/anna").json()["source"] == "personal"
+        assert [line["event"] for line in running.lines() if line["level"] == "warning"] == [
+            "no champion in the store, answering 503 until a night publishes one"
+        ]
+
+
+def test_a_store_folder_that_is_not_there_is_warned_of_and_followed_once_it_is(tmp_path: Path) -> None:
+    root = tmp_path / "nope"
+    with running_service(root, tmp_path / "log") as running:
+        assert running.get("/health/ready").status_code == 503
+        (warning,) = [line for line in running.lines() if line["level"] == "warning"]
+        assert warning["event"] == "there is no such store folder, answering 503 until a night makes it"
+        assert warning["store"] == str(root)
+        root.mkdir()
+        publish(Store(root))
+        until(lambda: running.get("/health/ready").ok, 5)
 
 
 def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
