@@ -114,7 +114,7 @@ def read_history(
     *,
     as_of: datetime | None,
     rejects: Path,
-    now: datetime | None = None,
+    now: datetime,
 ) -> History:
     """Read a shop's history as it was known at `as_of`.
 
@@ -122,14 +122,14 @@ def read_history(
         data: a folder, or a database URL.
         as_of: aware; lines at or after it are not seen. None: just after the last purchase.
         rejects: where the reject file is written; replaced if it is there.
-        now: aware; later times are rejected. None: the clock's.
+        now: aware; later times are rejected.
     Raises:
         BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
         TooLittleHistoryError: no purchase is left.
     """
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError("as_of must be an aware time")
-    clock = Clock(options.timezone, int((now or datetime.now(UTC)).timestamp()))
+    clock = Clock(options.timezone, int(now.timestamp()))
     seen_until_s = None if as_of is None else int(as_of.timestamp())
     source = Database(data) if "://" in data else Path(data)
     tables: dict[str, ReadTable] = {}
@@ -141,7 +141,8 @@ def read_history(
     lines = tables["purchases"].lines
     if not lines.height:
         before = "" if as_of is None else f" before {as_of.isoformat()}"
-        raise TooLittleHistoryError(f"no purchase{before} in {getattr(source, 'name', data)}")
+        name = source.name if isinstance(source, Database) else data  # its name hides the password
+        raise TooLittleHistoryError(f"no purchase{before} in {name}")
     as_of_s = int(lines["purchased_at"].max()) + 1 if seen_until_s is None else seen_until_s  # type: ignore[arg-type]
     return _assembled(tables, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s))
 

@@ -88,6 +88,12 @@ class Cleaner:
         for ours in missing:
             if ours in required or ours in self.options.columns:
                 raise BadHistoryError(file, self._missing(ours, wanted[ours], list(there)))
+            is_looked_into = (
+                isinstance(self.options, PurchasesOptions) and self.options.cancellation is not None
+            )
+            if ours == "order_id" and is_looked_into:
+                why = self._missing(ours, wanted[ours], list(there))
+                raise BadHistoryError(file, f"cancellation in [history.purchases] looks into order_id: {why}")
         raw = {ours: batch[there[theirs]] for ours, theirs in wanted.items() if ours not in missing}
         if self.table.keeps_other_columns:
             raw |= {name: batch[key] for name, key in there.items() if name not in wanted.values()}

@@ -40,12 +40,13 @@ def plain_utf8(path: Path, file: str, encoding: str) -> Iterator[Path]:
     Bytes that aren't of the encoding stay as they are, which isn't UTF-8 either: their lines are rejected.
 
     Raises:
-        BadHistoryError: the file is empty, or its compression or encoding breaks off.
+        BadHistoryError: the file is empty, its compression or encoding breaks off, or its lines don't end.
     """
     if not path.stat().st_size:
         raise BadHistoryError(file, "the file is empty, without even a header line")
     is_packed = path.suffix == ".gz"
     if not is_packed and encoding == "utf-8":
+        _check_line_ends(path, file)
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="nextbest-") as folder:
@@ -59,7 +60,17 @@ def plain_utf8(path: Path, file: str, encoding: str) -> Iterator[Path]:
             raise BadHistoryError(file, f"not {encoding} ({err}): set encoding in [history]") from err
         if not copy.stat().st_size:
             raise BadHistoryError(file, "the file is empty, without even a header line")
+        _check_line_ends(copy, file)
         yield copy
+
+
+def _check_line_ends(path: Path, file: str) -> None:
+    """Refuse a file whose lines end in CR alone: it would be one header line and nothing else."""
+    with path.open("rb") as source:
+        header = source.readline(CHUNK_BYTES)
+    outside_quotes = header.rstrip(b"\r\n").split(b'"')[::2]
+    if b"\0" not in header and any(b"\r" in part for part in outside_quotes):  # with NUL it is UTF-16
+        raise BadHistoryError(file, "its lines end in CR alone: export it again with LF or CRLF as line end")
 
 
 def _copy(source: IO[bytes], target: IO[bytes], encoding: str) -> None:

@@ -85,7 +85,8 @@ def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightC
         try:
             content = tomllib.loads(path.read_bytes().decode())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-            raise BadConfigError(str(path), f"can't be read: {err}") from err
+            why = err.strerror if isinstance(err, OSError) and err.strerror else err
+            raise BadConfigError(str(path), f"can't be read: {why}") from err
     night = content.get("night", {})
     if horizon_days is not None and isinstance(night, dict):
         content["night"] = {**night, "horizon_days": horizon_days}
@@ -102,5 +103,6 @@ def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightC
 
 def _why(error: ErrorDetails) -> str:
     """What is wrong, without the words of the library that found it."""
-    own = {"extra_forbidden": "no such option", "model_type": "must be a section of options"}
+    section = "must be a section of options"
+    own = {"extra_forbidden": "no such option", "model_type": section, "dict_type": section}
     return own.get(error["type"], error["msg"].removeprefix("Value error, "))

@@ -1,7 +1,7 @@
 """`nbo-train evaluate`: how every variant would have done on past weeks of a shop's own history."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     bar = _Bar()
     with bar.drawn:
-        history = read_history(data, settings.history, as_of=None, rejects=out / "rejects.csv")
+        history = read_history(
+            data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
+        )
         evaluation, page, content = _compare(history, settings, variants, [day.date() for day in days], bar)
     (out / "evaluation.json").write_text(content)
     (out / "evaluation.html").write_text(page)

@@ -33,6 +33,8 @@ def test_without_a_file_blend_is_fitted_beside_its_peers_and_is_published() -> N
         ("[nights]\nhorizon_days = 3", "nights: no such option"),
         ("[history.purchases]\nfile = 'x'", "history.purchases.file: no such option"),
         ("night = 3", "night: must be a section of options"),
+        ("variants = 3", "variants: must be a section of options"),
+        ("[variants]\nals = 3", "variants.als: must be a section of options"),
         (
             "[night]\nhorizon_days = 'a week'",
             "night.horizon_days: Input should be a valid integer, unable to parse string as an integer",
@@ -64,12 +66,15 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: str | bytes, message: s
 
 def test_an_unknown_option_of_a_variant_is_named_beside_those_that_there_are(tmp_path: Path) -> None:
     found = refusal(tmp_path, "[variants.popular]\nhalf_live_days = 3")
-    assert found.startswith("[variants.popular] half_live_days: unknown; there are: half_life_days")
+    message, _, able = found.partition("; there are: ")
+    assert message == "[variants.popular] half_live_days: unknown"
+    assert "half_life_days" in able.split(", ")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadConfigError, match=r"gone.toml: can't be read"):
+    with pytest.raises(BadConfigError) as refused:
         load_config(tmp_path / "gone.toml")
+    assert str(refused.value) == f"{tmp_path / 'gone.toml'}: can't be read: No such file or directory"
 
 
 def test_the_horizon_of_the_command_line_goes_before_the_file(tmp_path: Path) -> None:

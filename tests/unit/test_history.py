@@ -159,6 +159,16 @@ def test_only_whole_ids_are_excluded_and_orders_match_anywhere(tmp_path: Path) -
     assert history.left_out == {"excluded product": 2, "cancellation": 1}
 
 
+def test_cancellations_without_a_column_of_orders_are_refused_by_both_names(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\n")
+    with pytest.raises(BadHistoryError) as caught:
+        read(tmp_path, purchases={"cancellation": "^C"})
+    assert str(caught.value) == (
+        "purchases.csv: cancellation in [history.purchases] looks into order_id: no column 'order_id'; it "
+        "has customer_id, product_id, purchased_at. Map order_id in [history.purchases.columns]"
+    )
+
+
 def test_a_torn_line_is_rejected_even_where_lines_without_customer_are_left_out(tmp_path: Path) -> None:
     history = read(
         write(tmp_path, HEADER + "a,p,2020-01-01\n,p,2020-01-01\nx\n"), purchases={"skip_anonymous": True}
@@ -276,7 +286,7 @@ def test_nothing_left_to_learn_from_is_an_error_of_its_own(tmp_path: Path) -> No
     with pytest.raises(TooLittleHistoryError, match="no purchase before 2019-01-01"):
         read(tmp_path, as_of=datetime(2019, 1, 1, tzinfo=UTC))
     write(tmp_path, HEADER)
-    with pytest.raises(TooLittleHistoryError, match="no purchase in"):
+    with pytest.raises(TooLittleHistoryError, match=f"no purchase in {tmp_path}$"):
         read(tmp_path)
 
 

@@ -322,3 +322,19 @@ def test_lines_without_any_content_are_passed_over_but_counted_as_lines(tmp_path
         history = read(write(tmp_path, HEADER + "a,p,2020-01-01\n\n,,\nb,p,never\n" + damage))
         assert history.read_lines == 2 + bool(damage)
         assert rejected(tmp_path)["line"].to_list()[0] == "5"
+
+
+@pytest.mark.parametrize("name", ["purchases.csv", "purchases.csv.gz"])
+def test_lines_that_end_in_cr_alone_are_refused(tmp_path: Path, name: str) -> None:
+    content = f"{HEADER}{LINES}".replace("\n", "\r").encode()
+    write(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+    assert refusal(tmp_path).startswith(f"{name}: its lines end in CR alone: ")
+    note = "customer_id,product_id,purchased_at,note\ra,p,2020-01-01,x\r".encode("utf-16")
+    other = tmp_path / "other"
+    write(other, note)
+    assert "CR alone" in refusal(other, encoding="utf-16")
+
+
+def test_a_name_in_the_header_may_hold_a_line_end_in_quotes(tmp_path: Path) -> None:
+    write(tmp_path, 'customer_id,"sold\rto",product_id,purchased_at\r\na,x,p,2020-01-01\r\n')
+    assert read(tmp_path).customer_ids == ["a"]
