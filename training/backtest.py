@@ -1,6 +1,6 @@
 """The variants as they would have done: chosen folds, each variant fitted on what was known, and measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,8 +10,9 @@ from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS
 from training.evaluation import FoldResult, Seconds, evaluate_fold
-from training.fitting import Variants, fit_variants
+from training.fitting import Variants, fit_variants, popular_order
 from training.folds import Fold, last_folds, local_day, midnight_s
+from training.progress import Progress
 
 
 def backtest(
@@ -19,7 +20,7 @@ def backtest(
     folds: Sequence[Fold],
     variants: Variants,
     *,
-    on_step: Callable[[str], None] = lambda _: None,
+    progress: Progress,
 ) -> tuple[list[FoldResult], dict[str, Seconds]]:
     """Fit and measure variants on each fold.
 
@@ -27,43 +28,29 @@ def backtest(
         interactions: the whole history.
         folds: where to cut it, from `choose_folds`.
         variants: name in the registry to its options; `popular` is fitted in any case: it fills lists up.
-        on_step: is told what is done next; `steps` says how often.
+        progress: is shown each fold.
     Returns:
         one result per fold, and the wall time of each variant, both of `variants` only.
     """
     results: list[FoldResult] = []
     fit_s: dict[str, list[float]] = {name: [] for name in sorted(variants, key=list(VARIANTS).index)}
     for number, fold in enumerate(folds, 1):
-
-        def tell(what: str, place: str = f"fold {number} of {len(folds)}") -> None:
-            on_step(f"{place}: {what}")
-
-        models, took_s = fit_variants(
-            interactions.before(fold.as_of_s),
-            _with_popular(variants),
-            horizon_days=fold.horizon_days,
-            on_step=tell,
-        )
-        tell("measure")
-        popular = models[Popular.name]
-        assert isinstance(popular, Popular)  # that is what the registry has under its name
-        asked = {name: models[name] for name in fit_s}
-        results.append(evaluate_fold(interactions, fold, asked, fill=popular.order()))
+        with progress.step("fold", number=number, of=len(folds)):
+            models, took_s = fit_variants(
+                interactions.before(fold.as_of_s),
+                {Popular.name: {}, **variants},
+                horizon_days=fold.horizon_days,
+                on_step=progress.detail,
+            )
+            progress.detail("measure")
+            asked = {name: models[name] for name in fit_s}
+            results.append(evaluate_fold(interactions, fold, asked, fill=popular_order(models)))
         for name, times in fit_s.items():
             times.append(took_s[name])
     seconds = {
         name: Seconds(times, [result.score_s[name] for result in results]) for name, times in fit_s.items()
     }
     return results, seconds
-
-
-def steps(folds: Sequence[Fold], variants: Variants) -> int:
-    """How often `backtest` calls `on_step`."""
-    return len(folds) * (len(_with_popular(variants)) + 1)
-
-
-def _with_popular(variants: Variants) -> Variants:
-    return {Popular.name: {}, **variants}
 
 
 def choose_folds(

@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from models.errors import BadConfigError
-from models.registry import VARIANTS
+from models.registry import build
 from storage.history import History, read_history
-from training.backtest import backtest, choose_folds, steps
+from training.backtest import backtest, choose_folds
 from training.comparison import summarise
 from training.config import NightConfig, load_config
+from training.progress import Progress
 from training.report import render_evaluation, to_json
 from training.terminal import table
 
@@ -36,7 +35,7 @@ from training.terminal import table
     type=click.IntRange(1, 365),
     help="Length of the windows.  [default: night.horizon_days of the configuration, 7]",
 )
-@click.option("--variant", "names", multiple=True, help="May be given several times.  [default: all]")
+@click.option("--variant", "names", multiple=True, help="May be given several times.  [default: the night's]")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
 )
@@ -53,12 +52,13 @@ def evaluate(
     settings = load_config(config, horizon_days=horizon_days)
     variants = _chosen(settings, names)
     out.mkdir(parents=True, exist_ok=True)
-    bar = _Bar()
-    with bar.drawn:
+    progress = Progress()
+    with progress.step("read"):
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
-        evaluation, page, content = _compare(history, settings, variants, [day.date() for day in days], bar)
+    wanted = [day.date() for day in days]
+    evaluation, page, content = _compare(history, settings, variants, wanted, progress)
     (out / "evaluation.json").write_text(content)
     (out / "evaluation.html").write_text(page)
     console = Console()
@@ -71,17 +71,16 @@ def _compare(
     settings: NightConfig,
     variants: dict[str, dict[str, Any]],
     days: Sequence[date],
-    bar: "_Bar",
+    progress: Progress,
 ) -> tuple[Table, str, str]:
     """The comparison as a table, a page and JSON."""
     interactions = history.interactions()
     folds = choose_folds(interactions, days, settings.night.horizon_days, history.timezone)
-    bar.begin(steps(folds, variants) + 1)
-    results, seconds = backtest(interactions, folds, variants, on_step=bar.tell)
-    bar.tell("resample customers")
+    results, seconds = backtest(interactions, folds, variants, progress=progress)
     default = settings.night.default_variant
-    evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
-    page = render_evaluation(evaluation, seconds, timezone=history.timezone)
+    with progress.step("compare"):
+        evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
+        page = render_evaluation(evaluation, seconds, timezone=history.timezone)
     source = {
         "fingerprint": history.fingerprint,
         "as_of": history.as_of.isoformat(),
@@ -93,25 +92,8 @@ def _compare(
 
 
 def _chosen(settings: NightConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Options of the variants that were asked for, of all if none was."""
-    unknown = [name for name in names if name not in VARIANTS]
-    if unknown:
-        raise BadConfigError(f"--variant {unknown[0]}", f"unknown; there are: {', '.join(VARIANTS)}")
-    return {name: settings.variants.get(name, {}) for name in (dict.fromkeys(names) or VARIANTS)}
-
-
-class _Bar:
-    """A bar on a terminal, which is gone at the end; silence elsewhere."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.drawn = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self.drawn.add_task("read the history", total=None)
-
-    def begin(self, n_steps: int) -> None:
-        """So many steps will be told; the first of them counts as done when the second is told."""
-        self.drawn.update(self._task, total=n_steps, completed=-1)
-
-    def tell(self, what: str) -> None:
-        self.drawn.update(self._task, description=what, advance=1)
+    """Options of the variants that were asked for, of the night's if none was."""
+    chosen = {name: settings.variants.get(name, {}) for name in dict.fromkeys(names)}
+    for name, options in chosen.items():
+        build(name, options)
+    return chosen or settings.variant_options()

@@ -1,4 +1,4 @@
-"""What a person sees while a night works: a display on a terminal, JSON lines otherwise."""
+"""What a person sees while a night or an evaluation works: a display on a terminal, JSON lines otherwise."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ def configure_logs() -> None:
 
 
 class Progress:
-    """The steps of a night, each with its wall time."""
+    """The steps of a command, each with its wall time."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -36,8 +36,8 @@ class Progress:
         self._log = structlog.get_logger()
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """One step; its name and seconds are shown when it is done."""
+    def step(self, name: str, **fields: object) -> Iterator[None]:
+        """One step; its name, fields and seconds are shown when it is done. Steps of one name add up."""
         started = perf_counter()
         if self.console.is_terminal:
             self._step = name
@@ -46,8 +46,9 @@ class Progress:
             self._status = None
         else:
             yield
-        self.seconds[name] = perf_counter() - started
-        self.say(name, seconds=round(self.seconds[name], 2))
+        seconds = perf_counter() - started
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.say(name, **fields, seconds=round(seconds, 2))
 
     def detail(self, text: str) -> None:
         """What the step at hand is doing; only on a terminal."""

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import BadConfigError
+from tests.data.nights import quick_config
+from tests.data.nights import run as nbo_train
 from training.evaluate_command import evaluate
 
 
@@ -71,7 +73,7 @@ def test_the_same_command_twice_gives_the_same_figures(shop: Path, tmp_path: Pat
         (["--as-of", "2024-02-28"], "--as-of 2024-02-28: the 7 days from it reach beyond the history"),
         (["--as-of", "2999-01-01"], "--as-of 2999-01-01: the 7 days from it reach beyond the history"),
         (["--as-of", "2023-05-01"], "--as-of 2023-05-01: the history begins on 2024-01-01"),
-        (["--variant", "magic"], "--variant magic: unknown; there are: popular"),
+        (["--variant", "magic"], "variant 'magic': unknown; there are: popular"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(
@@ -82,3 +84,15 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
     assert str(refusal.value).startswith(message)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_off_a_terminal_each_step_is_a_json_line_and_the_nights_variants_are_compared(
+    shop: Path, tmp_path: Path
+) -> None:
+    config, out = quick_config(tmp_path), tmp_path / "out"
+    ran = nbo_train("evaluate", "--data", shop, "--config", config, "--out", out)
+    assert ran.code == 0, ran.err
+    assert [line["event"] for line in ran.events] == ["read", "fold", "fold", "fold", "compare"]
+    assert [line["number"] for line in ran.events[1:4]] == [1, 2, 3]
+    content = json.loads((out / "evaluation.json").read_text())
+    assert list(content["evaluation"]["variants"]) == ["popular", "repeat", "item_item"]

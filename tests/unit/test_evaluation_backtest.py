@@ -1,16 +1,20 @@
 """Which folds can be measured, what is said about those that can't, and that no model sees its window."""
 
 from datetime import date
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
+from structlog.testing import capture_logs
 
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.registry import VARIANTS
 from tests.data.scores import history_of
-from training.backtest import backtest, choose_folds, steps
+from training.backtest import backtest, choose_folds
 from training.folds import local_day
+from training.progress import Progress
 
 
 def weekly(n_days: int = 35) -> Interactions:
@@ -21,6 +25,10 @@ def weekly(n_days: int = 35) -> Interactions:
         for day in range(n_days)
     ]
     return history_of(lines, n_customers=30, n_products=8, as_of_day=n_days)
+
+
+def quiet() -> Progress:
+    return Progress(Console(file=StringIO(), force_terminal=False))
 
 
 def days_of(folds: list[object]) -> list[date]:
@@ -66,13 +74,12 @@ def test_a_history_shorter_than_a_window_is_refused_with_its_dates() -> None:
         choose_folds(weekly(5), [], 7, "UTC")
 
 
-def test_every_variant_is_measured_on_every_fold_and_steps_are_told() -> None:
+def test_every_variant_is_measured_on_every_fold_and_folds_are_told() -> None:
     folds = choose_folds(weekly(), [], 7, "UTC")[1:]
-    told: list[str] = []
     variants = {"repeat": {}, "popular": {}}
-    results, seconds = backtest(weekly(), folds, variants, on_step=told.append)
-    assert len(told) == steps(folds, variants) == 6
-    assert told[:3] == ["fold 1 of 2: popular", "fold 1 of 2: repeat", "fold 1 of 2: measure"]
+    with capture_logs() as told:
+        results, seconds = backtest(weekly(), folds, variants, progress=quiet())
+    assert [(line["event"], line["number"], line["of"]) for line in told] == [("fold", 1, 2), ("fold", 2, 2)]
     assert [list(result.lists) for result in results] == [["popular", "repeat"]] * 2
     assert {name: len(took.fit) for name, took in seconds.items()} == {"repeat": 2, "popular": 2}
     assert all(took > 0 for took in seconds["repeat"].fit + seconds["repeat"].score)
@@ -80,8 +87,8 @@ def test_every_variant_is_measured_on_every_fold_and_steps_are_told() -> None:
 
 def test_popular_fills_the_lists_also_when_it_is_not_compared() -> None:
     folds = choose_folds(weekly(), [], 7, "UTC")[2:]
-    alone, _ = backtest(weekly(), folds, {"repeat": {}})
-    both, _ = backtest(weekly(), folds, {"repeat": {}, "popular": {}})
+    alone, _ = backtest(weekly(), folds, {"repeat": {}}, progress=quiet())
+    both, _ = backtest(weekly(), folds, {"repeat": {}, "popular": {}}, progress=quiet())
     assert np.array_equal(alone[0].per_customer("repeat"), both[0].per_customer("repeat"))
 
 
@@ -96,6 +103,6 @@ def test_no_variant_sees_what_was_bought_in_its_window(monkeypatch: pytest.Monke
 
     monkeypatch.setitem(VARIANTS, "repeat", Spy)
     folds = choose_folds(weekly(), [], 7, "UTC")
-    backtest(weekly(), folds, {"repeat": {}})
+    backtest(weekly(), folds, {"repeat": {}}, progress=quiet())
     assert len(seen) == 3
     assert all(last_s < fold.as_of_s for last_s, fold in zip(seen, folds, strict=True))
