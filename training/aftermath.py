@@ -66,7 +66,9 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
         why=manifest.gate.why,
         version_id=manifest.version_id,
         gate_figures=manifest.gate.figures,
-        counts={name.replace("_", " "): n for name, n in outcome.counts.items() if name != "lines"},
+        counts={
+            name.replace("_", " ").capitalize(): n for name, n in outcome.counts.items() if name != "lines"
+        },
         read_lines=outcome.counts["lines"],
         rejects=outcome.reasons,
         steps_s=seconds,

@@ -31,6 +31,20 @@ HEADLINE = {
     "map@10": "MAP@10",
 }
 
+GATE_FIGURES = {
+    "customers_judged": "Customers judged",
+    "customers": "Customers in the history",
+    "products": "Products in the history",
+    "coverage": "Coverage of the new lists",
+    "challenger_ndcg": "NDCG@10 of the new recipe",
+    "champion_ndcg": "NDCG@10 of the champion's recipe",
+    "popular_ndcg": "NDCG@10 of popular",
+    "difference": "Difference of NDCG@10",
+    "difference_low": "Difference, lower bound",
+    "difference_high": "Difference, upper bound",
+    "allowed": "Allowed lower bound",
+}
+
 
 @dataclass(frozen=True)
 class PastVersion:
@@ -127,6 +141,7 @@ def _render(
         ks=KS,
         targets=TARGETS,
         titles=TARGET_TITLES,
+        gate_figures=GATE_FIGURES,
         best={} if evaluation is None else _best(evaluation),
         compared=[] if evaluation is None else _compared(evaluation),
     )

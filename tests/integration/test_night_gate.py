@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.nights import champion, newest, quick_config, run, version_ids
 from tests.data.webshop import Line, habits, write_shop
+from training.report import GATE_FIGURES
 
 WORSE = '[night]\nvariants = ["popular", "item_item"]\ndefault_variant = "popular"\n'
 
@@ -77,6 +78,7 @@ def test_against_a_changed_recipe_the_champions_own_is_fitted_again(
     figures = newest(store).gate.figures
     assert figures["champion_ndcg"] == before.gate.figures["challenger_ndcg"]  # same recipe, fold and seed
     assert figures["challenger_ndcg"] == figures["popular_ndcg"]
+    assert set(figures) == set(GATE_FIGURES)  # each has words for the page
     told = json.loads(Path(ran.events[-1]["report"]).with_suffix(".json").read_text())
     assert set(told["evaluation"]["variants"]) == {"popular", "item_item", "champion"}
 

@@ -138,12 +138,14 @@ def test_the_page_of_a_night_says_what_was_decided_and_why(evaluation: Evaluatio
     assert "2018-01-01 00:00 (America/New_York)" in text
     assert "Purchases 1,460,406" in text
     assert "quantity is not above 0 7,000 0.7%" in text
-    assert "champion ndcg -" in text
+    assert "NDCG@10 of the champion's recipe -" in text
+    assert text.index("Lines read 1,000,000") < text.index("Purchases 1,460,406")
     assert "20171231T020000Z-ab 2017-12-31 00:00" in text
 
 
 def test_a_night_that_stopped_before_measuring_still_has_a_page() -> None:
-    stopped = replace(NIGHT, decision="stopped", why="12 % of the lines were rejected.", past=(), rejects={})
+    why = "12 % of the lines were rejected."
+    stopped = replace(NIGHT, decision="stopped", why=why, past=(), rejects={}, gate_figures={})
     text = Page(render_night(stopped, None, {})).text
     assert "12 % of the lines were rejected." in text
     assert "No line was rejected or left out." in text
