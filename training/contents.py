@@ -10,10 +10,10 @@ from models.arrays import DAY_S
 from models.base import Model
 from models.interactions import Interactions
 from models.item_item import ItemItem
-from models.popular import Popular
 from storage.history import History
 from storage.versions import VersionWriter
 from training.candidates import OwnHistory, evidence
+from training.fitting import popular_order
 from training.ranking import rank
 
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
@@ -25,7 +25,7 @@ def write_history(
     """Customers, products, what each customer bought, how many bought each product."""
     writer.add_ids("customers", history.customer_ids)
     writer.add_ids("products", history.products["product_id"].to_list())
-    for column in ("title", "brand", "url", "image_url"):
+    for column in ("title", "url", "image_url"):
         writer.add_strings(f"products/{column}", history.products[column].fill_null("").to_list())
     writer.add_strings("categories", history.categories)
     writer.add("products/category_row", history.category_row)
@@ -45,10 +45,8 @@ def write_history(
 
 def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
     """What everyone gets of whom nothing is known; each product's neighbours, for /similar and reasons."""
-    popular, item_item = _shared(models)
-    order = popular.order()
-    writer.add("popular/order", order)
-    writer.add("popular/score", popular.share_[order])
+    item_item = _item_item(models)
+    writer.add("popular/order", popular_order(models))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
 
@@ -57,20 +55,19 @@ def write_candidates(
     writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
 ) -> None:
     """The lists of one variant for every known customer, k products each."""
-    popular, item_item = _shared(models)
+    item_item = _item_item(models)
     rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
-    lists = rank(models[name], rows, k, fill=popular.order())
+    lists = rank(models[name], rows, k, fill=popular_order(models))
     writer.add(f"candidates/{name}/product", lists)
     explained = evidence(lists, rows, own, item_item.similar_, item_item.similarity_)
     writer.add(f"candidates/{name}/evidence", explained)
 
 
-def _shared(models: Mapping[str, Model[Any]]) -> tuple[Popular, ItemItem]:
-    """The two models that every version needs, as the configuration sees to."""
-    popular, item_item = models[Popular.name], models[ItemItem.name]
-    assert isinstance(popular, Popular)
+def _item_item(models: Mapping[str, Model[Any]]) -> ItemItem:
+    """Which every version needs, as the configuration sees to."""
+    item_item = models[ItemItem.name]
     assert isinstance(item_item, ItemItem)
-    return popular, item_item
+    return item_item
 
 
 def _buyers(interactions: Interactions) -> Any:
