@@ -109,18 +109,42 @@ def new_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 
         fold: where to judge.
         score: dense scores of some customer rows, as `Model.score`.
     """
+    return _ndcg_of_all_and_new(fold, score, k, (True,))[0]
+
+
+def balanced_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 10) -> float:
+    """The geometric mean of NDCG@k over all products and over new ones, for models that are to know both.
+
+    They pull apart: what finds a little more new products may lose much of what is bought again. Each is
+    taken as at least 0.001, so that a fold without new products still tells by the other.
+    """
+    both = _ndcg_of_all_and_new(fold, score, k, (False, True))
+    return float(np.prod(np.maximum(both, 1e-3)) ** 0.5)
+
+
+def _ndcg_of_all_and_new(
+    fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int, only_new: tuple[bool, ...]
+) -> list[float]:
+    """Mean NDCG@k for each way of judging, over the customers who bought something of that kind; else 0."""
     owned = fold.history.matrix()
-    lists, truths = [], []
+    hits: list[list[BoolArray]] = [[] for _ in only_new]
+    n_truth: list[list[AnyIntArray]] = [[] for _ in only_new]
     for start in range(0, len(fold.rows), 200):
         rows = fold.rows[start : start + 200]
         scores = score(rows)
         truth = fold.truth[rows].toarray() > 0
         mine = owned[rows].toarray() > 0
-        scores[mine] = np.nan
-        truth &= ~mine
-        best = top_k(scores, k)
-        lists.append(np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0))
-        truths.append(truth.sum(axis=1))
-    hits, n_truth = np.concatenate(lists), np.concatenate(truths)
+        for way, is_new in enumerate(only_new):
+            wanted = truth & ~mine if is_new else truth
+            best = top_k(np.where(mine, np.nan, scores) if is_new else scores, k)
+            hits[way].append(np.take_along_axis(wanted, np.maximum(best, 0), axis=1) & (best >= 0))
+            n_truth[way].append(wanted.sum(axis=1))
+    return [
+        _mean_ndcg(np.concatenate(one), np.concatenate(many), k)
+        for one, many in zip(hits, n_truth, strict=True)
+    ]
+
+
+def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> float:
     some = n_truth > 0
     return float(ndcg(hits[some], n_truth[some], k).mean()) if some.any() else 0.0

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from models.arrays import DAY_S
 from models.metrics import ndcg
-from models.validation import FoldOptions, InnerFold, Judged, inner_folds, new_ndcg
+from models.validation import FoldOptions, InnerFold, Judged, balanced_ndcg, inner_folds, new_ndcg
 from tests.data.scores import history_of
 
 SECOND, THIRD = 1 / np.log2(3), 1 / 2  # what a hit at these places is worth; the first is worth 1
@@ -110,3 +110,21 @@ def test_new_ndcg_is_zero_where_nobody_bought_anything_new() -> None:
     history = history_of([(0, 0, 1, 0)], n_customers=1, n_products=2, as_of_day=5)
     fold = InnerFold(history, sparse.csr_array(np.array([[1, 0]], np.float32)), np.zeros(1, np.int32))
     assert new_ndcg(fold, lambda rows: np.ones((1, 2), np.float32)) == 0.0
+
+
+def test_balanced_ndcg_is_the_geometric_mean_over_all_and_over_new_products() -> None:
+    truth = sparse.csr_array(np.array([[1, 0, 1], [1, 0, 0]], np.float32))
+    history = history_of([(0, 0, 1, 0), (1, 0, 1, 1)], n_customers=2, n_products=3, as_of_day=9)
+    fold = InnerFold(history, truth, np.array([0, 1], np.int32))
+    scores = np.array([[3, 2, 1], [1, 2, np.nan]], np.float32)
+    first = (1 + THIRD) / (1 + SECOND)
+    # over all: places 1 and 3 of two, place 2 of one; over new ones: the first customer's, at place 2
+    wanted = ((first + SECOND) / 2 * SECOND) ** 0.5
+    assert balanced_ndcg(fold, lambda rows: scores[rows].copy()) == pytest.approx(wanted)
+
+
+def test_balanced_ndcg_without_new_products_still_tells_by_all() -> None:
+    history = history_of([(0, 0, 1, 0)], n_customers=1, n_products=2, as_of_day=9)
+    fold = InnerFold(history, sparse.csr_array(np.array([[1, 0]], np.float32)), np.array([0], np.int32))
+    good, bad = np.array([[2, 1]], np.float32), np.array([[1, 2]], np.float32)
+    assert balanced_ndcg(fold, lambda rows: good) > balanced_ndcg(fold, lambda rows: bad) > 0
