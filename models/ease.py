@@ -1,0 +1,235 @@
+"""What follows from what else was bought: a linear model between products, solved in closed form."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack, solve_triangular
+from threadpoolctl import threadpool_limits
+
+from models.arrays import FloatArray, IntArray, LongArray
+from models.base import Model, learned
+from models.decay import decay, half_life_grid
+from models.errors import BadConfigError
+from models.interactions import Interactions
+from models.validation import InnerFold, balanced_ndcg, inner_folds
+
+BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
+TRIAL_PRODUCTS = 1500  # take part while options are learned: the cost goes with their cube
+TOO_SMALL = "too small to solve for in single precision"
+
+
+@dataclass(frozen=True)
+class EaseOptions:
+    """Options of `ease`.
+
+    Attributes:
+        regularization: the ridge, in mean squared lengths of a product's column; None: learned, by what finds
+            more of what is bought, new products as much as all.
+        half_life_days: after so many days an order counts half; None: learned with it.
+        max_products: at most so many products take part, the most bought lately; memory in fit goes with its
+            square (8 to 16 bytes a pair), time with its cube.
+        neighbours: weights kept for each product on average, the strongest of all; what a version holds.
+        horizon_days: length of the fold to learn on.
+        max_customers: at most so many customers are judged in the fold.
+        threads: of the linear algebra, 0 for all cores; the result depends on it in the last bits. On cores
+            that others use too, several wait for each other and are slower than one.
+        seed: of the sample of customers.
+    """
+
+    regularization: float | None = None
+    half_life_days: float | None = None
+    max_products: int = 5000
+    neighbours: int = 500
+    horizon_days: float = 7.0
+    max_customers: int = 500
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.regularization is not None and self.regularization <= 0:
+            raise BadConfigError("ease regularization", f"{self.regularization!r} is too small")
+
+
+class Ease(Model[EaseOptions]):
+    """A product scores by the weights of the customer's other products towards it.
+
+    The weights are those of the ridge regression of each product on all others, which have a closed form; a
+    product says nothing about itself. What a customer bought counts by the root of its decayed orders.
+
+    Source: Steck 2019, eq. 8. Of its weights the strongest are kept: their size times the length of the
+    column they act on.
+    """
+
+    name: ClassVar[str] = "ease"
+    options_type: ClassVar[type] = EaseOptions
+    learnt: ClassVar[tuple[str, ...]] = (
+        *("product_row_", "weight_indptr_", "weight_product_", "weight_"),
+        *("own_indptr_", "own_product_", "own_weight_"),
+    )
+
+    product_row_: IntArray  # shape (n,), products that take part, ascending; the others are places among them
+    weight_indptr_: LongArray  # shape (n + 1,): row i holds what the purchase of i says about others
+    weight_product_: IntArray
+    weight_: FloatArray
+    own_indptr_: LongArray  # shape (n_customers + 1,)
+    own_product_: IntArray
+    own_weight_: FloatArray
+
+    def fit(self, interactions: Interactions) -> Self:
+        self._fit_with(interactions, self._learned(interactions))
+        return self
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for what takes no part and what nothing the customer bought speaks for."""
+        self.check_fitted()
+        n = len(self.product_row_)
+        own = (self.own_weight_, self.own_product_, self.own_indptr_)
+        weights = (self.weight_, self.weight_product_, self.weight_indptr_)
+        held = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, n))[rows]
+        found = (held @ sparse.csr_array(weights, shape=(n, n))).toarray()
+        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
+        scores[:, self.product_row_] = np.where(found > 0, found, np.nan)
+        return scores
+
+    def _learned(self, interactions: Interactions) -> EaseOptions:
+        """The options with `regularization` and then `half_life_days` chosen on the last horizon."""
+        options = self.options
+        grid = half_life_grid(interactions.span_days)
+        middle = options.half_life_days or grid[len(grid) // 2]
+        half_lives = [middle] if options.half_life_days else [middle, grid[len(grid) // 4], grid[-1]]
+        strengths = [0.3, 0.1, 1.0] if options.regularization is None else [options.regularization]
+        choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
+        if len(strengths) * len(half_lives) == 1:
+            return choices[0]
+        folds = inner_folds(
+            interactions,
+            options.horizon_days,
+            n_folds=1,
+            max_customers=options.max_customers,
+            seed=options.seed,
+        )
+        if not folds:
+            return choices[0]
+        found = {choice: _found(folds[0], choice) for choice in choices}
+        best = max(found, key=lambda choice: found[choice])
+        for days in half_lives[1:]:
+            choice = replace(best, half_life_days=days)
+            found[choice] = _found(folds[0], choice)
+        return max(found, key=lambda choice: found[choice])
+
+    def _fit_with(self, interactions: Interactions, options: EaseOptions) -> Self:
+        counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
+        self.product_row_ = _taking_part(counts, options.max_products)
+        held = sparse.csr_array(counts[:, self.product_row_])
+        held.data = np.sqrt(held.data)  # the tenth order says less than the first
+        with threadpool_limits(options.threads or None, "blas"):
+            table = weights(held, learned(options.regularization))
+        table = strongest(table, _lengths(held), options.neighbours * len(self.product_row_))
+        self.options_, self.n_products_ = options, interactions.n_products
+        self.weight_indptr_, self.weight_ = table.indptr.astype(np.int64), table.data
+        self.weight_product_ = table.indices.astype(np.int32)
+        self.own_indptr_, self.own_product_ = held.indptr.astype(np.int64), held.indices.astype(np.int32)
+        self.own_weight_ = held.data
+        return self
+
+
+def weights(held: sparse.csr_array, regularization: float) -> FloatArray:
+    """What each product says about each other one; shape (n, n), row i towards column j, 0 for itself.
+
+    Column j is the ridge regression of j on all others. The ridge is `regularization` times the mean squared
+    length of the columns of `held`.
+
+    Args:
+        held: customers x products, what customers bought, weighted.
+        regularization: above 0.
+    Raises:
+        BadConfigError: `regularization` is too small for numbers of this precision.
+    """
+    ridge = max(regularization * float((_lengths(held) ** 2).sum()) / max(held.shape[1], 1), 1e-12)
+    active = held[np.flatnonzero(np.diff(held.indptr))]
+    inverse = (over_customers if active.shape[0] < active.shape[1] else over_products)(active, ridge)
+    own = inverse.diagonal().copy()
+    if not (own > 0).all():
+        raise BadConfigError("ease regularization", TOO_SMALL)
+    inverse /= -own
+    np.fill_diagonal(inverse, 0)
+    return inverse
+
+
+def over_products(held: sparse.csr_array, ridge: float) -> FloatArray:
+    """(held' held + ridge)^-1 times ridge, shape (n_products, n_products), by a matrix of that size."""
+    half = _root(_gram(held.T.tocsr()), ridge)
+    inverse, _ = lapack.spotri(half, lower=1, overwrite_c=1)
+    del half
+    inverse *= np.float32(ridge)
+    for start in range(0, len(inverse), BLOCK_ROWS):  # only its lower triangle is there yet
+        end = start + BLOCK_ROWS
+        block = np.tril(inverse[start:end, start:end])
+        inverse[start:end, start:end] = block + np.tril(block, -1).T
+        inverse[start:end, end:] = inverse[end:, start:end].T
+    return inverse  # type: ignore[no-any-return]
+
+
+def over_customers(held: sparse.csr_array, ridge: float) -> FloatArray:
+    """The same by a matrix of n_customers x n_customers, which is faster where they are fewer (Woodbury)."""
+    half = _root(_gram(held), ridge)
+    inside = solve_triangular(half, held.toarray(), lower=True, overwrite_b=True, check_finite=False)
+    inverse: FloatArray = inside.T @ inside
+    np.negative(inverse, out=inverse)
+    inverse[np.diag_indices(len(inverse))] += 1
+    return inverse
+
+
+def _root(gram: FloatArray, ridge: float) -> FloatArray:
+    """The lower Cholesky factor of gram + ridge, in its place."""
+    gram[np.diag_indices(len(gram))] += np.float32(ridge)
+    half, failed = lapack.spotrf(gram, lower=1, clean=1, overwrite_a=1) if len(gram) else (gram, 0)
+    if failed:
+        raise BadConfigError("ease regularization", TOO_SMALL)
+    return half
+
+
+def _gram(table: sparse.csr_array) -> FloatArray:
+    """Inner products of the rows, a block of them at a time; dense, float32, in LAPACK's order."""
+    gram = np.empty((table.shape[0], table.shape[0]), np.float32, order="F")
+    columns = table.T.tocsr()
+    for start in range(0, len(gram), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        gram[:, block] = (table[block] @ columns).toarray().T
+    return gram
+
+
+def strongest(table: FloatArray, lengths: FloatArray, n_kept: int) -> sparse.csr_array:
+    """The n_kept weights of the largest size times length of their row's product, ties by place."""
+    size = np.abs(table)
+    size *= lengths[:, None]
+    size = size.ravel()
+    n_kept = min(n_kept, int(np.count_nonzero(size)))
+    threshold = np.partition(size, len(size) - n_kept)[len(size) - n_kept] if n_kept else np.inf
+    above = np.flatnonzero(size > threshold)
+    ties = np.flatnonzero(size == threshold)[: n_kept - len(above)]
+    kept = np.sort(np.concatenate([above, ties]))
+    row, column = np.divmod(kept, max(table.shape[1], 1))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(table)))])
+    return sparse.csr_array((table[row, column], column, indptr), shape=table.shape)
+
+
+def _lengths(held: sparse.csr_array) -> FloatArray:
+    """The Euclidean length of each column, float32."""
+    squares = np.bincount(held.indices, held.data.astype(np.float64) ** 2, held.shape[1])
+    return np.sqrt(squares).astype(np.float32)
+
+
+def _taking_part(counts: sparse.csr_array, max_products: int) -> IntArray:
+    """The most bought products lately, ties by product row; in order of product row."""
+    bought = np.bincount(counts.indices, minlength=counts.shape[1]) > 0
+    weight = np.bincount(counts.indices, counts.data, counts.shape[1])
+    order = np.argsort(np.where(bought, -weight, 1), kind="stable")
+    return np.sort(order[: min(int(bought.sum()), max_products)]).astype(np.int32)
+
+
+def _found(fold: InnerFold, options: EaseOptions) -> float:
+    small = replace(options, max_products=min(options.max_products, TRIAL_PRODUCTS))
+    return balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score)
