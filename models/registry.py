@@ -12,11 +12,12 @@ from models.bpr import Bpr
 from models.ease import Ease
 from models.errors import BadConfigError
 from models.item_item import ItemItem
+from models.neighbours import Neighbours
 from models.popular import Popular
 from models.repeat import Repeat
 
 VARIANTS: dict[str, type[Model[Any]]] = {
-    model.name: model for model in (Popular, Repeat, ItemItem, Als, Bpr, Ease, Blend)
+    model.name: model for model in (Popular, Repeat, ItemItem, Als, Bpr, Ease, Neighbours, Blend)
 }
 MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 

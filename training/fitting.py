@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from time import perf_counter
 from typing import Any
@@ -65,7 +65,9 @@ def _has_horizon(name: str) -> bool:
 
 
 def _parts(name: str) -> list[str]:
-    return [field.name for field in fields(VARIANTS[name].options_type) if field.name in VARIANTS]
+    """The options that are tables of another variant's; a number may be called as a variant is."""
+    defaults = VARIANTS[name].options_type()
+    return [field.name for field in fields(defaults) if is_dataclass(getattr(defaults, field.name))]
 
 
 def _part(options: Mapping[str, object], part: str) -> Mapping[str, object]:

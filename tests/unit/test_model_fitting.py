@@ -62,6 +62,11 @@ def test_the_horizon_reaches_a_variant_and_its_parts_where_no_option_says_otherw
     assert with_horizon("popular", {"horizon_days": 7}, 14) == {"horizon_days": 7}
 
 
+def test_an_option_called_as_a_variant_is_not_a_part() -> None:
+    assert with_horizon("ease", {"neighbours": 7}, 14) == {"horizon_days": 14, "neighbours": 7}
+    assert recipe("ease", neighbours=7) != recipe("ease", neighbours=8)
+
+
 def test_popular_order_is_that_of_the_fitted_popular() -> None:
     models, _ = fit_variants(HISTORY, {"popular": {}}, horizon_days=7)
     order = popular_order(models)

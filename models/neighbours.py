@@ -1,0 +1,161 @@
+"""What customers with a similar history buy: nearest neighbours between customers, oneself among them."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import FloatArray, IntArray, LongArray
+from models.base import Model, learned
+from models.decay import decay, half_life_grid
+from models.interactions import Interactions
+from models.validation import InnerFold, balanced_ndcg, inner_folds
+
+BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
+
+
+@dataclass(frozen=True)
+class NeighboursOptions:
+    """Options of `neighbours`.
+
+    Attributes:
+        half_life_days: after so many days an order counts half; None: learned, by what finds
+            more of what is bought, new products as much as all.
+        k: nearest customers kept for each.
+        alpha: how the lengths of two profiles divide a similarity: 0 the other's alone, 0.5 cosine, 1 the
+            customer's own alone, which prefers those who bought much.
+        q: locality: the power of a similarity; large ones listen to the nearest alone.
+        prior_orders: orders without the product that every customer is thought to have had beside their own.
+        pool: at most so many customers may be neighbours, those with the most orders lately; sets the time.
+        horizon_days: length of the fold to learn on.
+        max_customers: at most so many customers are judged in the fold.
+        seed: of the sample of customers.
+    """
+
+    half_life_days: float | None = None
+    k: int = 100
+    alpha: float = 0.5
+    q: float = 3.0
+    prior_orders: float = 5.0
+    pool: int = 10_000
+    horizon_days: float = 7.0
+    max_customers: int = 500
+    seed: int = 0
+
+
+class Neighbours(Model[NeighboursOptions]):
+    """A product scores by its share of orders: the customer's own plus similarity^q times each neighbour's.
+
+    Similarity is the asymmetric cosine between the roots of two customers' shares; to oneself it is 1.
+
+    Source: UP-CF of Faggioli, Polato, Aiolli 2020, with exponential decay for its window of last baskets.
+    """
+
+    name: ClassVar[str] = "neighbours"
+    options_type: ClassVar[type] = NeighboursOptions
+    learnt: ClassVar[tuple[str, ...]] = (
+        *("neighbour_", "similarity_"),
+        *("own_indptr_", "own_product_", "own_share_"),
+    )
+
+    neighbour_: IntArray  # shape (n_customers, k), customer rows ascending, -1 where there are fewer
+    similarity_: FloatArray  # shape (n_customers, k), above 0, and 0 where there are fewer
+    own_indptr_: LongArray  # shape (n_customers + 1,)
+    own_product_: IntArray
+    own_share_: FloatArray  # share of the customer's decayed orders with the product
+
+    def fit(self, interactions: Interactions) -> Self:
+        rows = np.arange(interactions.n_customers, dtype=np.int32)
+        return self._fit_with(interactions, self._learned(interactions), rows)
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for what neither the customer nor a neighbour bought."""
+        self.check_fitted()
+        shape = (len(self.own_indptr_) - 1, self.n_products_)
+        share = sparse.csr_array((self.own_share_, self.own_product_, self.own_indptr_), shape=shape)
+        near, similarity = self.neighbour_[rows], self.similarity_[rows]
+        held = near >= 0
+        indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+        power = similarity[held] ** np.float32(self.options_.q)
+        weights = sparse.csr_array((power, near[held], indptr), shape=(len(rows), shape[0]))
+        scores = (weights @ share).toarray() + share[rows].toarray()
+        scores[scores <= 0] = np.nan
+        return scores  # type: ignore[no-any-return]
+
+    def _learned(self, interactions: Interactions) -> NeighboursOptions:
+        """The options with the `half_life_days` that finds more on the last horizon."""
+        options = self.options
+        grid = half_life_grid(interactions.span_days)
+        if options.half_life_days is not None:
+            return options
+        middle = replace(options, half_life_days=grid[len(grid) // 2])
+        folds = inner_folds(
+            interactions,
+            options.horizon_days,
+            n_folds=1,
+            max_customers=options.max_customers,
+            seed=options.seed,
+        )
+        if not folds:
+            return middle
+        choices = dict.fromkeys([middle, *(replace(options, half_life_days=days) for days in grid[1::2])])
+        found = {choice: _found(folds[0], choice) for choice in choices}
+        return max(found, key=lambda choice: found[choice])
+
+    def _fit_with(self, interactions: Interactions, options: NeighboursOptions, rows: IntArray) -> Self:
+        """Fitted, with neighbours for these customers alone."""
+        share, orders = shares(interactions, learned(options.half_life_days), options.prior_orders)
+        self.options_, self.n_products_ = options, interactions.n_products
+        self.own_indptr_, self.own_product_ = share.indptr.astype(np.int64), share.indices.astype(np.int32)
+        self.own_share_ = share.data
+        self.neighbour_ = np.full((interactions.n_customers, options.k), -1, np.int32)
+        self.similarity_ = np.zeros((interactions.n_customers, options.k), np.float32)
+        share.data = np.sqrt(share.data)  # the root keeps one staple from making everyone alike
+        pool = np.argsort(-orders, kind="stable")
+        pool = np.sort(pool[: min(options.pool, int((orders > 0).sum()))])
+        self._search(share, pool, rows)
+        return self
+
+    def _search(self, profile: sparse.csr_array, pool: LongArray, rows: IntArray) -> None:
+        """Fills in the k customers of the pool who are most similar to each of `rows`, block by block.
+
+        Which of those that tie for the last place are kept is numpy's choice, always the same.
+        """
+        alpha, k = self.options_.alpha, self.options_.k
+        square = np.bincount(
+            np.repeat(np.arange(profile.shape[0]), np.diff(profile.indptr)),
+            profile.data.astype(np.float64) ** 2,
+            profile.shape[0],
+        )
+        square = np.maximum(square, 1e-30)
+        others = profile[pool]
+        others.data *= np.repeat(square[pool] ** (alpha - 1), np.diff(others.indptr)).astype(np.float32)
+        columns = others.T.tocsr()
+        size = max(1, BLOCK_CELLS // max(1, len(pool)))
+        for start in range(0, len(rows), size):
+            block = rows[start : start + size]
+            similar = (profile[block] @ columns).toarray()
+            similar *= (square[block] ** -alpha).astype(np.float32)[:, None]
+            similar[block[:, None] == pool] = 0  # oneself is not among them
+            best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(len(pool))
+            best = np.sort(np.broadcast_to(best, (len(block), min(k, len(pool)))), axis=1)
+            value = np.take_along_axis(similar, best, axis=1)
+            self.neighbour_[block, : best.shape[1]] = np.where(value > 0, pool[best], -1)
+            self.similarity_[block, : best.shape[1]] = np.maximum(value, 0)
+
+
+def shares(
+    interactions: Interactions, half_life_days: float, prior_orders: float
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Each customer's share of decayed orders by product, customers x products; and their decayed orders."""
+    first = np.unique(interactions.order_row, return_index=True)[1]
+    weights = np.maximum(decay(interactions.age_days[first], half_life_days), 1e-30)
+    orders = np.bincount(interactions.customer_row[first], weights, interactions.n_customers)
+    share = interactions.matrix(np.maximum(decay(interactions.age_days, half_life_days), 1e-30))
+    share.data /= np.repeat(orders + prior_orders, np.diff(share.indptr)).astype(np.float32)
+    return share, orders.astype(np.float32)
+
+
+def _found(fold: InnerFold, options: NeighboursOptions) -> float:
+    return balanced_ndcg(fold, Neighbours(options)._fit_with(fold.history, options, fold.rows).score)
