@@ -1,6 +1,6 @@
 """What follows from what else was bought: a linear model between products, solved in closed form."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
-from models.validation import InnerFold, balanced_ndcg, inner_folds
+from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
 
 BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
 TRIAL_PRODUCTS = 1500  # take part while options are learned: the cost goes with their cube
@@ -21,8 +21,8 @@ TOO_SMALL = "too small to solve for in single precision"
 
 
 @dataclass(frozen=True)
-class EaseOptions:
-    """Options of `ease`.
+class EaseOptions(FoldOptions):
+    """Options of `ease`, beside those of FoldOptions.
 
     Attributes:
         regularization: the ridge, in mean squared lengths of a product's column; None: learned, by what finds
@@ -31,21 +31,17 @@ class EaseOptions:
         max_products: at most so many products take part, the most bought lately; memory in fit goes with its
             square (8 to 16 bytes a pair), time with its cube.
         neighbours: weights kept for each product on average, the strongest of all; what a version holds.
-        horizon_days: length of the fold to learn on.
-        max_customers: at most so many customers are judged in the fold.
         threads: of the linear algebra, 0 for all cores; the result depends on it in the last bits. On cores
             that others use too, several wait for each other and are slower than one.
-        seed: of the sample of customers.
     """
 
     regularization: float | None = None
     half_life_days: float | None = None
     max_products: int = 5000
     neighbours: int = 500
-    horizon_days: float = 7.0
-    max_customers: int = 500
+    n_folds: int = field(default=1, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
     threads: int = 1
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.regularization is not None and self.regularization <= 0:
@@ -94,7 +90,7 @@ class Ease(Model[EaseOptions]):
         return scores
 
     def _learned(self, interactions: Interactions) -> EaseOptions:
-        """The options with `regularization` and then `half_life_days` chosen on the last horizon."""
+        """The options with `regularization` and then `half_life_days` chosen on the folds."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
         middle = options.half_life_days or grid[len(grid) // 2]
@@ -103,20 +99,14 @@ class Ease(Model[EaseOptions]):
         choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
         if len(strengths) * len(half_lives) == 1:
             return choices[0]
-        folds = inner_folds(
-            interactions,
-            options.horizon_days,
-            n_folds=1,
-            max_customers=options.max_customers,
-            seed=options.seed,
-        )
+        folds = inner_folds(interactions, options)
         if not folds:
             return choices[0]
-        found = {choice: _found(folds[0], choice) for choice in choices}
+        found = {choice: _found(folds, choice) for choice in choices}
         best = max(found, key=lambda choice: found[choice])
         for days in half_lives[1:]:
             choice = replace(best, half_life_days=days)
-            found[choice] = _found(folds[0], choice)
+            found[choice] = _found(folds, choice)
         return max(found, key=lambda choice: found[choice])
 
     def _fit_with(self, interactions: Interactions, options: EaseOptions) -> Self:
@@ -230,6 +220,6 @@ def _taking_part(counts: sparse.csr_array, max_products: int) -> IntArray:
     return np.sort(order[: min(int(bought.sum()), max_products)]).astype(np.int32)
 
 
-def _found(fold: InnerFold, options: EaseOptions) -> float:
+def _found(folds: list[InnerFold], options: EaseOptions) -> float:
     small = replace(options, max_products=min(options.max_products, TRIAL_PRODUCTS))
-    return balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score)
+    return sum(balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score) for fold in folds)

@@ -1,6 +1,6 @@
 """What customers with a similar history buy: nearest neighbours between customers, oneself among them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,14 +10,14 @@ from models.arrays import FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
-from models.validation import InnerFold, balanced_ndcg, inner_folds
+from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
 
 
 @dataclass(frozen=True)
-class NeighboursOptions:
-    """Options of `neighbours`.
+class NeighboursOptions(FoldOptions):
+    """Options of `neighbours`, beside those of FoldOptions.
 
     Attributes:
         half_life_days: after so many days an order counts half; None: learned, by what finds
@@ -28,9 +28,6 @@ class NeighboursOptions:
         q: locality: the power of a similarity; large ones listen to the nearest alone.
         prior_orders: orders without the product that every customer is thought to have had beside their own.
         pool: at most so many customers may be neighbours, those with the most orders lately; sets the time.
-        horizon_days: length of the fold to learn on.
-        max_customers: at most so many customers are judged in the fold.
-        seed: of the sample of customers.
     """
 
     half_life_days: float | None = None
@@ -39,9 +36,8 @@ class NeighboursOptions:
     q: float = 3.0
     prior_orders: float = 5.0
     pool: int = 10_000
-    horizon_days: float = 7.0
-    max_customers: int = 500
-    seed: int = 0
+    n_folds: int = field(default=1, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
 
 
 class Neighbours(Model[NeighboursOptions]):
@@ -84,23 +80,17 @@ class Neighbours(Model[NeighboursOptions]):
         return scores  # type: ignore[no-any-return]
 
     def _learned(self, interactions: Interactions) -> NeighboursOptions:
-        """The options with the `half_life_days` that finds more on the last horizon."""
+        """The options with the `half_life_days` that finds more on the folds."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
         if options.half_life_days is not None:
             return options
         middle = replace(options, half_life_days=grid[len(grid) // 2])
-        folds = inner_folds(
-            interactions,
-            options.horizon_days,
-            n_folds=1,
-            max_customers=options.max_customers,
-            seed=options.seed,
-        )
+        folds = inner_folds(interactions, options)
         if not folds:
             return middle
         choices = dict.fromkeys([middle, *(replace(options, half_life_days=days) for days in grid[1::2])])
-        found = {choice: _found(folds[0], choice) for choice in choices}
+        found = {choice: _found(folds, choice) for choice in choices}
         return max(found, key=lambda choice: found[choice])
 
     def _fit_with(self, interactions: Interactions, options: NeighboursOptions, rows: IntArray) -> Self:
@@ -157,5 +147,6 @@ def shares(
     return share, orders.astype(np.float32)
 
 
-def _found(fold: InnerFold, options: NeighboursOptions) -> float:
-    return balanced_ndcg(fold, Neighbours(options)._fit_with(fold.history, options, fold.rows).score)
+def _found(folds: list[InnerFold], options: NeighboursOptions) -> float:
+    trials = [Neighbours(options)._fit_with(fold.history, options, fold.rows) for fold in folds]
+    return sum(balanced_ndcg(fold, trial.score) for fold, trial in zip(folds, trials, strict=True))

@@ -126,7 +126,7 @@ def test_a_ridge_too_small_for_its_precision_is_an_error_not_a_wrong_model() -> 
 def test_what_is_learned_found_most_on_the_last_horizon() -> None:
     history = gift_shop().interactions()
     options = Ease().fit(history).options_
-    (fold,) = inner_folds(history, 7, n_folds=1, max_customers=500, seed=0)
+    (fold,) = inner_folds(history, EaseOptions())
     found = {
         choice: balanced_ndcg(fold, Ease(choice).fit(fold.history).score)
         for value in (0.1, 0.3, 1.0)
