@@ -151,6 +151,8 @@ def weights(held: sparse.csr_array, regularization: float) -> FloatArray:
 def over_products(held: sparse.csr_array, ridge: float) -> FloatArray:
     """(held' held + ridge)^-1 times ridge, shape (n_products, n_products), by a matrix of that size."""
     half = _root(_gram(held.T.tocsr()), ridge)
+    if not len(half):
+        return half
     inverse, _ = lapack.spotri(half, lower=1, overwrite_c=1)
     del half
     inverse *= np.float32(ridge)
