@@ -13,7 +13,7 @@ from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.factors import score_factors
 from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg
+from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg, searched
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,14 @@ class Als(Model[AlsOptions]):
     def _learned(self, interactions: Interactions) -> AlsOptions:
         """The options with `regularization`, then `half_life_days`, by what finds more on the folds."""
         options = self.options
-        folds = inner_folds(interactions, options)
         grid = half_life_grid(interactions.span_days)
         middle = options.half_life_days or grid[len(grid) // 2]
         half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
         strengths = [10.0, 3.0, 30.0] if options.regularization is None else [options.regularization]
-        choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
-        if not folds or len(strengths) * len(half_lives) == 1:
-            return choices[0]
-        found = {choice: _found(folds, choice) for choice in choices}
-        best = max(found, key=lambda choice: found[choice])
-        for days in half_lives[1:]:
-            choice = replace(best, half_life_days=days)
-            found[choice] = _found(folds, choice)
-        return max(found, key=lambda choice: found[choice])
+        start = replace(options, regularization=strengths[0], half_life_days=middle)
+        folds = inner_folds(interactions, options)
+        grids = {"regularization": strengths, "half_life_days": half_lives}
+        return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))

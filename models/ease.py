@@ -13,7 +13,7 @@ from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
+from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds, searched
 
 BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
 TRIAL_PRODUCTS = 1500  # take part while options are learned: the cost goes with their cube
@@ -96,18 +96,10 @@ class Ease(Model[EaseOptions]):
         middle = options.half_life_days or grid[len(grid) // 2]
         half_lives = [middle] if options.half_life_days else [middle, grid[len(grid) // 4], grid[-1]]
         strengths = [0.3, 0.1, 1.0] if options.regularization is None else [options.regularization]
-        choices = [replace(options, regularization=value, half_life_days=middle) for value in strengths]
-        if len(strengths) * len(half_lives) == 1:
-            return choices[0]
+        start = replace(options, regularization=strengths[0], half_life_days=middle)
         folds = inner_folds(interactions, options)
-        if not folds:
-            return choices[0]
-        found = {choice: _found(folds, choice) for choice in choices}
-        best = max(found, key=lambda choice: found[choice])
-        for days in half_lives[1:]:
-            choice = replace(best, half_life_days=days)
-            found[choice] = _found(folds, choice)
-        return max(found, key=lambda choice: found[choice])
+        grids = {"regularization": strengths, "half_life_days": half_lives}
+        return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
 
     def _fit_with(self, interactions: Interactions, options: EaseOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import sparse
 
 from models.arrays import FloatArray, IntArray, LongArray
 from models.base import Model
@@ -110,12 +109,6 @@ class Repeat(Model[RepeatOptions]):
             own = slice(self.indptr_[row], self.indptr_[row + 1])
             scores[place, self.product_[own]] = self.share_[own]
         return scores
-
-    def matrix(self) -> sparse.csr_array:
-        """The same scores as customers x products, without the NaN."""
-        self.check_fitted()
-        shape = (len(self.indptr_) - 1, self.n_products_)
-        return sparse.csr_array((self.share_, self.product_, self.indptr_), shape=shape)
 
 
 def share_of_orders(

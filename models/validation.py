@@ -1,7 +1,8 @@
 """Earlier folds inside the history at hand: where a model learns its constants without seeing the future."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class InnerFold:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOptions:
-    """How a model learns its constants; every model's options have these.
+    """How a model learns its constants; the options of every model that learns some have these.
 
     Attributes:
         horizon_days: length of each fold, that is of what is predicted.
@@ -148,3 +149,22 @@ def _ndcg_of_all_and_new(
 def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> float:
     some = n_truth > 0
     return float(ndcg(hits[some], n_truth[some], k).mean()) if some.any() else 0.0
+
+
+def searched[O: FoldOptions](
+    start: O, grids: Mapping[str, Sequence[float]], found: Callable[[O], float]
+) -> O:
+    """The options that find most when one field after another takes each value of its grid.
+
+    Args:
+        start: with a value in each field that has a grid.
+        grids: field to the values to try, of which the first wins among equals.
+        found: how much these options find; asked once for each.
+    """
+    best, scores = start, dict[O, float]()
+    for name, values in grids.items():
+        changes: list[dict[str, Any]] = [{name: value} for value in values if len(values) > 1]
+        choices = [replace(best, **change) for change in changes]
+        scores |= {choice: found(choice) for choice in choices if choice not in scores}
+        best = max(choices, key=lambda choice: scores[choice], default=best)
+    return best

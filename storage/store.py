@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -77,8 +78,10 @@ class Store:
 
     def writer(self) -> VersionWriter:
         """A new version in the making, in a folder of its own on the same disk. Only under `night_lock`."""
-        self._aside.mkdir(parents=True, exist_ok=True)
-        return VersionWriter(Path(tempfile.mkdtemp(dir=self._aside)))
+        # Not mkdtemp: what only its owner may enter, a service of another user can't serve.
+        folder = self._aside / uuid4().hex
+        folder.mkdir(parents=True)
+        return VersionWriter(folder)
 
     def manifests(self, *, check_sizes: bool = False) -> list[Manifest | DamagedVersionError]:
         """Every version's manifest, newest first; a damaged one as the error that says why.

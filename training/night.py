@@ -108,7 +108,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     judged = _judge(job, interactions, champion, progress)
     decision = _decide(job, interactions, judged, champion)
     models = _fit_on_all(job, interactions, judged, progress)
-    manifest = _write(job, history, interactions, models, decision, progress=progress)
+    manifest = _write(job, history, interactions, models, decision, counts, progress=progress)
     progress.say("gate", decision=decision.decision, why=decision.why)
     outcome = Outcome(manifest, counts, _reasons(history), judged)
     if decision.decision != "refused":
@@ -224,8 +224,7 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    last = datetime.fromtimestamp(int(interactions.at_s.max()), UTC)
-    now = Sanity(last, interactions.n_customers, interactions.n_products, coverage)
+    now = Sanity(_last_purchase(interactions), interactions.n_customers, interactions.n_products, coverage)
     if champion is None:
         return now
     return replace(
@@ -257,6 +256,7 @@ def _write(
     interactions: Interactions,
     models: dict[str, Model[Any]],
     gate: GateEntry,
+    counts: dict[str, int],
     *,
     progress: Progress,
 ) -> Manifest:
@@ -282,30 +282,27 @@ def _write(
             as_of=history.as_of,
             horizon_days=job.config.night.horizon_days,
             default_variant=job.default_variant,
-            history=_history_entry(history, interactions),
+            history=_history_entry(history, interactions, counts),
             gate=gate,
             libraries={name: library_version(name) for name in LIBRARIES}
             | {"python": platform.python_version()},
         )
 
 
-def _history_entry(history: History, interactions: Interactions) -> HistoryEntry:
-    counts = history_counts(history, interactions)
-    first, last = (datetime.fromtimestamp(int(at), UTC) for at in _first_and_last(history))
+def _history_entry(history: History, interactions: Interactions, counts: dict[str, int]) -> HistoryEntry:
     return HistoryEntry(
         fingerprint=history.fingerprint,
         purchases=counts["purchases"],
         orders=counts["orders"],
         customers=counts["customers"],
         products=counts["products"],
-        first_purchase=first,
-        last_purchase=last,
+        first_purchase=datetime.fromtimestamp(int(interactions.at_s.min()), UTC),
+        last_purchase=_last_purchase(interactions),
         rejected=counts["rejected"],
         timezone=history.timezone,
         recent_days=contents.RECENT_DAYS,
     )
 
 
-def _first_and_last(history: History) -> tuple[int, int]:
-    at_s = history.purchases["at_s"].to_numpy()
-    return int(at_s.min()), int(at_s.max())
+def _last_purchase(interactions: Interactions) -> datetime:
+    return datetime.fromtimestamp(int(interactions.at_s.max()), UTC)

@@ -108,9 +108,6 @@ def test_scores_are_shares_and_nan_for_what_was_never_bought() -> None:
     np.testing.assert_allclose(
         scores, [[np.nan, 1 / 2, np.nan], [1 / 4, 3 / 4, np.nan], [np.nan] * 3], rtol=1e-4
     )
-    np.testing.assert_array_equal(
-        model.matrix().toarray(), np.nan_to_num(model.score(np.arange(3, dtype=np.int32)))
-    )
 
 
 def test_customers_who_return_like_clockwork_teach_that_due_matters() -> None:
