@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
+from models.catalogue import Catalogue
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,22 +19,26 @@ class Interactions:
         product_row: shape (n,), int32, each < n_products.
         order_row: shape (n,), int32; entries of one order share it.
         at_s: shape (n,), int64, Unix seconds, all < as_of_s.
-        category_row: shape (n_products,), int32, -1 where a product has no category.
+        catalogue: what is known of the products, also of those with no entry here.
         as_of_s: the moment from which this is seen; ages count back from it.
-        n_customers, n_products: how many rows there are, also of those with no entry here.
+        n_customers: how many rows there are, also of those with no entry here.
     """
 
     customer_row: IntArray
     product_row: IntArray
     order_row: IntArray
     at_s: LongArray
-    category_row: IntArray
+    catalogue: Catalogue
     as_of_s: int
     n_customers: int
-    n_products: int
 
     def __len__(self) -> int:
         return len(self.customer_row)
+
+    @property
+    def n_products(self) -> int:
+        """How many rows of products there are, also of those with no entry here."""
+        return len(self.catalogue)
 
     @classmethod
     def build(
@@ -43,7 +48,7 @@ class Interactions:
         order_row: IntArray,
         at_s: LongArray,
         *,
-        category_row: IntArray,
+        catalogue: Catalogue,
         as_of_s: int,
         n_customers: int,
     ) -> "Interactions":
@@ -53,7 +58,7 @@ class Interactions:
         """
         keep = np.flatnonzero(at_s < as_of_s)
         keep = keep[np.lexsort((product_row[keep], order_row[keep], at_s[keep], customer_row[keep]))]
-        pair = order_row[keep].astype(np.int64) * len(category_row) + product_row[keep]
+        pair = order_row[keep].astype(np.int64) * len(catalogue) + product_row[keep]
         first = np.sort(np.unique(pair, return_index=True)[1])
         keep = keep[first]
         return cls(
@@ -61,10 +66,9 @@ class Interactions:
             product_row=np.ascontiguousarray(product_row[keep], dtype=np.int32),
             order_row=np.ascontiguousarray(order_row[keep], dtype=np.int32),
             at_s=np.ascontiguousarray(at_s[keep], dtype=np.int64),
-            category_row=np.ascontiguousarray(category_row, dtype=np.int32),
+            catalogue=catalogue,
             as_of_s=as_of_s,
             n_customers=n_customers,
-            n_products=len(category_row),
         )
 
     def before(self, as_of_s: int) -> "Interactions":

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.arrays import IntArray
+from models.catalogue import Catalogue
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from storage.history_clean import Cleaner
@@ -19,6 +21,7 @@ from storage.history_rejects import RejectFile
 from storage.history_rows import describe_products, number_purchases
 from storage.history_sql import Database
 from storage.history_times import Clock
+from storage.history_words import title_words
 from storage.strings import order_of
 from storage.tables import TABLES, Kind, Table
 
@@ -77,10 +80,23 @@ class History:
         return sorted(self.products["category"].drop_nulls().unique().to_list())
 
     @cached_property
-    def category_row(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    def category_row(self) -> IntArray:
         """Row in `categories` of each product, shape (n_products,), -1 where it has none."""
-        rows = {name: row for row, name in enumerate(self.categories)}
-        return np.array([rows.get(name, -1) for name in self.products["category"]], np.int32)
+        return _rows_of(self.products["category"])
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The products as models take them; a price that the shop doesn't tell is the median one paid."""
+        paid = self.purchases.group_by("product_row").agg(pl.col("unit_price").median()).drop_nulls()
+        price = np.full(self.products.height, np.nan, np.float32)
+        price[paid["product_row"].to_numpy()] = paid["unit_price"].to_numpy()
+        told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+        return Catalogue(
+            category_row=self.category_row,
+            brand_row=_rows_of(self.products["brand"]),
+            price=np.where(np.isnan(told), price, told),
+            words=title_words(self.products["title"]),
+        )
 
     def interactions(self) -> Interactions:
         """The purchases as models take them: one entry for each order and product."""
@@ -90,7 +106,7 @@ class History:
             columns["product_row"].to_numpy(),
             columns["order_row"].to_numpy(),
             columns["at_s"].to_numpy(),
-            category_row=self.category_row,
+            catalogue=self.catalogue,
             as_of_s=int(self.as_of.timestamp()),
             n_customers=len(self.customer_ids),
         )
@@ -145,6 +161,12 @@ def read_history(
         raise TooLittleHistoryError(f"no purchase{before} in {name}")
     as_of_s = int(lines["purchased_at"].max()) + 1 if seen_until_s is None else seen_until_s  # type: ignore[arg-type]
     return _assembled(tables, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s))
+
+
+def _rows_of(names: pl.Series) -> IntArray:
+    """Each name's row among the distinct sorted ones, int32, -1 for none."""
+    rows = {name: row for row, name in enumerate(sorted(names.drop_nulls().unique().to_list()))}
+    return np.array([rows.get(name, -1) for name in names], np.int32)
 
 
 def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: datetime) -> History:

@@ -8,6 +8,7 @@ import numpy as np
 
 from models.arrays import FloatArray, IntArray
 from models.base import Model
+from models.catalogue import Catalogue
 from models.interactions import Interactions
 
 DAY_S = 86_400
@@ -47,7 +48,7 @@ def history_of(
         table[:, 1].astype(np.int32),
         table[:, 3].astype(np.int32),
         (table[:, 2] * DAY_S).astype(np.int64),
-        category_row=np.full(n_products, -1, np.int32),
+        catalogue=Catalogue.of(np.full(n_products, -1, np.int32)),
         as_of_s=as_of_day * DAY_S,
         n_customers=n_customers,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.arrays import DAY_S, IntArray, LongArray
+from models.catalogue import Catalogue
 from models.interactions import Interactions
 
 START_S = 1_500_000_000 // DAY_S * DAY_S  # midnight of a day in 2017
@@ -41,7 +42,7 @@ class Shop:
             self.product_row,
             self.order_row,
             self.at_s,
-            category_row=self.category_row,
+            catalogue=Catalogue.of(self.category_row),
             as_of_s=self.as_of_s if as_of_s is None else as_of_s,
             n_customers=self.n_customers,
         )

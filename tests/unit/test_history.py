@@ -231,7 +231,7 @@ def test_interactions_have_one_entry_for_an_order_and_product_and_the_category_o
     assert history.categories == ["Tea"]
     interactions = history.interactions()
     assert len(interactions) == 2
-    known = dict(zip(history.products["product_id"], interactions.category_row, strict=True))
+    known = dict(zip(history.products["product_id"], interactions.catalogue.category_row, strict=True))
     assert known == {"p": 0, "q": -1}
     assert interactions.as_of_s == int(history.as_of.timestamp())
 
