@@ -13,10 +13,14 @@ from markupsafe import Markup
 
 from training import plots
 from training.bootstrap import Interval
+from training.calibration import Calibration
 from training.comparison import Difference, Evaluation
+from training.contribution import Contribution
 from training.evaluation import Seconds
 from training.folds import TARGETS, Target, local_day
 from training.metrics import KS, METRICS
+from training.sections import Picture, candidates_parts, probabilities_parts
+from training.svg import COLOURS
 
 TARGET_TITLES: dict[Target, str] = {
     "all": "Everything bought in the window",
@@ -90,24 +94,60 @@ class NightFacts:
     past: Sequence[PastVersion] = ()
 
 
-def to_json(evaluation: Evaluation, seconds: Mapping[str, Seconds], **more: object) -> str:
-    """The evaluation as JSON; what can't be reproduced stands under `seconds` alone. NaN becomes null."""
+def to_json(
+    evaluation: Evaluation,
+    seconds: Mapping[str, Seconds],
+    *,
+    contribution: Mapping[str, Contribution] | None = None,
+    calibration: Mapping[str, Calibration] | None = None,
+    **more: object,
+) -> str:
+    """The evaluation as JSON; what can't be reproduced stands under `seconds` alone. NaN becomes null.
+
+    `contribution` and `calibration` are by variant; their keys are left out where nothing was measured.
+    """
+    beside: dict[str, Mapping[str, Contribution] | Mapping[str, Calibration] | None] = {
+        "contribution": contribution,
+        "calibration": calibration,
+    }
     content = {
         "evaluation": asdict(evaluation),
+        **{
+            key: {name: asdict(part) for name, part in parts.items()}
+            for key, parts in beside.items()
+            if parts
+        },
         **more,
         "seconds": {k: asdict(v) for k, v in seconds.items()},
     }
     return json.dumps(_without_nan(content), indent=1) + "\n"
 
 
-def render_evaluation(evaluation: Evaluation, seconds: Mapping[str, Seconds], *, timezone: str) -> str:
-    """The page of `nbo-train evaluate`."""
-    return _render("Comparison of variants", None, evaluation, seconds, timezone)
+def render_evaluation(
+    evaluation: Evaluation,
+    seconds: Mapping[str, Seconds],
+    *,
+    timezone: str,
+    contribution: Mapping[str, Contribution] | None = None,
+    calibration: Mapping[str, Calibration] | None = None,
+) -> str:
+    """The page of `nbo-train evaluate`; candidates and probabilities by variant, where they were measured."""
+    return _render(
+        "Comparison of variants", None, evaluation, seconds, timezone, contribution or {}, calibration or {}
+    )
 
 
-def render_night(night: NightFacts, evaluation: Evaluation | None, seconds: Mapping[str, Seconds]) -> str:
+def render_night(
+    night: NightFacts,
+    evaluation: Evaluation | None,
+    seconds: Mapping[str, Seconds],
+    *,
+    contribution: Mapping[str, Contribution] | None = None,
+    calibration: Mapping[str, Calibration] | None = None,
+) -> str:
     """The page of a night; without an evaluation if the night stopped before it."""
-    return _render(f"Night {night.run_id}", night, evaluation, seconds, night.timezone)
+    title = f"Night {night.run_id}"
+    return _render(title, night, evaluation, seconds, night.timezone, contribution or {}, calibration or {})
 
 
 def _render(
@@ -116,6 +156,8 @@ def _render(
     evaluation: Evaluation | None,
     seconds: Mapping[str, Seconds],
     timezone: str,
+    contribution: Mapping[str, Contribution],
+    calibration: Mapping[str, Calibration],
 ) -> str:
     environment = Environment(
         loader=PackageLoader("training"),
@@ -134,8 +176,9 @@ def _render(
         timezone=timezone,
         days=[] if evaluation is None else [local_day(f.as_of_s, timezone) for f in evaluation.folds],
         pictures=[] if evaluation is None else _pictures(evaluation, timezone),
-        colours=plots.COLOURS,
-        markers=plots.MARKERS,
+        candidates=candidates_parts(contribution),
+        probabilities=probabilities_parts(calibration, timezone),
+        colours=COLOURS,
         headline=HEADLINE,
         metrics=METRICS,
         ks=KS,
@@ -172,7 +215,7 @@ def _compared(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _pictures(evaluation: Evaluation, timezone: str) -> list[tuple[str, Markup]]:
+def _pictures(evaluation: Evaluation, timezone: str) -> list[Picture]:
     """Caption and SVG of every picture; the SVG is our own, so it is not escaped."""
     days = [f"{local_day(fold.as_of_s, timezone):%d %b}" for fold in evaluation.folds]
     drawn = [
@@ -203,7 +246,7 @@ def _change(difference: Difference) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{value:.1%}" if value >= 0.001 else f"{value:.3%}"
+    return f"{value:.1%}" if value >= 0.001 or not value else f"{value:.3%}"
 
 
 def _day(at: datetime, timezone: str) -> str:

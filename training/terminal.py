@@ -1,11 +1,16 @@
 """The evaluation as a table on a terminal: the figures that decide, each with its interval below."""
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.table import Table
 
+from training import findings
 from training.bootstrap import Interval
+from training.calibration import Calibration
 from training.comparison import Difference, Evaluation
-from training.folds import Target
+from training.contribution import Contribution
+from training.folds import Target, local_day
 
 _COLUMNS: tuple[tuple[str, Target, str], ...] = (
     ("NDCG@10", "all", "ndcg@10"),
@@ -31,6 +36,18 @@ def table(evaluation: Evaluation) -> Table:
         against = result.differences.get(evaluation.default, {}).get("all", {}).get("ndcg@10")
         drawn.add_row(name, *cells, _change(against))
     return drawn
+
+
+def summary_lines(
+    contribution: Mapping[str, Contribution], calibration: Mapping[str, Calibration], timezone: str
+) -> list[str]:
+    """What the report says of candidates and probabilities, a few lines for each variant, warnings last."""
+    lines = [f"{name}: {findings.about_all_candidates(found)}" for name, found in contribution.items()]
+    for name, found in calibration.items():
+        days = [local_day(window.as_of_s, timezone).isoformat() for window in found.windows]
+        said = [findings.about_pairs(found.pairs), findings.about_kept(found)]
+        lines += [f"{name}: {line}" for line in said + findings.warnings(found, days)]
+    return lines
 
 
 def _figure(found: Interval | None) -> str:

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models.interactions import Interactions
 from tests.data.scores import DAY_S, Fixed, history_of
+from training.calibration import Calibration, JudgedPairs, judge, judge_window
 from training.comparison import Evaluation, summarise
+from training.contribution import Contribution, count_sources, pool_sources
 from training.evaluation import FoldResult, Seconds, evaluate_fold
-from training.folds import Fold
+from training.folds import Fold, split
 from training.report import NightFacts, PastVersion, render_evaluation, render_night, to_json
-from training.terminal import table
+from training.terminal import summary_lines, table
 
 SECONDS = {"popular": Seconds([1.25, 2.0], [0.5, 0.75]), "blend": Seconds([9.0, 8.0], [1.0, 1.0])}
 NIGHT = NightFacts(
@@ -36,7 +39,7 @@ NIGHT = NightFacts(
 )
 
 
-def result_at(day: int) -> FoldResult:
+def shop() -> Interactions:
     rng = np.random.default_rng(1)
     lines = [
         (int(c), int(p), float(d), int(c) * 20 + int(d))
@@ -44,7 +47,12 @@ def result_at(day: int) -> FoldResult:
             rng.integers(0, 40, 900), rng.integers(0, 40, 900), rng.integers(0, 20, 900), strict=True
         )
     ]
-    whole = history_of(lines, n_customers=40, n_products=40, as_of_day=20)
+    return history_of(lines, n_customers=40, n_products=40, as_of_day=20)
+
+
+def result_at(day: int) -> FoldResult:
+    rng = np.random.default_rng(2)
+    whole = shop()
     models = {
         "popular": Fixed(rng.random((40, 40), np.float32)),
         "blend": Fixed(rng.random((40, 40), np.float32)),
@@ -55,6 +63,33 @@ def result_at(day: int) -> FoldResult:
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     return summarise([result_at(10), result_at(15)], default="blend", resamples=100)
+
+
+@pytest.fixture(scope="module")
+def candidates() -> Contribution:
+    """`own` gives each customer's own products, `guess` the first five of the shop."""
+    history, truth = split(shop(), Fold(10 * DAY_S, 5))
+    owned, rows = history.matrix(), np.arange(40, dtype=np.int32)
+    own = np.full((40, 40), -1, np.int32)
+    for row in rows:
+        theirs = owned[[row]].indices
+        own[row, : len(theirs)] = theirs
+    guess = np.tile(np.arange(5, dtype=np.int32), (40, 1))
+    return pool_sources([count_sources(truth.targets["all"], owned, rows, {"own": own, "guess": guess})])
+
+
+def window_of(day: int, *, times: float = 1.0) -> JudgedPairs:
+    rng = np.random.default_rng(day)
+    p = np.sort(rng.random((300, 3)), axis=1)[:, ::-1] / 2
+    customer, rank = np.repeat(np.arange(300), 3), np.tile(np.arange(3), 300)
+    is_bought = (rng.random(p.shape) < p * times).ravel()
+    return JudgedPairs(day * DAY_S, p.ravel(), is_bought, customer, rank, np.arange(400))
+
+
+@pytest.fixture(scope="module")
+def probabilities() -> Calibration:
+    """Right in the judged window, much too low in the one before."""
+    return judge([window_of(15)], [judge_window(window_of(10, times=1.6))])
 
 
 class Page(HTMLParser):
@@ -203,3 +238,108 @@ def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None
     assert f"{found.mean:.3f}".removeprefix("0") in written.getvalue()
     assert "…" not in written.getvalue()
     assert "against" in written.getvalue()
+
+
+def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation) -> None:
+    html = render_night(NIGHT, evaluation, SECONDS, contribution={}, calibration={})
+    assert html == render_night(NIGHT, evaluation, SECONDS)
+    assert "candidates come from" not in html
+    assert "How sure" not in html
+    assert not {"contribution", "calibration"} & set(json.loads(to_json(evaluation, SECONDS)))
+
+
+def test_the_page_says_where_candidates_come_from(evaluation: Evaluation, candidates: Contribution) -> None:
+    html = render_evaluation(evaluation, SECONDS, timezone="UTC", contribution={"blend": candidates})
+    text = " ".join(Page(html).text.split())
+    repeats = candidates.kinds["repeats"]
+    assert "Where the candidates come from blend" in text
+    assert "Of 100 products that customers bought again, 100 were among the candidates." in text
+    assert f"own 100.0% {repeats.sources['own'].on_top:.1%}" in text
+    assert f"New to the customer {candidates.kinds['new'].bought:,} products bought" in text
+    assert html.count("<svg") == 6 + 2
+
+
+def test_the_page_says_how_sure_probabilities_are(evaluation: Evaluation, probabilities: Calibration) -> None:
+    html = render_evaluation(evaluation, SECONDS, timezone="UTC", calibration={"blend": probabilities})
+    text = " ".join(Page(html).text.split())
+    assert probabilities.pairs is not None
+    assert f"Every customer and product 900 {probabilities.pairs.expected:,.0f}" in text
+    assert f"{probabilities.pairs.ece:.4f} by chance {probabilities.pairs.ece_by_chance:.4f}" in text
+    assert "400 active customers, 300 of them with a list." in text
+    assert "all pairs ran low in the window from 1970-01-11: 1" in text
+    assert "1970-01-16 900" in text
+    assert html.count("<svg") == 6 + 3
+
+
+def test_a_page_of_several_variants_stays_whole(
+    evaluation: Evaluation, candidates: Contribution, probabilities: Calibration
+) -> None:
+    evil = "<script>alert(1)</script>"
+    html = render_night(
+        NIGHT,
+        evaluation,
+        SECONDS,
+        contribution={"blend": candidates, evil: candidates},
+        calibration={"blend": probabilities, evil: probabilities},
+    )
+    page = Page(html)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert {address[1:] for address in page.fetched if address.startswith("#")} <= set(page.ids)
+    assert evil not in html
+    assert "#010203" not in html
+
+
+def test_empty_judgements_have_gaps_and_no_error(evaluation: Evaluation, probabilities: Calibration) -> None:
+    none = np.empty(0)
+    rows = none.astype(np.int32)
+    nothing = judge([JudgedPairs(DAY_S, none, none.astype(np.bool_), rows, rows, rows)])
+    zero = window_of(15)
+    never = judge([replace(zero, p=zero.p * 0, is_bought=zero.is_bought & False)] * 9)
+    html = render_evaluation(
+        evaluation,
+        SECONDS,
+        timezone="UTC",
+        contribution={"none": Contribution(0, {})},
+        calibration={"nothing": nothing, "never": never},
+    )
+    text = " ".join(Page(html).text.split())
+    assert "Nothing was bought in the windows" in text
+    assert "No probability was judged. Probabilities" in text
+    assert "Every customer and product 0 - - - - -" in text
+    assert "No customer was active, so nothing can be promised." in text
+    assert "Every probability was 0, and 0 purchases happened." in text
+
+
+def test_the_json_holds_candidates_and_probabilities_by_variant(
+    evaluation: Evaluation, candidates: Contribution, probabilities: Calibration
+) -> None:
+    content = json.loads(
+        to_json(
+            evaluation,
+            SECONDS,
+            contribution={"blend": candidates},
+            calibration={"blend": probabilities},
+            fingerprint="abc",
+        )
+    )
+    assert content["fingerprint"] == "abc"
+    new = content["contribution"]["blend"]["kinds"]["new"]
+    assert new["sources"]["guess"]["alone"] == candidates.kinds["new"].sources["guess"].alone
+    assert [step["source"] for step in new["steps"]] == ["guess", "own"]
+    judged = content["calibration"]["blend"]
+    assert probabilities.pairs is not None
+    assert judged["pairs"]["ece"] == probabilities.pairs.ece
+    assert [kept["level"] for kept in judged["kept"]] == [0.8, 0.7, 0.5]
+    assert len(judged["windows"]) == 2
+
+
+def test_the_terminal_says_the_same_in_a_few_lines(
+    candidates: Contribution, probabilities: Calibration
+) -> None:
+    lines = summary_lines({"blend": candidates}, {"blend": probabilities}, "UTC")
+    assert all(line.startswith("blend: ") for line in lines)
+    assert "100% of the repeats" in lines[0]
+    assert lines[1].startswith("blend: Where 100 purchases were expected")
+    assert any("ran low in the window from 1970-01-11" in line for line in lines)
+    assert summary_lines({}, {}, "UTC") == []
