@@ -5,19 +5,28 @@ from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
 
+from models.affinity import Affinity
 from models.als import Als
 from models.base import Model
 from models.blend import Blend
 from models.bpr import Bpr
+from models.content import Content
 from models.ease import Ease
 from models.errors import BadConfigError
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
 from models.popular import Popular
 from models.repeat import Repeat
+from models.season import Season
+from models.trend import Trend
 
 VARIANTS: dict[str, type[Model[Any]]] = {
-    model.name: model for model in (Popular, Repeat, ItemItem, Als, Bpr, Ease, Neighbours, Blend)
+    model.name: model
+    for model in (
+        *(Popular, Trend, Season, Repeat),
+        *(ItemItem, Als, Bpr, Ease, Neighbours, Affinity, Content),
+        Blend,
+    )
 }
 MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 
@@ -60,6 +69,8 @@ def _checked(name: str, value: object, kind: str, where: str) -> object:
         if isinstance(value, str):
             return value
         raise BadConfigError(where, f"{value!r} is not text")
+    if "tuple" in kind:
+        return _numbers(value, where)
     is_whole = "int" in kind
     fits = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
     if not fits or not isfinite(value):  # type: ignore[arg-type]  # a number by then
@@ -68,3 +79,13 @@ def _checked(name: str, value: object, kind: str, where: str) -> object:
     if value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]  # as above
         raise BadConfigError(where, f"{value!r} is too small")
     return value if is_whole else float(value)  # type: ignore[arg-type]  # as above
+
+
+def _numbers(value: object, where: str) -> tuple[float, ...]:
+    """`value` if it is a list of numbers, which may be negative."""
+    numbers: list[float] = []
+    for number in value if isinstance(value, list | tuple) else (None,):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number):
+            raise BadConfigError(where, f"{value!r} is not a list of numbers")
+        numbers.append(float(number))
+    return tuple(numbers)

@@ -13,8 +13,10 @@ import pytest
 
 from models.arrays import DAY_S, FloatArray
 from models.base import Model
+from models.content import Content
 from models.errors import NotFittedError
 from models.registry import VARIANTS, build
+from models.season import Season
 from models.state import ModelState
 from storage.versions import Version, VersionWriter, open_version
 from tests.data.shops import SHOPS, Shop
@@ -88,7 +90,7 @@ def test_no_customers_asked_for_is_no_error(variant: str, shop: str) -> None:
     assert scores.dtype == np.float32
 
 
-@every_variant
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != Content.name])
 @every_shop
 def test_what_nobody_bought_has_no_score(variant: str, shop: str) -> None:
     interactions = made(shop).interactions()
@@ -96,7 +98,7 @@ def test_what_nobody_bought_has_no_score(variant: str, shop: str) -> None:
     assert np.isnan(all_scores(fitted(variant, shop), shop)[:, never]).all()
 
 
-@every_variant
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != Season.name])
 def test_a_shop_with_history_gets_opinions_on_its_customers(variant: str) -> None:
     scores = all_scores(fitted(variant, "grocer"), "grocer")
     assert (np.isfinite(scores[:-1]).sum(axis=1) >= 5).all()  # each bought five products and more

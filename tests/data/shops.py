@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
 from models.arrays import DAY_S, IntArray, LongArray
 from models.catalogue import Catalogue
@@ -36,13 +37,26 @@ class Shop:
     def n_products(self) -> int:
         return len(self.category_row)
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """Where there are categories, most products have one of five brands and a title of one word too."""
+        rows = np.arange(self.n_products)
+        if not (self.category_row >= 0).any():
+            return Catalogue.of(self.category_row)
+        words = np.stack([rows % 7 == word for word in range(7)], axis=1) & (rows % 6 != 4)[:, None]
+        return Catalogue.of(
+            self.category_row,
+            brand_row=np.where(rows % 6 == 5, -1, rows % 5).astype(np.int32),
+            words=sparse.csr_array(words, dtype=np.float32),
+        )
+
     def interactions(self, as_of_s: int | None = None) -> Interactions:
         return Interactions.build(
             self.customer_row,
             self.product_row,
             self.order_row,
             self.at_s,
-            catalogue=Catalogue.of(self.category_row),
+            catalogue=self.catalogue,
             as_of_s=self.as_of_s if as_of_s is None else as_of_s,
             n_customers=self.n_customers,
         )
@@ -113,6 +127,18 @@ def one_order_each() -> Shop:
     return shop_of(orders, n_customers=41, n_products=12)
 
 
+def two_years() -> Shop:
+    """25 customers over 500 days; what sells goes with the day of the year."""
+    rng = np.random.default_rng(4)
+    orders: Orders = []
+    for customer in range(25):
+        for day in np.sort(rng.uniform(0, 500, 16)):
+            season = int(day % 365 / 365 * 20)
+            orders.append((customer, float(day), (season + rng.choice(10, 3, replace=False)).tolist()))
+    shop = shop_of(orders, n_customers=26, n_products=30)
+    return replace(shop, as_of_s=START_S + 500 * DAY_S)
+
+
 def single_product() -> Shop:
     """30 customers who all buy the one thing there is."""
     orders = [(customer, day + customer / 40, [0]) for customer in range(30) for day in range(0, N_DAYS, 6)]
@@ -143,7 +169,7 @@ def no_rows() -> Shop:
 SHOPS: dict[str, Callable[[], Shop]] = {
     make.__name__: make
     for make in (
-        *(grocer, gift_shop, one_order_each, single_product, one_customer),
+        *(grocer, gift_shop, two_years, one_order_each, single_product, one_customer),
         *(no_categories, one_purchase, nothing_sold, no_rows),
     )
 }

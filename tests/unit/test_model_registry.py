@@ -34,7 +34,7 @@ def test_parts_of_a_blend_have_options_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "where", "why"),
     [
-        ("svd", {}, "variant 'svd'", "unknown; there are: popular, repeat"),
+        ("svd", {}, "variant 'svd'", "unknown; there are: popular, trend"),
         ("popular", {"halflife": 3}, "[variants.popular] halflife", "unknown; there are: "),
         ("popular", {"half_life_days": "30"}, "[variants.popular] half_life_days", "'30' is not a number"),
         ("popular", {"half_life_days": True}, "[variants.popular] half_life_days", "True is not a number"),

@@ -1,0 +1,155 @@
+"""Products like what the customer bought, by what is known of them: also those that nobody bought yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
+from models.base import Model, learned
+from models.catalogue import Catalogue
+from models.decay import decay, half_life_grid
+from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life
+from models.interactions import Interactions
+from models.validation import FoldOptions, inner_folds, searched
+
+
+@dataclass(frozen=True)
+class ContentOptions(FoldOptions):
+    """Options of `content`, beside those of FoldOptions. None: learned, by what finds more new products.
+
+    Attributes:
+        half_life_days: after so many days a first purchase counts half in what is taken up now.
+        profile_half_life_days: after so many days an order counts half in what the customer likes.
+        take_up_power: how far what is taken up now goes before other products that are as similar: 0 is
+            content alone.
+        prior_purchases: first purchases that every product is thought to have had just now beside its own, so
+            that one that nobody bought has its chance.
+    """
+
+    half_life_days: float | None = None
+    profile_half_life_days: float | None = None
+    take_up_power: float | None = None
+    prior_purchases: float = 0.1
+    n_folds: int = field(default=2, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
+
+
+class Content(Model[ContentOptions]):
+    """A product scores by the cosine between it and what the customer bought, times a power of its take-up.
+
+    Both are vectors of the words of titles, categories and brands, each weighted by how few products have it;
+    the customer's is the sum over their products, by the roots of decayed orders.
+
+    Source: the Rocchio profile over tf-idf, Pazzani, Billsus 2007.
+    """
+
+    name: ClassVar[str] = "content"
+    options_type: ClassVar[type] = ContentOptions
+    learnt: ClassVar[tuple[str, ...]] = (
+        *("feature_indptr_", "feature_", "feature_weight_", "chance_"),
+        *("own_indptr_", "own_product_", "own_weight_"),
+    )
+
+    feature_indptr_: LongArray  # shape (n_products + 1,)
+    feature_: IntArray
+    feature_weight_: FloatArray  # each product's have length 1
+    chance_: FloatArray  # shape (n_products,), take-up to its power, above 0
+    own_indptr_: LongArray  # shape (n_customers + 1,)
+    own_product_: IntArray
+    own_weight_: FloatArray
+
+    def fit(self, interactions: Interactions) -> Self:
+        vectors = content_vectors(interactions.catalogue)
+        options = self._learned(interactions, vectors)
+        return self._fit_with(interactions, first_purchases(interactions), vectors, options)
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for what has nothing in common with anything that the customer bought."""
+        self.check_fitted()
+        return self._scores(rows, np.arange(self.n_products_))
+
+    def _scores(self, rows: IntArray, products: AnyIntArray) -> FloatArray:
+        """As `score`, of these products alone."""
+        features = (self.feature_weight_, self.feature_, self.feature_indptr_)
+        vectors = sparse.csr_array(features, shape=(self.n_products_, int(self.feature_.max(initial=-1)) + 1))
+        own = (self.own_weight_, self.own_product_, self.own_indptr_)
+        profile = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, self.n_products_))[rows] @ vectors
+        profile = _of_length_1(profile).T.toarray()
+        if len(products) < self.n_products_:
+            vectors = vectors[products]
+        scores = np.ascontiguousarray((vectors @ profile).T)  # what is dense has a column for each customer
+        scores *= self.chance_[products]
+        scores[scores <= 0] = np.nan
+        return scores
+
+    def _fit_with(
+        self,
+        interactions: Interactions,
+        firsts: Interactions,
+        vectors: sparse.csr_array,
+        options: ContentOptions,
+    ) -> Self:
+        self.options_, self.n_products_ = options, interactions.n_products
+        self.feature_indptr_, self.feature_ = (
+            vectors.indptr.astype(np.int64),
+            vectors.indices.astype(np.int32),
+        )
+        self.feature_weight_ = vectors.data
+        chance = take_up(firsts, learned(options.half_life_days), options.prior_purchases)
+        self.chance_ = chance ** np.float32(learned(options.take_up_power))
+        own = interactions.matrix(decay(interactions.age_days, learned(options.profile_half_life_days)))
+        self.own_indptr_, self.own_product_ = own.indptr.astype(np.int64), own.indices.astype(np.int32)
+        self.own_weight_ = np.sqrt(own.data)  # the tenth order says less than the first
+        return self
+
+    def _learned(self, interactions: Interactions, vectors: sparse.csr_array) -> ContentOptions:
+        """The options with each of those that are None chosen on the folds, one after another."""
+        options = self.options
+        grid = half_life_grid(interactions.span_days)
+        grids: dict[str, Sequence[float]] = {
+            "take_up_power": (0.5, 1.0, 0.25),
+            "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
+        }
+        grids = {name: values for name, values in grids.items() if getattr(options, name) is None}
+        half_life_days = options.half_life_days or take_up_half_life(interactions, options)
+        first: dict[str, Any] = {name: values[0] for name, values in grids.items()}
+        start = replace(options, half_life_days=half_life_days, **first)
+        if all(len(values) == 1 for values in grids.values()):
+            return start
+        trials = [Trial(fold) for fold in inner_folds(interactions, options)]
+        return searched(start, grids, lambda choice: sum(_found(trial, vectors, choice) for trial in trials))
+
+
+def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
+    """What is known of each product, weighted by how few products it holds for.
+
+    Returns:
+        n_products x n_features, float32: words of the title, categories, brands; each row has length 1, or
+        is empty where nothing is known that tells the product from all others.
+    """
+    n_products = len(catalogue)
+    parts = [catalogue.words]
+    for row in (catalogue.category_row, catalogue.brand_row):
+        held = np.flatnonzero(row >= 0)
+        cells = (np.ones(len(held), np.float32), (held, row[held]))
+        parts.append(sparse.csr_array(cells, shape=(n_products, int(row.max(initial=-1)) + 1)))
+    table = sparse.csr_array(sparse.hstack(parts, format="csr", dtype=np.float32))
+    holders = np.bincount(table.indices, minlength=table.shape[1])
+    table.data = np.log(n_products / np.maximum(holders, 1)).astype(np.float32)[table.indices]
+    return _of_length_1(table)
+
+
+def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
+    """Each row divided by its Euclidean length."""
+    row = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+    length = np.sqrt(np.bincount(row, table.data.astype(np.float64) ** 2, table.shape[0]))
+    table.data = (table.data / np.maximum(length, 1e-30)[row]).astype(np.float32)
+    return table
+
+
+def _found(trial: Trial, vectors: sparse.csr_array, options: ContentOptions) -> float:
+    model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
+    return trial.found(model._scores(trial.fold.rows, trial.columns))

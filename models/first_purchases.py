@@ -1,0 +1,104 @@
+"""Products that are new to a customer: how fast each is taken up, and what a way of scoring finds of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import FloatArray, LongArray
+from models.decay import decay, half_life_grid
+from models.interactions import Interactions
+from models.top_k import top_k
+from models.validation import FoldOptions, InnerFold, inner_folds
+
+PLACES = 100  # of a list that count when ways are compared, since what is compared are sources of candidates
+PRIOR_CUSTOMERS = 10.0  # without the product, beside those there are, for what nearly all have
+TRIAL_PRODUCTS = 3000  # those most taken up: few others get into the first places of a list
+
+
+def first_purchases(interactions: Interactions) -> Interactions:
+    """The entries that are a customer's first of that product."""
+    pair = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
+    is_first = np.zeros(len(pair), np.bool_)
+    is_first[np.unique(pair, return_index=True)[1]] = True  # entries of a customer are in order of time
+    return interactions.only(is_first)
+
+
+def take_up(firsts: Interactions, half_life_days: float, prior_purchases: float = 0.0) -> FloatArray:
+    """First purchases, decayed, for each customer without the product.
+
+    Args:
+        firsts: from `first_purchases`.
+        prior_purchases: that every product is thought to have had just now beside its own.
+    Returns:
+        shape (n_products,), float32, above 0 where somebody bought the product; else 0 without a prior.
+    """
+    weights = np.maximum(decay(firsts.age_days, half_life_days), 1e-30)
+    taken = np.bincount(firsts.product_row, weights, firsts.n_products) + prior_purchases
+    owners = np.bincount(firsts.product_row, minlength=firsts.n_products)
+    n_customers = np.count_nonzero(np.bincount(firsts.customer_row))
+    return (taken / (n_customers - owners + PRIOR_CUSTOMERS)).astype(np.float32)
+
+
+def take_up_half_life(interactions: Interactions, options: FoldOptions) -> float:
+    """The half-life of `take_up` that finds most new products; without folds the middle of those tried."""
+    grid = half_life_grid(interactions.span_days)
+    half_lives = list(dict.fromkeys([grid[len(grid) // 2], *grid]))
+    found = np.zeros(len(half_lives))
+    for fold in inner_folds(interactions, options):
+        firsts = first_purchases(fold.history)
+        found += found_by_one_list(fold, [take_up(firsts, days) for days in half_lives])
+    return half_lives[int(found.argmax())]
+
+
+def found_by_one_list(fold: InnerFold, lines: Sequence[FloatArray]) -> list[float]:
+    """What each line of scores, the same for everyone, finds among products that customers had not bought.
+
+    Returns:
+        for each line the sum, over the fold's new (customer, product) pairs, of 1 / log2(1 + place) in the
+        customer's list without their own products, where the place is within PLACES.
+    """
+    n_products = fold.history.n_products
+    owned = _pairs(fold.history.matrix()[fold.rows])
+    truth = _pairs(fold.truth[fold.rows])
+    customer, product = np.divmod(truth[~np.isin(truth, owned)], max(n_products, 1))
+    sums = []
+    for line in lines:
+        place = np.empty(n_products, np.int64)
+        place[np.argsort(-line, kind="stable")] = np.arange(n_products)
+        own = np.sort(owned - owned % n_products + place[owned % n_products])
+        above = np.searchsorted(own, customer * n_products + place[product])
+        above -= np.searchsorted(own, customer * n_products)
+        seen = place[product] - above  # from 0
+        sums.append(float((1 / np.log2(2 + seen[seen < PLACES])).sum()))
+    return sums
+
+
+class Trial:
+    """A fold cut to the products most taken up, so that ways of scoring its customers can be compared fast.
+
+    Attributes:
+        fold: where to judge.
+        firsts: the first purchases before it.
+        columns: the products to be scored, shape (n,), ascending.
+    """
+
+    def __init__(self, fold: InnerFold) -> None:
+        self.fold, self.firsts = fold, first_purchases(fold.history)
+        grid = half_life_grid(fold.history.span_days)
+        chance = take_up(self.firsts, grid[len(grid) // 2])
+        self.columns = np.sort(np.argsort(-chance, kind="stable")[:TRIAL_PRODUCTS])
+        self._owned = fold.history.matrix()[fold.rows][:, self.columns].toarray() > 0
+        self._wanted = (fold.truth[fold.rows][:, self.columns].toarray() > 0) & ~self._owned
+
+    def found(self, scores: FloatArray) -> float:
+        """As `found_by_one_list`, for scores of the fold's customers, shape (n_rows, n_columns)."""
+        best = top_k(np.where(self._owned, np.float32(np.nan), scores), PLACES)
+        hits = np.take_along_axis(self._wanted, np.maximum(best, 0), axis=1) & (best >= 0)
+        return float(hits.sum(axis=0) @ (1 / np.log2(np.arange(2, PLACES + 2))))
+
+
+def _pairs(table: sparse.csr_array) -> LongArray:
+    """Row times number of columns plus column of each cell, ascending."""
+    row = np.repeat(np.arange(table.shape[0], dtype=np.int64), np.diff(table.indptr))
+    return np.sort(row * table.shape[1] + table.indices)
