@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from models.arrays import FloatArray, IntArray
 from models.errors import NotFittedError
@@ -58,13 +58,14 @@ class Model[Options](ABC):
         """
         self.check_fitted()
         arrays = {name.rstrip("_"): getattr(self, name) for name in self.learnt}
-        facts = {"options": asdict(self.options_), "n_products": self.n_products_}  # type: ignore[call-overload]
+        facts = {"options": as_facts(self.options_), "n_products": self.n_products_}
         return ModelState(arrays, facts)
 
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
         """The model that left this state; it scores to the bit as the one that left it."""
-        model = cls(cls.options_type(**state.facts["options"]))
+        options = {name: tuple(v) if isinstance(v, list) else v for name, v in state.facts["options"].items()}
+        model = cls(cls.options_type(**options))
         model.options_ = model.options
         model.n_products_ = state.facts["n_products"]
         for name in cls.learnt:
@@ -75,6 +76,12 @@ class Model[Options](ABC):
         """Raises: NotFittedError, before fit()."""
         if not hasattr(self, "options_"):
             raise NotFittedError(self.name)
+
+
+def as_facts(options: Any) -> dict[str, Any]:
+    """Options as JSON has them: a tuple is a list there."""
+    plain = asdict(options)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def learned(constant: float | None) -> float:

@@ -1,0 +1,125 @@
+"""Own history in time: each (customer, product) pair's purchases in their order, each customer's orders."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
+from models.interactions import Interactions
+from models.shrinkage import Doubles, shrunk_means, variance_within
+
+
+@dataclass(frozen=True, eq=False)
+class Waits:
+    """Waiting times of some units: days between an event and the next, and how long the last is ago.
+
+    Attributes:
+        times: shape (n,), int64, events of each unit, 0 included.
+        first_age_days, last_age_days: shape (n,), float64; NaN without events.
+        gap_days: shape (m,), float64, all gaps of all units.
+        gap_unit: shape (m,), int64, whose they are.
+    """
+
+    times: LongArray
+    first_age_days: Doubles
+    last_age_days: Doubles
+    gap_days: Doubles
+    gap_unit: LongArray
+
+    @classmethod
+    def of(cls, unit: AnyIntArray, age_days: Doubles, n_units: int) -> "Waits":
+        """From events sorted by unit, then by falling age."""
+        times = np.bincount(unit, minlength=n_units)
+        end = np.cumsum(times)
+        some = times > 0
+        first, last = np.full(n_units, np.nan), np.full(n_units, np.nan)
+        first[some], last[some] = age_days[(end - times)[some]], age_days[end[some] - 1]
+        same = unit[1:] == unit[:-1]
+        gaps = (age_days[:-1] - age_days[1:])[same]
+        return cls(times, first, last, np.maximum(gaps, 0.0), unit[1:][same].astype(np.int64))
+
+    def expected_days(self, parents: tuple[AnyIntArray, ...] = ()) -> Doubles:
+        """Each unit's gap to expect: its own mean, drawn to its group's, and so up; see `shrunk_means`.
+
+        NaN where nobody has a gap.
+        """
+        n_units = len(self.times)
+        n_gaps = np.bincount(self.gap_unit, minlength=n_units).astype(np.float64)
+        means = np.bincount(self.gap_unit, self.gap_days, n_units) / np.maximum(n_gaps, 1.0)
+        variance = variance_within(self.gap_days, self.gap_unit, means)
+        return shrunk_means(means, n_gaps, variance, parents)
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """What a history says of each distinct (customer, product) pair, sorted by both, and of each customer.
+
+    Attributes:
+        interactions: the history.
+        customer_row, product_row: shape (n_pairs,), int32.
+        pair: shape (n,), int64, the pair of each entry, entries sorted by pair and time.
+        orders_since: shape (n,), int64, how many orders the customer made after that entry's.
+        waits: of the pairs.
+        visits: of the customers: one event for each order.
+    """
+
+    interactions: Interactions
+    customer_row: IntArray
+    product_row: IntArray
+    pair: LongArray
+    orders_since: LongArray
+    waits: Waits
+    visits: Waits
+
+    def __len__(self) -> int:
+        return len(self.customer_row)
+
+    @classmethod
+    def of(cls, interactions: Interactions) -> "Timeline":
+        key = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
+        entry = np.argsort(key, kind="stable")  # entries of a customer are in the order of time already
+        key = key[entry]
+        is_first = np.ones(len(key), np.bool_)
+        is_first[1:] = key[1:] != key[:-1]
+        pair = np.cumsum(is_first) - 1
+        age_days = interactions.age_days.astype(np.float64)
+        start = _start_of_order(interactions)
+        is_start = np.zeros(len(key), np.bool_)
+        is_start[start] = True
+        visits = Waits.of(interactions.customer_row[is_start], age_days[is_start], interactions.n_customers)
+        since = np.cumsum(visits.times)[interactions.customer_row] - np.cumsum(is_start)[start]
+        distinct = entry[is_first]
+        return cls(
+            interactions=interactions,
+            customer_row=interactions.customer_row[distinct],
+            product_row=interactions.product_row[distinct],
+            pair=pair,
+            orders_since=since[entry],
+            waits=Waits.of(pair, age_days[entry], int(is_first.sum())),
+            visits=visits,
+        )
+
+    @property
+    def indptr(self) -> LongArray:
+        """Where each customer's pairs begin, shape (n_customers + 1,), int64."""
+        rows = np.arange(self.interactions.n_customers + 1)
+        return np.searchsorted(self.customer_row, rows).astype(np.int64)
+
+    def parents(self) -> tuple[AnyIntArray, AnyIntArray]:
+        """The product of each pair, the category of each product; those without one make one of their own."""
+        category = self.interactions.catalogue.category_row.astype(np.int64)
+        return self.product_row, np.where(category < 0, category.max(initial=-1) + 1, category)
+
+    def fading(self, keep: float) -> FloatArray:
+        """Share of the customer's orders with the product, each counting `keep` times the one after it."""
+        held = np.bincount(self.pair, keep**self.orders_since, len(self))
+        n_orders = self.visits.times[self.customer_row]
+        return np.asarray(held * (1 - keep) / (1 - keep**n_orders), np.float32)
+
+
+def _start_of_order(interactions: Interactions) -> LongArray:
+    """The place of the first entry of each entry's order, shape (n,), int64."""
+    places = np.arange(len(interactions), dtype=np.int64)
+    first = np.zeros(int(interactions.order_row.max(initial=-1)) + 1, np.int64)
+    first[interactions.order_row[::-1]] = places[::-1]  # of several values for one place the last one stays
+    return first[interactions.order_row]
