@@ -5,10 +5,12 @@ from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
 
+from models.affinity import Affinity
 from models.als import Als
 from models.base import Model
 from models.blend import Blend
 from models.bpr import Bpr
+from models.content import Content
 from models.due import Due
 from models.ease import Ease
 from models.errors import BadConfigError
@@ -16,9 +18,16 @@ from models.item_item import ItemItem
 from models.neighbours import Neighbours
 from models.popular import Popular
 from models.repeat import Repeat
+from models.season import Season
+from models.trend import Trend
 
 VARIANTS: dict[str, type[Model[Any]]] = {
-    model.name: model for model in (Popular, Repeat, Due, ItemItem, Als, Bpr, Ease, Neighbours, Blend)
+    model.name: model
+    for model in (
+        *(Popular, Trend, Season, Repeat, Due),
+        *(ItemItem, Als, Bpr, Ease, Neighbours, Affinity, Content),
+        Blend,
+    )
 }
 MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 
