@@ -54,7 +54,7 @@ def similar(product_id: str, title: str) -> str:
 
 
 def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
-    """Bought by many, of late or else ever.
+    """Bought by many, of late or else ever; what is new in the shop by nobody.
 
     Args:
         recent_buyers: distinct customers within the last `recent_days` of the history.
@@ -66,6 +66,7 @@ def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) ->
     iso, long = _day(last_day)
     who = "1 customer" if number == 1 else f"{number} customers"
     text = f"Bought by {who}" + (f" in the {days} days to {long}" if days else "")
+    text = text if number else "Nobody bought it yet"
     evidence = {"customers": number, "days": days, "until": iso}
     return json.dumps({"code": "popular", "text": text, "evidence": evidence})
 

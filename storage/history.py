@@ -18,7 +18,7 @@ from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
 from storage.history_read import Counts, ReadTable, read_table
 from storage.history_rejects import RejectFile
-from storage.history_rows import describe_products, number_purchases
+from storage.history_rows import describe_products, number_purchases, product_ids_of
 from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
@@ -36,7 +36,8 @@ class History:
             Float32, null where unknown.
         customer_ids: by customer_row, in `order_of` order.
         products: by product_row: product_id in `order_of` order, title, category, brand, price, margin,
-            stock, url, image_url; null where unknown.
+            stock, url, image_url; null where unknown. Those of the shop's table that were never sold are
+            among them, unless they are out of stock.
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
         customers: customer_id, and the shop's own columns as text.
@@ -172,9 +173,9 @@ def _rows_of(names: pl.Series) -> IntArray:
 def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: datetime) -> History:
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
-    product_ids = order_of(lines["product_id"].unique().to_list())
-    purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
     catalogue = tables["products"].lines if "products" in tables else None
+    product_ids = order_of(product_ids_of(lines, catalogue, options.purchases.excluded).to_list())
+    purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
     products = describe_products(product_ids, catalogue, lines)
     others = {
         name: _with_times(tables[name].lines, TABLES[name]) if name in tables else None

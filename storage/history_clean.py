@@ -116,9 +116,8 @@ class Cleaner:
         if isinstance(self.options, PurchasesOptions):
             if self.options.cancellation is not None:
                 masks.append((cells["order_id"].values.str.contains(self.options.cancellation), CANCELLATION))
-            if self.options.exclude_products:
-                pattern = "^(?:" + "|".join(f"(?:{p})" for p in self.options.exclude_products) + ")$"
-                masks.append((cells["product_id"].values.str.contains(pattern), EXCLUDED))
+            if self.options.excluded is not None:
+                masks.append((cells["product_id"].values.str.contains(self.options.excluded), EXCLUDED))
         if self.as_of_s is not None:
             for column in self.table.columns:
                 if column.is_past:

@@ -91,6 +91,12 @@ class PurchasesOptions(TableOptions):
     def _usable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_pattern(pattern) for pattern in value)
 
+    @property
+    def excluded(self) -> str | None:
+        """One regular expression for all of `exclude_products`; None without any."""
+        every = "|".join(f"(?:{pattern})" for pattern in self.exclude_products)
+        return f"^(?:{every})$" if every else None
+
 
 class HistoryOptions(_Strict):
     """All of `[history]`."""

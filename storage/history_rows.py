@@ -62,6 +62,26 @@ def number_purchases(
     return numbered.join(orders, on=["customer_row", "order"]).select(columns).sort(by).rechunk()
 
 
+def product_ids_of(lines: pl.DataFrame, catalogue: pl.DataFrame | None, excluded: str | None) -> pl.Series:
+    """The products that have a row: those sold, and those of the shop's catalogue that may be yet.
+
+    Args:
+        lines: clean purchases.
+        catalogue: the clean table of products, if the shop has one.
+        excluded: a pattern of ids that are no products (fees), or None.
+    Returns:
+        distinct ids, in any order. A product that was never sold and is out of stock is not among them.
+    """
+    sold = lines["product_id"].unique()
+    if catalogue is None:
+        return sold
+    if "stock" in catalogue.columns:
+        catalogue = catalogue.filter(pl.col("stock").is_null() | (pl.col("stock") > 0))
+    if excluded is not None:
+        catalogue = catalogue.filter(~pl.col("product_id").str.contains(excluded))
+    return pl.concat([sold, catalogue["product_id"]]).unique()
+
+
 def describe_products(
     product_ids: list[str], catalogue: pl.DataFrame | None, lines: pl.DataFrame
 ) -> pl.DataFrame:

@@ -42,6 +42,7 @@ class HistoryEntry(_Strict):
 
     Attributes:
         fingerprint: hash of the purchases and how they were read.
+        products: how many of them were sold; the version has rows for the rest of the catalogue too.
         timezone: IANA name of the shop's own; dates that customers are shown are local there.
         recent_days: length of the window before as_of that `popular/recent_buyers` counts.
     """

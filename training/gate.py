@@ -50,7 +50,7 @@ class Sanity:
 
     Attributes:
         last_purchase: of the new version's history.
-        customers, products: rows of the new version's history.
+        customers, products: of the new version's history, with a purchase.
         coverage: share of the sold products that the challenger's lists name.
         champion_last_purchase, champion_customers, champion_products: the same of the champion's; None
             without one.

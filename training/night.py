@@ -117,7 +117,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
 
 
 def history_counts(history: History, interactions: Interactions) -> dict[str, int]:
-    """How much was read, and what is left of it; for people."""
+    """How much was read, and what is left of it; for people. Products are those sold; unsold is the rest."""
     return {
         "lines": history.read_lines,
         "rejected": history.rejected,
@@ -125,7 +125,8 @@ def history_counts(history: History, interactions: Interactions) -> dict[str, in
         "purchases": history.purchases.height,
         "orders": len(np.unique(interactions.order_row)),
         "customers": len(history.customer_ids),
-        "products": history.products.height,
+        "products": _sold_products(interactions),
+        "unsold": history.products.height - _sold_products(interactions),
     }
 
 
@@ -224,7 +225,8 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    now = Sanity(_last_purchase(interactions), interactions.n_customers, interactions.n_products, coverage)
+    sold = _sold_products(interactions)  # a shop may tidy up the rest of its catalogue as it likes
+    now = Sanity(_last_purchase(interactions), interactions.n_customers, sold, coverage)
     if champion is None:
         return now
     return replace(
@@ -302,6 +304,10 @@ def _history_entry(history: History, interactions: Interactions, counts: dict[st
         timezone=history.timezone,
         recent_days=contents.RECENT_DAYS,
     )
+
+
+def _sold_products(interactions: Interactions) -> int:
+    return len(np.unique(interactions.product_row))
 
 
 def _last_purchase(interactions: Interactions) -> datetime:

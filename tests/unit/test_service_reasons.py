@@ -57,6 +57,7 @@ def test_what_was_bought_twice_within_a_day_has_no_interval_to_speak_of() -> Non
         (412, 500, "Bought by 412 customers in the 28 days to 30 November 2017", 28),
         (1, 1, "Bought by 1 customer in the 28 days to 30 November 2017", 28),
         (0, 9, "Bought by 9 customers", None),
+        (0, 0, "Nobody bought it yet", None),
     ],
 )
 def test_popular_counts_customers_and_names_its_window(
