@@ -74,7 +74,8 @@ class AnswerWriter:
         bought, last_day = served.history_product.item(place), served.history_last_day.item(place)
         if bought == product_row:
             interval_days = served.history_interval_days.item(place)
-            return reasons.due_again(served.history_times.item(place), interval_days, last_day)
+            times, due_day = served.history_times.item(place), served.history_due_day.item(place)
+            return reasons.due_again(times, interval_days, last_day, due_day)
         return self._because(bought) + reasons.bought_on(last_day)
 
     def _write_because(self, product_row: int) -> str:

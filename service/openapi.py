@@ -110,6 +110,17 @@ def _object(**properties: Any) -> Json:
     }
 
 
+def _reason() -> Json:
+    reason = _object(
+        code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
+        text={"type": "string"},
+        evidence={"type": "object"},
+    )
+    what = "When the product is to be bought again; only with `due_again`, and only where it is known."
+    reason["properties"]["due_on"] = {"type": "string", "format": "date", "description": what}
+    return reason
+
+
 def _schemas() -> Json:
     text, maybe_text = {"type": "string"}, {"type": ["string", "null"]}
     maybe_number, null = {"type": ["number", "null"]}, {"type": "null"}
@@ -139,11 +150,7 @@ def _schemas() -> Json:
             offer=null,
             reason=_ref("Reason"),
         ),
-        "Reason": _object(
-            code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
-            text=text,
-            evidence={"type": "object"},
-        ),
+        "Reason": _reason(),
         "Live": _object(status={"const": "live"}),
         "Ready": _object(
             status={"const": "ready"},

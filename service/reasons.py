@@ -12,24 +12,27 @@ from math import isnan
 EPOCH = date(1970, 1, 1)
 
 
-def due_again(times: int, interval_days: float, last_day: int) -> str:
-    """Bought before.
+def due_again(times: int, interval_days: float, last_day: int, due_day: int) -> str:
+    """Bought before. `due_on` is there where it is known.
 
     Args:
         times: distinct orders.
         interval_days: mean days between them, NaN for a single one.
         last_day: of the last one, in days since 1970-01-01.
+        due_day: on which it is to be expected again, in the same; 0 where that isn't known. For a single
+            order it is the interval at which others buy such products.
     """
     iso, long = _day(last_day)
-    if isnan(interval_days):
-        text, interval = f"Bought before, on {long}", "null"
-    else:
-        days = round(interval_days)
-        often = f"about every {f'{days} days' if days > 1 else 'day'}" if days else f"in {times} orders"
-        text = f"Bought {often}, last on {long}"
+    if not isnan(interval_days):
+        text = f"Bought {_often(round(interval_days)) or f'in {times} orders'}, last on {long}"
         interval = f"{interval_days:.1f}"
+    elif due_day > last_day:
+        text = f"Bought on {long}; such products are bought again after about {_after(due_day - last_day)}"
+        interval = f'null, "typical_interval_days": {due_day - last_day}'
+    else:
+        text, interval = f"Bought before, on {long}", "null"
     return (
-        f'{{"code": "due_again", "text": "{text}", "evidence": '
+        f'{{"code": "due_again", "text": "{text}"{_due_on(due_day)}, "evidence": '
         f'{{"times": {times}, "interval_days": {interval}, "last_purchased_on": "{iso}"}}}}'
     )
 
@@ -69,6 +72,22 @@ def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) ->
     text = text if number else "Nobody bought it yet"
     evidence = {"customers": number, "days": days, "until": iso}
     return json.dumps({"code": "popular", "text": text, "evidence": evidence})
+
+
+@lru_cache(4096)
+def _often(days: int) -> str:
+    if not days:
+        return ""
+    return f"about every {days} days" if days > 1 else "about every day"
+
+
+def _after(days: int) -> str:
+    return f"{days} days" if days > 1 else "a day"
+
+
+@lru_cache(4096)
+def _due_on(day: int) -> str:
+    return f', "due_on": "{_day(day)[0]}"' if day else ""
 
 
 @lru_cache(4096)

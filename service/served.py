@@ -50,6 +50,7 @@ class ServedVersion:
         self.history_times = self._expect("history/times", np.uint16, n_history)
         self.history_last_day = self._expect("history/last_day", np.uint16, n_history)
         self.history_interval_days = self._expect("history/interval_days", np.float16, n_history)
+        self.history_due_day = self._due_day(n_history)
         self._candidates = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
         self._evidence = self._expect(f"candidates/{variant}/evidence", np.int16, n_customers)
         categories = version.strings("categories")
@@ -76,6 +77,12 @@ class ServedVersion:
             return self._by_category[:0]
         start, stop = self._category_start[category_row : category_row + 2]
         return self._by_category[start:stop]
+
+    def _due_day(self, n_history: int) -> NDArray[Any]:
+        """When each product of the history is due again; 0, which is unknown, from a night without `due`."""
+        if "history/due_day.npy" in self._version.manifest.files:
+            return self._expect("history/due_day", np.uint16, n_history)
+        return np.broadcast_to(np.uint16(0), n_history)
 
     def _last_day(self, timezone: str) -> int:
         try:

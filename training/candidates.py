@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from models.arrays import AnyArray, FloatArray, IntArray, LongArray
+from models.due import Due
 from storage.history import History
 
 MAX_ANCHORS = 200  # a customer's latest products that may explain another one
@@ -61,6 +62,26 @@ class OwnHistory:
             last_day=rows["last_day"].to_numpy().astype(np.uint16),
             interval_days=(days / gaps).astype(np.float16),
         )
+
+
+def due_days(own: OwnHistory, due: Due) -> AnyArray:
+    """The day on which each entry of the own history is due again.
+
+    Args:
+        own: histories of all customers.
+        due: fitted on the same history.
+    Returns:
+        shape of `own.product`, uint16, days since 1970-01-01: the last purchase's day, by the shop's date,
+        and the whole days to expect after it. 0 where nothing can be expected.
+    """
+    customer = np.repeat(np.arange(len(own.indptr) - 1), np.diff(own.indptr))
+    entry = np.lexsort((own.product, customer))  # in the order of the model's pairs
+    if not np.array_equal(own.product[entry], due.product_):
+        raise ValueError("due was fitted on another history")
+    days = np.zeros(len(entry), np.uint16)
+    expected = own.last_day[entry] + np.rint(due.expected_days_)
+    days[entry] = np.minimum(np.nan_to_num(expected, nan=0.0), 65_535)
+    return days
 
 
 def evidence(

@@ -19,7 +19,7 @@ class NightOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     horizon_days: int = Field(default=7, ge=1, le=365, description="Days whose purchases are predicted.")
     variants: tuple[str, ...] = Field(
-        default=("popular", "repeat", "item_item", "als", "blend"),
+        default=("popular", "repeat", "due", "item_item", "als", "blend"),
         min_length=1,
         description="Variants that are fitted each night.",
     )

@@ -8,11 +8,12 @@ import polars as pl
 
 from models.arrays import DAY_S
 from models.base import Model
+from models.due import Due
 from models.interactions import Interactions
 from models.item_item import ItemItem
 from storage.history import History
 from storage.versions import VersionWriter
-from training.candidates import OwnHistory, evidence
+from training.candidates import OwnHistory, due_days, evidence
 from training.fitting import popular_order
 from training.ranking import rank
 
@@ -49,6 +50,13 @@ def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> Non
     writer.add("popular/order", popular_order(models))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
+
+
+def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:
+    """When each customer's products are due again, where `due` is among the variants of the night."""
+    due = models.get(Due.name)
+    if isinstance(due, Due):
+        writer.add("history/due_day", due_days(own, due))
 
 
 def write_candidates(

@@ -268,6 +268,7 @@ def _write(
         own = OwnHistory.of(history)
         contents.write_history(writer, history, interactions, own)
         contents.write_shared(writer, models)
+        contents.write_due(writer, models, own)
         progress.detail("candidates")
         contents.write_candidates(writer, job.default_variant, models, own, k=job.config.night.candidates)
         for name, model in models.items():

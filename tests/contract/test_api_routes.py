@@ -64,6 +64,7 @@ def test_a_known_customer_gets_the_own_list_with_reasons(app: Flask, store: Path
         "reason": {
             "code": "due_again",
             "text": "Bought about every 6 days, last on 28 December 2017",
+            "due_on": "2018-01-03",
             "evidence": {"times": 5, "interval_days": 6.1, "last_purchased_on": "2017-12-28"},
         },
     }

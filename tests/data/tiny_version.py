@@ -19,12 +19,13 @@ VARIANT = "blend"
 
 @dataclass(frozen=True)
 class Bought:
-    """One product of a customer's history: in how many orders, the last one when, and days between them."""
+    """One product of a customer's history: in how many orders, the last one when, days between, when due."""
 
     product: str
     last: date = date(2017, 12, 28)
     times: int = 1
     interval_days: float = np.nan
+    due: date = EPOCH
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class TinyShop:
     recent_buyers: Mapping[str, int] = field(default_factory=lambda: {"milk": 412, "bread": 1})
     timezone: str = "UTC"
     recent_days: int = 28
+    has_due: bool = True
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -59,7 +61,10 @@ class TinyShop:
     )
     history: Mapping[str, Sequence[Bought]] = field(
         default_factory=lambda: {
-            "anna": [Bought("milk", times=5, interval_days=6.1), Bought("bread", date(2017, 12, 20))],
+            "anna": [
+                Bought("milk", times=5, interval_days=6.1, due=date(2018, 1, 3)),
+                Bought("bread", date(2017, 12, 20)),
+            ],
             "ben": [Bought("apple", date(2017, 12, 1), 2, 1.0)],
             "7": [Bought("cake")],
             "007": [Bought("plum")],
@@ -158,6 +163,8 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
     writer.add("history/times", np.array([b.times for b in lines], np.uint16))
     writer.add("history/last_day", np.array([(b.last - EPOCH).days for b in lines], np.uint16))
     writer.add("history/interval_days", np.array([b.interval_days for b in lines], np.float16))
+    if shop.has_due:
+        writer.add("history/due_day", np.array([(b.due - EPOCH).days for b in lines], np.uint16))
 
 
 def _add_candidates(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,11 @@ def check_due_again(reason: dict[str, Any], lines: list[Line]) -> None:
     assert evidence["last_purchased_on"] == last.date().isoformat()
     if len(orders) == 1:
         assert evidence["interval_days"] is None
-        assert reason["text"] == f"Bought before, on {last.day} {last:%B %Y}"
+        after = evidence["typical_interval_days"]
+        assert reason["text"].startswith(f"Bought on {last.day} {last:%B %Y}; such products are bought again")
+        assert date.fromisoformat(reason["due_on"]) == last.date() + timedelta(days=after)
         return
+    assert date.fromisoformat(reason["due_on"]) >= last.date()
     interval = (last - min(line.at for line in lines)) / timedelta(days=1) / (len(orders) - 1)
     assert evidence["interval_days"] == pytest.approx(interval, abs=0.11)
     assert reason["text"].startswith("Bought about every ")

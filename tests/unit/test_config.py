@@ -23,7 +23,7 @@ def test_without_a_file_blend_is_fitted_beside_its_peers_and_is_published() -> N
     config = load_config(None)
     assert config == NightConfig()
     assert (config.night.default_variant, config.night.horizon_days) == ("blend", 7)
-    assert {"popular", "repeat", "item_item", "als", "blend"} <= set(config.variant_options())
+    assert {"popular", "repeat", "due", "item_item", "als", "blend"} <= set(config.variant_options())
 
 
 @pytest.mark.parametrize(

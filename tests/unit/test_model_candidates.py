@@ -1,13 +1,17 @@
 """Why a product stands in a list: the customer's own purchase that explains it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import pytest
 
+from models.due import Due
 from storage.history import History
-from training.candidates import OwnHistory, evidence
+from tests.data.scores import history_of
+from training.candidates import OwnHistory, due_days, evidence
 
 
 def own_history(*customers: list[int]) -> OwnHistory:
@@ -114,3 +118,27 @@ def test_days_are_the_shop_s_own_on_either_side_of_midnight() -> None:
 def test_products_of_one_moment_stand_in_order_of_their_row() -> None:
     lines = [(0, product, 0, "2017-03-01 12:00") for product in (5, 2, 9)]
     assert OwnHistory.of(history(lines, "UTC")).product.tolist() == [2, 5, 9]
+
+
+def test_due_days_follow_the_entries_of_the_history_whatever_their_order() -> None:
+    """Customer 0 bought product 7 last and 5 before, customer 2 product 7; the model sorts by product."""
+    due = Due()
+    due.product_ = np.array([5, 7, 7], np.int32)
+    due.expected_days_ = np.array([10.4, 20.6, np.nan], np.float32)
+    own = own_history([7, 5], [], [7])
+    own = replace(own, last_day=np.array([200, 100, 300], np.uint16))
+    found = due_days(own, due)
+    assert found.tolist() == [221, 110, 0]
+    assert found.dtype == np.uint16
+
+
+def test_a_due_day_beyond_what_can_be_written_is_the_last_that_can() -> None:
+    due = Due()
+    due.product_, due.expected_days_ = np.array([7], np.int32), np.array([1e9], np.float32)
+    assert due_days(own_history([7]), due).tolist() == [65_535]
+
+
+def test_due_days_of_another_history_are_refused() -> None:
+    due = Due().fit(history_of([(0, 3, 1, 0)], n_customers=1, n_products=8, as_of_day=2))
+    with pytest.raises(ValueError, match="another history"):
+        due_days(own_history([7]), due)

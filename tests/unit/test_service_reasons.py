@@ -16,22 +16,43 @@ def read(text: str) -> Any:
 
 
 def test_a_product_bought_in_several_orders_says_how_often_and_when_last() -> None:
-    assert read(reasons.due_again(5, 6.1, DAY)) == {
+    assert read(reasons.due_again(5, 6.1, DAY, DAY + 7)) == {
         "code": "due_again",
         "text": "Bought about every 6 days, last on 28 December 2017",
+        "due_on": "2018-01-04",
         "evidence": {"times": 5, "interval_days": 6.1, "last_purchased_on": "2017-12-28"},
     }
 
 
 @pytest.mark.parametrize("interval_days", [0.6, 1.0, 1.4])
 def test_an_interval_of_about_a_day_is_every_day(interval_days: float) -> None:
-    assert read(reasons.due_again(2, interval_days, DAY))["text"].startswith(
+    assert read(reasons.due_again(2, interval_days, DAY, 0))["text"].startswith(
         "Bought about every day, last on"
     )
 
 
-def test_a_single_order_promises_no_interval() -> None:
-    assert read(reasons.due_again(1, float("nan"), DAY)) == {
+@pytest.mark.parametrize(("after", "text"), [(20, "20 days"), (1, "a day")])
+def test_a_single_order_says_when_such_products_are_bought_again(after: int, text: str) -> None:
+    assert read(reasons.due_again(1, float("nan"), DAY, DAY + after)) == {
+        "code": "due_again",
+        "text": f"Bought on 28 December 2017; such products are bought again after about {text}",
+        "due_on": "2018-01-17" if after == 20 else "2017-12-29",
+        "evidence": {
+            "times": 1,
+            "interval_days": None,
+            "typical_interval_days": after,
+            "last_purchased_on": "2017-12-28",
+        },
+    }
+
+
+def test_a_product_due_on_the_day_of_its_only_order_names_no_interval() -> None:
+    reason = read(reasons.due_again(1, float("nan"), DAY, DAY))
+    assert (reason["text"], reason["due_on"]) == ("Bought before, on 28 December 2017", "2017-12-28")
+
+
+def test_a_single_order_promises_no_interval_where_none_is_known() -> None:
+    assert read(reasons.due_again(1, float("nan"), DAY, 0)) == {
         "code": "due_again",
         "text": "Bought before, on 28 December 2017",
         "evidence": {"times": 1, "interval_days": None, "last_purchased_on": "2017-12-28"},
@@ -48,7 +69,9 @@ def test_another_product_is_named_as_the_shop_wrote_it() -> None:
 
 
 def test_what_was_bought_twice_within_a_day_has_no_interval_to_speak_of() -> None:
-    assert read(reasons.due_again(2, 0.1, 17_500))["text"] == "Bought in 2 orders, last on 30 November 2017"
+    assert (
+        read(reasons.due_again(2, 0.1, 17_500, 0))["text"] == "Bought in 2 orders, last on 30 November 2017"
+    )
 
 
 @pytest.mark.parametrize(

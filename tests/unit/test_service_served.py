@@ -10,7 +10,7 @@ from models.errors import DamagedVersionError
 from service.answers import AnswerWriter
 from service.served import EPOCH, ServedVersion
 from storage.store import Store
-from tests.data.tiny_version import VARIANT, TinyShop, write_version
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
 
 def served_from(shop: TinyShop, as_of: datetime, root: Path) -> ServedVersion:
@@ -47,3 +47,21 @@ def test_popular_names_the_window_that_the_night_counted(tmp_path: Path) -> None
 def test_a_time_zone_that_this_machine_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DamagedVersionError, match="no time zone 'Mars/Olympus'"):
         served_from(replace(TinyShop(), timezone="Mars/Olympus"), datetime(2019, 11, 1, tzinfo=UTC), tmp_path)
+
+
+def test_a_version_of_a_night_without_due_is_served_without_due_days(tmp_path: Path) -> None:
+    served = served_from(replace(TinyShop(), has_due=False), AS_OF, tmp_path)
+    assert served.history_due_day.item(milk_of(served)) == 0
+    assert "due_on" not in AnswerWriter(served)._why(served.products.find("milk"), milk_of(served))
+
+
+def test_a_due_day_stands_in_the_reason_of_the_entry_that_it_belongs_to(tmp_path: Path) -> None:
+    served = served_from(TinyShop(), AS_OF, tmp_path)
+    writer, place = AnswerWriter(served), milk_of(served)
+    assert '"due_on": "2018-01-03"' in writer._why(served.products.find("milk"), place)
+    assert "due_on" not in writer._why(served.products.find("bread"), place + 1)  # unknown of bread
+
+
+def milk_of(served: ServedVersion) -> int:
+    """The place of anna's milk in the histories."""
+    return served.history_of(served.customers.find("anna"))[0]
