@@ -12,6 +12,7 @@ from models.arrays import FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
+from models.first_purchases import first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds, searched
 
@@ -28,6 +29,9 @@ class EaseOptions(FoldOptions):
         regularization: the ridge, in mean squared lengths of a product's column; None: learned, by what finds
             more of what is bought, new products as much as all.
         half_life_days: after so many days an order counts half; None: learned with it.
+        take_up_power: how far, among products that are new to the customer, those go before that others take
+            up now: 0 not at all, 1 as much as the weights.
+        take_up_half_life_days: after so many days a first purchase counts half in that; None: learned.
         max_products: at most so many products take part, the most bought lately; memory in fit goes with its
             square (8 to 16 bytes a pair), time with its cube.
         neighbours: weights kept for each product on average, the strongest of all; what a version holds.
@@ -37,6 +41,8 @@ class EaseOptions(FoldOptions):
 
     regularization: float | None = None
     half_life_days: float | None = None
+    take_up_power: float = 0.5
+    take_up_half_life_days: float | None = None
     max_products: int = 5000
     neighbours: int = 500
     n_folds: int = field(default=1, kw_only=True)
@@ -52,20 +58,24 @@ class Ease(Model[EaseOptions]):
     """A product scores by the weights of the customer's other products towards it.
 
     The weights are those of the ridge regression of each product on all others, which have a closed form; a
-    product says nothing about itself. What a customer bought counts by the root of its decayed orders.
+    product says nothing about itself. What a customer bought counts by the root of its decayed orders. Scores
+    of products that are new to the customer are times the power of how much they are taken up now, at most 1:
+    weights know no fashion.
 
     Source: Steck 2019, eq. 8. Of its weights the strongest are kept: their size times the length of the
     column they act on.
     """
 
     name: ClassVar[str] = "ease"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = EaseOptions
     learnt: ClassVar[tuple[str, ...]] = (
-        *("product_row_", "weight_indptr_", "weight_product_", "weight_"),
+        *("product_row_", "chance_", "weight_indptr_", "weight_product_", "weight_"),
         *("own_indptr_", "own_product_", "own_weight_"),
     )
 
     product_row_: IntArray  # shape (n,), products that take part, ascending; the others are places among them
+    chance_: FloatArray  # shape (n,), take-up to its power, in (0, 1]
     weight_indptr_: LongArray  # shape (n + 1,): row i holds what the purchase of i says about others
     weight_product_: IntArray
     weight_: FloatArray
@@ -85,6 +95,10 @@ class Ease(Model[EaseOptions]):
         weights = (self.weight_, self.weight_product_, self.weight_indptr_)
         held = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, n))[rows]
         found = (held @ sparse.csr_array(weights, shape=(n, n))).toarray()
+        owned = np.repeat(np.arange(len(rows)), np.diff(held.indptr)), held.indices
+        as_it_is = found[owned]
+        found *= self.chance_
+        found[owned] = as_it_is
         scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
         scores[:, self.product_row_] = np.where(found > 0, found, np.nan)
         return scores
@@ -96,7 +110,10 @@ class Ease(Model[EaseOptions]):
         middle = options.half_life_days or grid[len(grid) // 2]
         half_lives = [middle] if options.half_life_days else [middle, grid[len(grid) // 4], grid[-1]]
         strengths = [0.3, 0.1, 1.0] if options.regularization is None else [options.regularization]
-        start = replace(options, regularization=strengths[0], half_life_days=middle)
+        take_up_days = options.take_up_half_life_days or take_up_half_life(interactions, options)
+        start = replace(
+            options, regularization=strengths[0], half_life_days=middle, take_up_half_life_days=take_up_days
+        )
         folds = inner_folds(interactions, options)
         grids = {"regularization": strengths, "half_life_days": half_lives}
         return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
@@ -110,6 +127,8 @@ class Ease(Model[EaseOptions]):
             table = weights(held, learned(options.regularization))
         table = strongest(table, _lengths(held), options.neighbours * len(self.product_row_))
         self.options_, self.n_products_ = options, interactions.n_products
+        chance = take_up(first_purchases(interactions), learned(options.take_up_half_life_days))
+        self.chance_ = np.minimum(chance[self.product_row_], 1) ** np.float32(options.take_up_power)
         self.weight_indptr_, self.weight_ = table.indptr.astype(np.int64), table.data
         self.weight_product_ = table.indices.astype(np.int32)
         self.own_indptr_, self.own_product_ = held.indptr.astype(np.int64), held.indices.astype(np.int32)

@@ -19,7 +19,7 @@ LINES += [(2, 0, 93, 3), (2, 3, 93, 3)]
 HISTORY = history_of(LINES, n_customers=4, n_products=5, as_of_day=100)
 HALF = 0.5**0.5
 HELD = np.array([[1, HALF, 0, 0], [0, HALF, HALF, 0], [HALF, 0, 0, HALF]])
-OPTIONS = EaseOptions(regularization=0.5, half_life_days=7.0)
+OPTIONS = EaseOptions(regularization=0.5, half_life_days=7.0, take_up_power=0.0, take_up_half_life_days=7.0)
 
 
 def regressed(held: np.ndarray, ridge: float) -> np.ndarray:
@@ -66,6 +66,18 @@ def test_a_score_adds_the_weights_of_what_was_bought_and_has_no_opinion_at_0_and
     np.testing.assert_allclose(scores[0, :4], np.where(wanted > 0, wanted, np.nan), rtol=1e-5)
     assert np.isnan(scores[0, 4])
     assert np.isnan(scores[1]).all()  # they bought nothing
+
+
+def test_new_products_score_by_how_much_they_are_taken_up_too() -> None:
+    model = Ease(replace(OPTIONS, take_up_power=1.0)).fit(HISTORY)
+    plain = Ease(OPTIONS).fit(HISTORY).score(np.arange(3, dtype=np.int32))
+    # first purchases weigh 1/2: there are 2, 2, 1, 1; without the product are 1, 1, 2, 2 and the prior's 10
+    chance = np.array([1 / 11, 1 / 11, 0.5 / 12, 0.5 / 12])
+    factor = np.where(HELD > 0, 1, chance)
+    np.testing.assert_allclose(
+        model.score(np.arange(3, dtype=np.int32))[:, :4], plain[:, :4] * factor, rtol=1e-5
+    )
+    assert np.isfinite(plain[:, :4][HELD == 0]).any()
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (12, 30), (700, 40), (40, 700), (3, 1)])

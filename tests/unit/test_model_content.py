@@ -1,0 +1,79 @@
+"""Content of five products as vectors, counted by hand."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+from scipy import sparse
+
+from models.arrays import AnyArray
+from models.catalogue import Catalogue
+from models.content import Content, ContentOptions, content_vectors
+from models.interactions import Interactions
+from tests.data.scores import history_of
+from tests.data.shops import grocer
+
+# words: "red" of 0 and 1, "cup" of 0, 2 and 3; 2 and 3 have a category too, and of 4 nothing is known
+WORDS = sparse.csr_array(np.array([[1, 1], [1, 0], [0, 1], [0, 1], [0, 0]], np.float32))
+CATALOGUE = Catalogue.of(np.array([-1, -1, 0, 0, -1], np.int32), words=WORDS)
+RED, CUP, CATEGORY = log(5 / 2), log(5 / 3), log(5 / 2)
+OPTIONS = ContentOptions(half_life_days=7.0, profile_half_life_days=7.0, take_up_power=0.0)
+# customer 0 bought 1, customer 1 bought 2 and, in two orders, 1; each order weighs 1/2
+LINES = [(0, 1, 93, 0), (1, 2, 93, 1), (1, 1, 93, 1), (1, 1, 93, 2)]
+ROWS = np.arange(3, dtype=np.int32)
+
+
+def shop() -> Interactions:
+    return replace(history_of(LINES, n_customers=3, n_products=5, as_of_day=100), catalogue=CATALOGUE)
+
+
+def vectors() -> AnyArray:
+    table = np.zeros((5, 3))
+    table[0] = [RED, CUP, 0]
+    table[1] = [RED, 0, 0]
+    table[2] = table[3] = [0, CUP, CATEGORY]
+    length = np.linalg.norm(table, axis=1, keepdims=True)
+    return table / np.where(length > 0, length, 1)
+
+
+def test_a_product_is_its_words_category_and_brand_by_how_few_others_have_them() -> None:
+    np.testing.assert_allclose(content_vectors(CATALOGUE).toarray(), vectors(), atol=1e-6)
+    with_brand = replace(CATALOGUE, brand_row=np.array([0, 0, 1, 1, 1], np.int32))
+    table = content_vectors(with_brand).toarray()
+    assert table.shape == (5, 5)
+    np.testing.assert_allclose(table[4], [0, 0, 0, 0, 1], atol=1e-6)
+
+
+def test_what_every_product_has_tells_nothing() -> None:
+    assert not content_vectors(Catalogue.of(np.zeros(3, np.int32))).toarray().any()
+
+
+def test_a_score_is_the_cosine_with_what_was_bought_also_for_what_nobody_bought() -> None:
+    scores = Content(OPTIONS).fit(shop()).score(ROWS)
+    table = vectors()
+    profile = np.stack([table[1], 0.5**0.5 * table[2] + table[1]])  # roots of 1/2 and of 2 x 1/2
+    profile /= np.linalg.norm(profile, axis=1, keepdims=True)
+    cosine = profile @ table.T
+    np.testing.assert_allclose(scores[:2], np.where(cosine > 1e-9, cosine, np.nan), rtol=1e-5)
+    assert np.isfinite(scores[0]).tolist() == [True, True, False, False, False]  # 0 was never bought
+    assert np.isnan(scores[2]).all()  # they bought nothing
+
+
+def test_of_products_alike_the_one_that_is_taken_up_goes_first() -> None:
+    scores = Content(replace(OPTIONS, take_up_power=1.0)).fit(shop()).score(ROWS)
+    plain = Content(OPTIONS).fit(shop()).score(ROWS)
+    # of 2 customers 2 and 1 have products 1 and 2; 10 more are thought of, and 0.1 first purchases
+    chance = np.array([0.1 / 12, 1.1 / 10, 0.6 / 11, 0.1 / 12, 0.1 / 12])
+    np.testing.assert_allclose(scores, plain * chance, rtol=1e-5)
+    assert scores[1, 2] > scores[1, 3]
+
+
+def test_a_shop_that_knows_nothing_of_its_products_gets_no_opinion() -> None:
+    history = replace(shop(), catalogue=Catalogue.of(np.full(5, -1, np.int32)))
+    assert np.isnan(Content(OPTIONS).fit(history).score(ROWS)).all()
+
+
+def test_scores_of_some_products_are_those_of_all() -> None:
+    model = Content(replace(OPTIONS, take_up_power=0.5)).fit(grocer().interactions())
+    rows, some = np.arange(9, dtype=np.int32), np.array([3, 4, 11, 20])
+    np.testing.assert_array_equal(model._scores(rows, some), model.score(rows)[:, some])
