@@ -70,11 +70,16 @@ def product_ids_of(lines: pl.DataFrame, catalogue: pl.DataFrame | None, excluded
         catalogue: the clean table of products, if the shop has one.
         excluded: a pattern of ids that are no products (fees), or None.
     Returns:
-        distinct ids, in any order. A product that was never sold and is out of stock is not among them.
+        distinct ids, in any order. A product that was never sold is not among them if it is out of stock, or
+        if nothing is known by which it could be recommended.
     """
     sold = lines["product_id"].unique()
-    if catalogue is None:
+    content = [
+        name for name in ("title", "category", "brand") if catalogue is not None and name in catalogue.columns
+    ]
+    if catalogue is None or not content:
         return sold
+    catalogue = catalogue.filter(pl.any_horizontal(pl.col(content).is_not_null()))
     if "stock" in catalogue.columns:
         catalogue = catalogue.filter(pl.col("stock").is_null() | (pl.col("stock") > 0))
     if excluded is not None:

@@ -255,7 +255,9 @@ def test_a_catalogue_is_joined_and_what_it_lacks_comes_from_the_purchase_lines(t
 
 def test_products_never_sold_have_rows_unless_they_are_out_of_stock_or_no_products(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,gone,2020-01-01\na,FEE,2020-01-01\na,late,2020-03-01\n")
-    table = "product_id,title,stock\ngone,G,0\nempty,E,0\nfull,F,3\nuncounted,U,\nFEE,Fee,\nlate,L,0\n"
+    table = (
+        "product_id,title,stock\ngone,G,0\nempty,E,0\nfull,F,3\nuncounted,U,\nFEE,Fee,\nlate,L,0\nunknown,,\n"
+    )
     write(tmp_path, table, "products.csv")
     fees: dict[str, Any] = {"purchases": {"exclude_products": ["FEE"]}}
     history = read(tmp_path, as_of=datetime(2020, 2, 1, tzinfo=UTC), **fees)
