@@ -69,8 +69,13 @@ def habits(customers: int = 300, products: int = 120, days: int = 120, seed: int
     ]
 
 
-def write_shop(folder: Path, lines: Iterable[Line], *, sold_out: Sequence[int] = ()) -> Path:
-    """Purchases and products in our contract; customers are c0, c1, ..., products p0, p1, ..."""
+def write_shop(
+    folder: Path, lines: Iterable[Line], *, sold_out: Sequence[int] = (), unsold: Iterable[int] = ()
+) -> Path:
+    """Purchases and products in our contract; customers are c0, c1, ..., products p0, p1, ...
+
+    The table of products has those of the lines, and `unsold`.
+    """
     lines = list(lines)
     folder.mkdir(parents=True, exist_ok=True)
     _write(
@@ -89,7 +94,7 @@ def write_shop(folder: Path, lines: Iterable[Line], *, sold_out: Sequence[int] =
                 price(number),
                 0 if number in sold_out else 9,
             )
-            for number in sorted({line.product for line in lines})
+            for number in sorted({line.product for line in lines}.union(unsold))
         ],
     )
     return folder

@@ -1,5 +1,6 @@
 """`--as-of` leaks nothing: what happens later changes no byte of what was learned."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +14,9 @@ DAY = 50
 AS_OF = (START + timedelta(days=DAY)).replace(hour=0, minute=0)
 
 
-def night(folder: Path, lines: list[Line], *more: object) -> Manifest:
+def night(folder: Path, lines: list[Line], *more: object, unsold: Iterable[int] = ()) -> Manifest:
     config = quick_config(folder) if "--config" not in more else None
-    shop = write_shop(folder / "shop", lines)
+    shop = write_shop(folder / "shop", lines, unsold=unsold)
     arguments = ["--config", config] if config else []
     ran = run("nightly", "--data", shop, "--store", folder / "store", *arguments, *more)
     assert ran.code == 0, ran.err
@@ -40,14 +41,17 @@ def test_what_happens_at_or_after_as_of_changes_no_byte(
     options = ["--as-of", f"{AS_OF:%Y-%m-%d}", "--config", config]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = night(tmp_path / "a", past, *options)
-    two = night(tmp_path / "b", [*lines, at_the_moment, *newcomers], *options)
+    every = [*lines, at_the_moment, *newcomers]
+    catalogue = {line.product for line in every}  # which the shop knows
+    one = night(tmp_path / "a", past, *options, unsold=catalogue)
+    two = night(tmp_path / "b", every, *options)
     assert one.files == two.files
     assert one.gate == two.gate
     assert one.history == two.history
     version = champion(tmp_path / "b" / "store")
     assert set(ids(version, "customers")) == {f"c{line.customer}" for line in past}
-    assert set(ids(version, "products")) == {f"p{line.product}" for line in past}
+    assert set(ids(version, "products")) == {f"p{product}" for product in catalogue}
+    assert one.history.products == len({line.product for line in past})
     assert one.history.last_purchase < one.as_of
 
 
