@@ -101,13 +101,15 @@ def _section(name: str, split: Content) -> str:
 
 def _facts(split: Content) -> str:
     tests, sizes = split["tests"], split["sizes"]
-    asked = ", ".join(f"{test['name']} {test['customers']:,}" for test in tests)
+    asked = ", ".join(
+        f"{test['customers']:,}" + (f" from {test['name']}" if len(tests) > 1 else "") for test in tests
+    )
     repeat = sum(test["repeat_share"] for test in tests) / len(tests)
     each = sum(test["products_each"] for test in tests) / len(tests)
     return _wrapped(
         f"{sizes['purchases']:,} purchases, {sizes['customers']:,} customers, {sizes['products']:,} "
-        f"products; asked about: {asked}; {each:.1f} products each, {100 * repeat:.0f} % bought before. "
-        f"{split['machine']}; {split['measured_on']}."
+        f"products. Customers asked about: {asked}; {each:.1f} products each, {100 * repeat:.0f} % bought "
+        f"before. {split['machine']}; {split['measured_on']}."
     )
 
 

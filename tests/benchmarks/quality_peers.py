@@ -159,12 +159,14 @@ class Contestant:
         title: in the tables.
         grid: settings to choose from; the first wins among equals.
         make: an unfitted peer with these settings.
+        n_cuts: on so many of the earlier cuts, the latest, settings are judged; implicit's take their time.
     """
 
     name: str
     title: str
     grid: Sequence[Settings]
     make: Any
+    n_cuts: int = 1
 
     def chosen(self, earlier: Sequence[Question], *, customers: int = 1000) -> Settings:
         """The settings with the highest mean NDCG@10 on earlier cuts, each judged by so many customers."""
@@ -198,6 +200,7 @@ CONTESTANTS = (
             for lately in (14, 56)
         ],
         lambda settings: HalfLife(**settings),
+        n_cuts=3,
     ),
     Contestant(
         "personal_counts",
@@ -208,6 +211,7 @@ CONTESTANTS = (
             for weight in (1.0, 3.0, 10.0, 30.0, 100.0)
         ],
         lambda settings: PersonalCounts(**settings),
+        n_cuts=3,
     ),
     Contestant(
         "implicit_als",

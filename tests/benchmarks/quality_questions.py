@@ -75,8 +75,7 @@ class Split:
         columns: of the table.
         main: the column by which models are compared with `reference`, pair by pair.
         reference: the contestant to beat.
-        contestants: further ones of this split alone, see quality_peers.
-        sizes: what there is to say of the data, for the page.
+        sizes: customers, products and purchases of the data.
     """
 
     name: str

@@ -142,7 +142,7 @@ def keep(folder: Path, split: Split, question: Question, entrant: Entrant, part:
     np.savez(path.with_suffix(".npz"), **arrays)
     facts = {
         "recipe": entrant.recipe,
-        "question": _asked(split, question),
+        "question": _asked(split, question, entrant),
         "cost": asdict(part.cost),
         "settings": part.settings,
     }
@@ -170,7 +170,7 @@ def is_kept(folder: Path, split: Split, question: Question, entrant: Entrant) ->
         return False
     facts = json.loads(path.read_text())
     same_recipe: bool = facts["recipe"] == entrant.recipe
-    same_question: bool = facts["question"] == _asked(split, question)
+    same_question: bool = facts["question"] == _asked(split, question, entrant)
     return same_recipe and same_question
 
 
@@ -193,9 +193,11 @@ def _path(folder: Path, split: Split, question: Question, entrant: Entrant) -> P
     return folder / split.name / question.name / entrant.name
 
 
-def _asked(split: Split, question: Question) -> list[Any]:
-    columns = [column.key for column in split.columns]
-    return [question.fold.as_of_s, question.fold.horizon_days, len(question.interactions), columns]
+def _asked(split: Split, question: Question, entrant: Entrant) -> list[Any]:
+    """What the figures depend on, beside the recipe."""
+    cuts = [question, *(split.earlier[-entrant.peer.n_cuts :] if entrant.peer else [])]
+    folds = [[cut.fold.as_of_s, cut.fold.horizon_days] for cut in cuts]
+    return [folds, len(question.interactions), [column.key for column in split.columns]]
 
 
 def _recipe(peer: Contestant) -> str:
