@@ -1,6 +1,7 @@
 """The contract of every model: fit on interactions, score customers, leave and return as plain arrays."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -50,6 +51,15 @@ class Model[Options](ABC):
             NotFittedError: before fit().
         """
 
+    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
+        """Scores as of `score`, and beside each the probability of a purchase within the horizon.
+
+        Returns:
+            the scores, and an array of their shape, float32, NaN where they are; None from a model whose
+            scores say nothing of probabilities.
+        """
+        return self.score(rows), None
+
     def state(self) -> ModelState:
         """Everything that `from_state` needs to score the same.
 
@@ -64,8 +74,7 @@ class Model[Options](ABC):
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
         """The model that left this state; it scores to the bit as the one that left it."""
-        options = {name: tuple(v) if isinstance(v, list) else v for name, v in state.facts["options"].items()}
-        model = cls(cls.options_type(**options))
+        model = cls(from_facts(cls.options_type, state.facts["options"]))
         model.options_ = model.options
         model.n_products_ = state.facts["n_products"]
         for name in cls.learnt:
@@ -79,9 +88,25 @@ class Model[Options](ABC):
 
 
 def as_facts(options: Any) -> dict[str, Any]:
-    """Options as JSON has them: a tuple is a list there."""
-    plain = asdict(options)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+    """Options as JSON has them: a tuple is a list there, also in options of parts."""
+    return {name: _plain(value) for name, value in asdict(options).items()}
+
+
+def from_facts[Options](options_type: type[Options], facts: Mapping[str, Any]) -> Options:
+    """The options that `as_facts` made JSON of."""
+    values: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            values[name] = from_facts(type(getattr(options_type(), name)), value)
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return options_type(**values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def learned(constant: float | None) -> float:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
-from models.base import Model, learned
+from models.base import Model, from_facts, learned
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
+from models.parts import gathered, parted
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.state import ModelState
@@ -98,24 +99,13 @@ class Blend(Model[BlendOptions]):
 
     def state(self) -> ModelState:
         """See Model; the parts' arrays carry their name in front."""
-        own = super().state()
-        arrays, facts = dict(own.arrays), dict(own.facts)
-        for name, model in vars(self.parts_).items():
-            state = model.state()
-            arrays |= {f"{name}_{array}": value for array, value in state.arrays.items()}
-            facts[name] = state.facts
-        return ModelState(arrays, facts)
+        return gathered(super().state(), vars(self.parts_))
 
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
         """See Model."""
-        parts: dict[str, Any] = {}
-        for model in PARTS:
-            prefix = f"{model.name}_"
-            arrays = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
-            parts[model.name] = model.from_state(ModelState(arrays, state.facts[model.name]))
-        options = {name: part.options_ for name, part in parts.items()}
-        blend = cls(BlendOptions(**{**state.facts["options"], **options}))
+        parts: dict[str, Any] = parted(state, PARTS)
+        blend = cls(from_facts(BlendOptions, state.facts["options"]))
         blend.options_, blend.n_products_ = blend.options, state.facts["n_products"]
         blend.parts_ = _Parts(**parts)
         return blend

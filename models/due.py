@@ -92,6 +92,13 @@ class Due(Model[DueOptions]):
             scores[place, self.product_[own]] = self.probability_[own]
         return scores
 
+    def places(self, customer_row: IntArray, product_row: IntArray) -> LongArray:
+        """Where these own products stand in the arrays of pairs; shape (n,), int64."""
+        self.check_fitted()
+        owner = np.repeat(np.arange(len(self.indptr_) - 1, dtype=np.int64), np.diff(self.indptr_))
+        keys = owner * self.n_products_ + self.product_
+        return np.searchsorted(keys, customer_row.astype(np.int64) * self.n_products_ + product_row)
+
     def due_in_days(self) -> FloatArray:
         """Days from as_of until each pair is due, below 0 when overdue; NaN where nothing can be expected.
 

@@ -62,7 +62,10 @@ class Neighbours(Model[NeighboursOptions]):
     own_share_: FloatArray  # share of the customer's decayed orders with the product
 
     def fit(self, interactions: Interactions) -> Self:
-        rows = np.arange(interactions.n_customers, dtype=np.int32)
+        return self.fit_for(interactions, np.arange(interactions.n_customers, dtype=np.int32))
+
+    def fit_for(self, interactions: Interactions, rows: IntArray) -> Self:
+        """As `fit`, with neighbours for these customers alone: their search is what takes time."""
         return self._fit_with(interactions, self._learned(interactions), rows)
 
     def score(self, rows: IntArray) -> FloatArray:

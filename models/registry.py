@@ -17,6 +17,7 @@ from models.errors import BadConfigError
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
 from models.popular import Popular
+from models.ranker import Discovery, Ranker
 from models.repeat import Repeat
 from models.season import Season
 from models.trend import Trend
@@ -26,10 +27,15 @@ VARIANTS: dict[str, type[Model[Any]]] = {
     for model in (
         *(Popular, Trend, Season, Repeat, Due),
         *(ItemItem, Als, Bpr, Ease, Neighbours, Affinity, Content),
-        Blend,
+        *(Blend, Ranker, Discovery),
     )
 }
-MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
+MAY_BE_ZERO = (
+    "n_folds",
+    "seed",
+    "threads",
+    "time_budget_s",
+)  # of the whole numbers; implicit takes 0 threads for all cores
 
 
 def build(name: str, options: Mapping[str, object] | None = None) -> Model[Any]:
@@ -66,6 +72,8 @@ def _checked(name: str, value: object, kind: str, where: str) -> object:
     """`value` if it fits a field annotated `kind`; whole numbers do for float."""
     if value is None and "None" in kind:
         return None
+    if "tuple[str" in kind:
+        return _texts(value, where)
     if "str" in kind:
         if isinstance(value, str):
             return value
@@ -80,6 +88,13 @@ def _checked(name: str, value: object, kind: str, where: str) -> object:
     if value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]  # as above
         raise BadConfigError(where, f"{value!r} is too small")
     return value if is_whole else float(value)  # type: ignore[arg-type]  # as above
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    """`value` if it is a list of texts."""
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise BadConfigError(where, f"{value!r} is not a list of texts")
+    return tuple(value)
 
 
 def _numbers(value: object, where: str) -> tuple[float, ...]:

@@ -1,6 +1,6 @@
-"""Lend implicit scikit-learn's libgomp.so.1 where the system has none, as on a Debian without a compiler.
+"""Lend implicit and LightGBM scikit-learn's libgomp.so.1 where the system has none, as on a Debian without a compiler.
 
-implicit's wheel expects the system's. `make setup` runs this after each install: where the system has one,
+Their wheels expect the system's. `make setup` runs this after each install: where the system has one,
 nothing is done. Else the copy that scikit-learn carries gets its usual name back (the linker finds a
 loaded library by that name), and a .pth file loads it whenever this environment's Python starts.
 """

@@ -67,7 +67,8 @@ def _has_horizon(name: str) -> bool:
 def _parts(name: str) -> list[str]:
     """The options that are tables of another variant's; a number may be called as a variant is."""
     defaults = VARIANTS[name].options_type()
-    return [field.name for field in fields(defaults) if is_dataclass(getattr(defaults, field.name))]
+    names = [field.name for field in fields(defaults) if is_dataclass(getattr(defaults, field.name))]
+    return [name for name in names if name in VARIANTS]
 
 
 def _part(options: Mapping[str, object], part: str) -> Mapping[str, object]:

@@ -1,0 +1,238 @@
+"""What is known of a customer and a product at one moment: the numbers that the ranker weighs."""
+
+import numpy as np
+
+from models.arrays import AnyArray, AnyIntArray, FloatArray, IntArray, LongArray
+from models.catalogue import Catalogue
+from models.decay import decay
+from models.interactions import Interactions
+from models.pairs import Pairs
+from models.shrinkage import Doubles
+
+MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
+SHARES = tuple(f"share_{name}" for name in ("1", "4", "16", "all"))
+LEVELS = ("product", "category", "brand")
+PAIR = (*SHARES, "times", "last_age", "interval", "due_ratio", "orders_since", "last_age_in_gaps")
+CUSTOMER = (
+    *("orders", "orders_1", "orders_4", "known_age", "last_age", "gap", "last_age_in_gaps"),
+    *("basket_size", "distinct_share", "novelty_4", "novelty_16", "mean_price"),
+)
+PRODUCT = (
+    *SHARES,
+    *("rise_1_4", "rise_4_16", "buyers", "repeat_rate", "first_time_share"),
+    *("adopted_1", "adopted_4", "first_age", "last_age", "interval", "price"),
+)
+LEVEL = (*SHARES, "rise_1_4")
+CROSS = ("price_ratio", "share_of_category", "share_of_category_in_shop", "taste_lift")
+
+
+def names() -> list[str]:
+    """The features in the order of their columns."""
+    return [
+        *(f"{level}: own {name}" for level in LEVELS for name in PAIR),
+        *(f"customer: {name}" for name in CUSTOMER),
+        *(f"product: {name}" for name in PRODUCT),
+        *(f"{level}: shop {name}" for level in LEVELS[1:] for name in LEVEL),
+        *(f"pair: {name}" for name in CROSS),
+    ]
+
+
+class Features:
+    """Everything that can be said of pairs as of the end of a history, computed once, looked up by pair."""
+
+    def __init__(self, interactions: Interactions, horizon_days: float) -> None:
+        self.half_lives = [memory * horizon_days for memory in MEMORIES]
+        self.horizon_days = horizon_days
+        self.orders = _Orders(interactions)
+        catalogue = interactions.catalogue
+        self.levels = [
+            _Level(interactions, row, self.orders, self.half_lives)
+            for row in (
+                np.arange(interactions.n_products, dtype=np.int32),
+                catalogue.category_row,
+                catalogue.brand_row,
+            )
+        ]
+        self.price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)).astype(np.float32)
+        self.customer = self._of_customers(interactions)
+        self.product = self._of_products(interactions)
+
+    def of(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
+        """One row of `names()` for each pair, shape (n, len(names())), float32; NaN for nothing to say."""
+        own = [level.own(customer_row, product_row) for level in self.levels]
+        customer, product = self.customer[customer_row], self.product[product_row]
+        shop = [level.shop(product_row) for level in self.levels[1:]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cross = [
+                product[:, -1] - customer[:, -1],
+                own[0][:, 2] / own[1][:, 2],
+                product[:, 1] / shop[0][:, 1],
+                own[1][:, 2] / shop[0][:, 2],
+            ]
+        return np.concatenate([*own, customer, product, *shop, np.stack(cross, axis=1)], axis=1)
+
+    def _of_customers(self, interactions: Interactions) -> FloatArray:
+        n, orders, pairs = interactions.n_customers, self.orders, self.levels[0].pairs
+        count = np.bincount(orders.customer, minlength=n)
+        recent = [
+            np.bincount(orders.customer, decay(orders.age_days, days), n) for days in self.half_lives[:2]
+        ]
+        entries = np.bincount(interactions.customer_row, minlength=n)
+        is_first = _first_entries(interactions, pairs)
+        novelty = []
+        for days in self.half_lives[1:3]:
+            weights = decay(interactions.age_days, days)
+            bought = np.bincount(interactions.customer_row, weights, n)
+            new = np.bincount(interactions.customer_row, weights * is_first, n)
+            novelty.append(new / np.maximum(bought, 1e-9))
+        price = self.price[interactions.product_row]
+        known = ~np.isnan(price)
+        spent = np.bincount(interactions.customer_row[known], price[known], n)
+        of = np.bincount(interactions.customer_row[known], minlength=n)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            figures: list[AnyArray] = [count, *recent]
+            figures += [orders.first_age, orders.last_age, orders.gap, orders.last_age / orders.gap]
+            figures += [entries / count, np.bincount(pairs.customer_row, minlength=n) / entries]
+            figures += [*novelty, spent / of]
+        return np.stack(figures, axis=1).astype(np.float32)
+
+    def _of_products(self, interactions: Interactions) -> FloatArray:
+        n, pairs = interactions.n_products, self.levels[0].pairs
+        product, age = interactions.product_row, interactions.age_days
+        buyers = np.bincount(pairs.product_row, minlength=n)
+        again = np.bincount(pairs.product_row[pairs.times > 1], minlength=n)
+        is_first = _first_entries(interactions, pairs)
+        recent = decay(age, self.half_lives[1])
+        adopted = [
+            np.bincount(product, decay(age, days) * is_first, n)
+            / max(float(self.orders.decayed(days).sum()), 1e-9)
+            for days in self.half_lives[:2]
+        ]
+        first, last = np.zeros(n), np.full(n, np.inf)
+        np.maximum.at(first, product, age)
+        np.minimum.at(last, product, age)
+        has_gap = pairs.times > 1
+        gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
+        share = self.levels[0].shop_share
+        with np.errstate(divide="ignore", invalid="ignore"):
+            figures = [
+                *share.T,
+                *(share[:, 0] / share[:, 1], share[:, 1] / share[:, 2], buyers, (again + 1) / (buyers + 10)),
+                np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
+                *(*adopted, first, last, gaps / again, self.price),
+            ]
+        return np.stack(figures, axis=1).astype(np.float32)
+
+
+class _Orders:
+    """One entry for each order, and what the customers' rhythm is."""
+
+    def __init__(self, interactions: Interactions) -> None:
+        first = np.unique(interactions.order_row, return_index=True)[1]
+        customer, age = interactions.customer_row[first], interactions.age_days[first]
+        order = np.lexsort((age, customer))
+        self.customer, self.age_days = customer[order], age[order]
+        self.n_customers = interactions.n_customers
+        self.starts = np.searchsorted(self.customer, np.arange(self.n_customers + 1))
+        self.first_age, self.last_age = (np.full(self.n_customers, np.nan, np.float32) for _ in range(2))
+        some = np.flatnonzero(np.diff(self.starts))
+        self.last_age[some] = self.age_days[self.starts[some]]
+        self.first_age[some] = self.age_days[self.starts[some + 1] - 1]
+        count = np.diff(self.starts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.gap = np.where(count > 1, (self.first_age - self.last_age) / (count - 1), np.nan)
+
+    def decayed(self, half_life_days: float) -> Doubles:
+        """Each customer's orders, older ones counting less."""
+        return np.bincount(self.customer, decay(self.age_days, half_life_days), self.n_customers)
+
+    def since(self, customer_row: AnyIntArray, age_days: FloatArray) -> LongArray:
+        """How many orders each customer made after the one of this age."""
+        span = float(self.age_days.max(initial=0)) + 1
+        key = self.customer.astype(np.float64) * span + self.age_days
+        place = np.searchsorted(key, customer_row.astype(np.float64) * span + age_days)
+        return place - self.starts[customer_row]
+
+
+class _Level:
+    """What customers bought of products, or of their categories or brands: an order with one counts once."""
+
+    def __init__(
+        self, interactions: Interactions, row: IntArray, orders: _Orders, half_lives: list[float]
+    ) -> None:
+        self.row, self.n = row, int(row.max(initial=-1)) + 1
+        held = _entries_of(interactions, row)
+        self.pairs = Pairs.of(held)
+        decayed = [orders.decayed(days) for days in half_lives]
+        total = [max(float(each.sum()), 1e-9) for each in decayed]
+        weights = [decay(held.age_days, days) for days in half_lives]
+        self.shop_share = np.stack(
+            [
+                np.bincount(held.product_row, weight, self.n) / all_orders
+                for weight, all_orders in zip(weights, total, strict=True)
+            ],
+            axis=1,
+        ).astype(np.float32)
+        pairs = self.pairs
+        customer = pairs.customer_row
+        shares = [
+            np.bincount(pairs.entry_pair, weight, len(pairs)) / (each[customer] + 0.5)
+            for weight, each in zip(weights, decayed, strict=True)
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            figures: list[AnyArray] = [*shares, pairs.times, pairs.last_age_days, pairs.interval_days]
+            figures += [
+                pairs.last_age_days / pairs.interval_days,
+                orders.since(customer, pairs.last_age_days),
+                pairs.last_age_days / orders.gap[customer],
+            ]
+        self.figures = np.stack(figures, axis=1).astype(np.float32)
+        self.key = customer.astype(np.int64) * max(self.n, 1) + pairs.product_row
+
+    def own(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
+        """The PAIR figures, shape (n, len(PAIR)); NaN where the customer never bought of it."""
+        row = self.row[product_row]
+        wanted = np.where(row >= 0, customer_row.astype(np.int64) * max(self.n, 1) + row, -1)
+        return look_up(self.key, self.figures, wanted)
+
+    def shop(self, product_row: AnyIntArray) -> FloatArray:
+        """The LEVEL figures, shape (n, len(LEVEL))."""
+        share = np.concatenate([self.shop_share, np.full((1, len(MEMORIES)), np.nan, np.float32)])
+        found = share[self.row[product_row]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rise = found[:, 0] / found[:, 1]
+        return np.concatenate([found, rise[:, None]], axis=1)
+
+
+def look_up(keys: LongArray, figures: FloatArray, wanted: LongArray) -> FloatArray:
+    """The figures of each wanted key, NaN where there are none; keys are sorted and distinct."""
+    if not len(keys):
+        return np.full((len(wanted), figures.shape[1]), np.nan, np.float32)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((keys[place] == wanted)[:, None], figures[place], np.float32(np.nan))
+
+
+def _entries_of(interactions: Interactions, row: IntArray) -> Interactions:
+    """The same orders with rows of another level for products; what has none is left out."""
+    n = int(row.max(initial=-1)) + 1
+    if n == interactions.n_products and np.array_equal(row, np.arange(n)):
+        return interactions
+    some = interactions.only(row[interactions.product_row] >= 0)
+    catalogue = Catalogue.of(np.full(max(n, 1), -1, np.int32))
+    return Interactions.build(
+        some.customer_row,
+        row[some.product_row],
+        some.order_row,
+        some.at_s,
+        catalogue=catalogue,
+        as_of_s=interactions.as_of_s,
+        n_customers=interactions.n_customers,
+    )
+
+
+def _first_entries(interactions: Interactions, pairs: Pairs) -> FloatArray:
+    """1 for a customer's first purchase of a product, else 0; shape (n_interactions,)."""
+    first = np.unique(pairs.entry_pair, return_index=True)[1]  # entries of a customer are in order of time
+    found = np.zeros(len(interactions), np.float32)
+    found[first] = 1
+    return found

@@ -1,0 +1,371 @@
+"""Two stages: candidates from many sources, then boosted trees for their order and their probability."""
+
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from models.affinity import AffinityOptions
+from models.als import AlsOptions
+from models.arrays import FloatArray, IntArray
+from models.base import Model, as_facts, from_facts
+from models.blend import Blend, BlendOptions
+from models.boosting import Sums, TreeOptions, Trees, side_by_side
+from models.calibration import UNCHANGED, Predicted, calibrated, learned_calibration
+from models.catalogue import Catalogue
+from models.content import ContentOptions
+from models.due import DueOptions
+from models.ease import EaseOptions
+from models.errors import BadConfigError
+from models.interactions import Interactions
+from models.item_item import ItemItemOptions
+from models.neighbours import NeighboursOptions
+from models.parts import gathered, parted
+from models.popular import PopularOptions
+from models.repeat import RepeatOptions
+from models.season import SeasonOptions
+from models.sources import SOURCES, Candidates, Limits, fit_source
+from models.state import ModelState
+from models.trend import TrendOptions
+from models.validation import FoldOptions
+from models.view import View, feature_names
+from models.windows import Window, WindowOptions, window, window_starts
+
+MIN_WINDOWS = 2
+MIN_CUSTOMERS = 200  # who came, all windows together
+MIN_BOUGHT = 500  # candidates that were bought
+SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
+HISTORY = ("customer_row", "product_row", "order_row", "at_s")
+CATALOGUE = ("category_row", "brand_row", "price")
+
+
+@dataclass(frozen=True)
+class RankerOptions(FoldOptions):
+    """Options of `ranker` and `discovery`, beside those of FoldOptions, whose folds are the windows here.
+
+    Attributes:
+        without: names of sources that are left out.
+        own_candidates: own products that each source may list for one customer.
+        new_candidates: products new to the customer that each source may list.
+        negatives: about so many candidates that were not bought are learned from for each customer.
+        time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, so
+            with a budget the speed of the machine changes what is learned.
+        calibration: shift and slope of the log odds; None: learned, and 0 and 1 where that doesn't help.
+        trees: how trees are grown.
+        popular ... content: options of the sources.
+    """
+
+    without: tuple[str, ...] = ()
+    own_candidates: int = 150
+    new_candidates: int = 100
+    negatives: int = 100
+    time_budget_s: float = 0.0
+    calibration: tuple[float, ...] | None = None
+    trees: TreeOptions = field(default_factory=TreeOptions)
+    popular: PopularOptions = field(default_factory=PopularOptions)
+    trend: TrendOptions = field(default_factory=TrendOptions)
+    season: SeasonOptions = field(default_factory=SeasonOptions)
+    repeat: RepeatOptions = field(default_factory=RepeatOptions)
+    due: DueOptions = field(default_factory=DueOptions)
+    item_item: ItemItemOptions = field(default_factory=ItemItemOptions)
+    als: AlsOptions = field(default_factory=AlsOptions)
+    ease: EaseOptions = field(default_factory=EaseOptions)
+    neighbours: NeighboursOptions = field(default_factory=NeighboursOptions)
+    affinity: AffinityOptions = field(default_factory=AffinityOptions)
+    content: ContentOptions = field(default_factory=ContentOptions)
+    n_folds: int = field(default=6, kw_only=True)
+    enough_customers: int = field(default=10_000, kw_only=True)
+    max_customers: int = field(default=1500, kw_only=True)
+
+    def __post_init__(self) -> None:
+        names = [source.name for source in SOURCES]
+        unknown = [name for name in self.without if name not in names]
+        if unknown:
+            raise BadConfigError("without", f"{unknown[0]!r} is no source; there are: {', '.join(names)}")
+        if self.calibration is not None and len(self.calibration) != 2:
+            raise BadConfigError("calibration", f"{self.calibration!r} is not a shift and a slope")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.own_candidates, self.new_candidates)
+
+    @property
+    def sources(self) -> list[type[Model[Any]]]:
+        """The sources that are not left out."""
+        return [source for source in SOURCES if source.name not in self.without]
+
+
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """What a ranker says of its candidates.
+
+    Attributes:
+        found: the candidates of some customers.
+        order: shape (n,), float32, higher is better.
+        probability: shape (n,), float32, of a purchase within the horizon.
+    """
+
+    found: Candidates
+    order: FloatArray
+    probability: FloatArray
+
+
+class Ranker(Model[RankerOptions]):
+    """Candidates from all sources, put in order by boosted trees; others tell how likely each purchase is.
+
+    Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
+    the order among those who came; a classifier the probability, also from those who stayed away. With too
+    little history the blend answers instead.
+
+    Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
+    """
+
+    name: ClassVar[str] = "ranker"
+    options_type: ClassVar[type] = RankerOptions
+    is_for_new_only: ClassVar[bool] = False
+
+    why_not_: str  # why the blend answers instead; empty if it doesn't
+    sources_: dict[str, Model[Any]]
+    windows_: list[int]  # where those that were learned from begin, Unix seconds
+    gains_: dict[str, float]  # how much each feature brought to the order
+    _history: Interactions
+    _order: Trees
+    _chance: Trees
+    _blend: Blend
+
+    def __init__(
+        self,
+        options: RankerOptions | None = None,
+        fitted: Mapping[str, Model[Any]] = MappingProxyType({}),
+        remembered: MutableMapping[Any, Window] | None = None,
+    ) -> None:
+        """A ranker that takes what it can from others of the same history.
+
+        Args:
+            options: see there.
+            fitted: sources and a blend by name, fitted on what fit() will get.
+            remembered: windows of this shop's history that a ranker left there; fit() takes and leaves some.
+        """
+        super().__init__(options)
+        self._seen: View | None = None
+        self._fitted = fitted
+        self._remembered = {} if remembered is None else remembered
+
+    def fit(self, interactions: Interactions) -> Self:
+        started = time.monotonic()
+        options = self.options
+        self.sources_ = {
+            source.name: self._fitted.get(source.name)
+            or fit_source(source(getattr(options, source.name)), interactions, None)
+            for source in options.sources
+        }
+        learned: dict[str, Any] = {name: source.options_ for name, source in self.sources_.items()}
+        self.options_ = replace(options, **learned)
+        self.n_products_ = interactions.n_products
+        self._history, self._seen = interactions, None
+        windows = self._windows(interactions, started)
+        self.windows_ = [each.as_of_s for each in windows]
+        self.why_not_ = _objection(windows)
+        if self.why_not_:
+            self._fall_back(interactions)
+        else:
+            self._learn(windows)
+        return self
+
+    def score(self, rows: IntArray) -> FloatArray:
+        """See Model; NaN for what is no candidate."""
+        return self.opinions(rows)[0]
+
+    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
+        """See Model."""
+        self.check_fitted()
+        if self.why_not_:
+            return self._blend.score(rows), None
+        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
+        probability = scores.copy()
+        distinct, place = np.unique(rows, return_inverse=True)
+        first = np.zeros(len(distinct), np.int64)
+        first[place] = np.arange(len(rows))
+        for part in self.judged(distinct):
+            at = first[np.searchsorted(distinct, part.found.customer_row)]
+            scores[at, part.found.product_row] = part.order
+            probability[at, part.found.product_row] = part.probability
+        if len(distinct) < len(rows):
+            scores, probability = scores[first[place]], probability[first[place]]
+        return scores, probability
+
+    def judged(self, rows: IntArray) -> Iterator[Opinions]:
+        """The candidates of these customers with their order and probability, block by block.
+
+        Args:
+            rows: customer rows, rising and distinct.
+        """
+        for found in self._view().candidates(rows):
+            able = found.at(np.flatnonzero(~found.is_own)) if self.is_for_new_only else found
+            features = self._view().features(able)
+            order, log_odds = self._sums(features)
+            assert self.options_.calibration is not None
+            yield Opinions(able, order.astype(np.float32), calibrated(log_odds, self.options_.calibration))
+
+    def state(self) -> ModelState:
+        """See Model; the sources' arrays, or the blend's, carry their name in front."""
+        self.check_fitted()
+        facts: dict[str, Any] = {
+            "options": as_facts(self.options_),
+            "n_products": self.n_products_,
+            "why_not": self.why_not_,
+            "windows": self.windows_,
+            "gains": self.gains_,
+        }
+        if self.why_not_:
+            return gathered(ModelState({}, facts), {Blend.name: self._blend})
+        arrays = {name: getattr(self._history, name) for name in HISTORY}
+        arrays |= {name: getattr(self._history.catalogue, name) for name in CATALOGUE}
+        arrays |= {"order_trees": self._order.text, "chance_trees": self._chance.text}
+        facts |= {
+            "as_of_s": self._history.as_of_s,
+            "n_customers": self._history.n_customers,
+        }
+        return gathered(ModelState(arrays, facts), self.sources_)
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> Self:
+        """See Model."""
+        facts, arrays = state.facts, state.arrays
+        model = cls(from_facts(RankerOptions, facts["options"]))
+        model.options_, model.n_products_ = model.options, facts["n_products"]
+        model.why_not_, model.windows_, model.gains_ = facts["why_not"], facts["windows"], facts["gains"]
+        if model.why_not_:
+            blend = parted(state, [Blend])[Blend.name]
+            assert isinstance(blend, Blend)
+            model._blend = blend
+            return model
+        model.sources_ = parted(state, SOURCES)
+        model._history = Interactions(
+            **{name: arrays[name] for name in HISTORY},
+            catalogue=Catalogue.of(
+                arrays["category_row"], brand_row=arrays["brand_row"], price=arrays["price"]
+            ),
+            as_of_s=facts["as_of_s"],
+            n_customers=facts["n_customers"],
+        )
+        model._order, model._chance = Trees(arrays["order_trees"]), Trees(arrays["chance_trees"])
+        return model
+
+    def _view(self) -> View:
+        """What is known now; made when it is first asked for: a version's champion alone needs it."""
+        if self._seen is None:
+            options = self.options_
+            self._seen = View(self._history, self.sources_, options.horizon_days, options.limits)
+        return self._seen
+
+    def _windows(self, interactions: Interactions, started: float) -> list[Window]:
+        """The windows to learn from: as many as the options, the history and the time allow."""
+        options = self.options_
+        sources = {name: type(source)(source.options_) for name, source in self.sources_.items()}
+        about = WindowOptions(
+            options.horizon_days, options.limits, options.max_customers, options.negatives, options.seed
+        )
+        kind = repr([(name, source.options) for name, source in sources.items()] + [about])
+        windows: list[Window] = []
+        n_customers = 0
+        for start_s in window_starts(interactions, options.horizon_days, options.n_folds):
+            before = time.monotonic()
+            key = (start_s, kind)
+            found = self._remembered.get(key) or window(interactions, start_s, sources, about)
+            if found is None:
+                continue
+            self._remembered[key] = found
+            windows.append(found)
+            n_customers += found.n_customers
+            now = time.monotonic()
+            is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
+            if n_customers >= options.enough_customers or (is_late and len(windows) >= MIN_WINDOWS):
+                break
+        if self.is_for_new_only:
+            windows = [each.only(~each.is_own) for each in windows]
+        return windows
+
+    def _learn(self, windows: list[Window]) -> None:
+        options = self.options_
+        self._order, self._chance = side_by_side(
+            lambda: _order(windows, options), lambda: _chance(windows, options)
+        )
+        if options.calibration is None:
+            self.options_ = replace(options, calibration=learned_calibration(_predicted(windows, options)))
+        names = feature_names(self.sources_)
+        self.gains_ = {
+            name: round(float(gain), 6) for name, gain in zip(names, self._order.gains(), strict=True)
+        }
+
+    def _sums(self, features: FloatArray) -> tuple[Sums, Sums]:
+        """What the trees of the order and those of the chance say."""
+        return side_by_side(lambda: self._order.sums(features), lambda: self._chance.sums(features))
+
+    def _fall_back(self, interactions: Interactions) -> None:
+        """The blend of the same sources, which is what little history is enough for."""
+        blend = self._fitted.get(Blend.name)
+        options = self.options_
+        if not isinstance(blend, Blend):
+            parts = {name: getattr(options, name) for name in ("popular", "repeat", "item_item", "als")}
+            chosen = BlendOptions(horizon_days=options.horizon_days, seed=options.seed, **parts)
+            blend = Blend(chosen, self.sources_).fit(interactions)
+        self._blend, self.gains_ = blend, {}
+        self.options_ = replace(options, calibration=options.calibration or UNCHANGED)
+
+
+def _objection(windows: list[Window]) -> str:
+    """Why the windows are too little to learn from, empty if they aren't."""
+    n_customers = sum(each.n_customers for each in windows)
+    n_bought = sum(int(each.is_bought.sum()) for each in windows)
+    if len(windows) >= MIN_WINDOWS and n_customers >= MIN_CUSTOMERS and n_bought >= MIN_BOUGHT:
+        return ""
+    return (
+        f"the history has {len(windows)} past windows with {n_customers} customers who bought {n_bought} of "
+        f"their candidates in them; a ranker takes {MIN_WINDOWS}, {MIN_CUSTOMERS} and {MIN_BOUGHT}"
+    )
+
+
+def _order(windows: list[Window], options: RankerOptions) -> Trees:
+    """Trees for the order among those who came."""
+    came = [each.only(each.has_come) for each in windows]
+    groups = [np.unique(each.customer_row, return_counts=True)[1] for each in came]
+    features = np.concatenate([each.features for each in came])
+    is_bought = np.concatenate([each.is_bought for each in came])
+    return Trees.for_order(features, is_bought, np.concatenate(groups), options.trees)
+
+
+def _chance(windows: list[Window], options: RankerOptions) -> Trees:
+    """Trees for the probability, also of those who stayed away."""
+    features = np.concatenate([each.features for each in windows])
+    is_bought = np.concatenate([each.is_bought for each in windows])
+    weight = np.concatenate([each.weight for each in windows])
+    share = np.concatenate([each.share for each in windows])
+    return Trees.for_chance(features, is_bought, weight, share, options.trees)
+
+
+def _predicted(windows: list[Window], options: RankerOptions) -> list[Predicted]:
+    """What trees that learned from every other window say of each; none where they would learn from one."""
+    if len(windows) < 3:
+        return []
+    halves = windows[::2], windows[1::2]
+    even, odd = side_by_side(lambda: _chance(halves[0], options), lambda: _chance(halves[1], options))
+    return [
+        Predicted(
+            (odd if place % 2 == 0 else even).sums(each.features),
+            each.is_bought,
+            np.where(each.is_bought, each.weight, each.weight / each.share),
+            each.customer_row,
+        )
+        for place, each in enumerate(windows)
+    ]
+
+
+class Discovery(Ranker):
+    """The ranker of products that are new to the customer: it lists and learns from nothing else."""
+
+    name: ClassVar[str] = "discovery"
+    is_for_new_only: ClassVar[bool] = True

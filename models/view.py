@@ -1,0 +1,56 @@
+"""All that a ranker sees at one moment: who owns what, the sources' candidates, the features of pairs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from models.arrays import FloatArray, IntArray
+from models.base import Model
+from models.due import Due
+from models.features import Features, names
+from models.interactions import Interactions
+from models.sources import Candidates, Limits, candidates
+
+
+class View:
+    """A history with the sources fitted on it."""
+
+    def __init__(
+        self, history: Interactions, sources: Mapping[str, Model[Any]], horizon_days: float, limits: Limits
+    ) -> None:
+        self.sources, self.limits, self.n_products = sources, limits, history.n_products
+        self._owned = history.matrix()
+        self._features = Features(history, horizon_days)
+        due = sources.get(Due.name)
+        self._due = due if isinstance(due, Due) else None
+
+    def candidates(self, rows: IntArray) -> Iterator[Candidates]:
+        """Of these customers, rows rising, block by block."""
+        return candidates(self.sources, self._owned, rows, self.limits)
+
+    def features(self, found: Candidates) -> FloatArray:
+        """Shape (n, len(feature_names(sources))), float32, NaN for nothing to say."""
+        known = self._features.of(found.customer_row, found.product_row)
+        return np.concatenate([known, self._due_figures(found), found.scores, found.places], axis=1)
+
+    def _due_figures(self, found: Candidates) -> FloatArray:
+        """Days to expect between purchases, and days since the last one against them."""
+        figures = np.full((len(found), 2), np.nan, np.float32)
+        if self._due is not None:
+            own = np.flatnonzero(found.is_own)
+            place = self._due.places(found.customer_row[own], found.product_row[own])
+            expected = self._due.expected_days_[place]
+            figures[own, 0] = expected
+            figures[own, 1] = self._due.last_age_days_[place] / (expected + np.float32(0.5))
+        return figures
+
+
+def feature_names(sources: Mapping[str, Model[Any]]) -> list[str]:
+    """The names of the columns of `View.features`."""
+    return [
+        *names(),
+        *("due: expected_days", "due: last_age over expected_days"),
+        *(f"score: {name}" for name in sources),
+        *(f"place: {name}" for name in sources),
+    ]

@@ -1,0 +1,212 @@
+"""Past windows that a ranker learns from: candidates as they were known then, and what was bought of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
+from models.base import Model
+from models.interactions import Interactions
+from models.sources import Candidates, Limits, fit_source
+from models.view import View
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """What a window is made of.
+
+    Attributes:
+        horizon_days: its length.
+        limits: how many candidates each source may list for one customer.
+        max_customers: at most so many customers who came, and a third as many who didn't.
+        negatives: about so many pairs that were not bought are kept for each customer.
+        seed: of all that is drawn by lot.
+    """
+
+    horizon_days: float
+    limits: Limits
+    max_customers: int
+    negatives: int
+    seed: int
+
+
+YEAR_S = 365 * DAY_S
+MIN_CUSTOMERS = 20  # who bought on both sides of a window's beginning
+ABSENT = 3  # one customer who did not come is drawn for so many who did
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Some pairs of one window: all that were bought, some that were not.
+
+    Attributes:
+        as_of_s: where it begins.
+        customer_row: shape (n,), int32, rising.
+        has_come: shape (n,), whether the pair's customer bought anything in the window.
+        is_own: shape (n,), whether the customer had bought the product before.
+        features: shape (n, n_features), float32.
+        is_bought: shape (n,), bool.
+        weight: shape (n,), float32: how many customers the pair's stands for.
+        share: shape (n,), float32: of the customer's candidates that were not bought, the share that is here.
+    """
+
+    as_of_s: int
+    customer_row: IntArray
+    has_come: BoolArray
+    is_own: BoolArray
+    features: FloatArray
+    is_bought: BoolArray
+    weight: FloatArray
+    share: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.customer_row)
+
+    @property
+    def n_customers(self) -> int:
+        """How many of its customers came."""
+        return len(np.unique(self.customer_row[self.has_come]))
+
+    def only(self, mask: BoolArray) -> "Window":
+        """The pairs where `mask` holds."""
+        return replace(
+            self,
+            customer_row=self.customer_row[mask],
+            has_come=self.has_come[mask],
+            is_own=self.is_own[mask],
+            features=self.features[mask],
+            is_bought=self.is_bought[mask],
+            weight=self.weight[mask],
+            share=self.share[mask],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Customers of a window, drawn by lot.
+
+    Attributes:
+        rows: shape (n,), int32, rising.
+        has_come: shape (n,), bool.
+        weight: shape (n,), float32: how many customers each stands for.
+    """
+
+    rows: IntArray
+    has_come: BoolArray
+    weight: FloatArray
+
+
+def window_starts(interactions: Interactions, horizon_days: float, count: int) -> list[int]:
+    """Where past windows begin, the most telling first: the latest ones, and those around here a year ago.
+
+    Args:
+        interactions: what is known now.
+        horizon_days: length of each window, and of the least that must be known before it.
+        count: at most so many; every third of them is of last year's season where the history holds one.
+    Returns:
+        Unix seconds, distinct. A window's whole horizon is over by now.
+    """
+    step, now = int(horizon_days * DAY_S), interactions.as_of_s
+    first_s = int(interactions.at_s.min()) if len(interactions) else now
+    latest = [now - number * step for number in range(1, count + 1)]
+    season = [now - YEAR_S + shift * step for shift in (0, -1, 1, -2, 2)]
+    mixed: list[int] = []
+    while latest or season:
+        mixed += [*latest[:2], *season[:1]]
+        del latest[:2], season[:1]
+    able = [start for start in mixed if first_s + step <= start <= now - step]
+    apart: list[int] = []
+    for start in able:
+        if all(abs(start - other) >= step / 2 for other in apart):
+            apart.append(start)
+    return apart[:count]
+
+
+def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed: int) -> Drawn | None:
+    """Customers known at `start_s`: at most `limit` who bought before `end_s`, and a part as many who didn't.
+
+    None if too few came to tell anything.
+    """
+    is_known = np.bincount(
+        interactions.customer_row[interactions.at_s < start_s], minlength=interactions.n_customers
+    )
+    within = (interactions.at_s >= start_s) & (interactions.at_s < end_s)
+    came = np.bincount(interactions.customer_row[within], minlength=interactions.n_customers)
+    here, absent = np.flatnonzero((is_known > 0) & (came > 0)), np.flatnonzero((is_known > 0) & (came == 0))
+    if len(here) < MIN_CUSTOMERS:
+        return None
+    lot = np.random.default_rng(seed)
+    some_here = _some(here, limit, lot)
+    some_absent = _some(absent, max(len(some_here) // ABSENT, 1), lot)
+    rows = np.concatenate([some_here, some_absent])
+    weight = np.concatenate(
+        [
+            np.full(len(some_here), len(here) / len(some_here)),
+            np.full(len(some_absent), len(absent) / max(len(some_absent), 1)),
+        ]
+    )
+    order = np.argsort(rows)
+    has_come = np.arange(len(rows)) < len(some_here)
+    return Drawn(rows[order].astype(np.int32), has_come[order], weight[order].astype(np.float32))
+
+
+def _some(rows: np.ndarray, limit: int, lot: np.random.Generator) -> np.ndarray:
+    return rows if len(rows) <= limit else lot.choice(rows, limit, replace=False)
+
+
+def window(
+    interactions: Interactions, start_s: int, sources: Mapping[str, Model[Any]], options: WindowOptions
+) -> Window | None:
+    """One past window; None if too few came to tell anything.
+
+    Args:
+        interactions: what is known now.
+        start_s: where the window begins; nothing later is known to sources and features.
+        sources: not fitted, with all that they learn in their options; they are fitted here.
+        options: see there.
+    """
+    history, end_s = interactions.before(start_s), start_s + int(options.horizon_days * DAY_S)
+    customers = drawn(interactions, start_s, end_s, options.max_customers, options.seed)
+    if customers is None:
+        return None
+    fitted = {name: fit_source(model, history, customers.rows) for name, model in sources.items()}
+    view = View(history, fitted, options.horizon_days, options.limits)
+    bought = interactions.between(start_s, end_s)
+    truth = np.unique(_keys(bought.customer_row, bought.product_row, history.n_products))
+    lot = np.random.default_rng([options.seed, start_s])
+    parts = [
+        _kept(view, block, customers, truth, lot, options.negatives)
+        for block in view.candidates(customers.rows)
+    ]
+    return Window(start_s, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _kept(
+    view: View,
+    found: Candidates,
+    customers: Drawn,
+    truth: LongArray,
+    lot: np.random.Generator,
+    negatives: int,
+) -> tuple[IntArray, BoolArray, BoolArray, FloatArray, BoolArray, FloatArray, FloatArray]:
+    """The fields of a Window after the first, of one block of candidates."""
+    is_bought = np.isin(_keys(found.customer_row, found.product_row, view.n_products), truth)
+    place = np.searchsorted(customers.rows, found.customer_row)
+    n_others = np.bincount(place[~is_bought], minlength=len(customers.rows))
+    share = np.minimum(negatives / np.maximum(n_others, 1), 1).astype(np.float32)[place]
+    kept = np.flatnonzero(is_bought | (lot.random(len(found)) < share))
+    return (
+        found.customer_row[kept],
+        customers.has_come[place[kept]],
+        found.is_own[kept],
+        view.features(found.at(kept)),
+        is_bought[kept],
+        customers.weight[place[kept]],
+        share[kept],
+    )
+
+
+def _keys(customer_row: IntArray, product_row: IntArray, n_products: int) -> LongArray:
+    return customer_row.astype(np.int64) * n_products + product_row
