@@ -84,7 +84,7 @@ class Features:
             weights = decay(interactions.age_days, days)
             bought = np.bincount(interactions.customer_row, weights, n)
             new = np.bincount(interactions.customer_row, weights * is_first, n)
-            novelty.append(new / np.maximum(bought, 1e-9))
+            novelty.append(new / np.where(bought > 0, bought, np.nan))
         price = self.price[interactions.product_row]
         known = ~np.isnan(price)
         spent = np.bincount(interactions.customer_row[known], price[known], n)
@@ -108,9 +108,9 @@ class Features:
             / max(float(self.orders.decayed(days).sum()), 1e-9)
             for days in self.half_lives[:2]
         ]
-        first, last = np.zeros(n), np.full(n, np.inf)
-        np.maximum.at(first, product, age)
-        np.minimum.at(last, product, age)
+        first, last = np.full(n, np.nan), np.full(n, np.nan)
+        np.fmax.at(first, product, age)
+        np.fmin.at(last, product, age)
         has_gap = pairs.times > 1
         gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
         share = self.levels[0].shop_share

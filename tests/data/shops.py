@@ -166,6 +166,25 @@ def no_rows() -> Shop:
     return shop_of([], n_customers=0, n_products=0)
 
 
+def market() -> Shop:
+    """150 customers, each with a taste for one of three kinds: five staples, and something new each time.
+
+    Large enough for a ranker to learn from, and not among SHOPS: all variants on it would take minutes.
+    """
+    rng = np.random.default_rng(5)
+    kind = np.arange(60) % 3
+    orders: Orders = []
+    for customer in range(150):
+        liked = np.flatnonzero(kind == customer % 3)
+        staples = rng.choice(liked, 5, replace=False)
+        day, step = rng.uniform(0, 8), rng.uniform(3, 8)
+        while day < N_DAYS:
+            own = staples[rng.random(5) < 0.5].tolist()
+            orders.append((customer, day, [*own, *rng.choice(liked, 2, replace=False).tolist()]))
+            day += step * rng.uniform(0.7, 1.3)
+    return shop_of(orders, n_customers=151, n_products=61)
+
+
 SHOPS: dict[str, Callable[[], Shop]] = {
     make.__name__: make
     for make in (
