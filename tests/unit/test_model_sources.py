@@ -1,0 +1,168 @@
+"""Which products become candidates, and from whom: two customers and six products, listed by hand."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models.sources as sources_module
+from models.arrays import DAY_S, FloatArray
+from models.base import Model
+from models.due import Due
+from models.neighbours import Neighbours, NeighboursOptions
+from models.popular import Popular, PopularOptions
+from models.repeat import Repeat, RepeatOptions
+from models.sources import SOURCES, Candidates, Limits, candidates, fit_source
+from tests.data.scores import Fixed, history_of
+from tests.data.shops import market
+
+NAN = np.nan
+# customer 0 bought product 0 three times and 1 once, customer 1 product 2 twice, customer 2 nothing
+LINES = [(0, 0, 1, 0), (0, 0, 2, 1), (0, 0, 3, 2), (0, 1, 3, 2), (1, 2, 1, 3), (1, 2, 2, 4)]
+HISTORY = history_of(LINES, n_customers=3, n_products=6, as_of_day=4)
+SCORES = np.array([[9, 8, 5, NAN, 7, 6], [1, 2, 9, 4, 5, NAN], [NAN] * 6], np.float32)
+ROWS = np.arange(3, dtype=np.int32)
+
+
+def few_sources() -> dict[str, Model[Any]]:
+    repeat = Repeat(RepeatOptions(half_life_days=100.0, due_power=0.0))
+    return {
+        "popular": Popular(PopularOptions(half_life_days=1e6)).fit(HISTORY),
+        "repeat": repeat.fit(HISTORY),
+        "fixed": Fixed(SCORES),
+    }
+
+
+def together(blocks: list[Candidates]) -> Candidates:
+    parts = (
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("customer_row", "product_row", "is_own", "scores", "places")
+    )
+    return Candidates(*parts)
+
+
+def found(
+    sources: Mapping[str, Model[Any]], *, own: int = 1, new: int = 2, rows: np.ndarray = ROWS
+) -> Candidates:
+    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new))))
+
+
+def pairs(of: Candidates) -> list[tuple[int, int]]:
+    return list(zip(of.customer_row.tolist(), of.product_row.tolist(), strict=True))
+
+
+def assert_same(one: Candidates, other: Candidates) -> None:
+    for name in ("customer_row", "product_row", "is_own", "scores", "places"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_candidates_are_the_union_of_the_lists_sorted_and_without_duplicates() -> None:
+    """Repeat lists 0 for customer 0 and 2 for customer 1; fixed 4, 5 and 4, 3; popular 2 and 0, 1."""
+    listed = found(few_sources())
+    assert pairs(listed) == [
+        *((0, 0), (0, 2), (0, 4), (0, 5)),
+        *((1, 0), (1, 1), (1, 2), (1, 3), (1, 4)),
+        *((2, 0), (2, 2)),
+    ]
+    assert listed.is_own.tolist() == [True, *[False] * 3, *[False] * 2, True, *[False] * 4]
+    assert (listed.customer_row.dtype, listed.product_row.dtype) == (np.int32, np.int32)
+
+
+def test_places_are_ranks_in_the_source_s_list_and_scores_are_given_beside_it_too() -> None:
+    listed = found(few_sources(), rows=ROWS[:1])
+    share = [3 / 5, 2 / 5, 0, 0]  # of the five orders; 0 for what nobody bought
+    np.testing.assert_array_equal(listed.places[:, 0], [NAN, 0, NAN, NAN])
+    np.testing.assert_array_equal(listed.places[:, 1], [0, NAN, NAN, NAN])
+    np.testing.assert_array_equal(listed.places[:, 2], [NAN, NAN, 0, 1])
+    np.testing.assert_allclose(np.nan_to_num(listed.scores[:, 0]), share, rtol=1e-4)
+    assert np.isnan(listed.scores[1:, 1]).all()
+    np.testing.assert_array_equal(listed.scores[:, 2], [9, 5, 7, 6])
+
+
+def test_what_repeat_and_due_do_not_list_is_own_for_nobody_else() -> None:
+    sources = few_sources()
+    del sources["repeat"]
+    assert not found(sources, new=6).is_own.any()
+    only_own = found({"repeat": few_sources()["repeat"], "due": Due().fit(HISTORY)}, own=6)
+    assert only_own.is_own.all()
+    assert pairs(only_own) == [(0, 0), (0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_no_source_lists_more_than_its_limit(n: int) -> None:
+    listed = found(few_sources(), own=n, new=n)
+    for column in range(3):
+        for row in ROWS:
+            places = listed.places[listed.customer_row == row, column]
+            places = np.sort(places[~np.isnan(places)])
+            np.testing.assert_array_equal(places, np.arange(len(places)))
+            assert len(places) <= n
+
+
+def test_a_source_that_is_left_out_leaves_no_column() -> None:
+    sources = few_sources()
+    del sources["popular"]
+    listed = found(sources)
+    assert listed.scores.shape == listed.places.shape == (len(listed), 2)
+    assert pairs(listed) == [(0, 0), (0, 4), (0, 5), (1, 2), (1, 3), (1, 4)]
+
+
+def test_without_sources_or_customers_there_are_no_candidates() -> None:
+    assert found({}).scores.shape == (0, 0)
+    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1))) == []
+
+
+def test_equal_scores_are_listed_by_product_row() -> None:
+    listed = found({"fixed": Fixed(np.ones((3, 6), np.float32))}, rows=ROWS[2:])
+    assert pairs(listed) == [(2, 0), (2, 1)]
+
+
+def test_at_keeps_the_pairs_asked_for() -> None:
+    listed = found(few_sources())
+    some = listed.at(np.array([1, 6]))
+    assert pairs(some) == [(0, 2), (1, 2)]
+    np.testing.assert_array_equal(some.scores, listed.scores[[1, 6]])
+    np.testing.assert_array_equal(some.places, listed.places[[1, 6]])
+
+
+@cache
+def all_fitted() -> dict[str, Model[Any]]:
+    history = market().interactions()
+    return {source.name: source().fit(history) for source in SOURCES if source is not Neighbours}
+
+
+def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources, history = all_fitted(), market().interactions()
+    owned, rows, limits = history.matrix(), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5)
+    (whole,) = candidates(sources, owned, rows, limits)
+    assert set(pairs(whole)) >= {(150, int(product)) for product in top_of(sources["popular"], 5)}
+    monkeypatch.setattr(sources_module, "BLOCK_CELLS", 7 * history.n_products)
+    blocks = list(candidates(sources, owned, rows, limits))
+    assert [len(np.unique(block.customer_row)) for block in blocks] == [7] * 7 + [2]
+    assert_same(together(blocks), whole)
+    (alone,) = candidates(sources, owned, rows[5:6], limits)
+    assert_same(alone, whole.at(np.flatnonzero(whole.customer_row == rows[5])))
+
+
+def top_of(model: Model[Any], n: int) -> FloatArray:
+    return np.argsort(-model.score(np.zeros(1, np.int32))[0], kind="stable")[:n]
+
+
+def test_own_is_exactly_what_the_customer_bought() -> None:
+    history = market().interactions()
+    owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
+    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3))))
+    bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
+    np.testing.assert_array_equal(listed.is_own, bought)
+    assert listed.is_own.sum() == owned.nnz  # the limit leaves room for all
+    assert (np.diff(listed.customer_row.astype(np.int64) * history.n_products + listed.product_row) > 0).all()
+
+
+def test_neighbours_fitted_for_some_score_those_as_if_fitted_for_all() -> None:
+    shop = market()
+    history, rows = shop.interactions(shop.as_of_s - 7 * DAY_S), np.array([3, 40, 99], np.int32)
+    options = NeighboursOptions(half_life_days=28.0)
+    some, everyone = (fit_source(Neighbours(options), history, asked) for asked in (rows, None))
+    np.testing.assert_array_equal(some.score(rows), everyone.score(rows))
