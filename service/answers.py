@@ -7,9 +7,11 @@ from math import isfinite
 
 from service import reasons
 from service.recommender import Answer, OwnList, Pick, Rung
-from service.served import NONE, ServedVersion
+from service.served import NONE, UNKNOWN, ServedVersion
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
+PROBABILITY = ', "probability": '
+MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
 class AnswerWriter:
@@ -51,11 +53,11 @@ class AnswerWriter:
     def _own_items(self, picks: list[Pick], own: OwnList) -> str:
         written, product, items = own.written, self._product, []
         history_start = self._served.history_of(own.customer_row)[0]
-        for rank, (row, rung, evidence) in enumerate(picks, 1):
+        for rank, (row, rung, evidence, probability) in enumerate(picks, 1):
             tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
                 why = self._popular(row) if evidence == NONE else self._why(row, history_start + evidence)
-                tail = f"{product(row)[1]}{why}}}"
+                tail = f"{PROBABILITY}{_told(probability)}{product(row)[1]}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
             items.append(f"{product(row)[0]}{rank}{tail}")
@@ -63,9 +65,10 @@ class AnswerWriter:
 
     def _items(self, picks: list[Pick], similar: str = "") -> str:
         items = []
-        for rank, (row, rung, _) in enumerate(picks, 1):
+        for rank, (row, rung, _, _) in enumerate(picks, 1):
             head, tail = self._product(row)
-            items.append(f"{head}{rank}{tail}{similar if rung is Rung.SIMILAR else self._popular(row)}}}")
+            why = similar if rung is Rung.SIMILAR else self._popular(row)
+            items.append(f"{head}{rank}{PROBABILITY}null{tail}{why}}}")
         return ", ".join(items)
 
     def _why(self, product_row: int, place: int) -> str:
@@ -90,12 +93,11 @@ class AnswerWriter:
         return self._served.titles[product_row] or self._served.products[product_row]
 
     def _write_product(self, product_row: int) -> tuple[str, str]:
-        """What stands before and after the rank of a product."""
+        """What stands before the rank of a product and after its probability."""
         served = self._served
         category_row = served.category_row[product_row]
         price = served.prices[product_row]
         known = {
-            "probability": None,
             "expected_value": None,
             "title": self._title(product_row),
             "category": served.categories[category_row] if category_row != NONE else None,
@@ -107,3 +109,8 @@ class AnswerWriter:
         }
         head = f'{{"product_id": {json.dumps(served.products[product_row])}, "rank": '
         return head, f', {json.dumps(known)[1:-1]}, "reason": '
+
+
+def _told(probability: float) -> str:
+    """Three digits, which are what a float16 holds; null where it isn't known."""
+    return "null" if probability == UNKNOWN else f"{min(probability, MOST):.3g}"

@@ -85,7 +85,7 @@ class Metrics:
     def answer(self, answer: Answer) -> None:
         self._levels[answer.level].inc()
         if answer.own is not None and answer.picks and answer.picks[-1][1] is not Rung.OWN:
-            for _, rung, _ in answer.picks:
+            for _, rung, _, _ in answer.picks:
                 if rung is not Rung.OWN:
                     self._fills.labels(rung.value).inc()
 

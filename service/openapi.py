@@ -110,6 +110,11 @@ def _object(**properties: Any) -> Json:
     }
 
 
+def _probability() -> Json:
+    what = "That the customer buys the product within the horizon; null where it isn't known."
+    return {"type": ["number", "null"], "minimum": 0, "maximum": 1, "description": what}
+
+
 def _reason() -> Json:
     reason = _object(
         code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
@@ -140,7 +145,7 @@ def _schemas() -> Json:
         "Product": _object(
             product_id=text,
             rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
-            probability=maybe_number,
+            probability=_probability(),
             expected_value=maybe_number,
             title=text,
             category=maybe_text,

@@ -12,7 +12,7 @@ from models.arrays import IntArray
 from service.errors import RefusedError
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query
-from service.served import NONE, ServedVersion
+from service.served import NONE, UNKNOWN, ServedVersion
 
 LIST_LENGTH = 100  # of a list that is cached; filters that need more read on in the map
 ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
@@ -28,9 +28,9 @@ class Rung(Enum):
     POPULAR = "popular"
 
 
-type Pick = tuple[int, Rung, int]
-"""One product of an answer: its row, its rung, and its evidence: for OWN and SCORES a place in the customer's
-history or -1, else -1. A plain tuple: ten are made for each answer."""
+type Pick = tuple[int, Rung, int, float]
+"""One product of an answer: its row, its rung, its evidence (for OWN and SCORES a place in the customer's
+history or -1, else -1) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
 
 
 @dataclass(slots=True)
@@ -41,6 +41,7 @@ class OwnList:
     customer_row: int
     rows: list[int]
     evidence: list[int]
+    probability: list[float]
     written: dict[int, str] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ class Answer(NamedTuple):
 
         Being in the own list isn't enough: the night fills it with what is popular.
         """
-        personal = any(evidence != NONE for _, _, evidence in self.picks)
+        personal = any(evidence != NONE for _, _, evidence, _ in self.picks)
         return "personal" if personal else "popular"
 
 
@@ -106,7 +107,7 @@ class Recommender:
         basket = _Basket(served, query)
         own, level = self._own_list(served, customer_id)
         if own is not None:
-            basket.take_own(own.rows, own.evidence)
+            basket.take_own(own.rows, own.evidence, own.probability)
             if not basket.is_full:
                 basket.take_own(*served.candidates(own.customer_row, LIST_LENGTH, None))
             if not basket.is_full:
@@ -157,9 +158,8 @@ class Recommender:
         own = OwnList(served, customer_row, *served.candidates(customer_row, 0, LIST_LENGTH))
         if self._cache is not None:
             owner = owner_of(served.version_id, served.variant, customer_id)
-            self._cache.put(
-                served.version_id, served.variant, customer_id, pack(owner, own.rows, own.evidence)
-            )
+            value = pack(owner, own.rows, own.evidence, own.probability)
+            self._cache.put(served.version_id, served.variant, customer_id, value)
         return own
 
 
@@ -180,11 +180,11 @@ class _Basket:
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
 
-    def take_own(self, rows: list[int], evidence: list[int]) -> None:
-        self._take(zip(rows, evidence, strict=True), Rung.OWN)
+    def take_own(self, rows: list[int], evidence: list[int], probability: list[float]) -> None:
+        self._take(zip(rows, evidence, probability, strict=True), Rung.OWN)
 
     def take(self, rows: list[int], rung: Rung) -> None:
-        self._take(((row, NONE) for row in rows), rung)
+        self._take(((row, NONE, UNKNOWN) for row in rows), rung)
 
     def take_scores(self, customer_row: int) -> None:
         """Score every neighbour of what the customer bought last: the sum of similarities to those products.
@@ -205,7 +205,8 @@ class _Basket:
         totals = np.add.reduceat(scores[order], first)
         anchors = places[order][first]
         best = np.lexsort((products, -totals))
-        self._take(zip(products[best].tolist(), anchors[best].tolist(), strict=True), Rung.SCORES)
+        found = zip(products[best].tolist(), anchors[best].tolist(), strict=True)
+        self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.SCORES)
 
     def take_trends(self, category: int) -> None:
         """Fill with the trend of a category, and with the popular of all if no category was asked for."""
@@ -217,15 +218,15 @@ class _Basket:
         if not self.is_full:
             self.take(rows[: self._n + len(self.taken)].tolist(), rung)  # each one passed over is in `taken`
 
-    def _take(self, entries: Iterable[tuple[int, int]], rung: Rung) -> None:
+    def _take(self, entries: Iterable[tuple[int, int, float]], rung: Rung) -> None:
         served, category, taken, picks, n = self._served, self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
         in_stock, category_row = served.in_stock, served.category_row
-        for row, evidence in entries:
+        for row, evidence, probability in entries:
             if row in taken or not in_stock[row] or (category != NONE and category_row[row] != category):
                 continue
             taken.add(row)
-            picks.append((row, rung, evidence))
+            picks.append((row, rung, evidence, probability))
             if len(picks) >= n:
                 return

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from models.arrays import BoolArray, IntArray
 from models.errors import DamagedVersionError
+from service.packed import Entries
 from storage.versions import Version
 
 NONE = -1
+UNKNOWN = -1.0  # a probability
 EPOCH = date(1970, 1, 1)
 
 
@@ -53,6 +55,7 @@ class ServedVersion:
         self.history_due_day = self._due_day(n_history)
         self._candidates = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
         self._evidence = self._expect(f"candidates/{variant}/evidence", np.int16, n_customers)
+        self._probability = self._probabilities(f"candidates/{variant}/probability")
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
@@ -65,11 +68,14 @@ class ServedVersion:
         """Where a customer's history begins and ends in the arrays `history_...`."""
         return int(self._history_start[customer_row]), int(self._history_start[customer_row + 1])
 
-    def candidates(self, customer_row: int, start: int, stop: int | None) -> tuple[list[int], list[int]]:
-        """Part of a customer's candidates: product rows, best first, and their places in the history."""
+    def candidates(self, customer_row: int, start: int, stop: int | None) -> Entries:
+        """Part of a customer's candidates, best first; evidence are places in the history."""
         rows = self._candidates[customer_row, start:stop]
         rows = rows[rows != NONE]
-        return rows.tolist(), self._evidence[customer_row, start : start + len(rows)].tolist()
+        part = slice(start, start + len(rows))
+        evidence, probability = self._evidence[customer_row, part], self._probability[customer_row, part]
+        told = np.nan_to_num(probability, nan=UNKNOWN)
+        return rows.tolist(), evidence.tolist(), told.tolist()
 
     def trend(self, category_row: int) -> IntArray:
         """Products of a category that may be shown, most popular first; of no category for -1."""
@@ -77,6 +83,17 @@ class ServedVersion:
             return self._by_category[:0]
         start, stop = self._category_start[category_row : category_row + 2]
         return self._by_category[start:stop]
+
+    def _probabilities(self, name: str) -> NDArray[Any]:
+        """Beside each candidate; NaN, which is unknown, from a variant that knows none."""
+        shape = self._candidates.shape
+        if f"{name}.npy" not in self._version.manifest.files:
+            return np.broadcast_to(np.float16(np.nan), shape)
+        array = self._expect(name, np.float16, shape[0])
+        if array.shape != shape:
+            what = f"shape {array.shape} does not fit the candidates'"
+            raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
+        return array
 
     def _due_day(self, n_history: int) -> NDArray[Any]:
         """When each product of the history is due again; 0, which is unknown, from a night without `due`."""

@@ -15,7 +15,7 @@ from storage.history import History
 from storage.versions import VersionWriter
 from training.candidates import OwnHistory, due_days, evidence
 from training.fitting import popular_order
-from training.ranking import rank
+from training.ranking import rank_with_probability
 
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
 
@@ -62,11 +62,17 @@ def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnH
 def write_candidates(
     writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
 ) -> None:
-    """The lists of one variant for every known customer, k products each."""
+    """The lists of one variant for every known customer, k products each.
+
+    Probabilities, where the variant has them, are float16: an answer's three digits from .0001 on, and less
+    below, where the smallest that there are still differ from 0.
+    """
     item_item = _item_item(models)
     rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
-    lists = rank(models[name], rows, k, fill=popular_order(models))
+    lists, probability = rank_with_probability(models[name], rows, k, fill=popular_order(models))
     writer.add(f"candidates/{name}/product", lists)
+    if probability is not None:
+        writer.add(f"candidates/{name}/probability", probability.astype(np.float16))
     explained = evidence(lists, rows, own, item_item.similar_, item_item.similarity_)
     writer.add(f"candidates/{name}/evidence", explained)
 

@@ -6,6 +6,7 @@ import click
 import numpy as np
 import polars as pl
 
+from models.arrays import FloatArray, LongArray
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
 from storage.history_rejects import safe_cell
@@ -13,7 +14,7 @@ from storage.store import Store
 from storage.versions import Version
 from training.candidates import OwnHistory, evidence
 from training.options import store_option
-from training.ranking import rank
+from training.ranking import rank_with_probability
 
 SOURCES = ["popular", "due_again", "because_you_bought"]
 
@@ -58,11 +59,18 @@ def _write(table: pl.DataFrame, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def _told(probability: FloatArray | None, n: int, customer: LongArray, place: LongArray) -> pl.Series:
+    """The probability of each place of a list; null where it isn't known."""
+    if probability is None:
+        return pl.Series([None] * n, dtype=pl.Float32)
+    return pl.Series(probability[customer, place], dtype=pl.Float32).fill_nan(None)
+
+
 def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
     """The first k products of every known customer that are not out of stock, by customer row and rank.
 
     Returns:
-        customer_id, product_id String; rank Int32 from 1; probability Float32, null until it is calibrated;
+        customer_id, product_id String; rank Int32 from 1; probability Float32, null where it isn't known;
         source String, the code of the reason: `due_again`, `because_you_bought` or `popular`.
     Raises:
         BadConfigError: the version has no such variant.
@@ -73,8 +81,9 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
     customers, products = version.ids("customers"), version.ids("products")
     rows = np.arange(len(customers), dtype=np.int32)
     model = VARIANTS[variant].from_state(version.state(variant))
-    best = rank(
-        model, rows, k, fill=version.array("popular/order"), hidden=version.array("products/stock") == 0
+    sold_out = version.array("products/stock") == 0
+    best, probability = rank_with_probability(
+        model, rows, k, fill=version.array("popular/order"), hidden=sold_out
     )
     own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
     entry = evidence(best, rows, own, version.array("similar/product"), version.array("similar/score"))
@@ -87,7 +96,7 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
             "customer_id": pl.Series([customers[row] for row in range(len(customers))]).gather(customer),
             "product_id": pl.Series([products[row] for row in range(len(products))]).gather(listed),
             "rank": (place + 1).astype(np.int32),
-            "probability": pl.Series([None] * len(listed), dtype=pl.Float32),
+            "probability": _told(probability, len(listed), customer, place),
             "source": pl.Series(SOURCES).gather(source),
         }
     )

@@ -37,6 +37,32 @@ def rank(
     return rank_each(model, rows, k, fill=fill, without=[owned], hidden=hidden)[0]
 
 
+def rank_with_probability(
+    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, hidden: BoolArray | None = None
+) -> tuple[IntArray, FloatArray | None]:
+    """As `rank`, and the probability of each place.
+
+    Returns:
+        the lists, and beside them an array of their shape, float32: NaN where the model had no opinion, as of
+        what fills a list up; None from a model that knows no probabilities.
+    """
+    lists, beside = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
+    knows = True
+    if hidden is not None:
+        fill = fill[~hidden[fill]]
+    for block in blocks(rows, model.n_products_):
+        scores, probability = model.opinions(block)
+        if hidden is not None:
+            scores[:, hidden] = np.nan
+        best = _lists(scores, block, k, fill, None)
+        lists.append(best)
+        knows = probability is not None
+        if probability is not None:
+            found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
+            beside.append(np.where(best >= 0, found, np.float32(np.nan)))
+    return np.concatenate(lists), np.concatenate(beside) if knows else None
+
+
 def rank_each(
     model: Model[Any],
     rows: IntArray,

@@ -87,6 +87,7 @@ class TinyShop:
             "käthe/1": [("bread", "bread"), ("butter", "bread")],
         }
     )
+    probability: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by customer and product
 
 
 def publish(
@@ -172,14 +173,18 @@ def _add_candidates(
 ) -> None:
     product = np.full((len(customers), 200), -1, np.int32)
     evidence = np.full((len(customers), 200), -1, np.int16)
+    probability = np.full((len(customers), 200), np.nan, np.float16)
     for customer_row, customer in enumerate(customers):
         bought = [b.product for b in shop.history[customer]]
         for place, (candidate, reason) in enumerate(shop.candidates.get(customer, ())):
             product[customer_row, place] = row[candidate]
             evidence[customer_row, place] = bought.index(reason) if reason else -1
+            probability[customer_row, place] = shop.probability.get((customer, candidate), np.nan)
     for variant in variants:
         writer.add(f"candidates/{variant}/product", product)
         writer.add(f"candidates/{variant}/evidence", evidence)
+        if shop.probability:
+            writer.add(f"candidates/{variant}/probability", probability)
 
 
 def _finish(

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from models.arrays import FloatArray, IntArray
 from tests.data.scores import Fixed
 from training import ranking
-from training.ranking import rank, rank_each
+from training.ranking import rank, rank_each, rank_with_probability
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)
@@ -90,3 +91,29 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
         liked = sorted((p for p in able if scores[row, p] >= 0), key=lambda p: (-scores[row, p], p))
         wanted = [*liked, *(p for p in fill if p in able and p not in liked)][:k]
         assert lists[row].tolist() == wanted + [-1] * (k - len(wanted))
+
+
+class Sure(Fixed):
+    """A model that knows probabilities too: half of each score."""
+
+    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
+        scores = self.score(rows)
+        return scores, scores / 2
+
+
+def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 5)  # a block for each customer
+    hidden = np.array([False, False, True, False, False])
+    lists, probability = rank_with_probability(Sure(SCORES), ROWS, 5, fill=FILL, hidden=hidden)
+    assert lists.tolist() == [[4, 0, 3, 1, -1], [3, 0, 1, -1, -1]]
+    assert probability is not None
+    assert probability.dtype == np.float32
+    np.testing.assert_allclose(probability, [[0.1, 0.05, N, N, N], [N] * 5])
+
+
+def test_a_model_without_probabilities_gives_the_same_lists_and_none() -> None:
+    lists, probability = rank_with_probability(Fixed(SCORES), ROWS, 4, fill=FILL)
+    assert probability is None
+    assert lists.tolist() == rank(Fixed(SCORES), ROWS, 4, fill=FILL).tolist()

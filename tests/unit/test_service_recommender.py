@@ -38,7 +38,7 @@ def without_cache() -> Recommender:
 
 def products(served: ServedVersion, customer: str, query: Query) -> list[tuple[str, Rung]]:
     answer = without_cache().recommend(served, customer, query)
-    return [(served.products[row], rung) for row, rung, _ in answer.picks]
+    return [(served.products[row], rung) for row, rung, _, _ in answer.picks]
 
 
 def test_the_own_list_comes_first_then_what_was_not_in_it_by_popularity(tiny: ServedVersion) -> None:
@@ -57,7 +57,7 @@ def test_scores_add_up_over_the_history_and_the_strongest_product_is_the_anchor(
     answer = without_cache().recommend(served, "anna", Query(n=4))
     # butter 0.5 + 0.4 from milk and bread; cheese 0.35 from bread; bread 0.3 from milk; rolls 0.2 from bread;
     # cream is out of stock
-    found = [(served.products[row], rung, evidence) for row, rung, evidence in answer.picks]
+    found = [(served.products[row], rung, evidence) for row, rung, evidence, _ in answer.picks]
     assert found == [
         ("butter", Rung.SCORES, 0),
         ("cheese", Rung.SCORES, 1),
@@ -82,7 +82,7 @@ def test_an_answer_without_a_personal_product_does_not_call_itself_personal(tiny
 def test_a_list_that_the_night_filled_with_popular_products_is_not_personal(tmp_path: Path) -> None:
     served = served_from(replace(TinyShop(), candidates={"7": [("milk", ""), ("apple", "")]}), tmp_path)
     answer = without_cache().recommend(served, "7", Query(n=2))
-    assert [rung for _, rung, _ in answer.picks] == [Rung.OWN, Rung.OWN]
+    assert [rung for _, rung, _, _ in answer.picks] == [Rung.OWN, Rung.OWN]
     assert answer.source == "popular"
 
 
@@ -93,7 +93,7 @@ def test_ids_are_text_so_7_is_not_007(tiny: ServedVersion) -> None:
 
 def test_similar_products_are_filled_from_the_category_then_from_all(tiny: ServedVersion) -> None:
     answer = without_cache().similar(tiny, tiny.products.find("milk"), Query(n=6))
-    assert [(tiny.products[row], rung) for row, rung, _ in answer.picks] == [
+    assert [(tiny.products[row], rung) for row, rung, _, _ in answer.picks] == [
         ("butter", Rung.SIMILAR),  # cream is out of stock
         ("bread", Rung.SIMILAR),
         ("cheese", Rung.CATEGORY),
@@ -140,7 +140,7 @@ def test_the_first_level_ends_with_its_life_its_version_and_its_size(
 ) -> None:
     now_s = 0.0
     first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
-    own = OwnList(tiny, 0, [], [])
+    own = OwnList(tiny, 0, [], [], [])
     first_level.put("anna", own)
     assert first_level.get("anna", tiny) is own
     assert first_level.get("anna", served_from(TinyShop(), tmp_path)) is None
@@ -202,7 +202,7 @@ def test_asked_n_got_n_none_twice_none_excluded_none_out_of_stock(
         served = served_from(shop, Path(root))
         recommender = Recommender(FirstLevel(10, 1), DictCache())
         answer = recommender.recommend(served, customer, query)
-        found = [served.products[row] for row, _, _ in answer.picks]
+        found = [served.products[row] for row, _, _, _ in answer.picks]
         assert len(found) == len(set(found)) == min(n, len(eligible))
         assert set(found) <= eligible
         own = [product for product, _ in shop.candidates.get(customer, ()) if product in eligible]
@@ -217,10 +217,31 @@ def test_asked_n_got_n_none_twice_none_excluded_none_out_of_stock(
         assert (body["source"] == "personal") == bool(codes & {"due_again", "because_you_bought"})
         for item in body["recommendations"]:
             assert item["title"] == (shop.titles[item["product_id"]] or item["product_id"])
-            assert item["probability"] is None
+            assert item["probability"] == shop.probability.get((customer, item["product_id"]))
         for similar_to in list(shop.products)[:2]:
             picks = recommender.similar(served, served.products.find(similar_to), query).picks
-            assert similar_to not in [served.products[row] for row, _, _ in picks]
-            assert len({row for row, _, _ in picks}) == len(picks)
+            assert similar_to not in [served.products[row] for row, _, _, _ in picks]
+            assert len({row for row, _, _, _ in picks}) == len(picks)
             if category is None:
                 assert len(picks) == min(n, len(eligible - {similar_to}))
+
+
+def test_probabilities_stand_beside_the_own_list_and_beside_nothing_else(tmp_path: Path) -> None:
+    shop = TinyShop(
+        probability={("anna", "milk"): 0.71234, ("anna", "bread"): 0.00004, ("ben", "apple"): 1.0}
+    )
+    served = served_from(shop, tmp_path)
+    cache = DictCache()
+    for recommender in (Recommender(FirstLevel(10, 0), cache), Recommender(FirstLevel(10, 0), cache)):
+        told = {}
+        for customer in ("anna", "ben", "nobody"):
+            answer = recommender.recommend(served, customer, Query(n=8))
+            body = json.loads(AnswerWriter(served).recommendations(customer, answer))
+            told[customer] = {item["product_id"]: item["probability"] for item in body["recommendations"]}
+        assert told["anna"]["milk"] == 0.712
+        assert told["anna"]["bread"] == pytest.approx(0.00004, rel=0.01)
+        assert told["anna"]["butter"] is None  # in the list, but nothing is known of it
+        assert told["ben"]["apple"] == 0.999  # nothing is certain
+        assert set(told["anna"].values()) - {None} == {0.712, told["anna"]["bread"]}
+        assert set(told["nobody"].values()) == {None}
+    assert len(cache.lists) == 2

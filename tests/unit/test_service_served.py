@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
@@ -65,3 +66,14 @@ def test_a_due_day_stands_in_the_reason_of_the_entry_that_it_belongs_to(tmp_path
 def milk_of(served: ServedVersion) -> int:
     """The place of anna's milk in the histories."""
     return served.history_of(served.customers.find("anna"))[0]
+
+
+def test_probabilities_of_another_shape_than_the_lists_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    shop = TinyShop(probability={("anna", "milk"): 0.5})
+    version = store.open(write_version(store, shop, now=AS_OF))
+    file = version.folder / f"candidates/{VARIANT}/probability.npy"
+    file.chmod(0o644)
+    np.save(file, np.zeros((6, 100), np.float16))
+    with pytest.raises(DamagedVersionError, match="does not fit the candidates"):
+        ServedVersion(version, VARIANT)
