@@ -1,0 +1,215 @@
+"""Past windows: when they begin, whose pairs are in them, and that nothing later is."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.arrays import DAY_S
+from models.interactions import Interactions
+from models.popular import Popular, PopularOptions
+from models.repeat import Repeat, RepeatOptions
+from models.sources import Limits
+from models.windows import Drawn, Window, WindowOptions, drawn, window, window_starts
+from tests.data.scores import history_of
+from tests.data.shops import START_S, Shop, market
+
+STARTS_S = START_S + 77 * DAY_S  # the last week of the shop's twelve
+
+
+def starts(days_known: int, *, horizon_days: float = 7, count: int = 6, as_of_day: int = 2000) -> list[float]:
+    """How many days before now the windows of a history of this length begin."""
+    first = as_of_day - days_known
+    lines = [(0, 0, float(first), 0), (0, 0, as_of_day - 1.0, 1)]
+    history = history_of(lines, n_customers=1, n_products=1, as_of_day=as_of_day)
+    return [as_of_day - start / DAY_S for start in window_starts(history, horizon_days, count)]
+
+
+def test_without_last_year_windows_are_the_latest_ones_first() -> None:
+    assert starts(300) == [7, 14, 21, 28, 35, 42]
+
+
+def test_last_year_s_season_is_every_third_window_where_the_history_reaches() -> None:
+    assert starts(700) == [7, 14, 365, 21, 28, 372]
+    assert starts(700, count=9) == [7, 14, 365, 21, 28, 372, 35, 42, 358]
+
+
+def test_a_season_window_needs_a_horizon_before_it_as_any_other() -> None:
+    assert starts(372) == [7, 14, 365, 21, 28, 35]  # 372 days ago is when the history begins
+    assert starts(371) == [7, 14, 21, 28, 35, 42]
+    assert starts(379) == [7, 14, 365, 21, 28, 372]
+
+
+def test_a_window_needs_a_horizon_of_history_before_it() -> None:
+    assert starts(28) == [7, 14, 21]
+    assert starts(27) == [7, 14]
+    assert starts(14) == [7]
+    assert starts(13) == []
+
+
+def test_long_horizons_leave_few_windows_and_none_that_are_nearly_the_same() -> None:
+    """90 days: last year's begin 365 and 455 days ago, 5 from 360 and 450, which are left out."""
+    assert starts(1000, horizon_days=90) == [90, 180, 365, 270, 455, 540]
+    assert starts(1000, horizon_days=90, count=1) == [90]
+    assert starts(1000, count=0) == []
+
+
+def test_an_empty_history_has_no_window() -> None:
+    assert window_starts(history_of([], n_customers=1, n_products=1, as_of_day=50), 7, 6) == []
+
+
+@given(st.integers(1, 900), st.floats(1, 200), st.integers(1, 12))
+@settings(deadline=None)
+def test_windows_are_over_by_now_known_before_and_apart(days: int, horizon: float, count: int) -> None:
+    found = starts(days, horizon_days=horizon, count=count)
+    assert len(found) <= count
+    second = 1 / DAY_S
+    for place, start in enumerate(found):
+        assert start >= horizon - second
+        assert start <= days - horizon + second
+        assert all(abs(start - other) >= horizon / 2 - second for other in found[:place])
+
+
+def history_with(n_here: int, n_absent: int, n_new: int = 0) -> Interactions:
+    """Customers known by day 50: the first come again on day 55, the last of all are new that day."""
+    n = n_here + n_absent
+    lines = [(c, 0, 40.0, c) for c in range(n)]
+    lines += [(c, 1, 55.0, 1000 + c) for c in [*range(n_here), *range(n, n + n_new)]]
+    return history_of(lines, n_customers=n + n_new + 1, n_products=2, as_of_day=60)
+
+
+def draw_or_none(history: Interactions, limit: int, seed: int = 0) -> Drawn | None:
+    return drawn(history, 50 * DAY_S, 57 * DAY_S, limit, seed)
+
+
+def draw(history: Interactions, limit: int, seed: int = 0) -> Drawn:
+    found = draw_or_none(history, limit, seed)
+    assert found is not None
+    return found
+
+
+def test_customers_are_those_known_before_and_each_stands_for_some() -> None:
+    found = draw(history_with(30, 24, n_new=5), 1000)
+    assert found.rows.tolist()[:30] == list(range(30))
+    assert found.has_come.tolist() == [True] * 30 + [False] * 10
+    assert (found.rows[30:] < 54).all()  # neither the new ones nor the one without purchases
+    np.testing.assert_allclose(found.weight, [1] * 30 + [2.4] * 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_here", "n_absent", "limit"), [(30, 24, 21), (200, 900, 60), (50, 3, 30), (25, 0, 25)]
+)
+def test_at_most_limit_came_and_weights_sum_to_all_known(n_here: int, n_absent: int, limit: int) -> None:
+    found = draw(history_with(n_here, n_absent), limit)
+    assert found.has_come.sum() == min(limit, n_here)
+    assert (~found.has_come).sum() <= max(found.has_come.sum() // 3, 1)
+    assert found.weight.sum() == pytest.approx(n_here + n_absent, rel=1e-5)
+    assert found.weight[found.has_come].sum() == pytest.approx(n_here, rel=1e-5)
+    assert (np.diff(found.rows) > 0).all()
+    np.testing.assert_array_equal(found.has_come, found.rows < n_here)
+
+
+def test_the_lot_follows_the_seed() -> None:
+    history = history_with(200, 100)
+    assert draw(history, 50, 1).rows.tolist() == draw(history, 50, 1).rows.tolist()
+    assert draw(history, 50, 1).rows.tolist() != draw(history, 50, 2).rows.tolist()
+
+
+def test_fewer_than_twenty_who_came_tell_nothing() -> None:
+    assert draw_or_none(history_with(19, 50), 1000) is None
+    assert draw_or_none(history_with(20, 50), 1000) is not None
+
+
+def made(shop: Shop, *, negatives: int = 10_000, max_customers: int = 1000, seed: int = 0) -> Window:
+    sources = {
+        "popular": Popular(PopularOptions(half_life_days=28.0)),
+        "repeat": Repeat(RepeatOptions(half_life_days=28.0, due_power=0.0)),
+    }
+    options = WindowOptions(7.0, Limits(100, 20), max_customers, negatives, seed)
+    found = window(shop.interactions(), STARTS_S, sources, options)
+    assert found is not None
+    return found
+
+
+def test_a_window_tells_what_was_bought_by_whom_who_was_known() -> None:
+    """Every own product of a customer who came is in it: bought where a line of the week says so."""
+    shop, found = market(), made(market())
+    known, week = shop.at_s < STARTS_S, shop.at_s >= STARTS_S
+    came = np.intersect1d(shop.customer_row[known], shop.customer_row[week])
+    assert found.n_customers == len(came)
+    np.testing.assert_array_equal(found.has_come, np.isin(found.customer_row, came))
+    own = {
+        (c, p)
+        for c, p in zip(shop.customer_row[known].tolist(), shop.product_row[known].tolist(), strict=True)
+    }
+    bought = {
+        (c, p) for c, p in zip(shop.customer_row[week].tolist(), shop.product_row[week].tolist(), strict=True)
+    }
+    here = set(found.customer_row.tolist())
+    assert found.is_own.sum() == sum(c in here for c, _ in own)
+    assert (found.is_own & found.is_bought).sum() == sum(c in here for c, _ in own & bought)
+    assert not found.is_bought[~found.has_come].any()
+    assert (found.share == 1).all()
+    assert found.as_of_s == STARTS_S
+
+
+def test_all_that_was_bought_is_kept_and_about_so_many_others() -> None:
+    whole, thin = made(market()), made(market(), negatives=6)
+    assert thin.is_bought.sum() == whole.is_bought.sum() > 100
+    others = np.bincount(thin.customer_row[~thin.is_bought])
+    assert others[others > 0].mean() == pytest.approx(6, rel=0.1)
+    of_each = np.bincount(whole.customer_row[~whole.is_bought])
+    np.testing.assert_allclose(thin.share, 6 / of_each[thin.customer_row], rtol=1e-6)
+    negatives = ~thin.is_bought
+    assert (1 / thin.share[negatives]).sum() == pytest.approx((~whole.is_bought).sum(), rel=0.1)
+
+
+def test_fewer_customers_stand_for_as_many() -> None:
+    whole, some = made(market()), made(market(), max_customers=60)
+    assert some.n_customers == 60
+    of_each = dict(zip(some.customer_row.tolist(), some.weight.tolist(), strict=True))
+    n_known = len(np.unique(market().customer_row[market().at_s < STARTS_S]))
+    assert sum(of_each.values()) == pytest.approx(n_known, rel=1e-5)
+    assert (whole.weight[whole.has_come] == 1).all()
+
+
+def test_only_keeps_every_field_of_a_pair() -> None:
+    found = made(market())
+    new = found.only(~found.is_own)
+    assert len(new) == (~found.is_own).sum() > 0
+    assert not new.is_own.any()
+    np.testing.assert_array_equal(new.features, found.features[~found.is_own])
+    np.testing.assert_array_equal(new.weight, found.weight[~found.is_own])
+
+
+@pytest.mark.parametrize("step", [1, 7, 30])
+def test_what_is_bought_from_its_start_on_changes_no_candidate_and_no_feature(step: int) -> None:
+    shop = market()
+    later = np.where(shop.at_s >= STARTS_S, (shop.product_row + step) % 60, shop.product_row)
+    changed = Shop(
+        shop.customer_row,
+        later.astype(np.int32),
+        shop.order_row,
+        shop.at_s,
+        shop.category_row,
+        shop.n_customers,
+    )
+    one, other = made(shop), made(changed)
+    np.testing.assert_array_equal(one.customer_row, other.customer_row)
+    np.testing.assert_array_equal(one.is_own, other.is_own)
+    np.testing.assert_array_equal(one.features, other.features)
+    assert (one.is_bought != other.is_bought).any()
+
+
+def test_the_same_seed_makes_the_same_window() -> None:
+    one, again, other = (made(market(), negatives=5, max_customers=80, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.features, again.features)
+    np.testing.assert_array_equal(one.customer_row, again.customer_row)
+    assert one.customer_row.tolist() != other.customer_row.tolist()
+
+
+def test_a_window_in_which_too_few_came_is_none() -> None:
+    shop = market()
+    few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 19)))
+    options = WindowOptions(7.0, Limits(5, 5), 100, 10, 0)
+    assert window(few.interactions(), STARTS_S, {"popular": Popular()}, options) is None
