@@ -12,6 +12,7 @@ from training.progress import configure_logs
 COMMANDS = {
     "nightly": "training.nightly_command",
     "evaluate": "training.evaluate_command",
+    "tune": "training.tune_command",
     "export": "training.export_command",
     "versions": "training.versions_commands",
     "promote": "training.versions_commands",

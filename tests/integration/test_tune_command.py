@@ -1,0 +1,187 @@
+"""`nbo-train tune`: what it finds, what it writes, how it ends, and that it goes on where it was."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.data.nights import NBO_TRAIN, QUICK, run
+from training.config import load_config
+
+LATE_FASHION = QUICK + "# How long a product is in fashion here.\n[variants.popular]\nhalf_life_days = 400\n"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 customers, 84 days; every 12 days other 12 products are in fashion, and nothing else is bought."""
+    folder = tmp_path_factory.mktemp("shop")
+    with (folder / "purchases.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["customer_id", "product_id", "purchased_at"])
+        for customer in range(30):
+            for day in range(customer % 2, 84, 2):
+                at = date(2024, 1, 1) + timedelta(days=day)
+                for number in range(3):
+                    product = day // 12 * 12 + (customer + day + 4 * number) % 12
+                    lines.writerow([f"c{customer}", f"p{product}", f"{at}T12:00:00"])
+    return folder
+
+
+def command(shop: Path, folder: Path, *more: object, config: str = LATE_FASHION) -> list[object]:
+    (folder / "start.toml").write_text(config)
+    return [
+        *("tune", "--data", shop, "--config", folder / "start.toml", "--variant", "popular", "--trials", 6),
+        *("--study", folder / "study.db", "--out", folder / "tuned.toml", *more),
+    ]
+
+
+def test_what_is_better_on_weeks_not_searched_on_is_written_and_the_night_takes_it(
+    shop: Path, tmp_path: Path
+) -> None:
+    ran = run(*command(shop, tmp_path))
+    assert ran.code == 0, ran.err
+    text = (tmp_path / "tuned.toml").read_text()
+    assert "better beyond doubt" in text
+    assert "# How long a product is in fashion here." in text
+    assert load_config(tmp_path / "tuned.toml").variants["popular"] != {"half_life_days": 400}
+    trials = [line for line in ran.events if line["event"] == "trial"]
+    assert [line["number"] for line in trials] == list(range(6))
+    assert trials[0]["options"] == "as they are"
+    best = max(line["mean"] for line in trials if line["windows"] == "3 of 3")
+    assert f"{trials[0]['mean']:.4f} before, {best:.4f} with half_life_days" in text
+    night = run(
+        *("nightly", "--data", shop, "--store", tmp_path / "store", "--config", tmp_path / "tuned.toml")
+    )
+    assert night.code == 0, night.err
+
+
+def test_the_last_horizon_is_neither_searched_nor_confirmed_on(shop: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "shop"
+    changed.mkdir()
+    lines = (shop / "purchases.csv").read_text().splitlines(keepends=True)
+    last = f"{date(2024, 3, 17)}"  # the history ends on 24 March, at its first midnight
+    (changed / "purchases.csv").write_text(
+        "".join(
+            line if line.split(",")[2] < last or line == lines[0] else line.replace(",p", ",other")
+            for line in lines
+        )
+    )
+    texts = []
+    for number, data in enumerate((shop, changed)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert run(*command(data, folder)).code == 0
+        texts.append((folder / "tuned.toml").read_text())
+    assert texts[0] == texts[1]
+    assert "on the 7 days from 2024-03-10, not searched on" in texts[0]
+
+
+def test_without_a_sure_gain_the_options_stay_unless_forced(shop: Path, tmp_path: Path) -> None:
+    start = "[variants.repeat]\nprior_orders = 10\n"
+    arguments = command(shop, tmp_path, "--option", "prior_orders", "--variant", "repeat", config=start)
+    assert run(*arguments).code == 0
+    text = (tmp_path / "tuned.toml").read_text()
+    assert "no better: options are left as they were" in text or "the present options are the best" in text
+    assert text.endswith(start)
+
+
+def test_a_killed_search_goes_on_and_finds_what_an_unbroken_one_does(shop: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    assert run(*command(shop, whole)).code == 0
+    arguments = [NBO_TRAIN, *map(str, command(shop, broken))]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if '"trial"' in line and json.loads(line)["number"] == 2:
+                break
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (broken / "tuned.toml").exists()
+    ran = run(*command(shop, broken))
+    assert ran.code == 0, ran.err
+    assert next(line["number"] for line in ran.events if line["event"] == "trial") in (3, 4)
+    assert (broken / "tuned.toml").read_text() == (whole / "tuned.toml").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_what_is_known(shop: Path, tmp_path: Path, number: signal.Signals) -> None:
+    arguments = [NBO_TRAIN, *map(str, command(shop, tmp_path, "--trials", 100_000))]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if '"trial"' in line and json.loads(line)["number"] == 1:
+                break
+        started = time.monotonic()
+        os.kill(process.pid, number)
+        rest = process.stderr.read()
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert time.monotonic() - started < 20
+    load_config(tmp_path / "tuned.toml")
+    assert (tmp_path / "tuned.toml").read_text().startswith("# tuned popular: ")
+
+
+def test_the_time_budget_ends_it_and_the_present_options_are_always_measured(
+    shop: Path, tmp_path: Path
+) -> None:
+    ran = run(*command(shop, tmp_path, "--trials", 100_000, "--time-budget", 0))
+    assert ran.code == 0, ran.err
+    assert [line["number"] for line in ran.events if line["event"] == "trial"] == [0]
+    started = time.monotonic()
+    ran = run(*command(shop, tmp_path, "--trials", 100_000, "--time-budget", 3))
+    assert ran.code == 0, ran.err
+    assert time.monotonic() - started < 20
+    assert 1 < len([line for line in ran.events if line["event"] == "trial"]) < 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--variant", "magic"], 2, "variant 'magic': unknown; there are: popular"),
+        (["--option", "half_life"], 2, "--option half_life: popular has no such option to try; there are: "),
+        (["--as-of", "2999-01-01"], 2, "--as-of: 2999-01-01T00:00:00+00:00 is later than now"),
+        (["--as-of", "2024-01-20"], 6, "too little history: before the last 7 days up to 2024-01-20 there"),
+        (["--config", "missing.toml"], 2, "missing.toml: can't be read"),
+        (["--data", "nowhere"], 3, ""),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_line(
+    shop: Path, tmp_path: Path, more: list[str], code: int, message: str
+) -> None:
+    ran = run(*command(shop, tmp_path, *more))
+    assert ran.code == code
+    assert ran.message.startswith(message)
+    assert "\n" not in ran.message
+    assert not (tmp_path / "tuned.toml").exists()
+
+
+def test_a_study_of_another_question_or_no_study_is_refused(shop: Path, tmp_path: Path) -> None:
+    assert run(*command(shop, tmp_path, "--trials", 1)).code == 0
+    other = run(*command(shop, tmp_path, "--folds", 2, "--seed", 5))
+    assert other.code == 2
+    assert "is of another --folds and --seed: name another file, or remove this one" in other.message
+    start = run(*command(shop, tmp_path, config="[variants.popular]\nhalf_life_days = 7\n"))
+    assert "is of another variant or options to start from" in start.message
+    (tmp_path / "study.db").write_text("not a database, but longer than nothing" * 100)
+    bad = run(*command(shop, tmp_path))
+    assert bad.code == 2
+    assert "is not a study that this version can read" in bad.message
+
+
+def test_optuna_is_loaded_by_no_other_command() -> None:
+    code = (
+        "import sys\nfrom training.cli import COMMANDS, commands\n"
+        "for name in COMMANDS: commands.get_command(None, name)\n"
+        "print([name for name in ('optuna', 'alembic') if name in sys.modules])"
+    )
+    python = Path(NBO_TRAIN).with_name("python")
+    shown = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "[]\n"
