@@ -7,9 +7,9 @@ store=${NEXTBEST_STORE:-/var/lib/nextbest}
 case $role in
     serve) exec nbo-serve run --store "$store" --host 0.0.0.0 --port 8000 "$@" ;;
     nightly | export | versions | promote | rollback) exec nbo-train "$role" --store "$store" "$@" ;;
-    evaluate) exec nbo-train evaluate "$@" ;;
+    evaluate | tune) exec nbo-train "$role" "$@" ;;
     *)
-        echo "no role $role: serve, nightly, evaluate, export, versions, promote or rollback" >&2
+        echo "no role $role: serve, nightly, evaluate, tune, export, versions, promote or rollback" >&2
         exit 2
         ;;
 esac
