@@ -51,8 +51,10 @@ class RankerOptions(FoldOptions):
         own_candidates: own products that each source may list for one customer.
         new_candidates: products new to the customer that each source may list.
         negatives: about so many candidates that were not bought are learned from for each customer.
-        time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, so
-            with a budget the speed of the machine changes what is learned.
+        time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
+            never to fewer than it takes to learn. With a budget the speed of the machine changes what is
+            learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
+            options takes as many, however fast.
         calibration: shift and slope of the log odds; None: learned, and 0 and 1 where that doesn't help.
         trees: how trees are grown.
         popular ... content: options of the sources.
@@ -152,7 +154,7 @@ class Ranker(Model[RankerOptions]):
         super().__init__(options)
         self._seen: View | None = None
         self._fitted = fitted
-        self._remembered = {} if remembered is None else remembered
+        self._remembered = remembered
 
     def fit(self, interactions: Interactions) -> Self:
         started = time.monotonic()
@@ -183,7 +185,10 @@ class Ranker(Model[RankerOptions]):
         """See Model."""
         self.check_fitted()
         if self.why_not_:
-            return self._blend.score(rows), None
+            scores = self._blend.score(rows)
+            if self.is_for_new_only:
+                scores[~np.isnan(self._blend.parts_.repeat.score(rows))] = np.nan  # repeat scores what is own
+            return scores, None
         scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
         probability = scores.copy()
         distinct, place = np.unique(rows, return_inverse=True)
@@ -271,22 +276,27 @@ class Ranker(Model[RankerOptions]):
         )
         kind = repr([(name, source.options) for name, source in sources.items()] + [about])
         windows: list[Window] = []
-        n_customers = 0
-        for start_s in window_starts(interactions, options.horizon_days, options.n_folds):
+        # without one to share, of this fit alone: another history may have windows of the same days
+        remembered: MutableMapping[Any, Window] = {} if self._remembered is None else self._remembered
+        n_customers, n_folds = 0, options.n_folds
+        starts = window_starts(interactions, options.horizon_days, options.n_folds)
+        for number, start_s in enumerate(starts, 1):
             before = time.monotonic()
             key = (start_s, kind)
-            found = self._remembered.get(key) or window(interactions, start_s, sources, about)
+            found = remembered.get(key) or window(interactions, start_s, sources, about)
             if found is None:
                 continue
-            self._remembered[key] = found
-            windows.append(found)
+            remembered[key] = found
+            windows.append(found.only(~found.is_own) if self.is_for_new_only else found)
             n_customers += found.n_customers
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if n_customers >= options.enough_customers or (is_late and len(windows) >= MIN_WINDOWS):
+            if n_customers >= options.enough_customers:
                 break
-        if self.is_for_new_only:
-            windows = [each.only(~each.is_own) for each in windows]
+            if is_late and not _objection(windows):
+                n_folds = number
+                break
+        self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)
         return windows
 
     def _learn(self, windows: list[Window]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
@@ -75,9 +76,12 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
         past=_past(job.store, manifest.version_id),
     )
     judged = outcome.judged
-    (job.folder / "report.html").write_text(render_night(facts, judged.evaluation, judged.seconds))
+    inside = replace(judged.inside, notes=list(outcome.notes.values()))
+    (job.folder / "report.html").write_text(
+        render_night(facts, judged.evaluation, judged.seconds, inside=inside)
+    )
     if judged.evaluation is not None:
-        told = to_json(judged.evaluation, judged.seconds, manifest=_told(manifest))
+        told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_told(manifest))
         (job.folder / "report.json").write_text(told)
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
+from models.base import Model
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.popular import Popular
@@ -12,6 +14,7 @@ from models.registry import VARIANTS
 from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
 from training.folds import Fold, last_folds, local_day, midnight_s
+from training.inside import Inside, Look, fallback_notes, look_inside, told
 from training.progress import Progress
 
 
@@ -21,7 +24,7 @@ def backtest(
     variants: Variants,
     *,
     progress: Progress,
-) -> tuple[list[FoldResult], dict[str, Seconds]]:
+) -> tuple[list[FoldResult], dict[str, Seconds], Inside]:
     """Fit and measure variants on each fold.
 
     Args:
@@ -30,9 +33,13 @@ def backtest(
         variants: name in the registry to its options; `popular` is fitted in any case: it fills lists up.
         progress: is shown each fold.
     Returns:
-        one result per fold, and the wall time of each variant, both of `variants` only.
+        one result per fold, the wall time of each variant, and what was found inside of rankers; all of
+        `variants` only.
     """
     results: list[FoldResult] = []
+    looks: list[dict[str, Look]] = []
+    notes: list[str] = []
+    asked: dict[str, Model[Any]] = {}
     fit_s: dict[str, list[float]] = {name: [] for name in sorted(variants, key=list(VARIANTS).index)}
     for number, fold in enumerate(folds, 1):
         with progress.step("fold", number=number, of=len(folds)):
@@ -45,12 +52,16 @@ def backtest(
             progress.detail("measure")
             asked = {name: models[name] for name in fit_s}
             results.append(evaluate_fold(interactions, fold, asked, fill=popular_order(models)))
+            looks.append(look_inside(asked, interactions, fold))
+        for name, why in fallback_notes(asked).items():
+            progress.say("fallback", variant=name, fold=number, why=why)
+            notes.append(f"Fold {number}: {why}")
         for name, times in fit_s.items():
             times.append(took_s[name])
     seconds = {
         name: Seconds(times, [result.score_s[name] for result in results]) for name, times in fit_s.items()
     }
-    return results, seconds
+    return results, seconds, told(looks, asked, notes)
 
 
 def choose_folds(

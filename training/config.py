@@ -19,12 +19,12 @@ class NightOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     horizon_days: int = Field(default=7, ge=1, le=365, description="Days whose purchases are predicted.")
     variants: tuple[str, ...] = Field(
-        default=("popular", "repeat", "due", "item_item", "als", "blend"),
+        default=("popular", "repeat", "due", "item_item", "als", "blend", "ranker"),
         min_length=1,
         description="Variants that are fitted each night.",
     )
     default_variant: str = Field(
-        default="blend", description="The variant that customers get; its candidate lists are published."
+        default="ranker", description="The variant that customers get; its candidate lists are published."
     )
     candidates: int = Field(
         default=200, ge=1, le=1000, description="Products that are listed for each customer."
@@ -38,6 +38,11 @@ class NightOptions(BaseModel):
         default=72.0,
         gt=0,
         description="Hours after which a version goes; the last two champions always stay.",
+    )
+    time_budget_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds that a night should take, 0 for any; rankers learn from less to stay in it.",
     )
     on_failure: str | None = Field(
         default=None,
@@ -71,12 +76,14 @@ class NightConfig(BaseModel):
         return {name: self.variants.get(name, {}) for name in self.night.variants}
 
 
-def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightConfig:
+def load_config(
+    path: Path | None, *, horizon_days: int | None = None, time_budget_s: float | None = None
+) -> NightConfig:
     """The configuration; without a file the defaults.
 
     Args:
         path: nextbest.toml.
-        horizon_days: instead of the file's `night.horizon_days`.
+        horizon_days, time_budget_s: instead of those in the file's `[night]`.
     Raises:
         BadConfigError: the file can't be read, or something in it is unknown or has a value that can't be.
     """
@@ -88,8 +95,9 @@ def load_config(path: Path | None, *, horizon_days: int | None = None) -> NightC
             why = err.strerror if isinstance(err, OSError) and err.strerror else err
             raise BadConfigError(str(path), f"can't be read: {why}") from err
     night = content.get("night", {})
-    if horizon_days is not None and isinstance(night, dict):
-        content["night"] = {**night, "horizon_days": horizon_days}
+    given = {"horizon_days": horizon_days, "time_budget_s": time_budget_s}
+    if isinstance(night, dict):
+        content["night"] = night | {name: value for name, value in given.items() if value is not None}
     try:
         config = NightConfig.model_validate(content)
     except ValidationError as err:

@@ -16,7 +16,7 @@ from training.comparison import summarise
 from training.config import NightConfig, load_config
 from training.progress import Progress
 from training.report import render_evaluation, to_json
-from training.terminal import table
+from training.terminal import summary_lines, table
 
 
 @click.command("evaluate")
@@ -58,11 +58,13 @@ def evaluate(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
     wanted = [day.date() for day in days]
-    evaluation, page, content = _compare(history, settings, variants, wanted, progress)
+    evaluation, page, content, said = _compare(history, settings, variants, wanted, progress)
     (out / "evaluation.json").write_text(content)
     (out / "evaluation.html").write_text(page)
     console = Console()
     console.print(evaluation)
+    for line in said:
+        console.print(line, markup=False, highlight=False)
     console.print(f"The whole of it: {out / 'evaluation.html'}, {out / 'evaluation.json'}", soft_wrap=True)
 
 
@@ -72,15 +74,15 @@ def _compare(
     variants: dict[str, dict[str, Any]],
     days: Sequence[date],
     progress: Progress,
-) -> tuple[Table, str, str]:
-    """The comparison as a table, a page and JSON."""
+) -> tuple[Table, str, str, list[str]]:
+    """The comparison as a table, a page, JSON, and lines on what was found inside of rankers."""
     interactions = history.interactions()
     folds = choose_folds(interactions, days, settings.night.horizon_days, history.timezone)
-    results, seconds = backtest(interactions, folds, variants, progress=progress)
+    results, seconds, inside = backtest(interactions, folds, variants, progress=progress)
     default = settings.night.default_variant
     with progress.step("compare"):
         evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
-        page = render_evaluation(evaluation, seconds, timezone=history.timezone)
+        page = render_evaluation(evaluation, seconds, timezone=history.timezone, inside=inside)
     source = {
         "fingerprint": history.fingerprint,
         "as_of": history.as_of.isoformat(),
@@ -88,7 +90,8 @@ def _compare(
         "rejected": history.rejected,
         "options": variants,
     }
-    return table(evaluation), page, to_json(evaluation, seconds, history=source)
+    said = [*inside.notes, *summary_lines(inside.contribution, inside.calibration, history.timezone)]
+    return table(evaluation), page, to_json(evaluation, seconds, inside=inside, history=source), said
 
 
 def _chosen(settings: NightConfig, names: Sequence[str]) -> dict[str, dict[str, Any]]:

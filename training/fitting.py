@@ -1,7 +1,7 @@
-"""Fit variants on one history; blend takes its components as they are: nothing is fitted twice."""
+"""Fit variants on one history; what is made of others takes them as they are: nothing is fitted twice."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from time import perf_counter
@@ -12,8 +12,11 @@ from models.base import Model
 from models.blend import Blend
 from models.interactions import Interactions
 from models.popular import Popular
+from models.ranker import Ranker
 from models.registry import VARIANTS, build
 from models.validation import FoldOptions
+from models.windows import Window
+from training.budget import Budget
 
 type Variants = Mapping[str, Mapping[str, object]]
 
@@ -24,6 +27,8 @@ def fit_variants(
     *,
     horizon_days: float,
     on_step: Callable[[str], None] = lambda _: None,
+    windows: MutableMapping[Any, Window] | None = None,
+    budget: Budget | None = None,
 ) -> tuple[dict[str, Model[Any]], dict[str, float]]:
     """The fitted models by name, and the seconds that each took.
 
@@ -32,15 +37,25 @@ def fit_variants(
         variants: name to options, as in `[variants.<name>]`.
         horizon_days: what the models should predict; an option of the same name goes before it.
         on_step: is told each variant's name before it is fitted.
+        windows: past windows of this shop that rankers left there, with other variants or on a longer or
+            shorter history; those at hand take and leave some. None: they share among themselves alone.
+        budget: what is left of it says how many windows rankers learn from; None for no limit.
     """
+    windows = {} if windows is None else windows
+    rankers = [name for name in variants if issubclass(VARIANTS[name], Ranker)]
     models: dict[str, Model[Any]] = {}
     seconds: dict[str, float] = {}
     for name in sorted(variants, key=list(VARIANTS).index):  # components before what is made of them
         on_step(name)
         started = perf_counter()
-        model = build(name, with_horizon(name, variants[name], horizon_days))
+        options = with_horizon(name, variants[name], horizon_days)
+        if name in rankers and budget is not None:
+            options["time_budget_s"] = budget.for_ranker(sum(seconds.values()), len(rankers))
+        model = build(name, options)
         if isinstance(model, Blend):
             model = Blend(model.options, _fitted_parts(model, models))
+        elif isinstance(model, Ranker):
+            model = type(model)(model.options, _fitted_parts(model, models), windows)
         models[name] = model.fit(interactions)
         seconds[name] = perf_counter() - started
     return models, seconds
@@ -76,10 +91,21 @@ def _part(options: Mapping[str, object], part: str) -> Mapping[str, object]:
     return chosen if isinstance(chosen, Mapping) else {}
 
 
-def _fitted_parts(blend: Blend, models: Mapping[str, Model[Any]]) -> dict[str, Model[Any]]:
-    """The components that a variant of the same options already is."""
-    parts = [part for part in _parts(blend.name) if part in models]
-    return {part: models[part] for part in parts if models[part].options == getattr(blend.options, part)}
+def _fitted_parts(whole: Model[Any], models: Mapping[str, Model[Any]]) -> dict[str, Model[Any]]:
+    """What a variant of the same options already is, of the parts and, for a ranker, of the blend."""
+    parts = [part for part in _parts(whole.name) if part in models]
+    fitted = {part: models[part] for part in parts if models[part].options == getattr(whole.options, part)}
+    blend = models.get(Blend.name)
+    if isinstance(whole, Ranker) and isinstance(blend, Blend) and _is_of(blend, whole):
+        fitted[Blend.name] = blend
+    return fitted
+
+
+def _is_of(blend: Blend, ranker: Ranker) -> bool:
+    """Whether a blend is made of the ranker's own sources."""
+    return all(
+        getattr(blend.options, part) == getattr(ranker.options, part, None) for part in _parts(Blend.name)
+    )
 
 
 def recipe_of(name: str, options: Mapping[str, object]) -> str:

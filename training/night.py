@@ -14,11 +14,13 @@ from models.base import Model
 from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import VARIANTS
+from models.windows import Window
 from storage.history import History, read_history
 from storage.manifest import GateEntry, HistoryEntry, Manifest
 from storage.store import Store
 from storage.versions import read_manifest
 from training import contents
+from training.budget import Budget
 from training.candidates import OwnHistory
 from training.comparison import Evaluation, summarise
 from training.config import NightConfig
@@ -26,9 +28,11 @@ from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
 from training.folds import Fold
 from training.gate import Sanity, decide
+from training.inside import Inside, fallback_notes, look_inside, told
 from training.progress import Progress
 
-LIBRARIES = ("implicit", "numpy", "polars", "scipy")
+LIBRARIES = ("implicit", "lightgbm", "numpy", "polars", "scikit-learn", "scipy")
+type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
 CHAMPION = "champion"  # the champion's own recipe among the variants that are judged
 
 
@@ -72,6 +76,7 @@ class Judged:
     result: FoldResult | None
     evaluation: Evaluation | None
     seconds: dict[str, Seconds] = field(default_factory=dict)
+    inside: Inside = field(default_factory=Inside)
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,14 @@ class Outcome:
         manifest: of the version it wrote, with the gate's decision.
         counts, reasons: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
+        notes: why a ranker of the version fell back, by variant.
     """
 
     manifest: Manifest
     counts: dict[str, int]
     reasons: dict[str, int]
     judged: Judged
+    notes: dict[str, str]
 
 
 def run_night(job: Job, progress: Progress) -> Outcome:
@@ -97,6 +104,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         BadHistoryError, TooLittleHistoryError: the history can't be used; the champion stays.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
+    budget = Budget(job.config.night.time_budget_s) if job.config.night.time_budget_s else None
     with progress.step("read"):
         history = read_history(
             job.data, job.config.history, as_of=job.as_of, rejects=job.folder / "rejects.csv", now=job.now
@@ -105,12 +113,17 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     counts = history_counts(history, interactions)
     progress.say("history", **counts)
     champion = _champion(job.store, progress)
-    judged = _judge(job, interactions, champion, progress)
+    windows: Windows = {}
+    judged = _judge(job, interactions, champion, progress, windows, budget)
     decision = _decide(job, interactions, judged, champion)
-    models = _fit_on_all(job, interactions, judged, progress)
+    models = _fit_on_all(job, interactions, judged, progress, windows)
+    notes = fallback_notes(models)
+    for name, why in notes.items():
+        progress.say("fallback", variant=name, why=why)
+    windows.clear()  # the rankers know the mapping; nothing needs its arrays any more
     manifest = _write(job, history, interactions, models, decision, counts, progress=progress)
     progress.say("gate", decision=decision.decision, why=decision.why)
-    outcome = Outcome(manifest, counts, _reasons(history), judged)
+    outcome = Outcome(manifest, counts, _reasons(history), judged, notes)
     if decision.decision != "refused":
         job.store.promote(manifest.version_id, now=job.now, why=decision.why)
     return outcome
@@ -145,7 +158,14 @@ def _champion(store: Store, progress: Progress) -> Manifest | None:
         return None
 
 
-def _judge(job: Job, interactions: Interactions, champion: Manifest | None, progress: Progress) -> Judged:
+def _judge(
+    job: Job,
+    interactions: Interactions,
+    champion: Manifest | None,
+    progress: Progress,
+    windows: Windows,
+    budget: Budget | None,
+) -> Judged:
     """Tonight's variants, and the champion's recipe if it differs: fitted a horizon ago, scored since."""
     night = job.config.night
     fold = Fold(interactions.as_of_s - night.horizon_days * DAY_S, night.horizon_days)
@@ -154,10 +174,15 @@ def _judge(job: Job, interactions: Interactions, champion: Manifest | None, prog
         return Judged({}, None, None)
     with progress.step("fit for the gate"):
         models, fit_s = fit_variants(
-            past, job.config.variant_options(), horizon_days=night.horizon_days, on_step=progress.detail
+            past,
+            job.config.variant_options(),
+            horizon_days=night.horizon_days,
+            on_step=progress.detail,
+            windows=windows,
+            budget=budget,
         )
         if champion and not _same_recipe(job, champion):
-            other = _champions_recipe(past, champion, progress)
+            other = _champions_recipe(past, champion, progress, windows, budget)
             if other is not None:
                 models[CHAMPION], fit_s[CHAMPION] = other
     with progress.step("evaluate"):
@@ -165,8 +190,11 @@ def _judge(job: Job, interactions: Interactions, champion: Manifest | None, prog
         if not len(result.targets["all"].customer_row):
             return Judged(models, None, None)
         evaluation = summarise([result], default=night.default_variant)
+        progress.detail("sources and probabilities")
+        looks = look_inside(models, interactions, fold)
+        inside = told([looks], models)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
-    return Judged(models, result, evaluation, seconds)
+    return Judged(models, result, evaluation, seconds, inside)
 
 
 def _same_recipe(job: Job, champion: Manifest) -> bool:
@@ -175,7 +203,7 @@ def _same_recipe(job: Job, champion: Manifest) -> bool:
 
 
 def _champions_recipe(
-    past: Interactions, champion: Manifest, progress: Progress
+    past: Interactions, champion: Manifest, progress: Progress, windows: Windows, budget: Budget | None
 ) -> tuple[Model[Any], float] | None:
     """The champion's recipe fitted again, and its seconds; None if it can't be made here."""
     variant = champion.default_variant
@@ -187,6 +215,8 @@ def _champions_recipe(
             {variant: champion.variants[variant].options},
             horizon_days=champion.horizon_days,
             on_step=progress.detail,
+            windows=windows,
+            budget=budget,
         )
     except BadConfigError as err:
         progress.say("champion's recipe can't be made again", why=str(err))
@@ -240,7 +270,7 @@ def _sanity(interactions: Interactions, coverage: float, champion: Manifest | No
 
 
 def _fit_on_all(
-    job: Job, interactions: Interactions, judged: Judged, progress: Progress
+    job: Job, interactions: Interactions, judged: Judged, progress: Progress, windows: Windows
 ) -> dict[str, Model[Any]]:
     """Every variant on the whole history, with the constants learned for the gate."""
     variants = {
@@ -248,8 +278,13 @@ def _fit_on_all(
         for name, options in job.config.variant_options().items()
     }
     with progress.step("fit on all"):
-        horizon_days = job.config.night.horizon_days
-        return fit_variants(interactions, variants, horizon_days=horizon_days, on_step=progress.detail)[0]
+        return fit_variants(
+            interactions,
+            variants,
+            horizon_days=job.config.night.horizon_days,
+            on_step=progress.detail,
+            windows=windows,
+        )[0]
 
 
 def _write(

@@ -30,12 +30,26 @@ from training.progress import Progress
     help="Days whose purchases are predicted.  [default: the configuration's, else 7]",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="nextbest.toml.")
+@click.option(
+    "--time-budget",
+    "time_budget_s",
+    type=click.FloatRange(min=0),
+    help="Seconds that the night should take; rankers learn from fewer past windows to stay within it."
+    "  [default: the configuration's, else any]",
+)
 @click.option("--force", is_flag=True, help="Publish whatever the gate says; the version records it.")
 def nightly(
-    data: str, store: Path, as_of: datetime | None, horizon_days: int | None, config: Path | None, force: bool
+    *,
+    data: str,
+    store: Path,
+    as_of: datetime | None,
+    horizon_days: int | None,
+    config: Path | None,
+    time_budget_s: float | None,
+    force: bool,
 ) -> None:
     """Learn from the history, and publish a new version if it passes the gate."""
-    settings = load_config(config, horizon_days=horizon_days)
+    settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s)
     now = datetime.now(UTC)
     moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
     if moment is not None and moment > now:

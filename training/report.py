@@ -13,11 +13,10 @@ from markupsafe import Markup
 
 from training import plots
 from training.bootstrap import Interval
-from training.calibration import Calibration
 from training.comparison import Difference, Evaluation
-from training.contribution import Contribution
 from training.evaluation import Seconds
 from training.folds import TARGETS, Target, local_day
+from training.inside import Inside
 from training.metrics import KS, METRICS
 from training.sections import Picture, candidates_parts, probabilities_parts
 from training.svg import COLOURS
@@ -27,6 +26,7 @@ TARGET_TITLES: dict[Target, str] = {
     "new": "Products that are new to the customer",
     "next_order": "The next order",
 }
+NOTHING_INSIDE = Inside()
 HEADLINE = {
     "ndcg@10": "NDCG@10",
     "recall@10": "Recall@10",
@@ -98,25 +98,16 @@ def to_json(
     evaluation: Evaluation,
     seconds: Mapping[str, Seconds],
     *,
-    contribution: Mapping[str, Contribution] | None = None,
-    calibration: Mapping[str, Calibration] | None = None,
+    inside: Inside = NOTHING_INSIDE,
     **more: object,
 ) -> str:
     """The evaluation as JSON; what can't be reproduced stands under `seconds` alone. NaN becomes null.
 
-    `contribution` and `calibration` are by variant; their keys are left out where nothing was measured.
+    What was found inside of rankers stands under the names that it has there; what is empty is left out.
     """
-    beside: dict[str, Mapping[str, Contribution] | Mapping[str, Calibration] | None] = {
-        "contribution": contribution,
-        "calibration": calibration,
-    }
     content = {
         "evaluation": asdict(evaluation),
-        **{
-            key: {name: asdict(part) for name, part in parts.items()}
-            for key, parts in beside.items()
-            if parts
-        },
+        **{key: part for key, part in asdict(inside).items() if part},
         **more,
         "seconds": {k: asdict(v) for k, v in seconds.items()},
     }
@@ -128,13 +119,10 @@ def render_evaluation(
     seconds: Mapping[str, Seconds],
     *,
     timezone: str,
-    contribution: Mapping[str, Contribution] | None = None,
-    calibration: Mapping[str, Calibration] | None = None,
+    inside: Inside = NOTHING_INSIDE,
 ) -> str:
     """The page of `nbo-train evaluate`; candidates and probabilities by variant, where they were measured."""
-    return _render(
-        "Comparison of variants", None, evaluation, seconds, timezone, contribution or {}, calibration or {}
-    )
+    return _render("Comparison of variants", None, evaluation, seconds, timezone, inside)
 
 
 def render_night(
@@ -142,12 +130,11 @@ def render_night(
     evaluation: Evaluation | None,
     seconds: Mapping[str, Seconds],
     *,
-    contribution: Mapping[str, Contribution] | None = None,
-    calibration: Mapping[str, Calibration] | None = None,
+    inside: Inside = NOTHING_INSIDE,
 ) -> str:
     """The page of a night; without an evaluation if the night stopped before it."""
     title = f"Night {night.run_id}"
-    return _render(title, night, evaluation, seconds, night.timezone, contribution or {}, calibration or {})
+    return _render(title, night, evaluation, seconds, night.timezone, inside)
 
 
 def _render(
@@ -156,8 +143,7 @@ def _render(
     evaluation: Evaluation | None,
     seconds: Mapping[str, Seconds],
     timezone: str,
-    contribution: Mapping[str, Contribution],
-    calibration: Mapping[str, Calibration],
+    inside: Inside,
 ) -> str:
     environment = Environment(
         loader=PackageLoader("training"),
@@ -176,8 +162,10 @@ def _render(
         timezone=timezone,
         days=[] if evaluation is None else [local_day(f.as_of_s, timezone) for f in evaluation.folds],
         pictures=[] if evaluation is None else _pictures(evaluation, timezone),
-        candidates=candidates_parts(contribution),
-        probabilities=probabilities_parts(calibration, timezone),
+        candidates=candidates_parts(inside.contribution),
+        probabilities=probabilities_parts(inside.calibration, timezone),
+        gains=inside.gains,
+        notes=inside.notes,
         colours=COLOURS,
         headline=HEADLINE,
         metrics=METRICS,

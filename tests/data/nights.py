@@ -16,6 +16,10 @@ from storage.versions import Version
 from training.cli import main
 
 NBO_TRAIN = str(Path(sys.executable).with_name("nbo-train"))
+BLEND = """[night]
+variants = ["popular", "repeat", "due", "item_item", "als", "blend"]
+default_variant = "blend"
+"""
 QUICK = '[night]\nvariants = ["popular", "item_item", "repeat"]\ndefault_variant = "repeat"\n'
 
 
@@ -61,6 +65,13 @@ def quick_config(folder: Path, more: str = "") -> Path:
     """A configuration whose night takes a second: `repeat`, and what every version needs."""
     path = folder / "quick.toml"
     path.write_text(QUICK + more)
+    return path
+
+
+def ranker_config(folder: Path, more: str = "") -> Path:
+    """A configuration of the default night, with a ranker of few trees and windows."""
+    path = folder / "ranker.toml"
+    path.write_text(f"{more}[variants.ranker]\nn_folds = 3\n[variants.ranker.trees]\nn_trees = 5\n")
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.nights import Ran, run_process
+from tests.data.nights import Ran, ranker_config, run_process
 from tests.data.webshop import habits, write_shop
 
 
@@ -35,5 +35,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     """A store after the first night on the shop, and what the night said. Copy it to change it."""
-    store = tmp_path_factory.mktemp("published") / "store"
-    return store, run_process("nightly", "--data", shop, "--store", store)
+    folder = tmp_path_factory.mktemp("published")
+    store, config = folder / "store", ranker_config(folder)
+    return store, run_process("nightly", "--data", shop, "--store", store, "--config", config)

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from storage.manifest import Manifest
-from tests.data.nights import champion, ids, newest, quick_config, run
+from tests.data.nights import BLEND, champion, ids, newest, quick_config, run
 from tests.data.webshop import START, Line, habits, write_shop
 
+RANKER = """[night]
+variants = ["popular", "item_item", "ranker"]
+[variants.ranker]
+without = ["als", "ease", "neighbours"]
+[variants.ranker.trees]
+n_trees = 5
+"""
 DAY = 50
 AS_OF = (START + timedelta(days=DAY)).replace(hour=0, minute=0)
 
@@ -28,7 +35,7 @@ def lines() -> list[Line]:
     return habits(customers=100, products=40, days=80)
 
 
-@pytest.mark.parametrize("variant", ["repeat", "blend"])
+@pytest.mark.parametrize("variant", ["repeat", "blend", "ranker"])
 def test_what_happens_at_or_after_as_of_changes_no_byte(
     lines: list[Line], tmp_path: Path, variant: str
 ) -> None:
@@ -37,7 +44,8 @@ def test_what_happens_at_or_after_as_of_changes_no_byte(
     at_the_moment = Line(10**6, 2, 2, 1, AS_OF)
     newcomers = [Line(10**6 + i, 500 + i, 900 + i % 3, 5, AS_OF + timedelta(hours=i)) for i in range(200)]
     config = tmp_path / "variant.toml"
-    config.write_text("" if variant == "blend" else quick_config(tmp_path).read_text())
+    quick = quick_config(tmp_path).read_text()
+    config.write_text({"repeat": quick, "blend": BLEND, "ranker": RANKER}[variant])
     options = ["--as-of", f"{AS_OF:%Y-%m-%d}", "--config", config]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

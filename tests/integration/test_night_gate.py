@@ -143,7 +143,7 @@ def test_three_days_of_purchases_are_published_on_their_size_alone(tmp_path: Pat
     assert ran.code == 0, ran.err
     version = champion(tmp_path / "store")
     assert version.manifest.gate.why.startswith("Only 0 customers who had bought before the horizon")
-    assert (version.array("candidates/blend/product")[:, :20] >= 0).all()
+    assert (version.array("candidates/ranker/product")[:, :20] >= 0).all()
     assert "Only 0 customers" in Path(ran.events[-1]["report"]).read_text()
 
 

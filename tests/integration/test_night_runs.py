@@ -9,10 +9,11 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.data.nights import NBO_TRAIN, Ran, champion, newest, quick_config, run
+from tests.data.nights import NBO_TRAIN, Ran, champion, newest, quick_config, ranker_config, run
 from tests.data.webshop import habits, write_shop
 
 type Published = tuple[Path, Ran]
@@ -31,7 +32,7 @@ def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> No
     assert history["lines"] == history["purchases"] == len(habits())
     version = champion(store)
     assert version.version_id == lines[-1]["version"] == newest(store).version_id
-    assert version.manifest.default_variant == "blend"
+    assert version.manifest.default_variant == "ranker"
 
 
 def test_a_night_leaves_its_report_its_rejects_and_nothing_else(published: Published) -> None:
@@ -48,7 +49,7 @@ def test_a_night_leaves_its_report_its_rejects_and_nothing_else(published: Publi
     assert manifest.gate.why in report.read_text()
     told = json.loads((report.parent / "report.json").read_text())
     assert told["manifest"]["version_id"] == manifest.version_id
-    ndcg = told["evaluation"]["variants"]["blend"]["metrics"]["all"]["ndcg@10"]["mean"]
+    ndcg = told["evaluation"]["variants"]["ranker"]["metrics"]["all"]["ndcg@10"]["mean"]
     assert ndcg == pytest.approx(manifest.gate.figures["challenger_ndcg"], abs=1e-12)
     with (report.parent / "rejects.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["table", "file", "line", "reason", "row"]]
@@ -82,6 +83,8 @@ def test_as_of_is_just_after_the_last_purchase_and_the_same_night_gives_the_same
         shop,
         "--store",
         tmp_path / "store",
+        "--config",
+        ranker_config(tmp_path),
         "--as-of",
         f"{first.as_of:%Y-%m-%dT%H:%M:%S}",
     )
@@ -123,3 +126,41 @@ def test_a_terminal_sees_a_display(tmp_path: Path) -> None:
     assert re.search(r"✓ history +lines \d,\d\d\d ", text)
     assert re.search(r"✓ gate +decision published", text)
     assert '"event"' not in text
+
+
+def test_the_report_looks_inside_the_ranker(published: Published) -> None:
+    report = Path(published[1].events[-1]["report"])
+    told = json.loads(report.with_suffix(".json").read_text())
+    assert set(told["contribution"]) == set(told["calibration"]) == set(told["gains"]) == {"ranker"}
+    assert len(told["gains"]["ranker"]) == 15
+    assert len(told["calibration"]["ranker"]["windows"]) == 1
+    assert told["contribution"]["ranker"]["kinds"]["repeats"]["sources"]["repeat"]["alone"] > 0.9
+    assert "notes" not in told
+    page = report.read_text()
+    for heading in ("Where the candidates come from", "How sure", "What the order rests on"):
+        assert heading in page
+
+
+def test_the_version_knows_the_probability_of_every_candidate(published: Published) -> None:
+    version = champion(published[0])
+    product, probability = (version.array(f"candidates/ranker/{name}") for name in ("product", "probability"))
+    assert (probability.dtype, probability.shape) == (np.dtype(np.float16), product.shape)
+    known = ~np.isnan(probability)
+    assert known[:, :20].mean() > 0.9
+    assert not known[product < 0].any()
+    assert 0 < probability[known].min() <= probability[known].max() < 1
+    assert {"lightgbm", "scikit-learn"} <= set(version.manifest.libraries)
+
+
+def test_a_ranker_that_falls_back_says_so_wherever_a_person_looks(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", habits(customers=40, products=30, days=40))
+    ran = run("nightly", "--data", shop, "--store", tmp_path / "store")
+    assert ran.code == 0, ran.err
+    (said,) = [line for line in ran.events if line["event"] == "fallback"]
+    assert said["why"].startswith("ranker: too little history, the blend answers instead (the history has ")
+    report = Path(ran.events[-1]["report"])
+    assert "ranker: too little history, the blend answers instead" in report.read_text()
+    assert json.loads(report.with_suffix(".json").read_text())["notes"] == [said["why"]]
+    version = champion(tmp_path / "store")
+    assert version.manifest.variants["ranker"].facts["why_not"] in said["why"]
+    assert "candidates/ranker/probability.npy" not in version.manifest.files

@@ -19,11 +19,21 @@ def refusal(folder: Path, content: str | bytes, horizon_days: int | None = None)
     return message.removeprefix(f"{path}: ")
 
 
-def test_without_a_file_blend_is_fitted_beside_its_peers_and_is_published() -> None:
+def test_without_a_file_the_ranker_is_published_and_blend_is_fitted_before_it() -> None:
     config = load_config(None)
     assert config == NightConfig()
-    assert (config.night.default_variant, config.night.horizon_days) == ("blend", 7)
-    assert {"popular", "repeat", "due", "item_item", "als", "blend"} <= set(config.variant_options())
+    assert (config.night.default_variant, config.night.horizon_days) == ("ranker", 7)
+    assert list(config.variant_options())[-2:] == ["blend", "ranker"]
+    assert {"popular", "repeat", "due", "item_item", "als"} <= set(config.variant_options())
+    assert config.night.time_budget_s == 0
+
+
+def test_what_is_given_on_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "nextbest.toml"
+    path.write_text("[night]\nhorizon_days = 3\ntime_budget_s = 60\n")
+    assert load_config(path).night.time_budget_s == 60
+    night = load_config(path, horizon_days=5, time_budget_s=0).night
+    assert (night.horizon_days, night.time_budget_s) == (5, 0)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +61,7 @@ def test_without_a_file_blend_is_fitted_beside_its_peers_and_is_published() -> N
         ),
         (
             '[night]\nvariants = ["popular", "item_item"]',
-            "night: default_variant 'blend' is not among variants",
+            "night: default_variant 'ranker' is not among variants",
         ),
         ("[variants.magic]\na = 1", f"variant 'magic': unknown; there are: {', '.join(VARIANTS)}"),
         ("[history]\ntimezone = 'Mars/Base'", "history: no time zone 'Mars/Base'"),

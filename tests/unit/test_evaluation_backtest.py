@@ -78,7 +78,7 @@ def test_every_variant_is_measured_on_every_fold_and_folds_are_told() -> None:
     folds = choose_folds(weekly(), [], 7, "UTC")[1:]
     variants = {"repeat": {}, "popular": {}}
     with capture_logs() as told:
-        results, seconds = backtest(weekly(), folds, variants, progress=quiet())
+        results, seconds, _ = backtest(weekly(), folds, variants, progress=quiet())
     assert [(line["event"], line["number"], line["of"]) for line in told] == [("fold", 1, 2), ("fold", 2, 2)]
     assert [list(result.lists) for result in results] == [["popular", "repeat"]] * 2
     assert {name: len(took.fit) for name, took in seconds.items()} == {"repeat": 2, "popular": 2}
@@ -87,8 +87,8 @@ def test_every_variant_is_measured_on_every_fold_and_folds_are_told() -> None:
 
 def test_popular_fills_the_lists_also_when_it_is_not_compared() -> None:
     folds = choose_folds(weekly(), [], 7, "UTC")[2:]
-    alone, _ = backtest(weekly(), folds, {"repeat": {}}, progress=quiet())
-    both, _ = backtest(weekly(), folds, {"repeat": {}, "popular": {}}, progress=quiet())
+    alone, _, _ = backtest(weekly(), folds, {"repeat": {}}, progress=quiet())
+    both, _, _ = backtest(weekly(), folds, {"repeat": {}, "popular": {}}, progress=quiet())
     assert np.array_equal(alone[0].per_customer("repeat"), both[0].per_customer("repeat"))
 
 

@@ -18,6 +18,7 @@ from training.comparison import Evaluation, summarise
 from training.contribution import Contribution, count_sources, pool_sources
 from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.folds import Fold, split
+from training.inside import Inside
 from training.report import NightFacts, PastVersion, render_evaluation, render_night, to_json
 from training.terminal import summary_lines, table
 
@@ -241,7 +242,7 @@ def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None
 
 
 def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation) -> None:
-    html = render_night(NIGHT, evaluation, SECONDS, contribution={}, calibration={})
+    html = render_night(NIGHT, evaluation, SECONDS, inside=Inside())
     assert html == render_night(NIGHT, evaluation, SECONDS)
     assert "candidates come from" not in html
     assert "How sure" not in html
@@ -249,7 +250,9 @@ def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluatio
 
 
 def test_the_page_says_where_candidates_come_from(evaluation: Evaluation, candidates: Contribution) -> None:
-    html = render_evaluation(evaluation, SECONDS, timezone="UTC", contribution={"blend": candidates})
+    html = render_evaluation(
+        evaluation, SECONDS, timezone="UTC", inside=Inside(contribution={"blend": candidates})
+    )
     text = " ".join(Page(html).text.split())
     repeats = candidates.kinds["repeats"]
     assert "Where the candidates come from blend" in text
@@ -260,7 +263,9 @@ def test_the_page_says_where_candidates_come_from(evaluation: Evaluation, candid
 
 
 def test_the_page_says_how_sure_probabilities_are(evaluation: Evaluation, probabilities: Calibration) -> None:
-    html = render_evaluation(evaluation, SECONDS, timezone="UTC", calibration={"blend": probabilities})
+    html = render_evaluation(
+        evaluation, SECONDS, timezone="UTC", inside=Inside(calibration={"blend": probabilities})
+    )
     text = " ".join(Page(html).text.split())
     assert probabilities.pairs is not None
     assert f"Every customer and product 900 {probabilities.pairs.expected:,.0f}" in text
@@ -279,8 +284,10 @@ def test_a_page_of_several_variants_stays_whole(
         NIGHT,
         evaluation,
         SECONDS,
-        contribution={"blend": candidates, evil: candidates},
-        calibration={"blend": probabilities, evil: probabilities},
+        inside=Inside(
+            contribution={"blend": candidates, evil: candidates},
+            calibration={"blend": probabilities, evil: probabilities},
+        ),
     )
     page = Page(html)
     assert page.open == []
@@ -300,8 +307,9 @@ def test_empty_judgements_have_gaps_and_no_error(evaluation: Evaluation, probabi
         evaluation,
         SECONDS,
         timezone="UTC",
-        contribution={"none": Contribution(0, {})},
-        calibration={"nothing": nothing, "never": never},
+        inside=Inside(
+            contribution={"none": Contribution(0, {})}, calibration={"nothing": nothing, "never": never}
+        ),
     )
     text = " ".join(Page(html).text.split())
     assert "Nothing was bought in the windows" in text
@@ -318,8 +326,7 @@ def test_the_json_holds_candidates_and_probabilities_by_variant(
         to_json(
             evaluation,
             SECONDS,
-            contribution={"blend": candidates},
-            calibration={"blend": probabilities},
+            inside=Inside(contribution={"blend": candidates}, calibration={"blend": probabilities}),
             fingerprint="abc",
         )
     )

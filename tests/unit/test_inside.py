@@ -1,0 +1,106 @@
+"""What is said of a ranker's sources and probabilities is what its own opinions say."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import ranker as ranker_module
+from models.arrays import DAY_S
+from models.ranker import Ranker
+from tests.data.shops import gift_shop, grocer
+from training import inside
+from training.fitting import fit_variants
+from training.folds import Fold, split
+from training.inside import TOLD_GAINS, Look, look_inside, told
+
+HISTORY = grocer().interactions()
+FOLD = Fold(HISTORY.as_of_s - 7 * DAY_S, 7)
+OPTIONS: dict[str, Any] = {"trees": {"n_trees": 5}, "without": ["als", "ease", "neighbours", "content"]}
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    variants: dict[str, Any] = {"popular": {}, "ranker": OPTIONS, "discovery": OPTIONS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranker_module, "MIN_BOUGHT", 50)  # little is new in so small a shop
+        return fit_variants(HISTORY.before(FOLD.as_of_s), variants, horizon_days=7)[0]
+
+
+@pytest.fixture(scope="module")
+def looks(models: dict[str, Any]) -> dict[str, Look]:
+    return look_inside(models, HISTORY, FOLD)
+
+
+def test_rankers_alone_are_looked_into(looks: dict[str, Look]) -> None:
+    assert list(looks) == ["ranker", "discovery"]
+
+
+def test_pairs_carry_the_rankers_probability_its_place_and_what_was_bought(
+    models: dict[str, Any], looks: dict[str, Look]
+) -> None:
+    pairs = looks["ranker"].pairs
+    history, truth = split(HISTORY, FOLD)
+    assert pairs.active.tolist() == sorted(set(history.customer_row[history.age_days < 56].tolist()))
+    scores, probability = models["ranker"].opinions(pairs.active)
+    at = np.searchsorted(pairs.active, pairs.customer)
+    assert len(pairs.p) == (~np.isnan(scores)).sum()
+    target = truth.targets["all"]
+    for place, customer in enumerate(pairs.active.tolist()):
+        mine = np.flatnonzero(at == place)
+        order = np.argsort(-scores[place], kind="stable")[: len(mine)]
+        by_rank = mine[np.argsort(pairs.rank[mine])]
+        np.testing.assert_array_equal(pairs.p[by_rank], probability[place, order])
+        bought = set()
+        if customer in target.customer_row:
+            line = int(np.searchsorted(target.customer_row, customer))
+            bought = set(target.products[[line]].indices.tolist())
+        assert pairs.is_bought[by_rank].tolist() == [int(product) in bought for product in order]
+
+
+def test_all_sources_together_find_what_is_among_the_candidates(
+    models: dict[str, Any], looks: dict[str, Look]
+) -> None:
+    pairs, found = looks["ranker"].pairs, told([looks], models).contribution["ranker"]
+    n_bought = found.kinds["all"].bought
+    assert found.kinds["all"].found == pytest.approx(pairs.is_bought.sum() / n_bought)
+    assert found.customers == len(pairs.active)
+    assert list(found.kinds["all"].sources) == list(models["ranker"].sources_)
+    assert found.kinds["repeats"].sources["repeat"].alone == 1  # every own product is listed
+    assert found.kinds["new"].sources["repeat"].alone == 0
+
+
+def test_discovery_is_judged_on_new_products_alone(looks: dict[str, Look]) -> None:
+    (kind,) = {kind for kind in told([looks], {}).contribution["discovery"].kinds if kind != "all"} - {
+        "repeats"
+    }
+    found = told([looks], {}).contribution["discovery"].kinds[kind]
+    assert kind == "new"
+    assert looks["discovery"].pairs.is_bought.sum() == round(found.found * found.bought)
+    assert len(looks["discovery"].pairs.p) < len(looks["ranker"].pairs.p)
+
+
+def test_the_most_telling_features_come_first(models: dict[str, Any], looks: dict[str, Look]) -> None:
+    gains = told([looks], models).gains["ranker"]
+    assert len(gains) == TOLD_GAINS
+    assert list(gains.values()) == sorted(models["ranker"].gains_.values(), reverse=True)[:TOLD_GAINS]
+
+
+def test_more_active_customers_than_can_be_asked_are_drawn_by_lot(
+    models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inside, "MAX_CUSTOMERS", 10)
+    one, again, other = (
+        look_inside(models, HISTORY, FOLD, seed=seed)["ranker"].pairs.active.tolist() for seed in (1, 1, 2)
+    )
+    assert one == again == sorted(set(one))
+    assert len(one) == 10
+    assert one != other
+
+
+def test_a_ranker_that_fell_back_is_not_looked_into() -> None:
+    history = gift_shop().interactions()
+    fold = Fold(history.as_of_s - 7 * DAY_S, 7)
+    ranker = Ranker().fit(history.before(fold.as_of_s))
+    assert ranker.why_not_
+    assert look_inside({"ranker": ranker}, history, fold) == {}

@@ -1,0 +1,122 @@
+"""Rankers among a night's variants: what they take from the others, and which windows they make anew."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import ranker as ranker_module
+from models.arrays import DAY_S
+from models.interactions import Interactions
+from models.ranker import Ranker
+from models.registry import build
+from models.windows import Window
+from tests.data.shops import gift_shop, grocer
+from training.budget import SHARE, Budget
+from training.fitting import fit_variants, recipe_of, with_horizon
+from training.inside import fallback_notes
+
+HISTORY = grocer().interactions()
+WEEK_S = 7 * DAY_S
+PAST = HISTORY.before(HISTORY.as_of_s - WEEK_S)
+QUICK: dict[str, Any] = {"trees": {"n_trees": 5}, "without": ["als", "ease", "neighbours", "content"]}
+NIGHT: dict[str, dict[str, Any]] = {"popular": {}, "repeat": {}, "due": {}, "item_item": {}, "ranker": QUICK}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Where the windows begin that are made, in weeks before the end of HISTORY."""
+    starts: list[int] = []
+    make = ranker_module.window
+
+    def spy(interactions: Interactions, start_s: int, *more: Any) -> Window | None:
+        starts.append((HISTORY.as_of_s - start_s) // WEEK_S)
+        return make(interactions, start_s, *more)
+
+    monkeypatch.setattr(ranker_module, "window", spy)
+    return starts
+
+
+def fitted(history: Interactions, variants: dict[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return fit_variants(history, variants, horizon_days=7, **more)[0]
+
+
+def learned(models: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: asdict(model.options_) for name, model in models.items()}
+
+
+def test_the_fit_on_all_makes_the_one_window_that_the_gates_did_not_have(made: list[int]) -> None:
+    windows: dict[Any, Window] = {}
+    gate = fitted(PAST, NIGHT, windows=windows)
+    assert gate["ranker"].why_not_ == ""
+    assert made == [2, 3, 4, 5, 6, 7]
+    on_all = fitted(HISTORY, learned(gate), windows=windows)
+    assert made == [2, 3, 4, 5, 6, 7, 1]
+    assert on_all["ranker"].windows_ == [HISTORY.as_of_s - number * WEEK_S for number in range(1, 7)]
+    alone = fitted(HISTORY, learned(gate))  # nothing at hand: the same windows, all made anew
+    assert on_all["ranker"]._order.text.tobytes() == alone["ranker"]._order.text.tobytes()
+
+
+def test_discovery_learns_from_the_rankers_windows(made: list[int]) -> None:
+    models = fitted(PAST, {**NIGHT, "discovery": QUICK})
+    assert made == [2, 3, 4, 5, 6, 7]
+    assert list(models)[-2:] == ["ranker", "discovery"]
+    assert models["discovery"].windows_ == models["ranker"].windows_
+
+
+def test_a_ranker_takes_fitted_sources_of_its_own_options_alone() -> None:
+    variants = {**NIGHT, "repeat": {"half_life_days": 11.0}}
+    models = fitted(PAST, variants)
+    sources = models["ranker"].sources_
+    assert sources["popular"] is models["popular"]
+    assert sources["due"] is models["due"]
+    assert sources["repeat"] is not models["repeat"]
+
+
+def test_with_little_history_the_nights_blend_answers_and_it_is_said() -> None:
+    history = gift_shop().interactions()
+    night: dict[str, Any] = {
+        name: {} for name in ("popular", "repeat", "item_item", "als", "blend", "ranker")
+    }
+    models = fitted(history, night)
+    rows = np.arange(5, dtype=np.int32)
+    np.testing.assert_array_equal(models["ranker"].score(rows), models["blend"].score(rows))
+    assert models["ranker"]._blend is models["blend"]
+    (note,) = fallback_notes(models).values()
+    assert note.startswith("ranker: too little history, the blend answers instead (the history has ")
+    others = fitted(history, {**night, "als": {"factors": 3}, "blend": {"als": {"factors": 3}}})
+    assert others["ranker"]._blend is not others["blend"]  # made of other parts
+
+
+def test_a_budget_gives_rankers_a_share_of_what_is_left_after_the_others_were_fitted_twice() -> None:
+    budget = Budget(100, lambda: 130.0, 110.0)
+    assert budget.for_ranker(5, 1) == pytest.approx(SHARE * 75)
+    assert budget.for_ranker(5, 2) == pytest.approx(SHARE * 75 / 2)
+    assert budget.for_ranker(500, 1) == 1.0  # never 0, which would be no limit
+
+
+def test_windows_that_took_too_long_are_the_last_and_the_second_fit_takes_as_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter(range(0, 10**6, 10))
+    monkeypatch.setattr("models.ranker.time.monotonic", lambda: float(next(seconds)))
+    cut = Ranker(with_options(time_budget_s=100.0, n_folds=8)).fit(PAST)
+    assert cut.why_not_ == ""  # it goes on until it can learn
+    assert len(cut.windows_) == 5  # 40 customers each; 200 are enough
+    assert (cut.options_.n_folds, cut.options_.time_budget_s) == (len(cut.windows_), 0.0)
+    again = Ranker(cut.options_).fit(PAST)
+    assert again.windows_ == cut.windows_
+    assert again._order.text.tobytes() == cut._order.text.tobytes()
+
+
+def with_options(**more: Any) -> Any:
+    return build("ranker", with_horizon("ranker", {**QUICK, **more}, 7)).options
+
+
+def test_a_budget_of_the_night_is_no_part_of_the_recipe() -> None:
+    plain = with_horizon("ranker", QUICK, 7)
+    fitted(PAST, {**NIGHT, "ranker": plain}, budget=Budget(1000))
+    assert recipe_of("ranker", plain) == recipe_of("ranker", with_horizon("ranker", QUICK, 7))
+    assert "time_budget_s" not in plain
