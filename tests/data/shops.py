@@ -172,7 +172,7 @@ def market() -> Shop:
     Large enough for a ranker to learn from, and not among SHOPS: all variants on it would take minutes.
     """
     rng = np.random.default_rng(5)
-    kind = np.arange(60) % 3
+    kind = np.arange(120) % 3
     orders: Orders = []
     for customer in range(150):
         liked = np.flatnonzero(kind == customer % 3)
@@ -182,7 +182,7 @@ def market() -> Shop:
             own = staples[rng.random(5) < 0.5].tolist()
             orders.append((customer, day, [*own, *rng.choice(liked, 2, replace=False).tolist()]))
             day += step * rng.uniform(0.7, 1.3)
-    return shop_of(orders, n_customers=151, n_products=61)
+    return shop_of(orders, n_customers=151, n_products=121)
 
 
 SHOPS: dict[str, Callable[[], Shop]] = {

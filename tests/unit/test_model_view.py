@@ -84,7 +84,7 @@ def test_without_due_its_columns_are_unknown() -> None:
 def test_nothing_later_changes_a_candidate_or_a_figure(days_ago: int) -> None:
     shop = market()
     moment = shop.as_of_s - days_ago * DAY_S
-    other = np.where(shop.at_s >= moment, (shop.product_row + 7) % 60, shop.product_row).astype(np.int32)
+    other = np.where(shop.at_s >= moment, (shop.product_row + 7) % 120, shop.product_row).astype(np.int32)
     changed = Interactions.build(
         shop.customer_row,
         other,

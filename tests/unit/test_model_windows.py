@@ -185,7 +185,7 @@ def test_only_keeps_every_field_of_a_pair() -> None:
 @pytest.mark.parametrize("step", [1, 7, 30])
 def test_what_is_bought_from_its_start_on_changes_no_candidate_and_no_feature(step: int) -> None:
     shop = market()
-    later = np.where(shop.at_s >= STARTS_S, (shop.product_row + step) % 60, shop.product_row)
+    later = np.where(shop.at_s >= STARTS_S, (shop.product_row + step) % 120, shop.product_row)
     changed = Shop(
         shop.customer_row,
         later.astype(np.int32),

@@ -1,0 +1,300 @@
+"""The ranker: what it takes from others, what it says, and when the blend answers instead."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models.ranker as ranker_module
+from models.blend import Blend, BlendOptions
+from models.boosting import TreeOptions
+from models.calibration import UNCHANGED
+from models.due import PRIOR, Due, DueOptions
+from models.errors import BadConfigError
+from models.popular import PopularOptions
+from models.ranker import Discovery, Ranker, RankerOptions
+from models.registry import build
+from models.repeat import RepeatOptions
+from models.trend import TrendOptions
+from models.windows import Window
+from tests.data.shops import gift_shop, market
+
+# the fast sources alone, their constants given: a fit takes a second
+OPTIONS = RankerOptions(
+    without=("season", "item_item", "als", "ease", "neighbours", "affinity", "content"),
+    trees=TreeOptions(n_trees=30, learning_rate=0.2, leaves=8, min_pairs=20),
+    popular=PopularOptions(half_life_days=28.0),
+    trend=TrendOptions(half_life_days=28.0),
+    repeat=RepeatOptions(half_life_days=28.0, due_power=0.5),
+    due=DueOptions(coefficients=tuple(PRIOR.tolist())),
+    calibration=UNCHANGED,
+    negatives=50,
+    max_customers=140,
+    n_folds=4,
+)
+EVERYONE = np.arange(151, dtype=np.int32)
+
+
+@cache
+def ranker() -> Ranker:
+    return Ranker(OPTIONS).fit(market().interactions())
+
+
+@cache
+def discovery() -> Discovery:
+    return Discovery(OPTIONS, ranker().sources_).fit(market().interactions())
+
+
+@cache
+def short_blend() -> Blend:
+    parts = {name: source for name, source in ranker().sources_.items() if name in ("popular", "repeat")}
+    given = BlendOptions(popular_weight=0.4, item_item_weight=0.0, als_weight=0.0)
+    return Blend(given, parts).fit(market().interactions())
+
+
+def owned() -> np.ndarray:
+    return market().interactions().matrix().toarray() > 0
+
+
+def told(model: Ranker, rows: np.ndarray = EVERYONE) -> tuple[np.ndarray, np.ndarray]:
+    scores, probability = model.opinions(rows)
+    assert probability is not None
+    return scores, probability
+
+
+def test_it_learns_from_the_last_weeks_and_says_what_each_feature_brought() -> None:
+    model = ranker()
+    now = market().as_of_s
+    assert model.why_not_ == ""
+    assert [(now - start) / 86_400 for start in model.windows_] == [7, 14, 21, 28]
+    assert sum(model.gains_.values()) == pytest.approx(1, abs=1e-3)
+    assert "score: due" in model.gains_
+    assert list(model.sources_) == ["popular", "trend", "repeat", "due"]
+
+
+def test_scores_and_probabilities_are_of_the_same_pairs() -> None:
+    scores, probability = told(ranker())
+    assert scores.dtype == probability.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(probability))
+    known = probability[~np.isnan(probability)]
+    assert (known > 0).all()
+    assert (known < 1).all()
+    assert np.isfinite(scores[owned()]).all()  # 150 own candidates are more than anyone has
+
+
+def test_probabilities_follow_the_week_that_comes() -> None:
+    """Fitted as of a week ago: what it told of that week's purchases, all candidates together."""
+    shop, week = market(), 7 * 86_400
+    model = Ranker(OPTIONS).fit(shop.interactions(shop.as_of_s - week))
+    _, probability = told(model)
+    bought = shop.interactions().between(shop.as_of_s - week, shop.as_of_s).matrix().toarray() > 0
+    is_told = ~np.isnan(probability)
+    assert probability[is_told].sum() == pytest.approx(bought[is_told].sum(), rel=0.2)
+    likely = is_told & (np.nan_to_num(probability) > 0.3)
+    assert bought[likely].mean() > 2 * bought[is_told].mean()
+
+
+def test_repeated_and_unsorted_customers_are_told_as_alone() -> None:
+    rows = np.array([9, 3, 150, 3, 9, 0], np.int32)
+    scores, probability = told(ranker(), rows)
+    for place, row in enumerate(rows):
+        alone = told(ranker(), np.array([row], np.int32))
+        np.testing.assert_array_equal(scores[place], alone[0][0])
+        np.testing.assert_array_equal(probability[place], alone[1][0])
+
+
+def test_judged_comes_in_blocks_of_the_same_pairs_as_opinions() -> None:
+    scores, probability = told(ranker())
+    n_pairs = 0
+    for part in ranker().judged(EVERYONE):
+        at = part.found.customer_row, part.found.product_row
+        np.testing.assert_array_equal(scores[at], part.order)
+        np.testing.assert_array_equal(probability[at], part.probability)
+        n_pairs += len(part.found)
+    assert n_pairs == np.isfinite(scores).sum()
+
+
+def test_a_saved_ranker_keeps_options_and_says_the_same_to_the_bit() -> None:
+    again = Ranker.from_state(ranker().state())
+    assert again.options_ == ranker().options_
+    assert again.options_.without == OPTIONS.without
+    assert (again.windows_, again.gains_, again.why_not_) == (ranker().windows_, ranker().gains_, "")
+    for one, other in zip(told(again), told(ranker()), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_state_has_no_array_of_a_source_that_was_left_out() -> None:
+    state = ranker().state()
+    assert not [name for name in state.arrays if name.startswith(("als_", "ease_", "neighbours_"))]
+    assert "due_probability" in state.arrays
+    assert "als" not in state.facts
+
+
+def test_discovery_lists_no_own_product() -> None:
+    scores, probability = told(discovery())
+    assert np.isnan(scores[owned()]).all()
+    assert np.isnan(probability[owned()]).all()
+    assert np.isfinite(scores).any(axis=1).all()
+
+
+def test_discovery_learns_from_new_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned_from: list[Window] = []
+
+    def noted(windows: list[Window], options: RankerOptions) -> Any:
+        learned_from.extend(windows)
+        return original(windows, options)
+
+    original = ranker_module._order
+    monkeypatch.setattr(ranker_module, "_order", noted)
+    Discovery(OPTIONS, ranker().sources_).fit(market().interactions())
+    assert len(learned_from) == 4
+    assert not any(each.is_own.any() for each in learned_from)
+
+
+def test_discovery_has_nothing_to_say_to_one_who_has_all_there_is() -> None:
+    options = replace(OPTIONS, without=(*OPTIONS.without, "popular", "trend"), calibration=UNCHANGED)
+    model = Ranker(options).fit(market().interactions())
+    assert model.why_not_ == ""
+    scores, _ = told(model, np.array([150], np.int32))  # own products alone, of which this one has none
+    assert np.isnan(scores).all()
+
+
+@pytest.mark.parametrize("kind", [Ranker, Discovery])
+def test_with_little_history_the_blend_answers_and_it_says_why(kind: type[Ranker]) -> None:
+    shop = gift_shop()
+    model = kind(OPTIONS).fit(shop.interactions())
+    assert "a ranker takes 2, 200 and 500" in model.why_not_
+    assert model.gains_ == {}
+    assert model.options_.calibration == UNCHANGED
+    rows = np.arange(shop.n_customers, dtype=np.int32)
+    scores, probability = model.opinions(rows)
+    assert probability is None
+    again = kind.from_state(model.state())
+    assert again.why_not_ == model.why_not_
+    np.testing.assert_array_equal(again.score(rows), scores)
+
+
+def test_the_fallback_s_scores_are_the_blend_s_and_discovery_s_those_of_new_products() -> None:
+    history = gift_shop().interactions()
+    rows = np.arange(history.n_customers, dtype=np.int32)
+    blend = Blend().fit(history)
+    whole = Ranker(OPTIONS, {"blend": blend}).fit(history).score(rows)
+    np.testing.assert_array_equal(whole, blend.score(rows))
+    new = Discovery(OPTIONS, {"blend": blend}).fit(history).score(rows)
+    own = history.matrix().toarray() > 0
+    np.testing.assert_array_equal(new, np.where(own, np.nan, whole))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MIN_WINDOWS", 5), ("MIN_CUSTOMERS", 10_000), ("MIN_BOUGHT", 10**6)]
+)
+def test_each_of_the_three_counts_can_be_too_small(
+    name: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranker_module, name, value)
+    fitted = {**ranker().sources_, "blend": short_blend()}
+    assert str(value) in Ranker(OPTIONS, fitted).fit(market().interactions()).why_not_
+
+
+def test_fitting_again_forgets_what_was_learned_before() -> None:
+    """Both shops have windows of the same days, and the options leave nothing to learn."""
+    model = Ranker(OPTIONS).fit(market().interactions())
+    model.score(EVERYONE[:3])
+    model.fit(gift_shop().interactions())
+    assert model.why_not_ != ""
+    assert model.score(EVERYONE[:3]).shape == (3, 40)
+    model.fit(market().interactions())
+    np.testing.assert_array_equal(model.score(EVERYONE), ranker().score(EVERYONE))
+
+
+def test_sources_of_others_are_taken_as_they_are() -> None:
+    history = market().interactions()
+    due = Due(OPTIONS.due).fit(history)
+    model = Ranker(OPTIONS, {"due": due}).fit(history)
+    assert model.sources_["due"] is due
+    assert model.options_.due == due.options_
+    np.testing.assert_array_equal(model.score(EVERYONE), ranker().score(EVERYONE))
+
+
+def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the windows begin that are made from now on."""
+    made: list[int] = []
+    original = ranker_module.window
+
+    def noted(interactions: Any, start_s: int, sources: Mapping[str, Any], about: Any) -> Window | None:
+        made.append(start_s)
+        return original(interactions, start_s, sources, about)
+
+    monkeypatch.setattr(ranker_module, "window", noted)
+    return made
+
+
+def test_remembered_windows_are_not_made_again_and_serve_discovery_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
+    history = market().interactions()
+    fitted = ranker().sources_
+    Ranker(OPTIONS, fitted, shared).fit(history)
+    assert len(made) == len(shared) == 4
+    found = Discovery(OPTIONS, fitted, shared).fit(history)
+    assert len(made) == 4
+    np.testing.assert_array_equal(found.score(EVERYONE), discovery().score(EVERYONE))
+
+
+def test_windows_made_otherwise_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
+    history = market().interactions()
+    fitted = ranker().sources_
+    Ranker(OPTIONS, fitted, shared).fit(history)
+    Ranker(replace(OPTIONS, negatives=20), fitted, shared).fit(history)
+    Ranker(replace(OPTIONS, new_candidates=9), fitted, shared).fit(history)
+    assert len(made) == len(shared) == 12
+
+
+def test_a_time_budget_stops_after_two_windows_and_none_does_not() -> None:
+    late = Ranker(replace(OPTIONS, time_budget_s=1e-6)).fit(market().interactions())
+    assert len(late.windows_) == 2
+    assert late.why_not_ == ""
+    assert len(Ranker(replace(OPTIONS, time_budget_s=1e6)).fit(market().interactions()).windows_) == 4
+
+
+def test_enough_customers_need_no_further_window() -> None:
+    model = Ranker(replace(OPTIONS, enough_customers=200)).fit(market().interactions())
+    assert len(model.windows_) == 2  # of 130 or so each
+
+
+def test_an_unknown_source_to_leave_out_is_refused() -> None:
+    with pytest.raises(BadConfigError, match="'als2' is no source; there are: popular, trend"):
+        RankerOptions(without=("als2",))
+    with pytest.raises(BadConfigError, match="is no source"):
+        build("ranker", {"without": ["bpr"]})
+
+
+@pytest.mark.parametrize("line", [(), (1.0,), (0.0, 1.0, 2.0)])
+def test_a_calibration_that_is_no_shift_and_slope_is_refused(line: tuple[float, ...]) -> None:
+    with pytest.raises(BadConfigError, match="not a shift and a slope"):
+        RankerOptions(calibration=line)
+
+
+def test_a_given_calibration_moves_probabilities_and_no_order() -> None:
+    moved = Ranker(replace(OPTIONS, calibration=(-1.0, 1.0)), ranker().sources_).fit(market().interactions())
+    scores, probability = told(moved)
+    usual, before = told(ranker())
+    np.testing.assert_array_equal(scores, usual)
+    known = ~np.isnan(before)
+    odds, odds_before = (p[known] / (1 - p[known]) for p in (probability, before))
+    np.testing.assert_allclose(odds, odds_before * np.exp(-1), rtol=1e-2)
+
+
+def test_calibration_is_learned_where_none_is_given() -> None:
+    model = Ranker(replace(OPTIONS, calibration=None), ranker().sources_).fit(market().interactions())
+    assert model.options_.calibration is not None
+    assert len(model.options_.calibration) == 2
+    two = Ranker(replace(OPTIONS, calibration=None, n_folds=2), ranker().sources_).fit(
+        market().interactions()
+    )
+    assert two.options_.calibration == UNCHANGED  # two windows are too few to tell
