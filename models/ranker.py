@@ -51,8 +51,10 @@ class RankerOptions(FoldOptions):
         own_candidates: own products that each source may list for one customer.
         new_candidates: products new to the customer that each source may list.
         negatives: about so many candidates that were not bought are learned from for each customer.
-        time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, so
-            with a budget the speed of the machine changes what is learned.
+        time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
+            never to fewer than it takes to learn. With a budget the speed of the machine changes what is
+            learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
+            options takes as many, however fast.
         calibration: shift and slope of the log odds; None: learned, and 0 and 1 where that doesn't help.
         trees: how trees are grown.
         popular ... content: options of the sources.
@@ -276,22 +278,25 @@ class Ranker(Model[RankerOptions]):
         windows: list[Window] = []
         # without one to share, of this fit alone: another history may have windows of the same days
         remembered: MutableMapping[Any, Window] = {} if self._remembered is None else self._remembered
-        n_customers = 0
-        for start_s in window_starts(interactions, options.horizon_days, options.n_folds):
+        n_customers, n_folds = 0, options.n_folds
+        starts = window_starts(interactions, options.horizon_days, options.n_folds)
+        for number, start_s in enumerate(starts, 1):
             before = time.monotonic()
             key = (start_s, kind)
             found = remembered.get(key) or window(interactions, start_s, sources, about)
             if found is None:
                 continue
             remembered[key] = found
-            windows.append(found)
+            windows.append(found.only(~found.is_own) if self.is_for_new_only else found)
             n_customers += found.n_customers
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if n_customers >= options.enough_customers or (is_late and len(windows) >= MIN_WINDOWS):
+            if n_customers >= options.enough_customers:
                 break
-        if self.is_for_new_only:
-            windows = [each.only(~each.is_own) for each in windows]
+            if is_late and not _objection(windows):
+                n_folds = number
+                break
+        self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)
         return windows
 
     def _learn(self, windows: list[Window]) -> None:
