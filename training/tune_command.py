@@ -114,15 +114,8 @@ def tune(
             interactions, settings.night.horizon_days, history.timezone, count=folds, target=target
         )
         question = {
-            "history": history.fingerprint,
-            "moment": history.as_of.isoformat(),
-            "variant or options to start from": recipe_of(
-                variant, with_horizon(variant, options, settings.night.horizon_days)
-            ),
-            "--option": list(asked),
-            "--metric": metric,
-            "--folds": folds,
-            "--seed": seed,
+            **_origin(history, settings, variant),
+            **{"--option": list(asked), "--metric": metric, "--folds": folds, "--seed": seed},
         }
         with open_study(study_path, question) as study:
             learned = _learned(interactions.before(windows.search[0].as_of_s), settings, variant)
@@ -142,10 +135,18 @@ def tune(
     lines = _findings(found, windows, metric, history.timezone, is_taken=is_taken)
     text = config.read_text() if config else ""
     write_whole(out, tuned_config(text, variant, found.changes if is_taken else {}, lines))
-    load_config(out)
-    for line in lines:
+    for line in (*lines, f"written: {out}"):
         click.echo(line)
-    click.echo(f"written: {out}")
+
+
+def _origin(history: History, settings: NightConfig, variant: str) -> dict[str, str]:
+    """What a study must have been begun with to be gone on with."""
+    options = with_horizon(variant, settings.variants.get(variant, {}), settings.night.horizon_days)
+    return {
+        "history": history.fingerprint,
+        "moment": history.as_of.isoformat(),
+        "variant or options to start from": recipe_of(variant, options),
+    }
 
 
 def _history(data: str, settings: NightConfig, as_of: datetime | None, study_path: Path) -> History:
@@ -187,7 +188,8 @@ def _findings(found: "Found", windows: "Windows", metric: str, timezone: str, *,
     """What was measured, as lines of a comment."""
     days = [local_day(fold.as_of_s, timezone).isoformat() for fold in (*windows.search, windows.confirm)]
     horizon = windows.confirm.horizon_days
-    head = f"{found.n_trials} trials by {metric} on the {horizon} days from {', '.join(days[:-1])}:"
+    trials = "1 trial" if found.n_trials == 1 else f"{found.n_trials} trials"
+    head = f"{trials} by {metric} on the {horizon} days from {', '.join(days[:-1])}:"
     if not found.changes:
         return [f"{head} the present options are the best, at {found.search_present:.4f}"]
     best = ", ".join(

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.data.nights import NBO_TRAIN, QUICK, run
+from training.bootstrap import Interval
 from training.config import load_config
+from training.tuning import Found
 
 LATE_FASHION = QUICK + "# How long a product is in fashion here.\n[variants.popular]\nhalf_life_days = 400\n"
 
@@ -82,13 +84,38 @@ def test_the_last_horizon_is_neither_searched_nor_confirmed_on(shop: Path, tmp_p
     assert "on the 7 days from 2024-03-10, not searched on" in texts[0]
 
 
-def test_without_a_sure_gain_the_options_stay_unless_forced(shop: Path, tmp_path: Path) -> None:
-    start = "[variants.repeat]\nprior_orders = 10\n"
-    arguments = command(shop, tmp_path, "--option", "prior_orders", "--variant", "repeat", config=start)
-    assert run(*arguments).code == 0
+def test_where_the_present_options_are_the_best_they_stay(shop: Path, tmp_path: Path) -> None:
+    start = "# Ours.\n[variants.popular]\nhalf_life_days = 3\n"
+    assert run(*command(shop, tmp_path, "--trials", 1, config=start)).code == 0
+    head, *rest = (tmp_path / "tuned.toml").read_text().splitlines(keepends=True)
+    assert "1 trial by ndcg@10" in head
+    assert "the present options are the best, at " in head
+    assert "".join(rest) == start
+
+
+def test_without_a_sure_gain_the_options_stay_unless_forced(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Found, "is_sure", False)
+    assert run(*command(shop, tmp_path)).code == 0
     text = (tmp_path / "tuned.toml").read_text()
-    assert "no better: options are left as they were" in text or "the present options are the best" in text
-    assert text.endswith(start)
+    assert "so it may be no better: options are left as they were" in text
+    assert load_config(tmp_path / "tuned.toml").variants["popular"] == {"half_life_days": 400}
+    assert run(*command(shop, tmp_path, "--force")).code == 0
+    assert (
+        "so it may be no better: written below all the same (--force)"
+        in (tmp_path / "tuned.toml").read_text()
+    )
+    assert load_config(tmp_path / "tuned.toml").variants["popular"] != {"half_life_days": 400}
+
+
+def test_a_gain_is_sure_when_its_interval_is_above_zero() -> None:
+    def found(low: float) -> Found:
+        return Found({"x": 1.0}, 9, 0.1, 0.2, 0.1, Interval(0.05, low, 0.1))
+
+    assert found(0.001).is_sure
+    assert not found(0.0).is_sure
+    assert not found(-0.001).is_sure
 
 
 def test_a_killed_search_goes_on_and_finds_what_an_unbroken_one_does(shop: Path, tmp_path: Path) -> None:
