@@ -277,6 +277,7 @@ def _fit_on_all(
         name: asdict(judged.models[name].options_) if name in judged.models else options
         for name, options in job.config.variant_options().items()
     }
+    judged.models.clear()  # as large as those that follow, and of no more use
     with progress.step("fit on all"):
         return fit_variants(
             interactions,
