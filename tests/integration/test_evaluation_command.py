@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import BadConfigError
-from tests.data.nights import quick_config
+from tests.data.nights import quick_config, ranker_config
 from tests.data.nights import run as nbo_train
 from training.evaluate_command import evaluate
 
@@ -96,3 +96,26 @@ def test_off_a_terminal_each_step_is_a_json_line_and_the_nights_variants_are_com
     assert [line["number"] for line in ran.events[1:4]] == [1, 2, 3]
     content = json.loads((out / "evaluation.json").read_text())
     assert list(content["evaluation"]["variants"]) == ["popular", "repeat", "item_item"]
+
+
+def test_rankers_are_looked_into_on_each_fold_and_one_that_fell_back_is_named(
+    shop: Path, tmp_path: Path
+) -> None:
+    config, out = ranker_config(tmp_path), tmp_path / "out"
+    config.write_text(config.read_text().replace("n_folds = 3", "n_folds = 5"))  # of 60 customers each
+    days = [part for day in ("2024-01-12", "2024-02-13", "2024-02-20") for part in ("--as-of", day)]
+    ran = nbo_train(
+        "evaluate", "--data", shop, "--config", config, "--out", out, "--variant", "ranker", *days
+    )
+    assert ran.code == 0, ran.err
+    note = "Fold 1: ranker: too little history, the blend answers instead"
+    content = json.loads((out / "evaluation.json").read_text())
+    assert [line[: len(note)] for line in content["notes"]] == [note]
+    assert note in (out / "evaluation.html").read_text()
+    assert [line["fold"] for line in ran.events if line["event"] == "fallback"] == [1]
+    assert len(content["calibration"]["ranker"]["windows"]) == 2
+    assert content["contribution"]["ranker"]["customers"] == 120
+    said = " ".join(ran.out.split())
+    for words in (note, "ranker: Candidates hold ", "ranker: Where 100 purchases were expected, "):
+        assert words in said
+    assert "Over 2 windows, " in " ".join((out / "evaluation.html").read_text().split())
