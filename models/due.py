@@ -95,9 +95,14 @@ class Due(Model[DueOptions]):
     def places(self, customer_row: IntArray, product_row: IntArray) -> LongArray:
         """Where these own products stand in the arrays of pairs; shape (n,), int64."""
         self.check_fitted()
-        owner = np.repeat(np.arange(len(self.indptr_) - 1, dtype=np.int64), np.diff(self.indptr_))
-        keys = owner * self.n_products_ + self.product_
-        return np.searchsorted(keys, customer_row.astype(np.int64) * self.n_products_ + product_row)
+        if not len(customer_row):
+            return np.empty(0, np.int64)
+        first, last = int(customer_row.min()), int(customer_row.max())  # asked for a few customers of many
+        bounds = self.indptr_[first : last + 2]
+        owner = np.repeat(np.arange(first, last + 1, dtype=np.int64), np.diff(bounds))
+        keys = owner * self.n_products_ + self.product_[bounds[0] : bounds[-1]]
+        wanted = customer_row.astype(np.int64) * self.n_products_ + product_row
+        return np.asarray(bounds[0] + np.searchsorted(keys, wanted), np.int64)
 
     def due_in_days(self) -> FloatArray:
         """Days from as_of until each pair is due, below 0 when overdue; NaN where nothing can be expected.

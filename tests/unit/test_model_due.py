@@ -206,3 +206,12 @@ def test_coefficients_may_be_given_and_must_be_as_many_as_there_are() -> None:
     for wrong in ("x", [True], [float("nan")], ["1"], 3):
         with pytest.raises(BadConfigError, match="is not a list of numbers"):
             build("due", {"coefficients": wrong})
+
+
+def test_places_are_those_of_the_pairs_asked_for() -> None:
+    """Pairs in the order of the arrays: (0, 0), (0, 1), (2, 1)."""
+    model = Due().fit(HISTORY)
+    assert model.places(np.array([2, 0, 0]), np.array([1, 1, 0])).tolist() == [2, 1, 0]
+    assert model.places(np.array([2]), np.array([1])).tolist() == [2]
+    assert model.places(np.array([0]), np.array([1])).tolist() == [1]
+    assert model.places(np.empty(0, np.int32), np.empty(0, np.int32)).tolist() == []
