@@ -51,7 +51,7 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, float]:
         return UNCHANGED
     line = _fitted(windows[1:])
     gain = _losses(windows[0], UNCHANGED) - _losses(windows[0], line)
-    is_clear = gain.mean() > gain.std() / np.sqrt(len(gain))
+    is_clear = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
     return _fitted(windows) if is_clear else UNCHANGED
 
 

@@ -80,3 +80,9 @@ def test_a_pair_that_stands_for_ten_counts_as_ten() -> None:
     assert learned_calibration(windows) == pytest.approx(UNCHANGED, abs=0.15)
     light = [Predicted(w.log_odds, w.is_bought, np.ones_like(w.weight), w.customer_row) for w in windows]
     assert learned_calibration(light)[0] == pytest.approx(np.log(10), abs=0.15)
+
+
+@pytest.mark.parametrize("n_customers", [0, 1])
+def test_a_first_window_of_one_customer_or_none_decides_nothing(n_customers: int) -> None:
+    first = simulated(0, shift=2, n_customers=n_customers)
+    assert learned_calibration([first, *(simulated(seed, shift=2) for seed in (1, 2))]) == UNCHANGED
