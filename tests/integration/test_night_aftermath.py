@@ -94,7 +94,7 @@ def test_reject_files_go_with_the_versions_and_reports_stay(shop: Path, tmp_path
 def test_a_bug_after_publishing_keeps_its_trace_and_says_what_was_published(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> str:
+    def fails(*_: object, **__: object) -> str:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(aftermath, "render_night", fails)
