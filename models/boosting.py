@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray, FloatArray
+from models.errors import BadConfigError
 
 type Sums = NDArray[np.float64]
 
@@ -35,6 +36,12 @@ class TreeOptions:
     min_pairs: int = 100
     columns: float = 0.5
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.leaves < 2:
+            raise BadConfigError("leaves", f"{self.leaves} is too few: a tree has 2 at least")
+        if self.columns > 1:
+            raise BadConfigError("columns", f"{self.columns} is no share from 0 to 1")
 
 
 class Trees:
@@ -84,11 +91,16 @@ class Trees:
         """
         outcome = is_bought.astype(np.float32)
         moved = -np.log(share.astype(np.float64))
-        data = lightgbm.Dataset(features, outcome, weight=weight, init_score=moved, free_raw_data=True)
-        return cls._grown(data, {"objective": "binary"}, options)
+        level = _level(is_bought, np.where(is_bought, weight, weight / share))
+        data = lightgbm.Dataset(
+            features, outcome, weight=weight, init_score=moved + level, free_raw_data=True
+        )
+        return cls._grown(data, {"objective": "binary"}, options, level)
 
     @classmethod
-    def _grown(cls, data: lightgbm.Dataset, objective: dict[str, Any], options: TreeOptions) -> Self:
+    def _grown(
+        cls, data: lightgbm.Dataset, objective: dict[str, Any], options: TreeOptions, level: float = 0.0
+    ) -> Self:
         parameters = {
             **objective,
             "learning_rate": options.learning_rate,
@@ -104,6 +116,9 @@ class Trees:
             "verbosity": -1,
         }
         booster = lightgbm.train(parameters, data, num_boost_round=options.n_trees)
+        if level:  # where the trees began is no part of their text: the first one says it from now on
+            for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
+                booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + level)
         return cls(np.frombuffer(booster.model_to_string().encode(), np.uint8))
 
     def sums(self, features: FloatArray) -> Sums:
@@ -115,6 +130,12 @@ class Trees:
         """How much each feature brought, as a share of all; shape (m,)."""
         gains = self._booster.feature_importance("gain")
         return np.asarray(gains / max(gains.sum(), 1e-12))
+
+
+def _level(is_bought: BoolArray, weight: FloatArray) -> float:
+    """The log odds of a purchase over all pairs, with half a purchase on either side."""
+    bought = float(weight[is_bought].sum(dtype=np.float64))
+    return float(np.log((bought + 0.5) / (weight.sum(dtype=np.float64) - bought + 0.5)))
 
 
 def side_by_side[Found](first: Callable[[], Found], second: Callable[[], Found]) -> tuple[Found, Found]:

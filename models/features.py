@@ -12,7 +12,18 @@ from models.shrinkage import Doubles
 MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
 SHARES = tuple(f"share_{name}" for name in ("1", "4", "16", "all"))
 LEVELS = ("product", "category", "brand")
-PAIR = (*SHARES, "times", "last_age", "interval", "due_ratio", "orders_since", "last_age_in_gaps")
+KEEPS = (0.9, 0.7)  # an order counts so much of the one after it: memories of those who come at odd times
+PAIR = (
+    *SHARES,
+    "fading_9",
+    "fading_7",
+    "times",
+    "last_age",
+    "interval",
+    "due_ratio",
+    "orders_since",
+    "last_age_in_gaps",
+)
 CUSTOMER = (
     *("orders", "orders_1", "orders_4", "known_age", "last_age", "gap", "last_age_in_gaps"),
     *("basket_size", "distinct_share", "novelty_4", "novelty_16", "mean_price"),
@@ -179,8 +190,20 @@ class _Level:
             np.bincount(pairs.entry_pair, weight, len(pairs)) / (each[customer] + 0.5)
             for weight, each in zip(weights, decayed, strict=True)
         ]
+        since = orders.since(held.customer_row, held.age_days)
+        n_orders = np.diff(orders.starts)[customer]
+        fading = [
+            np.bincount(pairs.entry_pair, keep**since, len(pairs)) * (1 - keep) / (1 - keep**n_orders)
+            for keep in KEEPS
+        ]
         with np.errstate(divide="ignore", invalid="ignore"):
-            figures: list[AnyArray] = [*shares, pairs.times, pairs.last_age_days, pairs.interval_days]
+            figures: list[AnyArray] = [
+                *shares,
+                *fading,
+                pairs.times,
+                pairs.last_age_days,
+                pairs.interval_days,
+            ]
             figures += [
                 pairs.last_age_days / pairs.interval_days,
                 orders.since(customer, pairs.last_age_days),

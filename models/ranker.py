@@ -116,11 +116,11 @@ class Opinions:
 
 
 class Ranker(Model[RankerOptions]):
-    """Candidates from all sources, put in order by boosted trees; others tell how likely each purchase is.
+    """Candidates from all sources, put in order by two ensembles of boosted trees; one gives the probability.
 
     Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
-    the order among those who came; a classifier the probability, also from those who stayed away. With too
-    little history the blend answers instead.
+    the order among those who came; a classifier the probability, also from those who stayed away. The order
+    is by the sum of both, each in its standard deviations. With too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
@@ -136,6 +136,7 @@ class Ranker(Model[RankerOptions]):
     _history: Interactions
     _order: Trees
     _chance: Trees
+    _spread: tuple[float, ...]  # standard deviations of what either says
     _blend: Blend
 
     def __init__(
@@ -213,7 +214,8 @@ class Ranker(Model[RankerOptions]):
             features = self._view().features(able)
             order, log_odds = self._sums(features)
             assert self.options_.calibration is not None
-            yield Opinions(able, order.astype(np.float32), calibrated(log_odds, self.options_.calibration))
+            both = order / self._spread[0] + log_odds / self._spread[1]
+            yield Opinions(able, both.astype(np.float32), calibrated(log_odds, self.options_.calibration))
 
     def state(self) -> ModelState:
         """See Model; the sources' arrays, or the blend's, carry their name in front."""
@@ -233,6 +235,7 @@ class Ranker(Model[RankerOptions]):
         facts |= {
             "as_of_s": self._history.as_of_s,
             "n_customers": self._history.n_customers,
+            "spread": list(self._spread),
         }
         return gathered(ModelState(arrays, facts), self.sources_)
 
@@ -257,6 +260,7 @@ class Ranker(Model[RankerOptions]):
             as_of_s=facts["as_of_s"],
             n_customers=facts["n_customers"],
         )
+        model._spread = tuple(facts["spread"])
         model._order, model._chance = Trees(arrays["order_trees"]), Trees(arrays["chance_trees"])
         return model
 
@@ -283,7 +287,9 @@ class Ranker(Model[RankerOptions]):
         for number, start_s in enumerate(starts, 1):
             before = time.monotonic()
             key = (start_s, kind)
-            found = remembered.get(key) or window(interactions, start_s, sources, about)
+            found = remembered.get(key)
+            if found is None:
+                found = window(interactions, start_s, sources, about)
             if found is None:
                 continue
             remembered[key] = found
@@ -306,6 +312,9 @@ class Ranker(Model[RankerOptions]):
         )
         if options.calibration is None:
             self.options_ = replace(options, calibration=learned_calibration(_predicted(windows, options)))
+        came = windows[0].features[windows[0].has_come]
+        order, log_odds = (max(float(sums.std()), 1e-9) for sums in self._sums(came))
+        self._spread = order, log_odds
         names = feature_names(self.sources_)
         self.gains_ = {
             name: round(float(gain), 6) for name, gain in zip(names, self._order.gains(), strict=True)

@@ -1,6 +1,8 @@
 """Where a ranker's candidates come from: own products, and the first places of each source among new ones."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +32,8 @@ SOURCES: tuple[type[Model[Any]], ...] = (
 )
 SAME_FOR_ALL = (Popular, Trend, Season)
 OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone
-BLOCK_CELLS = 16_000_000  # scores of one source that are held at a time: 64 MB
+BLOCK_CELLS = 4_000_000  # scores of one source that are held at a time: 16 MB
+BLOCKS_AT_ONCE = 2  # numpy and scipy hold no lock while they work
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +93,15 @@ def candidates(
     """
     size = max(1, min(256, BLOCK_CELLS // max(1, owned.shape[1])))
     orders = {name: _order(model) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
-    for start in range(0, len(rows), size):
-        yield _block(sources, orders, owned, rows[start : start + size], limits)
+    blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
+        waiting = deque[Future[Candidates]]()
+        for block in blocks:
+            waiting.append(pool.submit(_block, sources, orders, owned, block, limits))
+            if len(waiting) > BLOCKS_AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _block(
@@ -103,8 +113,9 @@ def _block(
 ) -> Candidates:
     n_products = owned.shape[1]
     mine = owned[rows]
+    own = np.repeat(np.arange(len(rows)), np.diff(mine.indptr)), mine.indices
     is_own = np.zeros((len(rows), n_products), np.bool_)
-    is_own[np.repeat(np.arange(len(rows)), np.diff(mine.indptr)), mine.indices] = True
+    is_own[own] = True
     is_listed = np.zeros_like(is_own)
     scores: list[FloatArray] = []
     listed: list[tuple[LongArray, LongArray, IntArray]] = []  # customer, place, product of each source
@@ -116,9 +127,13 @@ def _block(
         else:
             dense = model.score(rows)
             scores.append(dense)
-            is_able = is_own if isinstance(model, OWN) else ~is_own
-            limit = limits.own if isinstance(model, OWN) else limits.new
-            best = top_k(np.where(is_able, dense, np.float32(np.nan)), limit)
+            if isinstance(model, OWN):
+                best = top_k(dense, limits.own)
+            else:
+                of_own = dense[own]
+                dense[own] = np.nan
+                best = top_k(dense, limits.new)
+                dense[own] = of_own
         customer, place = np.nonzero(best >= 0)
         is_listed[customer, best[customer, place]] = True
         listed.append((customer, place, best[customer, place]))

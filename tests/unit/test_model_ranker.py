@@ -147,9 +147,9 @@ def test_discovery_learns_from_new_products_alone(monkeypatch: pytest.MonkeyPatc
         learned_from.extend(windows)
         return original(windows, options)
 
-    original = ranker_module._order
+    original, sources = ranker_module._order, ranker().sources_
     monkeypatch.setattr(ranker_module, "_order", noted)
-    Discovery(OPTIONS, ranker().sources_).fit(market().interactions())
+    Discovery(OPTIONS, sources).fit(market().interactions())
     assert len(learned_from) == 4
     assert not any(each.is_own.any() for each in learned_from)
 
