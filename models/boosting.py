@@ -30,8 +30,8 @@ class TreeOptions:
         seed: of the draw of pairs and features.
     """
 
-    n_trees: int = 150
-    learning_rate: float = 0.07
+    n_trees: int = 100
+    learning_rate: float = 0.1
     leaves: int = 31
     min_pairs: int = 100
     columns: float = 0.5

@@ -63,7 +63,7 @@ class RankerOptions(FoldOptions):
     without: tuple[str, ...] = ()
     own_candidates: int = 150
     new_candidates: int = 100
-    negatives: int = 100
+    negatives: int = 60
     time_budget_s: float = 0.0
     calibration: tuple[float, ...] | None = None
     trees: TreeOptions = field(default_factory=TreeOptions)

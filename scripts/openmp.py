@@ -1,4 +1,4 @@
-"""Lend implicit and LightGBM scikit-learn's libgomp.so.1 where the system has none, as on a Debian without a compiler.
+"""Lend libgomp.so.1 to implicit and LightGBM where the system has none, as on a Debian without a compiler.
 
 Their wheels expect the system's. `make setup` runs this after each install: where the system has one,
 nothing is done. Else the copy that scikit-learn carries gets its usual name back (the linker finds a

@@ -57,6 +57,18 @@ def test_own_shares_of_orders_fade_with_four_half_lives() -> None:
     assert_figures(figures(0, 0), expected)
 
 
+def test_own_orders_fade_also_by_how_many_came_after() -> None:
+    """Customer 0 made three orders; product 0 is in the two before the last, product 2 in the last alone."""
+    assert_figures(
+        figures(0, 0),
+        {
+            "product: own fading_9": (0.9 + 0.81) / (1 + 0.9 + 0.81),
+            "product: own fading_7": (0.7 + 0.49) / (1 + 0.7 + 0.49),
+        },
+    )
+    assert_figures(figures(0, 2), {"product: own fading_9": 1 / (1 + 0.9 + 0.81)})
+
+
 def test_own_times_and_intervals_of_a_product() -> None:
     assert_figures(
         figures(0, 0),
