@@ -103,7 +103,8 @@ def test_what_nobody_bought_has_no_score(variant: str, shop: str) -> None:
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != Season.name])
 def test_a_shop_with_history_gets_opinions_on_its_customers(variant: str) -> None:
     scores = all_scores(fitted(variant, "grocer"), "grocer")
-    assert (np.isfinite(scores[:-1]).sum(axis=1) >= 5).all()  # each bought five products and more
+    least = 1 if variant == "discovery" else 5  # each bought five products and more, some nearly all
+    assert (np.isfinite(scores[:-1]).sum(axis=1) >= least).all()
 
 
 @every_variant
