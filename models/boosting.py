@@ -27,7 +27,6 @@ class TreeOptions:
         leaves: of one tree at most.
         min_pairs: a leaf has at least so many pairs; fewer say little.
         columns: share of the features that each tree may look at.
-        seed: of the draw of pairs and features.
     """
 
     n_trees: int = 100
@@ -35,7 +34,6 @@ class TreeOptions:
     leaves: int = 31
     min_pairs: int = 100
     columns: float = 0.5
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.leaves < 2:
@@ -57,7 +55,12 @@ class Trees:
 
     @classmethod
     def for_order(
-        cls, features: FloatArray, is_bought: BoolArray, group: AnyIntArray, options: TreeOptions
+        cls,
+        features: FloatArray,
+        is_bought: BoolArray,
+        group: AnyIntArray,
+        options: TreeOptions,
+        seed: int = 0,
     ) -> Self:
         """Trees whose sum puts what was bought first within each group.
 
@@ -65,12 +68,13 @@ class Trees:
             features: shape (n, m), NaN for nothing to say; pairs of one group stand together.
             is_bought: shape (n,).
             group: sizes of the groups, in their order.
+            options: see there.
+            seed: of the draw of pairs and features for each tree.
         Source: LambdaMART, Burges 2010.
         """
         data = lightgbm.Dataset(features, is_bought.astype(np.float32), group=group, free_raw_data=True)
-        return cls._grown(
-            data, {"objective": "lambdarank", "lambdarank_truncation_level": TRUNCATION}, options
-        )
+        objective = {"objective": "lambdarank", "lambdarank_truncation_level": TRUNCATION, "seed": seed}
+        return cls._grown(data, objective, options)
 
     @classmethod
     def for_chance(
@@ -80,6 +84,7 @@ class Trees:
         weight: FloatArray,
         share: FloatArray,
         options: TreeOptions,
+        seed: int = 0,
     ) -> Self:
         """Trees whose sum is the log odds of a purchase.
 
@@ -95,7 +100,7 @@ class Trees:
         data = lightgbm.Dataset(
             features, outcome, weight=weight, init_score=moved + level, free_raw_data=True
         )
-        return cls._grown(data, {"objective": "binary"}, options, level)
+        return cls._grown(data, {"objective": "binary", "seed": seed}, options, level)
 
     @classmethod
     def _grown(
@@ -110,7 +115,6 @@ class Trees:
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "num_threads": 1,
-            "seed": options.seed,
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,

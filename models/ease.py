@@ -164,7 +164,7 @@ def over_products(held: sparse.csr_array, ridge: float) -> FloatArray:
     half = _root(_gram(held.T.tocsr()), ridge)
     if not len(half):
         return half
-    inverse, _ = lapack.spotri(half, lower=1, overwrite_c=1)
+    inverse: FloatArray = lapack.spotri(half, lower=1, overwrite_c=1)[0]
     del half
     inverse *= np.float32(ridge)
     for start in range(0, len(inverse), BLOCK_ROWS):  # only its lower triangle is there yet
@@ -172,7 +172,7 @@ def over_products(held: sparse.csr_array, ridge: float) -> FloatArray:
         block = np.tril(inverse[start:end, start:end])
         inverse[start:end, start:end] = block + np.tril(block, -1).T
         inverse[start:end, end:] = inverse[end:, start:end].T
-    return inverse  # type: ignore[no-any-return]
+    return inverse
 
 
 def over_customers(held: sparse.csr_array, ridge: float) -> FloatArray:

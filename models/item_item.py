@@ -84,9 +84,9 @@ class ItemItem(Model[ItemItemOptions]):
             (self.own_weight_, self.own_product_, self.own_indptr_),
             shape=(len(self.own_indptr_) - 1, self.n_products_),
         )[rows]
-        scores = (own @ self._similarity_matrix()).toarray()
+        scores: FloatArray = (own @ self._similarity_matrix()).toarray()
         scores[scores <= 0] = np.nan
-        return scores  # type: ignore[no-any-return]
+        return scores
 
     def _learned(self, interactions: Interactions) -> ItemItemOptions:
         """The options with `together`, then `half_life_days`, by what finds more on the folds."""

@@ -78,9 +78,9 @@ class Neighbours(Model[NeighboursOptions]):
         indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
         power = similarity[held] ** np.float32(self.options_.q)
         weights = sparse.csr_array((power, near[held], indptr), shape=(len(rows), shape[0]))
-        scores = (weights @ share).toarray() + share[rows].toarray()
+        scores: FloatArray = (weights @ share).toarray() + share[rows].toarray()
         scores[scores <= 0] = np.nan
-        return scores  # type: ignore[no-any-return]
+        return scores
 
     def _learned(self, interactions: Interactions) -> NeighboursOptions:
         """The options with the `half_life_days` that finds more on the folds."""

@@ -354,7 +354,7 @@ def _order(windows: list[Window], options: RankerOptions) -> Trees:
     groups = [np.unique(each.customer_row, return_counts=True)[1] for each in came]
     features = np.concatenate([each.features for each in came])
     is_bought = np.concatenate([each.is_bought for each in came])
-    return Trees.for_order(features, is_bought, np.concatenate(groups), options.trees)
+    return Trees.for_order(features, is_bought, np.concatenate(groups), options.trees, options.seed)
 
 
 def _chance(windows: list[Window], options: RankerOptions) -> Trees:
@@ -363,7 +363,7 @@ def _chance(windows: list[Window], options: RankerOptions) -> Trees:
     is_bought = np.concatenate([each.is_bought for each in windows])
     weight = np.concatenate([each.weight for each in windows])
     share = np.concatenate([each.share for each in windows])
-    return Trees.for_chance(features, is_bought, weight, share, options.trees)
+    return Trees.for_chance(features, is_bought, weight, share, options.trees, options.seed)
 
 
 def _predicted(windows: list[Window], options: RankerOptions) -> list[Predicted]:

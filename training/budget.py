@@ -4,9 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SHARE = (
-    0.6  # of the time left: the rest is for scoring, for the second fit, and for the lists of all customers
-)
+SHARE = 0.6  # of the time left; the rest is for scoring, the second fit, and the lists of all customers
 LEAST_S = 1.0  # 0 would mean no limit
 
 

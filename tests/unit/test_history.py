@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -28,7 +27,6 @@ def bought(history: History) -> list[tuple[str, str]]:
 
 def test_a_plain_file_becomes_rows_in_the_order_of_the_id_index(tmp_path: Path) -> None:
     history = read(write(tmp_path, HEADER + "a,p,2020-01-02\na,q,2020-01-01\nb,p,2020-01-03 10:00:00\n"))
-    from storage.strings import order_of
 
     assert history.customer_ids == order_of(["a", "b"])
     assert history.products["product_id"].to_list() == order_of(["p", "q"])
@@ -222,59 +220,6 @@ def test_an_order_id_that_two_customers_share_is_two_orders(tmp_path: Path) -> N
     by_customer = history.named_purchases().group_by("customer_id").agg(pl.col("order_row").unique().sort())
     assert {name: len(rows) for name, rows in by_customer.rows()} == {"a": 2, "b": 1}
     assert len(history.interactions()) == 4
-
-
-def test_interactions_have_one_entry_for_an_order_and_product_and_the_category_of_each_product(
-    tmp_path: Path,
-) -> None:
-    write(tmp_path, HEADER + "a,p,2020-01-01 10:00\na,p,2020-01-01 11:00\na,q,2020-01-01\n")
-    write(tmp_path, "product_id,category\np,Tea\nunsold,Coffee\n", "products.csv")
-    history = read(tmp_path)
-    assert history.categories == ["Coffee", "Tea"]
-    interactions = history.interactions()
-    assert len(interactions) == 2
-    known = dict(zip(history.products["product_id"], interactions.catalogue.category_row, strict=True))
-    assert known == {"p": 1, "q": -1, "unsold": 0}
-    assert interactions.as_of_s == int(history.as_of.timestamp())
-
-
-def test_a_catalogue_is_joined_and_what_it_lacks_comes_from_the_purchase_lines(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        "customer_id,product_id,purchased_at,title,price\na,p,2020-01-01,Sold as P,3\na,q,2020-01-01,Q,4\n",
-    )
-    write(tmp_path, "product_id,title,stock,margin,url\np,P,-3,-0.5,/p\np,P again,7,,\n", "products.csv")
-    history = read(tmp_path)
-    rows = {row["product_id"]: row for row in history.products.iter_rows(named=True)}
-    assert (
-        rows["p"] | {"title": "P again", "stock": 7, "price": 3.0, "margin": None, "url": None} == rows["p"]
-    )
-    assert rows["q"] | {"title": "Q", "stock": None, "price": 4.0} == rows["q"]
-    assert history.counts["products"].left_out == {"listed again further down": 1}
-
-
-def test_products_never_sold_have_rows_unless_they_are_out_of_stock_or_no_products(tmp_path: Path) -> None:
-    write(tmp_path, HEADER + "a,gone,2020-01-01\na,FEE,2020-01-01\na,late,2020-03-01\n")
-    table = (
-        "product_id,title,stock\ngone,G,0\nempty,E,0\nfull,F,3\nuncounted,U,\nFEE,Fee,\nlate,L,0\nunknown,,\n"
-    )
-    write(tmp_path, table, "products.csv")
-    fees: dict[str, Any] = {"purchases": {"exclude_products": ["FEE"]}}
-    history = read(tmp_path, as_of=datetime(2020, 2, 1, tzinfo=UTC), **fees)
-    assert history.products["product_id"].to_list() == order_of(["gone", "full", "uncounted"])
-    assert history.interactions().n_products == 3
-    assert set(read(tmp_path, **fees).products["product_id"]) == {"gone", "full", "uncounted", "late"}
-
-
-def test_without_a_table_of_products_there_are_those_sold(tmp_path: Path) -> None:
-    write(tmp_path, HEADER + "a,p,2020-01-01\na,q,2020-03-01\n")
-    assert read(tmp_path, as_of=datetime(2020, 2, 1, tzinfo=UTC)).products["product_id"].to_list() == ["p"]
-
-
-def test_an_oversold_stock_is_an_empty_one(tmp_path: Path) -> None:
-    write(tmp_path, HEADER + "a,p,2020-01-01\n")
-    write(tmp_path, "product_id,stock\np,-3\n", "products.csv")
-    assert read(tmp_path).products["stock"].to_list() == [0]
 
 
 def test_offers_redemptions_customers_and_audiences_are_read(tmp_path: Path) -> None:
