@@ -104,15 +104,6 @@ class Due(Model[DueOptions]):
         wanted = customer_row.astype(np.int64) * self.n_products_ + product_row
         return np.asarray(bounds[0] + np.searchsorted(keys, wanted), np.int64)
 
-    def due_in_days(self) -> FloatArray:
-        """Days from as_of until each pair is due, below 0 when overdue; NaN where nothing can be expected.
-
-        Returns:
-            shape (n_pairs,), float32, in the order of `product_`.
-        """
-        self.check_fitted()
-        return self.expected_days_ - self.last_age_days_
-
 
 class _Evidence:
     """What the probability rests on, worked out for all pairs of a history; rows of it as they are needed."""

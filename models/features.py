@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from models.arrays import AnyArray, AnyIntArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.catalogue import Catalogue
 from models.decay import decay
+from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
 from models.pairs import Pairs
 from models.shrinkage import Doubles
@@ -53,7 +54,6 @@ class Features:
 
     def __init__(self, interactions: Interactions, horizon_days: float) -> None:
         self.half_lives = [memory * horizon_days for memory in MEMORIES]
-        self.horizon_days = horizon_days
         self.orders = _Orders(interactions)
         catalogue = interactions.catalogue
         self.levels = [
@@ -65,8 +65,9 @@ class Features:
             )
         ]
         self.price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)).astype(np.float32)
-        self.customer = self._of_customers(interactions)
-        self.product = self._of_products(interactions)
+        is_first = is_first_purchase(interactions)
+        self.customer = self._of_customers(interactions, is_first)
+        self.product = self._of_products(interactions, is_first)
 
     def of(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """One row of `names()` for each pair, shape (n, len(names())), float32; NaN for nothing to say."""
@@ -82,14 +83,13 @@ class Features:
             ]
         return np.concatenate([*own, customer, product, *shop, np.stack(cross, axis=1)], axis=1)
 
-    def _of_customers(self, interactions: Interactions) -> FloatArray:
+    def _of_customers(self, interactions: Interactions, is_first: BoolArray) -> FloatArray:
         n, orders, pairs = interactions.n_customers, self.orders, self.levels[0].pairs
         count = np.bincount(orders.customer, minlength=n)
         recent = [
             np.bincount(orders.customer, decay(orders.age_days, days), n) for days in self.half_lives[:2]
         ]
         entries = np.bincount(interactions.customer_row, minlength=n)
-        is_first = _first_entries(interactions, pairs)
         novelty = []
         for days in self.half_lives[1:3]:
             weights = decay(interactions.age_days, days)
@@ -107,12 +107,11 @@ class Features:
             figures += [*novelty, spent / of]
         return np.stack(figures, axis=1).astype(np.float32)
 
-    def _of_products(self, interactions: Interactions) -> FloatArray:
+    def _of_products(self, interactions: Interactions, is_first: BoolArray) -> FloatArray:
         n, pairs = interactions.n_products, self.levels[0].pairs
         product, age = interactions.product_row, interactions.age_days
         buyers = np.bincount(pairs.product_row, minlength=n)
         again = np.bincount(pairs.product_row[pairs.times > 1], minlength=n)
-        is_first = _first_entries(interactions, pairs)
         recent = decay(age, self.half_lives[1])
         adopted = [
             np.bincount(product, decay(age, days) * is_first, n)
@@ -251,11 +250,3 @@ def _entries_of(interactions: Interactions, row: IntArray) -> Interactions:
         as_of_s=interactions.as_of_s,
         n_customers=interactions.n_customers,
     )
-
-
-def _first_entries(interactions: Interactions, pairs: Pairs) -> FloatArray:
-    """1 for a customer's first purchase of a product, else 0; shape (n_interactions,)."""
-    first = np.unique(pairs.entry_pair, return_index=True)[1]  # entries of a customer are in order of time
-    found = np.zeros(len(interactions), np.float32)
-    found[first] = 1
-    return found

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from models.arrays import FloatArray, LongArray
+from models.arrays import BoolArray, FloatArray, LongArray
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.top_k import top_k
@@ -18,10 +18,15 @@ TRIAL_PRODUCTS = 3000  # those most taken up: few others get into the first plac
 
 def first_purchases(interactions: Interactions) -> Interactions:
     """The entries that are a customer's first of that product."""
+    return interactions.only(is_first_purchase(interactions))
+
+
+def is_first_purchase(interactions: Interactions) -> BoolArray:
+    """Whether each entry is its customer's first of that product; shape (n_interactions,)."""
     pair = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
     is_first = np.zeros(len(pair), np.bool_)
     is_first[np.unique(pair, return_index=True)[1]] = True  # entries of a customer are in order of time
-    return interactions.only(is_first)
+    return is_first
 
 
 def take_up(firsts: Interactions, half_life_days: float, prior_purchases: float = 0.0) -> FloatArray:

