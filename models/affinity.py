@@ -67,16 +67,13 @@ class Affinity(Model[AffinityOptions]):
         options = self._learned(interactions)
         return self._fit_with(first_purchases(interactions), options)
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products unsold or without category and brand, and for unknown customers."""
         self.check_fitted()
-        return self._scores(rows, np.arange(self.n_products_))
-
-    def _scores(self, rows: IntArray, products: AnyIntArray) -> FloatArray:
-        """As `score`, of these products alone."""
-        groups, group = np.unique(self.group_[products], return_inverse=True)
+        some = slice(None) if products is None else products
+        groups, group = np.unique(self.group_[some], return_inverse=True)
         scores = self._lifts(rows, groups)[:, group]
-        scores *= np.where(self.chance_ > 0, self.chance_, np.float32(np.nan))[products]
+        scores *= np.where(self.chance_ > 0, self.chance_, np.float32(np.nan))[some]
         scores[np.diff(self.own_indptr_)[rows] == 0] = np.nan
         return scores
 
@@ -146,7 +143,7 @@ class Affinity(Model[AffinityOptions]):
 
 def _found(trial: Trial, options: AffinityOptions) -> float:
     model = Affinity(options)._fit_with(trial.firsts, options)
-    return trial.found(model._scores(trial.fold.rows, trial.columns))
+    return trial.found(model.score(trial.fold.rows, trial.columns))
 
 
 def _groups(catalogue: Catalogue) -> tuple[IntArray, IntArray, IntArray]:

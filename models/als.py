@@ -8,7 +8,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.factors import score_factors
@@ -54,10 +54,11 @@ class Als(Model[AlsOptions]):
         self._fit_with(interactions, self._learned(interactions))
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products and customers without purchases."""
         self.check_fitted()
-        return score_factors(self.customer_factors_[rows], self.product_factors_)
+        of_products = self.product_factors_ if products is None else self.product_factors_[products]
+        return score_factors(self.customer_factors_[rows], of_products)
 
     def fold_in(self, counts: sparse.csr_array) -> FloatArray:
         """Scores for customers that were not there in fit, from what they bought.

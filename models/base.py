@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.errors import NotFittedError
 from models.interactions import Interactions
 from models.state import ModelState
@@ -39,14 +39,15 @@ class Model[Options](ABC):
         """Learn from the whole of `interactions`; fitting again forgets what was learned before."""
 
     @abstractmethod
-    def score(self, rows: IntArray) -> FloatArray:
-        """Scores of every product for the given customers.
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
+        """Scores of products for the given customers.
 
         Args:
             rows: customer rows, shape (n,), int32, each < n_customers.
+            products: product rows, rising: score these alone, which is cheaper; None for all.
         Returns:
-            shape (n, n_products), float32, higher is better; NaN where the model has no opinion.
-            A fresh array, which the caller may change.
+            shape (n, n_products), or (n, len(products)); float32, higher is better; NaN where the model has
+            no opinion. A fresh array, which the caller may change.
         Raises:
             NotFittedError: before fit().
         """

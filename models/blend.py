@@ -87,7 +87,7 @@ class Blend(Model[BlendOptions]):
         self.n_products_ = interactions.n_products
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products that nobody bought."""
         self.check_fitted()
         scores = self.parts_.score("repeat", rows)
@@ -95,7 +95,7 @@ class Blend(Model[BlendOptions]):
             if weight:
                 scores += np.float32(weight) * self.parts_.score(name, rows)
         scores[:, self.parts_.popular.share_ <= 0] = np.nan
-        return scores
+        return scores if products is None else scores[:, products]
 
     def state(self) -> ModelState:
         """See Model; the parts' arrays carry their name in front."""

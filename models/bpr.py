@@ -8,7 +8,7 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.factors import score_factors
 from models.interactions import Interactions
@@ -70,7 +70,8 @@ class Bpr(Model[BprOptions]):
         self.product_factors_[products] = solver.item_factors[products]
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products and customers without purchases."""
         self.check_fitted()
-        return score_factors(self.customer_factors_[rows], self.product_factors_)
+        of_products = self.product_factors_ if products is None else self.product_factors_[products]
+        return score_factors(self.customer_factors_[rows], of_products)

@@ -66,22 +66,18 @@ class Content(Model[ContentOptions]):
         options = self._learned(interactions, vectors)
         return self._fit_with(interactions, first_purchases(interactions), vectors, options)
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what has nothing in common with anything that the customer bought."""
         self.check_fitted()
-        return self._scores(rows, np.arange(self.n_products_))
-
-    def _scores(self, rows: IntArray, products: AnyIntArray) -> FloatArray:
-        """As `score`, of these products alone."""
         features = (self.feature_weight_, self.feature_, self.feature_indptr_)
         vectors = sparse.csr_array(features, shape=(self.n_products_, int(self.feature_.max(initial=-1)) + 1))
         own = (self.own_weight_, self.own_product_, self.own_indptr_)
         profile = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, self.n_products_))[rows] @ vectors
         profile = _of_length_1(profile).T.toarray()
-        if len(products) < self.n_products_:
-            vectors = vectors[products]
-        scores = np.ascontiguousarray((vectors @ profile).T)  # what is dense has a column for each customer
-        scores *= self.chance_[products]
+        some = slice(None) if products is None else products
+        # what is dense has a column for each customer
+        scores = np.ascontiguousarray((vectors[some] @ profile).T)
+        scores *= self.chance_[some]
         scores[scores <= 0] = np.nan
         return scores
 
@@ -152,4 +148,4 @@ def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
 
 def _found(trial: Trial, vectors: sparse.csr_array, options: ContentOptions) -> float:
     model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
-    return trial.found(model._scores(trial.fold.rows, trial.columns))
+    return trial.found(model.score(trial.fold.rows, trial.columns))

@@ -6,8 +6,9 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from models.arrays import AnyArray, BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
+from models.columns import own_alone
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.shrinkage import Doubles, shrunk_rates
@@ -83,14 +84,10 @@ class Due(Model[DueOptions]):
         self.n_products_ = interactions.n_products
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; the probability of a purchase within the horizon, NaN for what was never bought."""
         self.check_fitted()
-        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
-        for place, row in enumerate(rows):
-            own = slice(self.indptr_[row], self.indptr_[row + 1])
-            scores[place, self.product_[own]] = self.probability_[own]
-        return scores
+        return own_alone(self.indptr_, self.product_, self.probability_, self.n_products_, rows, products)
 
     def places(self, customer_row: IntArray, product_row: IntArray) -> LongArray:
         """Where these own products stand in the arrays of pairs; shape (n,), int64."""

@@ -8,8 +8,9 @@ from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
 from threadpoolctl import threadpool_limits
 
-from models.arrays import FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
@@ -87,20 +88,22 @@ class Ease(Model[EaseOptions]):
         self._fit_with(interactions, self._learned(interactions))
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what takes no part and what nothing the customer bought speaks for."""
         self.check_fitted()
         n = len(self.product_row_)
         own = (self.own_weight_, self.own_product_, self.own_indptr_)
         weights = (self.weight_, self.weight_product_, self.weight_indptr_)
         held = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, n))[rows]
-        found = (held @ sparse.csr_array(weights, shape=(n, n))).toarray()
-        owned = np.repeat(np.arange(len(rows)), np.diff(held.indptr)), held.indices
-        as_it_is = found[owned]
-        found *= self.chance_
-        found[owned] = as_it_is
-        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
-        scores[:, self.product_row_] = np.where(found > 0, found, np.nan)
+        wanted = np.arange(self.n_products_) if products is None else products
+        place = np.searchsorted(self.product_row_, wanted)
+        column = np.flatnonzero(self.product_row_[np.minimum(place, n - 1)] == wanted) if n else place[:0]
+        place = place[column]
+        found = picked(held @ sparse.csr_array(weights, shape=(n, n)), place)
+        held.data = np.ones(held.nnz, np.float32)
+        found *= np.where(picked(held, place) > 0, np.float32(1), self.chance_[place])
+        scores = np.full((len(rows), len(wanted)), np.nan, np.float32)
+        scores[:, column] = np.where(found > 0, found, np.nan)
         return scores
 
     def _learned(self, interactions: Interactions) -> EaseOptions:

@@ -11,8 +11,9 @@ from implicit.nearest_neighbours import CosineRecommender
 from implicit.utils import ParameterWarning
 from scipy import sparse
 
-from models.arrays import FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
@@ -68,6 +69,7 @@ class ItemItem(Model[ItemItemOptions]):
     own_indptr_: LongArray  # shape (n_customers + 1,)
     own_product_: IntArray
     own_weight_: FloatArray  # decayed counts
+    _table: sparse.csr_array | None = None  # of similar_ and similarity_, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
         self.options_ = self._learned(interactions)
@@ -75,16 +77,17 @@ class ItemItem(Model[ItemItemOptions]):
         self.similar_, self.similarity_ = _neighbours(
             baskets(interactions, self.options_), self.options_.neighbours
         )
+        self._table = None
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products that are no neighbour of anything the customer bought."""
         self.check_fitted()
         own = sparse.csr_array(
             (self.own_weight_, self.own_product_, self.own_indptr_),
             shape=(len(self.own_indptr_) - 1, self.n_products_),
         )[rows]
-        scores: FloatArray = (own @ self._similarity_matrix()).toarray()
+        scores = picked(own @ self._similarity_matrix(), products)
         scores[scores <= 0] = np.nan
         return scores
 
@@ -115,10 +118,12 @@ class ItemItem(Model[ItemItemOptions]):
 
     def _similarity_matrix(self) -> sparse.csr_array:
         """Products x products: row i holds the neighbours of i."""
-        held = self.similar_ >= 0
-        indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
-        shape = (self.n_products_, self.n_products_)
-        return sparse.csr_array((self.similarity_[held], self.similar_[held], indptr), shape=shape)
+        if self._table is None:
+            held = self.similar_ >= 0
+            indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+            shape = (self.n_products_, self.n_products_)
+            self._table = sparse.csr_array((self.similarity_[held], self.similar_[held], indptr), shape=shape)
+        return self._table
 
 
 def baskets(interactions: Interactions, options: ItemItemOptions) -> sparse.csr_array:

@@ -6,8 +6,9 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from models.arrays import FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
@@ -68,7 +69,7 @@ class Neighbours(Model[NeighboursOptions]):
         """As `fit`, with neighbours for these customers alone: their search is what takes time."""
         return self._fit_with(interactions, self._learned(interactions), rows)
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what neither the customer nor a neighbour bought."""
         self.check_fitted()
         shape = (len(self.own_indptr_) - 1, self.n_products_)
@@ -78,7 +79,7 @@ class Neighbours(Model[NeighboursOptions]):
         indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
         power = similarity[held] ** np.float32(self.options_.q)
         weights = sparse.csr_array((power, near[held], indptr), shape=(len(rows), shape[0]))
-        scores: FloatArray = (weights @ share).toarray() + share[rows].toarray()
+        scores = picked(weights @ share, products) + picked(share[rows], products)
         scores[scores <= 0] = np.nan
         return scores
 

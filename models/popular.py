@@ -5,8 +5,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
+from models.columns import line_for_all
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.validation import FoldOptions, inner_folds
@@ -40,11 +41,10 @@ class Popular(Model[PopularOptions]):
         self.n_products_ = interactions.n_products
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; the score is the product's share, NaN where nobody bought it."""
         self.check_fitted()
-        line = np.where(self.share_ > 0, self.share_, np.float32(np.nan))
-        return np.repeat(line[None, :], len(rows), axis=0)
+        return line_for_all(self.share_, len(rows), products)
 
     def order(self) -> IntArray:
         """The products that somebody bought, most popular first, ties by product row; int32."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.affinity import AffinityOptions
 from models.als import AlsOptions
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
 from models.boosting import Sums, TreeOptions, Trees, side_by_side
@@ -50,6 +50,8 @@ class RankerOptions(FoldOptions):
         without: names of sources that are left out.
         own_candidates: own products that each source may list for one customer.
         new_candidates: products new to the customer that each source may list.
+        pool: at most so many products may be listed as new to somebody, those most taken up lately; bounds
+            the cost where a catalogue is large.
         negatives: about so many candidates that were not bought are learned from for each customer.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
             never to fewer than it takes to learn. With a budget the speed of the machine changes what is
@@ -63,6 +65,7 @@ class RankerOptions(FoldOptions):
     without: tuple[str, ...] = ()
     own_candidates: int = 150
     new_candidates: int = 100
+    pool: int = 8000
     negatives: int = 60
     time_budget_s: float = 0.0
     calibration: tuple[float, ...] | None = None
@@ -92,7 +95,7 @@ class RankerOptions(FoldOptions):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.own_candidates, self.new_candidates)
+        return Limits(self.own_candidates, self.new_candidates, self.pool)
 
     @property
     def sources(self) -> list[type[Model[Any]]]:
@@ -178,9 +181,10 @@ class Ranker(Model[RankerOptions]):
             self._learn(windows)
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what is no candidate."""
-        return self.opinions(rows)[0]
+        scores = self.opinions(rows)[0]
+        return scores if products is None else scores[:, products]
 
     def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
         """See Model."""

@@ -5,8 +5,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model
+from models.columns import own_alone
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
 from models.pairs import Pairs
@@ -101,14 +102,10 @@ class Repeat(Model[RepeatOptions]):
         }
         return max(found, key=lambda choice: found[choice])
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what the customer never bought."""
         self.check_fitted()
-        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
-        for place, row in enumerate(rows):
-            own = slice(self.indptr_[row], self.indptr_[row + 1])
-            scores[place, self.product_[own]] = self.share_[own]
-        return scores
+        return own_alone(self.indptr_, self.product_, self.share_, self.n_products_, rows, products)
 
 
 def share_of_orders(

@@ -5,8 +5,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
+from models.columns import line_for_all
 from models.interactions import Interactions
 
 YEAR_DAYS = 365.0
@@ -40,11 +41,10 @@ class Season(Model[SeasonOptions]):
         self.share_ = season_share(interactions, self.options)
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what was not bought then, and for everything if the history is no year long."""
         self.check_fitted()
-        line = np.where(self.share_ > 0, self.share_, np.float32(np.nan))
-        return np.repeat(line[None, :], len(rows), axis=0)
+        return line_for_all(self.share_, len(rows), products)
 
 
 def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArray:

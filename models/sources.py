@@ -11,11 +11,13 @@ from scipy import sparse
 
 from models.affinity import Affinity
 from models.als import Als
-from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
+from models.columns import picked
 from models.content import Content
 from models.due import Due
 from models.ease import Ease
+from models.first_purchases import first_purchases, take_up
 from models.interactions import Interactions
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
@@ -32,7 +34,8 @@ SOURCES: tuple[type[Model[Any]], ...] = (
 )
 SAME_FOR_ALL = (Popular, Trend, Season)
 OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone
-BLOCK_CELLS = 4_000_000  # scores of one source that are held at a time: 16 MB
+POOL_HORIZONS = 4  # half-life of what is taken up, where not all products can be candidates
+LEAST_ROWS, MOST_ROWS = 16, 256  # customers whose scores are held at a time
 BLOCKS_AT_ONCE = 2  # numpy and scipy hold no lock while they work
 
 
@@ -69,19 +72,39 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many candidates each source may list for one customer.
+    """How many candidates each source may list for one customer, and among how many.
 
     Attributes:
         own: products that the customer bought before.
         new: products that are new to the customer.
+        pool: so many products may be listed as new to somebody.
     """
 
     own: int
     new: int
+    pool: int
+
+
+def pool_of(history: Interactions, horizon_days: float, limit: int) -> IntArray:
+    """The products that may be listed as new to somebody: at most `limit`, rising; all where there are fewer.
+
+    They are those most taken up in the last horizons; up to an eighth are products that nobody bought yet, by
+    product row, which is as good as by lot. So the cost of a customer doesn't grow with the catalogue.
+    """
+    if history.n_products <= limit:
+        return np.arange(history.n_products, dtype=np.int32)
+    chance = take_up(first_purchases(history), POOL_HORIZONS * horizon_days)
+    unsold = np.flatnonzero(chance <= 0)[: limit // 8]
+    sold = np.argsort(-chance, kind="stable")[: limit - len(unsold)]
+    return np.unique(np.concatenate([sold, unsold])).astype(np.int32)
 
 
 def candidates(
-    sources: Mapping[str, Model[Any]], owned: sparse.csr_array, rows: IntArray, limits: Limits
+    sources: Mapping[str, Model[Any]],
+    owned: sparse.csr_array,
+    rows: IntArray,
+    limits: Limits,
+    pool: IntArray,
 ) -> Iterator[Candidates]:
     """The candidates of some customers, in blocks of them, in the order of `rows`.
 
@@ -90,14 +113,16 @@ def candidates(
         owned: customers x products with an entry for what each bought.
         rows: customer rows, rising.
         limits: see there.
+        pool: products that may be listed as new, rising.
     """
-    size = max(1, min(256, BLOCK_CELLS // max(1, owned.shape[1])))
-    orders = {name: _order(model) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
+    mean_own = owned.nnz / max(1, np.count_nonzero(np.diff(owned.indptr)))
+    size = int(min(MOST_ROWS, max(LEAST_ROWS, len(pool) / max(mean_own, 1))))  # own columns: about a pool's
+    orders = {name: _order(model, pool) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(BLOCKS_AT_ONCE) as workers:
         waiting = deque[Future[Candidates]]()
         for block in blocks:
-            waiting.append(pool.submit(_block, sources, orders, owned, block, limits))
+            waiting.append(workers.submit(_block, sources, orders, owned, block, limits, pool))
             if len(waiting) > BLOCKS_AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
@@ -110,64 +135,99 @@ def _block(
     owned: sparse.csr_array,
     rows: IntArray,
     limits: Limits,
+    pool: IntArray,
 ) -> Candidates:
-    n_products = owned.shape[1]
     mine = owned[rows]
-    own = np.repeat(np.arange(len(rows)), np.diff(mine.indptr)), mine.indices
-    is_own = np.zeros((len(rows), n_products), np.bool_)
-    is_own[own] = True
-    is_listed = np.zeros_like(is_own)
+    listed = {name: _own(model, mine, rows, limits.own) for name, model in sources.items() if _is_own(model)}
+    columns = _distinct(mine.shape[1], pool, *(best[best >= 0] for best in listed.values()))
+    mine.data = np.ones(mine.nnz, np.float32)
+    is_own = picked(mine, columns) > 0
+    is_able = ~is_own
+    is_able[:, np.delete(np.arange(len(columns)), np.searchsorted(columns, pool))] = False
     scores: list[FloatArray] = []
-    listed: list[tuple[LongArray, LongArray, IntArray]] = []  # customer, place, product of each source
     for name, model in sources.items():
-        best: IntArray
+        scores.append(model.score(rows[:1] if name in orders else rows, columns))  # one line stands for all
         if name in orders:
-            scores.append(model.score(rows[:1]))  # one line stands for all
-            best = _first_not_owned(orders[name], is_own, limits.new)
-        else:
-            dense = model.score(rows)
-            scores.append(dense)
-            if isinstance(model, OWN):
-                best = top_k(dense, limits.own)
-            else:
-                of_own = dense[own]
-                dense[own] = np.nan
-                best = top_k(dense, limits.new)
-                dense[own] = of_own
+            listed[name] = _first_not_owned(orders[name], columns, is_own, limits.new)
+        elif name not in listed:
+            best = top_k(np.where(is_able, scores[-1], np.float32(np.nan)), limits.new)
+            listed[name] = np.where(best >= 0, columns[best], -1)
+    return _joined(rows, columns, is_own, scores, [listed[name] for name in sources])
+
+
+def _joined(
+    rows: IntArray,
+    columns: AnyIntArray,
+    is_own: BoolArray,
+    scores: list[FloatArray],
+    lists: list[IntArray],
+) -> Candidates:
+    """All that is in some list, with what every source says of it.
+
+    Args:
+        rows: the block's customers.
+        columns: products, rising, of `is_own` and `scores`.
+        scores: of each source, a line for each customer, or one for all.
+        lists: of each source, products of each customer, best first, -1 for none.
+    """
+    is_listed = np.zeros_like(is_own)
+    entries = []
+    for best in lists:
         customer, place = np.nonzero(best >= 0)
-        is_listed[customer, best[customer, place]] = True
-        listed.append((customer, place, best[customer, place]))
-    customer, product = np.nonzero(is_listed)
-    key = customer * n_products + product
-    places = np.full((len(key), len(sources)), np.nan, np.float32)
-    for column, (customer_of, place_of, product_of) in enumerate(listed):
-        places[np.searchsorted(key, customer_of * n_products + product_of), column] = place_of
-    found = [dense[customer if len(dense) == len(rows) else 0, product] for dense in scores]
+        column = np.searchsorted(columns, best[customer, place])
+        is_listed[customer, column] = True
+        entries.append((customer * len(columns) + column, place))
+    customer, column = np.nonzero(is_listed)
+    key = customer * len(columns) + column
+    places = np.full((len(key), len(lists)), np.nan, np.float32)
+    for number, (listed, place) in enumerate(entries):
+        places[np.searchsorted(key, listed), number] = place
+    found = [dense[customer if len(dense) == len(rows) else 0, column] for dense in scores]
     return Candidates(
         rows[customer],
-        product.astype(np.int32),
-        is_own[customer, product],
+        columns[column].astype(np.int32),
+        is_own[customer, column],
         np.stack(found, axis=1) if found else np.empty((len(key), 0), np.float32),
         places,
     )
 
 
-def _order(model: Model[Any]) -> IntArray:
-    """The products of a model that scores the same for everyone, best first."""
-    line = model.score(np.zeros(1, np.int32))[0]
-    order = np.argsort(-line, kind="stable").astype(np.int32)  # NaN come last
-    able: IntArray = order[~np.isnan(line[order])]
+def _is_own(model: Model[Any]) -> bool:
+    return isinstance(model, OWN)
+
+
+def _own(model: Model[Any], mine: sparse.csr_array, rows: IntArray, n: int) -> IntArray:
+    """The model's n best of each customer's own products, -1 for no more."""
+    columns = _distinct(mine.shape[1], mine.indices)
+    best = top_k(model.score(rows, columns), n)
+    return np.where(best >= 0, columns[best], -1) if len(columns) else best
+
+
+def _order(model: Model[Any], pool: IntArray) -> IntArray:
+    """The products of the pool by a model that scores the same for everyone, best first."""
+    line = model.score(np.zeros(1, np.int32), pool)[0]
+    order = np.argsort(-line, kind="stable")  # NaN come last
+    able: IntArray = pool[order[~np.isnan(line[order])]]
     return able
 
 
-def _first_not_owned(order: IntArray, is_own: BoolArray, n: int) -> IntArray:
+def _first_not_owned(order: IntArray, columns: AnyIntArray, is_own: BoolArray, n: int) -> IntArray:
     """The first n of `order` that each customer does not own; shape (n_customers, n), -1 for no more."""
     best = np.full((len(is_own), n), -1, np.int32)
-    for place, own in enumerate(is_own):
-        able = order[: n + int(own.sum())]
-        able = able[~own[able]][:n]
-        best[place, : len(able)] = able
+    first = order[: n + int(is_own.sum(axis=1).max(initial=0))]
+    is_able = ~is_own[:, np.searchsorted(columns, first)]
+    place = np.cumsum(is_able, axis=1) - 1
+    customer, at = np.nonzero(is_able & (place < n))
+    best[customer, place[customer, at]] = first[at]
     return best
+
+
+def _distinct(n_products: int, *rows: AnyIntArray) -> LongArray:
+    """All these product rows, each once, rising."""
+    is_there = np.zeros(n_products, np.bool_)
+    for some in rows:
+        is_there[some] = True
+    return np.flatnonzero(is_there)
 
 
 def fit_source(model: Model[Any], interactions: Interactions, rows: IntArray | None) -> Model[Any]:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-import numpy as np
-
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
+from models.columns import line_for_all
 from models.first_purchases import first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
 from models.validation import FoldOptions
@@ -44,8 +43,7 @@ class Trend(Model[TrendOptions]):
         self.n_products_ = interactions.n_products
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN where nobody bought the product."""
         self.check_fitted()
-        line = np.where(self.chance_ > 0, self.chance_, np.float32(np.nan))
-        return np.repeat(line[None, :], len(rows), axis=0)
+        return line_for_all(self.chance_, len(rows), products)

@@ -10,7 +10,7 @@ from models.base import Model
 from models.due import Due
 from models.features import Features, names
 from models.interactions import Interactions
-from models.sources import Candidates, Limits, candidates
+from models.sources import Candidates, Limits, candidates, pool_of
 
 
 class View:
@@ -21,13 +21,14 @@ class View:
     ) -> None:
         self.sources, self.limits, self.n_products = sources, limits, history.n_products
         self._owned = history.matrix()
+        self._pool = pool_of(history, horizon_days, limits.pool)
         self._features = Features(history, horizon_days)
         due = sources.get(Due.name)
         self._due = due if isinstance(due, Due) else None
 
     def candidates(self, rows: IntArray) -> Iterator[Candidates]:
         """Of these customers, rows rising, block by block."""
-        return candidates(self.sources, self._owned, rows, self.limits)
+        return candidates(self.sources, self._owned, rows, self.limits, self._pool)
 
     def features(self, found: Candidates) -> FloatArray:
         """Shape (n, len(feature_names(sources))), float32, NaN for nothing to say."""

@@ -86,6 +86,15 @@ def test_a_customer_scores_the_same_alone_as_among_others(variant: str, shop: st
 
 @every_variant
 @every_shop
+def test_some_products_score_as_among_all(variant: str, shop: str) -> None:
+    model, n_products = fitted(variant, shop), made(shop).n_products
+    rows = np.arange(made(shop).n_customers, dtype=np.int32)
+    for some in (np.arange(n_products)[::3], np.arange(n_products)[-1:], np.arange(0)):
+        np.testing.assert_array_equal(model.score(rows, some), all_scores(model, shop)[:, some])
+
+
+@every_variant
+@every_shop
 def test_no_customers_asked_for_is_no_error(variant: str, shop: str) -> None:
     scores = fitted(variant, shop).score(np.empty(0, np.int32))
     assert scores.shape == (0, made(shop).n_products)

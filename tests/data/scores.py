@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.catalogue import Catalogue
 from models.interactions import Interactions
@@ -34,8 +34,9 @@ class Fixed(Model[NoOptions]):
     def fit(self, interactions: Interactions) -> Self:
         return self
 
-    def score(self, rows: IntArray) -> FloatArray:
-        return self._scores[rows].copy()
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
+        scores = self._scores[rows]
+        return scores.copy() if products is None else scores[:, products]
 
 
 def history_of(

@@ -86,13 +86,6 @@ def test_what_is_not_there_has_no_power(has: str) -> None:
     assert has == "both" or options.both_power == 0
 
 
-def test_scores_of_some_products_are_those_of_all() -> None:
-    options = replace(OPTIONS, brand_power=0.3, both_power=0.6)
-    model = Affinity(options).fit(grocer().interactions())
-    rows, some = np.arange(9, dtype=np.int32), np.array([3, 4, 11, 20])
-    np.testing.assert_array_equal(model._scores(rows, some), model.score(rows)[:, some])
-
-
 def test_a_shop_whose_customers_keep_to_a_category_learns_a_high_power() -> None:
     rng = np.random.default_rng(7)
     lines = [

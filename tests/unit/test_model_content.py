@@ -11,7 +11,6 @@ from models.catalogue import Catalogue
 from models.content import Content, ContentOptions, content_vectors
 from models.interactions import Interactions
 from tests.data.scores import history_of
-from tests.data.shops import grocer
 
 # words: "red" of 0 and 1, "cup" of 0, 2 and 3; 2 and 3 have a category too, and of 4 nothing is known
 WORDS = sparse.csr_array(np.array([[1, 1], [1, 0], [0, 1], [0, 1], [0, 0]], np.float32))
@@ -71,9 +70,3 @@ def test_of_products_alike_the_one_that_is_taken_up_goes_first() -> None:
 def test_a_shop_that_knows_nothing_of_its_products_gets_no_opinion() -> None:
     history = replace(shop(), catalogue=Catalogue.of(np.full(5, -1, np.int32)))
     assert np.isnan(Content(OPTIONS).fit(history).score(ROWS)).all()
-
-
-def test_scores_of_some_products_are_those_of_all() -> None:
-    model = Content(replace(OPTIONS, take_up_power=0.5)).fit(grocer().interactions())
-    rows, some = np.arange(9, dtype=np.int32), np.array([3, 4, 11, 20])
-    np.testing.assert_array_equal(model._scores(rows, some), model.score(rows)[:, some])

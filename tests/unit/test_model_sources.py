@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import models.sources as sources_module
-from models.arrays import DAY_S, FloatArray
+from models.arrays import DAY_S, IntArray
 from models.base import Model
 from models.due import Due
 from models.neighbours import Neighbours, NeighboursOptions
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
-from models.sources import SOURCES, Candidates, Limits, candidates, fit_source
+from models.sources import SOURCES, Candidates, Limits, candidates, fit_source, pool_of
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
 
@@ -23,7 +23,8 @@ NAN = np.nan
 LINES = [(0, 0, 1, 0), (0, 0, 2, 1), (0, 0, 3, 2), (0, 1, 3, 2), (1, 2, 1, 3), (1, 2, 2, 4)]
 HISTORY = history_of(LINES, n_customers=3, n_products=6, as_of_day=4)
 SCORES = np.array([[9, 8, 5, NAN, 7, 6], [1, 2, 9, 4, 5, NAN], [NAN] * 6], np.float32)
-ROWS = np.arange(3, dtype=np.int32)
+ROWS, EVERY = np.arange(3, dtype=np.int32), np.arange(6, dtype=np.int32)
+EVERY_120 = np.arange(120, dtype=np.int32)
 
 
 def few_sources() -> dict[str, Model[Any]]:
@@ -46,7 +47,7 @@ def together(blocks: list[Candidates]) -> Candidates:
 def found(
     sources: Mapping[str, Model[Any]], *, own: int = 1, new: int = 2, rows: np.ndarray = ROWS
 ) -> Candidates:
-    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new))))
+    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new, 6), EVERY)))
 
 
 def pairs(of: Candidates) -> list[tuple[int, int]]:
@@ -111,7 +112,7 @@ def test_a_source_that_is_left_out_leaves_no_column() -> None:
 
 def test_without_sources_or_customers_there_are_no_candidates() -> None:
     assert found({}).scores.shape == (0, 0)
-    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1))) == []
+    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1, 6), EVERY)) == []
 
 
 def test_equal_scores_are_listed_by_product_row() -> None:
@@ -135,25 +136,44 @@ def all_fitted() -> dict[str, Model[Any]]:
 
 def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     sources, history = all_fitted(), market().interactions()
-    owned, rows, limits = history.matrix(), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5)
-    (whole,) = candidates(sources, owned, rows, limits)
-    assert set(pairs(whole)) >= {(150, int(product)) for product in top_of(sources["popular"], 5)}
-    monkeypatch.setattr(sources_module, "BLOCK_CELLS", 7 * history.n_products)
-    blocks = list(candidates(sources, owned, rows, limits))
+    owned, rows, limits = history.matrix(), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5, 1000)
+    pool = pool_of(history, 7.0, 60)
+    monkeypatch.setattr(sources_module, "LEAST_ROWS", 256)
+    (whole,) = candidates(sources, owned, rows, limits, pool)
+    assert set(pairs(whole)) >= {(150, int(product)) for product in top_of(sources["popular"], pool, 5)}
+    monkeypatch.setattr(sources_module, "MOST_ROWS", 7)
+    monkeypatch.setattr(sources_module, "LEAST_ROWS", 7)
+    blocks = list(candidates(sources, owned, rows, limits, pool))
     assert [len(np.unique(block.customer_row)) for block in blocks] == [7] * 7 + [2]
     assert_same(together(blocks), whole)
-    (alone,) = candidates(sources, owned, rows[5:6], limits)
+    (alone,) = candidates(sources, owned, rows[5:6], limits, pool)
     assert_same(alone, whole.at(np.flatnonzero(whole.customer_row == rows[5])))
 
 
-def top_of(model: Model[Any], n: int) -> FloatArray:
-    return np.argsort(-model.score(np.zeros(1, np.int32))[0], kind="stable")[:n]
+def top_of(model: Model[Any], pool: IntArray, n: int) -> IntArray:
+    return pool[np.argsort(-model.score(np.zeros(1, np.int32), pool)[0], kind="stable")[:n]]
+
+
+def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
+    history, rows = market().interactions(), np.arange(150, dtype=np.int32)
+    pool = np.array([3, 50, 51], np.int32)
+    listed = together(list(candidates(all_fitted(), history.matrix(), rows, Limits(100, 3, 3), pool)))
+    assert set(listed.product_row[~listed.is_own].tolist()) <= set(pool.tolist())
+    assert listed.is_own.sum() == history.matrix()[rows].nnz
+
+
+def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_that_nobody_bought() -> None:
+    """Product p has p first purchases for p up to 20, those of 5 long ago; 21 to 39 were never sold."""
+    lines = [(c, p, 0.5 if p == 5 else 99.0, c * 40 + p) for p in range(1, 21) for c in range(p)]
+    history = history_of(lines, n_customers=20, n_products=40, as_of_day=100)
+    assert pool_of(history, 7.0, 16).tolist() == [0, *range(7, 22)]
+    assert pool_of(history, 7.0, 40).tolist() == list(range(40))
 
 
 def test_own_is_exactly_what_the_customer_bought() -> None:
     history = market().interactions()
     owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
-    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3))))
+    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 120), EVERY_120)))
     bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
     np.testing.assert_array_equal(listed.is_own, bought)
     assert listed.is_own.sum() == owned.nnz  # the limit leaves room for all

@@ -13,7 +13,7 @@ from models.trend import Trend, TrendOptions
 from models.view import View, feature_names
 from tests.data.shops import market
 
-LIMITS = Limits(20, 5)
+LIMITS = Limits(20, 5, 1000)
 
 
 def view_of(history: Interactions, *, with_due: bool = True) -> View:

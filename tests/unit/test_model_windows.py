@@ -125,7 +125,7 @@ def made(shop: Shop, *, negatives: int = 10_000, max_customers: int = 1000, seed
         "popular": Popular(PopularOptions(half_life_days=28.0)),
         "repeat": Repeat(RepeatOptions(half_life_days=28.0, due_power=0.0)),
     }
-    options = WindowOptions(7.0, Limits(100, 20), max_customers, negatives, seed)
+    options = WindowOptions(7.0, Limits(100, 20, 1000), max_customers, negatives, seed)
     found = window(shop.interactions(), STARTS_S, sources, options)
     assert found is not None
     return found
@@ -211,5 +211,5 @@ def test_the_same_seed_makes_the_same_window() -> None:
 def test_a_window_in_which_too_few_came_is_none() -> None:
     shop = market()
     few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 19)))
-    options = WindowOptions(7.0, Limits(5, 5), 100, 10, 0)
+    options = WindowOptions(7.0, Limits(5, 5, 1000), 100, 10, 0)
     assert window(few.interactions(), STARTS_S, {"popular": Popular()}, options) is None
