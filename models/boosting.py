@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import AnyIntArray, BoolArray, FloatArray
+from models.arrays import AnyIntArray, BoolArray, FloatArray, LongArray
 from models.errors import BadConfigError
 
 type Sums = NDArray[np.float64]
@@ -42,6 +42,24 @@ class TreeOptions:
             raise BadConfigError("columns", f"{self.columns} is no share from 0 to 1")
 
 
+class Binned:
+    """Pairs to learn from, their features put into bins once for all ensembles that learn from some of them.
+
+    Attributes:
+        is_bought: shape (n,).
+    """
+
+    def __init__(self, features: FloatArray, is_bought: BoolArray) -> None:
+        """Features of shape (n, m), NaN for nothing to say; they are not kept."""
+        self.is_bought = is_bought
+        parameters = {"feature_pre_filter": False, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
+        self._data = lightgbm.Dataset(features, is_bought.astype(np.float32), params=parameters).construct()
+
+    def at(self, kept: LongArray) -> lightgbm.Dataset:
+        """The pairs at these places, rising."""
+        return self._data.subset(kept.tolist()).construct()
+
+
 class Trees:
     """A fitted ensemble. What was saved says to the bit what was fitted: both are read from the text.
 
@@ -55,32 +73,28 @@ class Trees:
 
     @classmethod
     def for_order(
-        cls,
-        features: FloatArray,
-        is_bought: BoolArray,
-        group: AnyIntArray,
-        options: TreeOptions,
-        seed: int = 0,
+        cls, pairs: Binned, kept: LongArray, group: AnyIntArray, options: TreeOptions, seed: int = 0
     ) -> Self:
         """Trees whose sum puts what was bought first within each group.
 
         Args:
-            features: shape (n, m), NaN for nothing to say; pairs of one group stand together.
-            is_bought: shape (n,).
-            group: sizes of the groups, in their order.
+            pairs: pairs of one group stand together.
+            kept: the places of those that are learned from, rising.
+            group: sizes of the groups, in their order, of the pairs that are kept.
             options: see there.
             seed: of the draw of pairs and features for each tree.
         Source: LambdaMART, Burges 2010.
         """
-        data = lightgbm.Dataset(features, is_bought.astype(np.float32), group=group, free_raw_data=True)
+        data = pairs.at(kept)
+        data.set_group(group)
         objective = {"objective": "lambdarank", "lambdarank_truncation_level": TRUNCATION, "seed": seed}
         return cls._grown(data, objective, options)
 
     @classmethod
     def for_chance(
         cls,
-        features: FloatArray,
-        is_bought: BoolArray,
+        pairs: Binned,
+        kept: LongArray,
         weight: FloatArray,
         share: FloatArray,
         options: TreeOptions,
@@ -89,17 +103,16 @@ class Trees:
         """Trees whose sum is the log odds of a purchase.
 
         Args:
-            features, is_bought: as above.
+            pairs, kept: as above.
             weight: shape (n,), how much each pair counts.
             share: shape (n,), of the pairs like this that were not bought, the share that is here.
         Source: sampling that depends on the outcome moves the log odds by its log, Prentice, Pyke 1979.
         """
-        outcome = is_bought.astype(np.float32)
-        moved = -np.log(share.astype(np.float64))
+        is_bought, weight, share = pairs.is_bought[kept], weight[kept], share[kept]
         level = _level(is_bought, np.where(is_bought, weight, weight / share))
-        data = lightgbm.Dataset(
-            features, outcome, weight=weight, init_score=moved + level, free_raw_data=True
-        )
+        data = pairs.at(kept)
+        data.set_weight(weight)
+        data.set_init_score(level - np.log(share.astype(np.float64)))
         return cls._grown(data, {"objective": "binary", "seed": seed}, options, level)
 
     @classmethod

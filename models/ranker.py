@@ -14,7 +14,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
 from models.boosting import Sums, TreeOptions, Trees, side_by_side
-from models.calibration import UNCHANGED, Predicted, calibrated, learned_calibration
+from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
 from models.content import ContentOptions
 from models.due import DueOptions
@@ -22,6 +22,7 @@ from models.ease import EaseOptions
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.item_item import ItemItemOptions
+from models.lessons import Lessons
 from models.neighbours import NeighboursOptions
 from models.parts import gathered, parted
 from models.popular import PopularOptions
@@ -311,11 +312,10 @@ class Ranker(Model[RankerOptions]):
 
     def _learn(self, windows: list[Window]) -> None:
         options = self.options_
-        self._order, self._chance = side_by_side(
-            lambda: _order(windows, options), lambda: _chance(windows, options)
-        )
+        lessons = Lessons(windows, options.trees, options.seed)
+        self._order, self._chance = side_by_side(lessons.order, lessons.chance)
         if options.calibration is None:
-            self.options_ = replace(options, calibration=learned_calibration(_predicted(windows, options)))
+            self.options_ = replace(options, calibration=learned_calibration(lessons.predicted()))
         came = windows[0].features[windows[0].has_come]
         order, log_odds = (max(float(sums.std()), 1e-9) for sums in self._sums(came))
         self._spread = order, log_odds
@@ -350,41 +350,6 @@ def _objection(windows: list[Window]) -> str:
         f"the history has {len(windows)} past windows with {n_customers} customers who bought {n_bought} of "
         f"their candidates in them; a ranker takes {MIN_WINDOWS}, {MIN_CUSTOMERS} and {MIN_BOUGHT}"
     )
-
-
-def _order(windows: list[Window], options: RankerOptions) -> Trees:
-    """Trees for the order among those who came."""
-    came = [each.only(each.has_come) for each in windows]
-    groups = [np.unique(each.customer_row, return_counts=True)[1] for each in came]
-    features = np.concatenate([each.features for each in came])
-    is_bought = np.concatenate([each.is_bought for each in came])
-    return Trees.for_order(features, is_bought, np.concatenate(groups), options.trees, options.seed)
-
-
-def _chance(windows: list[Window], options: RankerOptions) -> Trees:
-    """Trees for the probability, also of those who stayed away."""
-    features = np.concatenate([each.features for each in windows])
-    is_bought = np.concatenate([each.is_bought for each in windows])
-    weight = np.concatenate([each.weight for each in windows])
-    share = np.concatenate([each.share for each in windows])
-    return Trees.for_chance(features, is_bought, weight, share, options.trees, options.seed)
-
-
-def _predicted(windows: list[Window], options: RankerOptions) -> list[Predicted]:
-    """What trees that learned from every other window say of each; none where they would learn from one."""
-    if len(windows) < 3:
-        return []
-    halves = windows[::2], windows[1::2]
-    even, odd = side_by_side(lambda: _chance(halves[0], options), lambda: _chance(halves[1], options))
-    return [
-        Predicted(
-            (odd if place % 2 == 0 else even).sums(each.features),
-            each.is_bought,
-            np.where(each.is_bought, each.weight, each.weight / each.share),
-            each.customer_row,
-        )
-        for place, each in enumerate(windows)
-    ]
 
 
 class Discovery(Ranker):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from models.arrays import BoolArray, FloatArray
-from models.boosting import TreeOptions, Trees, side_by_side
+from models.boosting import Binned, TreeOptions, Trees, side_by_side
 
 FEW = TreeOptions(n_trees=20, min_pairs=20)
 
@@ -22,16 +22,35 @@ def drawn_pairs(n: int, base: float, seed: int = 0) -> tuple[FloatArray, FloatAr
     return features, p.astype(np.float32), rng.random(n) < p
 
 
+def grown_for_chance(
+    features: FloatArray,
+    is_bought: BoolArray,
+    weight: FloatArray,
+    share: FloatArray,
+    options: TreeOptions,
+    seed: int = 0,
+) -> Trees:
+    """From all of the pairs."""
+    every = np.arange(len(features))
+    return Trees.for_chance(Binned(features, is_bought), every, weight, share, options, seed)
+
+
+def grown_for_order(features: FloatArray, is_bought: BoolArray, size: int, options: TreeOptions) -> Trees:
+    """From all of the pairs, in groups of this size."""
+    every, groups = np.arange(len(features)), np.full(len(features) // size, size)
+    return Trees.for_order(Binned(features, is_bought), every, groups, options)
+
+
 def chance(n: int = 2000, options: TreeOptions = FEW, seed: int = 0) -> tuple[Trees, FloatArray]:
     features, _, is_bought = drawn_pairs(n, -1)
     ones = np.ones(n, np.float32)
-    return Trees.for_chance(features, is_bought, ones, ones, options, seed), features
+    return grown_for_chance(features, is_bought, ones, ones, options, seed), features
 
 
 def order(options: TreeOptions = FEW) -> tuple[Trees, FloatArray, BoolArray]:
     """200 customers with ten products each."""
     features, _, is_bought = drawn_pairs(2000, -1)
-    return Trees.for_order(features, is_bought, np.full(200, 10), options), features, is_bought
+    return grown_for_order(features, is_bought, 10, options), features, is_bought
 
 
 def test_trees_read_from_their_text_say_the_same_to_the_bit() -> None:
@@ -64,7 +83,7 @@ def test_order_trees_put_what_was_bought_first() -> None:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(300, 10, 2)).astype(np.float32)
     is_bought = features[:, :, 0] == features[:, :, 0].max(axis=1, keepdims=True)
-    trees = Trees.for_order(features.reshape(-1, 2), is_bought.ravel(), np.full(300, 10), FEW)
+    trees = grown_for_order(features.reshape(-1, 2), is_bought.ravel(), 10, FEW)
     unseen = rng.normal(size=(200, 10, 2)).astype(np.float32)
     first = trees.sums(unseen.reshape(-1, 2)).reshape(200, 10).argmax(axis=1)
     assert (first == unseen[:, :, 0].argmax(axis=1)).mean() > 0.65
@@ -77,7 +96,7 @@ def test_order_trees_compare_within_a_group_alone() -> None:
     level = np.repeat(rng.normal(size=(300, 1)) * 10, 8, axis=1).astype(np.float32)
     is_bought = within == within.max(axis=1, keepdims=True)
     features = np.stack([within.ravel(), level.ravel()], axis=1)
-    trees = Trees.for_order(features, is_bought.ravel(), np.full(300, 8), FEW)
+    trees = grown_for_order(features, is_bought.ravel(), 8, FEW)
     gains = trees.gains()
     assert gains[0] > 0.9
     assert gains.sum() == pytest.approx(1)
@@ -88,7 +107,7 @@ def test_probabilities_are_true_though_what_was_not_bought_was_thinned() -> None
     features, p, is_bought = drawn_pairs(60_000, -4.3)
     share = np.where(np.arange(60_000) % 2 == 0, 0.1, 0.3).astype(np.float32)
     kept = np.flatnonzero(is_bought | (np.random.default_rng(1).random(60_000) < share))
-    trees = Trees.for_chance(
+    trees = grown_for_chance(
         features[kept], is_bought[kept], np.ones(len(kept), np.float32), share[kept], TreeOptions()
     )
     unseen, true, _ = drawn_pairs(60_000, -4.3, seed=2)
@@ -106,7 +125,7 @@ def test_a_pair_that_weighs_three_counts_three_times() -> None:
     features = rng.normal(size=(4000, 2)).astype(np.float32)
     is_bought = np.arange(4000) % 2 == 0
     weight = np.where(is_bought, 3, 1).astype(np.float32)
-    trees = Trees.for_chance(
+    trees = grown_for_chance(
         features, is_bought, weight, np.ones(4000, np.float32), TreeOptions(min_pairs=1000)
     )
     assert expit(trees.sums(features)).mean() == pytest.approx(0.75, abs=0.01)
@@ -121,10 +140,22 @@ def test_options_bound_the_trees() -> None:
     assert min(int(count) for line in counts for count in line.split()) >= 50
 
 
+def test_pairs_put_into_bins_together_are_learned_from_apart() -> None:
+    """What is left out of an ensemble changes nothing in it, whatever was bought there."""
+    features, _, is_bought = drawn_pairs(2000, -1)
+    ones, kept = np.ones(2000, np.float32), np.arange(0, 2000, 2)
+    other = np.where(np.arange(2000) % 2 == 0, is_bought, ~is_bought)
+    one, two = (
+        Trees.for_chance(Binned(features, each), kept, ones, ones, FEW) for each in (is_bought, other)
+    )
+    assert one.text.tobytes() == two.text.tobytes()
+    assert one.text.tobytes() != chance()[0].text.tobytes()
+
+
 def test_trees_that_found_nothing_have_no_gains() -> None:
     constant = np.zeros((500, 2), np.float32)
     ones = np.ones(500, np.float32)
-    trees = Trees.for_chance(constant, np.arange(500) % 2 == 0, ones, ones, FEW)
+    trees = grown_for_chance(constant, np.arange(500) % 2 == 0, ones, ones, FEW)
     assert trees.gains().tolist() == [0, 0]
 
 

@@ -14,6 +14,7 @@ from models.boosting import TreeOptions
 from models.calibration import UNCHANGED
 from models.due import PRIOR, Due, DueOptions
 from models.errors import BadConfigError
+from models.lessons import Lessons
 from models.popular import PopularOptions
 from models.ranker import Discovery, Ranker, RankerOptions
 from models.registry import build
@@ -143,12 +144,12 @@ def test_discovery_lists_no_own_product() -> None:
 def test_discovery_learns_from_new_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     learned_from: list[Window] = []
 
-    def noted(windows: list[Window], options: RankerOptions) -> Any:
+    def noted(windows: list[Window], *others: Any) -> Lessons:
         learned_from.extend(windows)
-        return original(windows, options)
+        return Lessons(windows, *others)
 
-    original, sources = ranker_module._order, ranker().sources_
-    monkeypatch.setattr(ranker_module, "_order", noted)
+    sources = ranker().sources_
+    monkeypatch.setattr(ranker_module, "Lessons", noted)
     Discovery(OPTIONS, sources).fit(market().interactions())
     assert len(learned_from) == 4
     assert not any(each.is_own.any() for each in learned_from)
