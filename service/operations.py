@@ -53,7 +53,9 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
 
     @app.get("/docs")
     def docs() -> AnyResponse:
-        return redirect("/docs/")
+        found = redirect("/docs/")
+        found.headers.update(NO_STORE)
+        return found
 
     app.register_blueprint(docs_page())
 

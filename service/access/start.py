@@ -12,7 +12,7 @@ from service.access.limits import Buckets
 from service.access.tokens import Issued
 from service.metrics import Metrics
 from service.settings import Settings
-from storage.keyring import Keyring
+from storage.keyring import KEYRING, Keyring
 
 log = structlog.get_logger()
 
@@ -46,6 +46,8 @@ def may_be_open(keyring: Keyring, reachable: list[str]) -> bool:
 
 def say_what_is_missing(keyring: Keyring, settings: Settings) -> None:
     """Log what a service with keys was probably not meant to be without."""
+    if (settings.store / KEYRING).stat().st_mode & 0o077:
+        log.warning("others can read the keys: chmod 600", file=str(settings.store / KEYRING))
     if settings.operator_port is None:
         log.info(
             "no listener for the operator: /metrics is nowhere, NEXTBEST_OPERATOR_PORT would give it a place"

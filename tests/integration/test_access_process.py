@@ -83,11 +83,13 @@ def test_without_a_key_it_does_not_listen_where_others_reach_it(name: str, store
 def test_with_a_key_it_listens_anywhere_and_lets_only_that_key_in(
     store: Path, shop: Credentials, tmp_path: Path
 ) -> None:
+    (store / "access.json").chmod(0o640)
     with running_service(store, tmp_path / "log", host=ANYWHERE) as running:
         assert running.get("/recommend/anna").status_code == 401
         assert running.get("/recommend/anna", headers=bearer(shop.shop)).ok
         assert running.get("/recommend/anna", headers=bearer(shop.token("anna"))).ok
         assert running.get("/health/ready").ok
+        assert running.lines()[0]["event"] == "others can read the keys: chmod 600"
 
 
 def test_keys_that_cannot_be_read_keep_it_from_starting(store: Path) -> None:
@@ -179,11 +181,13 @@ def test_a_header_in_the_services_own_environment_is_nobodys_credential(
 
 
 def test_limits_are_shared_out_among_the_workers(store: Path, shop: Credentials, tmp_path: Path) -> None:
-    settings = {"address_rate_per_s": "1", "rate_burst_s": "8"}
+    settings = {"address_rate_per_s": "1", "rate_burst_s": "8", "trusted_proxies": "127.0.0.1"}
     with running_service(store, tmp_path / "log", workers=2, **settings) as running:
         start_s = time.monotonic()
         codes = [running.get("/popular", headers=bearer("guess")).status_code for _ in range(40)]
         took_s = time.monotonic() - start_s
+        elsewhere = bearer("guess") | {"X-Forwarded-For": "198.51.100.7"}
+        assert running.get("/popular", headers=elsewhere).status_code == 401
     assert set(codes) == {401, 429}
     assert 4 <= codes.count(401) <= 8 + took_s + 1
 
