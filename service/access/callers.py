@@ -50,7 +50,7 @@ class Callers:
     def __init__(self, keyring: Keyring, issued: Issued, *, is_open: bool) -> None:
         self.is_open = is_open
         self.known: dict[bytes, Caller] = {}
-        """By the SHA-256 of the whole header `Authorization`: all that a call costs that is known already."""
+        """By a hash of the whole header `Authorization`: all that a call costs whose caller is known."""
         self._issued = issued
         self._by_sha256 = {
             bytes.fromhex(key.sha256): _shops(key) for key in keyring.api_keys if key.state != "revoked"

