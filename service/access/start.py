@@ -55,7 +55,7 @@ def say_what_is_missing(keyring: Keyring, settings: Settings) -> None:
     elif not any("operate" in key.scopes for key in keyring.api_keys):
         log.warning("no key has the scope operate: nobody can call the operator's listener")
     if keyring.token_keys and settings.address_rate_per_s and not settings.trusted_proxies:
-        log.info("without NEXTBEST_TRUSTED_PROXIES all customers behind a proxy count as one address")
+        log.warning("without NEXTBEST_TRUSTED_PROXIES all customers behind a proxy count as one address")
 
 
 def start_gate(settings: Settings, metrics: Metrics, *, is_open: bool, is_operators: bool = False) -> Gate:

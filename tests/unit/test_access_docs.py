@@ -57,6 +57,12 @@ def test_a_token_minted_in_javascript_as_the_page_says_is_taken(tmp_path: Path) 
     assert is_taken(minted(tmp_path, "node", "mint.mjs"))
 
 
+@pytest.mark.skipif(shutil.which("php") is None, reason="there is no PHP to run it with")
+def test_a_token_minted_in_php_as_the_page_says_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "mint.php").write_text(f'{snippet("php")}\necho customer_token("{CUSTOMER}");\n')
+    assert is_taken(minted(tmp_path, "php", "mint.php"))
+
+
 def test_a_token_by_a_shared_secret_as_the_page_says_is_taken() -> None:
     (call,) = re.findall(r"`(jwt\.encode\(claims, SECRET.*?\))`", PAGE)
     now_s = int(time.time())
