@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
 
+from service.access.cors import Cors
+from service.access.gate import Gate
+from service.access.guard import guard
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
 from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import RedisState, register_operations
+from service.operator_app import register_operator_routes
 from service.parameters import check_id, parse_query
 from service.problems import register_problems
 from service.recommender import Recommender
@@ -18,7 +22,7 @@ from service.settings import Settings
 
 JSON = "application/json"
 PRIVATE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
-SHARED = {"Cache-Control": "public, max-age=5", "X-Content-Type-Options": "nosniff"}
+SAME_FOR_ALL = {"Cache-Control": "private, max-age=5", "X-Content-Type-Options": "nosniff", "Vary": "Origin"}
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -31,6 +35,7 @@ class Parts:
     recommender: Recommender
     metrics: Metrics
     redis_state: RedisState
+    gate: Gate
     log_key: bytes
 
 
@@ -48,9 +53,12 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.converters["id"] = IdConverter
     register_problems(app)
     register_answers(app, parts)
-    register_operations(app, parts.settings, parts.follower, parts.metrics, parts.redis_state)
+    register_operations(app, parts.follower, parts.redis_state)
+    register_operator_routes(app, parts.settings, parts.metrics)
+    guard(app, parts.gate)
+    readable = Cors(app, app.wsgi_app, parts.settings.origins)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
-        app.wsgi_app, parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
+        readable, parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
     )
     return app
 
@@ -79,7 +87,7 @@ def register_answers(app: Flask, parts: Parts) -> None:
         query = parse_query(request.query_string)
         now = serving()
         return Response(
-            now.writer.popular(recommender.popular(now.served, query)), 200, SHARED, content_type=JSON
+            now.writer.popular(recommender.popular(now.served, query)), 200, SAME_FOR_ALL, content_type=JSON
         )
 
     @app.get("/similar/<id:product_id>")
@@ -93,4 +101,4 @@ def register_answers(app: Flask, parts: Parts) -> None:
                 "unknown_product", "product_id", "no purchase of such a product is in the history"
             )
         answer = recommender.similar(now.served, row, query)
-        return Response(now.writer.similar(row, answer), 200, SHARED, content_type=JSON)
+        return Response(now.writer.similar(row, answer), 200, SAME_FOR_ALL, content_type=JSON)

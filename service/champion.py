@@ -66,7 +66,7 @@ class ChampionFollower:
         if serving is None:
             return
         before, self.current = self.current, serving
-        self._metrics.swapped()
+        self._metrics.swapped(serving.served)
         log.info(
             "champion taken",
             version=serving.served.version_id,

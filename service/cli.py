@@ -1,43 +1,47 @@
 """The command `nbo-serve`."""
 
-import sys
-from pathlib import Path
+from importlib import import_module
 
 import click
 from pydantic import ValidationError
 
 from models.errors import NextbestError
-from service.server import run
-from service.settings import Settings
+
+COMMANDS = {
+    "run": "service.run_command",
+    "keys": "service.access.key_commands",
+    "token-keys": "service.access.token_commands",
+    "token": "service.access.token_commands",
+}
 
 
-@click.group()
+class Commands(click.Group):
+    """Loads a command when it is asked for: keys need not wait for what serves.
+
+    What nextbest or the machine refuses is one line on standard error, and exit code 1.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ValidationError as err:  # of a key's labels; the text shows no value
+            wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in err.errors())
+            click.echo(f"nbo-serve: {wrong}", err=True)
+        except (NextbestError, OSError) as err:
+            click.echo(f"nbo-serve: {err}", err=True)
+        ctx.exit(1)
+
+
+@click.command(cls=Commands, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def main() -> None:
     """Answer what each customer should be shown next."""
-
-
-@main.command("run")
-@click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), help="Folder that the night publishes to."
-)
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="TCP port.  [default: 8000]")
-@click.option("--workers", type=int, help="Processes that answer.  [default: 1]")
-def run_command(store: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve until Ctrl-C or SIGTERM. Each option is also an environment variable NEXTBEST_<OPTION>."""
-    given = {"store": store, "host": host, "port": port, "workers": workers}
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as err:
-        for wrong in err.errors():
-            name = str(wrong["loc"][0])
-            option = f"--{name} or " if name in given else ""
-            why = wrong["msg"].removeprefix("Value error, ")
-            click.echo(f"{option}NEXTBEST_{name.upper()}: {why}", err=True)
-        sys.exit(2)
-    try:
-        run(settings)
-    except NextbestError as err:
-        click.echo(f"nbo-serve: {err}", err=True)
-        sys.exit(1)

@@ -5,7 +5,16 @@ from typing import Literal
 from models.errors import NextbestError
 
 type Kind = Literal[
-    "bad_parameter", "unknown_parameter", "bad_id", "unknown_category", "unknown_product", "no_version"
+    "bad_parameter",
+    "unknown_parameter",
+    "bad_id",
+    "unknown_category",
+    "unauthorized",
+    "forbidden",
+    "unknown_product",
+    "not_found",
+    "too_many_requests",
+    "no_version",
 ]
 
 
@@ -16,8 +25,9 @@ class RefusedError(NextbestError):
         kind: what sort of refusal.
         field: the parameter at fault, None if none is.
         reason: what is wrong with it, for the person who called.
+        retry_after_s: when to ask again, None if that is not known.
     """
 
-    def __init__(self, kind: Kind, field: str | None, reason: str) -> None:
-        self.kind, self.field, self.reason = kind, field, reason
+    def __init__(self, kind: Kind, field: str | None, reason: str, retry_after_s: int | None = None) -> None:
+        self.kind, self.field, self.reason, self.retry_after_s = kind, field, reason, retry_after_s
         super().__init__(f"{field}: {reason}" if field else reason)

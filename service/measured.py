@@ -44,13 +44,13 @@ class Measured:
             return start_response(line, headers, exc_info)
 
         body = self._app(environ, started)
-        rule = request.url_rule if request else None
+        rule = getattr(request, "url_rule", None)  # a preflight ends before Flask
         route = rule.endpoint if rule else "none"
         now_s = self._clock()
         self._observe(route, int(status[:3]), now_s - start_s)
         if now_s - start_s > self._slow_s and now_s > self._next_line_s:
             self._next_line_s = now_s + 1
-            customer_id = ((request and request.view_args) or {}).get("customer_id", "")[:ID_BYTES]
+            customer_id = (getattr(request, "view_args", None) or {}).get("customer_id", "")[:ID_BYTES]
             who = customer_hash(self._log_key, customer_id) if customer_id else None
             log.warning("slow answer", route=route, elapsed_ms=round((now_s - start_s) * 1000), customer=who)
         return body

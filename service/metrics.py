@@ -1,4 +1,4 @@
-"""What Prometheus may ask: counted by each worker in its own files, summed by whichever worker is asked."""
+"""What Prometheus may ask: counted by each process in its own files, summed by whichever process is asked."""
 
 import json
 import os
@@ -28,10 +28,10 @@ def count_in_folder(folder: Path) -> None:
 
 
 class Metrics:
-    """The counters of one worker.
+    """The counters of one process.
 
     Args:
-        folder: where the workers of one service keep their counts, after `count_in_folder`; None if this
+        folder: where the processes of one service keep their counts, after `count_in_folder`; None if this
             process is the only one.
     """
 
@@ -68,11 +68,36 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self._version = Gauge(
+            "nextbest_version_info",
+            "Workers that answer from a version",
+            ["version", "variant"],
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self._as_of = Gauge(
+            "nextbest_version_as_of_timestamp_seconds",
+            "When the newest purchases of a version that answers were made",
+            ["version"],
+            multiprocess_mode="livemax",
+            registry=own,
+        )
+        self._turned_away = Counter(
+            "nextbest_turned_away", "Calls without the right to an answer", ["why"], registry=own
+        )
+        self._unreadable = Gauge(
+            "nextbest_keyring_unreadable",
+            "Processes that go on with the keys they knew",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        self._answering: list[Gauge] = []
         self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._outcomes: dict[str, Counter] = {}
         self._levels = {level: self._answers.labels(level) for level in ("worker", "redis", "map", "popular")}
         self._ready.set(0)
         self._down.set(0)
+        self._unreadable.set(0)
 
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         parts = self._request_parts.get((route, status))
@@ -98,21 +123,37 @@ class Metrics:
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))
 
-    def swapped(self) -> None:
+    def swapped(self, served: ServedVersion) -> None:
+        """This worker answers from another version now."""
         self._swaps.inc()
         self._ready.set(1)
+        for gauge in self._answering:
+            gauge.set(0)
+        version, as_of = (
+            self._version.labels(served.version_id, served.variant),
+            self._as_of.labels(served.version_id),
+        )
+        self._answering = [version, as_of]
+        version.set(1)
+        as_of.set(served.as_of.timestamp())
+
+    def turned_away(self, why: str) -> None:
+        self._turned_away.labels(why).inc()
+
+    def keyring_unreadable(self, is_unreadable: bool) -> None:
+        self._unreadable.set(int(is_unreadable))
 
     def refused(self) -> None:
         self._refused.inc()
 
-    def text(self, served: ServedVersion | None, store: Path) -> bytes:
-        """All of it in Prometheus' text format: every worker's, and what this one knows of the version."""
+    def text(self, store: Path) -> bytes:
+        """All of it in Prometheus' text format: of every process, and what the store says."""
         registry = CollectorRegistry()
-        registry.register(_NowCollector(served, store))
-        if self._folder is None:
-            return generate_latest(self._own) + generate_latest(registry)
-        self._forget_dead(self._folder)
-        MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        counted: Collector = self._own
+        if self._folder is not None:
+            self._forget_dead(self._folder)
+            counted = MultiProcessCollector(None, path=str(self._folder))  # type: ignore[no-untyped-call]
+        registry.register(_NowCollector(counted, store))
         return generate_latest(registry)
 
     @staticmethod
@@ -125,19 +166,23 @@ class Metrics:
 
 
 class _NowCollector(Collector):
-    """Figures that are read when asked for."""
+    """What was counted, and figures that are worked out when asked for."""
 
-    def __init__(self, served: ServedVersion | None, store: Path) -> None:
-        self._served, self._store = served, store
+    def __init__(self, counted: Collector, store: Path) -> None:
+        self._counted, self._store = counted, store
 
     def collect(self) -> Iterable[Metric]:
-        if self._served:
-            version = GaugeMetricFamily(
-                "nextbest_version_info", "The version that answers", labels=["version", "variant"]
-            )
-            version.add_metric([self._served.version_id, self._served.variant], 1)
-            yield version
-            age_s = time.time() - self._served.as_of.timestamp()
+        as_of_s = 0.0
+        for metric in self._counted.collect():
+            if metric.name in ("nextbest_version_info", "nextbest_version_as_of_timestamp_seconds"):
+                metric.samples = [
+                    sample for sample in metric.samples if sample.value
+                ]  # of others it was left
+            if metric.name == "nextbest_version_as_of_timestamp_seconds":
+                as_of_s = min((sample.value for sample in metric.samples), default=0)
+            yield metric
+        if as_of_s:
+            age_s = time.time() - as_of_s
             yield GaugeMetricFamily(
                 "nextbest_version_age_seconds", "Age of its newest purchases", value=age_s
             )

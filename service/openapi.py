@@ -1,7 +1,8 @@
-"""The API's own description (OpenAPI 3.1), written from the limits that the parser uses."""
+"""The API's own description (OpenAPI 3.1), from the parser's limits and the table of who may call what."""
 
 from typing import Any
 
+from service.access.routes import ROUTES, Customers, Scope
 from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
 from service.problems import PROBLEM_JSON
 
@@ -34,6 +35,16 @@ QUERY: list[Json] = [
 ]
 
 
+ERRORS = {
+    "400": "A parameter or id can't be used",
+    "401": "Neither an API key nor a customer's token that is valid",
+    "403": "The key or token may not do that; whether the id exists makes no difference",
+    "404": "The product isn't known",
+    "429": "Too many requests; Retry-After says when to go on",
+    "503": "No version has been published yet",
+}
+
+
 def document() -> Json:
     """The whole document."""
     customer = _path_id("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
@@ -63,15 +74,9 @@ def document() -> Json:
             ),
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
-            "/metrics": {
-                "get": {
-                    "operationId": "metrics",
-                    "summary": "Figures for Prometheus",
-                    "responses": {"200": {"description": "Prometheus text", "content": {"text/plain": {}}}},
-                }
-            },
+            "/metrics": _metrics(),
         },
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
 
 
@@ -80,19 +85,70 @@ def _path_id(name: str, description: str) -> Json:
 
 
 def _route(name: str, summary: str, parameters: list[Json], answer: str, errors: tuple[str, ...]) -> Json:
-    what = {
-        "400": "A parameter or id can't be used",
-        "404": "The product isn't known",
-        "503": "No version has been published yet",
-    }
     responses: Json = {
         "200": {"description": summary, "content": {"application/json": {"schema": _ref(answer)}}}
     }
-    for status in errors:
-        content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
-        responses[status] = {"description": what[status], "content": content}
     return {
-        "get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}
+        "get": {
+            "operationId": name,
+            "summary": summary,
+            "parameters": parameters,
+            "responses": responses | _problems(errors + _refusals(name)),
+            "security": _security(name),
+        }
+    }
+
+
+def _metrics() -> Json:
+    answer = {"description": "Prometheus text", "content": {"text/plain": {}}}
+    return {
+        "get": {
+            "operationId": "metrics",
+            "summary": "Figures for Prometheus, on the operator's listener",
+            "responses": {"200": answer, **_problems(_refusals("metrics"))},
+            "security": _security("metrics"),
+        }
+    }
+
+
+def _problems(statuses: tuple[str, ...]) -> Json:
+    content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
+    return {status: {"description": ERRORS[status], "content": content} for status in sorted(statuses)}
+
+
+def _refusals(name: str) -> tuple[str, ...]:
+    return ("401", "403", "429") if ROUTES[name].scope else ()
+
+
+def _security(name: str) -> list[Json]:
+    """What a caller needs; the names after a key are its scopes."""
+    route = ROUTES[name]
+    if route.scope is None:
+        return []
+    if route.scope is Scope.OPERATE:
+        return [{"operatorKey": [route.scope.value]}]
+    key: list[Json] = [{"apiKey": [route.scope.value]}]
+    return key if route.customers is Customers.NOTHING else [*key, {"customerToken": []}]
+
+
+def _security_schemes() -> Json:
+    return {
+        "apiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Of the shop's back end; never from a browser.",
+        },
+        "customerToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Of one customer, for at most 15 minutes; may ask for its own id only.",
+        },
+        "operatorKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key of the scope operate, on the operator's listener.",
+        },
     }
 
 

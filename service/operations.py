@@ -1,19 +1,16 @@
-"""The routes for those who run the service: health, metrics, the API's description and its page."""
+"""The routes about the service itself: health, the API's description and its page."""
 
 import json
 import time
 from collections.abc import Callable
 
 from flask import Flask, Response, redirect
-from flask_swagger_ui import get_swaggerui_blueprint
-from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.champion import ChampionFollower
-from service.metrics import Metrics
+from service.docs_page import docs_page
 from service.openapi import document
 from service.problems import problem
-from service.settings import Settings
 
 type RedisState = Callable[[], str]
 """`up`, `down` while it doesn't answer, `none` if there is none."""
@@ -21,9 +18,7 @@ type RedisState = Callable[[], str]
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def register_operations(
-    app: Flask, settings: Settings, follower: ChampionFollower, metrics: Metrics, redis_state: RedisState
-) -> None:
+def register_operations(app: Flask, follower: ChampionFollower, redis_state: RedisState) -> None:
     """Add these routes to the app."""
     description = document()
 
@@ -52,29 +47,17 @@ def register_operations(
             }
         )
 
-    @app.get("/metrics")
-    def prometheus() -> Response:
-        served = follower.current.served if follower.current else None
-        return Response(
-            metrics.text(served, settings.store), headers=NO_STORE, content_type=CONTENT_TYPE_LATEST
-        )
-
     @app.get("/openapi.json")
     def openapi() -> Response:
         return _json(description)
 
     @app.get("/docs")
     def docs() -> AnyResponse:
-        return redirect("/docs/")
+        found = redirect("/docs/")
+        found.headers.update(NO_STORE)
+        return found
 
-    app.register_blueprint(
-        get_swaggerui_blueprint(
-            "/docs",
-            "/openapi.json",
-            config={"app_name": "nextbest", "oauth2RedirectUrl": "/docs/oauth2-redirect.html"},
-            blueprint_name="docs_page",
-        )
-    )
+    app.register_blueprint(docs_page())
 
 
 def _json(content: dict[str, object]) -> Response:

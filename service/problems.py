@@ -15,19 +15,23 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_id": (400, "The id can't be used"),
     "unknown_category": (400, "The category isn't known"),
     "bad_request": (400, "The request can't be understood"),
+    "unauthorized": (401, "This needs a key or a token"),
+    "forbidden": (403, "This key or token may not do that"),
     "unknown_product": (404, "The product isn't known"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "This route doesn't take this method"),
     "too_large": (413, "The request is too large"),
+    "too_many_requests": (429, "Too many requests"),
     "internal": (500, "The service failed"),
     "no_version": (503, "There is nothing to answer from yet"),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 DETAILS = {"not_found": "GET / lists the routes", "method_not_allowed": "see the Allow header"}
+NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
 
 
-def problem(kind: str, detail: str, field: str | None = None) -> Response:
+def problem(kind: str, detail: str, field: str | None = None, retry_after_s: int | None = None) -> Response:
     """The answer for an error of this kind."""
     status, title = PROBLEMS[kind]
     body: dict[str, object] = {"type": f"urn:nextbest:problem:{kind}", "title": title, "status": status}
@@ -37,8 +41,11 @@ def problem(kind: str, detail: str, field: str | None = None) -> Response:
     response = Response(json.dumps(body), status, mimetype=PROBLEM_JSON)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if status == 503:
-        response.headers["Retry-After"] = "5"
+    response.headers["Vary"] = "Origin"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="nextbest"'
+    if retry_after_s or status == 503:
+        response.headers["Retry-After"] = str(retry_after_s or NO_VERSION_RETRY_S)
     return response
 
 
@@ -47,7 +54,7 @@ def register_problems(app: Flask) -> None:
 
     @app.errorhandler(RefusedError)
     def refused(err: RefusedError) -> Response:
-        return problem(err.kind, err.reason, err.field)
+        return problem(err.kind, err.reason, err.field, err.retry_after_s)
 
     @app.errorhandler(HTTPException)
     def http(err: HTTPException) -> Response:

@@ -1,4 +1,7 @@
-"""From the command to running workers: the parent keeps Redis and the workers, each worker makes its app."""
+"""From the command to running workers: the parent keeps Redis, the operator's listener and the workers.
+
+Each worker makes its app in its own process.
+"""
 
 import os
 import secrets
@@ -7,7 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +23,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from models.errors import NextbestError
+from service.access.start import may_be_open, say_what_is_missing, start_gate
 from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
@@ -27,8 +31,11 @@ from service.champion import ChampionFollower
 from service.die_with_parent import die_with_parent
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
+from service.operator_app import create_operator_app
+from service.operator_process import OperatorKeeper
 from service.recommender import FirstLevel, Recommender
 from service.settings import Settings
+from storage.keyring import read_keyring
 from storage.store import CHAMPION, Store
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
@@ -44,16 +51,21 @@ class WorkerPlan:
     redis_url: str | None
     metrics_folder: Path
     log_key: bytes
+    is_open: bool
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then let requests in flight finish.
 
     Raises:
-        NextbestError: the address can't be used.
+        NextbestError: an address can't be used, the keys can't be read, or there is none and there must be.
     """
     configure_logs(settings.log_level)
-    _check_address(settings)
+    listeners = _listeners(settings)
+    keyring = read_keyring(settings.store)
+    is_open = may_be_open(keyring, [host for host, port in listeners if not _is_loopback(host, port)])
+    if not is_open:
+        say_what_is_missing(keyring, settings)
     folder = private_folder(settings.store)
     metrics_folder = folder / f"metrics-{os.getpid()}"
     shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -61,12 +73,15 @@ def run(settings: Settings) -> None:
     _remove_left_over(folder)
     try:
         with _redis(settings, folder) as redis_url:
-            plan = WorkerPlan(settings, os.getpid(), redis_url, metrics_folder, secrets.token_bytes(16))
+            log_key = secrets.token_bytes(16)
+            plan = WorkerPlan(settings, os.getpid(), redis_url, metrics_folder, log_key, is_open)
             log.info(
                 "service starts", store=str(settings.store), workers=settings.workers, port=settings.port
             )
             _warn_of_no_champion(settings.store)
-            _server(settings).serve(target_loader=partial(worker_app, plan), wrap_loader=False)
+            with _operators_listener(plan):
+                server = _server(settings, settings.host, settings.port, settings.workers)
+                server.serve(target_loader=partial(worker_app, plan), wrap_loader=False)
     finally:
         shutil.rmtree(metrics_folder, ignore_errors=True)
         log.info("service stopped")
@@ -74,11 +89,8 @@ def run(settings: Settings) -> None:
 
 def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
-    die_with_parent(plan.parent_pid, signal.SIGTERM)
+    metrics = _begin(plan)
     settings = plan.settings
-    configure_logs(settings.log_level)
-    count_in_folder(plan.metrics_folder)
-    metrics = Metrics(plan.metrics_folder)
     follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s)
     cache = None
     if plan.redis_url:
@@ -94,9 +106,27 @@ def worker_app(plan: WorkerPlan) -> Flask:
             recommender=Recommender(first_level, cache),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
+            gate=start_gate(settings, metrics, is_open=plan.is_open),
             log_key=plan.log_key,
         )
     )
+
+
+def operator_app(plan: WorkerPlan) -> Flask:
+    """The app of the operator's listener, made in its own worker process."""
+    metrics = _begin(plan)
+    gate = start_gate(plan.settings, metrics, is_open=plan.is_open, is_operators=True)
+    return create_operator_app(plan.settings, metrics, gate, plan.log_key)
+
+
+def _begin(plan: WorkerPlan) -> Metrics:
+    """What every worker process does first."""
+    die_with_parent(plan.parent_pid, signal.SIGTERM)
+    for name in [name for name in os.environ if name.startswith("HTTP_")]:
+        del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
+    configure_logs(plan.settings.log_level)
+    count_in_folder(plan.metrics_folder)
+    return Metrics(plan.metrics_folder)
 
 
 @contextmanager
@@ -118,13 +148,36 @@ def _redis(settings: Settings, folder: Path) -> Iterator[str | None]:
         keeper.stop()
 
 
-def _server(settings: Settings) -> MPServer:
+@contextmanager
+def _operators_listener(plan: WorkerPlan) -> Iterator[None]:
+    """A process with the operator's listener, as long as this block lasts; none without a port for it."""
+    if plan.settings.operator_port is None:
+        yield
+        return
+    keeper = OperatorKeeper(partial(_serve_operator, plan))
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.stop(plan.settings.stop_timeout_s)
+
+
+def _serve_operator(plan: WorkerPlan) -> None:
+    """Serve the operator, as the main thread of a process of its own."""
+    die_with_parent(plan.parent_pid, signal.SIGTERM)
+    settings, here = plan.settings, replace(plan, parent_pid=os.getpid())
+    assert settings.operator_port is not None
+    server = _server(settings, settings.operator_host, settings.operator_port, workers=1)
+    server.serve(target_loader=partial(operator_app, here), wrap_loader=False)
+
+
+def _server(settings: Settings, host: str, port: int, workers: int) -> MPServer:
     return MPServer(
         "service",
-        address=settings.host,
-        port=settings.port,
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
-        workers=settings.workers,
+        workers=workers,
         blocking_threads=1,  # two were slower: they fight for the interpreter
         backpressure=settings.backpressure,
         http1_settings=HTTP1Settings(max_buffer_size=MAX_HEAD_BYTES),
@@ -136,18 +189,24 @@ def _server(settings: Settings) -> MPServer:
     )
 
 
-def _check_address(settings: Settings) -> None:
-    """Say in one line what Granian would say in a traceback, and warn of an address that others reach."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listeners(settings: Settings) -> list[tuple[str, int]]:
+    """Host and port of each listener."""
+    listeners = [(settings.host, settings.port)]
+    if settings.operator_port is not None:
+        listeners.append((settings.operator_host, settings.operator_port))
+    return listeners
+
+
+def _is_loopback(host: str, port: int) -> bool:
+    """Whether only this machine reaches it. Says in one line what Granian would say in a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as err:
-            raise NextbestError(f"can't listen on {settings.host}:{settings.port}: {err.strerror}") from err
-        host = probe.getsockname()[0]
-    if not ip_address(host).is_loopback:
-        log.warning("no access control yet: whoever reaches this address gets answers", host=settings.host)
+            raise NextbestError(f"can't listen on {host}:{port}: {err.strerror}") from err
+        return ip_address(probe.getsockname()[0]).is_loopback
 
 
 def _warn_of_no_champion(store: Path) -> None:

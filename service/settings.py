@@ -1,11 +1,16 @@
 """All that can be set about the day; each field is also an environment variable NEXTBEST_<NAME>."""
 
+import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import ConnectionPool, RedisError
+
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+type Rate = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class Settings(BaseSettings):
@@ -13,8 +18,10 @@ class Settings(BaseSettings):
 
     Attributes:
         store: folder that `nbo-train nightly` publishes to.
-        host: address to listen on. Anything but loopback is reachable by others.
+        host: address to listen on. Anything but loopback is reachable by others, and wants a key made first.
         port: TCP port.
+        operator_host: address of the operator's own listener.
+        operator_port: its TCP port; without one there is no such listener.
         workers: processes that answer.
         redis_url: the shop's own Redis (redis://, rediss:// or unix://). Without it the store gets one.
         redis_timeout_ms: longest wait for Redis, in milliseconds, before answering without it.
@@ -25,6 +32,14 @@ class Settings(BaseSettings):
         poll_s: how often a worker looks for a new champion, in seconds.
         backpressure: connections that a worker holds at once; more wait in the system's queue.
         stop_timeout_s: how long requests in flight may take to end after SIGTERM, in seconds.
+        token_issuer: what customers' tokens must have as `iss`.
+        token_audience: what they must have as `aud`.
+        origins: pages whose scripts may read answers, such as https://shop.example, separated by commas.
+        trusted_proxies: addresses or networks whose X-Forwarded-For is believed, separated by commas.
+        key_rate_per_s: calls per second of each API key; 0 for any.
+        customer_rate_per_s: calls per second of each customer by tokens; 0 for any.
+        address_rate_per_s: calls per second of each address without an API key; 0 for any.
+        rate_burst_s: how many seconds' worth of calls may come at once.
         slow_ms: an answer that took longer, in milliseconds, may get a log line (at most one a second).
         log_level: least important lines to write.
     """
@@ -34,6 +49,8 @@ class Settings(BaseSettings):
     store: Path
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    operator_host: str = "127.0.0.1"
+    operator_port: int | None = Field(None, ge=1, le=65535)
     workers: int = Field(1, ge=1, le=64)
     redis_url: SecretStr | None = None
     redis_timeout_ms: int = Field(30, ge=1, le=1000)
@@ -44,8 +61,31 @@ class Settings(BaseSettings):
     poll_s: float = Field(1.0, ge=0.05, le=5)
     backpressure: int = Field(256, ge=1)
     stop_timeout_s: int = Field(10, ge=1)
+    token_issuer: str = Field("shop", min_length=1)
+    token_audience: str = Field("nextbest", min_length=1)
+    origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    key_rate_per_s: Rate = 0
+    customer_rate_per_s: Rate = 5
+    address_rate_per_s: Rate = 50
+    rate_burst_s: float = Field(10, gt=0, le=3600)
     slow_ms: int = Field(100, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (
+            [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin as browsers send it, such as https://shop.example")
+        return value
 
     @field_validator("redis_url")
     @classmethod

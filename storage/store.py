@@ -214,15 +214,21 @@ class Store:
         write_atomic(self.root / CHAMPION, champion.model_dump_json(indent=1))
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a file in one step, durably: a reader sees the old or the new text, never a part."""
+def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file in one step, durably: a reader sees the old or the new text, never a part.
+
+    What root writes belongs to whom the folder belongs to, so that the service's own user can still read it.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
             file.flush()
+            if os.geteuid() == 0:
+                facts = path.parent.stat()
+                os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -7,16 +7,23 @@ over the rounds, and ratios are medians of the ratios within a round.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
 from flask import Flask
 
+from service.access.gate import Gate, Limits
+from service.access.limits import Buckets
+from service.access.new_keys import Labels, new_api_key, new_token_key
+from service.access.routes import Scope
+from service.access.tokens import mint, private_key
 from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
@@ -24,7 +31,9 @@ from service.champion import ChampionFollower
 from service.metrics import Metrics, count_in_folder
 from service.recommender import FirstLevel, ListCache, Recommender
 from service.settings import Settings
+from storage.keyring import Keyring
 from storage.store import Store
+from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 TTL_S = 600
 
@@ -36,6 +45,7 @@ class Route:
     name: str
     app: Flask
     path_of: Callable[[int], str]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -95,20 +105,51 @@ def make_routes(store: Path, redis_url: str) -> list[Route]:
     def the_same(_: int) -> str:
         return f"/recommend/{customers[0]}"
 
-    def app(first_level_life_s: float, cache: ListCache | None) -> Flask:
+    shop, key, token = shop_with_credentials(customers[0])
+
+    def app(
+        first_level_life_s: float,
+        cache: ListCache | None,
+        callers: Known = shop,
+        limits: Limits | None = None,
+    ) -> Flask:
         settings = Settings(store=store)
         first_level = FirstLevel(2000, first_level_life_s)
         recommender = Recommender(first_level, cache)
-        return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", b"bench"))
+        gate = Gate(callers, limits or Limits(), (), metrics)
+        return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", gate, b"bench"))
 
+    def unknown(number: int) -> str:
+        return f"/recommend/unknown-{number}"
+
+    plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
+    limits = Limits(plenty, plenty, plenty)
     return [
-        Route("bare Flask route", bare_app(None), one_after_another),
-        Route("bare route, one Redis GET", bare_app(redis_url), one_after_another),
-        Route("/recommend, from the worker", app(1.0, None), the_same),
-        Route("/recommend, from Redis", app(0, cache), one_after_another),
-        Route("/recommend, from the map", app(0, None), one_after_another),
-        Route("/recommend, unknown customer", app(0, None), lambda number: f"/recommend/unknown-{number}"),
+        Route("bare Flask route", bare_app(None), one_after_another, key),
+        Route("bare route, one Redis GET", bare_app(redis_url), one_after_another, key),
+        Route("/recommend, from the worker", app(1.0, None), the_same, key),
+        Route("- before a key is made", app(1.0, None, EVERYBODY), the_same),
+        Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
+        Route("- with a token and limits", app(1.0, None, limits=limits), the_same, token),
+        Route("/recommend, from Redis", app(0, cache), one_after_another, key),
+        Route("/recommend, from the map", app(0, None), one_after_another, key),
+        Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
+
+
+def shop_with_credentials(customer_id: str) -> tuple[Known, dict[str, str], dict[str, str]]:
+    """Callers, and the headers of one with an API key and of one with a token of the customer."""
+    labels = Labels("bench", "active", datetime.now(UTC), None)
+    api_key, key_text = new_api_key(labels, frozenset({Scope.RECOMMEND}), os.urandom)
+    token_key, signing = new_token_key(labels, "EdDSA", os.urandom)
+    now_s = int(time.time())
+    token = mint(
+        *(customer_id, token_key.key_id, "EdDSA", private_key(signing.encode()), ISSUED),
+        begins_s=now_s,
+        expires_s=now_s + 900,
+    )
+    callers = known(Keyring(api_keys=(api_key,), token_keys=(token_key,)))
+    return callers, {"HTTP_AUTHORIZATION": f"Bearer {key_text}"}, {"HTTP_AUTHORIZATION": f"Bearer {token}"}
 
 
 def bare_app(redis_url: str | None) -> Flask:
@@ -138,6 +179,7 @@ def call(route: Route, numbers: range) -> None:
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "wsgi.url_scheme": "http",
+            **route.headers,
         }
         body = b"".join(route.app(environ, lambda status, *_: statuses.append(status)))  # type: ignore[arg-type,func-returns-value]
         if statuses.pop() != "200 OK":

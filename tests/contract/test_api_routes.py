@@ -209,7 +209,7 @@ def test_a_bad_request_is_bad_also_without_a_version(empty_app: Flask) -> None:
 def test_personal_answers_stay_out_of_every_cache(app: Flask) -> None:
     client = app.test_client()
     assert client.get("/recommend/anna").headers["Cache-Control"] == "private, no-store"
-    assert client.get("/popular").headers["Cache-Control"] == "public, max-age=5"
+    assert client.get("/popular").headers["Cache-Control"] == "private, max-age=5"
     assert client.get("/recommend/anna?n=0").headers["Cache-Control"] == "no-store"
     for path in (*ROUTES, "/", "/nope", "/health/ready", "/metrics", "/openapi.json"):
         assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"

@@ -30,8 +30,10 @@ class Running:
     url: str
     log: Path
 
-    def get(self, path: str, timeout_s: float = 5) -> requests.Response:
-        return requests.get(self.url + path, timeout=timeout_s)
+    def get(
+        self, path: str, timeout_s: float = 5, headers: dict[str, str] | None = None
+    ) -> requests.Response:
+        return requests.get(self.url + path, timeout=timeout_s, headers=headers)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

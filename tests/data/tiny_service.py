@@ -1,16 +1,22 @@
 """The service's app over a store, in this process: for tests that need no server."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 
+from service.access.callers import Callers
+from service.access.gate import Gate, Limits
+from service.access.tokens import Issued
 from service.app import Parts, create_app
 from service.champion import ChampionFollower
 from service.metrics import Metrics
+from service.operator_app import create_operator_app
 from service.recommender import FirstLevel, ListCache, Recommender
 from service.settings import Settings
+from storage.keyring import Keyring
 from storage.store import Store
 
 
@@ -27,17 +33,47 @@ class DictCache:
         self.lists[version_id, variant, customer_id] = value
 
 
+@dataclass
+class Known:
+    """Callers that don't change."""
+
+    current: Callers
+
+
+ISSUED = Issued("shop", "nextbest")
+EVERYBODY = Known(Callers(Keyring(), ISSUED, is_open=True))
+
+
+def known(keyring: Keyring) -> Known:
+    """Those who have a key of this keyring, and nobody else."""
+    return Known(Callers(keyring, ISSUED, is_open=False))
+
+
 def tiny_app(
-    store: Path, cache: ListCache | None = None, *, first_level_life_s: float = 0, slow_ms: int = 10_000
+    store: Path,
+    cache: ListCache | None = None,
+    *,
+    first_level_life_s: float = 0,
+    slow_ms: int = 10_000,
+    callers: Known = EVERYBODY,
+    limits: Limits | None = None,
+    origins: tuple[str, ...] = (),
 ) -> Flask:
     """An app that took the store's champion and doesn't follow it."""
     metrics = Metrics(None)
     follower = ChampionFollower(Store(store), metrics, poll_s=1)
     follower.look()
     recommender = Recommender(FirstLevel(10, first_level_life_s), cache)
-    return create_app(
-        Parts(Settings(store=store, slow_ms=slow_ms), follower, recommender, metrics, lambda: "none", b"key")
-    )
+    settings = Settings(store=store, slow_ms=slow_ms, origins=origins)
+    gate = Gate(callers, limits or Limits(), (), metrics)
+    return create_app(Parts(settings, follower, recommender, metrics, lambda: "none", gate, b"key"))
+
+
+def tiny_operator_app(store: Path, callers: Known) -> Flask:
+    """The app of the operator's listener."""
+    metrics = Metrics(None)
+    gate = Gate(callers, Limits(), (), metrics, is_operators=True)
+    return create_operator_app(Settings(store=store), metrics, gate, b"key")
 
 
 def get(app: Flask, url: str) -> Any:

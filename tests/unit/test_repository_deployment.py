@@ -70,6 +70,8 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path: Path) -> None:
         (["rollback"], "nbo-train rollback --store /s"),
         (["evaluate", "--data", "d"], "nbo-train evaluate --data d"),
         (["tune", "--data", "d"], "nbo-train tune --data d"),
+        (["keys", "create", "--name", "a b"], "nbo-serve keys create --name a b"),
+        (["token-keys", "list"], "nbo-serve token-keys list"),
     ],
 )
 def test_the_first_argument_is_the_role(tmp_path: Path, arguments: list[str], becomes: str) -> None:

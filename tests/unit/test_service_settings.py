@@ -45,6 +45,45 @@ def test_a_refused_setting_does_not_show_the_password(tmp_path: Path) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_lists_are_given_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXTBEST_ORIGINS", "https://shop.example, http://localhost:3000,https://[::1]:8443")
+    monkeypatch.setenv("NEXTBEST_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,fd00::/8")
+    settings = Settings(store=tmp_path)
+    assert settings.origins == ("https://shop.example", "http://localhost:3000", "https://[::1]:8443")
+    assert [str(network) for network in settings.trusted_proxies] == [
+        *("127.0.0.1/32", "10.0.0.0/8", "fd00::/8")
+    ]
+    monkeypatch.setenv("NEXTBEST_ORIGINS", "")
+    assert Settings(store=tmp_path).origins == ()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "https://*.shop.example", "https://shop.example/", "https://shop.example/page"),
+        *(
+            "shop.example",
+            "HTTPS://shop.example",
+            "https://Shop.example",
+            "https://u@shop.example",
+            "https://",
+        ),
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str, tmp_path: Path) -> None:
+    ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env={"NEXTBEST_ORIGINS": origin})
+    assert ended.exit_code == 2
+    assert ended.output.startswith(f"NEXTBEST_ORIGINS: {origin!r} is no origin as browsers send it")
+
+
+@pytest.mark.parametrize("proxies", ["proxy", "10.0.0.1/8", "10.0.0.0/33"])
+def test_proxies_that_are_no_networks_are_refused(proxies: str, tmp_path: Path) -> None:
+    environment = {"NEXTBEST_TRUSTED_PROXIES": proxies}
+    ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env=environment)
+    assert ended.exit_code == 2
+    assert ended.output.startswith("NEXTBEST_TRUSTED_PROXIES: ")
+
+
 def test_the_command_says_its_version() -> None:
     ended = CliRunner().invoke(main, ["--version"])
     assert ended.exit_code == 0

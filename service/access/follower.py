@@ -1,0 +1,92 @@
+"""Follows the keyring of a store, so that a new or revoked key counts within seconds, without a restart."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from service.access.callers import Callers
+from service.access.tokens import Issued
+from storage.keyring import KEYRING, DamagedKeyringError, Keyring, read_keyring
+
+RETRY_S = 5.0  # a file that couldn't be read may be readable now
+log = structlog.get_logger()
+
+
+class KeyringCounters(Protocol):
+    """Who shows that a keyring can't be read."""
+
+    def keyring_unreadable(self, is_unreadable: bool) -> None: ...
+
+
+class CallersFollower:
+    """Holds the callers that are known now in `current`; nobody at all before the first look.
+
+    While the file can't be read those known before go on: it is replaced in one step, so this is a fault of
+    disk or rights, and a shop's answers outlive it. Once keys were seen, a missing file lets nobody in.
+
+    Args:
+        root: of the store.
+        issued: by whom and for whom tokens must be.
+        may_be_open: without any key everybody may call.
+        poll_s: how often to look, in seconds.
+    """
+
+    def __init__(
+        self, root: Path, issued: Issued, counters: KeyringCounters, *, may_be_open: bool, poll_s: float
+    ) -> None:
+        self._root, self._issued, self._counters, self._poll_s = root, issued, counters, poll_s
+        self._may_be_open, self._retry_at = may_be_open, float("inf")
+        self._seen: tuple[int, int, int] | None = None
+        self._is_first = True
+        self.current = Callers(Keyring(), issued, is_open=False)
+
+    def start(self) -> None:
+        """Look now, then go on looking."""
+        self._look_and_survive()
+        threading.Thread(target=self._follow, name="keyring", daemon=True).start()
+
+    def look(self) -> None:
+        """Read the keyring if it changed since the last look."""
+        stamp = _stamp(self._root / KEYRING)
+        if stamp == self._seen and not self._is_first and time.monotonic() < self._retry_at:
+            return
+        self._is_first, self._seen, self._retry_at = False, stamp, float("inf")
+        try:
+            keyring = read_keyring(self._root)
+        except DamagedKeyringError as err:
+            self._retry_at = time.monotonic() + RETRY_S
+            self._counters.keyring_unreadable(True)
+            log.error("keys can't be read, those known before go on", why=str(err))
+            return
+        self._counters.keyring_unreadable(False)
+        self._take(keyring)
+
+    def _take(self, keyring: Keyring) -> None:
+        self._may_be_open = self._may_be_open and keyring.is_empty
+        self.current = Callers(keyring, self._issued, is_open=self._may_be_open)
+        usable = [key for key in (*keyring.api_keys, *keyring.token_keys) if key.state != "revoked"]
+        log.info("keys taken", usable=len(usable), open=self._may_be_open)
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(self._poll_s)
+            self._look_and_survive()
+
+    def _look_and_survive(self) -> None:
+        try:
+            self.look()
+        except Exception:  # the worker must outlive whatever a store can hold
+            self._retry_at = time.monotonic() + RETRY_S
+            log.exception("looking for keys failed")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes with the file; None if it isn't there or out of reach."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size

@@ -1,0 +1,84 @@
+"""Every route and who may call it. With a route that isn't in this table the app refuses to start.
+
+`tests/contract/test_access_matrix.py` tries each line with every sort of caller.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from models.errors import NextbestError
+
+
+class Scope(StrEnum):
+    """What an API key may be for."""
+
+    RECOMMEND = "recommend"
+    BROWSE = "browse"
+    OPERATE = "operate"
+
+
+MEANING = {
+    Scope.RECOMMEND: "recommendations of any customer",
+    Scope.BROWSE: "what sells and what goes with a product; nothing about a person",
+    Scope.OPERATE: "the operator's listener, and nothing else",
+}
+
+
+class Customers(Enum):
+    """What a customer's token may ask of a route."""
+
+    NOTHING = "nothing"
+    ANYTHING = "anything"
+    OWN_ID = "its own id"  # the route's parameter `customer_id`
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table.
+
+    Attributes:
+        name: of the route in Flask (its endpoint).
+        scope: what an API key needs; None: anybody may call, without a key or token.
+        customers: what a customer's token may ask.
+        is_limited: calls without an API key count for the limit of their address.
+    """
+
+    name: str
+    scope: Scope | None
+    customers: Customers = Customers.NOTHING
+    is_limited: bool = True
+
+
+ROUTES = {
+    route.name: route
+    for route in (
+        Route("recommend", Scope.RECOMMEND, Customers.OWN_ID),
+        Route("popular", Scope.BROWSE, Customers.ANYTHING),
+        Route("similar", Scope.BROWSE, Customers.ANYTHING),
+        Route("metrics", Scope.OPERATE),
+        Route("live", None, is_limited=False),
+        Route("ready", None, is_limited=False),
+        Route("index", None),
+        Route("openapi", None),
+        Route("docs", None),
+        Route("docs_page.show", None),
+    )
+}
+
+
+class UndeclaredRouteError(NextbestError):
+    """The app has a route that the table doesn't know."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"route {name} says nowhere who may call it: add it to service/access/routes.py")
+
+
+def open_to_scopes(scopes: frozenset[str]) -> frozenset[str]:
+    """Names of the routes that an API key with these scopes may call."""
+    return frozenset(route.name for route in ROUTES.values() if route.scope in scopes)
+
+
+def open_to_customers(may: Customers) -> frozenset[str]:
+    """Names of the routes of which a customer's token may ask this."""
+    return frozenset(route.name for route in ROUTES.values() if route.customers is may)

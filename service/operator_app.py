@@ -1,0 +1,33 @@
+"""The operator's routes, and the app of the listener that has nothing else."""
+
+from flask import Flask, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.access.gate import Gate
+from service.access.guard import guard
+from service.measured import Measured
+from service.metrics import Metrics
+from service.operations import NO_STORE
+from service.problems import register_problems
+from service.settings import Settings
+
+
+def create_operator_app(settings: Settings, metrics: Metrics, gate: Gate, log_key: bytes) -> Flask:
+    """The app of the operator's own listener."""
+    app = Flask("service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = 0  # none of its routes takes a body
+    register_problems(app)
+    register_operator_routes(app, settings, metrics)
+    guard(app, gate)
+    app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
+        app.wsgi_app, metrics, slow_ms=settings.slow_ms, log_key=log_key
+    )
+    return app
+
+
+def register_operator_routes(app: Flask, settings: Settings, metrics: Metrics) -> None:
+    """Add these routes to an app: the operator's, or the public one, which has them until a key is made."""
+
+    @app.get("/metrics", endpoint="metrics")
+    def prometheus() -> Response:
+        return Response(metrics.text(settings.store), headers=NO_STORE, content_type=CONTENT_TYPE_LATEST)
