@@ -108,7 +108,7 @@ def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(
     assert cache.get(*KEY) == b"value"
 
 
-def test_a_hanging_redis_costs_its_time_limit_five_times_and_then_nothing(
+def test_a_hanging_redis_costs_its_time_limit_twice_and_then_nothing(
     cache: RedisCache, server: RedisServer
 ) -> None:
     cache.get(*KEY)
@@ -120,7 +120,7 @@ def test_a_hanging_redis_costs_its_time_limit_five_times_and_then_nothing(
         took_s.append(time.perf_counter() - start_s)
     assert cache.state == "down"
     assert max(took_s) < 0.2  # 30 ms and a busy machine
-    assert sum(took_s) < 1  # without a breaker it would be at least 0.9 s
+    assert sum(took_s) < 0.4  # 60 ms; without a breaker it would be at least 0.9 s
     assert sorted(took_s)[15] < 0.005
     server.process.send_signal(signal.SIGCONT)
     until(lambda: cache.get(*KEY) is None and cache.state == "up", 5)
