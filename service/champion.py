@@ -9,6 +9,7 @@ import structlog
 from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.metrics import Metrics
+from service.sane import check_values
 from service.served import ServedVersion
 from storage.store import CHAMPION, Champion, Pointer, Store
 
@@ -81,6 +82,7 @@ class ChampionFollower:
             return None
         try:
             served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
+            check_values(served)
         except NextbestError as err:
             self._refuse(err)
             return None

@@ -27,6 +27,8 @@ class ServedVersion:
         popular: rows of every product that may be shown, most popular first, without a score last, by row.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
         history_product: rows of what customers bought, by `history_of`, the most recent purchase first.
+        history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
+        candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -46,14 +48,14 @@ class ServedVersion:
         self.buyers = self._expect("popular/buyers", np.int32, n_products)
         self.similar_product = self._expect("similar/product", np.int32, n_products)
         self.similar_score = self._expect("similar/score", np.float32, n_products)
-        self._history_start = self._expect("history/indptr", np.int64, n_customers + 1)
+        self.history_start = self._expect("history/indptr", np.int64, n_customers + 1)
         self.history_product = self._expect("history/product", np.int32)
         n_history = len(self.history_product)
         self.history_times = self._expect("history/times", np.uint16, n_history)
         self.history_last_day = self._expect("history/last_day", np.uint16, n_history)
         self.history_interval_days = self._expect("history/interval_days", np.float16, n_history)
         self.history_due_day = self._due_day(n_history)
-        self._candidates = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
+        self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
         self._evidence = self._expect(f"candidates/{variant}/evidence", np.int16, n_customers)
         self._probability = self._probabilities(f"candidates/{variant}/probability")
         categories = version.strings("categories")
@@ -66,11 +68,11 @@ class ServedVersion:
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in the arrays `history_...`."""
-        return int(self._history_start[customer_row]), int(self._history_start[customer_row + 1])
+        return int(self.history_start[customer_row]), int(self.history_start[customer_row + 1])
 
     def candidates(self, customer_row: int, start: int, stop: int | None) -> Entries:
         """Part of a customer's candidates, best first; evidence are places in the history."""
-        rows = self._candidates[customer_row, start:stop]
+        rows = self.candidate_rows[customer_row, start:stop]
         rows = rows[rows != NONE]
         part = slice(start, start + len(rows))
         evidence, probability = self._evidence[customer_row, part], self._probability[customer_row, part]
@@ -86,7 +88,7 @@ class ServedVersion:
 
     def _probabilities(self, name: str) -> NDArray[Any]:
         """Beside each candidate; NaN, which is unknown, from a variant that knows none."""
-        shape = self._candidates.shape
+        shape = self.candidate_rows.shape
         if f"{name}.npy" not in self._version.manifest.files:
             return np.broadcast_to(np.float16(np.nan), shape)
         array = self._expect(name, np.float16, shape[0])
@@ -111,6 +113,8 @@ class ServedVersion:
         return ((self.as_of - before_s).astimezone(zone).date() - EPOCH).days
 
     def _popular(self, scored: IntArray) -> IntArray:
+        if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):
+            raise DamagedVersionError(f"{self.version_id}/popular/order.npy", "rows of no product")
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
         every = np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])

@@ -5,13 +5,15 @@ was killed did start: only several in a row that end right after their birth are
 whoever supervises the service sees it end.
 """
 
+import signal
 import time
 from typing import Any
 
 import structlog
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
-EARLY_S = 2.0  # a worker that ended sooner than this never answered
+EARLY_S = 2.0  # a worker that ended sooner than this hardly answered
+KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 GIVE_UP = 5
 PAUSE_S = 0.5
 log = structlog.get_logger()
@@ -26,11 +28,18 @@ class Workers(MPServer):
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
         """Called by Granian with the places of those that ended."""
-        youngest_s = min(time.monotonic() - self.wrks[place].birth for place in workers)
-        self.early_deaths = self.early_deaths + 1 if youngest_s < EARLY_S else 0
-        log.warning("a worker ended, starting another", workers=len(workers), age_s=round(youngest_s, 1))
-        if self.early_deaths:
+        ended = [self.wrks[place] for place in workers]
+        failed = any(_failed_to_start(worker) for worker in ended)
+        self.early_deaths = self.early_deaths + 1 if failed else 0
+        codes = [worker.inner.exitcode for worker in ended]
+        log.warning("a worker ended, starting another", codes=codes)
+        if failed:
             time.sleep(PAUSE_S)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
         if self.early_deaths < GIVE_UP:
             self.respawned_wrks.clear()  # what Granian judges by
+
+
+def _failed_to_start(worker: WorkerProcess) -> bool:
+    """Whether it ended early and by itself."""
+    return time.monotonic() - worker.birth < EARLY_S and worker.inner.exitcode not in KILLED
