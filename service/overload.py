@@ -2,7 +2,7 @@
 
 A worker holds so many connections, each with one request at most: who is inside waits for those and no
 longer. Connections beyond them wait in the kernel, and the listening socket says how many. While many do, a
-caller gets a 503 and its connection is closed, so that the next one comes in.
+caller now and then gets a 503, and its connection is closed, so that the next one comes in.
 """
 
 import json
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WAITING = 32  # connections outside that are a burst, not an overload
 LASTS_S = 0.05  # of so many for so long
 LOOK_S = 0.002  # a look takes 1 us
+GAP_S = 0.001  # between two that are turned away: a new connection for each costs as much as an answer
 RETRY_S = (1, 3)
 HEALTH = "/health/"
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ class Shedding:
     ) -> None:
         self._app, self._counter, self._waiting = app, counter, waiting
         self._clock, self._chance = clock, chance
-        self._next_look_s = 0.0
+        self._next_look_s = self._next_turn_away_s = 0.0
         self._since_s: float | None = None
         self._next_line_s = 0.0
         self._is_overloaded = False
@@ -64,7 +65,12 @@ class Shedding:
         now_s = self._clock()
         if now_s >= self._next_look_s:
             self._look(now_s)
-        if self._is_overloaded and not environ["PATH_INFO"].startswith(HEALTH):
+        if (
+            self._is_overloaded
+            and now_s >= self._next_turn_away_s
+            and not environ["PATH_INFO"].startswith(HEALTH)
+        ):
+            self._next_turn_away_s = now_s + GAP_S
             return self._turn_away(start_response)
         return self._app(environ, start_response)
 

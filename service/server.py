@@ -182,6 +182,7 @@ def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=1,  # two were slower: they fight for the interpreter
+        backlog=2048,
         backpressure=settings.backpressure,
         http1_settings=HTTP1Settings(
             max_buffer_size=MAX_HEAD_BYTES, header_read_timeout=int(settings.idle_timeout_s * 1000)
