@@ -75,6 +75,7 @@ class FirstLevel:
     def __init__(self, size: int, life_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._life_s, self._clock = size, life_s, clock
         self._lists: dict[str, tuple[float, OwnList]] = {}
+        self._served: ServedVersion | None = None
 
     def get(self, customer_id: str, served: ServedVersion) -> OwnList | None:
         entry = self._lists.get(customer_id)
@@ -85,8 +86,9 @@ class FirstLevel:
     def put(self, customer_id: str, own: OwnList) -> None:
         if not self._life_s:
             return
-        if len(self._lists) >= self._size:
-            self._lists.clear()  # they would be gone within a second anyway
+        if len(self._lists) >= self._size or own.served is not self._served:
+            self._lists.clear()  # they would be gone within a second anyway, and hold the version they are of
+            self._served = own.served
         self._lists[customer_id] = (self._clock() + self._life_s, own)
 
 

@@ -140,6 +140,11 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def forget(self) -> None:
+        """Drop how long answers took, of which an hour has many."""
+        for account in self._accounts:
+            account.took.clear()
+
     def stop(self) -> Account:
         self._stop.set()
         return self.wait()
