@@ -42,7 +42,7 @@ def holes_in_packages() -> bool:
 
 
 def dangerous_code() -> bool:
-    """What bandit thinks is of medium or high severity. Lines that are meant so carry `nosec` and a reason."""
+    """What bandit finds of medium or high severity. Lines that are meant so carry `nosec` and a reason."""
     done = _run("bandit", "-q", "-ll", "-r", *PACKAGES)
     _say("code", done.stdout.strip() if done.returncode else "nothing of medium or high severity")
     return done.returncode != 0
