@@ -13,7 +13,7 @@ from models.als import AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
-from models.boosting import Sums, TreeOptions, Trees, side_by_side
+from models.boosting import MOST_TREES, Sums, TreeOptions, Trees, side_by_side
 from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
 from models.content import ContentOptions
@@ -82,9 +82,9 @@ class RankerOptions(FoldOptions):
     neighbours: NeighboursOptions = field(default_factory=NeighboursOptions)
     affinity: AffinityOptions = field(default_factory=AffinityOptions)
     content: ContentOptions = field(default_factory=ContentOptions)
-    n_folds: int = field(default=6, kw_only=True)
-    enough_customers: int = field(default=10_000, kw_only=True)
-    max_customers: int = field(default=1500, kw_only=True)
+    n_folds: int = field(default=12, kw_only=True)
+    enough_customers: int = field(default=6000, kw_only=True)
+    max_customers: int = field(default=1000, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [source.name for source in SOURCES]
@@ -311,11 +311,13 @@ class Ranker(Model[RankerOptions]):
         return windows
 
     def _learn(self, windows: list[Window]) -> None:
-        options = self.options_
-        lessons = Lessons(windows, options.trees, options.seed)
-        self._order, self._chance = side_by_side(lessons.order, lessons.chance)
-        if options.calibration is None:
-            self.options_ = replace(options, calibration=learned_calibration(lessons.predicted()))
+        options, lessons = self.options_, Lessons(windows, self.options_.seed)
+        trees, calibration = options.trees, options.calibration
+        if trees.n_trees is None or calibration is None:
+            trees, predicted = lessons.learned(trees)
+            calibration = calibration or learned_calibration(predicted)
+            self.options_ = replace(options, trees=trees, calibration=calibration)
+        self._order, self._chance = side_by_side(lambda: lessons.order(trees), lambda: lessons.chance(trees))
         came = windows[0].features[windows[0].has_come]
         order, log_odds = (max(float(sums.std()), 1e-9) for sums in self._sums(came))
         self._spread = order, log_odds
@@ -337,7 +339,8 @@ class Ranker(Model[RankerOptions]):
             chosen = BlendOptions(horizon_days=options.horizon_days, seed=options.seed, **parts)
             blend = Blend(chosen, self.sources_).fit(interactions)
         self._blend, self.gains_ = blend, {}
-        self.options_ = replace(options, calibration=options.calibration or UNCHANGED)
+        trees = replace(options.trees, n_trees=options.trees.n_trees or MOST_TREES)
+        self.options_ = replace(options, calibration=options.calibration or UNCHANGED, trees=trees)
 
 
 def _objection(windows: list[Window]) -> str:

@@ -152,6 +152,23 @@ def test_pairs_put_into_bins_together_are_learned_from_apart() -> None:
     assert one.text.tobytes() != chance()[0].text.tobytes()
 
 
+def test_losses_tell_when_trees_learn_by_heart() -> None:
+    """200 pairs whose outcome has little to do with their figures: what they say of others gets worse."""
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(2200, 5)).astype(np.float32)
+    is_bought = rng.random(2200) < expit(0.5 * features[:, 0])
+    ones = np.ones(2200, np.float32)
+    options = TreeOptions(n_trees=60, min_pairs=5)
+    trees = Trees.for_chance(
+        Binned(features, is_bought), np.arange(200), ones, ones, options, unseen=np.arange(200, 2200)
+    )
+    assert len(trees.losses) == 60
+    assert int(np.argmin(trees.losses)) < 30
+    told = expit(trees.sums(features[200:], 7))
+    loss = -np.where(is_bought[200:], np.log(told), np.log1p(-told)).mean()
+    assert loss == pytest.approx(trees.losses[6], rel=1e-6)
+
+
 def test_trees_that_found_nothing_have_no_gains() -> None:
     constant = np.zeros((500, 2), np.float32)
     ones = np.ones(500, np.float32)

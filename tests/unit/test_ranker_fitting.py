@@ -21,7 +21,11 @@ from training.inside import fallback_notes
 HISTORY = grocer().interactions()
 WEEK_S = 7 * DAY_S
 PAST = HISTORY.before(HISTORY.as_of_s - WEEK_S)
-QUICK: dict[str, Any] = {"trees": {"n_trees": 5}, "without": ["als", "ease", "neighbours", "content"]}
+QUICK: dict[str, Any] = {
+    "trees": {"n_trees": 5},
+    "without": ["als", "ease", "neighbours", "content"],
+    "n_folds": 6,
+}
 NIGHT: dict[str, dict[str, Any]] = {"popular": {}, "repeat": {}, "due": {}, "item_item": {}, "ranker": QUICK}
 
 
