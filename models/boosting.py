@@ -1,7 +1,5 @@
 """Boosted trees: LightGBM, kept as its own text, which holds numbers and no code."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +12,7 @@ from models.errors import BadConfigError
 
 type Sums = NDArray[np.float64]
 
+MOST_TREES = 100  # that are grown; a shop with little to learn from wants fewer
 TRUNCATION = 15  # places at the top whose order LambdaRank learns; a little more than are judged
 
 
@@ -22,14 +21,15 @@ class TreeOptions:
     """How trees are grown.
 
     Attributes:
-        n_trees: one after another, each on what the others got wrong.
+        n_trees: one after another, each on what the others got wrong; None: learned, as many as predict other
+            windows best, at most MOST_TREES.
         learning_rate: how far each tree goes.
         leaves: of one tree at most.
         min_pairs: a leaf has at least so many pairs; fewer say little.
         columns: share of the features that each tree may look at.
     """
 
-    n_trees: int = 100
+    n_trees: int | None = None
     learning_rate: float = 0.1
     leaves: int = 31
     min_pairs: int = 100
@@ -65,7 +65,12 @@ class Trees:
 
     Each is grown and asked on one core: several would wait for each other thousands of times a tree, which
     takes many times as long where others use the cores too. Two ensembles side by side don't wait.
+
+    Attributes:
+        losses: where other pairs were watched while it grew: the mean log loss on them after each tree.
     """
+
+    losses: list[float]
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
         self.text = text
@@ -99,6 +104,7 @@ class Trees:
         share: FloatArray,
         options: TreeOptions,
         seed: int = 0,
+        unseen: LongArray | None = None,
     ) -> Self:
         """Trees whose sum is the log odds of a purchase.
 
@@ -106,18 +112,25 @@ class Trees:
             pairs, kept: as above.
             weight: shape (n,), how much each pair counts.
             share: shape (n,), of the pairs like this that were not bought, the share that is here.
+            options, seed: as above.
+            unseen: places of other pairs, by which `losses` are told.
         Source: sampling that depends on the outcome moves the log odds by its log, Prentice, Pyke 1979.
         """
-        is_bought, weight, share = pairs.is_bought[kept], weight[kept], share[kept]
-        level = _level(is_bought, np.where(is_bought, weight, weight / share))
-        data = pairs.at(kept)
-        data.set_weight(weight)
-        data.set_init_score(level - np.log(share.astype(np.float64)))
-        return cls._grown(data, {"objective": "binary", "seed": seed}, options, level)
+        every = pairs.is_bought[kept], weight[kept], share[kept]
+        level = _level(every[0], np.where(every[0], every[1], every[1] / every[2]))
+        data, *others = (
+            _thinned(pairs, part, weight, share, level) for part in (kept, unseen) if part is not None
+        )
+        return cls._grown(data, {"objective": "binary", "seed": seed}, options, level, *others)
 
     @classmethod
     def _grown(
-        cls, data: lightgbm.Dataset, objective: dict[str, Any], options: TreeOptions, level: float = 0.0
+        cls,
+        data: lightgbm.Dataset,
+        objective: dict[str, Any],
+        options: TreeOptions,
+        level: float = 0.0,
+        unseen: lightgbm.Dataset | None = None,
     ) -> Self:
         parameters = {
             **objective,
@@ -132,15 +145,24 @@ class Trees:
             "force_row_wise": True,
             "verbosity": -1,
         }
-        booster = lightgbm.train(parameters, data, num_boost_round=options.n_trees)
+        booster, losses = lightgbm.Booster(parameters, data), []
+        if unseen is not None:
+            booster.add_valid(unseen, "unseen")
+        for _ in range(options.n_trees or MOST_TREES):
+            if booster.update():
+                break  # nothing is left to split by
+            if unseen is not None:
+                losses.append(booster.eval_valid()[0][2])
         if level:  # where the trees began is no part of their text: the first one says it from now on
             for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
                 booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + level)
-        return cls(np.frombuffer(booster.model_to_string().encode(), np.uint8))
+        trees = cls(np.frombuffer(booster.model_to_string().encode(), np.uint8))
+        trees.losses = losses
+        return trees
 
-    def sums(self, features: FloatArray) -> Sums:
-        """The sum of the trees for each pair, shape (n,)."""
-        found = self._booster.predict(features, raw_score=True, num_threads=1)
+    def sums(self, features: FloatArray, n_trees: int | None = None) -> Sums:
+        """The sum of the trees, or of the first so many, for each pair, shape (n,)."""
+        found = self._booster.predict(features, raw_score=True, num_threads=1, num_iteration=n_trees)
         return np.asarray(found, np.float64)
 
     def gains(self) -> Sums:
@@ -149,14 +171,17 @@ class Trees:
         return np.asarray(gains / max(gains.sum(), 1e-12))
 
 
+def _thinned(
+    pairs: Binned, kept: LongArray, weight: FloatArray, share: FloatArray, level: float
+) -> lightgbm.Dataset:
+    """The pairs at these places, with where the log odds of each begin."""
+    data = pairs.at(kept)
+    data.set_weight(weight[kept])
+    data.set_init_score(level - np.log(share[kept].astype(np.float64)))
+    return data
+
+
 def _level(is_bought: BoolArray, weight: FloatArray) -> float:
     """The log odds of a purchase over all pairs, with half a purchase on either side."""
     bought = float(weight[is_bought].sum(dtype=np.float64))
     return float(np.log((bought + 0.5) / (weight.sum(dtype=np.float64) - bought + 0.5)))
-
-
-def side_by_side[Found](first: Callable[[], Found], second: Callable[[], Found]) -> tuple[Found, Found]:
-    """What both return, each worked out on a core of its own: LightGBM holds no lock while it works."""
-    with ThreadPoolExecutor(2) as pool:
-        waiting = pool.submit(first), pool.submit(second)
-        return waiting[0].result(), waiting[1].result()

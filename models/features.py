@@ -10,6 +10,7 @@ from models.interactions import Interactions
 from models.pairs import Pairs
 from models.shrinkage import Doubles
 
+LATEST = 0.25  # half-life in horizons of what sells these days, as before a feast
 MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
 SHARES = tuple(f"share_{name}" for name in ("1", "4", "16", "all"))
 LEVELS = ("product", "category", "brand")
@@ -32,7 +33,8 @@ CUSTOMER = (
 PRODUCT = (
     *SHARES,
     *("rise_1_4", "rise_4_16", "buyers", "repeat_rate", "first_time_share"),
-    *("adopted_1", "adopted_4", "first_age", "last_age", "interval", "price"),
+    *("share_latest", "adopted_latest", "adopted_1", "adopted_4"),
+    *("first_age", "last_age", "interval", "price"),
 )
 LEVEL = (*SHARES, "rise_1_4")
 CROSS = ("price_ratio", "share_of_category", "share_of_category_in_shop", "taste_lift")
@@ -113,11 +115,14 @@ class Features:
         buyers = np.bincount(pairs.product_row, minlength=n)
         again = np.bincount(pairs.product_row[pairs.times > 1], minlength=n)
         recent = decay(age, self.half_lives[1])
+        latest_days = LATEST * self.half_lives[0]
         adopted = [
             np.bincount(product, decay(age, days) * is_first, n)
             / max(float(self.orders.decayed(days).sum()), 1e-9)
-            for days in self.half_lives[:2]
+            for days in (latest_days, *self.half_lives[:2])
         ]
+        n_latest = max(float(self.orders.decayed(latest_days).sum()), 1e-9)
+        latest = np.bincount(product, decay(age, latest_days), n) / n_latest
         first, last = np.full(n, np.nan), np.full(n, np.nan)
         np.fmax.at(first, product, age)
         np.fmin.at(last, product, age)
@@ -129,7 +134,7 @@ class Features:
                 *share.T,
                 *(share[:, 0] / share[:, 1], share[:, 1] / share[:, 2], buyers, (again + 1) / (buyers + 10)),
                 np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
-                *(*adopted, first, last, gaps / again, self.price),
+                *(latest, *adopted, first, last, gaps / again, self.price),
             ]
         return np.stack(figures, axis=1).astype(np.float32)
 

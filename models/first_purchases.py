@@ -46,9 +46,13 @@ def take_up(firsts: Interactions, half_life_days: float, prior_purchases: float 
 
 
 def take_up_half_life(interactions: Interactions, options: FoldOptions) -> float:
-    """The half-life of `take_up` that finds most new products; without folds the middle of those tried."""
+    """The half-life of `take_up` that finds most new products; without folds the middle of the usual grid.
+
+    Shorter ones than for other purposes are tried too: what everybody takes up changes within days.
+    """
     grid = half_life_grid(interactions.span_days)
-    half_lives = list(dict.fromkeys([grid[len(grid) // 2], *grid]))
+    shorter = [days for days in (options.horizon_days / 4, options.horizon_days / 2) if days < grid[0]]
+    half_lives = list(dict.fromkeys([grid[len(grid) // 2], *shorter, *grid]))
     found = np.zeros(len(half_lives))
     for fold in inner_folds(interactions, options):
         firsts = first_purchases(fold.history)

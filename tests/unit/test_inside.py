@@ -16,7 +16,11 @@ from training.inside import TOLD_GAINS, Look, look_inside, told
 
 HISTORY = grocer().interactions()
 FOLD = Fold(HISTORY.as_of_s - 7 * DAY_S, 7)
-OPTIONS: dict[str, Any] = {"trees": {"n_trees": 5}, "without": ["als", "ease", "neighbours", "content"]}
+OPTIONS: dict[str, Any] = {
+    "n_folds": 6,
+    "trees": {"n_trees": 5},
+    "without": ["als", "ease", "neighbours", "content"],
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """Trees that are kept as text, learn an order, and tell true rates from thinned examples."""
 
-import threading
-
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from models.arrays import BoolArray, FloatArray
-from models.boosting import Binned, TreeOptions, Trees, side_by_side
+from models.boosting import Binned, TreeOptions, Trees
 
 FEW = TreeOptions(n_trees=20, min_pairs=20)
 
@@ -152,23 +150,25 @@ def test_pairs_put_into_bins_together_are_learned_from_apart() -> None:
     assert one.text.tobytes() != chance()[0].text.tobytes()
 
 
+def test_losses_tell_when_trees_learn_by_heart() -> None:
+    """200 pairs whose outcome has little to do with their figures: what they say of others gets worse."""
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(2200, 5)).astype(np.float32)
+    is_bought = rng.random(2200) < expit(0.5 * features[:, 0])
+    ones = np.ones(2200, np.float32)
+    options = TreeOptions(n_trees=60, min_pairs=5)
+    trees = Trees.for_chance(
+        Binned(features, is_bought), np.arange(200), ones, ones, options, unseen=np.arange(200, 2200)
+    )
+    assert len(trees.losses) == 60
+    assert int(np.argmin(trees.losses)) < 30
+    told = expit(trees.sums(features[200:], 7))
+    loss = -np.where(is_bought[200:], np.log(told), np.log1p(-told)).mean()
+    assert loss == pytest.approx(trees.losses[6], rel=1e-6)
+
+
 def test_trees_that_found_nothing_have_no_gains() -> None:
     constant = np.zeros((500, 2), np.float32)
     ones = np.ones(500, np.float32)
     trees = grown_for_chance(constant, np.arange(500) % 2 == 0, ones, ones, FEW)
     assert trees.gains().tolist() == [0, 0]
-
-
-def test_side_by_side_runs_both_at_once_and_keeps_their_places() -> None:
-    meet = threading.Barrier(2, timeout=10)  # each waits for the other: one after another would never end
-
-    def found(value: str) -> str:
-        meet.wait()
-        return value
-
-    assert side_by_side(lambda: found("a"), lambda: found("b")) == ("a", "b")
-
-
-def test_side_by_side_tells_what_went_wrong() -> None:
-    with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda: 1, lambda: 1 // 0)

@@ -206,6 +206,7 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
         *("customer: orders", "customer: orders_1", "customer: orders_4"),
         *(f"product: share_{name}" for name in ("1", "4", "16", "all")),
         *("product: buyers", "product: repeat_rate", "product: adopted_1", "product: adopted_4"),
+        *("product: share_latest", "product: adopted_latest"),
     }
     counts = {name for name in known if found[name] != 0}
     assert counts == {"product: repeat_rate"}

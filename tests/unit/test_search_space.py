@@ -17,7 +17,7 @@ from training.search_space import COSTS, FIXED, Dimension, search_space, with_ch
 def learned(part: str, path: str) -> Any:
     """As if every fit learned 40 days, half the due factor and so on."""
     found = {field.name: 0.5 for field in fields(VARIANTS[part].options_type)}
-    return SimpleNamespace(**{**found, "half_life_days": 40.0})
+    return SimpleNamespace(**{**found, "half_life_days": 40.0, "trees": SimpleNamespace(n_trees=60)})
 
 
 def named(variant: str, *asked: str, **options: object) -> dict[str, Dimension]:

@@ -1,0 +1,68 @@
+"""A ranker's past windows together: put into bins once, and learned from by each of its ensembles."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from models.arrays import LongArray
+from models.boosting import MOST_TREES, Binned, TreeOptions, Trees
+from models.calibration import Predicted
+from models.cores import at_once
+from models.windows import Window
+
+FURTHER = 1.5  # times the trees: who learns from twice as many pairs errs later by learning on
+
+
+class Lessons:
+    """All pairs of some windows, at least one."""
+
+    def __init__(self, windows: Sequence[Window], seed: int) -> None:
+        self._windows, self._seed = windows, seed
+        features = np.concatenate([each.features for each in windows])
+        self._pairs = Binned(features, np.concatenate([each.is_bought for each in windows]))
+        self._weight = np.concatenate([each.weight for each in windows])
+        self._share = np.concatenate([each.share for each in windows])
+        self._window = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
+
+    def order(self, options: TreeOptions) -> Trees:
+        """Trees for the order among those who came."""
+        came = [each.customer_row[each.has_come] for each in self._windows]
+        group = np.concatenate([np.unique(rows, return_counts=True)[1] for rows in came])
+        kept = np.flatnonzero(np.concatenate([each.has_come for each in self._windows]))
+        return Trees.for_order(self._pairs, kept, group, options, self._seed)
+
+    def chance(self, options: TreeOptions) -> Trees:
+        """Trees for the probability, also of those who stayed away."""
+        return self._chance(options, np.arange(len(self._window)))
+
+    def learned(self, options: TreeOptions) -> tuple[TreeOptions, list[Predicted]]:
+        """How many trees to grow, and what as many say of windows that they have not seen.
+
+        Trees that learned from every other window are tried on the windows between. Fewer than three windows
+        would leave one to learn from: then nothing is learned, and there are no predictions.
+        """
+        if len(self._windows) < 3:
+            return replace(options, n_trees=options.n_trees or MOST_TREES), []
+        even, odd = (np.flatnonzero(self._window % 2 == rest) for rest in (0, 1))
+        halves = at_once([lambda: self._chance(options, even, odd), lambda: self._chance(options, odd, even)])
+        best = options.n_trees or _best_length(halves[0].losses, halves[1].losses)
+        n_trees = options.n_trees or min(MOST_TREES, round(FURTHER * best))
+        return replace(options, n_trees=n_trees), [
+            Predicted(
+                halves[1 - number % 2].sums(each.features, best),
+                each.is_bought,
+                np.where(each.is_bought, each.weight, each.weight / each.share),
+                each.customer_row,
+            )
+            for number, each in enumerate(self._windows)
+        ]
+
+    def _chance(self, options: TreeOptions, kept: LongArray, unseen: LongArray | None = None) -> Trees:
+        return Trees.for_chance(self._pairs, kept, self._weight, self._share, options, self._seed, unseen)
+
+
+def _best_length(losses: Sequence[float], others: Sequence[float]) -> int:
+    """After how many trees two ensembles lose least together, at least 1."""
+    length = min(len(losses), len(others))
+    return 1 + int(np.argmin(np.add(losses[:length], others[:length]))) if length else 1
