@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models.lessons import Lessons
 
 import models.ranker as ranker_module
 from models.blend import Blend, BlendOptions
@@ -15,6 +14,7 @@ from models.boosting import TreeOptions
 from models.calibration import UNCHANGED
 from models.due import PRIOR, Due, DueOptions
 from models.errors import BadConfigError
+from models.lessons import Lessons
 from models.popular import PopularOptions
 from models.ranker import Discovery, Ranker, RankerOptions
 from models.registry import build
