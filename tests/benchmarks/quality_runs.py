@@ -1,9 +1,7 @@
 """Fit, measure and keep: one file for each (split, cut, entrant), so that a run that was cut off goes on."""
 
-import ctypes
 import gc
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.registry import VARIANTS
+from tests.benchmarks.quality_memory import peak, reset_peak_mb
 from tests.benchmarks.quality_peers import CONTESTANTS, Contestant, Scorer
 from tests.benchmarks.quality_questions import Question, Split
 from training.evaluation import evaluate_fold
@@ -172,21 +171,6 @@ def is_kept(folder: Path, split: Split, question: Question, entrant: Entrant) ->
     same_recipe: bool = facts["recipe"] == entrant.recipe
     same_question: bool = facts["question"] == _asked(split, question, entrant)
     return same_recipe and same_question
-
-
-def reset_peak_mb() -> float | None:
-    """Resident memory now, in MB, from which `peak` counts on; None where the system doesn't tell."""
-    if sys.platform != "linux":
-        return None
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, so that it isn't used for nothing
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def peak() -> float:
-    """The highest resident memory since `reset_peak_mb`, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _path(folder: Path, split: Split, question: Question, entrant: Entrant) -> Path:
