@@ -35,8 +35,8 @@ def _ease(regularization: float, weights: str) -> dict[str, Any]:
     return {"model": model, "weights": weights, "most_bought": EASE_PRODUCTS}
 
 
-def _corrected_ease(regularization: float, weights: str) -> dict[str, Any]:
-    return {**_ease(regularization, weights), "corrects_ease": True}
+def _corrected_ease(regularization: float) -> dict[str, Any]:
+    return {**_ease(regularization, "decayed"), "corrects_ease": True}
 
 
 def _svd(factors: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ CONTESTANTS = (
         [
             {"model": _implicit("ItemKNN", cls=f"{kind}Recommender", K=k)}
             for kind in ("Cosine", "TFIDF", "BM25")
-            for k in (20, 5)
+            for k in (20, 5, 2)
         ],
         _make,
     ),
@@ -85,12 +85,7 @@ CONTESTANTS = (
     Outsider(
         "rectools_ease_corrected",
         "RecTools EASE, corrected",
-        (
-            _corrected_ease(20, "counts"),
-            _corrected_ease(20, "decayed"),
-            _corrected_ease(100, "decayed"),
-            _corrected_ease(5, "decayed"),
-        ),
+        [_corrected_ease(regularization) for regularization in (20, 5, 1, 0.2)],
         _make,
     ),
     Outsider(
