@@ -142,7 +142,8 @@ def test_rectools_models_take_part_under_names_of_their_own() -> None:
         assert all(json.loads(json.dumps(settings)) == settings for settings in peer.grid)
 
 
-needs_rectools = pytest.mark.skipif(not Path(RECTOOLS[0]).exists(), reason="make bench-quality installs it")
+MADE = Path(RECTOOLS[0]).parents[1] / ".made"
+needs_rectools = pytest.mark.skipif(not MADE.exists(), reason="make bench-quality installs it")
 
 
 @needs_rectools
