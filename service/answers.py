@@ -54,13 +54,14 @@ class AnswerWriter:
         written, product, items = own.written, self._product, []
         history_start = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(picks, 1):
+            head, middle = product(row)
             tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
                 why = self._popular(row) if evidence == NONE else self._why(row, history_start + evidence)
-                tail = f"{PROBABILITY}{_told(probability)}{product(row)[1]}{why}}}"
+                tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
-            items.append(f"{product(row)[0]}{rank}{tail}")
+            items.append(f"{head}{rank}{tail}")
         return ", ".join(items)
 
     def _items(self, picks: list[Pick], similar: str = "") -> str:
@@ -73,12 +74,10 @@ class AnswerWriter:
 
     def _why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""
-        served = self._served
-        bought, last_day = served.history_product.item(place), served.history_last_day.item(place)
+        products, times, last_days, intervals_days, due_days = self._served.histories
+        bought, last_day = products[place], last_days[place]
         if bought == product_row:
-            interval_days = served.history_interval_days.item(place)
-            times, due_day = served.history_times.item(place), served.history_due_day.item(place)
-            return reasons.due_again(times, interval_days, last_day, due_day)
+            return reasons.due_again(times[place], intervals_days[place], last_day, due_days[place])
         return self._because(bought) + reasons.bought_on(last_day)
 
     def _write_because(self, product_row: int) -> str:
@@ -111,6 +110,7 @@ class AnswerWriter:
         return head, f', {json.dumps(known)[1:-1]}, "reason": '
 
 
+@lru_cache(4096)
 def _told(probability: float) -> str:
     """Three digits, which are what a float16 holds; null where it isn't known."""
     return "null" if probability == UNKNOWN else f"{min(probability, MOST):.3g}"

@@ -30,6 +30,10 @@ class Version:
     def version_id(self) -> str:
         return self.manifest.version_id
 
+    def has(self, name: str) -> bool:
+        """Whether it has an array of this name."""
+        return f"{name}.npy" in self.manifest.files
+
     def array(self, name: str) -> AnyArray:
         """The array of this name, mapped.
 

@@ -48,7 +48,7 @@ def get_command(key: bytes) -> bytes:
 
 
 class RedisCache:
-    """Lists by (version, variant, customer). Made in the worker, never before a fork.
+    """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
     `get` is the only round trip that a request makes: `put` leaves the list to a thread that stores it later.
     """
@@ -66,12 +66,12 @@ class RedisCache:
     def state(self) -> str:
         return "down" if self._breaker.is_open else "up"
 
-    def get(self, version_id: str, variant: str, customer_id: str) -> bytes | None:
+    def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
         """The packed list, None if there is none or Redis doesn't say."""
         if not self._breaker.allows():
             self._counters.cache("skipped")
             return None
-        key = list_key(version_id, variant, customer_id).encode()
+        key = list_key(version_id, variant, customer_id, epoch).encode()
         try:
             with self._reading:
                 self._reader.send_packed_command([get_command(key)], check_health=False)  # type: ignore[no-untyped-call]
@@ -84,12 +84,12 @@ class RedisCache:
         self._counters.cache("miss" if value is None else "hit")
         return value
 
-    def put(self, version_id: str, variant: str, customer_id: str, value: bytes) -> None:
+    def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int = 0) -> None:
         """Store a list soon. If too many wait or Redis is down it is dropped: it can be made again."""
         if self._breaker.is_open:
             return
         try:
-            self._waiting.put_nowait((list_key(version_id, variant, customer_id), value))
+            self._waiting.put_nowait((list_key(version_id, variant, customer_id, epoch), value))
         except queue.Full:
             self._counters.cache("dropped")
 

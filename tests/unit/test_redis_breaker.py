@@ -38,9 +38,15 @@ def test_while_open_one_caller_in_one_to_two_seconds_may_ask() -> None:
     assert breaker.allows()
 
 
-def test_lists_of_two_customers_variants_or_versions_never_share_a_key() -> None:
-    keys = {list_key(v, r, c) for v in ("v1", "v2") for r in ("als", "blend") for c in ("a", "b", "a:b")}
-    assert len(keys) == 12
+def test_lists_of_two_customers_variants_versions_or_epochs_never_share_a_key() -> None:
+    keys = {
+        list_key(v, r, c, e)
+        for v in ("v1", "v2")
+        for r in ("als", "blend")
+        for c in ("a", "b", "a:b")
+        for e in (0, 1)
+    }
+    assert len(keys) == 24
 
 
 def test_lists_live_between_nine_tenths_of_their_time_and_all_of_it() -> None:
