@@ -103,7 +103,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
         Parts(
             settings=settings,
             follower=follower,
-            recommender=Recommender(first_level, cache),
+            recommender=Recommender(first_level, cache, only_changed=settings.redis_lists == "changed"),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),

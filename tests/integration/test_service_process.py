@@ -182,6 +182,18 @@ def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
         until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, 5)
 
 
+def test_by_default_lists_of_customers_who_did_nothing_since_the_night_come_from_the_map(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(
+        store.root, tmp_path / "log", redis_lists="changed", first_level_life_s="0"
+    ) as running:
+        for _ in range(3):
+            assert running.get("/recommend/anna").json()["source"] == "personal"
+        assert metric(running, 'nextbest_recommendations_total{level="map"}') == 3
+        assert metric(running, hits) == metric(running, 'nextbest_cache_total{outcome="miss"}') == 0
+
+
 hits = 'nextbest_cache_total{outcome="hit"}'
 down = "nextbest_workers_without_redis"
 
