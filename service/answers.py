@@ -8,6 +8,7 @@ from math import isfinite
 from service import reasons
 from service.recommender import Answer, OwnList, Pick, Rung
 from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY = ', "probability": '
@@ -52,12 +53,11 @@ class AnswerWriter:
 
     def _own_items(self, picks: list[Pick], own: OwnList) -> str:
         written, product, items = own.written, self._product, []
-        history_start = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(picks, 1):
             head, middle = product(row)
             tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
-                why = self._popular(row) if evidence == NONE else self._why(row, history_start + evidence)
+                why = self._own_reason(row, evidence, own.customer_row)
                 tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
@@ -71,6 +71,13 @@ class AnswerWriter:
             why = similar if rung is Rung.SIMILAR else self._popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{tail}{why}}}")
         return ", ".join(items)
+
+    def _own_reason(self, product_row: int, evidence: int, customer_row: int) -> str:
+        if evidence == NO_EVIDENCE:
+            return self._popular(product_row)
+        if evidence == ITSELF:
+            return self._why(product_row, self._served.place_of(customer_row, product_row))
+        return self._why(product_row, self._served.history_of(customer_row)[0] + evidence)
 
     def _why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""

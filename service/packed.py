@@ -10,14 +10,14 @@ from typing import NamedTuple
 from zlib import crc32
 
 HEAD = struct.Struct("<IH")  # checksum of what follows it, length of the owner
-ENTRY_BYTES = 8  # int32 row, int16 evidence, float16 probability
+ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
 
 type Entry = tuple[int, int, float]
-"""Product row, evidence, and probability, which is NaN or negative where it isn't known."""
+"""Product row, evidence as in `storage.evidence`, and probability: NaN or negative where it isn't known."""
 
 
 class Columns(NamedTuple):
-    """Rows (int32), evidence (int16) and probabilities (float16) of a list, best first."""
+    """Rows (int32), evidence (uint8) and probabilities (float16) of a list, best first."""
 
     rows: "memoryview[int]"
     evidence: "memoryview[int]"
@@ -37,7 +37,7 @@ def owner_of(version_id: str, variant: str, customer_id: str, epoch: int) -> byt
 
 
 def pack(owner: bytes, columns: Columns) -> bytes:
-    """The value of a list; 8 bytes for each product."""
+    """The value of a list; 7 bytes for each product."""
     body = owner + b"".join(column.tobytes() for column in columns)
     size = struct.pack("<H", len(owner))
     return struct.pack("<I", crc32(size + body)) + size + body
@@ -53,6 +53,6 @@ def unpack(owner: bytes, value: bytes) -> Columns | None:
     length, rest = divmod(len(value) - start, ENTRY_BYTES)
     if length < 0 or rest or value[HEAD.size : start] != owner or crc32(view[4:]) != checksum:
         return None
-    middle, last = start + 4 * length, start + 6 * length
+    middle, last = start + 4 * length, start + 5 * length
     probability = view[last:].cast("e")  # type: ignore[call-overload]  # its stubs know no float16
-    return Columns(view[start:middle].cast("i"), view[middle:last].cast("h"), probability)
+    return Columns(view[start:middle].cast("i"), view[middle:last].cast("B"), probability)

@@ -13,6 +13,7 @@ from service.errors import RefusedError
 from service.packed import Columns, Entry, owner_of, pack, unpack
 from service.parameters import Query
 from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import NO_EVIDENCE
 
 LIST_LENGTH = 50  # of a list in Redis, which then takes less than 750 bytes; more is read on in the map
 ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
@@ -29,8 +30,8 @@ class Rung(Enum):
 
 
 type Pick = tuple[int, Rung, int, float]
-"""One product of an answer: its row, its rung, its evidence (for OWN and SCORES a place in the customer's
-history or -1, else -1) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
+"""One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
+SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class Answer(NamedTuple):
         Being in the own list isn't enough: the night fills it with what is popular.
         """
         for pick in self.picks:
-            if pick[2] != NONE:
+            if pick[2] != NO_EVIDENCE:
                 return "personal"
         return "popular"
 
@@ -208,7 +209,7 @@ class _Basket:
         self._take(entries, Rung.OWN)
 
     def take(self, rows: list[int], rung: Rung) -> None:
-        self._take([(row, NONE, UNKNOWN) for row in rows], rung)
+        self._take([(row, NO_EVIDENCE, UNKNOWN) for row in rows], rung)
 
     def take_scores(self, customer_row: int) -> None:
         """Score every neighbour of what the customer bought last: the sum of similarities to those products.

@@ -86,8 +86,13 @@ class ServedVersion:
         """Where a customer's history begins and ends in `histories`."""
         return self._history_start[customer_row], self._history_start[customer_row + 1]
 
+    def place_of(self, customer_row: int, product_row: int) -> int:
+        """Where in `histories` a product stands that the customer bought."""
+        start, stop = self.history_of(customer_row)
+        return start + self.histories.product[start:stop].tolist().index(product_row)
+
     def candidates(self, customer_row: int) -> Columns:
-        """A customer's candidates, best first; evidence are places in the history."""
+        """A customer's candidates, best first; evidence are places in the customer's history."""
         start = customer_row * self._list_length
         stop = start + self._list_length
         rows, evidence, probability = self._lists
@@ -106,7 +111,7 @@ class ServedVersion:
         """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""
         rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
         self._list_length = rows.size // max(n_customers, 1)
-        evidence = self._expect_shape(f"candidates/{variant}/evidence", np.int16, rows.shape)
+        evidence = self._expect_shape(f"candidates/{variant}/evidence", np.uint8, rows.shape)
         name = f"candidates/{variant}/probability"
         if self._version.has(name):
             probability = self._expect_shape(name, np.float16, rows.shape).reshape(-1)

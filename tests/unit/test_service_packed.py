@@ -8,9 +8,7 @@ from service.packed import Columns, Entry, owner_of, pack, unpack
 from service.recommender import LIST_LENGTH
 
 ENTRIES = st.lists(
-    st.tuples(
-        st.integers(0, 2**31 - 1), st.integers(-1, 2**15 - 1), st.just(-1.0) | st.floats(0, 1, width=16)
-    ),
+    st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 255), st.just(-1.0) | st.floats(0, 1, width=16)),
     max_size=100,
 )
 OWNER = owner_of("20180101T000000Z-aa", "blend", "anna", 0)
@@ -20,7 +18,7 @@ def columns_of(entries: list[Entry]) -> Columns:
     rows, evidence, probability = zip(*entries, strict=True) if entries else ((), (), ())
     return Columns(
         memoryview(np.array(rows, np.int32)),
-        memoryview(np.array(evidence, np.int16)),
+        memoryview(np.array(evidence, np.uint8)),
         memoryview(np.array(probability, np.float16)),
     )
 
@@ -60,9 +58,9 @@ def test_a_list_cut_short_is_nothing() -> None:
     assert all(unpack(OWNER, value[:length]) is None for length in range(len(value)))
 
 
-def test_a_list_as_it_is_cached_takes_460_bytes_at_most() -> None:
+def test_a_list_as_it_is_cached_takes_410_bytes_at_most() -> None:
     owner = owner_of("20180101T000000Z-aaaaaaaa", "ranker", "1234567890", 1)
-    assert len(pack(owner, columns_of([(1, 0, 0.5)] * LIST_LENGTH))) <= 460
+    assert len(pack(owner, columns_of([(1, 0, 0.5)] * LIST_LENGTH))) <= 410
 
 
 def test_owners_differ_by_each_of_their_parts() -> None:

@@ -123,6 +123,29 @@ def test_filters_read_on_beyond_the_part_of_the_list_that_is_cached(tmp_path: Pa
     assert products(served, "anna", Query(n=1, category="deep")) == [("p140", Rung.OWN)]
 
 
+def test_a_product_bought_longer_ago_than_a_byte_tells_still_says_when(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(300)]
+    bought = [Bought(name, date(2017, 12, 1), times=2, interval_days=5) for name in names]
+    bought[280] = Bought("p280", date(2016, 2, 29), times=3, interval_days=9)
+    shop = TinyShop(
+        products=dict.fromkeys(names, "all"),
+        popular=names[:1],
+        out_of_stock=(),
+        similar={},
+        history={"anna": bought},
+        candidates={"anna": [("p280", "p280"), ("p253", "p253"), ("p254", "p254")]},
+    )
+    served = served_from(shop, tmp_path)
+    answer = without_cache().recommend(served, "anna", Query(n=3))
+    body = json.loads(AnswerWriter(served).recommendations("anna", answer))
+    assert body["source"] == "personal"
+    assert [item["reason"]["evidence"] for item in body["recommendations"]] == [
+        {"times": 3, "interval_days": 9.0, "last_purchased_on": "2016-02-29"},
+        {"times": 2, "interval_days": 5.0, "last_purchased_on": "2017-12-01"},
+        {"times": 2, "interval_days": 5.0, "last_purchased_on": "2017-12-01"},
+    ]
+
+
 def test_a_list_planted_for_another_customer_is_a_miss(tiny: ServedVersion) -> None:
     cache = DictCache()
     recommender = Recommender(FirstLevel(10, 0), cache)
