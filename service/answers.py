@@ -3,6 +3,7 @@
 import json
 import os
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite
 
 from service import reasons
@@ -31,7 +32,7 @@ class AnswerWriter:
         own = answer.own
         items = self._own_items(answer.picks, own) if own else self._items(answer.picks)
         return (
-            f'{{"customer_id": {json.dumps(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
+            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
             f'{self._names}, "source": "{answer.source}", "recommendations": [{items}]}}'
         )
 
@@ -43,7 +44,7 @@ class AnswerWriter:
         """The body of `/similar/<product_id>`."""
         product_id = self._served.products[product_row]
         items = self._items(answer.picks, reasons.similar(product_id, self._title(product_row)))
-        return self._of_all("similar", items, f'"product_id": {json.dumps(product_id)}, ')
+        return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
     def _of_all(self, source: str, items: str, about: str = "") -> str:
         return (
@@ -101,20 +102,20 @@ class AnswerWriter:
     def _write_product(self, product_row: int) -> tuple[str, str]:
         """What stands before the rank of a product and after its probability."""
         served = self._served
-        category_row = served.category_row[product_row]
-        price = served.prices[product_row]
-        known = {
-            "expected_value": None,
-            "title": self._title(product_row),
-            "category": served.categories[category_row] if category_row != NONE else None,
-            # 2.99, not the nearest double of a float32
-            "price": float(str(price)) if isfinite(price) else None,
-            "url": served.urls[product_row] or None,
-            "image_url": served.image_urls[product_row] or None,
-            "offer": None,
-        }
-        head = f'{{"product_id": {json.dumps(served.products[product_row])}, "rank": '
-        return head, f', {json.dumps(known)[1:-1]}, "reason": '
+        category_row, price = served.category_row[product_row], served.prices[product_row]
+        category = quoted(served.categories[category_row]) if category_row != NONE else "null"
+        # 2.99, not the nearest double of a float32
+        told_price = str(float(str(price))) if isfinite(price) else "null"
+        head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
+        return head, (
+            f', "expected_value": null, "title": {quoted(self._title(product_row))}, "category": {category}, '
+            f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
+            f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": null, "reason": '
+        )
+
+
+def _or_null(text: str) -> str:
+    return quoted(text) if text else "null"
 
 
 @lru_cache(4096)
