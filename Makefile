@@ -14,7 +14,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt train serve bench bench-quality lock image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-quality lock image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -26,6 +26,15 @@ demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-
 
 test: lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
+	$(BIN)/python -m pytest tests/faults -m faults -s $(FAULTS)
+
+soak: $(VENV)/.dev  ## the full counts: a million answers, 500 kills, 1,000 swaps, an hour; goes on where it was stopped
+	$(BIN)/python -m tests.faults.soak --folder .nextbest/soak
+
+audit: $(VENV)/.dev  ## known holes in the locked packages (asks a service on the network), in our code, and secrets in files
+	$(BIN)/python scripts/audit.py
 
 lint: $(VENV)/.dev  ## style, types and who may import whom
 	$(BIN)/ruff check .
@@ -62,7 +71,7 @@ image:  ## build the container image nextbest (wants a Docker engine)
 	docker build -t nextbest .
 
 clean:  ## remove what make made here; a store of your own stays
-	rm -rf $(VENV) .nextbest/demo .nextbest/bench build nextbest.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nextbest/demo .nextbest/bench .nextbest/soak build nextbest.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Four stamps, each written when its install is whole. `.unfinished` stands while one runs: after an install that was
 # cut off, pip would take half a package for a whole one, so .venv starts anew; so it does when its Python is gone or

@@ -1,7 +1,5 @@
 """Boosted trees: LightGBM, kept as its own text, which holds numbers and no code."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -187,10 +185,3 @@ def _level(is_bought: BoolArray, weight: FloatArray) -> float:
     """The log odds of a purchase over all pairs, with half a purchase on either side."""
     bought = float(weight[is_bought].sum(dtype=np.float64))
     return float(np.log((bought + 0.5) / (weight.sum(dtype=np.float64) - bought + 0.5)))
-
-
-def side_by_side[Found](first: Callable[[], Found], second: Callable[[], Found]) -> tuple[Found, Found]:
-    """What both return, each worked out on a core of its own: LightGBM holds no lock while it works."""
-    with ThreadPoolExecutor(2) as pool:
-        waiting = pool.submit(first), pool.submit(second)
-        return waiting[0].result(), waiting[1].result()

@@ -4,11 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import ClassVar, Self
-from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from implicit.nearest_neighbours import CosineRecommender
-from implicit.utils import ParameterWarning
+from implicit.nearest_neighbours import ItemItemRecommender
 from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
@@ -50,7 +48,7 @@ class ItemItemOptions(FoldOptions):
 class ItemItem(Model[ItemItemOptions]):
     """A product scores by its similarity to what the customer bought, lately above all.
 
-    Source: Linden, Smith, York 2003; implicit's CosineRecommender on binary baskets.
+    Source: Linden, Smith, York 2003; implicit's exact neighbour search on binary baskets.
     """
 
     name: ClassVar[str] = "item_item"
@@ -151,11 +149,12 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     similarity = np.zeros((n_products, n_neighbours), np.float32)
     if not held.nnz:
         return similar, similarity
-    # 0 threads stands for all cores: each product's neighbours are found apart.
-    recommender = CosineRecommender(K=n_neighbours + 1, num_threads=0)
-    with catch_warnings():
-        simplefilter("ignore", ParameterWarning)  # about a conversion of its own making
-        recommender.fit(sparse.csr_matrix(held), show_progress=False)
+    # 0 threads stands for all cores: neighbours of each product are found apart. A cosine is the inner
+    # product of columns of length 1; implicit's own class for it warns of a conversion of its own making.
+    recommender = ItemItemRecommender(K=n_neighbours + 1, num_threads=0)
+    length = np.sqrt(np.bincount(held.indices, minlength=n_products))
+    columns = sparse.csr_matrix((1 / length[held.indices], held.indices, held.indptr), shape=held.shape)
+    recommender.fit(columns, show_progress=False)
     found = sparse.csr_array(recommender.similarity)
     found.sort_indices()
     row = np.repeat(np.arange(n_products), np.diff(found.indptr))

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.arrays import LongArray
-from models.boosting import MOST_TREES, Binned, TreeOptions, Trees, side_by_side
+from models.boosting import MOST_TREES, Binned, TreeOptions, Trees
 from models.calibration import Predicted
+from models.cores import at_once
 from models.windows import Window
 
 FURTHER = 1.5  # times the trees: who learns from twice as many pairs errs later by learning on
@@ -44,9 +45,7 @@ class Lessons:
         if len(self._windows) < 3:
             return replace(options, n_trees=options.n_trees or MOST_TREES), []
         even, odd = (np.flatnonzero(self._window % 2 == rest) for rest in (0, 1))
-        halves = side_by_side(
-            lambda: self._chance(options, even, odd), lambda: self._chance(options, odd, even)
-        )
+        halves = at_once([lambda: self._chance(options, even, odd), lambda: self._chance(options, odd, even)])
         best = options.n_trees or _best_length(halves[0].losses, halves[1].losses)
         n_trees = options.n_trees or min(MOST_TREES, round(FURTHER * best))
         return replace(options, n_trees=n_trees), [

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -13,10 +14,11 @@ from models.als import AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
-from models.boosting import MOST_TREES, Sums, TreeOptions, Trees, side_by_side
+from models.boosting import MOST_TREES, Sums, TreeOptions, Trees
 from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
 from models.content import ContentOptions
+from models.cores import AT_ONCE, at_once
 from models.due import DueOptions
 from models.ease import EaseOptions
 from models.errors import BadConfigError
@@ -164,11 +166,12 @@ class Ranker(Model[RankerOptions]):
     def fit(self, interactions: Interactions) -> Self:
         started = time.monotonic()
         options = self.options
-        self.sources_ = {
-            source.name: self._fitted.get(source.name)
-            or fit_source(source(getattr(options, source.name)), interactions, None)
-            for source in options.sources
-        }
+        missing = [source for source in options.sources if source.name not in self._fitted]
+        made = at_once(
+            [partial(fit_source, source(getattr(options, source.name)), interactions) for source in missing]
+        )
+        fitted = {**self._fitted, **{source.name: source for source in made}}
+        self.sources_ = {source.name: fitted[source.name] for source in options.sources}
         learned: dict[str, Any] = {name: source.options_ for name, source in self.sources_.items()}
         self.options_ = replace(options, **learned)
         self.n_products_ = interactions.n_products
@@ -289,23 +292,25 @@ class Ranker(Model[RankerOptions]):
         remembered: MutableMapping[Any, Window] = {} if self._remembered is None else self._remembered
         n_customers, n_folds = 0, options.n_folds
         starts = window_starts(interactions, options.horizon_days, options.n_folds)
-        for number, start_s in enumerate(starts, 1):
-            before = time.monotonic()
-            key = (start_s, kind)
-            found = remembered.get(key)
-            if found is None:
-                found = window(interactions, start_s, sources, about)
-            if found is None:
-                continue
-            remembered[key] = found
-            windows.append(found.only(~found.is_own) if self.is_for_new_only else found)
-            n_customers += found.n_customers
+        for number in range(0, len(starts), AT_ONCE):
+            before, some = time.monotonic(), starts[number : number + AT_ONCE]
+            made = at_once(
+                [
+                    partial(window, interactions, start_s, sources, about)
+                    for start_s in some
+                    if (start_s, kind) not in remembered
+                ]
+            )
+            remembered.update({(each.as_of_s, kind): each for each in made if each is not None})
+            found = [remembered[start_s, kind] for start_s in some if (start_s, kind) in remembered]
+            windows += [each.only(~each.is_own) if self.is_for_new_only else each for each in found]
+            n_customers += sum(each.n_customers for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
             if n_customers >= options.enough_customers:
                 break
             if is_late and not _objection(windows):
-                n_folds = number
+                n_folds = number + len(some)
                 break
         self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)
         return windows
@@ -317,7 +322,7 @@ class Ranker(Model[RankerOptions]):
             trees, predicted = lessons.learned(trees)
             calibration = calibration or learned_calibration(predicted)
             self.options_ = replace(options, trees=trees, calibration=calibration)
-        self._order, self._chance = side_by_side(lambda: lessons.order(trees), lambda: lessons.chance(trees))
+        self._order, self._chance = at_once([lambda: lessons.order(trees), lambda: lessons.chance(trees)])
         came = windows[0].features[windows[0].has_come]
         order, log_odds = (max(float(sums.std()), 1e-9) for sums in self._sums(came))
         self._spread = order, log_odds
@@ -328,7 +333,8 @@ class Ranker(Model[RankerOptions]):
 
     def _sums(self, features: FloatArray) -> tuple[Sums, Sums]:
         """What the trees of the order and those of the chance say."""
-        return side_by_side(lambda: self._order.sums(features), lambda: self._chance.sums(features))
+        order, log_odds = at_once([lambda: self._order.sums(features), lambda: self._chance.sums(features)])
+        return order, log_odds
 
     def _fall_back(self, interactions: Interactions) -> None:
         """The blend of the same sources, which is what little history is enough for."""

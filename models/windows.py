@@ -171,7 +171,10 @@ def window(
     customers = drawn(interactions, start_s, end_s, options.max_customers, options.seed)
     if customers is None:
         return None
-    fitted = {name: fit_source(model, history, customers.rows) for name, model in sources.items()}
+    fitted = {
+        name: fit_source(type(model)(model.options), history, customers.rows)
+        for name, model in sources.items()
+    }
     view = View(history, fitted, options.horizon_days, options.limits)
     bought = interactions.between(start_s, end_s)
     truth = np.unique(_keys(bought.customer_row, bought.product_row, history.n_products))

@@ -3,7 +3,7 @@
 import json
 
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from service.errors import RefusedError
@@ -20,13 +20,16 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown_product": (404, "The product isn't known"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "This route doesn't take this method"),
+    "length_required": (411, "A body needs its length beforehand"),
     "too_large": (413, "The request is too large"),
     "too_many_requests": (429, "Too many requests"),
     "internal": (500, "The service failed"),
+    "overloaded": (503, "There are more callers than can be answered"),
     "no_version": (503, "There is nothing to answer from yet"),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 DETAILS = {"not_found": "GET / lists the routes", "method_not_allowed": "see the Allow header"}
+WITH_BODY = ("POST", "PUT", "PATCH")
 NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
 
@@ -60,6 +63,8 @@ def register_problems(app: Flask) -> None:
     def http(err: HTTPException) -> Response:
         status = err.code or 500
         kind = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
+        if status == 405:
+            kind = _wrong_body() or kind
         answer = problem(kind, DETAILS.get(kind) or err.description or PROBLEMS[kind][1])
         allow = dict(err.get_headers()).get("Allow")
         if allow:
@@ -70,3 +75,11 @@ def register_problems(app: Flask) -> None:
     def unexpected(err: Exception) -> Response:
         log.error("answer failed", exc_info=err)
         return problem("internal", "the error is in the service's log")
+
+
+def _wrong_body() -> str | None:
+    """What is wrong with the body of a request whose method the route doesn't take, if it has one."""
+    if request.method in WITH_BODY and request.content_length is None:
+        return "length_required"
+    too_large = (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]
+    return "too_large" if too_large else None

@@ -50,6 +50,8 @@ class ServedVersion:
         popular: rows of every product that may be shown, most popular first, without a score last, by row.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
         history_product: `histories.product` as an array.
+        history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
+        candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -69,10 +71,12 @@ class ServedVersion:
         self.buyers = self._expect("popular/buyers", np.int32, n_products)
         self.similar_product = self._expect("similar/product", np.int32, n_products)
         self.similar_score = self._expect("similar/score", np.float32, n_products)
-        self._history_start = memoryview(self._expect("history/indptr", np.int64, n_customers + 1))
+        self.history_start = self._expect("history/indptr", np.int64, n_customers + 1)
+        self._starts = memoryview(self.history_start)
         self.history_product = self._expect("history/product", np.int32)
         self.histories = self._histories(len(self.history_product))
-        self._lists = self._candidates(variant, n_customers)
+        self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
+        self._lists = self._candidates(variant)
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
@@ -84,7 +88,7 @@ class ServedVersion:
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in `histories`."""
-        return self._history_start[customer_row], self._history_start[customer_row + 1]
+        return self._starts[customer_row], self._starts[customer_row + 1]
 
     def place_of(self, customer_row: int, product_row: int) -> int:
         """Where in `histories` a product stands that the customer bought."""
@@ -107,10 +111,10 @@ class ServedVersion:
         start, stop = self._category_start[category_row : category_row + 2]
         return self._by_category[start:stop]
 
-    def _candidates(self, variant: str, n_customers: int) -> Columns:
+    def _candidates(self, variant: str) -> Columns:
         """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""
-        rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
-        self._list_length = rows.size // max(n_customers, 1)
+        rows = self.candidate_rows
+        self._list_length = rows.size // max(len(rows), 1)
         evidence = self._expect_shape(f"candidates/{variant}/evidence", np.uint8, rows.shape)
         name = f"candidates/{variant}/probability"
         if self._version.has(name):
@@ -143,6 +147,8 @@ class ServedVersion:
         return ((self.as_of - before_s).astimezone(zone).date() - EPOCH).days
 
     def _popular(self, scored: IntArray, in_stock: BoolArray) -> IntArray:
+        if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):
+            raise DamagedVersionError(f"{self.version_id}/popular/order.npy", "rows of no product")
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
         every = np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])

@@ -20,7 +20,6 @@ from flask import Flask
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
 
 from models.errors import NextbestError
 from service.access.start import may_be_open, say_what_is_missing, start_gate
@@ -33,8 +32,10 @@ from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
+from service.overload import AcceptQueue, Shedding
 from service.recommender import FirstLevel, Recommender
 from service.settings import Settings
+from service.workers import Workers
 from storage.keyring import read_keyring
 from storage.store import CHAMPION, Store
 
@@ -99,7 +100,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
         )
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     follower.start()
-    return create_app(
+    app = create_app(
         Parts(
             settings=settings,
             follower=follower,
@@ -110,6 +111,8 @@ def worker_app(plan: WorkerPlan) -> Flask:
             log_key=plan.log_key,
         )
     )
+    app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
+    return app
 
 
 def operator_app(plan: WorkerPlan) -> Flask:
@@ -171,16 +174,19 @@ def _serve_operator(plan: WorkerPlan) -> None:
     server.serve(target_loader=partial(operator_app, here), wrap_loader=False)
 
 
-def _server(settings: Settings, host: str, port: int, workers: int) -> MPServer:
-    return MPServer(
+def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
+    return Workers(
         "service",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=1,  # two were slower: they fight for the interpreter
+        backlog=2048,
         backpressure=settings.backpressure,
-        http1_settings=HTTP1Settings(max_buffer_size=MAX_HEAD_BYTES),
+        http1_settings=HTTP1Settings(
+            max_buffer_size=MAX_HEAD_BYTES, header_read_timeout=int(settings.idle_timeout_s * 1000)
+        ),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=settings.stop_timeout_s,

@@ -32,7 +32,10 @@ class Settings(BaseSettings):
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
-        backpressure: connections that a worker holds at once; more wait in the system's queue.
+        backpressure: connections that a worker holds at once; more wait in the system's queue, and if they
+            are many and stay, callers are turned away with 503.
+        idle_timeout_s: after how long a connection without a request, or with part of one's head, is closed,
+            in seconds.
         stop_timeout_s: how long requests in flight may take to end after SIGTERM, in seconds.
         token_issuer: what customers' tokens must have as `iss`.
         token_audience: what they must have as `aud`.
@@ -62,7 +65,8 @@ class Settings(BaseSettings):
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)
-    backpressure: int = Field(256, ge=1)
+    backpressure: int = Field(512, ge=1)
+    idle_timeout_s: float = Field(10.0, ge=0.1, le=600)
     stop_timeout_s: int = Field(10, ge=1)
     token_issuer: str = Field("shop", min_length=1)
     token_audience: str = Field("nextbest", min_length=1)

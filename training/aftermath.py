@@ -105,7 +105,7 @@ def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
     if options.on_failure:
         told = {"NEXTBEST_EXIT_CODE": str(exit_code), "NEXTBEST_MESSAGE": why}
         try:
-            subprocess.run(  # noqa: S602 - it is the operator's own line
+            subprocess.run(  # noqa: S602  # it is the operator's own line  # nosec B602
                 options.on_failure,
                 shell=True,
                 env={**os.environ, **told},

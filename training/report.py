@@ -217,7 +217,7 @@ def _pictures(evaluation: Evaluation, timezone: str) -> list[Picture]:
         drawn.append(
             ("NDCG@10 on each fold, new products only", plots.by_fold(evaluation, "ndcg@10", "new", days))
         )
-    return [(caption, Markup(svg)) for caption, svg in drawn]  # noqa: S704  # drawn from numbers here
+    return [(caption, Markup(svg)) for caption, svg in drawn]  # noqa: S704  # drawn from numbers here  # nosec B704
 
 
 def _figure(value: float) -> str:

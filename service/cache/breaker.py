@@ -1,4 +1,4 @@
-"""Stop asking a Redis that doesn't answer: after some errors in a row, only a probe now and then asks."""
+"""Stop asking a Redis that doesn't answer, or not soon: after that only a probe now and then asks."""
 
 import random
 import time
@@ -10,6 +10,8 @@ class Breaker:
 
     Args:
         errors: in a row, after which it opens.
+        lost_s: time lost in a row, by errors and slow answers, after which it opens: callers wait behind each
+            other, so one after another would wait for a server that hangs.
         probe_s: shortest and longest pause between two probes while it is open; each is drawn between them,
             so that the workers of many machines don't probe at once.
         clock: seconds, only ever growing.
@@ -19,12 +21,14 @@ class Breaker:
     def __init__(
         self,
         errors: int = 5,
+        lost_s: float = 0.05,
         probe_s: tuple[float, float] = (1.0, 2.0),
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._errors, self._probe_s, self._clock, self._chance = errors, probe_s, clock, chance
-        self._in_a_row = 0
+        self._errors, self._lost_s, self._probe_s = errors, lost_s, probe_s
+        self._clock, self._chance = clock, chance
+        self._in_a_row, self._lost_in_a_row_s = 0, 0.0
         self._next_probe: float | None = None
 
     @property
@@ -43,13 +47,22 @@ class Breaker:
     def succeeded(self) -> bool:
         """Tell that an answer came. True if this closes the breaker."""
         closes = self._next_probe is not None
-        self._in_a_row, self._next_probe = 0, None
+        self._in_a_row, self._lost_in_a_row_s, self._next_probe = 0, 0.0, None
         return closes
 
-    def failed(self) -> bool:
-        """Tell that none came. True if this opens the breaker."""
+    def failed(self, took_s: float = 0.0) -> bool:
+        """Tell that none came, and how long that took. True if this opens the breaker."""
         self._in_a_row += 1
-        if self._next_probe is not None or self._in_a_row < self._errors:
+        return self._lost(took_s)
+
+    def slow(self, took_s: float) -> bool:
+        """Tell that an answer came late. True if this opens the breaker."""
+        return self._lost(took_s)
+
+    def _lost(self, took_s: float) -> bool:
+        self._lost_in_a_row_s += took_s
+        may_go_on = self._in_a_row < self._errors and self._lost_in_a_row_s < self._lost_s
+        if self._next_probe is not None or may_go_on:
             return False
         self._plan_probe()
         return True

@@ -3,6 +3,7 @@
 import queue
 import random
 import threading
+import time
 from typing import Protocol
 
 import redis
@@ -12,9 +13,11 @@ from redis.retry import Retry
 
 from service.cache.breaker import Breaker
 from service.cache.keys import list_key, list_life_s
+from service.cache.reading import Reader
 
 WAITING_LISTS = 1000
 BATCH = 50
+SLOW = 1 / 6  # of the time limit: an answer that takes longer is of less use than none
 log = structlog.get_logger()
 
 
@@ -42,11 +45,6 @@ def redis_client(url: str, timeout_ms: int) -> redis.Redis:
     )
 
 
-def get_command(key: bytes) -> bytes:
-    """GET as it goes over the wire."""
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)
-
-
 class RedisCache:
     """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
@@ -54,10 +52,11 @@ class RedisCache:
     """
 
     def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, counters: CacheCounters) -> None:
-        self._ttl_s, self._counters = ttl_s, counters
+        self._ttl_s, self._counters, self._slow_s = ttl_s, counters, timeout_ms / 1000 * SLOW
         self._writer = redis_client(url, timeout_ms)
         # GET by hand on one connection: the client around it would double what Python does for it.
-        self._reader, self._reading = self._writer.connection_pool.make_connection(), threading.Lock()
+        self._reader = Reader(self._writer.connection_pool.make_connection(), timeout_ms / 1000)
+        self._reading = threading.Lock()
         self._breaker = Breaker()
         self._waiting: queue.Queue[tuple[str, bytes]] = queue.Queue(WAITING_LISTS)
         threading.Thread(target=self._write, name="cache-writer", daemon=True).start()
@@ -72,15 +71,18 @@ class RedisCache:
             self._counters.cache("skipped")
             return None
         key = list_key(version_id, variant, customer_id, epoch).encode()
+        start_s = time.perf_counter()
         try:
             with self._reading:
-                self._reader.send_packed_command([get_command(key)], check_health=False)  # type: ignore[no-untyped-call]
-                # An error closes the connection: no reply is late.
-                value: bytes | None = self._reader.read_response()
+                value = self._reader.get(key)
         except (redis.RedisError, OSError) as err:
-            self._failed(err)
+            self._failed(err, time.perf_counter() - start_s)
             return None
-        self._succeeded()
+        took_s = time.perf_counter() - start_s
+        if took_s < self._slow_s:
+            self._succeeded()
+        elif self._breaker.slow(took_s):
+            self._went_down("slow answers")
         self._counters.cache("miss" if value is None else "hit")
         return value
 
@@ -112,11 +114,14 @@ class RedisCache:
             for _ in batch:
                 self._waiting.task_done()
 
-    def _failed(self, err: Exception) -> None:
+    def _failed(self, err: Exception, took_s: float = 0.0) -> None:
         self._counters.cache("error")
-        if self._breaker.failed():
-            self._counters.redis_down(True)
-            log.warning("redis does not answer, going on without it", why=type(err).__name__)
+        if self._breaker.failed(took_s):
+            self._went_down(type(err).__name__)
+
+    def _went_down(self, why: str) -> None:
+        self._counters.redis_down(True)
+        log.warning("redis does not answer soon enough, going on without it", why=why)
 
     def _succeeded(self) -> None:
         if self._breaker.succeeded():

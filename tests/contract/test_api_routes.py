@@ -164,9 +164,19 @@ def test_a_product_that_is_not_known_is_404(app: Flask) -> None:
 )
 def test_other_methods_are_405_and_name_those_that_go(app: Flask, route: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        response = app.test_client().open(route, method=method, data=b"x" * 100_000)
+        response = app.test_client().open(route, method=method, data=b"x" * 1000)
         problem(response, 405, "method_not_allowed")
         assert "GET" in response.headers["Allow"]
+
+
+def test_a_body_without_a_length_is_411_and_one_that_is_too_large_413(app: Flask) -> None:
+    for method in ("POST", "PUT", "PATCH"):
+        chunked = app.test_client().open("/popular", method=method, headers={"Transfer-Encoding": "chunked"})
+        problem(chunked, 411, "length_required")
+        problem(app.test_client().open("/popular", method=method), 411, "length_required")
+        large = app.test_client().open("/popular", method=method, data=b"x" * 65_537)
+        problem(large, 413, "too_large")
+        assert app.test_client().open("/popular", method=method, data=b"x" * 65_536).status_code == 405
 
 
 def test_what_is_not_there_is_404(app: Flask) -> None:

@@ -199,7 +199,7 @@ def test_planted_secrets_are_in_no_log_and_no_answer(store: Path, tmp_path: Path
     change_keyring(store, lambda _: shop.keyring)
     token, hs_token = shop.token("anna"), shop.token("anna", shop.hs256)
     expired = shop.token("anna", begins_in_s=-800)
-    password = "planted-redis-pa55word"  # noqa: S105  # planted to be looked for
+    password = "planted-redis-pa55word"  # noqa: S105  # planted to be looked for  # pragma: allowlist secret
     secrets = {
         *(shop.shop, shop.operator, retiring, token, hs_token, expired, password),
         *(shop.shop.split("_", 2)[2], token.split(".")[1], token.split(".")[2]),

@@ -139,7 +139,7 @@ def test_sqlite_cells_of_several_types_become_text(tmp_path: Path) -> None:
     [
         ("sqlite:////nowhere/shop.db", "no such file"),
         ("nosuch://x", "not a database URL"),
-        ("postgresql://u:secret@127.0.0.1:1/shop", "connection"),
+        ("postgresql://u:secret@127.0.0.1:1/shop", "connection"),  # pragma: allowlist secret
     ],
 )
 def test_a_database_that_cannot_be_opened_is_said_without_its_password(

@@ -1,13 +1,11 @@
 """Trees that are kept as text, learn an order, and tell true rates from thinned examples."""
 
-import threading
-
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from models.arrays import BoolArray, FloatArray
-from models.boosting import Binned, TreeOptions, Trees, side_by_side
+from models.boosting import Binned, TreeOptions, Trees
 
 FEW = TreeOptions(n_trees=20, min_pairs=20)
 
@@ -174,18 +172,3 @@ def test_trees_that_found_nothing_have_no_gains() -> None:
     ones = np.ones(500, np.float32)
     trees = grown_for_chance(constant, np.arange(500) % 2 == 0, ones, ones, FEW)
     assert trees.gains().tolist() == [0, 0]
-
-
-def test_side_by_side_runs_both_at_once_and_keeps_their_places() -> None:
-    meet = threading.Barrier(2, timeout=10)  # each waits for the other: one after another would never end
-
-    def found(value: str) -> str:
-        meet.wait()
-        return value
-
-    assert side_by_side(lambda: found("a"), lambda: found("b")) == ("a", "b")
-
-
-def test_side_by_side_tells_what_went_wrong() -> None:
-    with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda: 1, lambda: 1 // 0)

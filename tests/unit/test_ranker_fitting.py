@@ -108,7 +108,7 @@ def test_windows_that_took_too_long_are_the_last_and_the_second_fit_takes_as_man
     monkeypatch.setattr("models.ranker.time.monotonic", lambda: float(next(seconds)))
     cut = Ranker(with_options(time_budget_s=100.0, n_folds=8)).fit(PAST)
     assert cut.why_not_ == ""  # it goes on until it can learn
-    assert len(cut.windows_) == 5  # 40 customers each; 200 are enough
+    assert len(cut.windows_) == 6  # 40 customers each, 200 are enough, and two are made at a time
     assert (cut.options_.n_folds, cut.options_.time_budget_s) == (len(cut.windows_), 0.0)
     again = Ranker(cut.options_).fit(PAST)
     assert again.windows_ == cut.windows_

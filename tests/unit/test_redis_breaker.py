@@ -38,6 +38,17 @@ def test_while_open_one_caller_in_one_to_two_seconds_may_ask() -> None:
     assert breaker.allows()
 
 
+def test_it_opens_once_the_calls_in_a_row_lost_50_ms_however_few_they_were() -> None:
+    breaker = Breaker()
+    assert (breaker.failed(0.03), breaker.failed(0.03)) == (False, True)
+    assert breaker.succeeded() is True
+    assert [breaker.slow(0.02) for _ in range(3)] == [False, False, True]
+    assert breaker.slow(0.02) is False  # a probe that is slow is no news, and doesn't close it
+    assert breaker.is_open
+    assert breaker.succeeded() is True
+    assert (breaker.slow(0.04), breaker.succeeded(), breaker.slow(0.04)) == (False, False, False)
+
+
 def test_lists_of_two_customers_variants_versions_or_epochs_never_share_a_key() -> None:
     keys = {
         list_key(v, r, c, e)

@@ -1,0 +1,160 @@
+"""Turns callers away before Flask while more of them wait outside than this worker lets in.
+
+A worker holds so many connections, each with one request at most: who is inside waits for those and no
+longer. Connections beyond them wait in the kernel, and the listening socket says how many. While many do, a
+caller now and then gets a 503, and its connection is closed, so that the next one comes in.
+"""
+
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from service.problems import PROBLEM_JSON, PROBLEMS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+WAITING = 32  # connections outside that are a burst, not an overload
+LASTS_S = 0.05  # of so many for so long
+LOOK_S = 0.002  # a look takes 1 us
+GAP_S = 0.001  # between two that are turned away: a new connection for each costs as much as an answer
+RETRY_S = (1, 3)
+HEALTH = "/health/"
+log = structlog.get_logger()
+
+
+class RequestCounter(Protocol):
+    """Who counts answers."""
+
+    def request(self, route: str, status: int, elapsed_s: float) -> None: ...
+
+
+class Shedding:
+    """A WSGI app around another one. Health is always answered.
+
+    Args:
+        waiting: how many connections wait to be let in.
+        clock: seconds that never run backwards.
+        chance: numbers in [0, 1), so that those turned away don't all come back at once.
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        counter: RequestCounter,
+        waiting: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._app, self._counter, self._waiting = app, counter, waiting
+        self._clock, self._chance = clock, chance
+        self._next_look_s = self._next_turn_away_s = 0.0
+        self._since_s: float | None = None
+        self._next_line_s = 0.0
+        self._is_overloaded = False
+        self._body = _body()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        now_s = self._clock()
+        if now_s >= self._next_look_s:
+            self._look(now_s)
+        if (
+            self._is_overloaded
+            and now_s >= self._next_turn_away_s
+            and not environ["PATH_INFO"].startswith(HEALTH)
+        ):
+            self._next_turn_away_s = now_s + GAP_S
+            return self._turn_away(start_response)
+        return self._app(environ, start_response)
+
+    def _look(self, now_s: float) -> None:
+        self._next_look_s = now_s + LOOK_S
+        waiting = self._waiting()
+        if waiting <= WAITING:
+            self._since_s, self._is_overloaded = None, False
+            return
+        if self._since_s is None:
+            self._since_s = now_s
+        self._is_overloaded = now_s - self._since_s >= LASTS_S
+        if self._is_overloaded and now_s >= self._next_line_s:
+            self._next_line_s = now_s + 60
+            log.warning("more callers than can be answered, turning some away", waiting=waiting)
+
+    def _turn_away(self, start_response: "StartResponse") -> Iterable[bytes]:
+        self._counter.request("overload", 503, 0.0)
+        first, last = RETRY_S
+        start_response(
+            "503 Service Unavailable",
+            [
+                ("Content-Type", PROBLEM_JSON),
+                ("Content-Length", str(len(self._body))),
+                ("Retry-After", str(first + int((last - first + 1) * self._chance()))),
+                ("Cache-Control", "no-store"),
+                ("Connection", "close"),
+            ],
+        )
+        return [self._body]
+
+
+class AcceptQueue:
+    """How many connections wait to be accepted by this process on a port; 0 where that can't be known.
+
+    The server opens the socket after it made the app: it is looked for when first asked.
+    """
+
+    UNACKED = slice(24, 28)  # of Linux' struct tcp_info: of a listening socket, connections that wait
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._is_looked_for = False
+
+    def __call__(self) -> int:
+        if self._socket is None:
+            self._look_for()
+        if self._socket is None:
+            return 0
+        facts = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        return int.from_bytes(facts[self.UNACKED], "little")
+
+    def _look_for(self) -> None:
+        if self._is_looked_for:
+            return
+        self._is_looked_for = True
+        self._socket = _listening(self._port)
+        if self._socket is None:
+            log.warning("can't see how many callers wait, turning nobody away")
+
+
+def _listening(port: int) -> socket.socket | None:
+    """This process's own listening socket on a port."""
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found = socket.socket(fileno=os.dup(int(link.name)))
+        except OSError:  # no socket, or closed meanwhile
+            continue
+        if _listens(found) and found.getsockname()[1] == port:
+            return found
+        found.close()
+    return None
+
+
+def _listens(found: socket.socket) -> bool:
+    try:
+        is_tcp = found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM
+        return is_tcp and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _body() -> bytes:
+    status, title = PROBLEMS["overloaded"]
+    problem = {"type": "urn:nextbest:problem:overloaded", "title": title, "status": status}
+    return json.dumps(problem | {"detail": "ask again after Retry-After seconds"}).encode()

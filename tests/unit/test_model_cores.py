@@ -1,0 +1,34 @@
+"""Steps run at once, keep their places, and tell what went wrong."""
+
+import threading
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from models.cores import at_once
+
+
+def test_two_steps_run_at_once_and_keep_their_places() -> None:
+    meet = threading.Barrier(2, timeout=10)  # each waits for the other: one after another would never end
+
+    def found(value: str) -> str:
+        meet.wait()
+        return value
+
+    assert at_once([lambda: found("a"), lambda: found("b")]) == ["a", "b"]
+    assert at_once([lambda number=number: number for number in range(7)]) == list(range(7))  # type: ignore[misc]
+    assert at_once([]) == []
+
+
+def test_what_a_step_raises_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        at_once([lambda: 1, lambda: 1 // 0])
+
+
+def test_blas_keeps_to_one_thread_within_a_step_and_gets_back_what_it_had() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before = threads()
+    assert at_once([threads, threads]) == [{1}, {1}]
+    assert threads() == before
