@@ -16,7 +16,7 @@ from service.recommender import Answer, Rung
 from service.served import ServedVersion
 
 LEVELS = ("worker", "redis", "map", "category", "popular")  # of the ladder, from the top
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 def count_in_folder(folder: Path) -> None:
