@@ -68,7 +68,7 @@ class Ease(Model[EaseOptions]):
     """
 
     name: ClassVar[str] = "ease"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = EaseOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("product_row_", "chance_", "weight_indptr_", "weight_product_", "weight_"),

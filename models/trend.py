@@ -31,6 +31,7 @@ class Trend(Model[TrendOptions]):
     """
 
     name: ClassVar[str] = "trend"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = TrendOptions
     learnt: ClassVar[tuple[str, ...]] = ("chance_",)
 

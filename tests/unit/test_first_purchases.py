@@ -99,7 +99,7 @@ def test_a_shop_of_fashions_learns_a_short_half_life_and_a_steady_one_a_long() -
         take_up_half_life(history_of(lines, n_customers=60, n_products=60, as_of_day=84), FoldOptions())
         for lines in (fashion, steady)
     ]
-    assert found[0] == 7.0
+    assert found[0] == 1.75  # the shortest of all: fashion here changes every week
     assert found[1] >= 28.0
 
 
