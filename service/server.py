@@ -27,7 +27,7 @@ from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
-from service.die_with_parent import die_with_parent
+from service.die_with_parent import die_with_parent, watch_parent
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
@@ -125,6 +125,7 @@ def operator_app(plan: WorkerPlan) -> Flask:
 def _begin(plan: WorkerPlan) -> Metrics:
     """What every worker process does first."""
     die_with_parent(plan.parent_pid, signal.SIGTERM)
+    watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
     configure_logs(plan.settings.log_level)

@@ -139,7 +139,7 @@ def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path
         assert running.get("/health/ready").json()["redis"] == "up"
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
-        until(lambda: not any(map(runs, processes)), 5)
+        until(lambda: not any(map(runs, processes)), 12)
 
 
 def metric(running: Running, line: str) -> float:
