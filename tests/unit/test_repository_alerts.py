@@ -1,5 +1,6 @@
 """Alert rules and docs name figures that are exported, with labels that they have; the docs name all."""
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,17 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text()
 GROUPS = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"]
 RULES = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 NIGHT = (ROOT / "training/aftermath.py").read_text()
+DASHBOARD = json.loads((ROOT / "deploy/grafana.json").read_text())
+PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"]}
 BY_THE_NIGHT = {f"nextbest_night_{name}" for name in re.findall(r'gauge\("(\w+)"', NIGHT)}
+type Exported = dict[str, dict[str, set[str]]]
+"""Each figure's name in a query, with the labels that it has and the values that were seen of each."""
 SELECTOR = re.compile(r"(nextbest_\w+)(?:\{([^}]*)\})?")
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
-    """Each figure's name in a query, with the labels that it has and the values that were seen of each."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """What the service exports after some traffic, and the night."""
     store = Store(tmp_path_factory.mktemp("store"))
     served = ServedVersion(store.open(publish(store)), VARIANT)
     (store.root / "last_success.json").write_text('{"at": "2018-01-01T02:00:00+00:00"}')
@@ -50,11 +55,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, se
     return found
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_an_alert_asks_for_figures_labels_and_values_that_are_exported(
-    rule: dict[str, Any], exported: dict[str, dict[str, set[str]]]
-) -> None:
-    selectors = SELECTOR.findall(rule["expr"])
+def must_be_exported(query: str, exported: Exported) -> None:
+    """Every figure of a query, with its labels and, where it asks for values, at least one of these."""
+    selectors = SELECTOR.findall(query)
     assert selectors
     for name, matchers in selectors:
         assert name in exported, name
@@ -64,7 +67,26 @@ def test_an_alert_asks_for_figures_labels_and_values_that_are_exported(
             assert any(fits(seen) for seen in exported[name][label]), (name, label, value)
 
 
-def test_the_docs_name_every_figure_and_no_other(exported: dict[str, dict[str, set[str]]]) -> None:
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_an_alert_asks_for_figures_labels_and_values_that_are_exported(
+    rule: dict[str, Any], exported: Exported
+) -> None:
+    must_be_exported(rule["expr"], exported)
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_panel_of_the_dashboard_asks_for_what_is_exported(
+    panel: dict[str, Any], exported: Exported
+) -> None:
+    for target in panel["targets"]:
+        must_be_exported(target["expr"], exported)
+        [(name, _), *_] = SELECTOR.findall(target["expr"])
+        for label in re.findall(r"by \(([^)]*)\)", target["expr"]):
+            assert set(label.split(", ")) <= {*exported[name], "le"}
+            assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= {*label.split(", ")}
+
+
+def test_the_docs_name_every_figure_and_no_other(exported: Exported) -> None:
     told = [name for name in exported if name.startswith("nextbest_") and not name.endswith("_created")]
     names = {re.sub("_(bucket|sum|count)$", "", name) for name in told}
     assert set(re.findall(r"`(nextbest_\w+)(?:\{[^`]*)?`", OPERATIONS)) == names
