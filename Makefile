@@ -2,9 +2,10 @@
 
 VENV  := .venv
 BIN   := $(VENV)/bin
+PEERS := .nextbest/bench/rectools-venv
 PORT  ?= 8000
 STORE ?= .nextbest/store
-PIP   := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+PIP   := -m pip --disable-pip-version-check --no-input install --quiet
 LOCK  := $(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --system-certs --custom-compile-command 'make lock'
 
@@ -57,7 +58,7 @@ serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
 bench: $(VENV)/.dev  ## how fast the day is and what a shop's size costs (BENCH=--quick, BENCH='--only answer')
 	$(BIN)/python -m tests.benchmarks.bench_speed $(BENCH)
 
-bench-quality: $(VENV)/.demo $(VENV)/.bench  ## how good the lists are, beside peers and published tables (BENCH=--quick)
+bench-quality: $(VENV)/.demo $(VENV)/.bench $(PEERS)/.made  ## how good the lists are, beside peers and published tables (BENCH=--quick)
 	$(BIN)/python -m tests.benchmarks.bench_quality $(BENCH)
 
 lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
@@ -65,6 +66,7 @@ lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLA
 		> $(VENV)/build.in
 	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in -o requirements/runtime.txt
 	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(LOCK) $(LOCK_FLAGS) --group pyproject.toml:rectools -o requirements/rectools.txt
 
 image:  ## build the container image nextbest (wants a Docker engine)
 	@docker info > /dev/null 2>&1 || { echo 'no Docker engine answers here: install or start one, then make image again' >&2; exit 1; }
@@ -90,6 +92,14 @@ $(VENV)/.demo: requirements/demo.txt $(VENV)/.runtime
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
 	$(call install,$<,--no-deps)
 
+# RecTools wants an older numpy than ours: an environment of its own, made anew whenever its lock is another one.
+$(PEERS)/.made: requirements/rectools.txt | $(VENV)/.runtime
+	@echo 'installing what $< names into $(PEERS)'
+	@rm -rf $(PEERS)
+	@$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python $(PIP) --require-hashes --only-binary :all: -r $<
+	@touch $@
+
 define install
 	@set -e; exec 9< Makefile; flock 9; \
 	if [ ! -d $(VENV) ]; then \
@@ -101,8 +111,8 @@ define install
 	[ -e $(VENV)/.made ] || { echo 'make did not make this $(VENV): move it away first' >&2; exit 1; }; \
 	touch $(VENV)/.unfinished; \
 	echo 'installing what $1 names into $(VENV)'; \
-	$(PIP) --require-hashes --only-binary :all: $2 -r $1; \
-	$(PIP) --no-deps --no-build-isolation -e .; \
+	$(BIN)/python $(PIP) --require-hashes --only-binary :all: $2 -r $1; \
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .; \
 	$(BIN)/python scripts/openmp.py; \
 	rm $(VENV)/.unfinished; touch $@
 endef

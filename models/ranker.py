@@ -39,6 +39,7 @@ from models.windows import Window, WindowOptions, window, window_starts
 
 MIN_WINDOWS = 2
 MIN_CUSTOMERS = 200  # who came, all windows together
+FEWEST_WINDOWS = 5  # that what is enough to learn from is spread over, where the history holds so many
 MIN_BOUGHT = 500  # candidates that were bought
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
@@ -56,6 +57,8 @@ class RankerOptions(FoldOptions):
         pool: at most so many products may be listed as new to somebody, those most taken up lately; bounds
             the cost where a catalogue is large.
         negatives: about so many candidates that were not bought are learned from for each customer.
+        enough_bought: with so many products bought, each counted once for a customer and window, no more
+            windows are needed; one window holds at most a fifth of them, so that several are seen.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
             never to fewer than it takes to learn. With a budget the speed of the machine changes what is
             learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
@@ -70,6 +73,7 @@ class RankerOptions(FoldOptions):
     new_candidates: int = 100
     pool: int = 8000
     negatives: int = 60
+    enough_bought: int = 110_000
     time_budget_s: float = 0.0
     calibration: tuple[float, ...] | None = None
     trees: TreeOptions = field(default_factory=TreeOptions)
@@ -85,8 +89,8 @@ class RankerOptions(FoldOptions):
     affinity: AffinityOptions = field(default_factory=AffinityOptions)
     content: ContentOptions = field(default_factory=ContentOptions)
     n_folds: int = field(default=12, kw_only=True)
-    enough_customers: int = field(default=6000, kw_only=True)
-    max_customers: int = field(default=1000, kw_only=True)
+    enough_customers: int = field(default=20_000, kw_only=True)
+    max_customers: int = field(default=3000, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [source.name for source in SOURCES]
@@ -285,13 +289,18 @@ class Ranker(Model[RankerOptions]):
         options = self.options_
         sources = {name: type(source)(source.options_) for name, source in self.sources_.items()}
         about = WindowOptions(
-            options.horizon_days, options.limits, options.max_customers, options.negatives, options.seed
+            horizon_days=options.horizon_days,
+            limits=options.limits,
+            max_customers=options.max_customers,
+            max_bought=options.enough_bought // FEWEST_WINDOWS,
+            negatives=options.negatives,
+            seed=options.seed,
         )
         kind = repr([(name, source.options) for name, source in sources.items()] + [about])
         windows: list[Window] = []
         # without one to share, of this fit alone: another history may have windows of the same days
         remembered: MutableMapping[Any, Window] = {} if self._remembered is None else self._remembered
-        n_customers, n_folds = 0, options.n_folds
+        n_customers, n_bought, n_folds = 0, 0, options.n_folds
         starts = window_starts(interactions, options.horizon_days, options.n_folds)
         for number in range(0, len(starts), AT_ONCE):
             before, some = time.monotonic(), starts[number : number + AT_ONCE]
@@ -306,9 +315,10 @@ class Ranker(Model[RankerOptions]):
             found = [remembered[start_s, kind] for start_s in some if (start_s, kind) in remembered]
             windows += [each.only(~each.is_own) if self.is_for_new_only else each for each in found]
             n_customers += sum(each.n_customers for each in found)
+            n_bought += sum(each.n_bought for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if n_customers >= options.enough_customers:
+            if n_customers >= options.enough_customers or n_bought >= options.enough_bought:
                 break
             if is_late and not _objection(windows):
                 n_folds = number + len(some)

@@ -21,6 +21,8 @@ class WindowOptions:
         horizon_days: its length.
         limits: how many candidates each source may list for one customer.
         max_customers: at most so many customers who came, and a third as many who didn't.
+        max_bought: about so many products that they bought, each counted once for a customer, at most: fewer
+            customers where each buys much.
         negatives: about so many pairs that were not bought are kept for each customer.
         seed: of all that is drawn by lot.
     """
@@ -28,6 +30,7 @@ class WindowOptions:
     horizon_days: float
     limits: Limits
     max_customers: int
+    max_bought: int
     negatives: int
     seed: int
 
@@ -43,6 +46,7 @@ class Window:
 
     Attributes:
         as_of_s: where it begins.
+        n_bought: how many products its customers bought in it, each counted once for a customer.
         customer_row: shape (n,), int32, rising.
         has_come: shape (n,), whether the pair's customer bought anything in the window.
         is_own: shape (n,), whether the customer had bought the product before.
@@ -53,6 +57,7 @@ class Window:
     """
 
     as_of_s: int
+    n_bought: int
     customer_row: IntArray
     has_come: BoolArray
     is_own: BoolArray
@@ -168,7 +173,12 @@ def window(
         options: see there.
     """
     history, end_s = interactions.before(start_s), start_s + int(options.horizon_days * DAY_S)
-    customers = drawn(interactions, start_s, end_s, options.max_customers, options.seed)
+    bought = interactions.between(start_s, end_s)
+    truth = np.unique(_keys(bought.customer_row, bought.product_row, history.n_products))
+    buyer = truth // max(history.n_products, 1)
+    each = len(truth) / max(len(np.unique(buyer)), 1)
+    limit = min(options.max_customers, max(MIN_CUSTOMERS, int(options.max_bought / max(each, 1))))
+    customers = drawn(interactions, start_s, end_s, limit, options.seed)
     if customers is None:
         return None
     fitted = {
@@ -176,14 +186,13 @@ def window(
         for name, model in sources.items()
     }
     view = View(history, fitted, options.horizon_days, options.limits)
-    bought = interactions.between(start_s, end_s)
-    truth = np.unique(_keys(bought.customer_row, bought.product_row, history.n_products))
     lot = np.random.default_rng([options.seed, start_s])
     parts = [
         _kept(view, block, customers, truth, lot, options.negatives)
         for block in view.candidates(customers.rows)
     ]
-    return Window(start_s, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    n_bought = int(np.isin(buyer, customers.rows).sum())
+    return Window(start_s, n_bought, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _kept(

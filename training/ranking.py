@@ -91,6 +91,18 @@ def blocks(rows: IntArray, n_products: int) -> list[IntArray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
+def filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
+    """One list, -1 after its last, with popular products behind it that are neither in it nor owned."""
+    k = len(best)
+    own = best[best >= 0]
+    able = fill[: k + len(own) + len(owned)]
+    able = able[~np.isin(able, own) & ~np.isin(able, owned)]
+    line = np.full(k, -1, np.int32)
+    joined = np.concatenate([own, able])[:k]
+    line[: len(joined)] = joined
+    return line
+
+
 def _lists(
     scores: FloatArray, rows: IntArray, k: int, fill: IntArray, owned: sparse.csr_array | None
 ) -> IntArray:
@@ -101,16 +113,5 @@ def _lists(
     best = top_k(scores, k)
     for place in np.flatnonzero(best[:, -1] < 0):
         mine = owned[[rows[place]]].indices if owned is not None else np.empty(0, np.int32)
-        best[place] = _filled(best[place], fill, mine)
+        best[place] = filled(best[place], fill, mine)
     return best
-
-
-def _filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
-    k = len(best)
-    own = best[best >= 0]
-    able = fill[: k + len(own) + len(owned)]
-    able = able[~np.isin(able, own) & ~np.isin(able, owned)]
-    line = np.full(k, -1, np.int32)
-    joined = np.concatenate([own, able])[:k]
-    line[: len(joined)] = joined
-    return line

@@ -75,10 +75,11 @@ def verdict(split: Content) -> str:
 def _head() -> str:
     first = _wrapped(
         "`make bench-quality` takes both data sets by pip and measures every registered variant with its "
-        "defaults, implicit's own models, and two that only count, in one process on the same splits; it "
-        "writes this part ([method](../tests/benchmarks/README.md)). Rows in code type are ours. Lists are "
-        "filled up with popular products. Settings of the others are chosen by NDCG@10 in a small search on "
-        "earlier windows, ours learn theirs within fit."
+        "defaults, implicit's own models, and two that only count, in one process, and RecTools' models in "
+        "another, whose environment it makes, all on the same splits; it writes this part "
+        "([method](../tests/benchmarks/README.md)). Rows in code type are ours. Lists are filled up with "
+        "popular products. Settings of the others are chosen by NDCG@10 in a small search on earlier "
+        "windows, ours learn theirs within fit."
     )
     second = _wrapped(
         "Intervals are 95 %, from customers drawn with replacement, each with all of their dates; gains are "

@@ -179,9 +179,12 @@ class Contestant:
         truth = question.truth.targets["all"]
         drawn = np.random.default_rng(0).permutation(len(truth.customer_row))[:customers]
         places = np.sort(drawn)
-        model = self.make(settings).fit(question.history)
-        best = rank(model, truth.customer_row[places], 10, fill=question.popular)
+        best = self.best(settings, question, truth.customer_row[places])
         return float(per_customer(best, truth.products[places], (10,))["ndcg@10"].mean())
+
+    def best(self, settings: Settings, question: Question, rows: IntArray) -> IntArray:
+        """The ten products that each of these customers would see, shape (n, 10)."""
+        return rank(self.make(settings).fit(question.history), rows, 10, fill=question.popular)
 
 
 ITEM_ITEM = (

@@ -1,9 +1,7 @@
 """Fit, measure and keep: one file for each (split, cut, entrant), so that a run that was cut off goes on."""
 
-import ctypes
 import gc
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -14,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from models.registry import VARIANTS
-from tests.benchmarks.quality_peers import CONTESTANTS, Contestant, Scorer
+from tests.benchmarks import quality_peers, quality_rectools
+from tests.benchmarks.quality_exchange import Outsider
+from tests.benchmarks.quality_memory import peak, reset_peak_mb
+from tests.benchmarks.quality_peers import Contestant, Scorer
 from tests.benchmarks.quality_questions import Question, Split
 from training.evaluation import evaluate_fold
 from training.fitting import fit_variants, recipe_of
-from training.metrics import MetricArray
+from training.metrics import MetricArray, per_customer
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Part:
 def entrants() -> list[Entrant]:
     """Every registered variant, and every peer."""
     ours = [Entrant(name, f"`{name}`", True, recipe_of(name, {})) for name in VARIANTS]
-    theirs = [Entrant(peer.name, peer.title, False, _recipe(peer), peer) for peer in CONTESTANTS]
+    peers = [*quality_peers.CONTESTANTS, *quality_rectools.CONTESTANTS]
+    theirs = [Entrant(peer.name, peer.title, False, _recipe(peer), peer) for peer in peers]
     return [*ours, *theirs]
 
 
@@ -109,6 +111,8 @@ def measure(
     split: Split, question: Question, entrant: Entrant, settings: Mapping[str, Any], search_s: float
 ) -> Part:
     """Fit one entrant on one history and measure its lists."""
+    if isinstance(entrant.peer, Outsider):
+        return measure_outsider(split, question, entrant.peer, settings, search_s)
     history, fill = question.history, question.popular
     gc.collect()
     before_mb = reset_peak_mb()
@@ -130,6 +134,24 @@ def measure(
         customers={target: scores.customer_row for target, scores in result.targets.items()},
         cost=Cost(fit_s, result.score_s[entrant.name], search_s, peak_mb),
         settings=used,
+    )
+
+
+def measure_outsider(
+    split: Split, question: Question, peer: Outsider, settings: Mapping[str, Any], search_s: float
+) -> Part:
+    """The same of a peer whose lists come from another process."""
+    truth = question.truth.targets
+    customers = truth["all"].customer_row
+    lists = peer.make(settings).lists(question, customers)
+    new = lists.new[np.searchsorted(customers, truth["new"].customer_row)]
+    shown = {"all": lists.every, "next_order": lists.every, "new": new}
+    figures = {target: per_customer(shown[target], part.products) for target, part in truth.items()}
+    return Part(
+        figures={column.key: figures[column.target][column.metric] for column in split.columns},
+        customers={target: part.customer_row for target, part in truth.items()},
+        cost=Cost(lists.fit_s, lists.lists_s, search_s, lists.peak_mb),
+        settings=dict(settings),
     )
 
 
@@ -172,21 +194,6 @@ def is_kept(folder: Path, split: Split, question: Question, entrant: Entrant) ->
     same_recipe: bool = facts["recipe"] == entrant.recipe
     same_question: bool = facts["question"] == _asked(split, question, entrant)
     return same_recipe and same_question
-
-
-def reset_peak_mb() -> float | None:
-    """Resident memory now, in MB, from which `peak` counts on; None where the system doesn't tell."""
-    if sys.platform != "linux":
-        return None
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, so that it isn't used for nothing
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def peak() -> float:
-    """The highest resident memory since `reset_peak_mb`, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _path(folder: Path, split: Split, question: Question, entrant: Entrant) -> Path:

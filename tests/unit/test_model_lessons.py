@@ -23,7 +23,7 @@ def windows_of(n_windows: int, n_customers: int, strength: float) -> list[Window
         ones = np.ones(n, np.float32)
         is_bought = rng.random(n) < expit(strength * features[:, 0] - 1)
         came = customer_row % 4 > 0
-        found.append(Window(number, customer_row, came, is_bought, features, is_bought & came, ones, ones))
+        found.append(Window(number, 0, customer_row, came, is_bought, features, is_bought & came, ones, ones))
     return found
 
 

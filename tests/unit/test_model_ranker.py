@@ -195,8 +195,8 @@ def test_the_fallback_s_scores_are_the_blend_s_and_discovery_s_those_of_new_prod
 def test_each_of_the_three_counts_can_be_too_small(
     name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fitted = {**ranker().sources_, "blend": short_blend()}  # fitted once for all tests: before the change
     monkeypatch.setattr(ranker_module, name, value)
-    fitted = {**ranker().sources_, "blend": short_blend()}
     assert str(value) in Ranker(OPTIONS, fitted).fit(market().interactions()).why_not_
 
 

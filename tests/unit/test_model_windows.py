@@ -120,12 +120,19 @@ def test_fewer_than_twenty_who_came_tell_nothing() -> None:
     assert draw_or_none(history_with(20, 50), 1000) is not None
 
 
-def made(shop: Shop, *, negatives: int = 10_000, max_customers: int = 1000, seed: int = 0) -> Window:
+def made(
+    shop: Shop,
+    *,
+    negatives: int = 10_000,
+    max_customers: int = 1000,
+    max_bought: int = 10**6,
+    seed: int = 0,
+) -> Window:
     sources = {
         "popular": Popular(PopularOptions(half_life_days=28.0)),
         "repeat": Repeat(RepeatOptions(half_life_days=28.0, due_power=0.0)),
     }
-    options = WindowOptions(7.0, Limits(100, 20, 1000), max_customers, negatives, seed)
+    options = WindowOptions(7.0, Limits(100, 20, 1000), max_customers, max_bought, negatives, seed)
     found = window(shop.interactions(), STARTS_S, sources, options)
     assert found is not None
     return found
@@ -151,6 +158,14 @@ def test_a_window_tells_what_was_bought_by_whom_who_was_known() -> None:
     assert not found.is_bought[~found.has_come].any()
     assert (found.share == 1).all()
     assert found.as_of_s == STARTS_S
+    assert found.n_bought == sum(c in here for c, _ in bought)
+
+
+def test_where_each_buys_much_fewer_customers_are_drawn() -> None:
+    whole, part = made(market()), made(market(), max_bought=300)
+    assert whole.n_bought > 450
+    assert part.n_bought == pytest.approx(300, rel=0.15)
+    assert part.n_customers / whole.n_customers == pytest.approx(part.n_bought / whole.n_bought, rel=0.1)
 
 
 def test_all_that_was_bought_is_kept_and_about_so_many_others() -> None:
@@ -211,5 +226,5 @@ def test_the_same_seed_makes_the_same_window() -> None:
 def test_a_window_in_which_too_few_came_is_none() -> None:
     shop = market()
     few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 19)))
-    options = WindowOptions(7.0, Limits(5, 5, 1000), 100, 10, 0)
+    options = WindowOptions(7.0, Limits(5, 5, 1000), 100, 10**6, 10, 0)
     assert window(few.interactions(), STARTS_S, {"popular": Popular()}, options) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -31,7 +32,7 @@ def test_ci_runs_what_a_desk_runs() -> None:
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev", "demo", "bench"])
+@pytest.mark.parametrize("lock", ["runtime", "dev", "demo", "bench", "rectools"])
 def test_every_locked_package_has_a_version_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / f"requirements/{lock}.txt").read_text()
     assert "//" not in text
@@ -44,9 +45,11 @@ def test_the_locks_hold_what_pyproject_names() -> None:
     runtime, dev = _pins("runtime"), _pins("dev")
     named = {_name(requirement) for requirement in PROJECT["project"]["dependencies"]}
     named_for_dev = {_name(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["dev"]}
+    named_for_rectools = {_name(requirement) for requirement in PROJECT["dependency-groups"]["rectools"]}
     assert named <= set(runtime), "run make lock"
     assert named_for_dev <= set(dev), "run make lock"
     assert runtime.items() <= dev.items()
+    assert named_for_rectools <= set(_pins("rectools")), "run make lock"
     assert [f"setuptools=={runtime['setuptools']}"] == PROJECT["build-system"]["requires"]
 
 
@@ -84,6 +87,22 @@ def _name(requirement: str) -> str:
 def _tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_rectools_gets_an_environment_of_its_own_that_only_the_benchmark_asks_for(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", *(f"requirements/{path.name}" for path in LOCKS)):
+        copy = tmp_path / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, copy)
+
+    def installed(target: str) -> list[tuple[str, str]]:
+        command = ["make", "--dry-run", target]
+        shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return re.findall(r"(\S+)/bin/python -m pip .* --require-hashes .*-r (\S+)", shown)
+
+    assert (".nextbest/bench/rectools-venv", "requirements/rectools.txt") in installed("bench-quality")
+    for target in ("setup", "test", "demo", "bench"):
+        assert {place for place, _ in installed(target)} == {".venv"}
 
 
 def test_an_environment_that_make_did_not_make_is_left_alone(tmp_path: Path) -> None:
