@@ -52,6 +52,7 @@ class ServedVersion:
         history_product: `histories.product` as an array.
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
+        candidate_evidence: the same shape, as in `storage.evidence`.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -76,6 +77,9 @@ class ServedVersion:
         self.history_product = self._expect("history/product", np.int32)
         self.histories = self._histories(len(self.history_product))
         self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
+        self.candidate_evidence = self._expect_shape(
+            f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
+        )
         self._lists = self._candidates(variant)
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
@@ -113,9 +117,8 @@ class ServedVersion:
 
     def _candidates(self, variant: str) -> Columns:
         """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""
-        rows = self.candidate_rows
+        rows, evidence = self.candidate_rows, self.candidate_evidence
         self._list_length = rows.size // max(len(rows), 1)
-        evidence = self._expect_shape(f"candidates/{variant}/evidence", np.uint8, rows.shape)
         name = f"candidates/{variant}/probability"
         if self._version.has(name):
             probability = self._expect_shape(name, np.float16, rows.shape).reshape(-1)
