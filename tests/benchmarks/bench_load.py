@@ -16,7 +16,7 @@ import numpy as np
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load import Outcome, closed_loop, open_loop, poisson
 from tests.benchmarks.load_servers import Say, Server, servers, shop
-from tests.benchmarks.quiet import others, wait_for_quiet
+from tests.benchmarks.quiet import Patience, others
 
 SIZE = Size(customers=200_000, products=100_000)
 CONNECTIONS = 16
@@ -33,38 +33,39 @@ class Plan:
         rounds: of the throughputs, each of `step_s` for each server.
         runs: at the rate that is aimed at, each of `run_s`.
         step_s: of each rate of a curve.
-        wait_s: for others to leave the machine alone, at most, before each round, run and curve.
+        patience_s: for others to leave the machine alone, in all.
     """
 
     rounds: int = 5
     runs: int = 5
     run_s: float = 10.0
     step_s: float = 4.0
-    wait_s: float = 120.0
+    patience_s: float = 300.0
 
 
-QUICK = Plan(rounds=1, runs=1, run_s=2.0, step_s=1.0, wait_s=0.0)
+QUICK = Plan(rounds=1, runs=1, run_s=2.0, step_s=1.0, patience_s=0.0)
 
 
 def measure(folder: Path, plan: Plan, say: Say) -> dict[str, Any]:
     """All of this part, as JSON; the shop is kept in the folder for the next time."""
+    patience = Patience(plan.patience_s)
     with servers(shop(folder, SIZE, say)) as found:
         say(f"{COLD_PER_S} answers/s to customers whose list is in no cache")
-        cold = [_at_rate(found["once"], COLD_PER_S, plan.run_s, plan.wait_s)]
+        cold = [_at_rate(found["once"], COLD_PER_S, plan.run_s, patience)]
         say("throughput")
-        throughput = [_throughputs(list(found.values()), plan) for _ in range(plan.rounds)]
+        throughput = [_throughputs(list(found.values()), plan, patience) for _ in range(plan.rounds)]
         say(f"{AIM_PER_S} answers/s, {plan.runs} runs")
-        aim = [_at_rate(found["zipf"], AIM_PER_S, plan.run_s, plan.wait_s) for _ in range(plan.runs)]
+        aim = [_at_rate(found["zipf"], AIM_PER_S, plan.run_s, patience) for _ in range(plan.runs)]
         curves = {}
         for key in ("bare", "zipf", "once"):
             say(f"rates: {key}")
-            curves[key] = _curve(found[key], plan)
+            curves[key] = _curve(found[key], plan, patience)
     return {"cold": cold, "throughput": throughput, "aim": aim, "curves": curves}
 
 
-def _throughputs(every: Sequence[Server], plan: Plan) -> dict[str, Any]:
+def _throughputs(every: Sequence[Server], plan: Plan, patience: Patience) -> dict[str, Any]:
     """One round: each server in turn, so that a busy machine slows all of them alike."""
-    wait_for_quiet(plan.wait_s)
+    patience.wait()
     found: dict[str, Any] = {}
     with others() as seen:
         for server in every:
@@ -74,18 +75,18 @@ def _throughputs(every: Sequence[Server], plan: Plan) -> dict[str, Any]:
     return {"per_s": found, "others": seen.cores}
 
 
-def _curve(server: Server, plan: Plan) -> list[dict[str, Any]]:
+def _curve(server: Server, plan: Plan, patience: Patience) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for rate_per_s in RATES_PER_S:
-        steps.append(_at_rate(server, rate_per_s, plan.step_s, plan.wait_s))
+        steps.append(_at_rate(server, rate_per_s, plan.step_s, patience))
         if steps[-1]["p50_ms"] > BENT_MS:
             break
     return steps
 
 
-def _at_rate(server: Server, rate_per_s: int, seconds: float, wait_s: float) -> dict[str, Any]:
+def _at_rate(server: Server, rate_per_s: int, seconds: float, patience: Patience) -> dict[str, Any]:
     """One open loop, with moments drawn anew for each rate and always the same for it."""
-    wait_for_quiet(wait_s)
+    patience.wait()
     due_s = poisson(rate_per_s, seconds, np.random.default_rng(rate_per_s))
     with others() as seen:
         outcome = open_loop(server.port, islice(server.questions, len(due_s)), due_s)

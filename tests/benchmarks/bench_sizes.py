@@ -29,7 +29,7 @@ from tests.benchmarks.load_servers import (
     shop,
     shops_key,
 )
-from tests.benchmarks.quiet import others, wait_for_quiet
+from tests.benchmarks.quiet import Patience, others
 
 SIZES = (Size(100_000, 100_000), Size(1_000_000, 100_000))
 QUICK_SIZES = (Size(20_000, 100_000),)
@@ -39,13 +39,14 @@ WORKERS = 2
 STARTS = 5
 
 
-def measure(folder: Path, sizes: tuple[Size, ...], wait_s: float, say: Say) -> list[dict[str, Any]]:
+def measure(folder: Path, sizes: tuple[Size, ...], patience_s: float, say: Say) -> list[dict[str, Any]]:
     """Each size's figures, as JSON; memory in bytes."""
+    patience = Patience(patience_s)
     found = []
     for size in sizes:
         root = shop(folder, size, say)
         say(f"sizes with {size.customers:,} customers")
-        wait_for_quiet(wait_s)
+        patience.wait()
         with others() as seen:
             starts_s = [_start_s(root) for _ in range(STARTS)]
         lists = min(LISTS, size.customers)

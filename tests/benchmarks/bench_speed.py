@@ -27,7 +27,7 @@ PARTS = ("answer", "load", "sizes")
 SPEED, SIZES = Path("docs/benchmarks.md"), Path("docs/sizing.md")
 IMAGE = Path("docs/images/speed.svg")
 ANSWER_SHOP = Size(200_000, 100_000)
-WAIT_S = 120.0
+PATIENCE_S = 120.0  # of the part sizes
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def main() -> None:
             content[part] = {"machine": machine(), "found": measured(part, given)}
             if part == "answer":
                 bench_answer.show(content[part]["found"])
-        if not given.quick:
-            kept.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+            if not given.quick:
+                kept.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     if given.quick:
         print(speed_part(content), sizes_part(content), sep="\n\n")
     else:
@@ -67,7 +67,7 @@ def measured(part: str, given: argparse.Namespace) -> Any:
     if part == "load":
         return bench_load.measure(given.folder, bench_load.QUICK if given.quick else bench_load.Plan(), say)
     sizes = bench_sizes.QUICK_SIZES if given.quick else bench_sizes.SIZES
-    return bench_sizes.measure(given.folder, sizes, 0 if given.quick else WAIT_S, say)
+    return bench_sizes.measure(given.folder, sizes, 0 if given.quick else PATIENCE_S, say)
 
 
 def machine() -> dict[str, Any]:
