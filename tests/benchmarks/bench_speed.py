@@ -63,7 +63,7 @@ def measured(part: str, given: argparse.Namespace) -> Any:
     if part == "answer":
         store = given.store or shop(given.folder, ANSWER_SHOP, say)
         say("answers in process")
-        return bench_answer.measure(store, rounds=20 if given.quick else 200, calls=50)
+        return bench_answer.measure(store, 100 if given.quick else bench_answer.ROUNDS)
     if part == "load":
         return bench_load.measure(given.folder, bench_load.QUICK if given.quick else bench_load.Plan(), say)
     sizes = bench_sizes.QUICK_SIZES if given.quick else bench_sizes.SIZES

@@ -159,9 +159,8 @@ def closed_loop(
 
 
 def poisson(rate_per_s: float, seconds: float, rng: np.random.Generator) -> FloatArray:
-    """Moments of so many callers who know nothing of each other: gaps are exponential."""
-    gaps_s = rng.exponential(1 / rate_per_s, round(rate_per_s * seconds))
-    return np.cumsum(gaps_s)
+    """Moments of so many callers who know nothing of each other: any moment is as likely as any other."""
+    return np.sort(rng.uniform(0, seconds, round(rate_per_s * seconds)))
 
 
 def _take(connection: _Connection, outcome: Outcome, clock: Clock) -> bool:
