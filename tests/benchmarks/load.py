@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -57,7 +58,9 @@ class Outcome:
         return len(self.waited_ms) / self.seconds
 
     def percentile_ms(self, share: float) -> float:
-        return float(np.percentile(self.waited_ms, share)) if self.waited_ms else float("nan")
+        """So long or less waited that share of all who asked; infinite for who never got an answer."""
+        waited_ms = [*self.waited_ms, *repeat(float("inf"), self.missing)]
+        return float(np.percentile(waited_ms, share, method="inverted_cdf"))
 
 
 class _Connection:

@@ -86,6 +86,8 @@ def test_what_is_never_answered_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
     with server(lambda _: OK[:-1]) as port:
         outcome = open_loop(port, repeat(get("/")), np.zeros(3), most=2)
     assert (len(outcome.waited_ms), outcome.missing) == (0, 3)
+    outcome.waited_ms = [1.0, 2.0, 3.0]
+    assert [outcome.percentile_ms(share) for share in (50, 51)] == [3.0, float("inf")]
 
 
 def test_a_closed_loop_asks_again_once_it_has_its_answer() -> None:
