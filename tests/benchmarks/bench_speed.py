@@ -1,6 +1,6 @@
 """How fast the day is, and what a shop's size costs; writes the tables and the plot of the docs.
 
-    make bench                         all of it: about 10 minutes, and at most 7 of waiting for a quiet machine
+    make bench                         all of it: about 10 minutes, and at most 7 of waiting for quiet
     make bench BENCH='--only answer'   one part: answer (in process), load (over the network), sizes
     make bench BENCH=--quick           each part in short, shown and not written
 

@@ -118,7 +118,7 @@ def open_loop(
         if now_s > end_s:
             break
         while place < len(due) and due[place] <= now_s and (idle or len(busy) < most):
-            connection = idle.pop() if idle else _Connection(port)
+            connection = idle.popleft() if idle else _Connection(port)
             connection.send(next(questions), due[place])
             busy.append(connection)
             place += 1
