@@ -55,9 +55,8 @@ train: $(VENV)/.runtime  ## one night on your own shop's history (DATA=folder or
 serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
 	$(BIN)/nbo-serve run --store '$(STORE)' --port $(PORT)
 
-bench: $(VENV)/.dev $(VENV)/.demo  ## what an answer costs on this machine, part by part
-	$(BIN)/python scripts/demo.py --only-learn
-	$(BIN)/python -m tests.benchmarks.bench_answer --store .nextbest/demo/store
+bench: $(VENV)/.dev  ## how fast the day is and what a shop's size costs (BENCH=--quick, BENCH='--only answer')
+	$(BIN)/python -m tests.benchmarks.bench_speed $(BENCH)
 
 bench-night: $(VENV)/.demo  ## how a night's cost grows with the purchases: one, two and four times a shop's year
 	$(BIN)/python -m tests.benchmarks.bench_night $(BENCH)
