@@ -20,7 +20,8 @@ from typing import Any
 from tests.benchmarks import bench_answer, bench_load, bench_sizes
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load_servers import shop
-from tests.benchmarks.speed_page import put_between, sizes_part, speed_part
+from tests.benchmarks.page_marks import put_between
+from tests.benchmarks.speed_page import sizes_part, speed_part
 from tests.benchmarks.speed_plot import plot
 
 PARTS = ("answer", "load", "sizes")
