@@ -8,6 +8,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.bounds import within
 from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
@@ -40,6 +41,9 @@ class NeighboursOptions(FoldOptions):
     pool: int = 10_000
     n_folds: int = field(default=1, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
+
+    def __post_init__(self) -> None:
+        within("neighbours alpha", self.alpha, 0, 1)
 
 
 class Neighbours(Model[NeighboursOptions]):
