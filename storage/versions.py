@@ -3,13 +3,16 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pydantic import ValidationError
 
 from models.arrays import AnyArray
@@ -66,6 +69,39 @@ class Version:
         return ModelState(arrays, entry.facts)
 
 
+class ArrayFile:
+    """An array that is written a block of rows after the other, to the same bytes as all at once."""
+
+    def __init__(self, path: Path, file: FileIO, shape: tuple[int, ...], kind: DTypeLike) -> None:
+        self._path, self._file, self._shape, self._dtype = path, file, shape, np.dtype(kind)
+        self._n_rows = 0
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        with _told_where(path):
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": description, "fortran_order": False, "shape": shape}
+            )
+
+    def append(self, block: AnyArray) -> None:
+        """Write the rows that follow.
+
+        Raises:
+            ValueError: they are not of the array's kind and width.
+            OSError: they can't be written whole.
+        """
+        if block.dtype != self._dtype or block.shape[1:] != self._shape[1:]:
+            raise ValueError(f"{block.dtype} of shape {block.shape} is no part of {self._path.name}")
+        with _told_where(self._path):
+            left = memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
+            while left:
+                left = left[self._file.write(left) :]
+        self._n_rows += len(block)
+
+    def check_whole(self) -> None:
+        """Raises: ValueError, where there are more or fewer rows than were said."""
+        if self._n_rows != self._shape[0]:
+            raise ValueError(f"{self._path.name} has {self._n_rows} of {self._shape[0]} rows")
+
+
 class VersionWriter:
     """A version in the making. Nothing of it can be seen under `versions/` before `finish`."""
 
@@ -81,11 +117,22 @@ class VersionWriter:
 
     def add(self, name: str, array: AnyArray) -> None:
         path = self.path(f"{name}.npy")
-        try:
-            with path.open("wb") as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-        except OSError as err:  # numpy says how many values it wrote, and neither where nor why
-            raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
+        with _told_where(path), path.open("wb") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+    @contextmanager
+    def adding(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> Iterator[ArrayFile]:
+        """An array too large to be held, of this shape and type: its rows are appended in blocks.
+
+        Raises:
+            ValueError: at the end, where there are more or fewer rows than were said.
+            OSError: it can't be written whole.
+        """
+        path = self.path(f"{name}.npy")
+        with path.open("wb", buffering=0) as file:  # closing a buffer tries again what failed, and fails
+            array = ArrayFile(path, file, shape, kind)
+            yield array
+            array.check_whole()
 
     def add_strings(self, name: str, values: Sequence[str]) -> None:
         table = StringTable.build(values)
@@ -227,6 +274,15 @@ def sha256_of_all(paths: Sequence[Path]) -> list[str]:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _told_where(path: Path) -> Iterator[None]:
+    """A full disk, with the file's name: numpy says how many values it wrote, and neither where nor why."""
+    try:
+        yield
+    except OSError as err:
+        raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 
 
 def _seal(manifest: bytes) -> str:

@@ -53,6 +53,7 @@ class TinyShop:
     timezone: str = "UTC"
     recent_days: int = 28
     has_due: bool = True
+    places: int = 200
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -172,9 +173,9 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
 def _add_candidates(
     writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int], variants: Sequence[str]
 ) -> None:
-    product = np.full((len(customers), 200), -1, np.int32)
-    evidence = np.full((len(customers), 200), -1, np.int16)
-    probability = np.full((len(customers), 200), np.nan, np.float16)
+    product = np.full((len(customers), shop.places), -1, np.int32)
+    evidence = np.full((len(customers), shop.places), -1, np.int16)
+    probability = np.full((len(customers), shop.places), np.nan, np.float16)
     for customer_row, customer in enumerate(customers):
         bought = [b.product for b in shop.history[customer]]
         for place, (candidate, reason) in enumerate(shop.candidates.get(customer, ())):

@@ -51,6 +51,13 @@ def test_the_own_list_comes_first_then_what_was_not_in_it_by_popularity(tiny: Se
     ]
 
 
+def test_lists_as_long_as_a_small_catalogue_answer_as_long_ones(tiny: ServedVersion, tmp_path: Path) -> None:
+    short = served_from(TinyShop(places=12), tmp_path)
+    for customer in ("anna", "ben", "nobody"):
+        for query in (Query(n=3), Query(n=11)):
+            assert products(short, customer, query) == products(tiny, customer, query)
+
+
 def test_scores_add_up_over_the_history_and_the_strongest_product_is_the_anchor(tmp_path: Path) -> None:
     shop = replace(TinyShop(), candidates={})
     served = served_from(shop, tmp_path)
