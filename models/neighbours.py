@@ -69,10 +69,6 @@ class Neighbours(Model[NeighboursOptions]):
     def fit(self, interactions: Interactions) -> Self:
         return self._fit_with(interactions, self._learned(interactions))
 
-    def fit_for(self, interactions: Interactions, rows: IntArray) -> Self:
-        """As `fit`: neighbours are searched for those who are asked about, when they are."""
-        return self.fit(interactions)
-
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what neither the customer nor a neighbour bought."""
         self.check_fitted()

@@ -30,7 +30,7 @@ from models.parts import gathered, parted
 from models.popular import PopularOptions
 from models.repeat import RepeatOptions
 from models.season import SeasonOptions
-from models.sources import SOURCES, Candidates, Limits, fit_source
+from models.sources import SOURCES, Candidates, Limits
 from models.state import ModelState
 from models.trend import TrendOptions
 from models.validation import FoldOptions
@@ -174,7 +174,7 @@ class Ranker(Model[RankerOptions]):
         options = self.options
         missing = [source for source in options.sources if source.name not in self._fitted]
         made = at_once(
-            [partial(fit_source, source(getattr(options, source.name)), interactions) for source in missing]
+            [partial(source(getattr(options, source.name)).fit, interactions) for source in missing]
         )
         fitted = {**self._fitted, **{source.name: source for source in made}}
         self.sources_ = {source.name: fitted[source.name] for source in options.sources}

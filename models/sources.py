@@ -242,10 +242,3 @@ def _distinct(n_products: int, *rows: AnyIntArray) -> LongArray:
     for some in rows:
         is_there[some] = True
     return np.flatnonzero(is_there)
-
-
-def fit_source(model: Model[Any], interactions: Interactions, rows: IntArray | None = None) -> Model[Any]:
-    """A source fitted for these customers alone where that is cheaper; None stands for all."""
-    if isinstance(model, Neighbours) and rows is not None:
-        return model.fit_for(interactions, rows)
-    return model.fit(interactions)

@@ -10,14 +10,13 @@ import pytest
 from scipy import sparse
 
 import models.sources as sources_module
-from models.arrays import DAY_S, IntArray
+from models.arrays import IntArray
 from models.base import Model
 from models.catalogue import Catalogue
 from models.due import Due
-from models.neighbours import Neighbours, NeighboursOptions
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
-from models.sources import SOURCES, Candidates, Limits, candidates, fit_source, pool_of
+from models.sources import SOURCES, Candidates, Limits, candidates, pool_of
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
 
@@ -134,7 +133,7 @@ def test_at_keeps_the_pairs_asked_for() -> None:
 @cache
 def all_fitted() -> dict[str, Model[Any]]:
     history = market().interactions()
-    return {source.name: source().fit(history) for source in SOURCES if source is not Neighbours}
+    return {source.name: source().fit(history) for source in SOURCES}
 
 
 def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,14 +180,6 @@ def test_own_is_exactly_what_the_customer_bought() -> None:
     np.testing.assert_array_equal(listed.is_own, bought)
     assert listed.is_own.sum() == owned.nnz  # the limit leaves room for all
     assert (np.diff(listed.customer_row.astype(np.int64) * history.n_products + listed.product_row) > 0).all()
-
-
-def test_neighbours_fitted_for_some_score_those_as_if_fitted_for_all() -> None:
-    shop = market()
-    history, rows = shop.interactions(shop.as_of_s - 7 * DAY_S), np.array([3, 40, 99], np.int32)
-    options = NeighboursOptions(half_life_days=28.0)
-    some, everyone = (fit_source(Neighbours(options), history, asked) for asked in (rows, None))
-    np.testing.assert_array_equal(some.score(rows), everyone.score(rows))
 
 
 def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up() -> None:
