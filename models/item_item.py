@@ -158,12 +158,13 @@ def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, Fl
     found = sparse.csr_array(recommender.similarity)
     found.sort_indices()
     row = np.repeat(np.arange(n_products), np.diff(found.indptr))
-    place = np.arange(found.nnz) - found.indptr[row]
-    apart = (found.indices != row) & (found.data > 0)
+    apart = (found.indices != row) & (found.data > 0)  # product 0 has a cell too much where others have fewer
+    row, other, cosine = row[apart], found.indices[apart], found.data[apart]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
     value = np.zeros((n_products, n_neighbours + 1), np.float32)
-    value[row[apart], place[apart]] = found.data[apart]
+    value[row, place] = cosine
     column = np.full(value.shape, -1, np.int32)
-    column[row[apart], place[apart]] = found.indices[apart]
+    column[row, place] = other
     order = np.argsort(-value, axis=1, kind="stable")[:, :n_neighbours]  # ties stay in order of product row
     similar = np.take_along_axis(column, order, axis=1)
     similarity = np.take_along_axis(value, order, axis=1)

@@ -123,3 +123,13 @@ def test_more_ties_than_places_are_cut_the_same_way_each_time() -> None:
     np.testing.assert_allclose(first.similarity_, 1, rtol=1e-6)
     assert (first.similar_ != np.arange(80)[:, None]).all()
     assert (np.diff(first.similar_) > 0).all()
+
+
+def test_a_first_product_with_more_twins_than_places_is_learned_too() -> None:
+    """Six products that are always bought together, and a seventh that nothing goes with."""
+    lines = [(customer, product, 90.0, customer) for customer in range(2) for product in range(6)]
+    history = history_of([*lines, (2, 6, 90.0, 2)], n_customers=3, n_products=7, as_of_day=100)
+    model = learned(history, "order", neighbours=2)
+    assert (model.similar_[:6] >= 0).all()
+    assert (model.similarity_[:6] == 1).all()
+    assert not (model.similar_[:6] == np.arange(6)[:, None]).any()
