@@ -11,6 +11,7 @@ from models.base import Model
 from models.due import Due
 from models.interactions import Interactions
 from models.item_item import ItemItem
+from storage.evidence import in_bytes
 from storage.history import History
 from storage.versions import VersionWriter
 from training.candidates import OwnHistory, due_days, evidence
@@ -74,7 +75,7 @@ def write_candidates(
     if probability is not None:
         writer.add(f"candidates/{name}/probability", probability.astype(np.float16))
     explained = evidence(lists, rows, own, item_item.similar_, item_item.similarity_)
-    writer.add(f"candidates/{name}/evidence", explained)
+    writer.add(f"candidates/{name}/evidence", in_bytes(explained))
 
 
 def _item_item(models: Mapping[str, Model[Any]]) -> ItemItem:

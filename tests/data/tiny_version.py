@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from models.state import ModelState
+from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
 from storage.store import Store
 from storage.strings import order_of
@@ -182,7 +183,7 @@ def _add_candidates(
             probability[customer_row, place] = shop.probability.get((customer, candidate), np.nan)
     for variant in variants:
         writer.add(f"candidates/{variant}/product", product)
-        writer.add(f"candidates/{variant}/evidence", evidence)
+        writer.add(f"candidates/{variant}/evidence", in_bytes(evidence))
         if shop.probability:
             writer.add(f"candidates/{variant}/probability", probability)
 
