@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.events.counters import EventCounters
 from service.metrics import Metrics
 from service.parameters import Query
 from service.recommender import FirstLevel, Recommender
@@ -46,6 +47,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     for why in ("credential", "browser"):
         metrics.turned_away(why)
     metrics.cache("dropped")
+    events = EventCounters(metrics.registry)
+    events.event("purchase", "conflict")
     found: dict[str, dict[str, set[str]]] = {name: {} for name in BY_THE_NIGHT}
     for family in text_string_to_metric_families(metrics.text(store.root).decode()):
         for sample in family.samples:

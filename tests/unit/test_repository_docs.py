@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from service.settings import Settings
 from storage.history_options import HistoryOptions, PurchasesOptions, TableOptions
-from training.config import NightConfig, NightOptions
+from training.config import NightConfig, NightOptions, RecordOptions
 from training.evaluation import EvaluationOptions
 from training.gate import GateOptions
 
@@ -31,6 +31,7 @@ def test_operations_names_every_setting_of_the_service(field: str) -> None:
         ("`[night]`", NightOptions),
         ("`[gate]`", GateOptions),
         ("`[evaluation]`", EvaluationOptions),
+        ("`[record]`", RecordOptions),
     ],
 )
 def test_operations_names_every_key_of_the_nights_configuration(
