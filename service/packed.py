@@ -27,6 +27,9 @@ class Columns(NamedTuple):
         """The entries from a place on, one by one."""
         return zip(self.rows[start:], self.evidence[start:], self.probability[start:], strict=True)
 
+    def from_place(self, start: int) -> "Columns":
+        return Columns(self.rows[start:], self.evidence[start:], self.probability[start:])
+
     def first(self, length: int) -> "Columns":
         return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
 

@@ -15,6 +15,7 @@ from service.champion import ChampionFollower
 from service.metrics import Metrics
 from service.operator_app import create_operator_app
 from service.recommender import FirstLevel, ListCache, Recommender
+from service.rules.book import RuleBook
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
@@ -58,12 +59,13 @@ def tiny_app(
     callers: Known = EVERYBODY,
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
+    book: RuleBook | None = None,
 ) -> Flask:
     """An app that took the store's champion and doesn't follow it."""
     metrics = Metrics(None)
     follower = ChampionFollower(Store(store), metrics, poll_s=1)
     follower.look()
-    recommender = Recommender(FirstLevel(10, first_level_life_s), cache)
+    recommender = Recommender(FirstLevel(10, first_level_life_s), cache, book=book)
     settings = Settings(store=store, slow_ms=slow_ms, origins=origins)
     gate = Gate(callers, limits or Limits(), (), metrics)
     return create_app(Parts(settings, follower, recommender, metrics, lambda: "none", gate, b"key"))
