@@ -45,9 +45,8 @@ def check(file: Path, store: Path | None) -> None:
     warnings = unknown_names(open_served(store), found) if store else []
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(
-        f"{file.name} can be used: version {found.version}, rules: {len(found.rules)}, warnings: {len(warnings)}"
-    )
+    counts = f"rules: {len(found.rules)}, warnings: {len(warnings)}"
+    click.echo(f"{file.name} can be used: version {found.version}, {counts}")
 
 
 @rules.command("dry-run")
