@@ -10,6 +10,8 @@ from service.access.gate import Gate
 from service.access.guard import guard
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
+from service.events.desk import EventDesk
+from service.events.routes import register_events
 from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
@@ -17,6 +19,7 @@ from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
 from service.parameters import check_id, parse_query
 from service.problems import register_problems
+from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
@@ -37,6 +40,8 @@ class Parts:
     metrics: Metrics
     redis_state: RedisState
     gate: Gate
+    desk: EventDesk
+    products: ProductDesk
     log_key: bytes
 
 
@@ -54,6 +59,8 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.converters["id"] = IdConverter
     register_problems(app)
     register_answers(app, parts)
+    register_events(app, parts.desk, parts.gate)
+    register_products(app, parts.products)
     register_operations(app, parts.follower, parts.redis_state)
     register_operator_routes(app, parts.settings, parts.metrics)
     guard(app, parts.gate)

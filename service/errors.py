@@ -15,6 +15,17 @@ type Kind = Literal[
     "not_found",
     "too_many_requests",
     "no_version",
+    "bad_body",
+    "bad_event",
+    "event_conflict",
+    "erased",
+    "length_required",
+    "too_large",
+    "unsupported_type",
+    "no_room",
+    "rules_from_file",
+    "unknown_rules",
+    "record_unavailable",
 ]
 
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from service.access.routes import ROUTES, Customers, Scope
+from service.events.description import event_schemas, events_operation
 from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
 from service.problems import PROBLEM_JSON
+from service.product_routes import AMOUNT_MAX, STOCK_MAX
 
 type Json = dict[str, Any]
 
@@ -15,6 +17,12 @@ QUERY: list[Json] = [
         "in": "query",
         "description": "How many products.",
         "schema": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
+    },
+    {
+        "name": "placement",
+        "in": "query",
+        "description": "Where it will be shown: the merchandiser's rules may differ by it.",
+        "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
     },
     {
         "name": "category",
@@ -40,8 +48,14 @@ ERRORS = {
     "401": "Neither an API key nor a customer's token that is valid",
     "403": "The key or token may not do that; whether the id exists makes no difference",
     "404": "The product isn't known",
+    "409": "Another event has this event_id",
+    "410": "The customer was erased",
+    "411": "The body's length isn't told beforehand",
+    "413": "The body is too large",
+    "415": "The body isn't JSON",
     "429": "Too many requests; Retry-After says when to go on",
-    "503": "No version has been published yet",
+    "503": "It can't be answered now; Retry-After says when to ask again",
+    "507": "There is no room to keep it",
 }
 
 
@@ -72,11 +86,36 @@ def document() -> Json:
                 "Similar",
                 ("400", "404", "503"),
             ),
+            "/events": {"post": _events()},
+            "/products/{product_id}": {"put": _put_product(product)},
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
         },
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
+    }
+
+
+def _events() -> Json:
+    errors = ("400", "409", "410", "411", "413", "415", "503", "507")
+    return events_operation(_problems(errors + _refusals("events")), _security("events"))
+
+
+def _put_product(product: Json) -> Json:
+    summary = "A product's stock, price and margin from now on"
+    content = {"application/json": {"schema": _ref("LiveProduct")}}
+    answer = {"application/json": {"schema": _ref("LiveProductAnswer")}}
+    errors = ("400", "411", "413", "415", "503", "507")
+    return {
+        "operationId": "put_product",
+        "summary": summary,
+        "parameters": [product],
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "200": {"description": "What is in force now, and durable", "content": answer},
+            **_problems(errors + _refusals("put_product")),
+        },
+        "security": _security("put_product"),
     }
 
 
@@ -142,7 +181,7 @@ def _security_schemes() -> Json:
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "Of one customer, for at most 15 minutes; may ask for its own id only.",
+            "description": "Of one customer, for at most 15 minutes; for its own id only.",
         },
         "operatorKey": {
             "type": "http",
@@ -173,7 +212,7 @@ def _probability() -> Json:
 
 def _reason() -> Json:
     reason = _object(
-        code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
+        code={"enum": ["due_again", "because_you_bought", "similar", "popular", "chosen_by_shop"]},
         text={"type": "string"},
         evidence={"type": "object"},
     )
@@ -185,6 +224,12 @@ def _reason() -> Json:
 def _schemas() -> Json:
     text, maybe_text = {"type": "string"}, {"type": ["string", "null"]}
     maybe_number, null = {"type": ["number", "null"]}, {"type": "null"}
+    amount = {"type": ["number", "null"], "maximum": AMOUNT_MAX}
+    live = {
+        "stock": {"type": ["integer", "null"], "minimum": -STOCK_MAX, "maximum": STOCK_MAX},
+        "price": {**amount, "minimum": 0},
+        "margin": {**amount, "minimum": -AMOUNT_MAX},
+    }
     products = {"type": "array", "maxItems": N_MAX, "items": _ref("Product")}
     of_all = {
         "request_id": text,
@@ -221,6 +266,15 @@ def _schemas() -> Json:
             age_s={"type": "integer"},
             redis={"enum": ["up", "down", "none"]},
         ),
+        "LiveProduct": {
+            "type": "object",
+            "properties": live,
+            "additionalProperties": False,
+            "minProperties": 1,
+            "description": "What is left out or null is again as the last night has it.",
+        },
+        "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
+        **event_schemas(),
         "Problem": {
             "type": "object",
             "properties": {
