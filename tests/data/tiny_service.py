@@ -26,7 +26,6 @@ from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
 
-
 PATIENT_MS = 5000  # other tests keep the machine busy
 
 
