@@ -35,6 +35,11 @@ class Ruling:
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
+        if (
+            self.factors is not None
+        ):  # numpy's own look-ups of a few rows take longer, above all the first time
+            self._has_factor = memoryview((self.factors != 1).view(np.uint8))
+            self._factor_views = memoryview(self.factors)
         self._mask: BoolArray = served.shelf.in_stock
         self.shown, self.seen = memoryview(self._mask), served.shelf.changes
         if self._hides:
@@ -95,12 +100,9 @@ class Ruling:
         """The products of a list that factors move, by their new scores."""
         if self.factors is None:
             return []
-        factors = self.factors[np.asarray(columns.rows)]
-        places = np.flatnonzero(factors != 1).tolist()
-        if not places:
-            return []
-        found = [(-score_at(columns, place) * float(factors[place]), place) for place in places]
-        return sorted(found)
+        has_factor, factors = self._has_factor, self._factor_views
+        places = [place for place, row in enumerate(columns.rows) if has_factor[row]]
+        return sorted((-score_at(columns, place) * factors[columns.rows[place]], place) for place in places)
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
         if not scales:
