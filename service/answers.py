@@ -7,7 +7,7 @@ from json.encoder import encode_basestring_ascii as quoted  # a text as json.dum
 from math import isfinite
 
 from service import reasons
-from service.recommender import Answer, OwnList, Pick, Rung
+from service.recommender import Answer, OwnList, Rung
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 
@@ -23,14 +23,14 @@ class AnswerWriter:
         self._served = served
         names = json.dumps({"version": served.version_id, "variant": served.variant, "experiments": []})
         self._names = names[1:-1]
-        self._product = lru_cache(KEPT_PRODUCTS)(self._write_product)
+        self._products: dict[int, tuple[str, str]] = {}
         self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
         self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
 
     def recommendations(self, customer_id: str, answer: Answer) -> str:
         """The body of `/recommend/<customer_id>`."""
         own = answer.own
-        items = self._own_items(answer.picks, own) if own else self._items(answer.picks)
+        items = self._own_items(answer, own) if own else self._items(answer)
         return (
             f'{{"customer_id": {quoted(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
             f'{self._names}, "source": "{answer.source}", "recommendations": [{items}]}}'
@@ -38,12 +38,12 @@ class AnswerWriter:
 
     def popular(self, answer: Answer) -> str:
         """The body of `/popular`."""
-        return self._of_all("popular", self._items(answer.picks))
+        return self._of_all("popular", self._items(answer))
 
     def similar(self, product_row: int, answer: Answer) -> str:
         """The body of `/similar/<product_id>`."""
         product_id = self._served.products[product_row]
-        items = self._items(answer.picks, reasons.similar(product_id, self._title(product_row)))
+        items = self._items(answer, reasons.similar(product_id, self._title(product_row)))
         return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
     def _of_all(self, source: str, items: str, about: str = "") -> str:
@@ -52,26 +52,55 @@ class AnswerWriter:
             f'"source": "{source}", "recommendations": [{items}]}}'
         )
 
-    def _own_items(self, picks: list[Pick], own: OwnList) -> str:
+    def _own_items(self, answer: Answer, own: OwnList) -> str:
+        if self._served.shelf.repriced or own.price_changes != self._served.shelf.price_changes:
+            self._take_new_prices(own)
         written, product, items = own.written, self._product, []
-        for rank, (row, rung, evidence, probability) in enumerate(picks, 1):
+        for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
             head, middle = product(row)
             tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
-                why = self._own_reason(row, evidence, own.customer_row)
+                if rung is Rung.PINNED:
+                    why = reasons.chosen_by_shop(answer.pinned[row])
+                else:
+                    why = self._own_reason(row, evidence, own.customer_row)
                 tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
             items.append(f"{head}{rank}{tail}")
         return ", ".join(items)
 
-    def _items(self, picks: list[Pick], similar: str = "") -> str:
+    def _items(self, answer: Answer, similar: str = "") -> str:
+        if self._served.shelf.repriced:
+            self._forget_prices()
         items = []
-        for rank, (row, rung, _, _) in enumerate(picks, 1):
+        for rank, (row, rung, _, _) in enumerate(answer.picks, 1):
             head, tail = self._product(row)
-            why = similar if rung is Rung.SIMILAR else self._popular(row)
+            if rung is Rung.PINNED:
+                why = reasons.chosen_by_shop(answer.pinned[row])
+            else:
+                why = similar if rung is Rung.SIMILAR else self._popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{tail}{why}}}")
         return ", ".join(items)
+
+    def _take_new_prices(self, own: OwnList) -> None:
+        own.price_changes = self._served.shelf.price_changes  # first: what changes meanwhile comes again
+        own.written.clear()
+        self._forget_prices()
+
+    def _forget_prices(self) -> None:
+        repriced = self._served.shelf.repriced
+        while repriced:
+            self._products.pop(repriced.pop(), None)
+
+    def _product(self, row: int) -> tuple[str, str]:
+        """What stands before the rank of a product and after its probability."""
+        written = self._products.get(row)
+        if written is None:
+            if len(self._products) >= KEPT_PRODUCTS:
+                self._products.clear()
+            written = self._products[row] = self._write_product(row)
+        return written
 
     def _own_reason(self, product_row: int, evidence: int, customer_row: int) -> str:
         if evidence == NO_EVIDENCE:
@@ -100,7 +129,6 @@ class AnswerWriter:
         return self._served.titles[product_row] or self._served.products[product_row]
 
     def _write_product(self, product_row: int) -> tuple[str, str]:
-        """What stands before the rank of a product and after its probability."""
         served = self._served
         category_row, price = served.category_row[product_row], served.prices[product_row]
         category = quoted(served.categories[category_row]) if category_row != NONE else "null"

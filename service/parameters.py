@@ -1,5 +1,6 @@
 """The parameters of the routes: their limits stand here once, for the parser and for the OpenAPI document."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -11,17 +12,19 @@ ID_BYTES = 256
 CATEGORY_BYTES = 256
 EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
-KNOWN = ("n", "category", "exclude")
+PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+KNOWN = ("n", "placement", "category", "exclude")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was asked for: how many products, from which category, without which."""
+    """What was asked for: how many products, from which category, without which, to be shown where."""
 
     n: int = N_DEFAULT
     category: str | None = None
     exclude: tuple[str, ...] = ()
+    placement: str | None = None
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -74,6 +77,7 @@ def _parse(query_string: bytes) -> Query:
         n=_n(given["n"]) if "n" in given else N_DEFAULT,
         category=_category(given["category"]) if "category" in given else None,
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
+        placement=_placement(given["placement"]) if "placement" in given else None,
     )
 
 
@@ -84,6 +88,14 @@ def _n(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and N_MIN <= int(text) <= N_MAX):
         raise RefusedError("bad_parameter", "n", f"must be a whole number from {N_MIN} to {N_MAX}")
     return int(text)
+
+
+def _placement(text: str) -> str:
+    if not PLACEMENT.fullmatch(text):
+        raise RefusedError(
+            "bad_parameter", "placement", "must be 1 to 32 of a-z, 0-9, - and _, and begin with a-z or 0-9"
+        )
+    return text
 
 
 def _category(text: str) -> str:

@@ -55,6 +55,12 @@ def similar(product_id: str, title: str) -> str:
     return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
 
 
+@lru_cache(1024)
+def chosen_by_shop(rule_id: str) -> str:
+    """Pinned to its place by a rule."""
+    return json.dumps({"code": "chosen_by_shop", "text": "Chosen by the shop", "evidence": {"rule": rule_id}})
+
+
 def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
     """Bought by many, of late or else ever; what is new in the shop by nobody.
 

@@ -1,33 +1,44 @@
 """Which products a customer gets: the own list first, then rung by rung down the ladder until n are found."""
 
+import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from models.arrays import IntArray
+from models.arrays import BoolArray, IntArray
 from service.errors import RefusedError
 from service.packed import Columns, Entry, owner_of, pack, unpack
-from service.parameters import Query
+from service.parameters import N_MAX, Query
+from service.rules.book import RuleBook
+from service.rules.effects import Place
+from service.rules.placed import PlacedRules
+from service.rules.ruling import Moved, Ruling, in_new_order
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import NO_EVIDENCE
 
 LIST_LENGTH = 50  # of a list in Redis, which then takes less than 750 bytes; more is read on in the map
 ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
+SLACK = 50  # popular products that are looked at one by one beyond those that are missing
+MOST_READ = 256  # that are looked at before those that can't come are sorted out
 
 
 class Rung(Enum):
-    """Where a product of an answer came from, in the order of the ladder."""
+    """Where a product of an answer came from, in the order of the ladder; the shop's pins stand beside it."""
 
+    PINNED = "pinned"
     OWN = "own"
     SCORES = "scores"
     SIMILAR = "similar"
     CATEGORY = "category"
     POPULAR = "popular"
 
+
+NO_PINS: Mapping[int, str] = {}
 
 type Pick = tuple[int, Rung, int, float]
 """One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
@@ -36,21 +47,58 @@ SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: ans
 
 @dataclass(slots=True)
 class OwnList:
-    """A known customer's assembled list. `written` keeps what was already written of it, by product row."""
+    """A known customer's assembled list.
+
+    Attributes:
+        columns: as it was assembled.
+        rules, ruling: what was in force, and of it what concerns this customer.
+        moved: products of it that the rules move.
+        bought: what the rules leave out because it was bought lately.
+        written: what was already written of it, by product row, with prices as of `price_changes`.
+    """
 
     served: ServedVersion
     customer_row: int
     epoch: int
     columns: Columns
+    rules: PlacedRules
+    ruling: Ruling
+    moved: list[Moved] = field(default_factory=list)
+    bought: frozenset[int] = frozenset()
     written: dict[int, str] = field(default_factory=dict)
+    price_changes: int = 0
+
+    def probability(self, product_row: int) -> float:
+        """Of a product, UNKNOWN if it isn't in the list."""
+        place = _place_of(product_row, self.columns.rows.tobytes())
+        if place == NONE:
+            return UNKNOWN
+        probability = self.columns.probability[place]
+        return probability if probability >= 0 else UNKNOWN  # a NaN isn't
+
+
+def _place_of(product_row: int, rows: bytes) -> int:
+    """Where a row stands among int32 rows, NONE if it doesn't; one look through bytes is soon done."""
+    wanted = struct.pack("i", product_row)
+    found = rows.find(wanted)
+    while found % 4 and found != NONE:  # across two rows
+        found = rows.find(wanted, found + 1)
+    return found // 4
 
 
 class Answer(NamedTuple):
-    """Products, best first. `own` is None for an unknown customer, `level` says where its list was read."""
+    """Products, best first.
+
+    Attributes:
+        own: None for an unknown customer.
+        level: where the list was read.
+        pinned: the rule that put a product where it stands, by product row.
+    """
 
     picks: list[Pick]
     own: OwnList | None
     level: str
+    pinned: Mapping[int, str]
 
     @property
     def source(self) -> str:
@@ -79,13 +127,14 @@ class FirstLevel:
         self._served: ServedVersion | None = None
         self._lists: dict[str, tuple[float, OwnList]] = {}
 
-    def get(self, customer_id: str, served: ServedVersion, epoch: int) -> OwnList | None:
-        if served is not self._served:
-            self._served, self._lists = served, {}  # a list holds the files of its version open
+    def get(self, customer_id: str, rules: PlacedRules, epoch: int) -> OwnList | None:
+        if rules.served is not self._served:
+            self._served, self._lists = rules.served, {}  # a list holds the files of its version open
         entry = self._lists.get(customer_id)
-        if entry is None or entry[0] < self._clock() or entry[1].epoch != epoch:
+        if entry is None or entry[0] < self._clock():
             return None
-        return entry[1]
+        own = entry[1]
+        return own if own.rules is rules and own.epoch == epoch else None
 
     def put(self, customer_id: str, own: OwnList) -> None:
         if not self._life_s or own.served is not self._served:
@@ -110,6 +159,7 @@ class Recommender:
             list of another epoch is no list of theirs.
         only_changed: leave the cache to customers with an epoch. The others' lists stand in the map as they
             are, which is read in less time than a cache is asked.
+        book: the merchandiser's rules.
     """
 
     def __init__(
@@ -119,56 +169,62 @@ class Recommender:
         epoch_of: Callable[[str], int] = nothing_new,
         *,
         only_changed: bool = False,
+        book: RuleBook | None = None,
     ) -> None:
         self._first_level, self._cache = first_level, cache
+        self._book = book or RuleBook()
         self._epoch_of, self._only_changed = epoch_of, only_changed
 
     def recommend(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """The next best products of a customer.
 
         Returns:
-            exactly query.n products whenever so many may be shown, none twice, none that was excluded.
+            exactly query.n products whenever so many may be shown, none twice, none that was excluded or that
+            the rules hide.
         Raises:
             RefusedError: the category isn't known.
         """
-        basket = _Basket(served, query)
-        own, level = self._own_list(served, customer_id)
+        rules = self._book.at(served, query.placement)
+        own, level = self._own_list(rules, customer_id)
         if own is None:
+            basket = _Basket(rules.of_stranger(customer_id), query)
             level = "popular" if query.category is None else "category"
         else:
-            basket.take_own(own.columns.entries())
-            if not basket.is_full:
-                basket.take_own(served.candidates(own.customer_row).entries(len(own.columns.rows)))
+            basket = _Basket(own.ruling.fresh(), query, own=own)
+            if own.moved:
+                basket.take_own(in_new_order(own.columns, own.moved))
+            else:
+                basket.take_own(own.columns.entries())
+                if not basket.is_full:
+                    basket.take_own(served.candidates(own.customer_row).entries(len(own.columns.rows)))
             if not basket.is_full:
                 basket.take_scores(own.customer_row)
         basket.take_trends(basket.category)
-        return Answer(basket.picks, own, level)
+        return basket.answer(own, level)
 
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
-        basket = _Basket(served, query)
+        basket = _Basket(self._book.at(served, query.placement).of_nobody(), query)
         basket.take_trends(basket.category)
-        return Answer(basket.picks, None, "popular")
+        return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
         """Products that the same customers bought, filled with the trend of the product's category."""
-        basket = _Basket(served, query)
-        basket.taken.add(product_row)
-        neighbours = served.similar_product[product_row]
-        basket.take(neighbours[neighbours != NONE].tolist(), Rung.SIMILAR)
+        basket = _Basket(self._book.at(served, query.placement).of_nobody(), query, without=product_row)
+        basket.take_similar(product_row)
         basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
-        return Answer(basket.picks, None, "popular")
+        return basket.answer(None, "popular")
 
-    def _own_list(self, served: ServedVersion, customer_id: str) -> tuple[OwnList | None, str]:
-        epoch = self._epoch_of(customer_id)
-        own = self._first_level.get(customer_id, served, epoch)
+    def _own_list(self, rules: PlacedRules, customer_id: str) -> tuple[OwnList | None, str]:
+        epoch, served = self._epoch_of(customer_id), rules.served
+        own = self._first_level.get(customer_id, rules, epoch)
         if own is not None:
             return own, "worker"
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:
             return None, ""
         columns, level = self._columns(served, customer_id, customer_row, epoch)
-        own = OwnList(served, customer_row, epoch, columns)
+        own = _under_rules(rules, customer_row, epoch, columns)
         self._first_level.put(customer_id, own)
         return own, level
 
@@ -188,18 +244,66 @@ class Recommender:
         return columns, "map"
 
 
-class _Basket:
-    """An answer in the making: takes what may be shown and isn't in it, until it is full."""
+def _under_rules(rules: PlacedRules, customer_row: int, epoch: int, columns: Columns) -> OwnList:
+    """A customer's list with what the rules change of it."""
+    served, ruling = rules.served, rules.of_person(customer_row)
+    if ruling.factors is not None:
+        columns = columns.followed_by(served.candidates(customer_row))
+    own = OwnList(served, customer_row, epoch, columns, rules, ruling, ruling.moved(columns))
+    if ruling.bought:
+        own.bought = ruling.bought_rows(customer_row, rules.today)
+    return own
 
-    def __init__(self, served: ServedVersion, query: Query) -> None:
-        self._served, self._n = served, query.n
+
+type Counted = tuple["memoryview[int]", int, dict[int, int]]
+"""A limit: the group of each product, how many may be of one, and how many there are."""
+
+
+class _Basket:
+    """An answer in the making: takes what may be shown and isn't in it, until it is full.
+
+    Args:
+        own: the list of the customer, where there is one.
+        without: a product that isn't shown, in addition to those of the query.
+    """
+
+    def __init__(
+        self, ruling: Ruling, query: Query, *, own: OwnList | None = None, without: int = NONE
+    ) -> None:
+        served = ruling.served
+        self._served, self._ruling, self._n, self._own = served, ruling, query.n, own
         self.category = NONE
         if query.category is not None:
             self.category = served.category_rows.get(query.category, NONE)
             if self.category == NONE:
                 raise RefusedError("unknown_category", "category", "no product has this category")
         self.taken = {served.products.find(product_id) for product_id in query.exclude}
+        if without != NONE:
+            self.taken.add(without)
+        if own is not None and own.bought:
+            self.taken |= own.bought
         self.picks: list[Pick] = []
+        self._counts: list[Counted] = []
+        if ruling.limits:
+            of_one = query.category is not None  # "at most n per category" is no word on a category by itself
+            self._counts = [
+                (limit.groups, limit.at_most, {NONE: -N_MAX - 1})  # so many without a group never come
+                for limit in ruling.limits
+                if not (of_one and limit.is_of_categories)
+            ]
+        self._pins: list[tuple[Place, int]] = []
+        if ruling.pins:
+            self._take_pins()
+
+    def answer(self, own: OwnList | None, level: str) -> Answer:
+        """What was taken, with the pins at their places."""
+        picks, pinned = self.picks, NO_PINS
+        if self._pins:
+            pinned = {row: pin.rule_id for pin, row in self._pins}
+            for pin, row in self._pins:
+                probability = own.probability(row) if own else UNKNOWN
+                picks.insert(pin.position - 1, (row, Rung.PINNED, NO_EVIDENCE, probability))
+        return Answer(picks, own, level, pinned)
 
     @property
     def is_full(self) -> bool:
@@ -208,8 +312,14 @@ class _Basket:
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
 
-    def take(self, rows: list[int], rung: Rung) -> None:
-        self._take([(row, NO_EVIDENCE, UNKNOWN) for row in rows], rung)
+    def take_similar(self, product_row: int) -> None:
+        """The product's neighbours, the most similar first."""
+        rows = self._served.similar_product[product_row]
+        rows = rows[rows != NONE]
+        if self._ruling.factors is not None:
+            scores = self._served.similar_score[product_row][: len(rows)] * self._ruling.factors[rows]
+            rows = rows[np.argsort(-scores, kind="stable")]
+        self._take_rows(rows.tolist(), Rung.SIMILAR)
 
     def take_scores(self, customer_row: int) -> None:
         """Score every neighbour of what the customer bought last: the sum of similarities to those products.
@@ -228,6 +338,8 @@ class _Basket:
         order = np.lexsort((places, -scores, products))
         products, first = np.unique(products[order], return_index=True)
         totals = np.add.reduceat(scores[order], first)
+        if self._ruling.factors is not None:
+            totals *= self._ruling.factors[products]
         anchors = places[order][first]
         best = np.lexsort((products, -totals))
         found = zip(products[best].tolist(), anchors[best].tolist(), strict=True)
@@ -235,23 +347,74 @@ class _Basket:
 
     def take_trends(self, category: int) -> None:
         """Fill with the trend of a category, and with the popular of all if no category was asked for."""
-        self._take_popular(self._served.trend(category), Rung.CATEGORY)
-        if self.category == NONE:
-            self._take_popular(self._served.popular, Rung.POPULAR)
+        if self.is_full:
+            return
+        self._take_popular(self._ruling.trends[category], Rung.CATEGORY)
+        if self.category == NONE and not self.is_full:
+            self._take_popular(self._ruling.popular, Rung.POPULAR)
 
     def _take_popular(self, rows: IntArray, rung: Rung) -> None:
-        if not self.is_full:
-            self.take(rows[: self._n + len(self.taken)].tolist(), rung)  # each one passed over is in `taken`
+        most = self._n - len(self.picks) + len(self.taken) + SLACK
+        self._take_rows(rows[:most].tolist(), rung)
+        rest = rows[most:]
+        while rest.size and not self.is_full:
+            rest = rest[self._may_come(rest)]
+            self._take_rows(rest[:MOST_READ].tolist(), rung)
+            rest = rest[MOST_READ:]
+
+    def _may_come(self, rows: IntArray) -> BoolArray:
+        """Which rows nothing keeps out but that they may be in the basket already."""
+        may: BoolArray = self._ruling.mask[rows]
+        for groups, at_most, counts in self._counts:
+            full = [group for group, count in counts.items() if count >= at_most]
+            may = may & ~np.isin(np.asarray(groups)[rows], full)
+        return may
+
+    def _take_pins(self) -> None:
+        """Put pins aside: their places are kept free, and they count for the limits that others keep."""
+        held: set[int] = set()
+        for pin in self._ruling.pins:
+            row = next((row for row in pin.rows if self._is_free(row)), NONE)
+            if row == NONE or pin.position > self._n or pin.position in held:
+                continue
+            held.add(pin.position)
+            self.taken.add(row)
+            self._pins.append((pin, row))
+            self._count(row)
+        self._n -= len(self._pins)
+
+    def _is_free(self, row: int) -> bool:
+        fits = self.category in (NONE, self._served.category_row[row])
+        return fits and row not in self.taken and bool(self._ruling.shown[row])
+
+    def _take_rows(self, rows: list[int], rung: Rung) -> None:
+        self._take(zip(rows, repeat(NO_EVIDENCE), repeat(UNKNOWN)), rung)
 
     def _take(self, entries: Iterable[Entry], rung: Rung) -> None:
-        served, category, taken, picks, n = self._served, self.category, self.taken, self.picks, self._n
+        category, taken, picks, n = self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
-        in_stock, category_row = served.in_stock, served.category_row
+        shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
         for row, evidence, probability in entries:
-            if row in taken or not in_stock[row] or (category != NONE and category_row[row] != category):
+            if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
+            if limits:
+                if self._is_full_up(row):
+                    continue
+                self._count(row)
             taken.add(row)
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
+
+    def _is_full_up(self, row: int) -> bool:
+        """Whether a limit is reached for a product's group."""
+        for groups, at_most, counts in self._counts:  # noqa: SIM110  # any() takes three times as long
+            if counts.get(groups[row], 0) >= at_most:
+                return True
+        return False
+
+    def _count(self, row: int) -> None:
+        for groups, _, counts in self._counts:
+            group = groups[row]
+            counts[group] = counts.get(group, 0) + 1

@@ -21,9 +21,11 @@ def check_values(served: ServedVersion) -> None:
         "history/product": (served.history_product, 0),
         f"candidates/{served.variant}/product": (served.candidate_rows, NONE),
         "products/category_row": (np.asarray(served.category_row), NONE),
+        "products/brand_row": (served.brand_row, NONE),
     }
+    limits = {"products/category_row": len(served.categories), "products/brand_row": len(served.brands)}
     for name, (array, least) in rows.items():
-        limit = len(served.categories) if name == "products/category_row" else n_products
+        limit = limits.get(name, n_products)
         if array.size and not (least <= array.min() and array.max() < limit):
             raise _refused(served, name, f"rows outside of {least} to {limit - 1}")
     if not np.isfinite(served.similar_score).all():

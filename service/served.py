@@ -1,5 +1,6 @@
 """A version as the day reads it: its arrays mapped, its products in the orders that answers need."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -7,9 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import IntArray
 from models.errors import DamagedVersionError
+from service.live_products import Shelf
 from service.packed import Columns
+from storage.people import People
 from storage.versions import Version
 
 NONE = -1
@@ -36,6 +39,29 @@ class Histories(NamedTuple):
     due_day: "memoryview[int]"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Trends:
+    """Products of each category in the order of a list of all: all of them one after another, and where each
+    category begins."""
+
+    by_category: IntArray
+    start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, popular: IntArray, category_row: IntArray, n_categories: int) -> "Trends":
+        category = category_row[popular]
+        order = np.argsort(category, kind="stable")
+        start = np.searchsorted(category[order], np.arange(n_categories + 1))
+        return cls(popular[order], start)
+
+    def __getitem__(self, category_row: int) -> IntArray:
+        """Products of a category, most popular first; none for -1."""
+        if category_row == NONE:
+            return self.by_category[:0]
+        start, stop = self.start[category_row : category_row + 2]
+        return self.by_category[start:stop]
+
+
 class ServedVersion:
     """One version and the variant of it that answers.
 
@@ -43,11 +69,15 @@ class ServedVersion:
     takes for it.
 
     Attributes:
+        zone: the shop's time zone.
         last_day: of the history, the shop's local date, in days since 1970-01-01.
         recent_days: length of the window up to then in which `recent_buyers` bought.
-        in_stock: by product row: may be shown.
-        category_row: by product row.
-        popular: rows of every product that may be shown, most popular first, without a score last, by row.
+        shelf: stock, price and margin, as they are now.
+        in_stock: the shelf's, by product row: may be shown.
+        prices: the shelf's.
+        category_row, brand_row: by product row, -1 for none.
+        popular: rows of every product, most popular first, without a score last, by row.
+        people: what else the shop says of customers.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
         history_product: `histories.product` as an array.
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
@@ -59,7 +89,8 @@ class ServedVersion:
         self.version_id, self.variant = version.version_id, variant
         self.as_of: datetime = version.manifest.as_of
         self.recent_days = version.manifest.history.recent_days
-        self.last_day = self._last_day(version.manifest.history.timezone)
+        self.zone = self._zone(version.manifest.history.timezone)
+        self.last_day = self._last_day()
         self._version = version
         self.customers, self.products = version.ids("customers"), version.ids("products")
         n_customers, n_products = len(self.customers), len(self.products)
@@ -67,7 +98,8 @@ class ServedVersion:
         self.image_urls = version.strings("products/image_url")
         for name in ("title", "url", "image_url"):
             self._expect(f"products/{name}/offsets", np.int64, n_products + 1)
-        self.prices = self._expect("products/price", np.float32, n_products)
+        self.shelf = self._shelf(n_products)
+        self.prices = self.shelf.price
         self.recent_buyers = self._expect("popular/recent_buyers", np.int32, n_products)
         self.buyers = self._expect("popular/buyers", np.int32, n_products)
         self.similar_product = self._expect("similar/product", np.int32, n_products)
@@ -85,10 +117,11 @@ class ServedVersion:
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
         category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
-        in_stock: BoolArray = self._expect("products/stock", np.int32, n_products) != 0
-        self.category_row, self.in_stock = memoryview(category_row), memoryview(in_stock)
-        self.popular = self._popular(self._expect("popular/order", np.int32), in_stock)
-        self._by_category, self._category_start = self._trends(category_row)
+        self.category_row, self.in_stock = memoryview(category_row), memoryview(self.shelf.in_stock)
+        self.popular = self._popular(self._expect("popular/order", np.int32))
+        self.trends = Trends.of(self.popular, category_row, len(self.categories))
+        self.brands, self.brand_row = self._brands(n_products)
+        self.people = People(version, n_customers)
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in `histories`."""
@@ -107,13 +140,6 @@ class ServedVersion:
         if start < stop and rows[stop - 1] == NONE:
             stop = start + rows[start:stop].tolist().index(NONE)
         return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
-
-    def trend(self, category_row: int) -> IntArray:
-        """Products of a category that may be shown, most popular first; of no category for -1."""
-        if category_row == NONE:
-            return self._by_category[:0]
-        start, stop = self._category_start[category_row : category_row + 2]
-        return self._by_category[start:stop]
 
     def _candidates(self, variant: str) -> Columns:
         """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""
@@ -140,29 +166,38 @@ class ServedVersion:
             memoryview(due),
         )
 
-    def _last_day(self, timezone: str) -> int:
+    def _zone(self, timezone: str) -> ZoneInfo:
         try:
-            zone = ZoneInfo(timezone)
+            return ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as err:
             why = f"this machine knows no time zone {timezone!r}"
             raise DamagedVersionError(f"{self.version_id}/manifest.json", why) from err
-        before_s = timedelta(seconds=1)  # as_of is the first second that isn't in the history
-        return ((self.as_of - before_s).astimezone(zone).date() - EPOCH).days
 
-    def _popular(self, scored: IntArray, in_stock: BoolArray) -> IntArray:
+    def _last_day(self) -> int:
+        before_s = timedelta(seconds=1)  # as_of is the first second that isn't in the history
+        return ((self.as_of - before_s).astimezone(self.zone).date() - EPOCH).days
+
+    def _shelf(self, n_products: int) -> Shelf:
+        stock = self._expect("products/stock", np.int32, n_products)
+        price = self._expect("products/price", np.float32, n_products)
+        margin = np.full(n_products, np.nan, np.float32)
+        if self._version.has("products/margin"):
+            margin = self._expect("products/margin", np.float32, n_products)
+        return Shelf(self.products, stock, price, margin)
+
+    def _brands(self, n_products: int) -> tuple[list[str], IntArray]:
+        if not self._version.has("products/brand_row"):  # of a night before there were rules
+            return [], np.full(n_products, NONE, np.int32)
+        names = self._version.strings("brands")
+        rows: IntArray = self._expect("products/brand_row", np.int32, n_products)
+        return [names[row] for row in range(len(names))], rows
+
+    def _popular(self, scored: IntArray) -> IntArray:
         if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):
             raise DamagedVersionError(f"{self.version_id}/popular/order.npy", "rows of no product")
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
-        every = np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])
-        shown: IntArray = every[in_stock[every]]
-        return shown
-
-    def _trends(self, category_row: IntArray) -> tuple[IntArray, NDArray[np.int64]]:
-        category = category_row[self.popular]
-        by_category = self.popular[np.argsort(category, kind="stable")]
-        bounds = np.arange(len(self.categories) + 1)
-        return by_category, np.searchsorted(np.sort(category), bounds)
+        return np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])
 
     def _expect(self, name: str, kind: type[np.generic], length: int | None = None) -> NDArray[Any]:
         """An array of the version, refused if it does not fit the others."""

@@ -28,16 +28,23 @@ from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
+from service.changes import ChangesFollower
 from service.die_with_parent import die_with_parent, watch_parent
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
+from service.product_routes import ProductDesk
 from service.recommender import FirstLevel, Recommender
-from service.record import RecordDoor, prepare_record
+from service.record import RecordCounters, RecordDoor, prepare_record
+from service.rules.book import RuleBook
+from service.rules.desk import RulesDesk, StoreChampion
+from service.rules.kept import KeptRules
+from service.rules.watch import RulesFileFollower, read_rules_file
 from service.settings import Settings
 from service.workers import Workers
 from storage.keyring import read_keyring
@@ -63,6 +70,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then let requests in flight finish.
 
     Raises:
+        BadRulesError, OSError: there is a file of rules, and it can't be used.
         NextbestError: an address can't be used, the keys can't be read, or there is none and there must be.
     """
     configure_logs(settings.log_level)
@@ -71,6 +79,8 @@ def run(settings: Settings) -> None:
     is_open = may_be_open(keyring, [host for host, port in listeners if not _is_loopback(host, port)])
     if not is_open:
         say_what_is_missing(keyring, settings)
+    if settings.rules:
+        read_rules_file(settings.rules)
     folder = private_folder(settings.store)
     metrics_folder = folder / f"metrics-{os.getpid()}"
     shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -97,7 +107,8 @@ def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
     metrics = _begin(plan)
     settings = plan.settings
-    follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s)
+    live, book = LiveProducts(), RuleBook()
+    follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
     cache = None
     if plan.redis_url:
         cache = RedisCache(
@@ -106,6 +117,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
     door.connect_soon()
+    _follow_rules_and_products(plan, events, live, book)
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     _leave_to_themselves()
     follower.start()
@@ -113,16 +125,31 @@ def worker_app(plan: WorkerPlan) -> Flask:
         Parts(
             settings=settings,
             follower=follower,
-            recommender=Recommender(first_level, cache, only_changed=settings.redis_lists == "changed"),
+            recommender=Recommender(
+                first_level, cache, only_changed=settings.redis_lists == "changed", book=book
+            ),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
             desk=EventDesk(settings, door, events, follower.knows_product),
+            products=ProductDesk(door, live, follower.knows_product),
             log_key=plan.log_key,
         )
     )
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
     return app
+
+
+def _follow_rules_and_products(
+    plan: WorkerPlan, counters: RecordCounters, live: LiveProducts, book: RuleBook
+) -> None:
+    """Begin with what is known of rules and products, and keep it up to date."""
+    settings, kept = plan.settings, KeptRules(plan.metrics_folder.parent / "rules.json")
+    if settings.rules:
+        RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
+    of_record = None if settings.rules else book
+    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
+    ChangesFollower(door, live, of_record, kept, settings.changes_poll_s).start()
 
 
 def _leave_to_themselves() -> None:
@@ -138,8 +165,11 @@ def _leave_to_themselves() -> None:
 def operator_app(plan: WorkerPlan) -> Flask:
     """The app of the operator's listener, made in its own worker process."""
     metrics = _begin(plan)
-    gate = start_gate(plan.settings, metrics, is_open=plan.is_open, is_operators=True)
-    return create_operator_app(plan.settings, metrics, gate, plan.log_key)
+    settings = plan.settings
+    gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
+    door = RecordDoor(settings, EventCounters(metrics.registry))
+    desk = RulesDesk(door, settings.rules, StoreChampion(Store(settings.store)))
+    return create_operator_app(settings, metrics, gate, desk, plan.log_key)
 
 
 def _begin(plan: WorkerPlan) -> Metrics:

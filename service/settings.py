@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         redis_lists: whose lists are kept in Redis: `changed`, of customers to whom something happened since
             the night; or `all`, for a store on a disk that is slower to read than Redis.
         list_ttl_s: life of a list in Redis, in seconds; each gets up to a tenth less, not to end all at once.
+        rules: a file of rules (docs/rules.md), looked at for changes; without one they are put through the
+            operator's listener.
         record_url: the shop's own database for what must last (postgresql://), or sqlite:///FILE. Without it
             the record is a file of the store.
         record_timeout_ms: longest wait for the record, in milliseconds, before events are refused.
@@ -38,6 +40,7 @@ class Settings(BaseSettings):
         trade_per_customer_day: purchases and returns of one customer and day that are recorded; more are
             kept aside.
         events_per_customer_day: the same of all other events.
+        changes_poll_s: how often a worker looks for live values of products and for new rules, in seconds.
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
@@ -71,12 +74,14 @@ class Settings(BaseSettings):
     redis_memory_mb: int = Field(256, ge=16)
     redis_lists: Literal["changed", "all"] = "changed"
     list_ttl_s: int = Field(3600, ge=10, le=86_400)
+    rules: Path | None = None
     record_url: SecretStr | None = None
     record_timeout_ms: int = Field(200, ge=10, le=10_000)
     erasure_key: SecretStr | None = Field(None, min_length=16)
     consent_default: Literal["all", "no_personalisation", "nothing"] = "all"
     trade_per_customer_day: int = Field(500, ge=1)
     events_per_customer_day: int = Field(2000, ge=1)
+    changes_poll_s: float = Field(0.25, ge=0.05, le=1)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)

@@ -101,6 +101,16 @@ class History:
         return _rows_of(self.products["category"])
 
     @cached_property
+    def brands(self) -> list[str]:
+        """The products' brands, distinct and sorted."""
+        return sorted(self.products["brand"].drop_nulls().unique().to_list())
+
+    @cached_property
+    def brand_row(self) -> IntArray:
+        """Row in `brands` of each product, shape (n_products,), -1 where it has none."""
+        return _rows_of(self.products["brand"])
+
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The products as models take them; a price that the shop doesn't tell is the median one paid."""
         by_product = self.purchases.group_by("product_row")
@@ -113,7 +123,7 @@ class History:
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
         every = Catalogue(
             category_row=self.category_row,
-            brand_row=_rows_of(self.products["brand"]),
+            brand_row=self.brand_row,
             price=np.where(np.isnan(told), price, told),
             words=title_words(self.products["title"]),
             sold_since_s=sold_since_s,

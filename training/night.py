@@ -17,6 +17,7 @@ from models.registry import VARIANTS
 from models.windows import Window
 from storage.history import History, read_history
 from storage.manifest import GateEntry, HistoryEntry, Manifest
+from storage.people import MAX_WORDS
 from storage.store import Store
 from storage.versions import read_manifest
 from training import contents
@@ -29,6 +30,7 @@ from training.fitting import fit_variants, popular_order, recipe_of, with_horizo
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.inside import Inside, fallback_notes, look_inside, told
+from training.people import write_people
 from training.progress import Progress
 from training.recorded import recorded_by
 
@@ -314,6 +316,8 @@ def _write(
         writer = job.store.writer()
         own = OwnHistory.of(history)
         contents.write_history(writer, history, interactions, own)
+        for column in write_people(writer, history.customer_ids, history.customers, history.audiences):
+            progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
         progress.detail("candidates")

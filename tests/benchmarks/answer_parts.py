@@ -17,6 +17,8 @@ from service.metrics import Metrics
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query, check_id, parse_query
 from service.recommender import LIST_LENGTH, FirstLevel, OwnList, Recommender
+from service.rules.book import RuleBook
+from service.rules.placed import PlacedRules
 from tests.data.tiny_service import Known
 
 ASKED = 500
@@ -37,6 +39,7 @@ def parts_of(
     served, query = now.served, Query()
     rows = np.random.default_rng(1).integers(0, len(served.customers), ASKED).tolist()
     ids = [served.customers[row] for row in rows]
+    rules = RuleBook().at(served, None)
     callers, key = shop
     gate = Gate(callers, Limits(), (), metrics)
     recommender = Recommender(FirstLevel(1, 0), None)
@@ -48,7 +51,7 @@ def parts_of(
         cache.put(served.version_id, served.variant, customer_id, value, 1)
     cache.flush()
     text = now.writer.recommendations(ids[0], answers[0])
-    finished, ready, kept = Finished(text, PRIVATE), answers[0], _kept(served, ids, lists)
+    finished, ready, kept = Finished(text, PRIVATE), answers[0], _kept(served, ids, lists, rules)
     around = Measured(lambda *_: [], metrics, slow_ms=10_000, log_key=b"bench")
 
     def fresh(number: int) -> str:
@@ -64,7 +67,7 @@ def parts_of(
         Part("list from the map", lambda n: served.candidates(rows[n % ASKED])),
         Part("list from Redis: the round trip", lambda n: _get(cache, served, ids[n % ASKED])),
         Part("list from Redis: check and unpack", lambda n: unpack(owners[n % ASKED], values[n % ASKED])),
-        Part("list in the worker", lambda n: kept.get(ids[n % ASKED], served, 0)),
+        Part("list in the worker", lambda n: kept.get(ids[n % ASKED], rules, 0)),
         Part("choose, id and list included", lambda n: recommender.recommend(served, ids[n % ASKED], query)),
         Part("JSON", fresh),
         Part("JSON of a list in the worker", lambda _: now.writer.recommendations(ids[0], ready)),
@@ -73,11 +76,11 @@ def parts_of(
     ]
 
 
-def _kept(served: Any, ids: list[str], lists: list[Any]) -> FirstLevel:
+def _kept(served: Any, ids: list[str], lists: list[Any], rules: PlacedRules) -> FirstLevel:
     kept = FirstLevel(ASKED + 1, 1e9)
-    kept.get("", served, 0)
+    kept.get("", rules, 0)
     for customer_id, found in zip(ids, lists, strict=True):
-        kept.put(customer_id, OwnList(served, 0, 0, found))
+        kept.put(customer_id, OwnList(served, 0, 0, found, rules, rules.of_nobody()))
     return kept
 
 

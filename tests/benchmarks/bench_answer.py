@@ -33,8 +33,15 @@ from service.access.tokens import mint, private_key
 from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
+from service.events.counters import EventCounters
+from service.events.desk import EventDesk
+from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
+from service.product_routes import ProductDesk
 from service.recommender import FirstLevel, ListCache, Recommender
+from service.record import RecordDoor
+from service.rules.book import RuleBook
+from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
@@ -44,6 +51,7 @@ from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
+RULES = Path(__file__).parent / "rules.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
@@ -155,12 +163,20 @@ def make_routes(
         cache: ListCache | None,
         callers: Known = shop,
         limits: Limits | None = None,
+        rules: Rules = NO_RULES,
     ) -> Flask:
-        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache)
+        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache, book=RuleBook(rules))
         gate = Gate(callers, limits or Limits(), (), metrics)
         settings = Settings(store=store)
-        return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", gate, b"bench"))
+        door = RecordDoor(settings, events)  # that no route here goes through
+        desk = EventDesk(settings, door, events, follower.knows_product)
+        products = ProductDesk(door, LiveProducts(), follower.knows_product)
+        return create_app(
+            Parts(settings, follower, recommender, metrics, lambda: "up", gate, desk, products, b"bench")
+        )
 
+    rules = parse_rules(RULES.read_text())
+    events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
     return [
@@ -170,8 +186,11 @@ def make_routes(
         Route("- before a key is made", app(1.0, None, EVERYBODY), the_same),
         Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
+        Route("- with rules", app(1.0, None, rules=rules), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
+        Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
+        Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import numpy as np
+import polars as pl
 
 from models.state import ModelState
 from storage.evidence import in_bytes
@@ -12,6 +13,7 @@ from storage.manifest import GateEntry, HistoryEntry
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
+from training.people import write_people
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
 EPOCH = date(1970, 1, 1)
@@ -44,6 +46,9 @@ class TinyShop:
         default_factory=lambda: {"milk": "Fresh Milk", "bread": 'Bread "Rustic"'}
     )
     prices: Mapping[str, float] = field(default_factory=lambda: {"milk": 1.19, "bread": 2.99})
+    margins: Mapping[str, float] = field(default_factory=dict)
+    brands: Mapping[str, str] = field(default_factory=dict)
+    stock: Mapping[str, int] = field(default_factory=dict)
     out_of_stock: Sequence[str] = ("cream",)
     popular: Sequence[str] = (
         *("milk", "bread", "cream", "apple", "butter", "rolls"),
@@ -90,6 +95,8 @@ class TinyShop:
         }
     )
     probability: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by customer and product
+    people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the shop's columns of customers
+    audiences: Mapping[str, Sequence[str]] = field(default_factory=dict)  # customers by segment
 
 
 def publish(
@@ -117,6 +124,7 @@ def write_version(
         writer.add_ids("customers", customers)
         writer.add_ids("products", products)
         _add_products(writer, shop, products)
+        _add_people(writer, shop, customers)
         _add_popular(writer, shop, products, row)
         _add_similar(writer, shop, row)
         _add_history(writer, shop, customers, row)
@@ -126,17 +134,38 @@ def write_version(
 
 def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) -> None:
     categories = sorted({category for category in shop.products.values() if category})
+    brands = sorted(set(shop.brands.values()))
     category_row = [categories.index(c) if (c := shop.products[p]) else -1 for p in products]
     for name, values in {
         "products/title": [shop.titles.get(p, "") for p in products],
         "products/url": [f"https://shop.example/{p}" if p in shop.titles else "" for p in products],
         "products/image_url": ["" for _ in products],
         "categories": categories,
+        "brands": brands,
     }.items():
         writer.add_strings(name, values)
+    brand_row = [brands.index(shop.brands[p]) if p in shop.brands else -1 for p in products]
+    stock = [0 if p in shop.out_of_stock else shop.stock.get(p, -1) for p in products]
     writer.add("products/category_row", np.array(category_row, np.int32))
+    writer.add("products/brand_row", np.array(brand_row, np.int32))
     writer.add("products/price", np.array([shop.prices.get(p, np.nan) for p in products], np.float32))
-    writer.add("products/stock", np.array([0 if p in shop.out_of_stock else -1 for p in products], np.int32))
+    writer.add("products/margin", np.array([shop.margins.get(p, np.nan) for p in products], np.float32))
+    writer.add("products/stock", np.array(stock, np.int32))
+
+
+def _add_people(writer: VersionWriter, shop: TinyShop, customers: list[str]) -> None:
+    lines = [{"customer_id": customer, **columns} for customer, columns in shop.people.items()]
+    members = [
+        {"segment": name, "customer_id": customer}
+        for name, some in shop.audiences.items()
+        for customer in some
+    ]
+    write_people(
+        writer,
+        customers,
+        pl.DataFrame(lines, infer_schema_length=None) if lines else None,
+        pl.DataFrame(members) if members else None,
+    )
 
 
 def _add_popular(writer: VersionWriter, shop: TinyShop, products: list[str], row: dict[str, int]) -> None:

@@ -53,7 +53,7 @@ def test_whatever_is_wrong_is_named(query: str, kind: str, field: str | None) ->
 
 
 def test_an_unknown_parameter_is_told_the_known_ones() -> None:
-    assert "n, category, exclude" in refused("limit=3").reason
+    assert "n, placement, category, exclude" in refused("limit=3").reason
 
 
 @given(st.binary(max_size=100))

@@ -15,6 +15,8 @@ from service.answers import AnswerWriter
 from service.errors import RefusedError
 from service.parameters import Query
 from service.recommender import FirstLevel, OwnList, Recommender, Rung
+from service.rules.book import RuleBook
+from service.rules.placed import PlacedRules
 from service.served import ServedVersion
 from storage.store import Store
 from tests.data.tiny_service import DictCache
@@ -30,6 +32,10 @@ def served_from(shop: TinyShop, root: Path) -> ServedVersion:
 def tiny() -> Iterator[ServedVersion]:
     with tempfile.TemporaryDirectory() as root:
         yield served_from(TinyShop(), Path(root))
+
+
+def no_rules(served: ServedVersion) -> PlacedRules:
+    return RuleBook().at(served, None)
 
 
 def without_cache() -> Recommender:
@@ -170,17 +176,18 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
 ) -> None:
     now_s = 0.0
     first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
-    other = served_from(TinyShop(), tmp_path)
-    own = OwnList(tiny, 0, 0, tiny.candidates(0))
-    assert first_level.get("anna", tiny, 0) is None
+    rules, other = no_rules(tiny), no_rules(served_from(TinyShop(), tmp_path))
+    own = OwnList(tiny, 0, 0, tiny.candidates(0), rules, rules.of_nobody())
+    assert first_level.get("anna", rules, 0) is None
     first_level.put("anna", own)
-    assert first_level.get("anna", tiny, 0) is own
-    assert first_level.get("anna", tiny, 1) is None
+    assert first_level.get("anna", rules, 0) is own
+    assert first_level.get("anna", rules, 1) is None
+    assert first_level.get("anna", no_rules(tiny), 0) is None  # other rules
     assert first_level.get("anna", other, 0) is None
-    assert first_level.get("anna", tiny, 0) is None  # nothing of a version outlasts it
+    assert first_level.get("anna", rules, 0) is None  # nothing of a version outlasts it
     first_level.put("anna", own)
     now_s = 1.1
-    assert first_level.get("anna", tiny, 0) is None
+    assert first_level.get("anna", rules, 0) is None
     for number in range(1000):
         first_level.put(str(number), own)
     assert len(first_level._lists) <= 2
@@ -188,8 +195,9 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
     first_level = FirstLevel(2, 1.0)
-    first_level.get("anna", served_from(TinyShop(), tmp_path), 0)
-    first_level.put("anna", OwnList(tiny, 0, 0, tiny.candidates(0)))
+    first_level.get("anna", no_rules(served_from(TinyShop(), tmp_path)), 0)
+    rules = no_rules(tiny)
+    first_level.put("anna", OwnList(tiny, 0, 0, tiny.candidates(0), rules, rules.of_nobody()))
     assert not first_level._lists
 
 

@@ -1,0 +1,93 @@
+"""Stock, price and margin of products now: a version's own, and over them what the shop told since."""
+
+import threading
+from typing import NamedTuple
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import BoolArray, FloatArray, IntArray
+from storage.strings import IdIndex
+
+NOT_COUNTED = -1
+"""A stock that nobody counts."""
+
+
+class LiveValues(NamedTuple):
+    """What a shop told of a product; None: what the version says."""
+
+    stock: int | None
+    price: float | None
+    margin: float | None
+
+
+class Shelf:
+    """The live values of one version's products, by row. Arrays change in place, under whoever reads them.
+
+    Attributes:
+        stock: int32; 0 is out of stock, NOT_COUNTED is in stock.
+        price, margin: float32, NaN where unknown.
+        in_stock: bool.
+        changes: grows with each change of anything.
+        price_changes: grows with each change of a price.
+        repriced: rows whose price changed; whoever keeps texts with prices takes them out.
+    """
+
+    def __init__(self, products: IdIndex, stock: IntArray, price: FloatArray, margin: FloatArray) -> None:
+        self._products = products
+        self._told_by_night = stock, price, margin
+        self.stock, self.price, self.margin = stock.copy(), price.copy(), margin.copy()
+        self.in_stock: BoolArray = stock != 0
+        self.changes = self.price_changes = 0
+        self.repriced: set[int] = set()
+
+    def apply(self, product_id: str, values: LiveValues) -> None:
+        """Put these values in force. A product that the version doesn't have is none of its business."""
+        row = self._products.find(product_id)
+        if row < 0:
+            return
+        stock, price, margin = self._told_by_night
+        self.stock[row] = stock[row] if values.stock is None else max(values.stock, 0)
+        self.in_stock[row] = self.stock[row] != 0
+        self.margin[row] = _or_nights(values.margin, margin, row)
+        before = self.price[row]
+        self.price[row] = _or_nights(values.price, price, row)
+        if not np.array_equal(before, self.price[row], equal_nan=True):
+            self.repriced.add(row)
+            self.price_changes += 1
+        self.changes += 1  # last: whoever sees it finds all of the above
+
+
+class LiveProducts:
+    """All that was told of products since this worker began to listen, for each version that answers.
+
+    What is told of a product before its version comes isn't lost: the version takes it when it is opened.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, LiveValues] = {}
+        self._shelves: WeakSet[Shelf] = WeakSet()
+        self._turn = threading.Lock()
+
+    def apply(self, product_id: str, stock: int | None, price: float | None, margin: float | None) -> None:
+        """A product's values from now on, in all that answers; None: what the version says."""
+        values = LiveValues(stock, price, margin)
+        with self._turn:
+            if values == LiveValues(None, None, None):
+                self._told.pop(product_id, None)
+            else:
+                self._told[product_id] = values
+            for shelf in self._shelves:
+                shelf.apply(product_id, values)
+
+    def carry_to(self, shelf: Shelf) -> None:
+        """Bring a version up to date, before it answers, and from now on."""
+        with self._turn:
+            for product_id, values in self._told.items():
+                shelf.apply(product_id, values)
+            self._shelves.add(shelf)
+
+
+def _or_nights(value: float | None, told_by_night: NDArray[np.float32], row: int) -> float:
+    return float(told_by_night[row]) if value is None else value

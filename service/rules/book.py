@@ -1,0 +1,106 @@
+"""The rules of one process: which are in force, and what of them holds for a version, place and time."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from zoneinfo import ZoneInfo
+
+from service.rules.binding import Binder, BoundRule
+from service.rules.file import Moment, Rule
+from service.rules.placed import PlacedRules
+from service.rules.reading import NO_RULES, Rules
+from service.served import EPOCH, ServedVersion
+
+FOREVER = float("inf")
+
+
+class RuleBook:
+    """Rules in force. What they come to is worked out when it is first asked for, and kept until it changes.
+
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(self, rules: Rules = NO_RULES, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.rules = rules
+        self._bound: _Bound | None = None
+
+    def take(self, rules: Rules) -> None:
+        """Put these in force, in one step."""
+        self.rules = rules
+
+    def at(self, served: ServedVersion, placement: str | None) -> PlacedRules:
+        """What holds now at a placement; at one that no rule names, the rules that hold everywhere."""
+        bound = self._bound
+        if bound is None or bound.served is not served or bound.rules is not self.rules:
+            bound = self._bound = _Bound(served, self.rules)
+        return bound.at(placement if placement in bound.placements else None, self._clock())
+
+
+class _Bound:
+    """Rules on one version, and by placement what of them holds."""
+
+    def __init__(self, served: ServedVersion, rules: Rules) -> None:
+        self.served, self.rules = served, rules
+        self.placements = {placement for rule in rules.rules for placement in rule.placements}
+        binder = Binder(served)
+        self._parts = [(period_of(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
+        self._counts_days = any(rule.kind == "exclude_bought" for rule in rules.rules)
+        self._placed: dict[str | None, PlacedRules] = {}
+
+    def at(self, placement: str | None, now_s: float) -> PlacedRules:
+        placed = self._placed.get(placement)
+        if placed is None or now_s >= placed.until_s or now_s < placed.since_s:
+            placed = self._placed[placement] = self._place(placement, now_s)
+        return placed
+
+    def _place(self, placement: str | None, now_s: float) -> PlacedRules:
+        holding: list[BoundRule] = []
+        moments = [0.0, FOREVER]
+        for period, parts in self._parts:
+            moments += period
+            if holds_at(period, now_s):
+                holding += [part for part in parts if _is_at(part.rule, placement)]
+        local = datetime.fromtimestamp(now_s, UTC).astimezone(self.served.zone)
+        if self._counts_days:
+            moments += [_midnight_s(local.date() + timedelta(days=n), self.served.zone) for n in (0, 1)]
+        moments.sort()
+        next_one = bisect_right(moments, now_s)
+        return PlacedRules(
+            self.served,
+            holding,
+            since_s=moments[next_one - 1],
+            until_s=moments[next_one],
+            today=(local.date() - EPOCH).days,
+        )
+
+
+def holds_at(period: tuple[float, float], now_s: float) -> bool:
+    """Whether a moment is within a period; its end isn't."""
+    return period[0] <= now_s < period[1]
+
+
+def _is_at(rule: Rule, placement: str | None) -> bool:
+    return not rule.placements or placement in rule.placements
+
+
+def period_of(rule: Rule, zone: ZoneInfo) -> tuple[float, float]:
+    """From when until when a rule holds, in Unix seconds; its last day counts to its end."""
+    starts_s = 0.0 if rule.starts is None else _unix_s(rule.starts, zone)
+    if rule.ends is None:
+        return starts_s, FOREVER
+    is_day = not isinstance(rule.ends, datetime)
+    return starts_s, _unix_s(rule.ends + timedelta(days=1) if is_day else rule.ends, zone)
+
+
+def _unix_s(moment: Moment, zone: ZoneInfo) -> float:
+    if not isinstance(moment, datetime):
+        return _midnight_s(moment, zone)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+
+
+def _midnight_s(day: date, zone: ZoneInfo) -> float:
+    return datetime.combine(day, time_of_day(), zone).timestamp()

@@ -1,0 +1,145 @@
+"""What holds for a customer at a place and time: a mask of what may be shown, factors, limits and pins."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from models.arrays import BoolArray, FloatArray, IntArray
+from service.packed import Columns, Entry
+from service.rules.effects import Bought, Effect, Hide, Limit, Place, Scale
+from service.served import ServedVersion, Trends
+
+type Moved = tuple[float, int]
+"""A product that factors move: its new score, negated, and its place in the list."""
+
+
+class Ruling:
+    """Some effects on one version, put together.
+
+    Attributes:
+        shown: by product row, whether it may be shown: in stock, and hidden by no rule. It changes in place.
+        factors: by product row; None where all are 1.
+        limits: at most so many of a group.
+        pins: by position; of the same position, in the order of the file.
+        bought: what the customer bought may come back when.
+        seen: the shelf's number of changes that `shown` knows: see `fresh`.
+    """
+
+    def __init__(self, served: ServedVersion, effects: Sequence[Effect]) -> None:
+        self.served = served
+        self._hides = [effect for effect in effects if isinstance(effect, Hide)]
+        self.limits = tuple(effect for effect in effects if isinstance(effect, Limit))
+        self.bought = tuple(effect for effect in effects if isinstance(effect, Bought))
+        self._bought_days = max((rule.days for rule in self.bought), default=0)
+        pins = [effect for effect in effects if isinstance(effect, Place)]
+        self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
+        self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
+        if (
+            self.factors is not None
+        ):  # numpy's own look-ups of a few rows take longer, above all the first time
+            self._has_factor = memoryview((self.factors != 1).view(np.uint8))
+            self._factor_views = memoryview(self.factors)
+        self._mask: BoolArray = served.shelf.in_stock
+        self.shown, self.seen = memoryview(self._mask), served.shelf.changes
+        if self._hides:
+            self._mask = np.empty_like(served.shelf.in_stock)
+            self.shown = memoryview(self._mask)
+            self._refresh()
+
+    def fresh(self) -> "Ruling":
+        """Itself, after what changed on the shelf meanwhile."""
+        if self.seen != self.served.shelf.changes:
+            self._refresh()
+        return self
+
+    def _refresh(self) -> None:
+        self.seen = self.served.shelf.changes  # first: what changes meanwhile is looked at again
+        if self._hides:
+            shown = self.served.shelf.in_stock.copy()
+            for effect in self._hides:
+                effect.apply(shown)
+            self._mask[:] = shown
+
+    @property
+    def mask(self) -> BoolArray:
+        """`shown` as an array."""
+        return self._mask
+
+    @cached_property
+    def popular(self) -> IntArray:
+        """All products, most popular first, after factors: the place of one that counts twice is halved."""
+        rows = self.served.popular
+        if self.factors is None:
+            return rows
+        places = np.arange(1, len(rows) + 1)
+        return rows[np.argsort(places / self.factors[rows], kind="stable")]
+
+    @cached_property
+    def trends(self) -> Trends:
+        """The same for each category."""
+        served = self.served
+        if self.factors is None:
+            return served.trends
+        return Trends.of(self.popular, np.asarray(served.category_row), len(served.categories))
+
+    def bought_rows(self, customer_row: int, today: int) -> frozenset[int]:
+        """What the customer bought too recently to be shown; `today` in days since 1970-01-01."""
+        found: list[int] = []
+        start, stop = self.served.history_of(customer_row)
+        products, last_days = self.served.histories.product, self.served.histories.last_day
+        for place in range(start, stop):
+            days, row = today - last_days[place], products[place]
+            if days > self._bought_days:
+                break  # the most recent purchase comes first
+            if any(days <= rule.days and (rule.about is None or rule.about[row]) for rule in self.bought):
+                found.append(row)
+        return frozenset(found)
+
+    def moved(self, columns: Columns) -> list[Moved]:
+        """The products of a list that factors move, by their new scores."""
+        if self.factors is None:
+            return []
+        has_factor, factors = self._has_factor, self._factor_views
+        places = [place for place, row in enumerate(columns.rows) if has_factor[row]]
+        return sorted((-score_at(columns, place) * factors[columns.rows[place]], place) for place in places)
+
+    def _product_of(self, scales: list[Scale]) -> FloatArray | None:
+        if not scales:
+            return None
+        factors = np.ones(len(self.served.products), np.float32)
+        for scale in scales:
+            factors[scale.rows] *= np.float32(scale.factor)
+        return factors
+
+
+def score_at(columns: Columns, place: int) -> float:
+    """The probability at a place; where none is known, what the last one before it falls to as 1/place."""
+    probability = columns.probability
+    for known_at in range(place, -1, -1):
+        if probability[known_at] >= 0:  # NaN isn't
+            return probability[known_at] * (known_at + 1) / (place + 1)
+    return 1 / (place + 1)
+
+
+def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
+    """A list with some products at the places of their new scores; the others keep their order.
+
+    A product stands before the first of the others that has a lower score.
+    """
+    rows, evidence, probability = columns
+    away = {place for _, place in moved}
+    score, known_at, next_moved = 1.0, 0, 0
+    for place, row in enumerate(rows):
+        if place in away:
+            continue
+        if probability[place] >= 0:
+            score, known_at = min(score, probability[place]), place
+        now = -score * (known_at + 1) / (place + 1)
+        while next_moved < len(moved) and moved[next_moved] < (now, place):
+            at = moved[next_moved][1]
+            yield rows[at], evidence[at], probability[at]
+            next_moved += 1
+        yield row, evidence[place], probability[place]
+    for _, at in moved[next_moved:]:
+        yield rows[at], evidence[at], probability[at]

@@ -1,0 +1,297 @@
+"""What each kind of rule does to answers of the tiny shop, worked out by hand."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from service.parameters import Query
+from service.recommender import Answer, FirstLevel, Recommender, Rung
+from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+
+SHOP = replace(
+    TinyShop(),
+    brands={"milk": "Alm", "butter": "Alm", "cheese": "Alm", "bread": "Ofen", "rolls": "Ofen"},
+    prices={"milk": 1.0, "bread": 3.0, "apple": 2.0, "butter": 5.0},
+    margins={"milk": 0.2, "bread": 1.0, "apple": 0.5},
+    stock={"bread": 2, "apple": 50},
+    probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25, ("anna", "butter"): 0.125},
+    people={
+        "anna": {"age": "34", "card": "gold"},
+        "ben": {"age": "16"},
+        "zoe": {"age": "17", "card": "gold"},
+    },
+    audiences={"vip": ["anna", "zoe"], "minors": ["ben", "zoe"]},
+)
+NOON = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
+FIRST_FIVE = Query(5)
+FIVE = ["milk", "bread", "butter", "apple", "cheese"]  # anna's, without rules
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedVersion]:
+    store = Store(tmp_path_factory.mktemp("store"))
+    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def recommender(rules: str, now_s: float = NOON) -> Recommender:
+    return Recommender(
+        FirstLevel(10, 0), None, book=RuleBook(parse_rules(f"schema = 1\n{rules}"), lambda: now_s)
+    )
+
+
+def names(served: ServedVersion, answer: Answer) -> list[str]:
+    return [served.products[row] for row, *_ in answer.picks]
+
+
+def shown(
+    served: ServedVersion, rules: str, customer: str = "anna", query: Query = FIRST_FIVE, now_s: float = NOON
+) -> list[str]:
+    return names(served, recommender(rules, now_s).recommend(served, customer, query))
+
+
+def rule(kind: str, **fields: str) -> str:
+    lines = [f"{name} = {value}" for name, value in {"id": f'"the-{kind}"', **fields}.items()]
+    return "\n".join(["[[rules]]", f'kind = "{kind}"', *lines, ""])
+
+
+def test_without_rules_answers_are_what_they_were(served: ServedVersion) -> None:
+    assert shown(served, "") == FIVE
+
+
+def test_a_pin_stands_at_its_position_and_the_others_move_on(served: ServedVersion) -> None:
+    assert shown(served, rule("pin", products='["plum"]', position="2")) == [
+        *("milk", "plum", "bread", "butter", "apple")
+    ]
+
+
+def test_a_pin_that_was_in_the_list_keeps_its_probability_and_isnt_there_twice(served: ServedVersion) -> None:
+    answer = recommender(rule("pin", products='["butter"]', position="1")).recommend(served, "anna", Query(3))
+    assert names(served, answer) == ["butter", "milk", "bread"]
+    assert answer.picks[0][1:] == (Rung.PINNED, 255, 0.125)
+    assert answer.pinned == {answer.picks[0][0]: "the-pin"}
+
+
+def test_a_pin_takes_the_first_of_its_products_that_may_be_shown(served: ServedVersion) -> None:
+    pin = rule("pin", products='["unheard of", "cream", "plum"]', position="1")
+    assert shown(served, pin)[0] == "plum"  # cream is out of stock
+    assert shown(served, pin, query=Query(5, exclude=("plum",))) == FIVE
+    assert "plum" not in shown(served, pin, query=Query(5, category="bakery"))
+
+
+def test_of_two_pins_to_one_position_the_first_in_the_file_counts(served: ServedVersion) -> None:
+    both = rule("pin", products='["plum"]', position="1") + rule(
+        "pin", id='"second"', products='["cake"]', position="1"
+    )
+    assert shown(served, both) == ["plum", "milk", "bread", "butter", "apple"]
+
+
+def test_a_pin_behind_the_last_product_comes_last(served: ServedVersion) -> None:
+    pin = rule("pin", products='["rolls"]', position="9")
+    assert shown(served, pin, query=Query(10, category="bakery")) == ["bread", "cake", "rolls"]
+    assert shown(served, pin) == FIVE  # nobody asked for nine
+
+
+def test_a_boost_multiplies_the_probability(served: ServedVersion) -> None:
+    assert shown(served, rule("boost", brands='["Ofen"]', factor="1.5")) == FIVE  # .375 is less than .5
+    assert shown(served, rule("boost", brands='["Ofen"]', factor="3"))[:2] == ["bread", "milk"]
+
+
+def test_a_bury_divides_it(served: ServedVersion) -> None:
+    assert shown(served, rule("bury", products='["milk"]', factor="3"))[:3] == ["bread", "milk", "butter"]
+
+
+def test_without_probabilities_a_factor_of_two_halves_the_place(served: ServedVersion) -> None:
+    # milk, bread, cream (out of stock), apple, butter: apple from place 4 to 2, behind bread which is there
+    popular = recommender(rule("boost", products='["apple"]', factor="2")).popular(served, Query(4))
+    assert names(served, popular) == ["milk", "bread", "apple", "butter"]
+    popular = recommender(rule("boost", products='["apple"]', factor="2.1")).popular(served, Query(4))
+    assert names(served, popular) == ["milk", "apple", "bread", "butter"]
+
+
+def test_factors_count_for_similar_products_and_for_scores(served: ServedVersion) -> None:
+    book = recommender(rule("boost", products='["bread"]', factor="2"))
+    similar = book.similar(served, served.products.find("milk"), Query(2))
+    assert names(served, similar) == ["bread", "butter"]  # .6, .5
+    ben = recommender(rule("boost", products='["plum"]', factor="7")).recommend(served, "ben", Query(3))
+    assert names(served, ben) == ["apple", "pear", "plum"]  # a boost doesn't leave its rung
+
+
+@pytest.mark.parametrize(
+    "what", ['products = ["milk", "butter", "cheese"]', 'brands = ["Alm"]', 'brands = ["Alm", "unheard of"]']
+)
+def test_what_is_blocked_is_nowhere(served: ServedVersion, what: str) -> None:
+    block = f'[[rules]]\nid = "b"\nkind = "block"\n{what}\n'
+    assert shown(served, block) == ["bread", "apple", "rolls", "pear", "yoghurt"]
+    all_of_them = shown(served, block, query=Query(100))
+    assert len(all_of_them) == 8
+    assert not {"milk", "butter", "cheese"} & set(all_of_them)
+    assert "butter" not in names(
+        served, recommender(block).similar(served, served.products.find("bread"), Query(100))
+    )
+
+
+def test_a_block_beats_a_pin(served: ServedVersion) -> None:
+    both = rule("pin", products='["plum"]', position="1") + rule("block", categories='["fruit"]')
+    assert shown(served, both) == ["milk", "bread", "butter", "cheese", "rolls"]
+
+
+def test_a_block_for_a_segment_holds_for_its_members_only(served: ServedVersion) -> None:
+    block = rule("block", categories='["dairy"]', segments='["minors"]')
+    assert shown(served, block) == FIVE
+    assert "milk" not in shown(served, block, "ben", Query(100))
+    assert "milk" not in shown(served, block, "zoe", Query(100))  # she never bought anything
+    assert "milk" in shown(served, block, "a stranger", Query(100))
+
+
+def test_conditions_on_customers_compare_numbers_as_numbers(served: ServedVersion) -> None:
+    block = rule("block", categories='["dairy"]', customers='[["age", "<", 18], ["card", "=", "gold"]]')
+    assert "milk" in shown(served, block, "ben", Query(100))  # he has no card
+    assert "milk" not in shown(served, block, "zoe", Query(100))
+    assert "milk" in shown(served, block, "anna", Query(100))
+
+
+def test_what_requires_something_of_customers_is_for_nobody_else(served: ServedVersion) -> None:
+    adults = rule("eligible", categories='["fruit"]', require='[["customer.age", ">=", 18]]')
+    assert "apple" in shown(served, adults, "anna", Query(100))
+    for customer in ("ben", "zoe", "a stranger"):
+        assert not {"apple", "pear", "plum"} & set(shown(served, adults, customer, Query(100)))
+        assert len(shown(served, adults, customer, Query(100))) == 8
+    assert "apple" not in names(served, recommender(adults).popular(served, Query(100)))
+
+
+@pytest.mark.parametrize(
+    ("require", "allowed"),
+    [
+        ('["product.margin", ">", 0.2]', {"bread", "apple"}),
+        ('["product.margin", ">=", 0.2]', {"bread", "apple", "milk"}),  # as float32 is compared
+        ('["product.price", "<", 3]', {"apple", "milk"}),
+        ('["product.stock", ">", 2]', {"apple"}),
+        ('["product.stock", "in", [2, 50]]', {"apple", "bread"}),
+        ('["product.brand", "=", "Ofen"]', {"bread", "rolls"}),
+        ('["product.brand", "!=", "Ofen"]', {"milk", "butter", "cheese"}),
+        (
+            '["product.category", "in", ["fruit", "bakery"]]',
+            {"bread", "rolls", "cake", "apple", "pear", "plum"},
+        ),
+        ('["product.category", "not in", ["fruit", "dairy"]]', {"bread", "rolls", "cake"}),
+        ('["product.title", "=", "Fresh Milk"]', {"milk"}),
+        ('["product.product_id", "in", ["milk", "plum"]]', {"milk", "plum"}),
+        ('["product.brand", "=", "Alm"], ["product.price", ">", 1]', {"butter"}),
+    ],
+)
+def test_what_is_not_known_of_a_product_meets_no_condition(
+    served: ServedVersion, require: str, allowed: set[str]
+) -> None:
+    assert set(shown(served, rule("eligible", require=f"[{require}]"), query=Query(100))) == allowed
+
+
+def test_at_most_n_of_a_brand_and_what_has_none_is_not_counted(served: ServedVersion) -> None:
+    cap = rule("cap", per='"brand"', at_most="1")
+    assert shown(served, cap, query=Query(7)) == ["milk", "bread", "apple", "pear", "yoghurt", "plum", "cake"]
+    named = rule("cap", per='"brand"', at_most="1", names='["Alm"]')
+    assert shown(served, named, query=Query(4)) == ["milk", "bread", "apple", "rolls"]
+
+
+def test_a_cap_of_categories_is_no_word_on_a_category_that_was_asked_for(served: ServedVersion) -> None:
+    cap = rule("cap", per='"category"', at_most="1")
+    assert shown(served, cap, query=Query(100)) == ["milk", "bread", "apple", "bag"]
+    assert len(shown(served, cap, query=Query(100, category="dairy"))) == 4
+
+
+def test_a_pin_counts_for_a_cap_but_is_not_held_back_by_it(served: ServedVersion) -> None:
+    pins = rule("pin", products='["plum"]', position="1") + rule(
+        "pin", id='"two"', products='["pear"]', position="2"
+    )
+    cap = rule("cap", per='"category"', at_most="1")
+    assert shown(served, pins + cap, query=Query(100)) == ["plum", "pear", "milk", "bread", "bag"]
+
+
+def test_what_was_bought_within_so_many_days_stays_away(served: ServedVersion) -> None:
+    # anna bought milk on 28 December and bread on the 20th; it is 2 January
+    assert shown(served, rule("exclude_bought", days="4")) == FIVE
+    assert shown(served, rule("exclude_bought", days="5"))[:2] == ["bread", "butter"]
+    assert shown(served, rule("exclude_bought", days="13"))[:2] == ["butter", "apple"]
+    assert shown(served, rule("exclude_bought", days="13", categories='["bakery"]'))[:2] == ["milk", "butter"]
+    assert shown(served, rule("exclude_bought", days="5"), now_s=NOON + 86_400) == FIVE
+
+
+def test_minimum_stock_is_no_word_on_what_nobody_counts(served: ServedVersion) -> None:
+    assert shown(served, rule("min_stock", stock="3")) == ["milk", "butter", "apple", "cheese", "rolls"]
+    assert shown(served, rule("min_stock", stock="2")) == FIVE
+
+
+def test_a_price_range_leaves_out_what_has_no_price(served: ServedVersion) -> None:
+    assert shown(served, rule("price", at_least="2", at_most="3")) == ["bread", "apple"]
+    assert shown(served, rule("price", at_most="1", categories='["dairy"]'), query=Query(3)) == [
+        *("milk", "bread", "apple")
+    ]
+
+
+def test_a_rule_holds_at_its_placements_only(served: ServedVersion) -> None:
+    block = rule("block", products='["milk"]', placements='["mail", "home"]')
+    assert shown(served, block) == FIVE
+    assert shown(served, block, query=Query(5, placement="basket")) == FIVE
+    assert "milk" not in shown(served, block, query=Query(5, placement="home"))
+
+
+def test_a_rule_begins_and_ends_by_the_clock_of_the_shop(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    shop = replace(SHOP, timezone="Europe/Warsaw")
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    block = rule("block", products='["milk"]', starts="2018-01-05", ends="2018-01-06")
+    now_s = 0.0
+    book = RuleBook(parse_rules(f"schema = 1\n{block}"), lambda: now_s)
+    answers = Recommender(FirstLevel(10, 0), None, book=book)
+
+    def is_blocked(*when: int) -> bool:
+        nonlocal now_s
+        now_s = datetime(*when, tzinfo=UTC).timestamp()  # type: ignore[arg-type,misc]
+        return "milk" not in names(served, answers.recommend(served, "anna", Query(5)))
+
+    assert not is_blocked(2018, 1, 4, 22, 59, 59)
+    assert is_blocked(2018, 1, 4, 23)  # midnight in Warsaw
+    assert is_blocked(2018, 1, 6, 22, 59, 59)  # a last day counts to its end
+    assert not is_blocked(2018, 1, 6, 23)
+    assert is_blocked(2018, 1, 5, 12)  # a clock may go back
+
+
+def test_the_same_customer_at_two_placements_gets_the_rules_of_each(served: ServedVersion) -> None:
+    block = rule("boost", products='["bread"]', factor="3", placements='["home"]')
+    kept = Recommender(FirstLevel(10, 1), None, book=RuleBook(parse_rules(f"schema = 1\n{block}")))
+    for _ in range(2):
+        assert names(served, kept.recommend(served, "anna", Query(1, placement="home"))) == ["bread"]
+        assert names(served, kept.recommend(served, "anna", Query(1))) == ["milk"]
+    assert kept.recommend(served, "anna", Query(1)).level == "worker"
+
+
+def test_new_rules_count_from_the_next_answer_on(served: ServedVersion) -> None:
+    book = RuleBook()
+    kept = Recommender(FirstLevel(10, 1), None, book=book)
+    assert names(served, kept.recommend(served, "anna", Query(5))) == FIVE
+    book.take(parse_rules(f"schema = 1\n{rule('block', products='["milk"]')}"))
+    assert names(served, kept.recommend(served, "anna", Query(5)))[0] == "bread"
+
+
+def test_fills_go_on_beyond_whatever_is_blocked(tmp_path: Path) -> None:
+    every = [f"p{number:04}" for number in range(2000)]
+    shop = TinyShop(
+        products={name: "a" if name == "p1999" else "b" for name in every},
+        popular=every,
+        out_of_stock=(),
+        similar={},
+        history={"anna": []},
+        candidates={},
+        brands=dict.fromkeys(every[:1990], "x"),
+    )
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    assert shown(served, rule("block", brands='["x"]'), query=Query(20)) == every[1990:]
+    assert shown(served, rule("cap", per='"brand"', at_most="1"), query=Query(20)) == ["p0000", *every[1990:]]
+    assert shown(served, rule("cap", per='"category"', at_most="3"), query=Query(20)) == [*every[:3], "p1999"]
