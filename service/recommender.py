@@ -248,7 +248,8 @@ def _under_rules(rules: PlacedRules, customer_row: int, epoch: int, columns: Col
     """A customer's list with what the rules change of it."""
     served, ruling = rules.served, rules.of_person(customer_row)
     if ruling.factors is not None:
-        columns = columns.followed_by(served.candidates(customer_row))
+        whole = served.candidates(customer_row)
+        columns = columns.followed_by(whole) if epoch else whole  # of epoch 0 any list is the map's
     own = OwnList(served, customer_row, epoch, columns, rules, ruling, ruling.moved(columns))
     if ruling.bought:
         own.bought = ruling.bought_rows(customer_row, rules.today)
@@ -380,7 +381,7 @@ class _Basket:
             held.add(pin.position)
             self.taken.add(row)
             self._pins.append((pin, row))
-            self._count(row)
+            _counted(row, self._counts, is_pin=True)
         self._n -= len(self._pins)
 
     def _is_free(self, row: int) -> bool:
@@ -398,23 +399,21 @@ class _Basket:
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
-            if limits:
-                if self._is_full_up(row):
-                    continue
-                self._count(row)
+            if limits and not _counted(row, limits):
+                continue
             taken.add(row)
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
 
-    def _is_full_up(self, row: int) -> bool:
-        """Whether a limit is reached for a product's group."""
-        for groups, at_most, counts in self._counts:  # noqa: SIM110  # any() takes three times as long
-            if counts.get(groups[row], 0) >= at_most:
-                return True
-        return False
 
-    def _count(self, row: int) -> None:
-        for groups, _, counts in self._counts:
-            group = groups[row]
-            counts[group] = counts.get(group, 0) + 1
+def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:
+    """Count a product for each limit; False if one is reached, and then for none. A pin always counts."""
+    if not is_pin:
+        for groups, at_most, counts in limits:
+            if counts.get(groups[row], 0) >= at_most:
+                return False
+    for groups, _, counts in limits:
+        group = groups[row]
+        counts[group] = counts.get(group, 0) + 1
+    return True
