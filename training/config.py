@@ -11,6 +11,7 @@ from models.errors import BadConfigError
 from models.registry import VARIANTS, build
 from storage.history_options import HistoryOptions
 from training.gate import GateOptions
+from training.offer_lists import ValueOptions
 
 
 class NightOptions(BaseModel):
@@ -69,6 +70,7 @@ class NightConfig(BaseModel):
     history: HistoryOptions = HistoryOptions()
     night: NightOptions = NightOptions()
     gate: GateOptions = GateOptions()
+    value: ValueOptions = ValueOptions()
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def variant_options(self) -> dict[str, dict[str, Any]]:
