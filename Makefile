@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-quality bench-offers lock image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-night bench-quality bench-offers lock image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,9 +55,11 @@ train: $(VENV)/.runtime  ## one night on your own shop's history (DATA=folder or
 serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
 	$(BIN)/nbo-serve run --store '$(STORE)' --port $(PORT)
 
-bench: $(VENV)/.dev $(VENV)/.demo  ## what an answer costs on this machine, part by part
-	$(BIN)/python scripts/demo.py --only-learn
-	$(BIN)/python -m tests.benchmarks.bench_answer --store .nextbest/demo/store
+bench: $(VENV)/.dev  ## how fast the day is and what a shop's size costs (BENCH=--quick, BENCH='--only answer')
+	$(BIN)/python -m tests.benchmarks.bench_speed $(BENCH)
+
+bench-night: $(VENV)/.demo  ## how a night's cost grows with the purchases: one, two and four times a shop's year
+	$(BIN)/python -m tests.benchmarks.bench_night $(BENCH)
 
 bench-quality: $(VENV)/.demo $(VENV)/.bench $(PEERS)/.made  ## how good the lists are, beside peers and published tables (BENCH=--quick)
 	$(BIN)/python -m tests.benchmarks.bench_quality $(BENCH)

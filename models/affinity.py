@@ -9,6 +9,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.bounds import above_zero
 from models.catalogue import Catalogue
 from models.decay import decay, half_life_grid
 from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life
@@ -39,6 +40,9 @@ class AffinityOptions(FoldOptions):
     n_folds: int = field(default=2, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
 
+    def __post_init__(self) -> None:
+        above_zero("affinity prior_products", self.prior_products)  # who bought nothing would have no share
+
 
 class Affinity(Model[AffinityOptions]):
     """Take-up of a product times the customer's lifts of its category, its brand, and the two together.
@@ -48,7 +52,7 @@ class Affinity(Model[AffinityOptions]):
     """
 
     name: ClassVar[str] = "affinity"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = AffinityOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("chance_", "group_", "group_category_", "group_brand_"),

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray, FloatArray, LongArray
-from models.errors import BadConfigError
+from models.bounds import above_zero, within
 
 type Sums = NDArray[np.float64]
 
 MOST_TREES = 100  # that are grown; a shop with little to learn from wants fewer
+MOST_LEAVES = 131_072  # that LightGBM takes
 TRUNCATION = 15  # places at the top whose order LambdaRank learns; a little more than are judged
 
 
@@ -36,10 +37,10 @@ class TreeOptions:
     columns: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.leaves < 2:
-            raise BadConfigError("leaves", f"{self.leaves} is too few: a tree has 2 at least")
-        if self.columns > 1:
-            raise BadConfigError("columns", f"{self.columns} is no share from 0 to 1")
+        within("trees leaves", self.leaves, 2, MOST_LEAVES)
+        above_zero("trees learning_rate", self.learning_rate)
+        above_zero("trees columns", self.columns)
+        within("trees columns", self.columns, 0, 1)
 
 
 class Binned:

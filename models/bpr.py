@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
+from models.bounds import above_zero, within
 from models.factors import score_factors
 from models.interactions import Interactions
 
@@ -30,6 +31,10 @@ class BprOptions:
     regularization: float = 0.01
     iterations: int = 50
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        above_zero("bpr learning_rate", self.learning_rate)
+        within("bpr learning_rate", self.learning_rate, 0, 1)  # beyond it factors grow without end
 
 
 class Bpr(Model[BprOptions]):

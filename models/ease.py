@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.bounds import above_zero
 from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
@@ -51,8 +52,7 @@ class EaseOptions(FoldOptions):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.regularization is not None and self.regularization <= 0:
-            raise BadConfigError("ease regularization", f"{self.regularization!r} is too small")
+        above_zero("ease regularization", self.regularization)
 
 
 class Ease(Model[EaseOptions]):

@@ -8,9 +8,11 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.bounds import within
 from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
+from models.shrinkage import Doubles
 from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
@@ -23,7 +25,7 @@ class NeighboursOptions(FoldOptions):
     Attributes:
         half_life_days: after so many days an order counts half; None: learned, by what finds
             more of what is bought, new products as much as all.
-        k: nearest customers kept for each.
+        k: nearest customers who count for each.
         alpha: how the lengths of two profiles divide a similarity: 0 the other's alone, 0.5 cosine, 1 the
             customer's own alone, which prefers those who bought much.
         q: locality: the power of a similarity; large ones listen to the nearest alone.
@@ -40,6 +42,9 @@ class NeighboursOptions(FoldOptions):
     n_folds: int = field(default=1, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
 
+    def __post_init__(self) -> None:
+        within("neighbours alpha", self.alpha, 0, 1)
+
 
 class Neighbours(Model[NeighboursOptions]):
     """A product scores by its share of orders: the customer's own plus similarity^q times each neighbour's.
@@ -51,37 +56,61 @@ class Neighbours(Model[NeighboursOptions]):
 
     name: ClassVar[str] = "neighbours"
     options_type: ClassVar[type] = NeighboursOptions
-    learnt: ClassVar[tuple[str, ...]] = (
-        *("neighbour_", "similarity_"),
-        *("own_indptr_", "own_product_", "own_share_"),
-    )
+    revision: ClassVar[int] = 2
+    learnt: ClassVar[tuple[str, ...]] = ("pool_", "own_indptr_", "own_product_", "own_share_")
 
-    neighbour_: IntArray  # shape (n_customers, k), customer rows ascending, -1 where there are fewer
-    similarity_: FloatArray  # shape (n_customers, k), above 0, and 0 where there are fewer
+    pool_: IntArray  # the customer rows that may be neighbours, rising
     own_indptr_: LongArray  # shape (n_customers + 1,)
     own_product_: IntArray
     own_share_: FloatArray  # share of the customer's decayed orders with the product
 
-    def fit(self, interactions: Interactions) -> Self:
-        return self.fit_for(interactions, np.arange(interactions.n_customers, dtype=np.int32))
+    _pooled: sparse.csr_array | None = None  # products x pool, made when first asked for
 
-    def fit_for(self, interactions: Interactions, rows: IntArray) -> Self:
-        """As `fit`, with neighbours for these customers alone: their search is what takes time."""
-        return self._fit_with(interactions, self._learned(interactions), rows)
+    def fit(self, interactions: Interactions) -> Self:
+        return self._fit_with(interactions, self._learned(interactions))
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what neither the customer nor a neighbour bought."""
         self.check_fitted()
-        shape = (len(self.own_indptr_) - 1, self.n_products_)
-        share = sparse.csr_array((self.own_share_, self.own_product_, self.own_indptr_), shape=shape)
-        near, similarity = self.neighbour_[rows], self.similarity_[rows]
-        held = near >= 0
-        indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
-        power = similarity[held] ** np.float32(self.options_.q)
-        weights = sparse.csr_array((power, near[held], indptr), shape=(len(rows), shape[0]))
-        scores = picked(weights @ share, products) + picked(share[rows], products)
+        width = self.n_products_ if products is None else len(products)
+        scores = np.empty((len(rows), width), np.float32)
+        share = self._shares()
+        for block in self._blocks(len(rows)):
+            own = share[rows[block]]
+            near, similarity = self._search(rows[block], own)
+            held = near >= 0
+            indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+            power = similarity[held] ** np.float32(self.options_.q)
+            weights = sparse.csr_array((power, near[held], indptr), shape=(len(near), share.shape[0]))
+            scores[block] = picked(weights @ share, products) + picked(own, products)
         scores[scores <= 0] = np.nan
         return scores
+
+    def nearest(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
+        """The neighbours of some customers.
+
+        They are not kept: those of a million customers would take 800 MB, and a night asks about each once
+        or twice.
+
+        Returns:
+            customer rows, shape (n, k), int32, rising, -1 where there are fewer; and beside them the
+            similarities, float32, above 0, and 0 where there are fewer.
+        """
+        self.check_fitted()
+        share = self._shares()
+        found = [self._search(rows[block], share[rows[block]]) for block in self._blocks(len(rows))]
+        none = np.empty((0, self.options_.k))
+        near = np.concatenate([none.astype(np.int32), *(part for part, _ in found)])
+        return near, np.concatenate([none.astype(np.float32), *(part for _, part in found)])
+
+    def _blocks(self, n: int) -> list[slice]:
+        """Cuts of so many customers that their similarities stay within BLOCK_CELLS."""
+        size = max(1, BLOCK_CELLS // max(1, len(self.pool_)))
+        return [slice(start, start + size) for start in range(0, n, size)]
+
+    def _shares(self) -> sparse.csr_array:
+        shape = (len(self.own_indptr_) - 1, self.n_products_)
+        return sparse.csr_array((self.own_share_, self.own_product_, self.own_indptr_), shape=shape)
 
     def _learned(self, interactions: Interactions) -> NeighboursOptions:
         """The options with the `half_life_days` that finds more on the folds."""
@@ -97,46 +126,50 @@ class Neighbours(Model[NeighboursOptions]):
         found = {choice: _found(folds, choice) for choice in choices}
         return max(found, key=lambda choice: found[choice])
 
-    def _fit_with(self, interactions: Interactions, options: NeighboursOptions, rows: IntArray) -> Self:
-        """Fitted, with neighbours for these customers alone."""
+    def _fit_with(self, interactions: Interactions, options: NeighboursOptions) -> Self:
         share, orders = shares(interactions, learned(options.half_life_days), options.prior_orders)
         self.options_, self.n_products_ = options, interactions.n_products
         self.own_indptr_, self.own_product_ = share.indptr.astype(np.int64), share.indices.astype(np.int32)
         self.own_share_ = share.data
-        self.neighbour_ = np.full((interactions.n_customers, options.k), -1, np.int32)
-        self.similarity_ = np.zeros((interactions.n_customers, options.k), np.float32)
-        share.data = np.sqrt(share.data)  # the root keeps one staple from making everyone alike
         pool = np.argsort(-orders, kind="stable")
-        pool = np.sort(pool[: min(options.pool, int((orders > 0).sum()))])
-        self._search(share, pool, rows)
+        self.pool_ = np.sort(pool[: min(options.pool, int((orders > 0).sum()))]).astype(np.int32)
+        self._pooled = None
         return self
 
-    def _search(self, profile: sparse.csr_array, pool: LongArray, rows: IntArray) -> None:
-        """Fills in the k customers of the pool who are most similar to each of `rows`, block by block.
+    def _search(self, rows: IntArray, own: sparse.csr_array) -> tuple[IntArray, FloatArray]:
+        """As `nearest`, of one block of customers and their shares.
 
         Which of those that tie for the last place are kept is numpy's choice, always the same.
         """
-        alpha, k = self.options_.alpha, self.options_.k
-        square = np.bincount(
-            np.repeat(np.arange(profile.shape[0]), np.diff(profile.indptr)),
-            profile.data.astype(np.float64) ** 2,
-            profile.shape[0],
-        )
-        square = np.maximum(square, 1e-30)
-        others = profile[pool]
-        others.data *= np.repeat(square[pool] ** (alpha - 1), np.diff(others.indptr)).astype(np.float32)
-        columns = others.T.tocsr()
-        size = max(1, BLOCK_CELLS // max(1, len(pool)))
-        for start in range(0, len(rows), size):
-            block = rows[start : start + size]
-            similar = (profile[block] @ columns).toarray()
-            similar *= (square[block] ** -alpha).astype(np.float32)[:, None]
-            similar[block[:, None] == pool] = 0  # oneself is not among them
-            best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(len(pool))
-            best = np.sort(np.broadcast_to(best, (len(block), min(k, len(pool)))), axis=1)
-            value = np.take_along_axis(similar, best, axis=1)
-            self.neighbour_[block, : best.shape[1]] = np.where(value > 0, pool[best], -1)
-            self.similarity_[block, : best.shape[1]] = np.maximum(value, 0)
+        alpha, k, pool = self.options_.alpha, self.options_.k, self.pool_
+        if self._pooled is None:
+            self._pooled = self._profiles_of_pool()
+        profile, square = _profile(own)
+        similar = (profile @ self._pooled).toarray()
+        similar *= (square**-alpha).astype(np.float32)[:, None]
+        similar[rows[:, None] == pool] = 0  # oneself is not among them
+        best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(len(pool))
+        best = np.sort(np.broadcast_to(best, (len(rows), min(k, len(pool)))), axis=1)
+        value = np.take_along_axis(similar, best, axis=1)
+        near, similarity = np.full((len(rows), k), -1, np.int32), np.zeros((len(rows), k), np.float32)
+        near[:, : best.shape[1]] = np.where(value > 0, pool[best], -1)
+        similarity[:, : best.shape[1]] = np.maximum(value, 0)
+        return near, similarity
+
+    def _profiles_of_pool(self) -> sparse.csr_array:
+        """Products x pool: the profiles, divided by their part of the lengths."""
+        others, square = _profile(self._shares()[self.pool_])
+        length = square ** (self.options_.alpha - 1)
+        others.data *= np.repeat(length, np.diff(others.indptr)).astype(np.float32)
+        return others.T.tocsr()
+
+
+def _profile(share: sparse.csr_array) -> tuple[sparse.csr_array, Doubles]:
+    """The roots of shares, which keep one staple from making everyone alike; and their squared lengths."""
+    profile = sparse.csr_array((np.sqrt(share.data), share.indices, share.indptr), shape=share.shape)
+    row = np.repeat(np.arange(share.shape[0]), np.diff(share.indptr))
+    square = np.bincount(row, profile.data.astype(np.float64) ** 2, share.shape[0])
+    return profile, np.maximum(square, 1e-30)
 
 
 def shares(
@@ -152,5 +185,5 @@ def shares(
 
 
 def _found(folds: list[InnerFold], options: NeighboursOptions) -> float:
-    trials = [Neighbours(options)._fit_with(fold.history, options, fold.rows) for fold in folds]
+    trials = [Neighbours(options)._fit_with(fold.history, options) for fold in folds]
     return sum(balanced_ndcg(fold, trial.score) for fold, trial in zip(folds, trials, strict=True))

@@ -7,6 +7,7 @@ import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
+from models.bounds import above_zero
 from models.columns import line_for_all
 from models.interactions import Interactions
 
@@ -25,6 +26,9 @@ class SeasonOptions:
 
     horizon_days: float = 7.0
     spread: float = 0.5
+
+    def __post_init__(self) -> None:
+        above_zero("season spread", self.spread)
 
 
 class Season(Model[SeasonOptions]):

@@ -9,7 +9,7 @@ import numpy as np
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.interactions import Interactions
-from models.sources import Candidates, Limits, fit_source
+from models.sources import Candidates, Limits
 from models.view import View
 
 
@@ -181,10 +181,7 @@ def window(
     customers = drawn(interactions, start_s, end_s, limit, options.seed)
     if customers is None:
         return None
-    fitted = {
-        name: fit_source(type(model)(model.options), history, customers.rows)
-        for name, model in sources.items()
-    }
+    fitted = {name: type(model)(model.options).fit(history) for name, model in sources.items()}
     view = View(history, fitted, options.horizon_days, options.limits)
     lot = np.random.default_rng([options.seed, start_s])
     parts = [

@@ -3,11 +3,13 @@
 import json
 import os
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite
 
 from service import reasons
 from service.recommender import Answer, OwnList, Pick, Rung
 from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY = ', "probability": '
@@ -30,7 +32,7 @@ class AnswerWriter:
         own = answer.own
         items = self._own_items(answer.picks, own) if own else self._items(answer.picks)
         return (
-            f'{{"customer_id": {json.dumps(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
+            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
             f'{self._names}, "source": "{answer.source}", "recommendations": [{items}]}}'
         )
 
@@ -42,7 +44,7 @@ class AnswerWriter:
         """The body of `/similar/<product_id>`."""
         product_id = self._served.products[product_row]
         items = self._items(answer.picks, reasons.similar(product_id, self._title(product_row)))
-        return self._of_all("similar", items, f'"product_id": {json.dumps(product_id)}, ')
+        return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
     def _of_all(self, source: str, items: str, about: str = "") -> str:
         return (
@@ -52,15 +54,15 @@ class AnswerWriter:
 
     def _own_items(self, picks: list[Pick], own: OwnList) -> str:
         written, product, items = own.written, self._product, []
-        history_start = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(picks, 1):
+            head, middle = product(row)
             tail = written.get(row) if rung is Rung.OWN else None
             if tail is None:
-                why = self._popular(row) if evidence == NONE else self._why(row, history_start + evidence)
-                tail = f"{PROBABILITY}{_told(probability)}{product(row)[1]}{why}}}"
+                why = self._own_reason(row, evidence, own.customer_row)
+                tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
-            items.append(f"{product(row)[0]}{rank}{tail}")
+            items.append(f"{head}{rank}{tail}")
         return ", ".join(items)
 
     def _items(self, picks: list[Pick], similar: str = "") -> str:
@@ -71,14 +73,19 @@ class AnswerWriter:
             items.append(f"{head}{rank}{PROBABILITY}null{tail}{why}}}")
         return ", ".join(items)
 
+    def _own_reason(self, product_row: int, evidence: int, customer_row: int) -> str:
+        if evidence == NO_EVIDENCE:
+            return self._popular(product_row)
+        if evidence == ITSELF:
+            return self._why(product_row, self._served.place_of(customer_row, product_row))
+        return self._why(product_row, self._served.history_of(customer_row)[0] + evidence)
+
     def _why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""
-        served = self._served
-        bought, last_day = served.history_product.item(place), served.history_last_day.item(place)
+        products, times, last_days, intervals_days, due_days = self._served.histories
+        bought, last_day = products[place], last_days[place]
         if bought == product_row:
-            interval_days = served.history_interval_days.item(place)
-            times, due_day = served.history_times.item(place), served.history_due_day.item(place)
-            return reasons.due_again(times, interval_days, last_day, due_day)
+            return reasons.due_again(times[place], intervals_days[place], last_day, due_days[place])
         return self._because(bought) + reasons.bought_on(last_day)
 
     def _write_because(self, product_row: int) -> str:
@@ -95,22 +102,23 @@ class AnswerWriter:
     def _write_product(self, product_row: int) -> tuple[str, str]:
         """What stands before the rank of a product and after its probability."""
         served = self._served
-        category_row = served.category_row[product_row]
-        price = served.prices[product_row]
-        known = {
-            "expected_value": None,
-            "title": self._title(product_row),
-            "category": served.categories[category_row] if category_row != NONE else None,
-            # 2.99, not the nearest double of a float32
-            "price": float(str(price)) if isfinite(price) else None,
-            "url": served.urls[product_row] or None,
-            "image_url": served.image_urls[product_row] or None,
-            "offer": None,
-        }
-        head = f'{{"product_id": {json.dumps(served.products[product_row])}, "rank": '
-        return head, f', {json.dumps(known)[1:-1]}, "reason": '
+        category_row, price = served.category_row[product_row], served.prices[product_row]
+        category = quoted(served.categories[category_row]) if category_row != NONE else "null"
+        # 2.99, not the nearest double of a float32
+        told_price = str(float(str(price))) if isfinite(price) else "null"
+        head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
+        return head, (
+            f', "expected_value": null, "title": {quoted(self._title(product_row))}, "category": {category}, '
+            f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
+            f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": null, "reason": '
+        )
 
 
+def _or_null(text: str) -> str:
+    return quoted(text) if text else "null"
+
+
+@lru_cache(4096)
 def _told(probability: float) -> str:
     """Three digits, which are what a float16 holds; null where it isn't known."""
     return "null" if probability == UNKNOWN else f"{min(probability, MOST):.3g}"

@@ -10,6 +10,7 @@ from service.access.gate import Gate
 from service.access.guard import guard
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
+from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import RedisState, register_operations
@@ -20,9 +21,9 @@ from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
 
-JSON = "application/json"
-PRIVATE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
-SAME_FOR_ALL = {"Cache-Control": "private, max-age=5", "X-Content-Type-Options": "nosniff", "Vary": "Origin"}
+NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
+SAME_FOR_ALL = [("Cache-Control", "private, max-age=5"), NO_SNIFFING, ("Vary", "Origin")]
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -80,15 +81,13 @@ def register_answers(app: Flask, parts: Parts) -> None:
         now = serving()
         answer = recommender.recommend(now.served, customer_id, query)
         metrics.answer(answer)
-        return Response(now.writer.recommendations(customer_id, answer), 200, PRIVATE, content_type=JSON)
+        return Finished(now.writer.recommendations(customer_id, answer), PRIVATE)
 
     @app.get("/popular")
     def popular() -> Response:
         query = parse_query(request.query_string)
         now = serving()
-        return Response(
-            now.writer.popular(recommender.popular(now.served, query)), 200, SAME_FOR_ALL, content_type=JSON
-        )
+        return Finished(now.writer.popular(recommender.popular(now.served, query)), SAME_FOR_ALL)
 
     @app.get("/similar/<id:product_id>")
     def similar(product_id: str) -> Response:
@@ -101,4 +100,4 @@ def register_answers(app: Flask, parts: Parts) -> None:
                 "unknown_product", "product_id", "no purchase of such a product is in the history"
             )
         answer = recommender.similar(now.served, row, query)
-        return Response(now.writer.similar(row, answer), 200, SAME_FOR_ALL, content_type=JSON)
+        return Finished(now.writer.similar(row, answer), SAME_FOR_ALL)

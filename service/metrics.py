@@ -15,7 +15,8 @@ from prometheus_client.registry import Collector
 from service.recommender import Answer, Rung
 from service.served import ServedVersion
 
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+LEVELS = ("worker", "redis", "map", "category", "popular")  # of the ladder, from the top
+BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 def count_in_folder(folder: Path) -> None:
@@ -46,7 +47,7 @@ class Metrics:
         )
         self._answers = Counter(
             "nextbest_recommendations",
-            "Recommendations by level: worker, redis, map, popular",
+            "Recommendations by level: worker, redis, map, category, popular",
             ["level"],
             registry=own,
         )
@@ -94,7 +95,7 @@ class Metrics:
         self._answering: list[Gauge] = []
         self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._outcomes: dict[str, Counter] = {}
-        self._levels = {level: self._answers.labels(level) for level in ("worker", "redis", "map", "popular")}
+        self._levels = {level: self._answers.labels(level) for level in LEVELS}
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)

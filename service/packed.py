@@ -1,40 +1,58 @@
-"""A list as one value: who it belongs to, products, evidence, probabilities, a checksum over all of it."""
+"""A list as the bytes of its columns, and as one value: who it belongs to, the columns, a checksum.
+
+An answer needs the first few of a list. So columns are views of the bytes that the version or Redis has, and
+only what is looked at becomes a number. Numbers are in the order of bytes of x86 and ARM.
+"""
 
 import struct
+from collections.abc import Iterator
+from typing import NamedTuple
 from zlib import crc32
 
-import numpy as np
-
 HEAD = struct.Struct("<IH")  # checksum of what follows it, length of the owner
-ENTRY_BYTES = 8  # int32 row, int16 evidence, float16 probability
+ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
 
-type Entries = tuple[list[int], list[int], list[float]]
-"""Rows, evidence and probabilities of a list; a probability that isn't known is negative."""
+type Entry = tuple[int, int, float]
+"""Product row, evidence as in `storage.evidence`, and probability: NaN or negative where it isn't known."""
 
 
-def owner_of(version_id: str, variant: str, customer_id: str) -> bytes:
+class Columns(NamedTuple):
+    """Rows (int32), evidence (uint8) and probabilities (float16) of a list, best first."""
+
+    rows: "memoryview[int]"
+    evidence: "memoryview[int]"
+    probability: "memoryview[float]"
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """The entries from a place on, one by one."""
+        return zip(self.rows[start:], self.evidence[start:], self.probability[start:], strict=True)
+
+    def first(self, length: int) -> "Columns":
+        return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
+
+
+def owner_of(version_id: str, variant: str, customer_id: str, epoch: int) -> bytes:
     """What makes a list one customer's: it stands in the value, so that nobody else's can be taken for it."""
-    return f"{version_id}\n{variant}\n{customer_id}".encode()
+    return f"{version_id}\n{variant}\n{epoch}\n{customer_id}".encode()
 
 
-def pack(owner: bytes, rows: list[int], evidence: list[int], probability: list[float]) -> bytes:
-    """The value of a list; 8 bytes for each product."""
-    parts = np.array(rows, "<i4"), np.array(evidence, "<i2"), np.array(probability, "<f2")
-    body = owner + b"".join(part.tobytes() for part in parts)
+def pack(owner: bytes, columns: Columns) -> bytes:
+    """The value of a list; 7 bytes for each product."""
+    body = owner + b"".join(column.tobytes() for column in columns)
     size = struct.pack("<H", len(owner))
     return struct.pack("<I", crc32(size + body)) + size + body
 
 
-def unpack(owner: bytes, value: bytes) -> Entries | None:
-    """The entries of this owner's list; None for anything else: another's, damaged, or cut short."""
+def unpack(owner: bytes, value: bytes) -> Columns | None:
+    """This owner's list; None for anything else: another's, damaged, or cut short."""
     if len(value) < HEAD.size:
         return None
+    view = memoryview(value)
     checksum, size = HEAD.unpack_from(value)
     start = HEAD.size + size
-    entries, rest = divmod(len(value) - start, ENTRY_BYTES)
-    if entries < 0 or rest or value[HEAD.size : start] != owner or crc32(memoryview(value)[4:]) != checksum:
+    length, rest = divmod(len(value) - start, ENTRY_BYTES)
+    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(view[4:]) != checksum:
         return None
-    rows = np.frombuffer(value, "<i4", entries, start)
-    evidence = np.frombuffer(value, "<i2", entries, start + 4 * entries)
-    probability = np.frombuffer(value, "<f2", entries, start + 6 * entries)
-    return rows.tolist(), evidence.tolist(), probability.tolist()
+    middle, last = start + 4 * length, start + 5 * length
+    probability = view[last:].cast("e")  # type: ignore[call-overload]  # its stubs know no float16
+    return Columns(view[start:middle].cast("i"), view[middle:last].cast("B"), probability)

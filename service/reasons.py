@@ -7,7 +7,6 @@ cost half of an answer. Whatever a shop wrote goes through the encoder.
 import json
 from datetime import date, timedelta
 from functools import lru_cache
-from math import isnan
 
 EPOCH = date(1970, 1, 1)
 
@@ -23,9 +22,9 @@ def due_again(times: int, interval_days: float, last_day: int, due_day: int) -> 
             order it is the interval at which others buy such products.
     """
     iso, long = _day(last_day)
-    if not isnan(interval_days):
-        text = f"Bought {_often(round(interval_days)) or f'in {times} orders'}, last on {long}"
-        interval = f"{interval_days:.1f}"
+    if interval_days >= 0:  # not NaN
+        often, interval = _often(times, interval_days)
+        text = f"Bought {often}, last on {long}"
     elif due_day > last_day:
         text = f"Bought on {long}; such products are bought again after about {_after(due_day - last_day)}"
         interval = f'null, "typical_interval_days": {due_day - last_day}'
@@ -74,11 +73,12 @@ def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) ->
     return json.dumps({"code": "popular", "text": text, "evidence": evidence})
 
 
-@lru_cache(4096)
-def _often(days: int) -> str:
-    if not days:
-        return ""
-    return f"about every {days} days" if days > 1 else "about every day"
+@lru_cache(16_384)
+def _often(times: int, interval_days: float) -> tuple[str, str]:
+    """How often in words, and the interval as a number."""
+    days = round(interval_days)
+    words = ("about every day" if days == 1 else f"about every {days} days") if days else f"in {times} orders"
+    return words, f"{interval_days:.1f}"
 
 
 def _after(days: int) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 
 from models.arrays import IntArray
 from service.errors import RefusedError
-from service.packed import owner_of, pack, unpack
+from service.packed import Columns, Entry, owner_of, pack, unpack
 from service.parameters import Query
 from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import NO_EVIDENCE
 
-LIST_LENGTH = 100  # of a list that is cached; filters that need more read on in the map
+LIST_LENGTH = 50  # of a list in Redis, which then takes less than 750 bytes; more is read on in the map
 ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
 
 
@@ -29,8 +30,8 @@ class Rung(Enum):
 
 
 type Pick = tuple[int, Rung, int, float]
-"""One product of an answer: its row, its rung, its evidence (for OWN and SCORES a place in the customer's
-history or -1, else -1) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
+"""One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
+SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
 
 
 @dataclass(slots=True)
@@ -39,9 +40,8 @@ class OwnList:
 
     served: ServedVersion
     customer_row: int
-    rows: list[int]
-    evidence: list[int]
-    probability: list[float]
+    epoch: int
+    columns: Columns
     written: dict[int, str] = field(default_factory=dict)
 
 
@@ -58,45 +58,70 @@ class Answer(NamedTuple):
 
         Being in the own list isn't enough: the night fills it with what is popular.
         """
-        personal = any(evidence != NONE for _, _, evidence, _ in self.picks)
-        return "personal" if personal else "popular"
+        for pick in self.picks:
+            if pick[2] != NO_EVIDENCE:
+                return "personal"
+        return "popular"
 
 
 class ListCache(Protocol):
     """Packed lists outside this process. It never raises: what can't be read isn't there."""
 
-    def get(self, version_id: str, variant: str, customer_id: str) -> bytes | None: ...
-    def put(self, version_id: str, variant: str, customer_id: str, value: bytes) -> None: ...
+    def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None: ...
+    def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None: ...
 
 
 class FirstLevel:
-    """The lists that this worker used within the last second."""
+    """The lists that this worker used within the last second, all of one version."""
 
     def __init__(self, size: int, life_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._life_s, self._clock = size, life_s, clock
-        self._lists: dict[str, tuple[float, OwnList]] = {}
         self._served: ServedVersion | None = None
+        self._lists: dict[str, tuple[float, OwnList]] = {}
 
-    def get(self, customer_id: str, served: ServedVersion) -> OwnList | None:
+    def get(self, customer_id: str, served: ServedVersion, epoch: int) -> OwnList | None:
+        if served is not self._served:
+            self._served, self._lists = served, {}  # a list holds the files of its version open
         entry = self._lists.get(customer_id)
-        if entry is None or entry[0] < self._clock() or entry[1].served is not served:
+        if entry is None or entry[0] < self._clock() or entry[1].epoch != epoch:
             return None
         return entry[1]
 
     def put(self, customer_id: str, own: OwnList) -> None:
-        if not self._life_s:
+        if not self._life_s or own.served is not self._served:
             return
-        if len(self._lists) >= self._size or own.served is not self._served:
-            self._lists.clear()  # they would be gone within a second anyway, and hold the version they are of
-            self._served = own.served
+        if len(self._lists) >= self._size:
+            self._lists.clear()  # they would be gone within a second anyway
         self._lists[customer_id] = (self._clock() + self._life_s, own)
 
 
-class Recommender:
-    """The use case behind the routes. Without a cache it reads every list from the version's map."""
+def nothing_new(customer_id: str) -> int:
+    """The epoch of every customer as long as nothing is learned between two nights."""
+    return 0
 
-    def __init__(self, first_level: FirstLevel, cache: ListCache | None) -> None:
+
+class Recommender:
+    """The use case behind the routes.
+
+    Args:
+        first_level: lists of this worker.
+        cache: lists outside it; None: every list is read from the version's map.
+        epoch_of: a number that grows with all that happens to a customer since the night, 0 for nothing. A
+            list of another epoch is no list of theirs.
+        only_changed: leave the cache to customers with an epoch. The others' lists stand in the map as they
+            are, which is read in less time than a cache is asked.
+    """
+
+    def __init__(
+        self,
+        first_level: FirstLevel,
+        cache: ListCache | None,
+        epoch_of: Callable[[str], int] = nothing_new,
+        *,
+        only_changed: bool = False,
+    ) -> None:
         self._first_level, self._cache = first_level, cache
+        self._epoch_of, self._only_changed = epoch_of, only_changed
 
     def recommend(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """The next best products of a customer.
@@ -108,10 +133,12 @@ class Recommender:
         """
         basket = _Basket(served, query)
         own, level = self._own_list(served, customer_id)
-        if own is not None:
-            basket.take_own(own.rows, own.evidence, own.probability)
+        if own is None:
+            level = "popular" if query.category is None else "category"
+        else:
+            basket.take_own(own.columns.entries())
             if not basket.is_full:
-                basket.take_own(*served.candidates(own.customer_row, LIST_LENGTH, None))
+                basket.take_own(served.candidates(own.customer_row).entries(len(own.columns.rows)))
             if not basket.is_full:
                 basket.take_scores(own.customer_row)
         basket.take_trends(basket.category)
@@ -129,40 +156,36 @@ class Recommender:
         basket.taken.add(product_row)
         neighbours = served.similar_product[product_row]
         basket.take(neighbours[neighbours != NONE].tolist(), Rung.SIMILAR)
-        basket.take_trends(
-            int(served.category_row[product_row]) if basket.category == NONE else basket.category
-        )
+        basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
         return Answer(basket.picks, None, "popular")
 
     def _own_list(self, served: ServedVersion, customer_id: str) -> tuple[OwnList | None, str]:
-        own = self._first_level.get(customer_id, served)
+        epoch = self._epoch_of(customer_id)
+        own = self._first_level.get(customer_id, served, epoch)
         if own is not None:
             return own, "worker"
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:
-            return None, "popular"
-        own, level = self._cached(served, customer_id, customer_row), "redis"
-        if own is None:
-            own, level = self._assembled(served, customer_id, customer_row), "map"
+            return None, ""
+        columns, level = self._columns(served, customer_id, customer_row, epoch)
+        own = OwnList(served, customer_row, epoch, columns)
         self._first_level.put(customer_id, own)
         return own, level
 
-    def _cached(self, served: ServedVersion, customer_id: str, customer_row: int) -> OwnList | None:
-        if self._cache is None:
-            return None
-        value = self._cache.get(served.version_id, served.variant, customer_id)
-        if value is None:
-            return None
-        entries = unpack(owner_of(served.version_id, served.variant, customer_id), value)
-        return OwnList(served, customer_row, *entries) if entries else None
-
-    def _assembled(self, served: ServedVersion, customer_id: str, customer_row: int) -> OwnList:
-        own = OwnList(served, customer_row, *served.candidates(customer_row, 0, LIST_LENGTH))
-        if self._cache is not None:
-            owner = owner_of(served.version_id, served.variant, customer_id)
-            value = pack(owner, own.rows, own.evidence, own.probability)
-            self._cache.put(served.version_id, served.variant, customer_id, value)
-        return own
+    def _columns(
+        self, served: ServedVersion, customer_id: str, customer_row: int, epoch: int
+    ) -> tuple[Columns, str]:
+        if self._cache is None or (self._only_changed and not epoch):
+            return served.candidates(customer_row), "map"
+        owner = owner_of(served.version_id, served.variant, customer_id, epoch)
+        value = self._cache.get(served.version_id, served.variant, customer_id, epoch)
+        columns = unpack(owner, value) if value is not None else None
+        if columns is not None:
+            return columns, "redis"
+        columns = served.candidates(customer_row)
+        value = pack(owner, columns.first(LIST_LENGTH))
+        self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
+        return columns, "map"
 
 
 class _Basket:
@@ -182,11 +205,11 @@ class _Basket:
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
 
-    def take_own(self, rows: list[int], evidence: list[int], probability: list[float]) -> None:
-        self._take(zip(rows, evidence, probability, strict=True), Rung.OWN)
+    def take_own(self, entries: Iterable[Entry]) -> None:
+        self._take(entries, Rung.OWN)
 
     def take(self, rows: list[int], rung: Rung) -> None:
-        self._take(((row, NONE, UNKNOWN) for row in rows), rung)
+        self._take([(row, NO_EVIDENCE, UNKNOWN) for row in rows], rung)
 
     def take_scores(self, customer_row: int) -> None:
         """Score every neighbour of what the customer bought last: the sum of similarities to those products.
@@ -220,7 +243,7 @@ class _Basket:
         if not self.is_full:
             self.take(rows[: self._n + len(self.taken)].tolist(), rung)  # each one passed over is in `taken`
 
-    def _take(self, entries: Iterable[tuple[int, int, float]], rung: Rung) -> None:
+    def _take(self, entries: Iterable[Entry], rung: Rung) -> None:
         served, category, taken, picks, n = self._served, self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
@@ -229,6 +252,6 @@ class _Basket:
             if row in taken or not in_stock[row] or (category != NONE and category_row[row] != category):
                 continue
             taken.add(row)
-            picks.append((row, rung, evidence, probability))
+            picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from models.errors import DamagedVersionError
 from service.served import NONE, ServedVersion
 
+BLOCK = 4096  # customers whose evidence is looked at in one go
+
 
 def check_values(served: ServedVersion) -> None:
     """Refuse a version whose rows lead nowhere or whose scores are no numbers.
@@ -18,7 +20,7 @@ def check_values(served: ServedVersion) -> None:
         "similar/product": (served.similar_product, NONE),
         "history/product": (served.history_product, 0),
         f"candidates/{served.variant}/product": (served.candidate_rows, NONE),
-        "products/category_row": (served.category_row, NONE),
+        "products/category_row": (np.asarray(served.category_row), NONE),
     }
     for name, (array, least) in rows.items():
         limit = len(served.categories) if name == "products/category_row" else n_products
@@ -28,10 +30,25 @@ def check_values(served: ServedVersion) -> None:
         raise _refused(served, "similar/score", "scores that are no numbers")
     if not _grows(served.history_start, len(served.history_product)):
         raise _refused(served, "history/indptr", "places that do not grow up to the end")
+    if not _explained_by_own(served):
+        name = f"candidates/{served.variant}/evidence"
+        raise _refused(served, name, "products explained by purchases of another customer")
 
 
 def _grows(start: NDArray[np.int64], end: int) -> bool:
     return bool(start[0] == 0 and start[-1] == end and (np.diff(start) >= 0).all())
+
+
+def _explained_by_own(served: ServedVersion) -> bool:
+    """Whether each place of evidence lies within its customer's history; behind it the next one's begins."""
+    bought = np.diff(served.history_start)
+    for start in range(0, len(bought), BLOCK):
+        part = slice(start, start + BLOCK)
+        # two more than the place; ITSELF and NO_EVIDENCE become 0 and 1
+        places = served.candidate_evidence[part] + np.uint8(2)
+        if (places.max(axis=1, initial=0) > bought[part] + 1).any():
+            return False
+    return True
 
 
 def _refused(served: ServedVersion, name: str, why: str) -> DamagedVersionError:

@@ -1,7 +1,7 @@
 """A version as the day reads it: its arrays mapped, its products in the orders that answers need."""
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.arrays import BoolArray, IntArray
 from models.errors import DamagedVersionError
-from service.packed import Entries
+from service.packed import Columns
 from storage.versions import Version
 
 NONE = -1
@@ -17,18 +17,42 @@ UNKNOWN = -1.0  # a probability
 EPOCH = date(1970, 1, 1)
 
 
+class Histories(NamedTuple):
+    """What customers bought, by `ServedVersion.history_of`, the most recent purchase first; one entry each of
+    all columns for each customer and product.
+
+    Attributes:
+        product: row.
+        times: distinct orders.
+        last_day: of the last one, days since 1970-01-01.
+        interval_days: mean days between them, NaN for a single one.
+        due_day: when to expect it again, days since 1970-01-01; 0 if that isn't known.
+    """
+
+    product: "memoryview[int]"
+    times: "memoryview[int]"
+    last_day: "memoryview[int]"
+    interval_days: "memoryview[float]"
+    due_day: "memoryview[int]"
+
+
 class ServedVersion:
     """One version and the variant of it that answers.
+
+    What answers read one by one are views of the mapped arrays: an element of a view costs half of what numpy
+    takes for it.
 
     Attributes:
         last_day: of the history, the shop's local date, in days since 1970-01-01.
         recent_days: length of the window up to then in which `recent_buyers` bought.
-        in_stock: shape (n_products,): may be shown.
+        in_stock: by product row: may be shown.
+        category_row: by product row.
         popular: rows of every product that may be shown, most popular first, without a score last, by row.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
-        history_product: rows of what customers bought, by `history_of`, the most recent purchase first.
+        history_product: `histories.product` as an array.
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
+        candidate_evidence: the same shape, as in `storage.evidence`.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -49,35 +73,40 @@ class ServedVersion:
         self.similar_product = self._expect("similar/product", np.int32, n_products)
         self.similar_score = self._expect("similar/score", np.float32, n_products)
         self.history_start = self._expect("history/indptr", np.int64, n_customers + 1)
+        self._starts = memoryview(self.history_start)
         self.history_product = self._expect("history/product", np.int32)
-        n_history = len(self.history_product)
-        self.history_times = self._expect("history/times", np.uint16, n_history)
-        self.history_last_day = self._expect("history/last_day", np.uint16, n_history)
-        self.history_interval_days = self._expect("history/interval_days", np.float16, n_history)
-        self.history_due_day = self._due_day(n_history)
+        self.histories = self._histories(len(self.history_product))
         self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
-        self._evidence = self._expect(f"candidates/{variant}/evidence", np.int16, n_customers)
-        self._probability = self._probabilities(f"candidates/{variant}/probability")
+        self.candidate_evidence = self._expect_shape(
+            f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
+        )
+        self._lists = self._candidates(variant)
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
-        self.category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
-        self.in_stock: BoolArray = self._expect("products/stock", np.int32, n_products) != 0
-        self.popular = self._popular(self._expect("popular/order", np.int32))
-        self._by_category, self._category_start = self._trends()
+        category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
+        in_stock: BoolArray = self._expect("products/stock", np.int32, n_products) != 0
+        self.category_row, self.in_stock = memoryview(category_row), memoryview(in_stock)
+        self.popular = self._popular(self._expect("popular/order", np.int32), in_stock)
+        self._by_category, self._category_start = self._trends(category_row)
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
-        """Where a customer's history begins and ends in the arrays `history_...`."""
-        return int(self.history_start[customer_row]), int(self.history_start[customer_row + 1])
+        """Where a customer's history begins and ends in `histories`."""
+        return self._starts[customer_row], self._starts[customer_row + 1]
 
-    def candidates(self, customer_row: int, start: int, stop: int | None) -> Entries:
-        """Part of a customer's candidates, best first; evidence are places in the history."""
-        rows = self.candidate_rows[customer_row, start:stop]
-        rows = rows[rows != NONE]
-        part = slice(start, start + len(rows))
-        evidence, probability = self._evidence[customer_row, part], self._probability[customer_row, part]
-        told = np.nan_to_num(probability, nan=UNKNOWN)
-        return rows.tolist(), evidence.tolist(), told.tolist()
+    def place_of(self, customer_row: int, product_row: int) -> int:
+        """Where in `histories` a product stands that the customer bought."""
+        start, stop = self.history_of(customer_row)
+        return start + self.histories.product[start:stop].tolist().index(product_row)
+
+    def candidates(self, customer_row: int) -> Columns:
+        """A customer's candidates, best first; evidence are places in the customer's history."""
+        start = customer_row * self._list_length
+        stop = start + self._list_length
+        rows, evidence, probability = self._lists
+        if start < stop and rows[stop - 1] == NONE:
+            stop = start + rows[start:stop].tolist().index(NONE)
+        return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
 
     def trend(self, category_row: int) -> IntArray:
         """Products of a category that may be shown, most popular first; of no category for -1."""
@@ -86,22 +115,30 @@ class ServedVersion:
         start, stop = self._category_start[category_row : category_row + 2]
         return self._by_category[start:stop]
 
-    def _probabilities(self, name: str) -> NDArray[Any]:
-        """Beside each candidate; NaN, which is unknown, from a variant that knows none."""
-        shape = self.candidate_rows.shape
-        if f"{name}.npy" not in self._version.manifest.files:
-            return np.broadcast_to(np.float16(np.nan), shape)
-        array = self._expect(name, np.float16, shape[0])
-        if array.shape != shape:
-            what = f"shape {array.shape} does not fit the candidates'"
-            raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
-        return array
+    def _candidates(self, variant: str) -> Columns:
+        """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""
+        rows, evidence = self.candidate_rows, self.candidate_evidence
+        self._list_length = rows.size // max(len(rows), 1)
+        name = f"candidates/{variant}/probability"
+        if self._version.has(name):
+            probability = self._expect_shape(name, np.float16, rows.shape).reshape(-1)
+        else:  # of a variant that knows none
+            probability = np.broadcast_to(np.float16(UNKNOWN), rows.size)
+        return Columns(
+            memoryview(rows.reshape(-1)), memoryview(evidence.reshape(-1)), memoryview(probability)
+        )
 
-    def _due_day(self, n_history: int) -> NDArray[Any]:
-        """When each product of the history is due again; 0, which is unknown, from a night without `due`."""
-        if "history/due_day.npy" in self._version.manifest.files:
-            return self._expect("history/due_day", np.uint16, n_history)
-        return np.broadcast_to(np.uint16(0), n_history)
+    def _histories(self, length: int) -> Histories:
+        due = np.broadcast_to(np.uint16(0), length)
+        if self._version.has("history/due_day"):  # else a night without `due`
+            due = self._expect("history/due_day", np.uint16, length)
+        return Histories(
+            memoryview(self.history_product),
+            memoryview(self._expect("history/times", np.uint16, length)),
+            memoryview(self._expect("history/last_day", np.uint16, length)),
+            memoryview(self._expect("history/interval_days", np.float16, length)),
+            memoryview(due),
+        )
 
     def _last_day(self, timezone: str) -> int:
         try:
@@ -112,17 +149,17 @@ class ServedVersion:
         before_s = timedelta(seconds=1)  # as_of is the first second that isn't in the history
         return ((self.as_of - before_s).astimezone(zone).date() - EPOCH).days
 
-    def _popular(self, scored: IntArray) -> IntArray:
+    def _popular(self, scored: IntArray, in_stock: BoolArray) -> IntArray:
         if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):
             raise DamagedVersionError(f"{self.version_id}/popular/order.npy", "rows of no product")
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
         every = np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])
-        shown: IntArray = every[self.in_stock[every]]
+        shown: IntArray = every[in_stock[every]]
         return shown
 
-    def _trends(self) -> tuple[IntArray, NDArray[np.int64]]:
-        category = self.category_row[self.popular]
+    def _trends(self, category_row: IntArray) -> tuple[IntArray, NDArray[np.int64]]:
+        category = category_row[self.popular]
         by_category = self.popular[np.argsort(category, kind="stable")]
         bounds = np.arange(len(self.categories) + 1)
         return by_category, np.searchsorted(np.sort(category), bounds)
@@ -132,5 +169,12 @@ class ServedVersion:
         array = self._version.array(name)
         if array.dtype != kind or (length is not None and len(array) != length):
             what = f"{array.dtype} of shape {array.shape} does not fit the version"
+            raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
+        return array
+
+    def _expect_shape(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        array = self._expect(name, kind)
+        if array.shape != shape:
+            what = f"shape {array.shape} does not fit the candidates'"
             raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
         return array

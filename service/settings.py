@@ -26,6 +26,8 @@ class Settings(BaseSettings):
         redis_url: the shop's own Redis (redis://, rediss:// or unix://). Without it the store gets one.
         redis_timeout_ms: longest wait for Redis, in milliseconds, before answering without it.
         redis_memory_mb: memory of the store's Redis, in megabytes; the lists unused for longest go first.
+        redis_lists: whose lists are kept in Redis: `changed`, of customers to whom something happened since
+            the night; or `all`, for a store on a disk that is slower to read than Redis.
         list_ttl_s: life of a list in Redis, in seconds; each gets up to a tenth less, not to end all at once.
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     redis_timeout_ms: int = Field(30, ge=1, le=1000)
     redis_memory_mb: int = Field(256, ge=16)
+    redis_lists: Literal["changed", "all"] = "changed"
     list_ttl_s: int = Field(3600, ge=10, le=86_400)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)

@@ -101,7 +101,7 @@ class PublishedOffers:
 
     def __init__(self, version: Version, n_customers: int, n_products: int) -> None:
         """Raises: DamagedVersionError, where the arrays don't fit each other or the version."""
-        self.has_any = f"{OFFER}.npy" in version.manifest.files
+        self.has_any = version.has(OFFER)
         if not self.has_any:
             return
         self._version_id = version.version_id

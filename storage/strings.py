@@ -1,5 +1,6 @@
 """Many strings in two mapped arrays, and ids found in them without a dictionary in memory."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -22,6 +23,8 @@ class StringTable:
 
     def __init__(self, offsets: LongArray, blob: ByteArray) -> None:
         self.offsets, self.blob = offsets, blob
+        # One element of a memoryview costs half of what numpy takes for it: answers read many.
+        self._starts, self._bytes = memoryview(offsets), memoryview(blob)
 
     @classmethod
     def build(cls, values: Sequence[str]) -> "StringTable":
@@ -34,7 +37,7 @@ class StringTable:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> str:
-        return self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+        return str(self._bytes[self._starts[row] : self._starts[row + 1]], "utf-8")
 
 
 class IdIndex:
@@ -42,6 +45,7 @@ class IdIndex:
 
     def __init__(self, hashes: HashArray, table: StringTable) -> None:
         self.hashes, self.table = hashes, table
+        self._sorted = memoryview(hashes)
 
     @classmethod
     def build(cls, ids: Sequence[str]) -> "IdIndex":
@@ -56,9 +60,9 @@ class IdIndex:
 
     def find(self, text: str) -> int:
         """The row of an id, -1 if it isn't here."""
-        wanted = np.uint64(hash_of(text))
-        row = int(self.hashes.searchsorted(wanted))
-        while row < len(self.hashes) and self.hashes[row] == wanted:
+        wanted = hash_of(text)
+        row = bisect_left(self._sorted, wanted)
+        while row < len(self._sorted) and self._sorted[row] == wanted:
             if self.table[row] == text:
                 return row
             row += 1

@@ -3,12 +3,16 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pydantic import ValidationError
 
 from models.arrays import AnyArray
@@ -29,6 +33,10 @@ class Version:
     @property
     def version_id(self) -> str:
         return self.manifest.version_id
+
+    def has(self, name: str) -> bool:
+        """Whether it has an array of this name."""
+        return f"{name}.npy" in self.manifest.files
 
     def array(self, name: str) -> AnyArray:
         """The array of this name, mapped.
@@ -61,6 +69,39 @@ class Version:
         return ModelState(arrays, entry.facts)
 
 
+class ArrayFile:
+    """An array that is written a block of rows after the other, to the same bytes as all at once."""
+
+    def __init__(self, path: Path, file: FileIO, shape: tuple[int, ...], kind: DTypeLike) -> None:
+        self._path, self._file, self._shape, self._dtype = path, file, shape, np.dtype(kind)
+        self._n_rows = 0
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        with _told_where(path):
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": description, "fortran_order": False, "shape": shape}
+            )
+
+    def append(self, block: AnyArray) -> None:
+        """Write the rows that follow.
+
+        Raises:
+            ValueError: they are not of the array's kind and width.
+            OSError: they can't be written whole.
+        """
+        if block.dtype != self._dtype or block.shape[1:] != self._shape[1:]:
+            raise ValueError(f"{block.dtype} of shape {block.shape} is no part of {self._path.name}")
+        with _told_where(self._path):
+            left = memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
+            while left:
+                left = left[self._file.write(left) :]
+        self._n_rows += len(block)
+
+    def check_whole(self) -> None:
+        """Raises: ValueError, where there are more or fewer rows than were said."""
+        if self._n_rows != self._shape[0]:
+            raise ValueError(f"{self._path.name} has {self._n_rows} of {self._shape[0]} rows")
+
+
 class VersionWriter:
     """A version in the making. Nothing of it can be seen under `versions/` before `finish`."""
 
@@ -76,11 +117,22 @@ class VersionWriter:
 
     def add(self, name: str, array: AnyArray) -> None:
         path = self.path(f"{name}.npy")
-        try:
-            with path.open("wb") as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-        except OSError as err:  # numpy says how many values it wrote, and neither where nor why
-            raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
+        with _told_where(path), path.open("wb") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+    @contextmanager
+    def adding(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> Iterator[ArrayFile]:
+        """An array too large to be held, of this shape and type: its rows are appended in blocks.
+
+        Raises:
+            ValueError: at the end, where there are more or fewer rows than were said.
+            OSError: it can't be written whole.
+        """
+        path = self.path(f"{name}.npy")
+        with path.open("wb", buffering=0) as file:  # closing a buffer tries again what failed, and fails
+            array = ArrayFile(path, file, shape, kind)
+            yield array
+            array.check_whole()
 
     def add_strings(self, name: str, values: Sequence[str]) -> None:
         table = StringTable.build(values)
@@ -127,12 +179,10 @@ class VersionWriter:
 
         The id ends with a hash of the manifest, which has every file's: a name stands for one content.
         """
+        paths = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
         files = {
-            path.relative_to(self.folder).as_posix(): FileEntry(
-                sha256=sha256_of(path), size_bytes=path.stat().st_size
-            )
-            for path in sorted(self.folder.rglob("*"))
-            if path.is_file()
+            path.relative_to(self.folder).as_posix(): FileEntry(sha256=sha256, size_bytes=path.stat().st_size)
+            for path, sha256 in zip(paths, sha256_of_all(paths), strict=True)
         }
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -205,14 +255,34 @@ def open_version(folder: Path, *, verify: bool = True) -> Version:
             raise DamagedVersionError(where, "missing")
         if path.stat().st_size != entry.size_bytes:
             raise DamagedVersionError(where, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
-        if verify and sha256_of(path) != entry.sha256:
-            raise DamagedVersionError(where, "content differs from its checksum")
+    if verify:
+        found = sha256_of_all([folder / name for name in manifest.files])
+        for (name, entry), sha256 in zip(manifest.files.items(), found, strict=True):
+            if sha256 != entry.sha256:
+                raise DamagedVersionError(f"{folder.name}/{name}", "content differs from its checksum")
     return Version(folder, manifest)
+
+
+def sha256_of_all(paths: Sequence[Path]) -> list[str]:
+    """Of each file, on all cores: a service that starts waits for it. The largest ones go first."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+        largest_first = sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
+        found = dict(zip(largest_first, pool.map(sha256_of, largest_first), strict=True))
+    return [found[path] for path in paths]
 
 
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _told_where(path: Path) -> Iterator[None]:
+    """A full disk, with the file's name: numpy says how many values it wrote, and neither where nor why."""
+    try:
+        yield
+    except OSError as err:
+        raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 
 
 def _seal(manifest: bytes) -> str:

@@ -11,7 +11,7 @@ from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS
-from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.evaluation import EvaluationOptions, FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
 from training.folds import Fold, last_folds, local_day, midnight_s
 from training.inside import Inside, Look, fallback_notes, look_inside, told
@@ -24,6 +24,7 @@ def backtest(
     variants: Variants,
     *,
     progress: Progress,
+    options: EvaluationOptions | None = None,
 ) -> tuple[list[FoldResult], dict[str, Seconds], Inside]:
     """Fit and measure variants on each fold.
 
@@ -32,6 +33,7 @@ def backtest(
         folds: where to cut it, from `choose_folds`.
         variants: name in the registry to its options; `popular` is fitted in any case: it fills lists up.
         progress: is shown each fold.
+        options: how many customers are judged in each; None: all are.
     Returns:
         one result per fold, the wall time of each variant, and what was found inside of rankers; all of
         `variants` only.
@@ -51,7 +53,8 @@ def backtest(
             )
             progress.detail("measure")
             asked = {name: models[name] for name in fit_s}
-            results.append(evaluate_fold(interactions, fold, asked, fill=popular_order(models)))
+            fill = popular_order(models)
+            results.append(evaluate_fold(interactions, fold, asked, fill=fill, options=options))
             looks.append(look_inside(asked, interactions, fold))
         for name, why in fallback_notes(asked).items():
             progress.say("fallback", variant=name, fold=number, why=why)

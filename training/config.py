@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
 from storage.history_options import HistoryOptions
+from training.evaluation import EvaluationOptions
 from training.gate import GateOptions
 from training.offer_lists import ValueOptions
 
@@ -70,6 +71,7 @@ class NightConfig(BaseModel):
     history: HistoryOptions = HistoryOptions()
     night: NightOptions = NightOptions()
     gate: GateOptions = GateOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
     value: ValueOptions = ValueOptions()
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

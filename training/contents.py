@@ -1,6 +1,7 @@
 """What a version's folder holds, written from a history and the models fitted on it."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from models.base import Model
 from models.due import Due
 from models.interactions import Interactions
 from models.item_item import ItemItem
+from storage.evidence import in_bytes
 from storage.history import History
-from storage.versions import VersionWriter
+from storage.versions import ArrayFile, VersionWriter
 from training.candidates import OwnHistory, due_days, evidence
 from training.fitting import popular_order
-from training.ranking import rank_with_probability
+from training.ranking import ranked_blocks
 
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
 
@@ -62,19 +64,32 @@ def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnH
 def write_candidates(
     writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
 ) -> None:
-    """The lists of one variant for every known customer, k products each.
+    """The lists of one variant for every known customer: k products each, or all where there are fewer.
 
+    They go to the files a block of customers at a time: in memory those of millions would be gigabytes.
     Probabilities, where the variant has them, are float16: an answer's three digits from .0001 on, and less
     below, where the smallest that there are still differ from 0.
     """
     item_item = _item_item(models)
     rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
-    lists, probability = rank_with_probability(models[name], rows, k, fill=popular_order(models))
-    writer.add(f"candidates/{name}/product", lists)
-    if probability is not None:
-        writer.add(f"candidates/{name}/probability", probability.astype(np.float16))
-    explained = evidence(lists, rows, own, item_item.similar_, item_item.similarity_)
-    writer.add(f"candidates/{name}/evidence", explained)
+    shape = len(rows), min(k, models[name].n_products_)
+    with ExitStack() as files:
+        product, explained = (
+            files.enter_context(writer.adding(f"candidates/{name}/{part}", shape, kind))
+            for part, kind in (("product", np.int32), ("evidence", np.uint8))
+        )
+        chance: ArrayFile | None = None
+        for block, lists, probability in ranked_blocks(
+            models[name], rows, shape[1], fill=popular_order(models)
+        ):
+            product.append(lists)
+            places = evidence(lists, block, own, item_item.similar_, item_item.similarity_)
+            explained.append(in_bytes(places))
+            if probability is not None:
+                chance = chance or files.enter_context(
+                    writer.adding(f"candidates/{name}/probability", shape, np.float16)
+                )
+                chance.append(probability.astype(np.float16))
 
 
 def _item_item(models: Mapping[str, Model[Any]]) -> ItemItem:

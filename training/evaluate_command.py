@@ -78,7 +78,9 @@ def _compare(
     """The comparison as a table, a page, JSON, and lines on what was found inside of rankers."""
     interactions = history.interactions()
     folds = choose_folds(interactions, days, settings.night.horizon_days, history.timezone)
-    results, seconds, inside = backtest(interactions, folds, variants, progress=progress)
+    results, seconds, inside = backtest(
+        interactions, folds, variants, progress=progress, options=settings.evaluation
+    )
     default = settings.night.default_variant
     with progress.step("compare"):
         evaluation = summarise(results, default=default if default in variants else next(iter(variants)))

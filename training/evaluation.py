@@ -2,20 +2,33 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from models.arrays import IntArray
 from models.base import Model
 from models.interactions import Interactions
-from training.folds import TARGETS, Fold, Target, Truth, count_orders, split
+from training.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
 from training.metrics import KS, ListFigures, MetricArray, list_figures, per_customer
 from training.ranking import rank_each
 
 COVERAGE_K = 10
+
+
+class EvaluationOptions(BaseModel):
+    """Section `[evaluation]` of the configuration: of the gate, of `evaluate` and of `tune`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    max_customers: int = Field(
+        default=20_000,
+        ge=30,
+        description="Customers who are judged in a window; a lot among more, the same for all variants.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of that lot.")
 
 
 @dataclass(frozen=True)
@@ -24,9 +37,10 @@ class FoldFacts:
 
     Attributes:
         as_of_s, horizon_days: see Fold.
-        customers: who bought in the window and before it; `new_customers` of them something new to them.
+        customers: who were judged; `new_customers` of them bought something new to them.
+        known_customers: who bought in the window and before it, of whom the judged ones are a lot or all.
         unknown_customers: who bought in the window for the first time; in no figure.
-        products_each: distinct products per customer in the window.
+        products_each: distinct products per known customer in the window.
         repeat_share: share of these (customer, product) pairs that the customer had bought before.
         unsold_share: share of these pairs whose product nobody had bought before.
         history_purchases, history_customers, history_products: what the models were fitted on.
@@ -35,6 +49,7 @@ class FoldFacts:
     as_of_s: int
     horizon_days: int
     customers: int
+    known_customers: int
     new_customers: int
     unknown_customers: int
     products_each: float
@@ -83,7 +98,12 @@ class Seconds:
 
 
 def evaluate_fold(
-    interactions: Interactions, fold: Fold, models: Mapping[str, Model[Any]], *, fill: IntArray
+    interactions: Interactions,
+    fold: Fold,
+    models: Mapping[str, Model[Any]],
+    *,
+    fill: IntArray,
+    options: EvaluationOptions | None = None,
 ) -> FoldResult:
     """Measure fitted models on one fold.
 
@@ -92,6 +112,7 @@ def evaluate_fold(
         fold: where it is cut.
         models: name to a model fitted on `interactions.before(fold.as_of_s)`, and on nothing later.
         fill: product rows, most popular before the fold first; they fill lists up.
+        options: how many customers are judged at most; None: all are.
     Returns:
         figures of every model; with empty targets if nobody known bought in the window.
     """
@@ -102,32 +123,51 @@ def evaluate_fold(
     score_s: dict[str, float] = {}
     buyers = np.bincount(owned.indices, minlength=history.n_products).astype(np.int32)
     n_buyers = max(1, int((count_orders(history) > 0).sum()))
-    customers = truth.targets["all"].customer_row
+    asked = truth.targets if options is None else _by_lot(truth.targets, options)
+    customers = asked["all"].customer_row
     for name, model in models.items():
         started = time.perf_counter()
         best, unowned = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
         score_s[name] = time.perf_counter() - started
-        fresh = unowned[np.searchsorted(customers, truth.targets["new"].customer_row)]
-        figures["all"][name] = per_customer(best, truth.targets["all"].products)
-        figures["next_order"][name] = per_customer(best, truth.targets["next_order"].products)
-        figures["new"][name] = per_customer(fresh, truth.targets["new"].products)
-        lists[name] = list_figures(best[:, :COVERAGE_K], truth.targets["all"].products, buyers, n_buyers)
+        fresh = unowned[np.searchsorted(customers, asked["new"].customer_row)]
+        figures["all"][name] = per_customer(best, asked["all"].products)
+        figures["next_order"][name] = per_customer(best, asked["next_order"].products)
+        figures["new"][name] = per_customer(fresh, asked["new"].products)
+        lists[name] = list_figures(best[:, :COVERAGE_K], asked["all"].products, buyers, n_buyers)
     targets = {
         target: TargetScores(part.customer_row, part.orders_before, figures[target])
-        for target, part in truth.targets.items()
+        for target, part in asked.items()
     }
-    return FoldResult(_facts(history, truth, fold, owned, n_buyers), targets, lists, score_s)
+    facts = replace(
+        _facts(history, truth, fold, owned, n_buyers),
+        customers=len(customers),
+        new_customers=len(asked["new"].customer_row),
+    )
+    return FoldResult(facts, targets, lists, score_s)
+
+
+def _by_lot(
+    targets: Mapping[Target, TargetTruth], options: EvaluationOptions
+) -> Mapping[Target, TargetTruth]:
+    """The targets of at most so many customers; the same lot for the same history and fold."""
+    customers = targets["all"].customer_row
+    if len(customers) <= options.max_customers:
+        return targets
+    lot = np.random.default_rng(options.seed).choice(customers, options.max_customers, replace=False)
+    return {target: part.only(lot) for target, part in targets.items()}
 
 
 def _facts(
     history: Interactions, truth: Truth, fold: Fold, owned: sparse.csr_array, n_buyers: int
 ) -> FoldFacts:
+    """Of a fold whose known customers are all judged."""
     every, new = truth.targets["all"], truth.targets["new"]
     n_pairs = every.products.nnz
     return FoldFacts(
         as_of_s=fold.as_of_s,
         horizon_days=fold.horizon_days,
         customers=len(every.customer_row),
+        known_customers=len(every.customer_row),
         new_customers=len(new.customer_row),
         unknown_customers=truth.unknown_customers,
         products_each=n_pairs / max(1, len(every.customer_row)),

@@ -47,6 +47,11 @@ class TargetTruth:
     products: sparse.csr_array
     orders_before: IntArray
 
+    def only(self, customers: IntArray) -> "TargetTruth":
+        """The same of those who are among `customers`."""
+        kept = np.flatnonzero(np.isin(self.customer_row, customers))
+        return TargetTruth(self.customer_row[kept], self.products[kept], self.orders_before[kept])
+
 
 @dataclass(frozen=True, eq=False)
 class Truth:

@@ -187,7 +187,9 @@ def _judge(
             if other is not None:
                 models[CHAMPION], fit_s[CHAMPION] = other
     with progress.step("evaluate"):
-        result = evaluate_fold(interactions, fold, models, fill=popular_order(models))
+        result = evaluate_fold(
+            interactions, fold, models, fill=popular_order(models), options=job.config.evaluation
+        )
         if not len(result.targets["all"].customer_row):
             return Judged(models, None, None)
         evaluation = summarise([result], default=night.default_variant)

@@ -1,6 +1,6 @@
 """From scores to lists: each customer's best k, filled up with popular products, block by block."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,20 @@ def rank_with_probability(
         the lists, and beside them an array of their shape, float32: NaN where the model had no opinion, as of
         what fills a list up; None from a model that knows no probabilities.
     """
-    lists, beside = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
-    knows = True
+    lists, beside = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
+    knows, start = True, 0
+    for block, best, probability in ranked_blocks(model, rows, k, fill=fill, hidden=hidden):
+        part = slice(start, start + len(block))
+        lists[part], knows, start = best, probability is not None, part.stop
+        if probability is not None:
+            beside[part] = probability
+    return lists, beside if knows else None
+
+
+def ranked_blocks(
+    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, hidden: BoolArray | None = None
+) -> Iterator[tuple[IntArray, IntArray, FloatArray | None]]:
+    """As `rank_with_probability`, a block of customers at a time: their rows, lists and probabilities."""
     if hidden is not None:
         fill = fill[~hidden[fill]]
     for block in blocks(rows, model.n_products_):
@@ -55,12 +67,10 @@ def rank_with_probability(
         if hidden is not None:
             scores[:, hidden] = np.nan
         best = _lists(scores, block, k, fill, None)
-        lists.append(best)
-        knows = probability is not None
         if probability is not None:
             found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
-            beside.append(np.where(best >= 0, found, np.float32(np.nan)))
-    return np.concatenate(lists), np.concatenate(beside) if knows else None
+            probability = np.where(best >= 0, found, np.float32(np.nan))
+        yield block, best, probability
 
 
 def rank_each(
@@ -73,7 +83,8 @@ def rank_each(
     hidden: BoolArray | None = None,
 ) -> list[IntArray]:
     """As `rank` for each of several `owned`, scoring once: scores cost more than lists."""
-    lists = [[np.empty((0, k), np.int32)] for _ in without]
+    lists = [np.empty((len(rows), k), np.int32) for _ in without]
+    start = 0
     if hidden is not None:
         fill = fill[~hidden[fill]]
     for block in blocks(rows, model.n_products_):
@@ -81,8 +92,9 @@ def rank_each(
         if hidden is not None:
             scores[:, hidden] = np.nan
         for owned, found in zip(without, lists, strict=True):
-            found.append(_lists(scores, block, k, fill, owned))
-    return [np.concatenate(found) for found in lists]
+            found[start : start + len(block)] = _lists(scores, block, k, fill, owned)
+        start += len(block)
+    return lists
 
 
 def blocks(rows: IntArray, n_products: int) -> list[IntArray]:

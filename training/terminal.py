@@ -25,7 +25,9 @@ def table(evaluation: Evaluation) -> Table:
     customers = sum(fold.customers for fold in evaluation.folds)
     days = evaluation.folds[0].horizon_days
     folds = "1 fold" if len(evaluation.folds) == 1 else f"{len(evaluation.folds)} folds"
-    caption = f"{folds} of {days} days, {customers:,} customers to judge by; small: 95 % intervals"
+    known = sum(fold.known_customers for fold in evaluation.folds)
+    judged = f"{customers:,}" if customers == known else f"{customers:,} of {known:,}"
+    caption = f"{folds} of {days} days, {judged} customers to judge by; small: 95 % intervals"
     drawn = Table(box=box.SIMPLE, padding=(0, 1), caption=caption)
     drawn.add_column("Variant", no_wrap=True)
     for title, _, _ in _COLUMNS:

@@ -122,7 +122,7 @@ def tune(
             space = _space(study, lambda: search_space(variant, options, asked, learned))
             for dimension in space:
                 progress.say("option", name=dimension.name, values=str(dimension))
-            measured = Trials(interactions, variant, options, target)
+            measured = Trials(interactions, variant, options, target, settings.evaluation)
             search = Search(study, measured, windows, space, seed=seed, progress=progress, stop=stop)
             search.run(Limits(trials, until))
             found = search.found()
@@ -146,6 +146,7 @@ def _origin(history: History, settings: NightConfig, variant: str) -> dict[str, 
         "history": history.fingerprint,
         "moment": history.as_of.isoformat(),
         "variant or options to start from": recipe_of(variant, options),
+        "customers to judge": settings.evaluation.model_dump_json(),
     }
 
 

@@ -16,7 +16,7 @@ from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from models.popular import Popular
 from training.bootstrap import Interval, paired_difference
-from training.evaluation import evaluate_fold
+from training.evaluation import EvaluationOptions, evaluate_fold
 from training.fitting import fit_variants, popular_order
 from training.folds import Fold, Target, last_folds, local_day, split
 from training.metrics import MetricArray
@@ -71,6 +71,7 @@ class Trials:
         interactions: the history; each window takes what was before it.
         variant, options: the present configuration.
         target: whose NDCG@10 is judged.
+        evaluation: how many customers are judged in each window; None: all are.
         longest_s: seconds of the longest measurement so far.
     """
 
@@ -78,6 +79,7 @@ class Trials:
     variant: str
     options: Mapping[str, Any]
     target: Target
+    evaluation: EvaluationOptions | None = None
     longest_s: float = 0.0
     _fill: dict[Fold, IntArray] = field(default_factory=dict)
     _present: dict[Fold, MetricArray] = field(default_factory=dict)
@@ -105,7 +107,9 @@ class Trials:
             self._fill[fold] = popular_order(popular)
         options = with_changes(self.options, changes)
         models, _ = fit_variants(history, {self.variant: options}, horizon_days=fold.horizon_days)
-        result = evaluate_fold(self.interactions, fold, models, fill=self._fill[fold])
+        result = evaluate_fold(
+            self.interactions, fold, models, fill=self._fill[fold], options=self.evaluation
+        )
         return result.per_customer(self.variant, METRIC, self.target)
 
 

@@ -3,12 +3,12 @@
 The version is in the key, so a new champion starts with an empty cache and nothing has to be deleted.
 """
 
-FORMAT = 2  # raise it when the packed value changes
+FORMAT = 3  # raise it when the packed value changes
 
 
-def list_key(version_id: str, variant: str, customer_id: str) -> str:
-    """Where the assembled list of a customer lies."""
-    return f"nb:{FORMAT}:list:{version_id}:{variant}:{customer_id}"
+def list_key(version_id: str, variant: str, customer_id: str, epoch: int = 0) -> str:
+    """Where the assembled list of a customer lies, who is in that epoch."""
+    return f"nb:{FORMAT}:list:{version_id}:{variant}:{epoch}:{customer_id}"
 
 
 def list_life_s(ttl_s: int, chance: float) -> int:

@@ -17,6 +17,7 @@ from service.cache.reading import Reader
 
 WAITING_LISTS = 1000
 BATCH = 50
+IDLE_S = 1.0
 SLOW = 1 / 6  # of the time limit: an answer that takes longer is of less use than none
 log = structlog.get_logger()
 
@@ -46,9 +47,10 @@ def redis_client(url: str, timeout_ms: int) -> redis.Redis:
 
 
 class RedisCache:
-    """Lists by (version, variant, customer). Made in the worker, never before a fork.
+    """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
     `get` is the only round trip that a request makes: `put` leaves the list to a thread that stores it later.
+    While nobody asks, that thread looks now and then whether Redis is there, so that `state` is true.
     """
 
     def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, counters: CacheCounters) -> None:
@@ -59,18 +61,20 @@ class RedisCache:
         self._reading = threading.Lock()
         self._breaker = Breaker()
         self._waiting: queue.Queue[tuple[str, bytes]] = queue.Queue(WAITING_LISTS)
+        self._is_asked = False
         threading.Thread(target=self._write, name="cache-writer", daemon=True).start()
 
     @property
     def state(self) -> str:
         return "down" if self._breaker.is_open else "up"
 
-    def get(self, version_id: str, variant: str, customer_id: str) -> bytes | None:
+    def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
         """The packed list, None if there is none or Redis doesn't say."""
         if not self._breaker.allows():
             self._counters.cache("skipped")
             return None
-        key = list_key(version_id, variant, customer_id).encode()
+        key = list_key(version_id, variant, customer_id, epoch).encode()
+        self._is_asked = True
         start_s = time.perf_counter()
         try:
             with self._reading:
@@ -78,20 +82,16 @@ class RedisCache:
         except (redis.RedisError, OSError) as err:
             self._failed(err, time.perf_counter() - start_s)
             return None
-        took_s = time.perf_counter() - start_s
-        if took_s < self._slow_s:
-            self._succeeded()
-        elif self._breaker.slow(took_s):
-            self._went_down("slow answers")
+        self._answered(time.perf_counter() - start_s)
         self._counters.cache("miss" if value is None else "hit")
         return value
 
-    def put(self, version_id: str, variant: str, customer_id: str, value: bytes) -> None:
+    def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int = 0) -> None:
         """Store a list soon. If too many wait or Redis is down it is dropped: it can be made again."""
         if self._breaker.is_open:
             return
         try:
-            self._waiting.put_nowait((list_key(version_id, variant, customer_id), value))
+            self._waiting.put_nowait((list_key(version_id, variant, customer_id, epoch), value))
         except queue.Full:
             self._counters.cache("dropped")
 
@@ -101,7 +101,11 @@ class RedisCache:
 
     def _write(self) -> None:
         while True:
-            batch = [self._waiting.get()]
+            try:
+                batch = [self._waiting.get(timeout=IDLE_S)]
+            except queue.Empty:
+                self._look()
+                continue
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get())
             try:
@@ -114,6 +118,18 @@ class RedisCache:
             for _ in batch:
                 self._waiting.task_done()
 
+    def _look(self) -> None:
+        if self._is_asked:
+            self._is_asked = False
+            return
+        start_s = time.perf_counter()
+        try:
+            self._writer.ping()
+        except (redis.RedisError, OSError) as err:
+            self._failed(err)
+        else:
+            self._answered(time.perf_counter() - start_s)
+
     def _failed(self, err: Exception, took_s: float = 0.0) -> None:
         self._counters.cache("error")
         if self._breaker.failed(took_s):
@@ -123,7 +139,10 @@ class RedisCache:
         self._counters.redis_down(True)
         log.warning("redis does not answer soon enough, going on without it", why=why)
 
-    def _succeeded(self) -> None:
-        if self._breaker.succeeded():
+    def _answered(self, took_s: float) -> None:
+        if took_s >= self._slow_s:
+            if self._breaker.slow(took_s):
+                self._went_down("slow answers")
+        elif self._breaker.succeeded():
             self._counters.redis_down(False)
             log.info("redis answers again")

@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.bench_answer --store DIR
 
-Every round times each route in turn, so that a busy machine slows all of them alike; the table has the median
-over the rounds, and ratios are medians of the ratios within a round.
+Every round times each route, in an order drawn anew, so that a busy machine slows all of them alike: in a
+fixed order it takes the processor away from the same route each time. Ten calls are over before that. The
+table has the median over the rounds, and ratios are medians of the ratios within a round. It is a part of
+`bench_speed` too.
 """
 
 import argparse
@@ -13,10 +15,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from random import Random
 from statistics import median, quantiles
+from typing import Any
 
 import numpy as np
+import structlog
 from flask import Flask
 
 from service.access.gate import Gate, Limits
@@ -25,17 +31,21 @@ from service.access.new_keys import Labels, new_api_key, new_token_key
 from service.access.routes import Scope
 from service.access.tokens import mint, private_key
 from service.app import Parts, create_app
-from service.cache.redis_cache import RedisCache, redis_client
-from service.cache.server import RedisKeeper, find_redis_server
+from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
 from service.metrics import Metrics, count_in_folder
 from service.recommender import FirstLevel, ListCache, Recommender
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
+from tests.benchmarks.answer_parts import Part, parts_of
+from tests.benchmarks.bare import TTL_S, bare_app
+from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
-TTL_S = 600
+BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
+ROUNDS, CALLS = 1000, 10  # calls of each route in a round
+CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
 
 @dataclass
@@ -51,61 +61,94 @@ class Route:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--store", type=Path, required=True)
-    arguments.add_argument("--rounds", type=int, default=40)
-    arguments.add_argument("--calls", type=int, default=250, help="of each route in a round")
+    arguments.add_argument("--rounds", type=int, default=ROUNDS)
     given = arguments.parse_args()
-    binary = find_redis_server()
-    if binary is None:
-        raise SystemExit("no redis-server found")
-    with tempfile.TemporaryDirectory() as folder:
-        keeper = RedisKeeper(binary, Path(folder), 256)
-        keeper.start()
-        try:
-            measure(given.store, keeper.url, given.rounds, given.calls)
-        finally:
-            keeper.stop()
+    show(measure(given.store, given.rounds))
 
 
-def measure(store: Path, redis_url: str, rounds: int, calls: int) -> None:
-    routes = make_routes(store, redis_url)
+def measure(store: Path, rounds: int) -> dict[str, Any]:
+    """Microseconds and ratios of each route, and microseconds of each part of an answer, as JSON."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    with own_redis() as redis_url, tempfile.TemporaryDirectory() as folder:
+        count_in_folder(Path(folder))
+        metrics = Metrics(Path(folder))
+        follower = ChampionFollower(Store(store), metrics, poll_s=1)
+        follower.look()
+        if follower.current is None:
+            raise SystemExit(f"{store} has no champion: run a night first")
+        cache = RedisCache(redis_url, timeout_ms=2000, ttl_s=TTL_S, counters=metrics)
+        routes = make_routes(store, redis_url, follower, metrics, cache)
+        parts = parts_of(follower.current, metrics, cache, shop_with_credentials("0")[:2])
+        return {"routes": _routes(routes, rounds), "parts": _parts(parts, rounds)}
+
+
+def show(found: dict[str, Any]) -> None:
+    """The tables of a terminal."""
+    print(f"{'answer of 10 products':<40}{'median us':>10}{'p90 us':>9}{'x bare':>8}{'x bare+GET':>12}")
+    for name, row in found["routes"].items():
+        print(
+            f"{name:<40}{row['us']:>10.1f}{row['p90_us']:>9.1f}{row['x_bare']:>8.2f}{row['x_bare_get']:>12.2f}"
+        )
+    print(f"\n{'part of it, by itself':<40}{'median us':>10}")
+    for name, us in found["parts"].items():
+        print(f"{name:<40}{us:>10.1f}")
+
+
+def _routes(routes: list[Route], rounds: int) -> dict[str, Any]:
     for route in routes:  # warm: lists in Redis, products written, maps read
-        call(route, range(1000))
+        call(route, range(CUSTOMERS))
     times_us: dict[str, list[float]] = {route.name: [] for route in routes}
-    for number in range(rounds):
-        for route in routes:
-            start = number * calls
-            call(route, range(5))
+    customers, shuffled = count(step=CALLS), Random(0)
+    for _ in range(rounds):
+        for route in shuffled.sample(routes, len(routes)):
+            start = next(customers)  # not those of the route before, which the processor's caches still have
+            call(route, range(start - 2, start))
             began_s = time.perf_counter()
-            call(route, range(start, start + calls))
-            times_us[route.name].append((time.perf_counter() - began_s) / calls * 1e6)
-    bare, with_get = times_us["bare Flask route"], times_us["bare route, one Redis GET"]
-    print(f"{'answer of 10 products':<34}{'median us':>10}{'p90 us':>9}{'x bare':>8}{'x bare+GET':>12}")
-    for name, times in times_us.items():
-        ratios = [median(a / b for a, b in zip(times, base, strict=True)) for base in (bare, with_get)]
-        p90 = quantiles(times, n=10)[8]
-        print(f"{name:<34}{median(times):>10.1f}{p90:>9.1f}{ratios[0]:>8.2f}{ratios[1]:>12.2f}")
+            call(route, range(start, start + CALLS))
+            times_us[route.name].append((time.perf_counter() - began_s) / CALLS * 1e6)
+
+    def ratio(name: str, to: str) -> float:
+        return median(a / b for a, b in zip(times_us[name], times_us[to], strict=True))
+
+    return {
+        name: {
+            "us": median(times),
+            "p90_us": quantiles(times, n=10)[8],
+            "x_bare": ratio(name, BARE),
+            "x_bare_get": ratio(name, BARE_GET),
+        }
+        for name, times in times_us.items()
+    }
 
 
-def make_routes(store: Path, redis_url: str) -> list[Route]:
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    count_in_folder(folder)
-    metrics = Metrics(folder)
-    cache = RedisCache(redis_url, timeout_ms=200, ttl_s=TTL_S, counters=metrics)
-    follower = ChampionFollower(Store(store), metrics, poll_s=1)
-    follower.look()
-    if follower.current is None:
-        raise SystemExit(f"{store} has no champion: run a night first")
+def _parts(parts: list[Part], rounds: int) -> dict[str, float]:
+    times_us: dict[str, list[float]] = {part.name: [] for part in parts}
+    for number in range(rounds):
+        for part in parts:
+            began_s = time.perf_counter()
+            for place in range(number * CALLS, (number + 1) * CALLS):
+                part.do(place)
+            times_us[part.name].append((time.perf_counter() - began_s) / CALLS * 1e6)
+    return {name: median(times) for name, times in times_us.items()}
+
+
+def make_routes(
+    store: Path, redis_url: str, follower: ChampionFollower, metrics: Metrics, cache: RedisCache
+) -> list[Route]:
+    assert follower.current is not None
     ids = follower.current.served.customers
-    drawn = np.random.default_rng(0).integers(0, len(ids), 500).tolist()
+    drawn = np.random.default_rng(0).integers(0, len(ids), CUSTOMERS).tolist()
     customers = [ids[row] for row in drawn]
+    shop, key, token = shop_with_credentials(customers[0])
 
     def one_after_another(number: int) -> str:
-        return f"/recommend/{customers[number % len(customers)]}"
+        return f"/recommend/{customers[number % CUSTOMERS]}"
 
     def the_same(_: int) -> str:
         return f"/recommend/{customers[0]}"
 
-    shop, key, token = shop_with_credentials(customers[0])
+    def unknown(number: int) -> str:
+        return f"/recommend/unknown-{number}"
 
     def app(
         first_level_life_s: float,
@@ -113,26 +156,22 @@ def make_routes(store: Path, redis_url: str) -> list[Route]:
         callers: Known = shop,
         limits: Limits | None = None,
     ) -> Flask:
-        settings = Settings(store=store)
-        first_level = FirstLevel(2000, first_level_life_s)
-        recommender = Recommender(first_level, cache)
+        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache)
         gate = Gate(callers, limits or Limits(), (), metrics)
+        settings = Settings(store=store)
         return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", gate, b"bench"))
-
-    def unknown(number: int) -> str:
-        return f"/recommend/unknown-{number}"
 
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
     return [
-        Route("bare Flask route", bare_app(None), one_after_another, key),
-        Route("bare route, one Redis GET", bare_app(redis_url), one_after_another, key),
-        Route("/recommend, from the worker", app(1.0, None), the_same, key),
+        Route(BARE, bare_app(None), one_after_another, key),
+        Route(BARE_GET, bare_app(redis_url), one_after_another, key),
+        Route("/recommend, list in the worker", app(1.0, None), the_same, key),
         Route("- before a key is made", app(1.0, None, EVERYBODY), the_same),
         Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
-        Route("- with a token and limits", app(1.0, None, limits=limits), the_same, token),
-        Route("/recommend, from Redis", app(0, cache), one_after_another, key),
-        Route("/recommend, from the map", app(0, None), one_after_another, key),
+        Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
+        Route("/recommend, list from the map", app(0, None), one_after_another, key),
+        Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
 
@@ -150,22 +189,6 @@ def shop_with_credentials(customer_id: str) -> tuple[Known, dict[str, str], dict
     )
     callers = known(Keyring(api_keys=(api_key,), token_keys=(token_key,)))
     return callers, {"HTTP_AUTHORIZATION": f"Bearer {key_text}"}, {"HTTP_AUTHORIZATION": f"Bearer {token}"}
-
-
-def bare_app(redis_url: str | None) -> Flask:
-    """What any Flask service pays at least; with a URL, it gets a value of a list's size for each call."""
-    app = Flask("bare", static_folder=None)
-    client = redis_client(redis_url, timeout_ms=200) if redis_url else None
-    if client:
-        client.set("bench:value", bytes(700), ex=TTL_S)
-
-    @app.get("/recommend/<path:customer_id>")
-    def bare(customer_id: str) -> str:
-        if client:
-            client.get("bench:value")
-        return '{"recommendations": []}'
-
-    return app
 
 
 def call(route: Route, numbers: range) -> None:

@@ -16,8 +16,9 @@ from models.offer_features import NAMES, OfferFeatures
 from models.offers import Campaign
 from models.redemption import Redemption
 from storage.history import read_history
-from tests.benchmarks.offers_page import page, put_between_marks
+from tests.benchmarks.offers_page import page
 from tests.benchmarks.offers_scores import Asked, summary
+from tests.benchmarks.page_marks import put_between
 from training.complete_journey import source_folder, write_demo
 from training.config import load_config
 from training.folds import midnight_s
@@ -39,7 +40,7 @@ def main() -> None:
     if given.validation:
         print(text)
     else:
-        PAGE.write_text(put_between_marks(PAGE.read_text(), text))
+        PAGE.write_text(put_between(PAGE.read_text(), "offers", text))
         print(text)
 
 

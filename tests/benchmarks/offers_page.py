@@ -5,7 +5,6 @@ from textwrap import fill
 from tests.benchmarks.offers_scores import Row, Summary
 from training.bootstrap import Interval
 
-BEGIN, END = "<!-- offers: begin -->", "<!-- offers: end -->"
 TITLES = {
     "random": "random",
     "popularity": "share of customers who bought its products in 84 days",
@@ -16,7 +15,7 @@ TITLES = {
 
 
 def page(found: Summary) -> str:
-    """All of the part, marks included."""
+    """All of the part, without its marks."""
     about = (
         f"`make bench-offers`, Complete Journey. Asked: the {len(found.campaigns)} campaigns that start in "
         f"the period ({', '.join(found.campaigns)}), each at its start, by a model fitted on nothing "
@@ -39,13 +38,8 @@ def page(found: Summary) -> str:
         "| probability up to | mean | redeemed | pairs |\n|---|---|---|---|",
         *(f"| {high:.4f} | {mean:.4f} | {seen:.4f} | {n:,} |" for high, mean, seen, n in found.bands),
     )
-    parts = (BEGIN, fill(about, 118), "\n".join(head), fill(chance, 118), "\n".join(bands), END)
+    parts = (fill(about, 118), "\n".join(head), fill(chance, 118), "\n".join(bands))
     return "\n\n".join(parts)
-
-
-def put_between_marks(text: str, part: str) -> str:
-    """`text` with `part`, which has the marks itself, in the place of what is between them."""
-    return text[: text.index(BEGIN)] + part + text[text.index(END) + len(END) :]
 
 
 def _line(row: Row) -> str:

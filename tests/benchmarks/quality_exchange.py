@@ -13,6 +13,7 @@ from scipy import sparse
 
 from models.arrays import BoolArray, IntArray
 from models.decay import decay
+from models.first_purchases import first_purchases
 from models.interactions import Interactions
 from tests.benchmarks.quality_peers import PEER_HALF_LIFE_DAYS, Contestant, Settings
 from tests.benchmarks.quality_questions import Question
@@ -87,7 +88,7 @@ class Elsewhere:
         if self.most_bought is not None:
             history = history.only(most_bought(history, self.most_bought)[history.product_row])
         if self.weights == "binary":
-            history = first_of_each_pair(history)
+            history = first_purchases(history)
         ones = np.ones(len(history), np.float32)
         is_decayed = self.weights == "decayed"
         arrays: dict[str, Any] = {
@@ -132,14 +133,6 @@ def most_bought(history: Interactions, n: int) -> BoolArray:
     takes_part = np.zeros(history.n_products, np.bool_)
     takes_part[np.argsort(-orders, kind="stable")[:n]] = True
     return takes_part
-
-
-def first_of_each_pair(history: Interactions) -> Interactions:
-    """The first purchase of each product by each customer."""
-    pairs = history.customer_row.astype(np.int64) * history.n_products + history.product_row
-    is_first = np.zeros(len(history), np.bool_)
-    is_first[np.unique(pairs, return_index=True)[1]] = True
-    return history.only(is_first)
 
 
 def filled_up(

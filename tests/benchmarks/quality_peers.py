@@ -21,6 +21,7 @@ from models.arrays import FloatArray, IntArray
 from models.decay import decay
 from models.interactions import Interactions
 from models.popular import order_share
+from models.timeline import Timeline
 from tests.benchmarks.quality_questions import Question
 from training.folds import count_orders
 from training.metrics import per_customer
@@ -127,7 +128,10 @@ class PersonalCounts:
 
     def fit(self, history: Interactions) -> Self:
         self.n_products_ = history.n_products
-        own = history.matrix(np.power(self.decay, baskets_ago(history)).astype(np.float32))
+        line = Timeline.of(history)
+        counts = np.bincount(line.pair, self.decay**line.orders_since, len(line)).astype(np.float32)
+        shape = (history.n_customers, history.n_products)
+        own = sparse.csr_array((counts, line.product_row, line.indptr), shape=shape)
         share = np.bincount(history.product_row, minlength=history.n_products) / count_orders(history).sum()
         self._own = own
         self._share = np.where(share > 0, share * self.popular_weight, np.nan).astype(np.float32)
@@ -137,18 +141,6 @@ class PersonalCounts:
         """See the class."""
         scores: FloatArray = self._own[rows].toarray() + self._share
         return scores
-
-
-def baskets_ago(history: Interactions) -> IntArray:
-    """How many orders of the same customer came after each entry's; shape (n,)."""
-    # Entries are sorted by customer and time: a customer's orders follow each other.
-    orders = history.order_row
-    is_first = np.ones(len(orders), np.bool_)
-    is_first[1:] = orders[1:] != orders[:-1]
-    number = np.cumsum(is_first)
-    last = np.zeros(history.n_customers, number.dtype)
-    np.maximum.at(last, history.customer_row, number)
-    return (last[history.customer_row] - number).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,16 @@ def test_personal_answers_stay_out_of_every_cache(app: Flask) -> None:
         assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", ["/recommend/anna", "/popular", "/similar/milk"])
+def test_head_has_the_headers_of_get_and_no_body(app: Flask, path: str) -> None:
+    client = app.test_client()
+    got, head = client.get(path), client.head(path)
+    assert (head.status, head.headers.to_wsgi_list()) == (got.status, got.headers.to_wsgi_list())
+    assert head.data == b""
+    assert got.content_length == len(got.data)
+    assert got.content_type == "application/json"
+
+
 def test_ready_tells_version_variant_age_and_redis(app: Flask) -> None:
     body = get(app, "/health/ready")
     assert (body["status"], body["variant"], body["redis"]) == ("ready", "blend", "none")
@@ -246,13 +256,15 @@ def test_the_index_lists_the_routes_and_docs_come_from_here(app: Flask) -> None:
 def test_metrics_count_answers_by_route_status_and_level(store: Path) -> None:
     app = tiny_app(store)
     client = app.test_client()
-    for path in ("/recommend/anna", "/recommend/anna", "/recommend/nobody", "/recommend/anna?n=0", "/nope"):
-        client.get(path)
+    for path in ("anna", "anna", "nobody", "nobody?category=fruit", "anna?n=0"):
+        client.get(f"/recommend/{path}")
+    client.get("/nope")
     text = client.get("/metrics").text
-    assert 'nextbest_requests_total{route="recommend",status="200"} 3.0' in text
+    assert 'nextbest_requests_total{route="recommend",status="200"} 4.0' in text
     assert 'nextbest_requests_total{route="recommend",status="400"} 1.0' in text
     assert 'nextbest_requests_total{route="none",status="404"} 1.0' in text
     assert 'nextbest_recommendations_total{level="map"} 2.0' in text
+    assert 'nextbest_recommendations_total{level="category"} 1.0' in text
     assert 'nextbest_recommendations_total{level="popular"} 1.0' in text
     assert 'nextbest_filled_products_total{rung="scores"} 4.0' in text  # cheese and rolls, twice
     assert 'nextbest_version_info{variant="blend"' in text

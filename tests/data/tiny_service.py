@@ -24,13 +24,13 @@ class DictCache:
     """A cache for tests of what is around it."""
 
     def __init__(self) -> None:
-        self.lists: dict[tuple[str, str, str], bytes] = {}
+        self.lists: dict[tuple[str, str, str, int], bytes] = {}
 
-    def get(self, version_id: str, variant: str, customer_id: str) -> bytes | None:
-        return self.lists.get((version_id, variant, customer_id))
+    def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None:
+        return self.lists.get((version_id, variant, customer_id, epoch))
 
-    def put(self, version_id: str, variant: str, customer_id: str, value: bytes) -> None:
-        self.lists[version_id, variant, customer_id] = value
+    def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None:
+        self.lists[version_id, variant, customer_id, epoch] = value
 
 
 @dataclass

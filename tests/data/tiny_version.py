@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from models.state import ModelState
+from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
 from storage.store import Store
 from storage.strings import order_of
@@ -52,6 +53,7 @@ class TinyShop:
     timezone: str = "UTC"
     recent_days: int = 28
     has_due: bool = True
+    places: int = 200
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -171,9 +173,9 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
 def _add_candidates(
     writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int], variants: Sequence[str]
 ) -> None:
-    product = np.full((len(customers), 200), -1, np.int32)
-    evidence = np.full((len(customers), 200), -1, np.int16)
-    probability = np.full((len(customers), 200), np.nan, np.float16)
+    product = np.full((len(customers), shop.places), -1, np.int32)
+    evidence = np.full((len(customers), shop.places), -1, np.int16)
+    probability = np.full((len(customers), shop.places), np.nan, np.float16)
     for customer_row, customer in enumerate(customers):
         bought = [b.product for b in shop.history[customer]]
         for place, (candidate, reason) in enumerate(shop.candidates.get(customer, ())):
@@ -182,7 +184,7 @@ def _add_candidates(
             probability[customer_row, place] = shop.probability.get((customer, candidate), np.nan)
     for variant in variants:
         writer.add(f"candidates/{variant}/product", product)
-        writer.add(f"candidates/{variant}/evidence", evidence)
+        writer.add(f"candidates/{variant}/evidence", in_bytes(evidence))
         if shop.probability:
             writer.add(f"candidates/{variant}/probability", probability)
 

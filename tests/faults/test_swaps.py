@@ -115,8 +115,8 @@ def nan_in_manifest(folder: Path) -> str:
 
 def of_another_schema(folder: Path) -> str:
     path = writable(folder / "manifest.json")
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    return "manifest.json: schema 2, this nextbest reads 1"
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
+    return "manifest.json: schema 3, this nextbest reads 2"
 
 
 def named_otherwise(folder: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.cache import redis_cache
 from service.cache.keys import list_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
@@ -78,6 +79,19 @@ def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(
     cache.put(*KEY, b"value")
     cache.flush()
     assert cache.get(*KEY) == b"value"
+
+
+def test_a_redis_that_nobody_asks_is_looked_at(
+    server: RedisServer, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_cache, "IDLE_S", 0.02)
+    cache = RedisCache(server.url, timeout_ms=30, ttl_s=600, counters=outcomes)
+    server.kill()
+    until(lambda: cache.state == "down", 5)
+    assert outcomes.counted["down"] == 1
+    server.start()
+    until(lambda: cache.state == "up", 5)
+    assert outcomes.counted["up"] == 1
 
 
 def test_a_hanging_redis_costs_its_time_limit_twice_and_then_nothing(

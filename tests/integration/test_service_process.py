@@ -139,7 +139,7 @@ def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path
         assert running.get("/health/ready").json()["redis"] == "up"
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
-        until(lambda: not any(map(runs, processes)), 5)
+        until(lambda: not any(map(runs, processes)), 12)
 
 
 def metric(running: Running, line: str) -> float:
@@ -180,6 +180,18 @@ def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
         assert metric(running, "nextbest_workers_without_redis") == 1
         redis.resume()
         until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, 5)
+
+
+def test_by_default_lists_of_customers_who_did_nothing_since_the_night_come_from_the_map(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(
+        store.root, tmp_path / "log", redis_lists="changed", first_level_life_s="0"
+    ) as running:
+        for _ in range(3):
+            assert running.get("/recommend/anna").json()["source"] == "personal"
+        assert metric(running, 'nextbest_recommendations_total{level="map"}') == 3
+        assert metric(running, hits) == metric(running, 'nextbest_cache_total{outcome="miss"}') == 0
 
 
 hits = 'nextbest_cache_total{outcome="hit"}'

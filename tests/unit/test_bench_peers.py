@@ -17,7 +17,6 @@ from tests.benchmarks.quality_peers import (
     HalfLife,
     Neighbours,
     PersonalCounts,
-    baskets_ago,
     weighted,
 )
 from tests.benchmarks.quality_questions import Question
@@ -43,10 +42,6 @@ def many(n_products: int = 25) -> Interactions:
         for day in range(20, 60, 8)
     ]
     return shop_of(orders, n_customers=40, n_products=n_products).interactions()
-
-
-def test_baskets_ago_counts_later_orders_of_the_same_customer() -> None:
-    assert baskets_ago(history()).tolist() == [2, 1, 1, 0, 0]
 
 
 def test_personal_counts_decay_by_basket_and_add_the_share_of_all_baskets() -> None:

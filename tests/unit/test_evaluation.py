@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.interactions import Interactions
 from tests.data.scores import DAY_S, Fixed, history_of
 from training.comparison import activity_edges, summarise
-from training.evaluation import FoldResult, evaluate_fold
+from training.evaluation import EvaluationOptions, FoldResult, evaluate_fold
 from training.folds import TARGETS, Fold, Target, count_orders, last_folds, local_day, midnight_s, split
 
 # (customer, product, day, order). The fold is at day 10, seven days long.
@@ -154,6 +154,29 @@ def test_for_new_products_what_the_customer_owns_leaves_the_list() -> None:
     assert result.per_customer("wants", "precision@1", "all").tolist() == [1, 0]
 
 
+def test_a_lot_of_the_customers_has_the_figures_it_has_among_all() -> None:
+    every = random_result(0)
+    some, again = (random_result(0, max_customers=30) for _ in range(2))
+    assert (some.facts.customers, some.facts.known_customers) == (30, every.facts.customers)
+    assert every.facts.customers == every.facts.known_customers > 30
+    assert some.facts.products_each == every.facts.products_each  # of the window, not of the lot
+    for target, part in some.targets.items():
+        whole = every.targets[target]
+        place = np.searchsorted(whole.customer_row, part.customer_row)
+        np.testing.assert_array_equal(whole.customer_row[place], part.customer_row)
+        np.testing.assert_array_equal(whole.orders_before[place], part.orders_before)
+        np.testing.assert_array_equal(again.targets[target].customer_row, part.customer_row)
+        for variant in ("popular", "blend"):
+            wanted = every.per_customer(variant, target=target)[place]
+            np.testing.assert_array_equal(some.per_customer(variant, target=target), wanted)
+    other = random_result(0, max_customers=30, lot_seed=1)
+    assert other.targets["all"].customer_row.tolist() != some.targets["all"].customer_row.tolist()
+
+
+def test_fewer_customers_than_a_lot_are_all_judged() -> None:
+    assert random_result(0, max_customers=60).facts == random_result(0).facts
+
+
 def test_a_fold_without_truth_has_empty_figures() -> None:
     result = evaluate_fold(history(), Fold(18 * DAY_S, 2), {"a": scores(*[[1.0] * 6] * 5)}, fill=POPULAR)
     assert result.facts.customers == 0
@@ -163,7 +186,9 @@ def test_a_fold_without_truth_has_empty_figures() -> None:
     assert summary.activity == []
 
 
-def random_result(seed: int, as_of_day: int = 10) -> FoldResult:
+def random_result(
+    seed: int, as_of_day: int = 10, max_customers: int | None = None, lot_seed: int = 0
+) -> FoldResult:
     rng = np.random.default_rng(seed)
     lines = [
         (int(c), int(p), float(day), int(c) * 20 + int(day))
@@ -177,7 +202,9 @@ def random_result(seed: int, as_of_day: int = 10) -> FoldResult:
         "blend": Fixed(rng.random((60, 40), np.float32)),
     }
     fill = np.arange(40, dtype=np.int32)
-    return evaluate_fold(whole, Fold(as_of_day * DAY_S, 5), models, fill=fill)
+    fold = Fold(as_of_day * DAY_S, 5)
+    options = EvaluationOptions(max_customers=max_customers, seed=lot_seed) if max_customers else None
+    return evaluate_fold(whole, fold, models, fill=fill, options=options)
 
 
 def test_the_summary_is_the_mean_of_the_folds() -> None:

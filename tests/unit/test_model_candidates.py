@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from models.due import Due
+from storage.evidence import ITSELF, NO_EVIDENCE, in_bytes
 from storage.history import History
 from tests.data.scores import history_of
-from training.candidates import OwnHistory, due_days, evidence
+from training.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence
 
 
 def own_history(*customers: list[int]) -> OwnHistory:
@@ -54,6 +55,14 @@ def test_what_nothing_explains_and_empty_places_have_none() -> None:
     assert explained([[4, 3, -1]], [0], own_history([2])) == [[-1, -1, -1]]
 
 
+def test_a_version_keeps_places_in_a_byte_and_of_older_ones_only_that_they_are_there() -> None:
+    places = np.array([[-1, 0, 1, 253], [254, 255, 32_767, -1]], np.int16)
+    kept = in_bytes(places)
+    assert kept.dtype == np.uint8
+    assert kept.tolist() == [[NO_EVIDENCE, 0, 1, 253], [ITSELF, ITSELF, ITSELF, NO_EVIDENCE]]
+    assert MAX_ANCHORS <= ITSELF  # so that only a product itself explains from further back
+
+
 def test_customers_are_told_apart_and_those_without_history_have_no_evidence() -> None:
     own = own_history([0], [], [4, 1])
     assert explained([[3, 1], [3, 1], [3, 0]], [2, 1, 0], own) == [[1, 1], [-1, -1], [0, 0]]
@@ -74,6 +83,7 @@ def history(lines: list[tuple[int, int, int, str]], timezone: str) -> History:
         purchases=rows.with_columns(pl.Series("at_s", at_s, pl.Int64)),
         customer_ids=["ann", "bob", "cleo"],
         products=pl.DataFrame(),
+        is_told=np.empty((0, 3), np.bool_),
         offers=None,
         redemptions=None,
         customers=None,

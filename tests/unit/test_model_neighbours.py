@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from models import neighbours
+from models.arrays import IntArray
+from models.interactions import Interactions
 from models.neighbours import Neighbours, NeighboursOptions, shares
 from tests.data.scores import history_of
 from tests.data.shops import gift_shop, grocer
@@ -24,9 +26,12 @@ SHARE[1, 0], SHARE[1, 2] = 3 / 4, 1 / 4
 DOT_01, DOT_02 = (1 / 2 * 3 / 4) ** 0.5, 1 / 2
 
 
+EVERYONE = np.arange(5, dtype=np.int32)
+
+
 def similarity(model: Neighbours) -> np.ndarray:
-    table = np.zeros((len(model.neighbour_), len(model.neighbour_)))
-    for customer, (others, values) in enumerate(zip(model.neighbour_, model.similarity_, strict=True)):
+    table = np.zeros((5, 5))
+    for customer, (others, values) in enumerate(zip(*model.nearest(EVERYONE), strict=True)):
         held = others >= 0
         assert (values[~held] == 0).all()
         assert (np.diff(others[held]) > 0).all()
@@ -49,7 +54,7 @@ def test_similarity_is_the_cosine_of_the_roots_of_shares() -> None:
 
 def test_the_nearest_are_kept() -> None:
     model = Neighbours(replace(OPTIONS, k=1)).fit(HISTORY)
-    assert model.neighbour_.tolist() == [[1], [0], [0], [-1], [-1]]
+    assert model.nearest(EVERYONE)[0].tolist() == [[1], [0], [0], [-1], [-1]]
 
 
 def test_alpha_divides_by_the_own_length_and_by_that_of_the_other() -> None:
@@ -72,21 +77,34 @@ def test_a_score_is_the_own_share_and_that_of_neighbours_by_similarity_to_the_po
 
 def test_neighbours_come_from_those_with_the_most_orders_lately() -> None:
     model = Neighbours(replace(OPTIONS, pool=1)).fit(HISTORY)
-    assert model.neighbour_.tolist() == [[1, -1], [-1, -1], [-1, -1], [-1, -1], [-1, -1]]
+    assert model.nearest(EVERYONE)[0].tolist() == [[1, -1], [-1, -1], [-1, -1], [-1, -1], [-1, -1]]
 
 
 @pytest.mark.parametrize("cells", [1, 100, 1000])
 def test_the_size_of_a_block_changes_nothing(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    history, options = grocer().interactions(), replace(OPTIONS, k=7)
-    whole = Neighbours(options).fit(history)
+    history = grocer().interactions()
+    model, rows = Neighbours(replace(OPTIONS, k=7)).fit(history), rows_of(history)
+    whole, scores = model.nearest(rows), model.score(rows)
     monkeypatch.setattr(neighbours, "BLOCK_CELLS", cells)
-    cut = Neighbours(options).fit(history)
-    np.testing.assert_array_equal(cut.neighbour_, whole.neighbour_)
-    np.testing.assert_array_equal(cut.similarity_, whole.similarity_)
+    for found, wanted in zip(model.nearest(rows), whole, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(model.score(rows), scores)
 
 
 def test_fewer_neighbours_are_the_nearest_of_more() -> None:
     history = gift_shop().interactions()
-    many = np.sort(Neighbours(replace(OPTIONS, k=60)).fit(history).similarity_, axis=1)[:, ::-1]
-    few = np.sort(Neighbours(replace(OPTIONS, k=4)).fit(history).similarity_, axis=1)[:, ::-1]
+    rows = rows_of(history)
+    many = np.sort(Neighbours(replace(OPTIONS, k=60)).fit(history).nearest(rows)[1], axis=1)[:, ::-1]
+    few = np.sort(Neighbours(replace(OPTIONS, k=4)).fit(history).nearest(rows)[1], axis=1)[:, ::-1]
     np.testing.assert_allclose(few, many[:, :4], rtol=1e-6)
+
+
+def test_what_is_kept_does_not_grow_with_the_neighbours_of_each_customer() -> None:
+    few, many = (Neighbours(replace(OPTIONS, k=k)).fit(HISTORY).state().arrays for k in (1, 100))
+    assert {name: array.nbytes for name, array in few.items()} == {
+        name: array.nbytes for name, array in many.items()
+    }
+
+
+def rows_of(history: Interactions) -> IntArray:
+    return np.arange(history.n_customers, dtype=np.int32)

@@ -1,20 +1,22 @@
 """Which products become candidates, and from whom: two customers and six products, listed by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import models.sources as sources_module
-from models.arrays import DAY_S, IntArray
+from models.arrays import IntArray
 from models.base import Model
+from models.catalogue import Catalogue
 from models.due import Due
-from models.neighbours import Neighbours, NeighboursOptions
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
-from models.sources import SOURCES, Candidates, Limits, candidates, fit_source, pool_of
+from models.sources import SOURCES, Candidates, Limits, candidates, pool_of
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
 
@@ -131,7 +133,7 @@ def test_at_keeps_the_pairs_asked_for() -> None:
 @cache
 def all_fitted() -> dict[str, Model[Any]]:
     history = market().interactions()
-    return {source.name: source().fit(history) for source in SOURCES if source is not Neighbours}
+    return {source.name: source().fit(history) for source in SOURCES}
 
 
 def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,9 +182,12 @@ def test_own_is_exactly_what_the_customer_bought() -> None:
     assert (np.diff(listed.customer_row.astype(np.int64) * history.n_products + listed.product_row) > 0).all()
 
 
-def test_neighbours_fitted_for_some_score_those_as_if_fitted_for_all() -> None:
-    shop = market()
-    history, rows = shop.interactions(shop.as_of_s - 7 * DAY_S), np.array([3, 40, 99], np.int32)
-    options = NeighboursOptions(half_life_days=28.0)
-    some, everyone = (fit_source(Neighbours(options), history, asked) for asked in (rows, None))
-    np.testing.assert_array_equal(some.score(rows), everyone.score(rows))
+def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up() -> None:
+    history = history_of(
+        [(0, 0, 99.0, 0), (0, 1, 99.0, 0), (1, 2, 99.0, 1)], n_customers=2, n_products=40, as_of_day=100
+    )
+    words = np.zeros((40, 3), np.float32)
+    words[[0, 1, 2, 33, 37], 0] = 1  # what sells has this word
+    words[3:33, 1] = 1
+    catalogue = Catalogue.of(np.full(40, -1, np.int32), words=sparse.csr_array(words))
+    assert pool_of(replace(history, catalogue=catalogue), 7.0, 5).tolist() == [0, 1, 2, 33, 37]

@@ -49,9 +49,15 @@ def test_it_opens_once_the_calls_in_a_row_lost_50_ms_however_few_they_were() -> 
     assert (breaker.slow(0.04), breaker.succeeded(), breaker.slow(0.04)) == (False, False, False)
 
 
-def test_lists_of_two_customers_variants_or_versions_never_share_a_key() -> None:
-    keys = {list_key(v, r, c) for v in ("v1", "v2") for r in ("als", "blend") for c in ("a", "b", "a:b")}
-    assert len(keys) == 12
+def test_lists_of_two_customers_variants_versions_or_epochs_never_share_a_key() -> None:
+    keys = {
+        list_key(v, r, c, e)
+        for v in ("v1", "v2")
+        for r in ("als", "blend")
+        for c in ("a", "b", "a:b")
+        for e in (0, 1)
+    }
+    assert len(keys) == 24
 
 
 def test_lists_live_between_nine_tenths_of_their_time_and_all_of_it() -> None:

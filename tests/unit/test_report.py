@@ -156,6 +156,14 @@ def test_the_page_has_a_line_per_fold_with_the_shops_dates(evaluation: Evaluatio
     assert "1970-01-10, 1970-01-15" in text  # day 10 begins at midnight UTC, still the 10th in New York
 
 
+def test_page_and_terminal_say_how_many_of_how_many_were_judged(evaluation: Evaluation) -> None:
+    assert "by lot" not in render_evaluation(evaluation, SECONDS, timezone="UTC")
+    folds = [replace(fold, known_customers=1_234_567) for fold in evaluation.folds]
+    some = replace(evaluation, folds=folds)
+    assert "of 1,234,567, by lot" in render_evaluation(some, SECONDS, timezone="UTC")
+    assert f"of {1_234_567 * len(folds):,} customers" in str(table(some).caption)
+
+
 def test_six_pictures_stand_in_the_page_and_use_its_colours(evaluation: Evaluation) -> None:
     html = render_evaluation(evaluation, SECONDS, timezone="UTC")
     assert html.count("<svg") == html.count("</svg>") == 6

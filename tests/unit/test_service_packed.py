@@ -1,38 +1,49 @@
 """A packed list is read back whole by its owner and by nobody else."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.packed import Entries, owner_of, pack, unpack
+from service.packed import Columns, Entry, owner_of, pack, unpack
+from service.recommender import LIST_LENGTH
 
 ENTRIES = st.lists(
-    st.tuples(
-        st.integers(0, 2**31 - 1), st.integers(-1, 2**15 - 1), st.just(-1.0) | st.floats(0, 1, width=16)
-    ),
+    st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 255), st.just(-1.0) | st.floats(0, 1, width=16)),
     max_size=100,
 )
-OWNER = owner_of("20180101T000000Z-aa", "blend", "anna")
-
-type Entry = tuple[int, int, float]
+OWNER = owner_of("20180101T000000Z-aa", "blend", "anna", 0)
 
 
-def columns_of(entries: list[Entry]) -> Entries:
-    return [row for row, _, _ in entries], [place for _, place, _ in entries], [p for _, _, p in entries]
+def columns_of(entries: list[Entry]) -> Columns:
+    rows, evidence, probability = zip(*entries, strict=True) if entries else ((), (), ())
+    return Columns(
+        memoryview(np.array(rows, np.int32)),
+        memoryview(np.array(evidence, np.uint8)),
+        memoryview(np.array(probability, np.float16)),
+    )
 
 
-@given(entries=ENTRIES, customer=st.text(st.characters(codec="utf-8"), max_size=64))
-def test_what_was_packed_is_unpacked(entries: list[Entry], customer: str) -> None:
-    owner = owner_of("20180101T000000Z-aa", "blend", customer)
-    columns = columns_of(entries)
-    value = pack(owner, *columns)
-    assert unpack(owner, value) == columns
+@given(entries=ENTRIES, customer=st.text(st.characters(codec="utf-8"), max_size=64), epoch=st.integers(0, 3))
+def test_what_was_packed_is_unpacked(entries: list[Entry], customer: str, epoch: int) -> None:
+    owner = owner_of("20180101T000000Z-aa", "blend", customer, epoch)
+    value = pack(owner, columns_of(entries))
+    columns = unpack(owner, value)
+    assert columns is not None
+    assert list(columns.entries()) == entries
     if owner != OWNER:
         assert unpack(OWNER, value) is None
 
 
+@given(entries=ENTRIES, start=st.integers(0, 110), length=st.integers(0, 110))
+def test_a_part_of_a_list_has_the_entries_of_that_part(entries: list[Entry], start: int, length: int) -> None:
+    columns = columns_of(entries)
+    assert list(columns.entries(start)) == entries[start:]
+    assert list(columns.first(length).entries()) == entries[:length]
+
+
 @given(entries=ENTRIES, place=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_one_changed_byte_makes_it_nothing(entries: list[Entry], place: int, flip: int) -> None:
-    value = bytearray(pack(OWNER, *columns_of(entries)))
+    value = bytearray(pack(OWNER, columns_of(entries)))
     value[place % len(value)] ^= flip
     assert unpack(OWNER, bytes(value)) is None
 
@@ -43,9 +54,17 @@ def test_any_other_bytes_are_nothing(value: bytes) -> None:
 
 
 def test_a_list_cut_short_is_nothing() -> None:
-    value = pack(OWNER, [1, 2, 3], [0, 0, 0], [0.5, 0.25, -1.0])
+    value = pack(OWNER, columns_of([(1, 0, 0.5), (2, 0, 0.25), (3, 0, -1.0)]))
     assert all(unpack(OWNER, value[:length]) is None for length in range(len(value)))
 
 
-def test_a_list_of_a_hundred_takes_900_bytes_at_most() -> None:
-    assert len(pack(OWNER, list(range(100)), [0] * 100, [0.5] * 100)) <= 900
+def test_a_list_as_it_is_cached_takes_410_bytes_at_most() -> None:
+    owner = owner_of("20180101T000000Z-aaaaaaaa", "ranker", "1234567890", 1)
+    assert len(pack(owner, columns_of([(1, 0, 0.5)] * LIST_LENGTH))) <= 410
+
+
+def test_owners_differ_by_each_of_their_parts() -> None:
+    owners = {
+        owner_of(v, r, c, e) for v in ("v1", "v2") for r in ("a", "b") for c in ("x", "1\nx") for e in (0, 1)
+    }
+    assert len(owners) == 16

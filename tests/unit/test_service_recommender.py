@@ -51,6 +51,13 @@ def test_the_own_list_comes_first_then_what_was_not_in_it_by_popularity(tiny: Se
     ]
 
 
+def test_lists_as_long_as_a_small_catalogue_answer_as_long_ones(tiny: ServedVersion, tmp_path: Path) -> None:
+    short = served_from(TinyShop(places=12), tmp_path)
+    for customer in ("anna", "ben", "nobody"):
+        for query in (Query(n=3), Query(n=11)):
+            assert products(short, customer, query) == products(tiny, customer, query)
+
+
 def test_scores_add_up_over_the_history_and_the_strongest_product_is_the_anchor(tmp_path: Path) -> None:
     shop = replace(TinyShop(), candidates={})
     served = served_from(shop, tmp_path)
@@ -123,32 +130,97 @@ def test_filters_read_on_beyond_the_part_of_the_list_that_is_cached(tmp_path: Pa
     assert products(served, "anna", Query(n=1, category="deep")) == [("p140", Rung.OWN)]
 
 
+def test_a_product_bought_longer_ago_than_a_byte_tells_still_says_when(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(300)]
+    bought = [Bought(name, date(2017, 12, 1), times=2, interval_days=5) for name in names]
+    bought[280] = Bought("p280", date(2016, 2, 29), times=3, interval_days=9)
+    shop = TinyShop(
+        products=dict.fromkeys(names, "all"),
+        popular=names[:1],
+        out_of_stock=(),
+        similar={},
+        history={"anna": bought},
+        candidates={"anna": [("p280", "p280"), ("p253", "p253"), ("p254", "p254")]},
+    )
+    served = served_from(shop, tmp_path)
+    answer = without_cache().recommend(served, "anna", Query(n=3))
+    body = json.loads(AnswerWriter(served).recommendations("anna", answer))
+    assert body["source"] == "personal"
+    assert [item["reason"]["evidence"] for item in body["recommendations"]] == [
+        {"times": 3, "interval_days": 9.0, "last_purchased_on": "2016-02-29"},
+        {"times": 2, "interval_days": 5.0, "last_purchased_on": "2017-12-01"},
+        {"times": 2, "interval_days": 5.0, "last_purchased_on": "2017-12-01"},
+    ]
+
+
 def test_a_list_planted_for_another_customer_is_a_miss(tiny: ServedVersion) -> None:
     cache = DictCache()
     recommender = Recommender(FirstLevel(10, 0), cache)
     right = recommender.recommend(tiny, "anna", Query())
     recommender.recommend(tiny, "ben", Query())
-    keys = {customer: (tiny.version_id, VARIANT, customer) for customer in ("anna", "ben")}
+    keys = {customer: (tiny.version_id, VARIANT, customer, 0) for customer in ("anna", "ben")}
     cache.lists[keys["anna"]] = cache.lists[keys["ben"]]
     answer = recommender.recommend(tiny, "anna", Query())
     assert (answer.level, answer.picks) == ("map", right.picks)
     assert recommender.recommend(tiny, "anna", Query()).level == "redis"  # it was made again
 
 
-def test_the_first_level_ends_with_its_life_its_version_and_its_size(
+def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
     tiny: ServedVersion, tmp_path: Path
 ) -> None:
     now_s = 0.0
     first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
-    own = OwnList(tiny, 0, [], [], [])
+    other = served_from(TinyShop(), tmp_path)
+    own = OwnList(tiny, 0, 0, tiny.candidates(0))
+    assert first_level.get("anna", tiny, 0) is None
     first_level.put("anna", own)
-    assert first_level.get("anna", tiny) is own
-    assert first_level.get("anna", served_from(TinyShop(), tmp_path)) is None
+    assert first_level.get("anna", tiny, 0) is own
+    assert first_level.get("anna", tiny, 1) is None
+    assert first_level.get("anna", other, 0) is None
+    assert first_level.get("anna", tiny, 0) is None  # nothing of a version outlasts it
+    first_level.put("anna", own)
     now_s = 1.1
-    assert first_level.get("anna", tiny) is None
+    assert first_level.get("anna", tiny, 0) is None
     for number in range(1000):
         first_level.put(str(number), own)
     assert len(first_level._lists) <= 2
+
+
+def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
+    first_level = FirstLevel(2, 1.0)
+    first_level.get("anna", served_from(TinyShop(), tmp_path), 0)
+    first_level.put("anna", OwnList(tiny, 0, 0, tiny.candidates(0)))
+    assert not first_level._lists
+
+
+def test_only_lists_of_customers_with_something_new_are_cached(tiny: ServedVersion) -> None:
+    cache, epochs = DictCache(), {"anna": 1}
+    recommender = Recommender(
+        FirstLevel(10, 0), cache, lambda customer: epochs.get(customer, 0), only_changed=True
+    )
+    levels = [recommender.recommend(tiny, name, Query()).level for name in ("anna", "ben", "anna", "ben")]
+    assert levels == ["map", "map", "redis", "map"]
+    assert list(cache.lists) == [(tiny.version_id, VARIANT, "anna", 1)]
+
+
+def test_a_raised_epoch_leaves_every_older_list_behind(tiny: ServedVersion) -> None:
+    cache, epochs = DictCache(), {"anna": 1}
+    recommender = Recommender(FirstLevel(10, 1), cache, lambda customer: epochs[customer])
+
+    def level() -> str:
+        return recommender.recommend(tiny, "anna", Query()).level
+
+    assert [level(), level()] == ["map", "worker"]
+    epochs["anna"] = 2
+    assert level() == "map"
+    cache.lists[tiny.version_id, VARIANT, "anna", 3] = cache.lists[tiny.version_id, VARIANT, "anna", 2]
+    epochs["anna"] = 3
+    assert level() == "map"  # the value says of which epoch it is
+
+
+def test_the_level_of_a_customer_nobody_knows_is_what_their_answer_comes_from(tiny: ServedVersion) -> None:
+    assert without_cache().recommend(tiny, "nobody", Query()).level == "popular"
+    assert without_cache().recommend(tiny, "nobody", Query(category="bakery")).level == "category"
 
 
 IDS = [f"p{number}" for number in range(12)]

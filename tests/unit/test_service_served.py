@@ -52,7 +52,7 @@ def test_a_time_zone_that_this_machine_does_not_know_is_refused_by_name(tmp_path
 
 def test_a_version_of_a_night_without_due_is_served_without_due_days(tmp_path: Path) -> None:
     served = served_from(replace(TinyShop(), has_due=False), AS_OF, tmp_path)
-    assert served.history_due_day.item(milk_of(served)) == 0
+    assert served.histories.due_day[milk_of(served)] == 0
     assert "due_on" not in AnswerWriter(served)._why(served.products.find("milk"), milk_of(served))
 
 

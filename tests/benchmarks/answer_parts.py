@@ -1,0 +1,90 @@
+"""The parts of an answer, each by itself: what of its time goes where."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.access.gate import Gate, Limits
+from service.access.routes import ROUTES
+from service.app import PRIVATE
+from service.cache.redis_cache import RedisCache
+from service.champion import Serving
+from service.finished import Finished
+from service.measured import Measured
+from service.metrics import Metrics
+from service.packed import owner_of, pack, unpack
+from service.parameters import Query, check_id, parse_query
+from service.recommender import LIST_LENGTH, FirstLevel, OwnList, Recommender
+from tests.data.tiny_service import Known
+
+ASKED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of the table; `do` gets a number that rises with each call."""
+
+    name: str
+    do: Callable[[int], object]
+
+
+def parts_of(
+    now: Serving, metrics: Metrics, cache: RedisCache, shop: tuple[Known, dict[str, str]]
+) -> list[Part]:
+    """The parts of `GET /recommend/<customer_id>`, in their order."""
+    served, query = now.served, Query()
+    rows = np.random.default_rng(1).integers(0, len(served.customers), ASKED).tolist()
+    ids = [served.customers[row] for row in rows]
+    callers, key = shop
+    gate = Gate(callers, Limits(), (), metrics)
+    recommender = Recommender(FirstLevel(1, 0), None)
+    answers = [recommender.recommend(served, customer_id, query) for customer_id in ids]
+    lists = [served.candidates(row) for row in rows]
+    owners = [owner_of(served.version_id, served.variant, customer_id, 1) for customer_id in ids]
+    values = [pack(owner, found.first(LIST_LENGTH)) for owner, found in zip(owners, lists, strict=True)]
+    for customer_id, value in zip(ids, values, strict=True):
+        cache.put(served.version_id, served.variant, customer_id, value, 1)
+    cache.flush()
+    text = now.writer.recommendations(ids[0], answers[0])
+    finished, ready, kept = Finished(text, PRIVATE), answers[0], _kept(served, ids, lists)
+    around = Measured(lambda *_: [], metrics, slow_ms=10_000, log_key=b"bench")
+
+    def fresh(number: int) -> str:
+        answer = answers[number % ASKED]
+        assert answer.own is not None
+        answer.own.written.clear()
+        return now.writer.recommendations(ids[number % ASKED], answer)
+
+    return [
+        Part("access, a known key", lambda _: gate.check(key, ROUTES["recommend"], ids[0])),
+        Part("parameters", lambda n: (check_id("customer_id", ids[n % ASKED], ""), parse_query(b""))),
+        Part("id to row", lambda n: served.customers.find(ids[n % ASKED])),
+        Part("list from the map", lambda n: served.candidates(rows[n % ASKED])),
+        Part("list from Redis: the round trip", lambda n: _get(cache, served, ids[n % ASKED])),
+        Part("list from Redis: check and unpack", lambda n: unpack(owners[n % ASKED], values[n % ASKED])),
+        Part("list in the worker", lambda n: kept.get(ids[n % ASKED], served, 0)),
+        Part("choose, id and list included", lambda n: recommender.recommend(served, ids[n % ASKED], query)),
+        Part("JSON", fresh),
+        Part("JSON of a list in the worker", lambda _: now.writer.recommendations(ids[0], ready)),
+        Part("answer and headers", lambda _: finished({"REQUEST_METHOD": "GET"}, _started)),
+        Part("metrics and time", lambda _: (around({}, _started), metrics.answer(ready))),
+    ]
+
+
+def _kept(served: Any, ids: list[str], lists: list[Any]) -> FirstLevel:
+    kept = FirstLevel(ASKED + 1, 1e9)
+    kept.get("", served, 0)
+    for customer_id, found in zip(ids, lists, strict=True):
+        kept.put(customer_id, OwnList(served, 0, 0, found))
+    return kept
+
+
+def _get(cache: RedisCache, served: Any, customer_id: str) -> None:
+    if cache.get(served.version_id, served.variant, customer_id, 1) is None:
+        raise SystemExit("a list isn't in Redis")
+
+
+def _started(*_: object) -> Any:
+    return None

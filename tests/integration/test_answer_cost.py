@@ -1,0 +1,97 @@
+"""What an answer costs beside a bare Flask route, with a real Redis: no change may make it dear unseen.
+
+The whole is measured by `make bench`. Here others work on the machine meanwhile, other tests for a start: so
+calls are counted, which is the same each time, and of times the least of many rounds counts.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from service.cache.redis_cache import RedisCache
+from service.champion import ChampionFollower
+from service.metrics import Metrics
+from storage.store import Store
+from tests.benchmarks.bench_answer import BARE, BARE_GET, Route, call, make_routes
+from tests.benchmarks.big_shop import Size, write
+from tests.data.redis_server import redis_server
+
+WORKER, REDIS = "/recommend, list in the worker", "/recommend, list from Redis"
+ROUNDS, CALLS, ATTEMPTS = 60, 20, 3
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Route]]:
+    root = tmp_path_factory.mktemp("store")
+    write(root, Size(customers=300, products=1000, candidates=60))
+    metrics = Metrics(None)
+    follower = ChampionFollower(Store(root), metrics, poll_s=1)
+    follower.look()
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        cache = RedisCache(server.url, timeout_ms=1000, ttl_s=600, counters=metrics)
+        made = {route.name: route for route in make_routes(root, server.url, follower, metrics, cache)}
+        for route in made.values():
+            call(route, range(CALLS))
+        cache.flush()
+        yield made
+
+
+def python_calls(route: Route) -> int:
+    """Calls of functions, Python's and C's, in ten answers."""
+    counted = 0
+
+    def count(_frame: FrameType, event: str, _: object) -> None:
+        nonlocal counted
+        counted += event in {"call", "c_call"}
+
+    call(route, range(10))
+    sys.setprofile(count)
+    try:
+        call(route, range(10))
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def least_s(routes: list[Route]) -> list[float]:
+    """The least time of some answers of each route, in rounds over all of them."""
+    found = [float("inf")] * len(routes)
+    for _ in range(ROUNDS):
+        for place, route in enumerate(routes):
+            began_s = time.perf_counter()
+            call(route, range(CALLS))
+            found[place] = min(found[place], time.perf_counter() - began_s)
+    return found
+
+
+@pytest.mark.parametrize(("name", "bare", "most"), [(WORKER, BARE, 1.35), (REDIS, BARE_GET, 1.1)])
+def test_an_answer_makes_few_calls_more_than_a_bare_route(
+    routes: dict[str, Route], name: str, bare: str, most: float
+) -> None:
+    # measured: 1.17 and 0.96
+    assert python_calls(routes[name]) <= most * python_calls(routes[bare])
+
+
+@pytest.mark.parametrize(("name", "bare", "most"), [(WORKER, BARE, 2.0), (REDIS, BARE_GET, 1.5)])
+def test_an_answer_takes_little_longer_than_a_bare_route(
+    routes: dict[str, Route], name: str, bare: str, most: float
+) -> None:
+    # measured: 1.3 and 1.3
+    ratios = []
+    for _ in range(ATTEMPTS):
+        ours_s, bare_s = least_s([routes[name], routes[bare]])
+        ratios.append(ours_s / bare_s)
+        if ratios[-1] <= most:
+            return
+    raise AssertionError(f"{name} takes {ratios} times as long as a {bare}")
+
+
+def test_what_was_measured_came_from_where_it_should(routes: dict[str, Route]) -> None:
+    text = routes["- before a key is made"].app.test_client().get("/metrics").text
+    for level in ("worker", "redis", "map", "popular"):
+        assert f'nextbest_recommendations_total{{level="{level}"}} 0.0' not in text
+        assert f'nextbest_recommendations_total{{level="{level}"}}' in text
+    assert 'nextbest_cache_total{outcome="error"}' not in text

@@ -1,0 +1,73 @@
+"""Candidate lists go to their files a block at a time, as wide as there are products at most."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.arrays import FloatArray, IntArray
+from models.base import Model
+from models.item_item import ItemItem
+from models.popular import Popular
+from storage.evidence import NO_EVIDENCE
+from storage.versions import VersionWriter
+from tests.data.shops import grocer
+from training import ranking
+from training.candidates import OwnHistory
+from training.contents import write_candidates
+from training.ranking import rank_with_probability
+
+
+class Sure(Popular):
+    """Popular, with half of each score as its probability."""
+
+    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
+        scores = self.score(rows)
+        return scores, scores / 2
+
+
+HISTORY = grocer().interactions()
+MODELS: dict[str, Model] = {
+    "item_item": ItemItem().fit(HISTORY),
+    "popular": Popular().fit(HISTORY),
+    "sure": Sure().fit(HISTORY),
+}
+N_CUSTOMERS, N_PRODUCTS = HISTORY.n_customers, HISTORY.n_products
+
+
+def own_history() -> OwnHistory:
+    owned = HISTORY.matrix()
+    some = np.ones(owned.nnz)
+    return OwnHistory(
+        owned.indptr.astype(np.int64), owned.indices.astype(np.int32), *(some.astype(np.uint16),) * 3
+    )
+
+
+def written(folder: Path, variant: str, k: int) -> dict[str, np.ndarray]:
+    write_candidates(VersionWriter(folder), variant, MODELS, own_history(), k=k)
+    return {path.stem: np.load(path) for path in folder.rglob("*.npy")}
+
+
+@pytest.mark.parametrize("cells", [1, 7 * N_PRODUCTS, 10**6])
+def test_the_size_of_a_block_changes_nothing(
+    cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(N_CUSTOMERS, dtype=np.int32)
+    order = np.argsort(-MODELS["popular"].score(rows[:1])[0], kind="stable").astype(np.int32)
+    lists, probability = rank_with_probability(MODELS["sure"], rows, 4, fill=order)
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", cells)
+    found = written(tmp_path, "sure", 4)
+    np.testing.assert_array_equal(found["product"], lists)
+    assert probability is not None
+    np.testing.assert_array_equal(found["probability"], probability.astype(np.float16))
+    assert found["evidence"].shape == lists.shape
+    assert found["evidence"].dtype == np.uint8
+    assert (found["evidence"] != NO_EVIDENCE).any()
+
+
+def test_there_are_no_more_places_than_products(tmp_path: Path) -> None:
+    found = written(tmp_path, "popular", 200)
+    assert {name: array.shape for name, array in found.items()} == {
+        "product": (N_CUSTOMERS, N_PRODUCTS),
+        "evidence": (N_CUSTOMERS, N_PRODUCTS),
+    }
