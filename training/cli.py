@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "training.evaluate_command",
     "tune": "training.tune_command",
     "export": "training.export_command",
+    "report": "training.report_command",
     "versions": "training.versions_commands",
     "promote": "training.versions_commands",
     "rollback": "training.versions_commands",

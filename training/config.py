@@ -12,6 +12,7 @@ from models.registry import VARIANTS, build
 from storage.history_options import HistoryOptions
 from training.evaluation import EvaluationOptions
 from training.gate import GateOptions
+from training.offer_lists import ValueOptions
 
 
 class NightOptions(BaseModel):
@@ -84,6 +85,7 @@ class NightConfig(BaseModel):
     gate: GateOptions = GateOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     record: RecordOptions = RecordOptions()
+    value: ValueOptions = ValueOptions()
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def variant_options(self) -> dict[str, dict[str, Any]]:

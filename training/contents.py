@@ -34,9 +34,7 @@ def write_history(
     writer.add("products/category_row", history.category_row)
     writer.add_strings("brands", history.brands)
     writer.add("products/brand_row", history.brand_row)
-    for column in ("price", "margin"):
-        amounts = history.products[column].cast(pl.Float32).fill_null(np.nan)
-        writer.add(f"products/{column}", amounts.to_numpy())
+    writer.add("products/price", history.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy())
     writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))

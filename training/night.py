@@ -30,6 +30,7 @@ from training.fitting import fit_variants, popular_order, recipe_of, with_horizo
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.inside import Inside, fallback_notes, look_inside, told
+from training.offer_lists import write_value
 from training.people import write_people
 from training.progress import Progress
 from training.recorded import recorded_by
@@ -320,6 +321,8 @@ def _write(
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
+        progress.detail("offers")
+        write_value(writer, history, interactions, job.config.value)
         progress.detail("candidates")
         contents.write_candidates(writer, job.default_variant, models, own, k=job.config.night.candidates)
         for name, model in models.items():

@@ -1,23 +1,20 @@
 """What people read after an evaluation or a night: a page that fetches nothing, and JSON."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from training import plots
-from training.bootstrap import Interval
-from training.comparison import Difference, Evaluation
+from training.comparison import Evaluation
 from training.evaluation import Seconds
 from training.folds import TARGETS, Target, local_day
 from training.inside import Inside
 from training.metrics import KS, METRICS
+from training.page import page, without_nan
 from training.sections import Picture, candidates_parts, probabilities_parts
 from training.svg import COLOURS
 
@@ -111,7 +108,7 @@ def to_json(
         **more,
         "seconds": {k: asdict(v) for k, v in seconds.items()},
     }
-    return json.dumps(_without_nan(content), indent=1) + "\n"
+    return json.dumps(without_nan(content), indent=1) + "\n"
 
 
 def render_evaluation(
@@ -145,21 +142,13 @@ def _render(
     timezone: str,
     inside: Inside,
 ) -> str:
-    environment = Environment(
-        loader=PackageLoader("training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"figure": _figure, "range": _range, "change": _change, "share": _share}
-    environment.filters |= {"seconds": lambda value: f"{value:.1f}", "day": lambda at: _day(at, timezone)}
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
+        timezone,
         title=title,
         night=night,
         evaluation=evaluation,
         seconds=seconds,
-        timezone=timezone,
         days=[] if evaluation is None else [local_day(f.as_of_s, timezone) for f in evaluation.folds],
         pictures=[] if evaluation is None else _pictures(evaluation, timezone),
         candidates=candidates_parts(inside.contribution),
@@ -218,34 +207,3 @@ def _pictures(evaluation: Evaluation, timezone: str) -> list[Picture]:
             ("NDCG@10 on each fold, new products only", plots.by_fold(evaluation, "ndcg@10", "new", days))
         )
     return [(caption, Markup(svg)) for caption, svg in drawn]  # noqa: S704  # drawn from numbers here  # nosec B704
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _range(interval: Interval) -> str:
-    return f"{interval.low:.3f} to {interval.high:.3f}"
-
-
-def _change(difference: Difference) -> str:
-    relative = "" if difference.relative is None else f" ({difference.relative:+.1%})"
-    return f"{difference.interval.mean:+.3f}{relative}"
-
-
-def _share(value: float) -> str:
-    return f"{value:.1%}" if value >= 0.001 or not value else f"{value:.3%}"
-
-
-def _day(at: datetime, timezone: str) -> str:
-    return f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return value

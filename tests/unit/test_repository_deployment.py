@@ -69,6 +69,7 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path: Path) -> None:
         (["nightly", "--data", "a b"], "nbo-train nightly --store /s --data a b"),
         (["rollback"], "nbo-train rollback --store /s"),
         (["evaluate", "--data", "d"], "nbo-train evaluate --data d"),
+        (["report", "--data", "d"], "nbo-train report --data d"),
         (["tune", "--data", "d"], "nbo-train tune --data d"),
         (["keys", "create", "--name", "a b"], "nbo-serve keys create --name a b"),
         (["token-keys", "list"], "nbo-serve token-keys list"),

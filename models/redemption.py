@@ -1,0 +1,149 @@
+"""The probability that a customer redeems an offer, learned from the shop's earlier campaigns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray
+from models.interactions import Interactions
+from models.nonnegative import nonnegative_logistic
+from models.offer_features import NAMES, RISING, OfferFeatures
+from models.offers import Campaign, Offers, Redemptions
+
+type Doubles = NDArray[np.float64]
+
+# What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
+PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])
+
+
+@dataclass(frozen=True)
+class RedemptionOptions:
+    """How redemptions are learned from.
+
+    Attributes:
+        known_after_days: a campaign is learned from once it is over or has been on for so long.
+        n_campaigns: of the latest at most so many.
+        max_customers: of those who redeemed nothing in a campaign, at most so many are looked at, by lot.
+        max_pairs: of pairs that were not redeemed, at most about so many are learned from, by lot.
+        ridge: how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it.
+        seed: of the lots.
+    """
+
+    known_after_days: float = 28.0
+    n_campaigns: int = 40
+    max_customers: int = 2000
+    max_pairs: int = 250_000
+    ridge: float = 10.0
+    seed: int = 0
+
+
+class _Lessons(NamedTuple):
+    """Pairs of past campaigns, each as it stood when its campaign began."""
+
+    features: FloatArray
+    is_redeemed: BoolArray
+    weight: FloatArray
+
+
+class Redemption:
+    """A logistic regression in which what speaks for an offer may never lower its odds.
+
+    Campaigns are few and unlike each other: what was learned freely from some did not hold in the next.
+
+    Attributes:
+        n_redemptions: that were learned from; with none, only the order of scores means something.
+    """
+
+    n_redemptions: int
+
+    def __init__(self, options: RedemptionOptions | None = None) -> None:
+        self.options = options or RedemptionOptions()
+
+    def fit(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> Self:
+        """Learn from the campaigns that the history's `as_of_s` looks back on."""
+        lessons = self._lessons(history, offers, redemptions.before(history.as_of_s))
+        self.n_redemptions = int(lessons.is_redeemed.sum())
+        self._mean, self._spread = np.zeros(len(NAMES)), np.ones(len(NAMES))
+        self._intercept, self._coefficients = 0.0, PRIOR
+        if self.n_redemptions:
+            self._learn(lessons)
+        return self
+
+    def log_odds(self, features: FloatArray) -> Doubles:
+        """Of pairs, shape of `features` without its last axis; higher is likelier."""
+        slopes = self._coefficients / self._spread
+        return self._intercept - float(self._mean @ slopes) + np.asarray(features @ slopes)
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        """Of redeeming while the campaign is on; NaN where no redemption was ever seen."""
+        if not self.n_redemptions:
+            return np.full(features.shape[:-1], np.nan, np.float32)
+        return np.asarray(np.clip(expit(self.log_odds(features)), 1e-7, 1 - 1e-6), np.float32)
+
+    def _learn(self, lessons: _Lessons) -> None:
+        weight = lessons.weight
+        self._mean = np.average(lessons.features, axis=0, weights=weight).astype(np.float64)
+        squares = np.average((lessons.features - self._mean) ** 2, axis=0, weights=weight)
+        self._spread = np.maximum(np.sqrt(squares), 1e-3)
+        self._intercept, self._coefficients = nonnegative_logistic(
+            (lessons.features - self._mean) / self._spread,
+            lessons.is_redeemed,
+            weight,
+            prior=PRIOR * self._spread,
+            rising=RISING,
+            ridge=self.options.ridge,
+        )
+
+    def _lessons(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> _Lessons:
+        rng = np.random.default_rng(self.options.seed)
+        parts = list(self._campaigns(history, offers, redemptions, rng))
+        if not parts:
+            return _Lessons(
+                np.empty((0, len(NAMES)), np.float32), np.empty(0, np.bool_), np.empty(0, np.float32)
+            )
+        lessons = _Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        others = np.flatnonzero(~lessons.is_redeemed)
+        if len(others) <= self.options.max_pairs:
+            return lessons
+        drawn = rng.choice(others, self.options.max_pairs, replace=False)
+        kept = np.sort(np.concatenate([np.flatnonzero(lessons.is_redeemed), drawn]))
+        scale = np.float32(len(others) / len(drawn))
+        weight = np.where(lessons.is_redeemed, np.float32(1), scale) * lessons.weight
+        return _Lessons(lessons.features[kept], lessons.is_redeemed[kept], weight[kept])
+
+    def _campaigns(
+        self, history: Interactions, offers: Offers, redemptions: Redemptions, rng: np.random.Generator
+    ) -> Iterator[_Lessons]:
+        """The pairs of each campaign that can be learned from, the latest first."""
+        known = [campaign for campaign in offers.campaigns if self._is_known(campaign, history.as_of_s)]
+        for campaign in known[::-1][: self.options.n_campaigns]:
+            before = history.before(campaign.starts_s)
+            if not len(before) or not len(campaign.customer_rows):
+                continue
+            is_redeemed = redemptions.grid(campaign)
+            rows, weight = self._drawn(is_redeemed.any(axis=1), rng)
+            features = OfferFeatures(before, offers, redemptions)
+            found = features.of(campaign.customer_rows[rows], campaign.offer_rows)
+            yield _Lessons(
+                found.reshape(-1, len(NAMES)),
+                is_redeemed[rows].ravel(),
+                np.repeat(weight, len(campaign.offer_rows)),
+            )
+
+    def _is_known(self, campaign: Campaign, as_of_s: int) -> bool:
+        days = min(campaign.days, self.options.known_after_days)
+        return campaign.starts_s + days * DAY_S <= as_of_s
+
+    def _drawn(self, did_redeem: BoolArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Who is looked at, rising, and for how many each stands."""
+        others = np.flatnonzero(~did_redeem)
+        weight = np.ones(len(did_redeem), np.float32)
+        if len(others) > self.options.max_customers:
+            weight[others] = len(others) / self.options.max_customers
+            others = rng.choice(others, self.options.max_customers, replace=False)
+        rows = np.sort(np.concatenate([np.flatnonzero(did_redeem), others])).astype(np.int32)
+        return rows, weight[rows]

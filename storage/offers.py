@@ -1,0 +1,183 @@
+"""A version's offers as the day reads them: mapped arrays, and each customer's offers, likeliest first."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isnan
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import AnyArray, FloatArray, IntArray
+from models.errors import DamagedVersionError
+from storage.versions import Version, VersionWriter
+
+OFFER = "offers/list_offer"
+NO_START_S, NO_END_S = -(2**62), 2**62
+NONE = -1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RankedOffer(NamedTuple):
+    """One offer of a customer's list.
+
+    Attributes:
+        offer_row: see PublishedOffers.
+        probability: of redeeming; None from a shop where nobody ever redeemed anything.
+        anyway: chance of buying one of its products within its time without it.
+    """
+
+    offer_row: int
+    probability: float | None
+    anyway: float
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the shop says of one offer; None for what it doesn't say.
+
+    Attributes:
+        product_rows: of the products that the version knows.
+        discount: money off.
+        margin: money earned with one piece of its products, by what sold lately.
+        budget: redemptions.
+    """
+
+    offer_id: str
+    product_rows: IntArray
+    discount: float | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    segment: str | None
+    budget: int | None
+    margin: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class OfferArrays:
+    """What the night writes of offers, by offer row and by customer row.
+
+    Attributes:
+        indptr, product: shape (n + 1,) int64 and int32: each offer's products.
+        discount, margin: shape (n,), float32, NaN where unknown.
+        starts_s, ends_s: shape (n,), int64, Unix seconds; NO_START_S and NO_END_S where open.
+        segment: shape (n,), int32, row among the segments, NONE for everybody.
+        budget: shape (n,), int32, NONE for any.
+        list_offer: shape (n_customers + 1, m), int32, offers of each, likeliest first, NONE where there are
+            fewer; the last line is for whoever is not known.
+        list_probability, list_anyway: the same shape, float16; probabilities NaN where unknown.
+    """
+
+    indptr: AnyArray
+    product: IntArray
+    discount: FloatArray
+    margin: FloatArray
+    starts_s: AnyArray
+    ends_s: AnyArray
+    segment: IntArray
+    budget: IntArray
+    list_offer: IntArray
+    list_probability: AnyArray
+    list_anyway: AnyArray
+
+
+KINDS: dict[str, type[np.generic]] = {
+    **{"indptr": np.int64, "product": np.int32, "discount": np.float32, "margin": np.float32},
+    **{"starts_s": np.int64, "ends_s": np.int64, "segment": np.int32, "budget": np.int32},
+    **{"list_offer": np.int32, "list_probability": np.float16, "list_anyway": np.float16},
+}
+
+
+def write_offers(writer: VersionWriter, ids: list[str], segments: list[str], arrays: OfferArrays) -> None:
+    """Offers of a version; ids in `order_of` order. A version without offers has none of these files."""
+    writer.add_ids("offers", ids)
+    writer.add_strings("offers/segments", segments)
+    for name, kind in KINDS.items():
+        writer.add(f"offers/{name}", getattr(arrays, name).astype(kind, copy=False))
+
+
+class PublishedOffers:
+    """Offers of one version, mapped; of a version without offers, none. Numbers are as of the night."""
+
+    def __init__(self, version: Version, n_customers: int, n_products: int) -> None:
+        """Raises: DamagedVersionError, where the arrays don't fit each other or the version."""
+        self.has_any = version.has(OFFER)
+        if not self.has_any:
+            return
+        self._version_id = version.version_id
+        self.ids = version.ids("offers")
+        self._segments = version.strings("offers/segments")
+        arrays = {name: version.array(f"offers/{name}") for name in KINDS}
+        self._check(arrays, n_customers, n_products)
+        self._arrays = OfferArrays(**arrays)
+
+    def __len__(self) -> int:
+        return len(self.ids) if self.has_any else 0
+
+    def of(self, customer_row: int, at: datetime) -> list[RankedOffer]:
+        """A customer's offers that are on at this moment, likeliest redeemed first.
+
+        Args:
+            customer_row: -1 for who is not in the version: the offers that are for everybody.
+            at: aware.
+        """
+        if not self.has_any:
+            return []
+        a, at_s = self._arrays, int(at.timestamp())
+        rows = a.list_offer[customer_row]
+        rows = rows[rows != NONE]
+        is_on = (a.starts_s[rows] <= at_s) & (at_s < a.ends_s[rows])
+        chances = a.list_probability[customer_row, : len(rows)][is_on].tolist()
+        others = a.list_anyway[customer_row, : len(rows)][is_on].tolist()
+        return [
+            RankedOffer(row, None if isnan(chance) else chance, anyway)
+            for row, chance, anyway in zip(rows[is_on].tolist(), chances, others, strict=True)
+        ]
+
+    def offer(self, offer_row: int) -> Offer:
+        a, row = self._arrays, offer_row
+        segment, budget = int(a.segment[row]), int(a.budget[row])
+        return Offer(
+            offer_id=self.ids[row],
+            product_rows=a.product[a.indptr[row] : a.indptr[row + 1]],
+            discount=_known(a.discount[row]),
+            starts_at=_moment(int(a.starts_s[row])),
+            ends_at=_moment(int(a.ends_s[row])),
+            segment=None if segment == NONE else self._segments[segment],
+            budget=None if budget == NONE else budget,
+            margin=_known(a.margin[row]),
+        )
+
+    def find(self, offer_id: str) -> int:
+        """The row of an offer, NONE if it isn't here."""
+        return self.ids.find(offer_id) if self.has_any else NONE
+
+    def _check(self, arrays: dict[str, NDArray[Any]], n_customers: int, n_products: int) -> None:
+        n, lists = len(self.ids), (n_customers + 1, *arrays["list_offer"].shape[1:])
+        shapes = {
+            **dict.fromkeys(("discount", "margin", "starts_s", "ends_s", "segment", "budget"), (n,)),
+            **dict.fromkeys(("list_offer", "list_probability", "list_anyway"), lists),
+            **{"indptr": (n + 1,), "product": arrays["product"].shape[:1]},
+        }
+        ends = {"product": n_products, "segment": len(self._segments)}
+        for name, array in arrays.items():
+            if array.dtype != KINDS[name] or array.shape != shapes[name]:
+                raise self._damaged(name, f"{array.dtype} of shape {array.shape} does not fit the version")
+        for name, end in ends.items():  # the lists are too long to be read here
+            if arrays[name].size and not NONE <= arrays[name].min() <= arrays[name].max() < end:
+                raise self._damaged(name, "rows that are not there")
+
+    def _damaged(self, name: str, why: str) -> DamagedVersionError:
+        return DamagedVersionError(f"{self._version_id}/offers/{name}.npy", why)
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _moment(seconds: int) -> datetime | None:
+    """None for an open end; what no calendar has is as good as open."""
+    try:
+        return EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return None

@@ -1,0 +1,48 @@
+"""`nbo-train report` tells of any shop, and holds the champion's lists against what followed."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.data.coupons import START, coupon_shop
+from tests.data.nights import champion, ids, quick_config, run
+
+
+def test_lists_are_held_against_later_purchases(tmp_path: Path) -> None:
+    """Ten products, ten listed: who bought anything later bought one of theirs, and none was never bought."""
+    shop, store, out = tmp_path / "shop", tmp_path / "store", tmp_path / "out"
+    shop.mkdir()
+    coupon_shop(shop)
+    as_of = f"{START + timedelta(days=100):%Y-%m-%d}"
+    config = quick_config(tmp_path)
+    assert run("nightly", "--data", shop, "--store", store, "--config", config, "--as-of", as_of).code == 0
+    assert len(ids(champion(store), "products")) == 10
+    ran = run("report", "--data", shop, "--store", store, "--out", out)
+    assert ran.code == 0, ran.err
+    found = json.loads((out / "shop-report.json").read_text())
+    figures = found["never_bought"]["figures"]
+    assert (figures["with_a_hit"], figures["never_bought"], figures["products"]) == (1.0, 0, 10)
+    assert found["stock"]["why_not"] == "no product has a stock told"
+    page = (out / "shop-report.html").read_text()
+    assert "no product has a stock told" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_a_store_without_champion_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,<b>,2026-01-01\n")
+    (tmp_path / "store").mkdir()
+    refused = run("report", "--data", tmp_path, "--store", tmp_path / "store", "--out", tmp_path / "out")
+    assert (refused.code, "no champion" in refused.message) == (1, True)
+
+
+@pytest.mark.parametrize("title", ["<script>x</script>"])
+def test_titles_are_text_on_the_page(tmp_path: Path, title: str) -> None:
+    (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")
+    (tmp_path / "products.csv").write_text(f"product_id,title,stock\np,{title},3\n")
+    assert run("report", "--data", tmp_path, "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert title not in page
+    assert "&lt;script&gt;" in page

@@ -1,0 +1,128 @@
+"""Who redeems what: learned from campaigns before, never from later ones or against what speaks for it."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.arrays import DAY_S
+from models.nonnegative import nonnegative_logistic
+from models.offer_features import NAMES, RISING, OfferFeatures
+from models.offers import Redemptions
+from models.redemption import Redemption, RedemptionOptions
+from storage.history import History
+from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
+from training.offers import ShopOffers
+
+
+@cache
+def the_shop() -> tuple[History, ShopOffers]:
+    with TemporaryDirectory() as folder:
+        history = coupon_shop(Path(folder))
+    shop = ShopOffers.of(history)
+    assert shop is not None
+    return history, shop
+
+
+@cache
+def fitted(options: RedemptionOptions | None = None) -> Redemption:
+    history, shop = the_shop()
+    return Redemption(options).fit(history.interactions(), shop.offers, shop.redemptions)
+
+
+def test_coupons_of_a_later_campaign_are_found_better_than_by_chance() -> None:
+    """Learned before the fourth campaign, asked at its start: favourites come first for most."""
+    history, shop = the_shop()
+    campaign = shop.offers.campaigns[3]
+    before = history.interactions().before(campaign.starts_s)
+    model = Redemption().fit(before, shop.offers, shop.redemptions)
+    features = OfferFeatures(before, shop.offers, shop.redemptions)
+    scores = model.log_odds(features.of(campaign.customer_rows, campaign.offer_rows))
+    redeemed = shop.redemptions.grid(campaign)
+    better = (scores[redeemed][:, None] > scores[~redeemed][None, :]).mean()
+    assert better > 0.8
+
+
+def test_expected_redemptions_are_about_those_seen() -> None:
+    history, shop = the_shop()
+    campaign = shop.offers.campaigns[3]
+    before = history.interactions().before(campaign.starts_s)
+    model = Redemption().fit(before, shop.offers, shop.redemptions)
+    features = OfferFeatures(before, shop.offers, shop.redemptions)
+    expected = model.probability(features.of(campaign.customer_rows, campaign.offer_rows)).sum()
+    seen = shop.redemptions.grid(campaign).sum()
+    assert 0.75 * seen < expected < 1.25 * seen
+
+
+def test_what_comes_after_the_moment_changes_nothing() -> None:
+    history, shop = the_shop()
+    as_of_s = int(START.timestamp()) + CAMPAIGN_DAYS[2] * DAY_S
+    before = history.interactions().before(as_of_s)
+    one = Redemption().fit(before, shop.offers, shop.redemptions)
+    other = Redemption().fit(before, shop.offers, shop.redemptions.before(as_of_s))
+    asked = np.zeros((1, len(NAMES)), np.float32)
+    assert one.n_redemptions == other.n_redemptions > 0
+    assert one.log_odds(asked) == other.log_odds(asked)
+
+
+def test_without_redemptions_own_purchases_and_popularity_order_and_no_probability_is_told() -> None:
+    history, shop = the_shop()
+    nothing = Redemptions(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64))
+    model = Redemption().fit(history.interactions(), shop.offers, nothing)
+    features = np.zeros((3, len(NAMES)), np.float32)
+    features[1, NAMES.index("popularity")] = 1
+    features[2, NAMES.index("own")] = 1
+    assert model.n_redemptions == 0
+    assert model.log_odds(features).tolist() == pytest.approx([0.0, 0.3, 0.4])
+    assert np.isnan(model.probability(features)).all()
+
+
+@given(place=st.integers(0, len(NAMES) - 1), more=st.floats(0, 20), seed=st.integers(0, 1000))
+def test_more_of_what_speaks_for_an_offer_never_lowers_its_odds(place: int, more: float, seed: int) -> None:
+    model = fitted()
+    pair = np.random.default_rng(seed).normal(0, 3, (1, len(NAMES))).astype(np.float32)
+    raised = pair.copy()
+    raised[0, place] += np.float32(more)
+    if RISING[place]:
+        assert model.log_odds(raised)[0] >= model.log_odds(pair)[0] - 1e-6
+
+
+def test_drawing_lots_keeps_every_redemption_and_the_level() -> None:
+    """Of those who redeemed nothing ten are looked at, of pairs 300: the expected number hardly moves."""
+    history, shop = the_shop()
+    model = fitted(replace(RedemptionOptions(), max_customers=10, max_pairs=300))
+    assert model.n_redemptions == fitted().n_redemptions
+    features = OfferFeatures(history.interactions(), shop.offers, shop.redemptions)
+    last = shop.offers.campaigns[-1]
+    asked = features.of(last.customer_rows, last.offer_rows)
+    assert model.probability(asked).sum() == pytest.approx(fitted().probability(asked).sum(), rel=0.3)
+
+
+def test_a_coefficient_that_may_not_fall_stays_at_nothing() -> None:
+    """The outcome falls with the first feature and rises with the second."""
+    features = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 10, float)
+    happened = np.array([False, True, False, False] * 10)
+    told = {"weight": np.ones(40, np.float32), "prior": np.zeros(2), "ridge": 0.1}
+    _, bound = nonnegative_logistic(features, happened, rising=np.array([True, True]), **told)  # type: ignore[arg-type]
+    _, free = nonnegative_logistic(features, happened, rising=np.array([False, False]), **told)  # type: ignore[arg-type]
+    assert bound[0] == 0 < bound[1]
+    assert free[0] < -1
+
+
+def test_a_strong_ridge_gives_the_prior() -> None:
+    features = np.array([[0.0], [1.0]] * 10)
+    happened = np.array([True, False] * 10)
+    _, found = nonnegative_logistic(
+        features,
+        happened,
+        np.ones(20, np.float32),
+        prior=np.array([0.7]),
+        rising=np.array([True]),
+        ridge=1e9,
+    )
+    assert found[0] == pytest.approx(0.7, abs=1e-4)

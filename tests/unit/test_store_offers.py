@@ -1,0 +1,156 @@
+"""What the night wrote of offers is what the day reads: who may have which, when, and what it is worth."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import DamagedVersionError
+from storage.history import History
+from storage.offers import NONE, PublishedOffers
+from storage.store import Store
+from storage.versions import Version, VersionWriter, open_version
+from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop, history_of
+from tests.data.versions import finish
+from training.offer_lists import ValueOptions, product_margin, write_value
+
+ON = START + timedelta(days=CAMPAIGN_DAYS[-1], hours=1)  # the last campaign's first day
+PURCHASES = "customer_id,product_id,purchased_at,unit_price\nann,tea,2026-01-01,4\nbob,milk,2026-01-02,1\n"
+OFFERS = """offer_id,product_ids,discount,starts_at,ends_at,segment,budget
+fans,tea,0.5,2026-01-05,2026-02-01,fans,10
+all,milk,,,,,
+over,milk,,2026-01-01,2026-01-02,,
+used,milk,,2026-01-01,2026-03-01,,
+"""
+REDEMPTIONS = "offer_id,customer_id,redeemed_at\nused,bob,2026-01-02\n"
+AS_OF = datetime(2026, 1, 3, tzinfo=UTC)
+
+
+def written(
+    history: History,
+    store: Path,
+    options: ValueOptions | None = None,
+    change: Callable[[VersionWriter], None] = lambda writer: None,
+) -> Version:
+    """A version of what `write_value` writes, opened."""
+    with Store(store).night_lock(ON):
+        writer = Store(store).writer()
+        write_value(writer, history, history.interactions(), options or ValueOptions())
+        change(writer)
+        manifest = finish(writer, Store(store).versions, now=ON)
+    return open_version(Store(store).versions / manifest.version_id)
+
+
+def read(history: History, version: Version) -> PublishedOffers:
+    return PublishedOffers(version, len(history.customer_ids), history.products.height)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> History:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    audiences = "segment,customer_id\nfans,ann\n"
+    return history_of(
+        folder, as_of=AS_OF, purchases=PURCHASES, offers=OFFERS, redemptions=REDEMPTIONS, audiences=audiences
+    )
+
+
+def offered(offers: PublishedOffers, row: int, at: datetime) -> list[str]:
+    return [offers.offer(found.offer_row).offer_id for found in offers.of(row, at)]
+
+
+def test_each_gets_what_is_theirs_is_on_and_was_not_redeemed(small: History, tmp_path: Path) -> None:
+    offers = read(small, written(small, tmp_path / "store"))
+    ann, bob = (small.customer_ids.index(name) for name in ("ann", "bob"))
+    later = datetime(2026, 1, 10, tzinfo=UTC)
+    assert sorted(offered(offers, ann, later)) == ["all", "fans", "used"]
+    assert offered(offers, bob, later) == ["all"]
+    assert sorted(offered(offers, NONE, later)) == ["all", "used"]
+    assert "fans" not in offered(offers, ann, AS_OF)
+    assert offered(offers, ann, datetime(2026, 4, 1, tzinfo=UTC)) == ["all"]
+
+
+def test_an_offer_says_what_the_shop_said(small: History, tmp_path: Path) -> None:
+    """Tea was sold at 4; a quarter of it is margin."""
+    offers = read(small, written(small, tmp_path / "store"))
+    fans = offers.offer(offers.find("fans"))
+    tea = small.products["product_id"].to_list().index("tea")
+    assert (fans.discount, fans.segment, fans.budget, fans.margin) == (0.5, "fans", 10, 1.0)
+    assert (fans.starts_at, fans.ends_at) == (
+        datetime(2026, 1, 5, tzinfo=UTC),
+        datetime(2026, 2, 1, tzinfo=UTC),
+    )
+    assert fans.product_rows.tolist() == [tea]
+    every = offers.offer(offers.find("all"))
+    assert (every.discount, every.segment, every.budget) == (None, None, None)
+    assert (every.starts_at, every.ends_at) == (None, None)
+    assert offers.find("nothing") == NONE
+
+
+def test_the_likeliest_come_first_and_no_more_than_asked(tmp_path: Path) -> None:
+    history = coupon_shop(tmp_path)
+    offers = read(history, written(history, tmp_path / "store", ValueOptions(offers=4)))
+    assert len(offers) == 50
+    for row in range(len(history.customer_ids)):
+        chances = [found.probability for found in offers.of(row, ON)]
+        assert len(chances) == (0 if history.customer_ids[row] == "c59" else 4)
+        assert chances == sorted(chances, key=lambda chance: -(chance or 0))
+        assert all(0 < found.anyway < 1 for found in offers.of(row, ON))
+    assert offers.of(NONE, ON) == []
+
+
+def test_a_shop_where_nobody_redeemed_has_an_order_and_no_probability(tmp_path: Path) -> None:
+    history = history_of(tmp_path, purchases=PURCHASES, offers=OFFERS, as_of=AS_OF)
+    offers = read(history, written(history, tmp_path / "store"))
+    found = offers.of(history.customer_ids.index("bob"), datetime(2026, 1, 10, tzinfo=UTC))
+    assert {one.probability for one in found} == {None}
+    assert len(found) == 2
+
+
+def test_a_margin_told_goes_before_the_share_of_the_price(tmp_path: Path) -> None:
+    history = coupon_shop(tmp_path)
+    margin = product_margin(history, ValueOptions(margin_share=0.5))
+    by_id = dict(zip(history.products["product_id"].to_list(), margin.tolist(), strict=True))
+    assert (by_id["p0"], by_id["p3"]) == (2.0, 2.0)
+
+
+def test_a_version_without_offers_has_none(tmp_path: Path) -> None:
+    history = history_of(tmp_path, purchases=PURCHASES)
+    version = written(history, tmp_path / "store")
+    offers = read(history, version)
+    assert (len(offers), offers.of(0, ON), offers.find("all")) == (0, [], NONE)
+    assert version.array("products/margin").tolist() == pytest.approx(
+        [{"tea": 1.0, "milk": 0.25}[name] for name in history.products["product_id"]]
+    )
+
+
+def test_offers_that_are_all_over_leave_empty_lists(tmp_path: Path) -> None:
+    over = "offer_id,product_ids,ends_at\nold,tea,2026-01-01\n"
+    history = history_of(tmp_path, purchases=PURCHASES, offers=over, as_of=AS_OF)
+    offers = read(history, written(history, tmp_path / "store"))
+    assert (len(offers), offers.of(0, AS_OF), offers.of(NONE, AS_OF)) == (1, [], [])
+
+
+def test_the_same_history_gives_the_same_bytes(tmp_path: Path) -> None:
+    history = coupon_shop(tmp_path)
+    one, other = (written(history, tmp_path / name).manifest.files for name in ("one", "other"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("list_offer", np.zeros((1, 1), np.int32)),
+        ("list_probability", np.zeros((3, 3), np.float32)),
+        ("product", np.array([99, 0, 0, 0], np.int32)),
+        ("segment", np.array([7, 0, 0, 0], np.int32)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_by_name(
+    small: History, tmp_path: Path, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+) -> None:
+    version = written(small, tmp_path / "store", change=lambda writer: writer.add(f"offers/{name}", array))
+    with pytest.raises(DamagedVersionError, match=f"offers/{name}.npy"):
+        read(small, version)

@@ -1,0 +1,52 @@
+"""How a page that fetches nothing is made from a template: for nights, evaluations and the shop's report."""
+
+import math
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def page(template: str, timezone: str, **content: object) -> str:
+    """The template filled in; times are written in this zone."""
+    environment = Environment(
+        loader=PackageLoader("training"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "figure": lambda value: f"{value:.3f}",
+        "range": lambda interval: f"{interval.low:.3f} to {interval.high:.3f}",
+        "share": share,
+        "seconds": lambda value: f"{value:.1f}",
+        "day": lambda at: day(at, timezone),
+    }
+    environment.filters |= {"change": _change, "count": lambda value: f"{value:,.0f}"}
+    return environment.get_template(template).render(timezone=timezone, **content)
+
+
+def share(value: float) -> str:
+    return f"{value:.1%}" if value >= 0.001 or not value else f"{value:.3%}"
+
+
+def day(at: datetime, timezone: str) -> str:
+    return f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+
+
+def without_nan(value: Any) -> Any:
+    """The same for JSON, which knows no NaN: null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return value
+
+
+def _change(difference: Any) -> str:
+    relative = "" if difference.relative is None else f" ({difference.relative:+.1%})"
+    return f"{difference.interval.mean:+.3f}{relative}"

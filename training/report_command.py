@@ -1,0 +1,77 @@
+"""`nbo-train report`: what a shop can act on, from its history alone, as a page and as JSON."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from models.errors import NoChampionError
+from storage.history import read_history
+from storage.store import Store, write_atomic
+from training import shop_figures
+from training.config import load_config
+from training.page import page, without_nan
+from training.progress import Progress
+from training.shop_figures import LISTED, Section
+
+
+@click.command("report")
+@click.option("--data", required=True, help="Folder or database URL of the shop's history.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Store whose champion's lists are held against later purchases.  [default: that part is left out]",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
+)
+def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> None:
+    """Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out."""
+    settings = load_config(config)
+    out.mkdir(parents=True, exist_ok=True)
+    progress = Progress()
+    with progress.step("read"):
+        history = read_history(
+            data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
+        )
+    champion = Store(store).champion() if store else None
+    if store and champion is None:
+        raise NoChampionError(str(store))
+    version = Store(store).open(champion.current.version_id) if store and champion else None
+    with progress.step("count"):
+        sections = {
+            "coming_again": shop_figures.coming_again(history),
+            "cohorts": shop_figures.cohorts(history),
+            "losing": shop_figures.losing(history),
+            "campaigns": shop_figures.campaigns(history),
+            "stock": shop_figures.stock(history),
+            "never_bought": shop_figures.never_bought(
+                history, version, champion.current.variant if champion else None
+            ),
+        }
+    source = {
+        "as_of": history.as_of.isoformat(),
+        "timezone": history.timezone,
+        "fingerprint": history.fingerprint,
+    }
+    write_atomic(out / "shop-report.json", to_json(sections, source))
+    write_atomic(
+        out / "shop-report.html",
+        page(
+            "shop.html.j2",
+            history.timezone,
+            title="What the history says",
+            as_of=history.as_of,
+            listed=LISTED,
+            **sections,
+        ),
+    )
+    click.echo(f"{out / 'shop-report.html'}, {out / 'shop-report.json'}")
+
+
+def to_json(sections: dict[str, Section], source: dict[str, str]) -> str:
+    content = {"history": source} | {name: asdict(section) for name, section in sections.items()}
+    return json.dumps(without_nan(content), indent=1) + "\n"
