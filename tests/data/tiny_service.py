@@ -67,7 +67,7 @@ def tiny_app(
     follower = ChampionFollower(Store(store), metrics, poll_s=1)
     follower.look()
     recommender = Recommender(FirstLevel(10, first_level_life_s), cache)
-    settings = Settings(store=store, slow_ms=slow_ms, origins=origins)
+    settings = Settings(store=store, slow_ms=slow_ms, origins=origins, record_timeout_ms=10_000)
     gate = Gate(callers, limits or Limits(), (), metrics)
     events = EventCounters(metrics.registry)
     desk = EventDesk(settings, RecordDoor(settings, events), events, follower.knows_product)

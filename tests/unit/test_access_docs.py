@@ -74,9 +74,12 @@ def test_a_token_by_a_shared_secret_as_the_page_says_is_taken() -> None:
 
 
 def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> None:
-    rows = re.findall(r"^\| `GET (/\w+)\S*`.*? \| `(\w+)` \| (its own id|yes|no) \|$", PAGE, re.M)
+    rows = re.findall(
+        r"^\| `[A-Z]+ (/\w+)\S*`.*? \| `(\w+)` \| (its own id|its own|yes|no)\b.* \|$", PAGE, re.M
+    )
     told = {path.strip("/"): (scope, token) for path, scope, token in rows}
     words = {Customers.OWN_ID: "its own id", Customers.ANYTHING: "yes", Customers.NOTHING: "no"}
+    words |= {Customers.OWN_BODY: "its own"}
     closed = {
         route.name: (route.scope.value, words[route.customers]) for route in ROUTES.values() if route.scope
     }
@@ -86,9 +89,10 @@ def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> N
 
 def test_the_description_of_the_api_says_what_each_route_wants() -> None:
     paths = document()["paths"]
-    wanted = {path.split("/")[1]: item["get"]["security"] for path, item in paths.items()}
+    wanted = {path.split("/")[1]: what["security"] for path, item in paths.items() for what in item.values()}
     assert wanted["recommend"] == [{"apiKey": ["recommend"]}, {"customerToken": []}]
     assert wanted["popular"] == wanted["similar"] == [{"apiKey": ["browse"]}, {"customerToken": []}]
+    assert wanted["events"] == [{"apiKey": ["events"]}, {"customerToken": []}]
     assert wanted["metrics"] == [{"operatorKey": ["operate"]}]
     assert wanted["health"] == []
     assert {"401", "403", "429"} <= set(paths["/recommend/{customer_id}"]["get"]["responses"])
