@@ -25,6 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recorded(store: Path, url: str | None, shop: Path) -> Record:
     """A record with a purchase of somebody new, of the shop's first product."""
+    store.mkdir(exist_ok=True)
     where = record_url(store, url)
     prepare(where)
     record = Record(where, load_erasure_key(store, None), lock_ms=2000)
