@@ -26,7 +26,8 @@ demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-
 	@$(BIN)/python scripts/demo.py --port $(PORT)
 
 test: lint  ## lint, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract
+	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/contract
 
 test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
 	$(BIN)/python -m pytest tests/faults -m faults -s $(FAULTS)
