@@ -102,6 +102,8 @@ def made_up_shop(seed: int) -> TinyShop:
         return rng.sample(names, rng.randint(0, min(most, len(names))))
 
     bought, candidates = some(), some()
+    purchases = [Bought(name, date(2017, 12, rng.randint(1, 31))) for name in bought]
+    purchases.sort(key=lambda purchase: purchase.last, reverse=True)  # as a night writes them
     return TinyShop(
         products={name: rng.choice(["", *CATEGORIES]) for name in names},
         brands={name: rng.choice(BRANDS) for name in some()},
@@ -112,7 +114,7 @@ def made_up_shop(seed: int) -> TinyShop:
         popular=some(),
         recent_buyers={},
         similar={name: [(other, rng.choice([0.5, 0.25])) for other in some(3)] for name in names[:3]},
-        history={"anna": [Bought(name, date(2017, 12, rng.randint(1, 31))) for name in bought], "new": []},
+        history={"anna": purchases, "new": []},
         candidates={"anna": [(name, rng.choice(["", *bought])) for name in candidates]},
         probability={("anna", name): rng.choice([0.5, 0.25, 0.125]) for name in candidates[:3]},
         people={"anna": {"age": "34", "card": rng.choice(["gold", "none"])}, "prospect": {"age": "12"}},
