@@ -48,7 +48,7 @@ class Affinity(Model[AffinityOptions]):
     """
 
     name: ClassVar[str] = "affinity"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = AffinityOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("chance_", "group_", "group_category_", "group_brand_"),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, from_facts, learned
+from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
 from models.parts import gathered, parted
@@ -21,13 +22,15 @@ from models.top_k import top_k
 from models.validation import FoldOptions, InnerFold, Judged, inner_folds
 
 # Each weight's grid; the first value stays unless another is clearly better. Popularity's is never 0: it at
-# least breaks ties and fills.
+# least breaks ties and fills. Repeat's is below 1 where customers hardly buy a product twice.
 GRIDS = {
+    "repeat_weight": (1.0, 0.1, 0.01, 0.0),
     "popular_weight": (0.4, 0.001, 0.03, 0.1, 0.2, 0.8, 1.6),
     "item_item_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
     "als_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
 }
-WEIGHTS = {"popular": "popular_weight", "item_item": "item_item_weight", "als": "als_weight"}
+WEIGHTS = {part: f"{part}_weight" for part in ("repeat", "popular", "item_item", "als")}
+PRIOR_REPEATS, PRIOR_PURCHASES = 5.0, 10.0  # beside those of a history that is too short to try weights on
 PASSES = 2  # over all weights: the second time around the others are near their best
 BLOCK_ROWS = 100
 
@@ -37,12 +40,14 @@ class BlendOptions(FoldOptions):
     """Options of `blend`, beside those of FoldOptions; None in a field means learned on earlier folds.
 
     Attributes:
+        repeat_weight: of the share of the customer's own orders.
         popular_weight: of the share of all orders that hold the product.
         item_item_weight, als_weight: of those scores, each divided by the customer's highest.
         popular, repeat, item_item, als: options of the components.
         n_candidates: from each component, per customer, to learn the weights on.
     """
 
+    repeat_weight: float | None = None
     popular_weight: float | None = None
     item_item_weight: float | None = None
     als_weight: float | None = None
@@ -59,14 +64,17 @@ NOTHING: Mapping[str, Model[Any]] = MappingProxyType({})
 
 
 class Blend(Model[BlendOptions]):
-    """score = repeat + a popularity + b item-item + c ALS.
+    """score = a repeat + b popularity + c item-item + d ALS.
 
     Repeat is a share of the customer's own orders and popularity a share of all orders: one scale for both.
     The weights are learned on the last horizons of the history, one at a time: what has the highest NDCG@10
-    there, unless the usual weight is within a standard error of it. What does not help stays out.
+    there, unless the usual weight is within a standard error of it. What does not help stays out. A history
+    too short for that keeps the usual weights, but for repeat's: that is the share of repeats in what
+    customers bought after their first order.
     """
 
     name: ClassVar[str] = "blend"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = BlendOptions
 
     parts_: "_Parts"
@@ -90,7 +98,7 @@ class Blend(Model[BlendOptions]):
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products that nobody bought."""
         self.check_fitted()
-        scores = self.parts_.score("repeat", rows)
+        scores = np.zeros((len(rows), self.n_products_), np.float32)
         for name, weight in _weights(self.options_).items():
             if weight:
                 scores += np.float32(weight) * self.parts_.score(name, rows)
@@ -153,7 +161,7 @@ class _Trial:
             rows = fold.rows[start : start + BLOCK_ROWS]
             dense = {model.name: parts.score(model.name, rows) for model in PARTS}
             able = dense["repeat"] > 0
-            for name in WEIGHTS:
+            for name in ("popular", "item_item", "als"):
                 best = top_k(np.where(dense[name] > 0, dense[name], np.nan), options.n_candidates)
                 place, column = np.nonzero(best >= 0)
                 able[place, best[place, column]] = True
@@ -166,14 +174,14 @@ class _Trial:
 
     def ndcg(self, options: BlendOptions) -> NDArray[np.float64]:
         """NDCG@10 of each customer with these weights."""
-        total = self.scores["repeat"].copy()
+        total = np.zeros_like(self.scores["repeat"])
         for name, weight in _weights(options).items():
             total += np.float32(weight) * self.scores[name]
         return self.judged.ndcg_of_each(total)
 
 
 def _weights(options: BlendOptions) -> dict[str, float]:
-    """Each part's weight beside repeat's 1."""
+    """Each part's weight."""
     return {part: learned(getattr(options, weight)) for part, weight in WEIGHTS.items()}
 
 
@@ -193,10 +201,21 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
         return best
     folds = inner_folds(interactions, options)
     trials = [_Trial(fold, options) for fold in folds]
+    if not trials and "repeat_weight" in free:
+        return _with(best, "repeat_weight", _share_of_repeats(interactions))
     for _ in range(PASSES if trials else 0):
         for name in free:
             best = _best([_with(best, name, value) for value in GRIDS[name]], trials)
     return best
+
+
+def _share_of_repeats(interactions: Interactions) -> float:
+    """Of what customers bought after their first order, the share of products that they had bought before."""
+    first_order = np.full(interactions.n_customers, np.iinfo(np.int64).max)
+    np.minimum.at(first_order, interactions.customer_row, interactions.at_s)
+    later = interactions.at_s > first_order[interactions.customer_row]
+    repeats = np.count_nonzero(later & ~is_first_purchase(interactions))
+    return float((repeats + PRIOR_REPEATS) / (np.count_nonzero(later) + PRIOR_PURCHASES))
 
 
 def _with(options: BlendOptions, name: str, weight: float) -> BlendOptions:

@@ -1,12 +1,15 @@
 """What is known of products without a single purchase: category, brand, price and the words of the title."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+
+TOLD = ("category", "brand", "title")
+EVER, LATER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,12 +20,18 @@ class Catalogue:
         category_row, brand_row: shape (n_products,), int32, -1 where a product has none.
         price: shape (n_products,), float32, in the shop's currency; NaN where unknown.
         words: n_products x n_words, float32, 1 where the title has the word.
+        sold_since_s: shape (n_products,), int64, Unix seconds of the first purchase, LATER for none.
+        is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
+            of products. What a purchase alone tells is not known before the first one, nor is a price: a
+            shop's list of prices is often made from what was sold.
     """
 
     category_row: IntArray
     brand_row: IntArray
     price: FloatArray
     words: sparse.csr_array
+    sold_since_s: LongArray
+    is_told: BoolArray
 
     def __len__(self) -> int:
         return len(self.category_row)
@@ -35,12 +44,34 @@ class Catalogue:
         brand_row: IntArray | None = None,
         price: FloatArray | None = None,
         words: sparse.csr_array | None = None,
+        sold_since_s: LongArray | None = None,
+        is_told: BoolArray | None = None,
     ) -> Self:
-        """A catalogue of which no more need be known than the categories."""
+        """A catalogue of which no more need be known than the categories; by default known from ever."""
         n = len(category_row)
         return cls(
             category_row=np.ascontiguousarray(category_row, np.int32),
             brand_row=np.full(n, -1, np.int32) if brand_row is None else brand_row,
             price=np.full(n, np.nan, np.float32) if price is None else price,
             words=sparse.csr_array((n, 0), dtype=np.float32) if words is None else words,
+            sold_since_s=np.full(n, EVER, np.int64) if sold_since_s is None else sold_since_s,
+            is_told=np.ones((n, len(TOLD)), np.bool_) if is_told is None else is_told,
+        )
+
+    def before(self, as_of_s: int) -> Self:
+        """What was known then: nothing that a later purchase tells."""
+        unsold = self.sold_since_s >= as_of_s
+        if not unsold.any():
+            return self
+        hides_category, hides_brand, hides_title = (unsold[:, None] & ~self.is_told).T
+        words = self.words
+        if hides_title.any():
+            words = sparse.csr_array(sparse.diags_array((~hides_title).astype(np.float32)) @ words)
+            words.eliminate_zeros()
+        return replace(
+            self,
+            category_row=np.where(hides_category, np.int32(-1), self.category_row),
+            brand_row=np.where(hides_brand, np.int32(-1), self.brand_row),
+            price=np.where(unsold, np.float32(np.nan), self.price),
+            words=words,
         )

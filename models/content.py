@@ -47,7 +47,7 @@ class Content(Model[ContentOptions]):
     """
 
     name: ClassVar[str] = "content"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = ContentOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("feature_indptr_", "feature_", "feature_weight_", "chance_"),

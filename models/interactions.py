@@ -72,8 +72,9 @@ class Interactions:
         )
 
     def before(self, as_of_s: int) -> "Interactions":
-        """The same history as it was known at an earlier moment: entries before it, ages from it."""
-        return replace(self.only(self.at_s < as_of_s), as_of_s=as_of_s)
+        """The same history as it was known at an earlier moment: entries and products, ages from it."""
+        entries = self.only(self.at_s < as_of_s)
+        return replace(entries, as_of_s=as_of_s, catalogue=self.catalogue.before(as_of_s))
 
     def between(self, start_s: int, end_s: int) -> "Interactions":
         """The entries with start_s <= at_s < end_s, such as the truth of a fold."""

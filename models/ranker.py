@@ -136,7 +136,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 
@@ -149,6 +149,7 @@ class Ranker(Model[RankerOptions]):
     _chance: Trees
     _spread: tuple[float, ...]  # standard deviations of what either says
     _blend: Blend
+    _pool: IntArray | None  # of what was loaded: its history has no titles to find it by
 
     def __init__(
         self,
@@ -180,7 +181,7 @@ class Ranker(Model[RankerOptions]):
         learned: dict[str, Any] = {name: source.options_ for name, source in self.sources_.items()}
         self.options_ = replace(options, **learned)
         self.n_products_ = interactions.n_products
-        self._history, self._seen = interactions, None
+        self._history, self._pool, self._seen = interactions, None, None
         windows = self._windows(interactions, started)
         self.windows_ = [each.as_of_s for each in windows]
         self.why_not_ = _objection(windows)
@@ -244,7 +245,11 @@ class Ranker(Model[RankerOptions]):
             return gathered(ModelState({}, facts), {Blend.name: self._blend})
         arrays = {name: getattr(self._history, name) for name in HISTORY}
         arrays |= {name: getattr(self._history.catalogue, name) for name in CATALOGUE}
-        arrays |= {"order_trees": self._order.text, "chance_trees": self._chance.text}
+        arrays |= {
+            "pool": self._view().pool,
+            "order_trees": self._order.text,
+            "chance_trees": self._chance.text,
+        }
         facts |= {
             "as_of_s": self._history.as_of_s,
             "n_customers": self._history.n_customers,
@@ -273,6 +278,7 @@ class Ranker(Model[RankerOptions]):
             as_of_s=facts["as_of_s"],
             n_customers=facts["n_customers"],
         )
+        model._pool = arrays["pool"]
         model._spread = tuple(facts["spread"])
         model._order, model._chance = Trees(arrays["order_trees"]), Trees(arrays["chance_trees"])
         return model
@@ -281,7 +287,8 @@ class Ranker(Model[RankerOptions]):
         """What is known now; made when it is first asked for: a version's champion alone needs it."""
         if self._seen is None:
             options = self.options_
-            self._seen = View(self._history, self.sources_, options.horizon_days, options.limits)
+            horizon_days, limits = options.horizon_days, options.limits
+            self._seen = View(self._history, self.sources_, horizon_days, limits, self._pool)
         return self._seen
 
     def _windows(self, interactions: Interactions, started: float) -> list[Window]:

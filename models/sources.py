@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from models.affinity import Affinity
 from models.als import Als
 from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
+from models.catalogue import Catalogue
 from models.columns import picked
-from models.content import Content
+from models.content import Content, content_vectors
+from models.cores import AT_ONCE
 from models.due import Due
 from models.ease import Ease
 from models.first_purchases import first_purchases, take_up
@@ -36,7 +39,7 @@ SAME_FOR_ALL = (Popular, Trend, Season)
 OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone
 POOL_HORIZONS = 4  # half-life of what is taken up, where not all products can be candidates
 LEAST_ROWS, MOST_ROWS = 16, 256  # customers whose scores are held at a time
-BLOCKS_AT_ONCE = 2  # numpy and scipy hold no lock while they work
+CELLS = 1_000_000  # of scores that are held at a time in any case, where there are few products
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +91,25 @@ class Limits:
 def pool_of(history: Interactions, horizon_days: float, limit: int) -> IntArray:
     """The products that may be listed as new to somebody: at most `limit`, rising; all where there are fewer.
 
-    They are those most taken up in the last horizons; up to an eighth are products that nobody bought yet, by
-    product row, which is as good as by lot. So the cost of a customer doesn't grow with the catalogue.
+    They are those most taken up in the last horizons; up to an eighth are products that nobody bought yet,
+    those whose words, category and brand are most like what is taken up. So the cost of a customer doesn't
+    grow with the catalogue.
     """
     if history.n_products <= limit:
         return np.arange(history.n_products, dtype=np.int32)
     chance = take_up(first_purchases(history), POOL_HORIZONS * horizon_days)
-    unsold = np.flatnonzero(chance <= 0)[: limit // 8]
+    room = max(limit // 8, limit - np.count_nonzero(chance > 0))
+    unsold = _most_alike(history.catalogue, chance)[:room]
     sold = np.argsort(-chance, kind="stable")[: limit - len(unsold)]
     return np.unique(np.concatenate([sold, unsold])).astype(np.int32)
+
+
+def _most_alike(catalogue: Catalogue, chance: FloatArray) -> LongArray:
+    """The products without a chance, first those that are most like the ones with; ties by product row."""
+    vectors = content_vectors(catalogue)
+    liking = vectors @ (vectors.T @ chance)
+    unsold = np.flatnonzero(chance <= 0)
+    return unsold[np.argsort(-liking[unsold], kind="stable")]
 
 
 def candidates(
@@ -116,14 +129,15 @@ def candidates(
         pool: products that may be listed as new, rising.
     """
     mean_own = owned.nnz / max(1, np.count_nonzero(np.diff(owned.indptr)))
-    size = int(min(MOST_ROWS, max(LEAST_ROWS, len(pool) / max(mean_own, 1))))  # own columns: about a pool's
+    fitting = max(len(pool) / max(mean_own, 1), CELLS / owned.shape[1])  # own columns: about a pool's
+    size = int(min(MOST_ROWS, max(LEAST_ROWS, fitting)))
     orders = {name: _order(model, pool) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with ThreadPoolExecutor(BLOCKS_AT_ONCE) as workers:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = deque[Future[Candidates]]()
         for block in blocks:
             waiting.append(workers.submit(_block, sources, orders, owned, block, limits, pool))
-            if len(waiting) > BLOCKS_AT_ONCE:
+            if len(waiting) > AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

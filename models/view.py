@@ -17,18 +17,24 @@ class View:
     """A history with the sources fitted on it."""
 
     def __init__(
-        self, history: Interactions, sources: Mapping[str, Model[Any]], horizon_days: float, limits: Limits
+        self,
+        history: Interactions,
+        sources: Mapping[str, Model[Any]],
+        horizon_days: float,
+        limits: Limits,
+        pool: IntArray | None = None,
     ) -> None:
+        """`pool` is that of `pool_of`, where it is known already."""
         self.sources, self.limits, self.n_products = sources, limits, history.n_products
         self._owned = history.matrix()
-        self._pool = pool_of(history, horizon_days, limits.pool)
+        self.pool = pool_of(history, horizon_days, limits.pool) if pool is None else pool
         self._features = Features(history, horizon_days)
         due = sources.get(Due.name)
         self._due = due if isinstance(due, Due) else None
 
     def candidates(self, rows: IntArray) -> Iterator[Candidates]:
         """Of these customers, rows rising, block by block."""
-        return candidates(self.sources, self._owned, rows, self.limits, self._pool)
+        return candidates(self.sources, self._owned, rows, self.limits, self.pool)
 
     def features(self, found: Candidates) -> FloatArray:
         """Shape (n, len(feature_names(sources))), float32, NaN for nothing to say."""

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.arrays import IntArray
-from models.catalogue import Catalogue
+from models.arrays import BoolArray, IntArray
+from models.catalogue import LATER, Catalogue
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
 from storage.history_read import Counts, ReadTable, read_table
 from storage.history_rejects import RejectFile
-from storage.history_rows import describe_products, number_purchases, product_ids_of
+from storage.history_rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
@@ -38,6 +38,7 @@ class History:
         products: by product_row: product_id in `order_of` order, title, category, brand, price, margin,
             stock, url, image_url; null where unknown. Those of the shop's table that were never sold are
             among them, unless they are out of stock.
+        is_told: as in `Catalogue`.
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
         customers: customer_id, and the shop's own columns as text.
@@ -51,6 +52,7 @@ class History:
     purchases: pl.DataFrame
     customer_ids: list[str]
     products: pl.DataFrame
+    is_told: BoolArray
     offers: pl.DataFrame | None
     redemptions: pl.DataFrame | None
     customers: pl.DataFrame | None
@@ -98,16 +100,23 @@ class History:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The products as models take them; a price that the shop doesn't tell is the median one paid."""
-        paid = self.purchases.group_by("product_row").agg(pl.col("unit_price").median()).drop_nulls()
+        by_product = self.purchases.group_by("product_row")
+        bought = by_product.agg(pl.col("unit_price").median(), pl.col("at_s").min())
+        rows = bought["product_row"].to_numpy()
         price = np.full(self.products.height, np.nan, np.float32)
-        price[paid["product_row"].to_numpy()] = paid["unit_price"].to_numpy()
+        price[rows] = bought["unit_price"].fill_null(np.nan).to_numpy()
+        sold_since_s = np.full(self.products.height, LATER, np.int64)
+        sold_since_s[rows] = bought["at_s"].to_numpy()
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
-        return Catalogue(
+        every = Catalogue(
             category_row=self.category_row,
             brand_row=self.brand_row,
             price=np.where(np.isnan(told), price, told),
             words=title_words(self.products["title"]),
+            sold_since_s=sold_since_s,
+            is_told=self.is_told,
         )
+        return every.before(int(self.as_of.timestamp()))
 
     def interactions(self) -> Interactions:
         """The purchases as models take them: one entry for each order and product."""
@@ -197,6 +206,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
         purchases,
         customer_ids,
         products,
+        told_in_table(product_ids, catalogue),
         **others,
         as_of=as_of,
         timezone=options.timezone,

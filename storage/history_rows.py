@@ -1,7 +1,10 @@
 """Row numbers for customers, products and orders, and what is known of each product."""
 
+import numpy as np
 import polars as pl
 
+from models.arrays import BoolArray
+from models.catalogue import TOLD
 from storage.tables import DESCRIPTION
 
 PRODUCT_SCHEMA = {
@@ -108,6 +111,18 @@ def describe_products(
     missing = [name for name in PRODUCT_SCHEMA if name not in products.columns]
     empty = [pl.lit(None, PRODUCT_SCHEMA[name]).alias(name) for name in missing]
     return products.with_columns(empty).select(list(PRODUCT_SCHEMA)).rechunk()
+
+
+def told_in_table(product_ids: list[str], catalogue: pl.DataFrame | None) -> BoolArray:
+    """Whether the shop's table of products tells category, brand and title; see `Catalogue.is_told`."""
+    names = [name for name in TOLD if catalogue is not None and name in catalogue.columns]
+    is_told = np.zeros((len(product_ids), len(TOLD)), np.bool_)
+    if catalogue is not None and names:
+        ids = pl.DataFrame({"product_id": product_ids}, schema={"product_id": pl.String})
+        table = ids.join(catalogue, on="product_id", how="left", maintain_order="left")
+        for name in names:
+            is_told[:, TOLD.index(name)] = table[name].is_not_null().to_numpy()
+    return is_told
 
 
 def _rows(ids: list[str], name: str) -> pl.DataFrame:

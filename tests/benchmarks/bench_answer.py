@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.bench_answer --store DIR
 
-Every round times each route in turn, so that a busy machine slows all of them alike; the table has the median
-over the rounds, and ratios are medians of the ratios within a round. It is a part of `bench_speed` too.
+Every round times each route, in an order drawn anew, so that a busy machine slows all of them alike: in a
+fixed order it takes the processor away from the same route each time. Ten calls are over before that. The
+table has the median over the rounds, and ratios are medians of the ratios within a round. It is a part of
+`bench_speed` too.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from random import Random
 from statistics import median, quantiles
 from typing import Any
 
@@ -40,6 +44,7 @@ from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
+ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
 
@@ -56,13 +61,12 @@ class Route:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--store", type=Path, required=True)
-    arguments.add_argument("--rounds", type=int, default=200)
-    arguments.add_argument("--calls", type=int, default=50, help="of each route in a round")
+    arguments.add_argument("--rounds", type=int, default=ROUNDS)
     given = arguments.parse_args()
-    show(measure(given.store, given.rounds, given.calls))
+    show(measure(given.store, given.rounds))
 
 
-def measure(store: Path, rounds: int, calls: int) -> dict[str, Any]:
+def measure(store: Path, rounds: int) -> dict[str, Any]:
     """Microseconds and ratios of each route, and microseconds of each part of an answer, as JSON."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with own_redis() as redis_url, tempfile.TemporaryDirectory() as folder:
@@ -75,7 +79,7 @@ def measure(store: Path, rounds: int, calls: int) -> dict[str, Any]:
         cache = RedisCache(redis_url, timeout_ms=2000, ttl_s=TTL_S, counters=metrics)
         routes = make_routes(store, redis_url, follower, metrics, cache)
         parts = parts_of(follower.current, metrics, cache, shop_with_credentials("0")[:2])
-        return {"routes": _routes(routes, rounds, calls), "parts": _parts(parts, rounds, calls)}
+        return {"routes": _routes(routes, rounds), "parts": _parts(parts, rounds)}
 
 
 def show(found: dict[str, Any]) -> None:
@@ -90,17 +94,18 @@ def show(found: dict[str, Any]) -> None:
         print(f"{name:<40}{us:>10.1f}")
 
 
-def _routes(routes: list[Route], rounds: int, calls: int) -> dict[str, Any]:
+def _routes(routes: list[Route], rounds: int) -> dict[str, Any]:
     for route in routes:  # warm: lists in Redis, products written, maps read
         call(route, range(CUSTOMERS))
     times_us: dict[str, list[float]] = {route.name: [] for route in routes}
-    for number in range(rounds):
-        for route in routes:
-            start = number * calls
-            call(route, range(5))
+    customers, shuffled = count(step=CALLS), Random(0)
+    for _ in range(rounds):
+        for route in shuffled.sample(routes, len(routes)):
+            start = next(customers)  # not those of the route before, which the processor's caches still have
+            call(route, range(start - 2, start))
             began_s = time.perf_counter()
-            call(route, range(start, start + calls))
-            times_us[route.name].append((time.perf_counter() - began_s) / calls * 1e6)
+            call(route, range(start, start + CALLS))
+            times_us[route.name].append((time.perf_counter() - began_s) / CALLS * 1e6)
 
     def ratio(name: str, to: str) -> float:
         return median(a / b for a, b in zip(times_us[name], times_us[to], strict=True))
@@ -116,14 +121,14 @@ def _routes(routes: list[Route], rounds: int, calls: int) -> dict[str, Any]:
     }
 
 
-def _parts(parts: list[Part], rounds: int, calls: int) -> dict[str, float]:
+def _parts(parts: list[Part], rounds: int) -> dict[str, float]:
     times_us: dict[str, list[float]] = {part.name: [] for part in parts}
     for number in range(rounds):
         for part in parts:
             began_s = time.perf_counter()
-            for place in range(number * calls, (number + 1) * calls):
+            for place in range(number * CALLS, (number + 1) * CALLS):
                 part.do(place)
-            times_us[part.name].append((time.perf_counter() - began_s) / calls * 1e6)
+            times_us[part.name].append((time.perf_counter() - began_s) / CALLS * 1e6)
     return {name: median(times) for name, times in times_us.items()}
 
 

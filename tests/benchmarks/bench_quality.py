@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import quality_complete_journey, quality_ta_feng
-from tests.benchmarks.quality_page import page, put_between_marks
+from tests.benchmarks.page_marks import put_between
+from tests.benchmarks.quality_page import page
 from tests.benchmarks.quality_plot import plot
 from tests.benchmarks.quality_questions import Split
 from tests.benchmarks.quality_runs import Entrant, entrants, run
@@ -103,7 +104,7 @@ def write(content: dict[str, Any], only_show: Path | None) -> None:
     if only_show:
         print(text)
     else:
-        PAGE.write_text(put_between_marks(PAGE.read_text(), text))
+        PAGE.write_text(put_between(PAGE.read_text(), "quality", text))
         say(f"written: {PAGE}")
 
 

@@ -47,6 +47,7 @@ def measure(folder: Path, sizes: tuple[Size, ...], patience_s: float, say: Say) 
         root = shop(folder, size, say)
         say(f"sizes with {size.customers:,} customers")
         patience.wait()
+        served_of(root, verify=True)  # so that its files are in memory, as after the night that wrote them
         with others() as seen:
             starts_s = [_start_s(root) for _ in range(STARTS)]
         lists = min(LISTS, size.customers)

@@ -1,6 +1,6 @@
 """How fast the day is, and what a shop's size costs; writes the tables and the plot of the docs.
 
-    make bench                         all of it, about 15 minutes on a quiet machine
+    make bench                         all of it: about 10 minutes, and at most 7 of waiting for quiet
     make bench BENCH='--only answer'   one part: answer (in process), load (over the network), sizes
     make bench BENCH=--quick           each part in short, shown and not written
 
@@ -20,7 +20,8 @@ from typing import Any
 from tests.benchmarks import bench_answer, bench_load, bench_sizes
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load_servers import shop
-from tests.benchmarks.speed_page import put_between, sizes_part, speed_part
+from tests.benchmarks.page_marks import put_between
+from tests.benchmarks.speed_page import sizes_part, speed_part
 from tests.benchmarks.speed_plot import plot
 
 PARTS = ("answer", "load", "sizes")
@@ -63,7 +64,7 @@ def measured(part: str, given: argparse.Namespace) -> Any:
     if part == "answer":
         store = given.store or shop(given.folder, ANSWER_SHOP, say)
         say("answers in process")
-        return bench_answer.measure(store, rounds=20 if given.quick else 200, calls=50)
+        return bench_answer.measure(store, 100 if given.quick else bench_answer.ROUNDS)
     if part == "load":
         return bench_load.measure(given.folder, bench_load.QUICK if given.quick else bench_load.Plan(), say)
     sizes = bench_sizes.QUICK_SIZES if given.quick else bench_sizes.SIZES

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -57,7 +58,9 @@ class Outcome:
         return len(self.waited_ms) / self.seconds
 
     def percentile_ms(self, share: float) -> float:
-        return float(np.percentile(self.waited_ms, share)) if self.waited_ms else float("nan")
+        """So long or less waited that share of all who asked; infinite for who never got an answer."""
+        waited_ms = [*self.waited_ms, *repeat(float("inf"), self.missing)]
+        return float(np.percentile(waited_ms, share, method="inverted_cdf"))
 
 
 class _Connection:
@@ -115,7 +118,7 @@ def open_loop(
         if now_s > end_s:
             break
         while place < len(due) and due[place] <= now_s and (idle or len(busy) < most):
-            connection = idle.pop() if idle else _Connection(port)
+            connection = idle.popleft() if idle else _Connection(port)
             connection.send(next(questions), due[place])
             busy.append(connection)
             place += 1
@@ -159,9 +162,8 @@ def closed_loop(
 
 
 def poisson(rate_per_s: float, seconds: float, rng: np.random.Generator) -> FloatArray:
-    """Moments of so many callers who know nothing of each other: gaps are exponential."""
-    gaps_s = rng.exponential(1 / rate_per_s, round(rate_per_s * seconds))
-    return np.cumsum(gaps_s)
+    """Moments of so many callers who know nothing of each other: any moment is as likely as any other."""
+    return np.sort(rng.uniform(0, seconds, round(rate_per_s * seconds)))
 
 
 def _take(connection: _Connection, outcome: Outcome, clock: Clock) -> bool:

@@ -102,13 +102,13 @@ def _question(customer_id: str, headers: list[str]) -> Asked:
     return get(f"/recommend/{customer_id}", headers, f'{{"customer_id": "{customer_id}"')
 
 
-def served_of(root: Path) -> ServedVersion:
+def served_of(root: Path, *, verify: bool = False) -> ServedVersion:
     """The champion of a store, as a worker reads it."""
     store = Store(root)
     champion = store.champion()
     assert champion is not None
     now = champion.current
-    return ServedVersion(store.open(now.version_id, verify=False), now.variant)
+    return ServedVersion(store.open(now.version_id, verify=verify), now.variant)
 
 
 def port_of(running: Running) -> int:

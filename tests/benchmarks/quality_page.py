@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
-
 type Content = Mapping[str, Any]
 
 ORDER = ("complete-journey", "complete-journey-28", "ta-feng-time", "ta-feng-last-basket")
@@ -39,20 +37,9 @@ REFERENCES = {"half_life": "own half-life", "personal_counts": "own counts by ba
 
 
 def page(content: Content) -> str:
-    """All of the part, marks included."""
+    """All of the part."""
     parts = [_section(name, content["splits"][name]) for name in ORDER if name in content["splits"]]
-    return "\n\n".join([BEGIN, _head(), *parts, END])
-
-
-def put_between_marks(text: str, part: str) -> str:
-    """`text` with `part`, which has the marks itself, in the place of what is between them.
-
-    Raises:
-        SystemExit: the marks aren't there.
-    """
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"docs/benchmarks.md has no {BEGIN} and {END}: write them where the tables belong")
-    return text[: text.index(BEGIN)] + part + text[text.index(END) + len(END) :]
+    return "\n\n".join([_head(), *parts])
 
 
 def verdict(split: Content) -> str:

@@ -25,18 +25,6 @@ AIM_MS, COLD_MS = 7.0, 15.0
 KEEPS_UP = 0.95  # a server that answers fewer of those that are asked falls behind
 
 
-def put_between(text: str, name: str, part: str) -> str:
-    """`text` with `part` in the place of what is between the two marks of this name.
-
-    Raises:
-        SystemExit: the marks aren't there.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    if begin not in text or end not in text:
-        raise SystemExit(f"a page has no {begin} and {end}: write them where the tables belong")
-    return f"{text[: text.index(begin)]}{begin}\n\n{part}\n\n{text[text.index(end) :]}"
-
-
 def speed_part(content: Content) -> str:
     """What stands in docs/benchmarks.md."""
     parts = []

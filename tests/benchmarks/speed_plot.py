@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 60, 20, 40, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 60, 30, 40, 44
 LINES = {
     "bare": ("bare Flask route", "#d9822b"),
     "zipf": ("customers by Zipf", "#3b7fc4"),

@@ -10,7 +10,7 @@ import pytest
 
 from models.registry import VARIANTS
 from tests.benchmarks import quality_runs
-from tests.benchmarks.quality_page import BEGIN, END, page, put_between_marks, verdict
+from tests.benchmarks.quality_page import page, verdict
 from tests.benchmarks.quality_plot import plot
 from tests.benchmarks.quality_questions import Column, Question, Split
 from tests.benchmarks.quality_runs import Entrant, entrants, run
@@ -150,18 +150,6 @@ def test_ours_that_are_best_are_not_excused() -> None:
     split = content(row("`repeat`", 0.4, ours=True), row("implicit ALS", 0.3, ours=False))
     assert "- NDCG@10: `repeat`, .4000" in verdict(split)
     assert "not ours" not in verdict(split)
-
-
-def test_only_what_is_between_the_marks_is_rewritten() -> None:
-    text = f"by hand\n\n{BEGIN}\nold\n{END}\n\nby hand too\n"
-    assert (
-        put_between_marks(text, f"{BEGIN}\nnew\n{END}") == f"by hand\n\n{BEGIN}\nnew\n{END}\n\nby hand too\n"
-    )
-
-
-def test_a_page_without_marks_is_refused() -> None:
-    with pytest.raises(SystemExit, match="has no <!-- quality: begin -->"):
-        put_between_marks("by hand\n", "new")
 
 
 def test_a_plot_is_a_small_picture_with_a_mark_for_each_row() -> None:

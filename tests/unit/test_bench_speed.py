@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.load import closed_loop, get, open_loop, poisson
-from tests.benchmarks.speed_page import SERVERS, put_between, sizes_part, speed_part
+from tests.benchmarks.speed_page import SERVERS, sizes_part, speed_part
 from tests.benchmarks.speed_plot import plot
 
 CUT = b"|"  # where an answer is sent in two pieces
@@ -86,6 +86,8 @@ def test_what_is_never_answered_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
     with server(lambda _: OK[:-1]) as port:
         outcome = open_loop(port, repeat(get("/")), np.zeros(3), most=2)
     assert (len(outcome.waited_ms), outcome.missing) == (0, 3)
+    outcome.waited_ms = [1.0, 2.0, 3.0]
+    assert [outcome.percentile_ms(share) for share in (50, 51)] == [3.0, float("inf")]
 
 
 def test_a_closed_loop_asks_again_once_it_has_its_answer() -> None:
@@ -158,15 +160,6 @@ def test_every_line_of_a_table_has_as_many_cells_as_its_head() -> None:
         r"(?:^\|.*\n?)+", f"{speed_part(CONTENT)}\n\n{sizes_part(CONTENT)}", re.MULTILINE
     ):
         assert len({line.count("|") for line in table.strip().splitlines()}) == 1
-
-
-def test_the_page_stands_between_its_marks_and_leaves_the_rest() -> None:
-    text = "before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter"
-    once = put_between(text, "speed", "new")
-    assert once == "before\n<!-- speed: begin -->\n\nnew\n\n<!-- speed: end -->\nafter"
-    assert put_between(once, "speed", "new") == once
-    with pytest.raises(SystemExit, match="sizes: begin"):
-        put_between(text, "sizes", "new")
 
 
 def test_the_plot_is_an_image_with_two_lines_for_each_server() -> None:

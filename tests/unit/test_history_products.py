@@ -59,3 +59,33 @@ def test_an_oversold_stock_is_an_empty_one(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,p,2020-01-01\n")
     write(tmp_path, "product_id,stock\np,-3\n", "products.csv")
     assert read(tmp_path).products["stock"].to_list() == [0]
+
+
+def test_before_a_moment_nothing_is_known_that_a_later_purchase_tells(tmp_path: Path) -> None:
+    lines = (
+        "a,old,2020-01-01,Red cup,Cups,1\n"
+        "a,late,2020-03-01,Red cup,Cups,2\n"
+        "a,told,2020-03-01,Red mug,Mugs,3\n"
+    )
+    write(tmp_path, "customer_id,product_id,purchased_at,title,category,unit_price\n" + lines)
+    write(tmp_path, "product_id,title,price\ntold,Red mug,3\nunsold,Red pot,4\n", "products.csv")
+    moment = datetime(2020, 2, 1, tzinfo=UTC)
+    whole = read(tmp_path)
+    then = whole.interactions().before(int(moment.timestamp())).catalogue
+    at = {product: row for row, product in enumerate(whole.products["product_id"])}
+    has_words = then.words.sum(axis=1) > 0
+    assert {name for name in at if has_words[at[name]]} == {"old", "told", "unsold"}
+    assert {name for name in at if then.category_row[at[name]] >= 0} == {"old"}
+    assert {name for name in at if then.price[at[name]] > 0} == {"old"}
+    known = whole.interactions().catalogue
+    assert {name for name in at if known.price[at[name]] > 0} == {"old", "late", "told"}
+    assert {name for name in at if known.category_row[at[name]] >= 0} == {"old", "late", "told"}
+
+    alone = read(tmp_path, as_of=moment)
+    names = alone.products["product_id"].to_list()
+    assert sorted(names) == ["old", "told", "unsold"]
+    early = alone.interactions().catalogue
+    for row, name in enumerate(names):
+        assert (early.category_row[row] >= 0) == (then.category_row[at[name]] >= 0)
+        assert (early.price[row] > 0) == (then.price[at[name]] > 0)
+        assert (early.words[[row]].sum() > 0) == (then.words[[at[name]]].sum() > 0)

@@ -83,6 +83,7 @@ def history(lines: list[tuple[int, int, int, str]], timezone: str) -> History:
         purchases=rows.with_columns(pl.Series("at_s", at_s, pl.Int64)),
         customer_ids=["ann", "bob", "cleo"],
         products=pl.DataFrame(),
+        is_told=np.empty((0, 3), np.bool_),
         offers=None,
         redemptions=None,
         customers=None,

@@ -1,15 +1,18 @@
 """Which products become candidates, and from whom: two customers and six products, listed by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import models.sources as sources_module
 from models.arrays import DAY_S, IntArray
 from models.base import Model
+from models.catalogue import Catalogue
 from models.due import Due
 from models.neighbours import Neighbours, NeighboursOptions
 from models.popular import Popular, PopularOptions
@@ -186,3 +189,14 @@ def test_neighbours_fitted_for_some_score_those_as_if_fitted_for_all() -> None:
     options = NeighboursOptions(half_life_days=28.0)
     some, everyone = (fit_source(Neighbours(options), history, asked) for asked in (rows, None))
     np.testing.assert_array_equal(some.score(rows), everyone.score(rows))
+
+
+def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up() -> None:
+    history = history_of(
+        [(0, 0, 99.0, 0), (0, 1, 99.0, 0), (1, 2, 99.0, 1)], n_customers=2, n_products=40, as_of_day=100
+    )
+    words = np.zeros((40, 3), np.float32)
+    words[[0, 1, 2, 33, 37], 0] = 1  # what sells has this word
+    words[3:33, 1] = 1
+    catalogue = Catalogue.of(np.full(40, -1, np.int32), words=sparse.csr_array(words))
+    assert pool_of(replace(history, catalogue=catalogue), 7.0, 5).tolist() == [0, 1, 2, 33, 37]
