@@ -9,6 +9,7 @@ import structlog
 
 from models.errors import NextbestError
 from service.answers import AnswerWriter
+from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.sane import check_values
 from service.served import ServedVersion
@@ -31,8 +32,11 @@ class Serving:
 class ChampionFollower:
     """Follows a store's champion pointer. `current` is None until there is something to answer from."""
 
-    def __init__(self, store: Store, metrics: Metrics, poll_s: float) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, poll_s: float, live: LiveProducts | None = None
+    ) -> None:
         self._store, self._metrics, self._poll_s = store, metrics, poll_s
+        self._live = live or LiveProducts()
         self.current: Serving | None = None
         self._seen: tuple[int, int, int] | None = None
         self._retry_at = self._let_go_at = float("inf")
@@ -86,6 +90,7 @@ class ChampionFollower:
         try:
             served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
             check_values(served)
+            self._live.carry_to(served.shelf)
         except NextbestError as err:
             self._refuse(err)
             return None

@@ -12,6 +12,7 @@ COMMANDS = {
     "keys": "service.access.key_commands",
     "token-keys": "service.access.token_commands",
     "token": "service.access.token_commands",
+    "rules": "service.rules.commands",
 }
 
 

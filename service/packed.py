@@ -6,7 +6,7 @@ only what is looked at becomes a number. Numbers are in the order of bytes of x8
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 HEAD = struct.Struct("<IH")  # checksum of what follows it, length of the owner
@@ -27,11 +27,24 @@ class Columns(NamedTuple):
         """The entries from a place on, one by one."""
         return zip(self.rows[start:], self.evidence[start:], self.probability[start:], strict=True)
 
-    def from_place(self, start: int) -> "Columns":
-        return Columns(self.rows[start:], self.evidence[start:], self.probability[start:])
+    def followed_by(self, longer: "Columns") -> "Columns":
+        """This list, and behind it what a longer one has from there on."""
+        if len(longer.rows) <= len(self.rows):
+            return self
+        return Columns(
+            _joined(self.rows, longer.rows),
+            _joined(self.evidence, longer.evidence),
+            _joined(self.probability, longer.probability),
+        )
 
     def first(self, length: int) -> "Columns":
         return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
+
+
+def _joined(mine: "memoryview[Any]", longer: "memoryview[Any]") -> "memoryview[Any]":
+    both = mine.tobytes() + longer[len(mine) :].tobytes()
+    view: memoryview[Any] = memoryview(both).cast(longer.format)  # type: ignore[call-overload]  # see below
+    return view
 
 
 def owner_of(version_id: str, variant: str, customer_id: str, epoch: int) -> bytes:

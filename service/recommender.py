@@ -12,11 +12,11 @@ import numpy as np
 from models.arrays import BoolArray, IntArray
 from service.errors import RefusedError
 from service.packed import Columns, Entry, owner_of, pack, unpack
-from service.parameters import Query
+from service.parameters import N_MAX, Query
 from service.rules.book import RuleBook
-from service.rules.effects import Limit, Place
+from service.rules.effects import Place
 from service.rules.placed import PlacedRules
-from service.rules.ruling import Ruling
+from service.rules.ruling import Moved, Ruling, in_new_order
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import NO_EVIDENCE
 
@@ -51,7 +51,7 @@ class OwnList:
     Attributes:
         columns: as it was assembled.
         rules, ruling: what was in force, and of it what concerns this customer.
-        ordered: the list in another order, where the rules want one.
+        moved: products of it that the rules move.
         bought: what the rules leave out because it was bought lately.
         written: what was already written of it, by product row, with prices as of `price_changes`.
     """
@@ -62,17 +62,18 @@ class OwnList:
     columns: Columns
     rules: PlacedRules
     ruling: Ruling
-    ordered: list[Entry] | None = None
+    moved: list[Moved] = field(default_factory=list)
     bought: frozenset[int] = frozenset()
     written: dict[int, str] = field(default_factory=dict)
     price_changes: int = 0
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it isn't in the list."""
-        for row, _, probability in self.columns.entries():
-            if row == product_row:
-                return probability if probability >= 0 else UNKNOWN
-        return UNKNOWN
+        places = np.flatnonzero(np.asarray(self.columns.rows) == product_row)
+        if not len(places):
+            return UNKNOWN
+        probability = self.columns.probability[places[0]]
+        return probability if probability >= 0 else UNKNOWN  # a NaN isn't
 
 
 class Answer(NamedTuple):
@@ -180,8 +181,8 @@ class Recommender:
             level = "popular" if query.category is None else "category"
         else:
             basket = _Basket(own.ruling.fresh(), query, own=own)
-            if own.ordered is not None:
-                basket.take_own(own.ordered)
+            if own.moved:
+                basket.take_own(in_new_order(own.columns, own.moved))
             else:
                 basket.take_own(own.columns.entries())
                 if not basket.is_full:
@@ -236,13 +237,16 @@ class Recommender:
 def _under_rules(rules: PlacedRules, customer_row: int, epoch: int, columns: Columns) -> OwnList:
     """A customer's list with what the rules change of it."""
     served, ruling = rules.served, rules.of_person(customer_row)
-    own = OwnList(served, customer_row, epoch, columns, rules, ruling)
     if ruling.factors is not None:
-        more = served.candidates(customer_row).from_place(len(columns.rows))
-        own.ordered = ruling.ordered(columns, more)
+        columns = columns.followed_by(served.candidates(customer_row))
+    own = OwnList(served, customer_row, epoch, columns, rules, ruling, ruling.moved(columns))
     if ruling.bought:
         own.bought = ruling.bought_rows(customer_row, rules.today)
     return own
+
+
+type Counted = tuple["memoryview[int]", int, dict[int, int]]
+"""A limit: the group of each product, how many may be of one, and how many there are."""
 
 
 class _Basket:
@@ -269,10 +273,14 @@ class _Basket:
         if own is not None and own.bought:
             self.taken |= own.bought
         self.picks: list[Pick] = []
-        self._counts: list[tuple[Limit, dict[int, int]]] = []
+        self._counts: list[Counted] = []
         if ruling.limits:
             of_one = query.category is not None  # "at most n per category" is no word on a category by itself
-            self._counts = [(limit, {}) for limit in ruling.limits if not (of_one and limit.is_of_categories)]
+            self._counts = [
+                (limit.groups, limit.at_most, {NONE: -N_MAX - 1})  # so many without a group never come
+                for limit in ruling.limits
+                if not (of_one and limit.is_of_categories)
+            ]
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins:
             self._take_pins()
@@ -347,9 +355,9 @@ class _Basket:
     def _may_come(self, rows: IntArray) -> BoolArray:
         """Which rows nothing keeps out but that they may be in the basket already."""
         may: BoolArray = self._ruling.mask[rows]
-        for limit, counts in self._counts:
-            full = [group for group, count in counts.items() if count >= limit.at_most]
-            may = may & ~np.isin(np.asarray(limit.groups)[rows], full)
+        for groups, at_most, counts in self._counts:
+            full = [group for group, count in counts.items() if count >= at_most]
+            may = may & ~np.isin(np.asarray(groups)[rows], full)
         return may
 
     def _take_pins(self) -> None:
@@ -376,11 +384,11 @@ class _Basket:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
-        shown, category_row, counts = self._ruling.shown, self._served.category_row, self._counts
+        shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
-            if counts:
+            if limits:
                 if self._is_full_up(row):
                     continue
                 self._count(row)
@@ -391,10 +399,12 @@ class _Basket:
 
     def _is_full_up(self, row: int) -> bool:
         """Whether a limit is reached for a product's group."""
-        return any(counts.get(limit.groups[row], 0) >= limit.at_most for limit, counts in self._counts)
+        for groups, at_most, counts in self._counts:  # noqa: SIM110  # any() takes three times as long
+            if counts.get(groups[row], 0) >= at_most:
+                return True
+        return False
 
     def _count(self, row: int) -> None:
-        for limit, counts in self._counts:
-            group = limit.groups[row]
-            if group != NONE:
-                counts[group] = counts.get(group, 0) + 1
+        for groups, _, counts in self._counts:
+            group = groups[row]
+            counts[group] = counts.get(group, 0) + 1

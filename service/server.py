@@ -29,12 +29,16 @@ from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
 from service.die_with_parent import die_with_parent, watch_parent
+from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
 from service.recommender import FirstLevel, Recommender
+from service.rules.book import RuleBook
+from service.rules.kept import KeptRules
+from service.rules.watch import RulesFileFollower, read_rules_file
 from service.settings import Settings
 from service.workers import Workers
 from storage.keyring import read_keyring
@@ -60,6 +64,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then let requests in flight finish.
 
     Raises:
+        BadRulesError, OSError: there is a file of rules, and it can't be used.
         NextbestError: an address can't be used, the keys can't be read, or there is none and there must be.
     """
     configure_logs(settings.log_level)
@@ -68,6 +73,8 @@ def run(settings: Settings) -> None:
     is_open = may_be_open(keyring, [host for host, port in listeners if not _is_loopback(host, port)])
     if not is_open:
         say_what_is_missing(keyring, settings)
+    if settings.rules:
+        read_rules_file(settings.rules)
     folder = private_folder(settings.store)
     metrics_folder = folder / f"metrics-{os.getpid()}"
     shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -93,7 +100,11 @@ def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
     metrics = _begin(plan)
     settings = plan.settings
-    follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s)
+    live, book = LiveProducts(), RuleBook()
+    follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
+    if settings.rules:
+        kept = KeptRules(plan.metrics_folder.parent / "rules.json")
+        RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
     cache = None
     if plan.redis_url:
         cache = RedisCache(
@@ -106,7 +117,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
         Parts(
             settings=settings,
             follower=follower,
-            recommender=Recommender(first_level, cache, only_changed=settings.redis_lists == "changed"),
+            recommender=Recommender(
+                first_level, cache, only_changed=settings.redis_lists == "changed", book=book
+            ),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),

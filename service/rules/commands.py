@@ -1,0 +1,136 @@
+"""`nbo-serve rules`: check a file, try it on a store, put it in force."""
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from models.errors import NextbestError, NoChampionError
+from service.rules.dry_run import DryRun, dry_run
+from service.rules.reading import NO_RULES
+from service.rules.unknown import unknown_names
+from service.rules.watch import read_rules_file
+from service.sane import check_values
+from service.served import ServedVersion
+from storage.store import Store
+
+TIMEOUT_S = 60
+file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+store_option = click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="NEXTBEST_STORE",
+    help="Folder that the night publishes to; NEXTBEST_STORE may say it.",
+)
+
+
+@click.group()
+def rules() -> None:
+    """The merchandiser's rules: docs/rules.md."""
+
+
+@rules.command()
+@file_argument
+@store_option
+def check(file: Path, store: Path | None) -> None:
+    """Say what is wrong with FILE; with a store also which names its version doesn't have."""
+    found = read_rules_file(file)
+    warnings = unknown_names(open_served(store), found) if store else []
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(
+        f"{file.name} can be used: version {found.version}, rules: {len(found.rules)}, warnings: {len(warnings)}"
+    )
+
+
+@rules.command("dry-run")
+@file_argument
+@store_option
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rules to compare with; none without.",
+)
+@click.option("--at", type=click.DateTime(), help="Try it at this moment, in the shop's time zone; else now.")
+@click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
+def try_out(file: Path, store: Path | None, against: Path | None, at: datetime | None, as_json: bool) -> None:
+    """Say what FILE would change for 1,000 customers."""
+    if store is None:
+        raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
+    served = open_served(store)
+    before = read_rules_file(against) if against else NO_RULES
+    now_s = at.replace(tzinfo=served.zone).timestamp() if at else time.time()
+    after = read_rules_file(file)
+    found = dry_run(served, before, after, now_s=now_s)
+    if as_json:
+        click.echo(json.dumps(asdict(found) | {"warnings": unknown_names(served, after)}, indent=1))
+        return
+    for warning in unknown_names(served, after):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(told(found))
+
+
+@rules.command()
+@file_argument
+@click.option("--url", default="http://127.0.0.1:9000", show_default=True, help="The operator's listener.")
+def put(file: Path, url: str) -> None:
+    """Put FILE in force, through the operator's listener. The key is read from NEXTBEST_KEY."""
+    read_rules_file(file)
+    headers = {"Content-Type": "application/toml"}
+    if key := os.environ.get("NEXTBEST_KEY"):
+        headers["Authorization"] = f"Bearer {key}"
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError("--url must begin with http:// or https://")
+    request = urllib.request.Request(f"{url.rstrip('/')}/rules", file.read_bytes(), headers, method="PUT")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            click.echo(answer.read().decode())
+    except urllib.error.HTTPError as err:
+        click.echo(err.read().decode("utf-8", "replace"), err=True)
+        sys.exit(1)
+    except urllib.error.URLError as err:
+        raise NextbestError(f"{url} can't be asked: {err.reason}") from err
+
+
+def open_served(store: Path) -> ServedVersion:
+    """The champion of a store, checked.
+
+    Raises:
+        NextbestError: there is none, or it is damaged.
+    """
+    opened = Store(store)
+    champion = opened.champion()
+    if champion is None:
+        raise NoChampionError(str(store))
+    served = ServedVersion(opened.open(champion.current.version_id), champion.current.variant)
+    check_values(served)
+    return served
+
+
+def told(found: DryRun) -> str:
+    """A dry run for a terminal."""
+    lines = [
+        f"{found.customers} customers, version {found.version}: {found.rules_before} → {found.rules_after}"
+    ]
+    for change in found.placements:
+        lines.append(
+            f"{change.placement}: {change.changed} of {change.lists} lists change; probabilities add up to "
+            f"{change.expected_after:.3f} in ten products, before {change.expected_before:.3f}"
+        )
+        for word, products in (("enters", change.entering), ("leaves", change.leaving)):
+            lines += [
+                f"  {word} {moved.lists:>5}  {moved.product_id}  {moved.title}" for moved in products[:10]
+            ]
+    lines += [
+        f"rule {pin.rule}: not at its place in {pin.lists} lists: {pin.why}" for pin in found.pins_not_shown
+    ]
+    lines += [f"rule {rule}: touches none of these lists" for rule in found.never_fired]
+    lines += [f"rule {rule}: not now" for rule in found.asleep]
+    return "\n".join(lines)

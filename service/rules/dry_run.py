@@ -1,0 +1,140 @@
+"""What a file of rules would change, tried on a thousand customers before anybody sees it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from service.parameters import Query
+from service.recommender import Answer, FirstLevel, Recommender
+from service.rules.book import RuleBook
+from service.rules.firing import Firing
+from service.rules.reading import NO_RULES, Rules
+from service.served import ServedVersion
+
+CUSTOMERS = 1000
+N = 10
+TOLD = 50  # products that are named, those of most lists first
+EVERYWHERE = "(other placements)"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A product that comes into lists, or leaves them."""
+
+    product_id: str
+    title: str
+    lists: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementChange:
+    """What changes at one placement.
+
+    Attributes:
+        lists: how many were compared.
+        changed: of them, how many differ in anything.
+        entering, leaving: products, those of most lists first, at most TOLD.
+        expected_before, expected_after: mean over the lists of the sum of the probabilities that are known.
+    """
+
+    placement: str
+    lists: int
+    changed: int
+    entering: list[Moved]
+    leaving: list[Moved]
+    expected_before: float
+    expected_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class PinNotShown:
+    """A pin that doesn't stand at its position in some lists, though it is for these customers."""
+
+    rule: str
+    why: str
+    lists: int
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What new rules would change against those in force.
+
+    Attributes:
+        customers: how many were tried: those whose ids have the smallest hashes, so always the same.
+        never_fired: ids of rules that hold now and touch none of these lists: they hide no product that would
+            be among the ten without rules, move none, and put none there.
+        asleep: ids of rules that have not begun, or have ended.
+    """
+
+    version: str
+    rules_before: str
+    rules_after: str
+    customers: int
+    placements: list[PlacementChange]
+    never_fired: list[str]
+    asleep: list[str]
+    pins_not_shown: list[PinNotShown]
+
+
+def dry_run(served: ServedVersion, before: Rules, after: Rules, *, now_s: float) -> DryRun:
+    """Compare the first ten products of a fixed sample of customers, at each placement that a rule names.
+
+    Args:
+        now_s: Unix seconds at which both are tried.
+    """
+    named = {name for rules in (before, after) for rule in rules.rules for name in rule.placements}
+    rows = range(min(CUSTOMERS, len(served.customers)))  # rows are in the order of a hash of the ids
+    firing = Firing(served, after, now_s)
+    changes = []
+    for placement in [None, *sorted(named)]:
+        query = Query(N, placement=placement)
+        plain, old, new = (_answers(served, rules, query, rows, now_s) for rules in (NO_RULES, before, after))
+        changes.append(_change(served, placement, old, new))
+        for row in rows:
+            firing.look(placement, row, plain[row], new[row])
+    return DryRun(
+        version=served.version_id,
+        rules_before=before.version,
+        rules_after=after.version,
+        customers=len(rows),
+        placements=changes,
+        never_fired=firing.never_fired,
+        asleep=firing.asleep,
+        pins_not_shown=[PinNotShown(rule, why, lists) for (rule, why), lists in firing.missed.most_common()],
+    )
+
+
+def _answers(served: ServedVersion, rules: Rules, query: Query, rows: range, now_s: float) -> list[Answer]:
+    recommender = Recommender(FirstLevel(1, 0), None, book=RuleBook(rules, lambda: now_s))
+    return [recommender.recommend(served, served.customers[row], query) for row in rows]
+
+
+def _change(
+    served: ServedVersion, placement: str | None, before: list[Answer], after: list[Answer]
+) -> PlacementChange:
+    entering: Counter[int] = Counter()
+    leaving: Counter[int] = Counter()
+    changed = 0
+    for old, new in zip(before, after, strict=True):
+        old_rows, new_rows = ([row for row, *_ in answer.picks] for answer in (old, new))
+        changed += old_rows != new_rows
+        entering.update(set(new_rows) - set(old_rows))
+        leaving.update(set(old_rows) - set(new_rows))
+    return PlacementChange(
+        placement or EVERYWHERE,
+        len(before),
+        changed,
+        _most(served, entering),
+        _most(served, leaving),
+        _expected(before),
+        _expected(after),
+    )
+
+
+def _most(served: ServedVersion, counts: Counter[int]) -> list[Moved]:
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOLD]
+    return [Moved(served.products[row], served.titles[row], lists) for row, lists in order]
+
+
+def _expected(answers: list[Answer]) -> float:
+    known = sum(probability for answer in answers for *_, probability in answer.picks if probability >= 0)
+    return round(known / len(answers), 5) if answers else 0.0

@@ -1,0 +1,93 @@
+"""Which rules touch the answers of a dry run, and which pins don't get to their position."""
+
+from collections import Counter
+
+import numpy as np
+
+from models.arrays import BoolArray
+from service.recommender import Answer
+from service.rules.binding import Binder, BoundRule
+from service.rules.book import RuleBook, holds_at, period_of
+from service.rules.effects import Bought, Hide, Limit, Place, Scale
+from service.rules.reading import Rules
+from service.rules.ruling import Ruling
+from service.served import NONE, ServedVersion
+
+
+class Firing:
+    """Looks at answers without and with the rules.
+
+    Attributes:
+        asleep: ids of rules that don't hold now.
+        missed: how many lists lack a pin, by rule and reason.
+    """
+
+    def __init__(self, served: ServedVersion, rules: Rules, now_s: float) -> None:
+        self._served, binder = served, Binder(served)
+        self._today = RuleBook(rules, lambda: now_s).at(served, None).today
+        awake = [rule for rule in rules.rules if holds_at(period_of(rule, served.zone), now_s)]
+        self._ids = [rule.id for rule in awake]
+        self.asleep = [rule.id for rule in rules.rules if rule.id not in set(self._ids)]
+        self._parts = [part for rule in awake for part in binder.bind(rule)]
+        self._masks = {id(part): _mask(part, served) for part in self._parts}
+        self._fired: set[str] = set()
+        self.missed: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def never_fired(self) -> list[str]:
+        """Ids of rules that touched none of the answers, in the order of the file."""
+        return [rule_id for rule_id in self._ids if rule_id not in self._fired]
+
+    def look(self, placement: str | None, customer_row: int, plain: Answer, ruled: Answer) -> None:
+        """Take in the answers to one customer, without rules and with them."""
+        for part in self._parts:
+            rule, is_pin = part.rule, isinstance(part.effect, Place)
+            if (rule.id in self._fired and not is_pin) or not _concerns(part, placement, customer_row):
+                continue
+            if self._touches(part, customer_row, plain, ruled):
+                self._fired.add(rule.id)
+            elif isinstance(part.effect, Place):
+                self.missed[rule.id, self._why_missed(part.effect, ruled)] += 1
+
+    def _touches(self, part: BoundRule, customer_row: int, plain: Answer, ruled: Answer) -> bool:
+        effect, mask = part.effect, self._masks[id(part)]
+        before, after = ([row for row, *_ in answer.picks] for answer in (plain, ruled))
+        if isinstance(effect, Place):
+            return effect.rule_id in ruled.pinned.values()
+        if isinstance(effect, Limit):
+            counts = Counter(effect.groups[row] for row in before)
+            return any(group != NONE and count > effect.at_most for group, count in counts.items())
+        if isinstance(effect, Bought):
+            return not set(before).isdisjoint(
+                Ruling(self._served, [effect]).bought_rows(customer_row, self._today)
+            )
+        assert mask is not None
+        return bool(mask[before].any()) or (isinstance(effect, Scale) and bool(mask[after].any()))
+
+    def _why_missed(self, pin: Place, ruled: Answer) -> str:
+        if not pin.rows:
+            return "the version knows none of its products"
+        if pin.position > len(ruled.picks):
+            return f"its position is behind the {len(ruled.picks)} products of the list"
+        if ruled.pinned and ruled.own and any(ruled.own.ruling.shown[row] for row in pin.rows):
+            return "another pin stands there or has its products, or they were bought lately"
+        return "none of its products may be shown"
+
+
+def _concerns(part: BoundRule, placement: str | None, customer_row: int) -> bool:
+    placements = part.rule.placements
+    return (not placements or placement in placements) and part.who.holds(customer_row)
+
+
+def _mask(part: BoundRule, served: ServedVersion) -> BoolArray | None:
+    """The products that a part hides or moves."""
+    n_products = len(served.products)
+    if isinstance(part.effect, Hide):
+        shown = np.ones(n_products, np.bool_)
+        part.effect.apply(shown)
+        return ~shown
+    if isinstance(part.effect, Scale):
+        moved = np.zeros(n_products, np.bool_)
+        moved[part.effect.rows] = True
+        return moved
+    return None

@@ -1,0 +1,42 @@
+"""The rules last in force, kept on this machine: for a worker that starts while they can't be had.
+
+A recall must hold also for the worker that takes the place of a killed one while the record is away, or just
+after somebody broke the file.
+"""
+
+import json
+from pathlib import Path
+
+import structlog
+
+from service.rules.errors import BadRulesError
+from service.rules.reading import Rules, parse_rules
+from storage.store import write_atomic
+
+log = structlog.get_logger()
+
+
+class KeptRules:
+    """A small file beside the store's Redis."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._last = path, ""
+
+    def load(self) -> Rules | None:
+        """The rules that were kept; None if there are none that can be read."""
+        try:
+            content = json.loads(self._path.read_text())
+            return parse_rules(content["text"], version=content["version"])
+        except (OSError, ValueError, KeyError, TypeError, BadRulesError):
+            return None
+
+    def save(self, rules: Rules) -> None:
+        """Keep these; where that can't be done, the log says so and answers go on."""
+        content = json.dumps({"version": rules.version, "text": rules.text})
+        if content == self._last:
+            return
+        try:
+            write_atomic(self._path, content, mode=0o600)
+            self._last = content
+        except OSError as err:
+            log.warning("rules in force can't be kept for later workers", why=str(err))

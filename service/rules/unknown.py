@@ -1,0 +1,45 @@
+"""What a file of rules names and a version doesn't have: no mistake, it may come with the next night."""
+
+from collections.abc import Iterator
+
+from service.rules.file import Cap, Eligible, Pin, Rule, Scoped
+from service.rules.reading import Rules
+from service.served import NONE, ServedVersion
+
+TOLD = 10  # of one sort, for one rule
+
+
+def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
+    """A sentence for each sort of name that a rule has and the version hasn't; the rest of the rule holds."""
+    known = {
+        "brand": set(served.brands),
+        "category": set(served.categories),
+        "segment": set(served.people.audiences),
+        "customers' column": set(served.people.traits),
+    }
+    found = []
+    for rule in rules.rules:
+        for sort, names in _names(rule):
+            if sort == "product":
+                missing = [name for name in names if served.products.find(name) == NONE]
+            else:
+                missing = [name for name in names if name not in known[sort]]
+            if missing:
+                more = f" and {len(missing) - TOLD} more" if len(missing) > TOLD else ""
+                found.append(f"rule {rule.id}: no such {sort}: {', '.join(missing[:TOLD])}{more}")
+    return found
+
+
+def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "segment", rule.segments
+    columns = [column for column, *_ in rule.customers]
+    if isinstance(rule, Pin | Scoped):
+        yield "product", rule.products
+    if isinstance(rule, Scoped):
+        yield "brand", rule.brands
+        yield "category", rule.categories
+    if isinstance(rule, Cap):
+        yield rule.per, rule.names
+    if isinstance(rule, Eligible):
+        columns += [column[9:] for column, *_ in rule.require if column.startswith("customer.")]
+    yield "customers' column", tuple(columns)

@@ -1,0 +1,86 @@
+"""What changed since the number N of the record's clock: what every worker asks several times a second."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from storage.record.tables import customers, products_live, record_clock, rules_versions, tombstones
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerState:
+    """What counts of a customer now. A consent that is None is the shop's default."""
+
+    customer_id: str
+    epoch: int
+    personalise: bool | None
+    train: bool | None
+    experiment: bool | None
+    store: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductState:
+    """What a product's live values are now; None: what the version says."""
+
+    product_id: str
+    stock: int | None
+    price: float | None
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A customer who was erased, by the keyed hash of the id."""
+
+    number: int
+    customer_hash: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All that changed after a number, as it is now.
+
+    Attributes:
+        now: the number up to which this goes: what to ask with next.
+    """
+
+    now: int
+    customers: tuple[CustomerState, ...] = ()
+    products: tuple[ProductState, ...] = ()
+    erased: tuple[Tombstone, ...] = ()
+    rules_changed: bool = False
+
+
+def changes_since(connection: sa.Connection, since: int) -> Changes:
+    """What changed after `since`, within a transaction that reads; 0 for all there is.
+
+    Where nothing changed, this is one look at one row. On Postgres the transaction may see more than the
+    clock said when it was read: then that comes once more the next time, and nothing is missed.
+    """
+    now = int(connection.execute(sa.select(record_clock.c.now)).scalar_one())
+    if now <= since:
+        return Changes(now)
+    states = sa.select(
+        customers.c.customer_id,
+        customers.c.epoch,
+        customers.c.personalise,
+        customers.c.train,
+        customers.c.experiment,
+        customers.c.store,
+    ).where(customers.c.epoch > since)
+    live = sa.select(
+        products_live.c.product_id, products_live.c.stock, products_live.c.price, products_live.c.margin
+    ).where(products_live.c.changed > since)
+    gone = sa.select(tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch).where(
+        tombstones.c.epoch > since
+    )
+    rules = sa.select(rules_versions.c.number).where(rules_versions.c.changed > since).limit(1)
+    return Changes(
+        now,
+        tuple(CustomerState(*row) for row in connection.execute(states)),
+        tuple(ProductState(*row) for row in connection.execute(live)),
+        tuple(Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in connection.execute(gone)),
+        connection.execute(rules).first() is not None,
+    )

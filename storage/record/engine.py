@@ -1,0 +1,113 @@
+"""Connections to the record: SQLite in a file of ours, or the shop's Postgres, both with bounded waits.
+
+A transaction begins as a reader's; `WRITES` makes it a writer's, which on SQLite takes the lock at once: a
+reader that turns into a writer later would have to be refused where another one was faster.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.record.errors import BadRecordUrlError
+
+WRITES = {"record_writes": True}
+POOL_WAIT_S = 0.2
+CONNECT_S = 2  # the shortest that libpq knows
+LOCK_MS = 150
+STATEMENT_MS = 2000
+
+# Until then, several processes that write in WAL mode could damage the file: sqlite.org/wal.html
+SAFE_WAL = (3, 51, 3)
+FULL_OR_BROKEN = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CANTOPEN")
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a record: `sqlite:///FILE`, or `postgresql://...`, which goes through psycopg.
+
+    Raises:
+        BadRecordUrlError: it is neither.
+    """
+    usable = "must be sqlite:///FILE or postgresql://HOST/DATABASE"
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+            return parsed.set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError) as err:
+        raise BadRecordUrlError(usable) from err
+    if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise BadRecordUrlError(usable)
+    return parsed
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of an SQLite record; None for Postgres."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def open_engine(url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS) -> sa.Engine:
+    """An engine that connects when it is first used; make it after a fork, never before.
+
+    Args:
+        lock_ms: longest wait for a lock that somebody else holds.
+        statement_ms: longest time of one statement; Postgres only.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, lock_ms)
+    options = f"-c statement_timeout={statement_ms} -c lock_timeout={lock_ms}"
+    options += f" -c idle_in_transaction_session_timeout={10 * statement_ms}"
+    return sa.create_engine(
+        url,
+        pool_size=2,
+        max_overflow=2,
+        pool_timeout=POOL_WAIT_S,
+        pool_recycle=1800,
+        connect_args={"connect_timeout": CONNECT_S, "options": options, "application_name": "nextbest"},
+    )
+
+
+def is_full(err: BaseException | None) -> bool:
+    """Whether there was no room to write to."""
+    return (
+        _sqlite_name(err).startswith(("SQLITE_FULL", "SQLITE_IOERR_WRITE"))
+        or getattr(err, "sqlstate", None) == "53100"
+    )
+
+
+def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
+    # isolation_level None: Python's module would begin transactions by rules of its own.
+    arguments: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
+    engine = sa.create_engine(url, pool_timeout=POOL_WAIT_S, connect_args=arguments)
+    has_safe_wal = sqlite3.sqlite_version_info >= SAFE_WAL
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        connection.execute(f"PRAGMA busy_timeout={lock_ms}")
+        if has_safe_wal:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        else:
+            # EXTRA is FULL and the folder: else a power cut may bring back the journal, and undo a commit.
+            connection.execute("PRAGMA journal_mode=DELETE")
+            connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA secure_delete=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("record_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @sa.event.listens_for(engine, "handle_error")
+    def drop_if_broken(context: sa.ExceptionContext) -> None:
+        if _sqlite_name(context.original_exception).startswith(FULL_OR_BROKEN):
+            context.is_disconnect = True
+
+    return engine
+
+
+def _sqlite_name(err: BaseException | None) -> str:
+    """What SQLite calls an error, such as SQLITE_FULL; empty for others."""
+    return getattr(err, "sqlite_errorname", None) or ""

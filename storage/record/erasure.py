@@ -1,0 +1,77 @@
+"""Erases a customer from the record: every row in one transaction, and a tombstone that stands for good."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from storage.record.erasure_key import ErasureKey
+from storage.record.record import Record
+from storage.record.statements import consent_lock, next_change
+from storage.record.tables import audit, consent_log, customers, events, quarantine, tombstones
+
+HOLDS_IDS = (events, quarantine, customers, consent_log)
+"""The tables in which a customer's id may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A receipt.
+
+    Attributes:
+        number: of the tombstone; a night that saw this number knows of the erasure.
+        rows: how many were deleted, by table.
+    """
+
+    number: int
+    epoch: int
+    erased_ms: int
+    rows: dict[str, int]
+
+
+def erase(record: Record, customer_id: str, *, now_ms: int, client: str) -> Erasure:
+    """Delete all that the record holds of a customer. It is done when this returns, else nothing was.
+
+    Raises:
+        RecordUnavailableError: it can't be done now: it must be asked again.
+    """
+    with record.writing() as connection:
+        erasure = _erase(connection, record.key, customer_id, now_ms=now_ms, client=client)
+    record.truncate_log()
+    return erasure
+
+
+def _erase(
+    connection: sa.Connection, key: ErasureKey, customer_id: str, *, now_ms: int, client: str
+) -> Erasure:
+    consent_lock(connection, exclusive=True)
+    rows = {}
+    for table in HOLDS_IDS:
+        deleted = connection.execute(sa.delete(table).where(table.c.customer_id == customer_id))
+        rows[table.name] = deleted.rowcount
+    hashed = key.hash_of(customer_id)
+    connection.execute(sa.delete(tombstones).where(tombstones.c.customer_hash == hashed))
+    connection.execute(
+        sa.insert(audit), {"at_ms": now_ms, "what": "erasure", "client": client, "detail": "{}"}
+    )
+    epoch = next_change(connection)
+    stone = {"customer_hash": hashed, "erased_ms": now_ms, "epoch": epoch}
+    made = connection.execute(sa.insert(tombstones).returning(tombstones.c.number), stone)
+    return Erasure(int(made.scalar_one()), epoch, now_ms, rows)
+
+
+def last_tombstone(connection: sa.Connection) -> int:
+    """Number of the latest erasure; 0 before the first."""
+    return int(connection.scalar(sa.select(sa.func.max(tombstones.c.number))) or 0)
+
+
+def erased_among(connection: sa.Connection, key: ErasureKey, customer_ids: Iterable[str]) -> dict[str, int]:
+    """Those of the customers who were erased, and when, in Unix milliseconds."""
+    stones: dict[bytes, int] = {
+        bytes(hashed): ms
+        for hashed, ms in connection.execute(sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms))
+    }
+    if not stones:
+        return {}
+    found = ((customer_id, stones.get(key.hash_of(customer_id))) for customer_id in customer_ids)
+    return {customer_id: ms for customer_id, ms in found if ms is not None}

@@ -1,0 +1,39 @@
+"""What the record refuses, and what is wrong with it."""
+
+from models.errors import NextbestError
+
+
+class RecordUnavailableError(NextbestError):
+    """The record doesn't answer, or not soon enough. What was asked may have been done or not: ask again.
+
+    Attributes:
+        is_full: there is no room to write to.
+    """
+
+    def __init__(self, why: str, *, is_full: bool = False) -> None:
+        self.why, self.is_full = why, is_full
+        super().__init__(f"the record can't be used now: {why}")
+
+
+class SchemaError(NextbestError):
+    """The record's tables are not the ones that this release knows."""
+
+    def __init__(self, record: str, why: str) -> None:
+        self.record, self.why = record, why
+        super().__init__(f"record {record}: {why}")
+
+
+class BadRecordUrlError(NextbestError):
+    """The record can't be where it is said to be. The text shows no password."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"record: {why}")
+
+
+class ErasureKeyError(NextbestError):
+    """The key that hides erased ids is missing, unusable, or not the one that this record was begun with."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"erasure key: {why}")

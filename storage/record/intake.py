@@ -1,0 +1,223 @@
+"""Takes events into the record, each once: what becomes of it is decided and written in one transaction."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from storage.record.erasure_key import ErasureKey
+from storage.record.events import TRADE, DailyCaps, Event, Fate, Outcome, Sending
+from storage.record.statements import consent_lock, insert_new, next_change, parts, upsert
+from storage.record.tables import customers, events, products_live, quarantine, tombstones
+
+DAY_MS = 86_400_000
+UNKNOWN_PRODUCT = "unknown product"
+OVER_CAP = "over the customer's daily cap"
+
+_DUPLICATE = Outcome(Fate.DUPLICATE)
+_CONFLICT = Outcome(Fate.CONFLICT, "another event has this event_id")
+_RECORDED = Outcome(Fate.RECORDED)
+_DISCARDED = Outcome(Fate.DISCARDED, "the customer allows nothing to be stored")
+_ERASED = Outcome(Fate.ERASED, "the customer was erased, and has given no new consent since")
+_COLUMNS = [field.name for field in fields(Event) if field.name in events.c]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How events are taken.
+
+    Attributes:
+        stores_by_default: the shop's default of the consent `store`.
+        is_known: whether a product is one of the shop's.
+    """
+
+    key: ErasureKey
+    caps: DailyCaps
+    stores_by_default: bool
+    is_known: Callable[[str], bool]
+
+    def take(self, connection: sa.Connection, sending: Sending, batch: Sequence[Event]) -> list[Outcome]:
+        """Take events, within a transaction that writes. Nothing counts before that is committed.
+
+        Returns:
+            what became of each, in their order. Of two with one id in a batch the first counts.
+        """
+        consent_lock(connection, exclusive=False)
+        return _Taking(self, connection, sending, batch).outcomes()
+
+
+class _Known(NamedTuple):
+    """An event that is there; with a reason, it is in quarantine."""
+
+    payload_hash: bytes
+    reason: str | None
+
+    def again(self, event: Event) -> Outcome:
+        """What becomes of an event that comes with the same id."""
+        if bytes(self.payload_hash) != event.payload_hash:
+            return _CONFLICT
+        return Outcome(Fate.QUARANTINED, self.reason) if self.reason else _DUPLICATE
+
+
+class _Taking:
+    """One batch on its way in."""
+
+    def __init__(
+        self, intake: Intake, connection: sa.Connection, sending: Sending, batch: Sequence[Event]
+    ) -> None:
+        self._intake, self._connection, self._sending, self._batch = intake, connection, sending, batch
+        self._customer_ids = {event.customer_id for event in batch}
+
+    def outcomes(self) -> list[Outcome]:
+        known = self._known({event.event_id for event in self._batch})
+        stores, erased = self._stores(), self._erased()
+        strange = self._strange_products()
+        counted = self._counted_today()
+        outcomes: list[Outcome] = []
+        new: list[Event] = []
+        aside: list[tuple[Event, str]] = []
+        for event in self._batch:
+            before = known.get(event.event_id)
+            if before is not None:
+                outcomes.append(before.again(event))
+                continue
+            outcome = self._first(event, stores, erased, strange, counted)
+            outcomes.append(outcome)
+            if outcome.fate is Fate.RECORDED:
+                new.append(event)
+            elif outcome.fate is Fate.QUARANTINED and outcome.reason:
+                aside.append((event, outcome.reason))
+            else:
+                continue
+            known[event.event_id] = _Known(event.payload_hash, outcome.reason)
+        beaten = self._insert(new)
+        self._set_aside(aside)
+        self._raise_epochs([event for event in new if event.event_id not in beaten])
+        if not beaten:
+            return outcomes
+        return [
+            beaten[event.event_id].again(event) if event.event_id in beaten else outcome
+            for event, outcome in zip(self._batch, outcomes, strict=True)
+        ]
+
+    def _first(
+        self,
+        event: Event,
+        stores: dict[str, bool | None],
+        erased: dict[str, int],
+        strange: set[str],
+        counted: Counter[tuple[str, bool]],
+    ) -> Outcome:
+        """What becomes of an event whose id was never seen."""
+        customer_id = event.customer_id
+        if customer_id in erased and (customer_id not in stores or event.at_ms <= erased[customer_id]):
+            return _ERASED
+        if not self._may_store(stores.get(customer_id)):
+            return _DISCARDED
+        if event.product_id in strange:
+            return Outcome(Fate.QUARANTINED, UNKNOWN_PRODUCT)
+        key, caps = (customer_id, event.type in TRADE), self._intake.caps
+        if counted[key] >= (caps.trade if key[1] else caps.others):
+            return Outcome(Fate.QUARANTINED, OVER_CAP)
+        counted[key] += 1
+        return _RECORDED
+
+    def _may_store(self, consent: bool | None) -> bool:
+        return self._intake.stores_by_default if consent is None else consent
+
+    def _known(self, event_ids: set[str]) -> dict[str, _Known]:
+        """What is there already of events with these ids."""
+        found: dict[str, _Known] = {}
+        for some in parts(event_ids):
+            for table, reason in ((quarantine, quarantine.c.reason), (events, sa.null())):
+                rows = sa.select(table.c.event_id, table.c.payload_hash, reason).where(
+                    table.c.namespace == self._sending.namespace, table.c.event_id.in_(some)
+                )
+                found.update((event_id, _Known(*what)) for event_id, *what in self._connection.execute(rows))
+        return found
+
+    def _stores(self) -> dict[str, bool | None]:
+        """The consent `store` of each customer who is known here."""
+        found: dict[str, bool | None] = {}
+        for some in parts(self._customer_ids):
+            rows = sa.select(customers.c.customer_id, customers.c.store).where(
+                customers.c.customer_id.in_(some)
+            )
+            found.update((customer_id, store) for customer_id, store in self._connection.execute(rows))
+        return found
+
+    def _erased(self) -> dict[str, int]:
+        """When each customer was erased who was, in Unix milliseconds."""
+        by_hash = {self._intake.key.hash_of(customer_id): customer_id for customer_id in self._customer_ids}
+        found: dict[str, int] = {}
+        for some in parts(by_hash):
+            rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms).where(
+                tombstones.c.customer_hash.in_(some)
+            )
+            found.update((by_hash[bytes(hashed)], ms) for hashed, ms in self._connection.execute(rows))
+        return found
+
+    def _strange_products(self) -> set[str]:
+        """Products that neither the version knows nor the shop told of since."""
+        named = {event.product_id for event in self._batch if event.product_id is not None}
+        strange = {product_id for product_id in named if not self._intake.is_known(product_id)}
+        for some in parts(strange):
+            live = sa.select(products_live.c.product_id).where(products_live.c.product_id.in_(some))
+            strange -= set(self._connection.execute(live).scalars())
+        return strange
+
+    def _counted_today(self) -> Counter[tuple[str, bool]]:
+        """How many events of each customer were recorded today, by whether they are trade."""
+        day_began_ms = self._sending.received_ms // DAY_MS * DAY_MS
+        is_trade = events.c.type.in_([kind.value for kind in TRADE]).label("is_trade")
+        counted: Counter[tuple[str, bool]] = Counter()
+        for some in parts(self._customer_ids):
+            rows = (
+                sa.select(events.c.customer_id, is_trade, sa.func.count())
+                .where(events.c.customer_id.in_(some), events.c.received_ms >= day_began_ms)
+                .group_by(events.c.customer_id, is_trade)
+            )
+            for customer_id, trade, n in self._connection.execute(rows):
+                counted[customer_id, bool(trade)] = n
+        return counted
+
+    def _insert(self, new: list[Event]) -> dict[str, _Known]:
+        """Insert events; of those that another transaction was faster with, what is there."""
+        if not new:
+            return {}
+        # Sorted: two batches with the same ids would else wait for each other for ever.
+        rows = sorted((self._row(event) for event in new), key=lambda row: str(row["event_id"]))
+        statement = insert_new(self._connection, events).returning(events.c.event_id)
+        inserted = set(self._connection.execute(statement, rows).scalars())
+        missing = {event.event_id for event in new} - inserted
+        return self._known(missing) if missing else {}
+
+    def _row(self, event: Event) -> dict[str, object]:
+        sending = self._sending
+        row = {name: getattr(event, name) for name in _COLUMNS}
+        return row | {
+            "type": event.type.value,
+            "namespace": sending.namespace,
+            "client": sending.client,
+            "received_ms": sending.received_ms,
+        }
+
+    def _set_aside(self, aside: list[tuple[Event, str]]) -> None:
+        if not aside:
+            return
+        rows = []
+        for event, reason in sorted(aside, key=lambda pair: pair[0].event_id):
+            row = self._row(event) | {"reason": reason, "payload": event.payload}
+            rows.append({name: value for name, value in row.items() if name in quarantine.c})
+        self._connection.execute(insert_new(self._connection, quarantine), rows)
+
+    def _raise_epochs(self, new: list[Event]) -> None:
+        """Of the customers who bought or returned something: lists made before are out of date."""
+        traded = sorted({event.customer_id for event in new if event.type in TRADE})
+        if traded:
+            epoch = next_change(self._connection)
+            statement = upsert(self._connection, customers, ["epoch"])
+            rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in traded]
+            self._connection.execute(statement, rows)

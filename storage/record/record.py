@@ -1,0 +1,129 @@
+"""The record as others open it: transactions that read or write, and one sort of error for all that fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, is_full, open_engine, parse_url
+from storage.record.erasure_key import ErasureKey
+from storage.record.errors import ErasureKeyError, RecordUnavailableError
+from storage.record.schema import check_schema
+from storage.record.statements import insert_new
+from storage.record.tables import record_facts
+
+FILE = Path("record") / "record.db"
+_KEY_FACT = "erasure key"
+
+
+def record_url(root: Path, url: str | None) -> URL:
+    """Where the record is: at the URL that was given, else in a file of the store.
+
+    Raises:
+        BadRecordUrlError: the URL can't be used.
+    """
+    if url:
+        return parse_url(url)
+    return URL.create("sqlite", database=str((root / FILE).absolute()))
+
+
+class Record:
+    """A record of one process. It connects when it is first used; the first use checks schema and key.
+
+    Args:
+        key: hides the ids of customers that were erased.
+    """
+
+    def __init__(
+        self, url: URL, key: ErasureKey, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS
+    ) -> None:
+        self.name = url.render_as_string(hide_password=True)
+        self.key = key
+        self._engine = open_engine(url, lock_ms=lock_ms, statement_ms=statement_ms)
+        self._is_checked = self._is_key_noted = False
+
+    @property
+    def is_postgres(self) -> bool:
+        return self._engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that reads one state of the record.
+
+        Raises:
+            RecordUnavailableError: it can't be reached, or something failed within.
+            SchemaError, ErasureKeyError: it isn't a record for this release or this key.
+        """
+        with _told(), self._engine.connect() as connection, connection.begin():
+            self._check(connection)
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: all of it is durable when the block ends, or nothing happened.
+
+        Raises:
+            RecordUnavailableError: as `reading`; at the very end it may have happened all the same.
+        """
+        if not self._is_checked:
+            with self.reading():
+                pass
+        with _told(), self._engine.connect().execution_options(**WRITES) as connection, connection.begin():
+            self._note_key(connection)
+            yield connection
+
+    def truncate_log(self) -> None:
+        """Let nothing that was deleted stay in SQLite's write-ahead log, where there is one.
+
+        Raises:
+            RecordUnavailableError: somebody reads an older state of the record just now.
+        """
+        if self.is_postgres:
+            return
+        with _told():
+            connection = self._engine.raw_connection()
+            try:
+                (is_busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        if is_busy:
+            raise RecordUnavailableError("its log can't be emptied, since it is being read: ask again")
+
+    def close(self) -> None:
+        """Close all connections that aren't in use."""
+        self._engine.dispose()
+
+    def _check(self, connection: sa.Connection) -> None:
+        if not self._is_checked:
+            check_schema(connection, self.name)
+            self._is_key_noted = self._is_our_key(connection)
+            self._is_checked = True
+
+    def _note_key(self, connection: sa.Connection) -> None:
+        """Note in a new record which key it is begun with."""
+        if not self._is_key_noted:
+            fact = {"name": _KEY_FACT, "value": self.key.fingerprint}
+            connection.execute(insert_new(connection, record_facts), fact)
+            self._is_key_noted = self._is_our_key(connection)
+
+    def _is_our_key(self, connection: sa.Connection) -> bool:
+        """Whether the record was begun with our key; no, if with none yet."""
+        value = sa.select(record_facts.c.value).where(record_facts.c.name == _KEY_FACT)
+        known = connection.scalar(value)
+        if known is not None and known != self.key.fingerprint:
+            raise ErasureKeyError(f"{self.name} was begun with another one: every machine needs the same")
+        return known is not None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what SQLAlchemy and the drivers raise into our own error, without the statement's values."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as err:
+        cause = getattr(err, "orig", None) or err
+        lines = str(cause).strip().splitlines()
+        why = lines[0] if lines else type(cause).__name__
+        raise RecordUnavailableError(why, is_full=is_full(cause)) from err

@@ -1,0 +1,126 @@
+"""Looks at a record's schema before anything is written, and brings an older one up to date under a lock."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from storage.record.engine import WRITES, file_of, open_engine
+from storage.record.errors import RecordUnavailableError, SchemaError
+from storage.record.tables import METADATA, SCHEMA, record_clock
+
+_LOCK = 0x6E657874626573  # of Postgres' advisory locks, for migrations
+_MIGRATION_MS = 600_000
+
+
+def found_schema(connection: sa.Connection) -> int:
+    """The number of a record's schema; 0 where nothing was made yet."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return 0
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return int(found) if found else 0
+
+
+def check_schema(connection: sa.Connection, name: str) -> None:
+    """Refuse a record that this release can't use.
+
+    Raises:
+        SchemaError: it is newer or older.
+    """
+    found = found_schema(connection)
+    _refuse_newer(found, name)
+    if found < SCHEMA:
+        why = f"it has schema {found}, and {SCHEMA} is needed: run `nbo-serve record migrate`"
+        raise SchemaError(name, why)
+
+
+def prepare(url: URL) -> int:
+    """Make the record's tables, or bring them up to date; one process at a time. Returns what it was before.
+
+    Raises:
+        SchemaError: it is newer than this release.
+        RecordUnavailableError: it can't be reached or changed.
+    """
+    name = url.render_as_string(hide_password=True)
+    engine = open_engine(url, lock_ms=_MIGRATION_MS, statement_ms=_MIGRATION_MS)
+    try:
+        file = file_of(url)
+        if file is not None:
+            _make_private(file)
+        with engine.connect() as connection:
+            found = found_schema(connection)
+        _refuse_newer(found, name)
+        if found < SCHEMA:
+            _migrate(engine, file, name)
+    except (sa.exc.SQLAlchemyError, OSError) as err:
+        raise RecordUnavailableError(f"{name}: {_first_line(err)}") from err
+    finally:
+        engine.dispose()
+    return found
+
+
+def _migrate(engine: sa.Engine, file: Path | None, name: str) -> None:
+    with _one_at_a_time(file), engine.connect().execution_options(**WRITES) as connection, connection.begin():
+        if file is None:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        found = found_schema(connection)
+        _refuse_newer(found, name)
+        if found:
+            from storage.record.migrate import migrate  # noqa: PLC0415  # Alembic is slow to import
+
+            migrate(connection)
+        else:
+            _make(connection)
+
+
+def _make(connection: sa.Connection) -> None:
+    """Make all tables of the newest schema at once, where there are none."""
+    METADATA.create_all(connection)
+    connection.execute(sa.insert(record_clock), {"id": 1, "now": 0})
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+        " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    stamp = sa.insert(sa.table("alembic_version", sa.column("version_num")))
+    connection.execute(stamp, {"version_num": f"{SCHEMA:04d}"})
+
+
+@contextmanager
+def _one_at_a_time(file: Path | None) -> Iterator[None]:
+    """A lock on the file's folder: who waits for SQLite's own gives up sooner than a migration may take."""
+    if file is None:
+        yield
+        return
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _make_private(file: Path) -> None:
+    """Make the file and its folder, readable for the owner alone, who is the owner of what they are in."""
+    made = [folder for folder in (file.parent, file) if not folder.exists()]
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    if os.geteuid() == 0:
+        for path in made:
+            facts = path.parent.stat()
+            os.chown(path, facts.st_uid, facts.st_gid)
+
+
+def _refuse_newer(found: int, name: str) -> None:
+    if found > SCHEMA:
+        why = f"it has schema {found}, and this release knows {SCHEMA}: install the release that made it"
+        raise SchemaError(name, why)
+
+
+def _first_line(err: Exception) -> str:
+    """What a database says, without the statement that it was said about."""
+    lines = str(getattr(err, "orig", None) or err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__

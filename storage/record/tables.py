@@ -1,0 +1,158 @@
+"""The record's tables: what customers did, what they allowed, what was erased, and what changed when.
+
+Times are Unix milliseconds. `changed` and `epoch` are numbers of the one clock in `record_clock`: they only
+ever grow, over all tables, so that whoever knows the number N asks for what changed after N.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+SCHEMA = 1
+"""Number of the newest migration in migrations/versions."""
+
+METADATA = sa.MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s"})
+
+_BIG = sa.BigInteger()
+_ROW = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows by its own type only
+
+
+def _key() -> sa.Column[int]:
+    return sa.Column("id", _ROW, primary_key=True)
+
+
+record_clock = sa.Table(
+    "record_clock",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # there is one row, 1
+    sa.Column("now", _BIG, nullable=False),
+)
+
+record_facts = sa.Table(
+    "record_facts",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(256), nullable=False),
+)
+
+# `namespace` is whose event ids these are: empty for the shop's back ends, the customer for a browser, so
+# that no browser can use up an id of the shop's. `client` is the key that was used, to undo what one key did.
+_SENT = (
+    ("namespace", sa.String(256), False),
+    ("event_id", sa.String(256), False),
+    ("payload_hash", sa.LargeBinary(16), False),
+    ("type", sa.String(16), False),
+    ("customer_id", sa.String(256), False),
+    ("product_id", sa.String(256), True),
+    ("received_ms", _BIG, False),
+    ("client", sa.String(64), False),
+)
+
+
+def _sent() -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _SENT]
+
+
+events = sa.Table(
+    "events",
+    METADATA,
+    _key(),
+    *_sent(),
+    sa.Column("at_ms", _BIG, nullable=False),
+    sa.Column("order_id", sa.String(256)),
+    sa.Column("quantity", sa.Double),
+    sa.Column("unit_price", sa.Double),
+    sa.Column("discount", sa.Double),
+    sa.Column("request_id", sa.String(256)),
+    sa.Column("position", sa.Integer),
+    sa.Column("question", sa.String(8)),
+    sa.Column("score", sa.Integer),
+    sa.UniqueConstraint("namespace", "event_id", name="events_once"),
+    sa.Index(None, "customer_id", "received_ms"),
+    sa.Index(None, "client", "received_ms"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    METADATA,
+    _key(),
+    *_sent(),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),  # the event as JSON, in the form that was checked
+    sa.UniqueConstraint("namespace", "event_id", name="quarantine_once"),
+    sa.Index(None, "customer_id"),
+    sqlite_autoincrement=True,
+)
+
+CONSENTS = ("personalise", "train", "experiment", "store")
+
+# A consent that was never given or refused is null: then the shop's default holds.
+customers = sa.Table(
+    "customers",
+    METADATA,
+    sa.Column("customer_id", sa.String(256), primary_key=True),
+    sa.Column("epoch", _BIG, nullable=False),
+    *(sa.Column(name, sa.Boolean) for name in CONSENTS),
+    sa.Index(None, "epoch"),
+)
+
+consent_log = sa.Table(
+    "consent_log",
+    METADATA,
+    _key(),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("at_ms", _BIG, nullable=False),
+    *(sa.Column(name, sa.Boolean, nullable=False) for name in CONSENTS),
+    sa.Column("client", sa.String(64), nullable=False),
+    sa.Index(None, "customer_id"),
+    sqlite_autoincrement=True,
+)
+
+# `number` counts erasures: a night notes the last one that it saw.
+tombstones = sa.Table(
+    "tombstones",
+    METADATA,
+    sa.Column("number", _ROW, primary_key=True),
+    sa.Column("customer_hash", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("erased_ms", _BIG, nullable=False),
+    sa.Column("epoch", _BIG, nullable=False),
+    sa.Index(None, "epoch"),
+    sqlite_autoincrement=True,
+)
+
+products_live = sa.Table(
+    "products_live",
+    METADATA,
+    sa.Column("product_id", sa.String(256), primary_key=True),
+    sa.Column("stock", sa.Integer),
+    sa.Column("price", sa.Double),
+    sa.Column("margin", sa.Double),
+    sa.Column("changed", _BIG, nullable=False),
+    sa.Column("changed_ms", _BIG, nullable=False),
+    sa.Index(None, "changed"),
+)
+
+rules_versions = sa.Table(
+    "rules_versions",
+    METADATA,
+    sa.Column("number", _ROW, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("changed", _BIG, nullable=False),
+    sa.Column("changed_ms", _BIG, nullable=False),
+    sa.Column("client", sa.String(64), nullable=False),
+    sa.Index(None, "changed"),
+    sqlite_autoincrement=True,
+)
+
+audit = sa.Table(
+    "audit",
+    METADATA,
+    _key(),
+    sa.Column("at_ms", _BIG, nullable=False),
+    sa.Column("what", sa.String(32), nullable=False),
+    sa.Column("client", sa.String(64), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),  # JSON; never the id of a customer
+    sqlite_autoincrement=True,
+)
