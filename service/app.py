@@ -10,6 +10,8 @@ from service.access.gate import Gate
 from service.access.guard import guard
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
+from service.events.desk import EventDesk
+from service.events.routes import register_events
 from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
@@ -37,6 +39,7 @@ class Parts:
     metrics: Metrics
     redis_state: RedisState
     gate: Gate
+    desk: EventDesk
     log_key: bytes
 
 
@@ -54,6 +57,7 @@ def create_app(parts: Parts) -> Flask:
     app.url_map.converters["id"] = IdConverter
     register_problems(app)
     register_answers(app, parts)
+    register_events(app, parts.desk, parts.gate)
     register_operations(app, parts.follower, parts.redis_state)
     register_operator_routes(app, parts.settings, parts.metrics)
     guard(app, parts.gate)

@@ -12,7 +12,7 @@ from service.answers import AnswerWriter
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.sane import check_values
-from service.served import ServedVersion
+from service.served import NONE, ServedVersion
 from storage.store import CHAMPION, Champion, Pointer, Store
 
 RETRY_S = 15.0  # a version that was refused may have been repaired
@@ -41,6 +41,11 @@ class ChampionFollower:
         self._seen: tuple[int, int, int] | None = None
         self._retry_at = self._let_go_at = float("inf")
         self._last_refusal = ""
+
+    def knows_product(self, product_id: str) -> bool:
+        """Whether the version has such a product. Before the first night nobody can tell: then every one."""
+        serving = self.current
+        return serving is None or serving.served.products.find(product_id) != NONE
 
     def start(self) -> None:
         """Take the champion that is there, then follow."""

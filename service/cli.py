@@ -13,6 +13,7 @@ COMMANDS = {
     "token-keys": "service.access.token_commands",
     "token": "service.access.token_commands",
     "rules": "service.rules.commands",
+    "record": "service.record_commands",
 }
 
 

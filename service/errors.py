@@ -15,6 +15,15 @@ type Kind = Literal[
     "not_found",
     "too_many_requests",
     "no_version",
+    "bad_body",
+    "bad_event",
+    "event_conflict",
+    "erased",
+    "length_required",
+    "too_large",
+    "unsupported_type",
+    "no_room",
+    "record_unavailable",
 ]
 
 

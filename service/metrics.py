@@ -100,6 +100,11 @@ class Metrics:
         self._down.set(0)
         self._unreadable.set(0)
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where this process counts: for counters of a part of the service."""
+        return self._own
+
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         parts = self._request_parts.get((route, status))
         if parts is None:

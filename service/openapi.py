@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.access.routes import ROUTES, Customers, Scope
+from service.events.description import event_schemas, events_operation
 from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
 from service.problems import PROBLEM_JSON
 
@@ -40,8 +41,14 @@ ERRORS = {
     "401": "Neither an API key nor a customer's token that is valid",
     "403": "The key or token may not do that; whether the id exists makes no difference",
     "404": "The product isn't known",
+    "409": "Another event has this event_id",
+    "410": "The customer was erased",
+    "411": "The body's length isn't told beforehand",
+    "413": "The body is too large",
+    "415": "The body isn't JSON",
     "429": "Too many requests; Retry-After says when to go on",
-    "503": "No version has been published yet",
+    "503": "It can't be answered now; Retry-After says when to ask again",
+    "507": "There is no room to keep it",
 }
 
 
@@ -72,12 +79,18 @@ def document() -> Json:
                 "Similar",
                 ("400", "404", "503"),
             ),
+            "/events": {"post": _events()},
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
         },
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
+
+
+def _events() -> Json:
+    errors = ("400", "409", "410", "411", "413", "415", "503", "507")
+    return events_operation(_problems(errors + _refusals("events")), _security("events"))
 
 
 def _path_id(name: str, description: str) -> Json:
@@ -142,7 +155,7 @@ def _security_schemes() -> Json:
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "Of one customer, for at most 15 minutes; may ask for its own id only.",
+            "description": "Of one customer, for at most 15 minutes; for its own id only.",
         },
         "operatorKey": {
             "type": "http",
@@ -221,6 +234,7 @@ def _schemas() -> Json:
             age_s={"type": "integer"},
             redis={"enum": ["up", "down", "none"]},
         ),
+        **event_schemas(),
         "Problem": {
             "type": "object",
             "properties": {

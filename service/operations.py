@@ -24,7 +24,9 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
 
     @app.get("/")
     def index() -> Response:
-        routes = {path: item["get"]["summary"] for path, item in description["paths"].items()}
+        routes = {
+            path: what["summary"] for path, item in description["paths"].items() for what in item.values()
+        }
         return _json({"service": "nextbest", "routes": routes, "docs": "/docs"})
 
     @app.get("/health/live")

@@ -29,6 +29,8 @@ from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
 from service.die_with_parent import die_with_parent, watch_parent
+from service.events.counters import EventCounters
+from service.events.desk import EventDesk
 from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
@@ -36,6 +38,7 @@ from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
 from service.recommender import FirstLevel, Recommender
+from service.record import RecordDoor, prepare_record
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
@@ -88,6 +91,7 @@ def run(settings: Settings) -> None:
                 "service starts", store=str(settings.store), workers=settings.workers, port=settings.port
             )
             _warn_of_no_champion(settings.store)
+            prepare_record(settings)
             with _operators_listener(plan):
                 server = _server(settings, settings.host, settings.port, settings.workers)
                 server.serve(target_loader=partial(worker_app, plan), wrap_loader=False)
@@ -110,6 +114,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
         cache = RedisCache(
             plan.redis_url, timeout_ms=settings.redis_timeout_ms, ttl_s=settings.list_ttl_s, counters=metrics
         )
+    events = EventCounters(metrics.registry)
+    door = RecordDoor(settings, events)
+    door.connect_soon()
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     _leave_to_themselves()
     follower.start()
@@ -123,6 +130,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
+            desk=EventDesk(settings, door, events, follower.knows_product),
             log_key=plan.log_key,
         )
     )

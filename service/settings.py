@@ -31,6 +31,15 @@ class Settings(BaseSettings):
         list_ttl_s: life of a list in Redis, in seconds; each gets up to a tenth less, not to end all at once.
         rules: a file of rules (docs/rules.md), looked at for changes; without one they are put through the
             operator's listener.
+        record_url: the shop's own database for what must last (postgresql://), or sqlite:///FILE. Without it
+            the record is a file of the store.
+        record_timeout_ms: longest wait for the record, in milliseconds, before events are refused.
+        erasure_key: hides the ids of customers who were erased; the same on all machines that use one record.
+            Without it the store gets one.
+        consent_default: what is allowed by a customer who said nothing yet.
+        trade_per_customer_day: purchases and returns of one customer and day that are recorded; more are
+            kept aside.
+        events_per_customer_day: the same of all other events.
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
@@ -65,6 +74,12 @@ class Settings(BaseSettings):
     redis_lists: Literal["changed", "all"] = "changed"
     list_ttl_s: int = Field(3600, ge=10, le=86_400)
     rules: Path | None = None
+    record_url: SecretStr | None = None
+    record_timeout_ms: int = Field(200, ge=10, le=10_000)
+    erasure_key: SecretStr | None = Field(None, min_length=16)
+    consent_default: Literal["all", "no_personalisation", "nothing"] = "all"
+    trade_per_customer_day: int = Field(500, ge=1)
+    events_per_customer_day: int = Field(2000, ge=1)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)

@@ -57,7 +57,8 @@ class Callers:
         }
         self._token_keys = {key.key_id: key for key in keyring.token_keys if key.state != "revoked"}
         self._checking = {key.key_id: checking for key in keyring.token_keys if (checking := _checking(key))}
-        self._may, self._may_own = open_to_customers(Customers.ANYTHING), open_to_customers(Customers.OWN_ID)
+        self._may = open_to_customers(Customers.ANYTHING) | open_to_customers(Customers.OWN_BODY)
+        self._may_own = open_to_customers(Customers.OWN_ID)
 
     def by_key(self, header: str, digest: bytes) -> Caller | None:
         """Whose API key a header carries, None if it is none of ours."""

@@ -59,7 +59,7 @@ class Cors:
         allowed = {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": asked_method,
-            "Access-Control-Allow-Headers": "Authorization",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
             "Access-Control-Max-Age": REMEMBER_S,
             "Vary": VARY_OF_PREFLIGHT,
         }

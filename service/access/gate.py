@@ -74,8 +74,8 @@ class Gate:
         self._counters, self._is_operators, self._clock = counters, is_operators, clock
         self._next_line_s: dict[str, float] = {}
 
-    def check(self, environ: "WSGIEnvironment", route: Route, customer_id: str | None) -> None:
-        """Return if the call may go on.
+    def check(self, environ: "WSGIEnvironment", route: Route, customer_id: str | None) -> Caller | None:
+        """Return who calls, if the call may go on; None where nobody needs a credential.
 
         Args:
             customer_id: of the path, where the route has one.
@@ -84,10 +84,10 @@ class Gate:
         """
         callers = self._callers.current
         if callers.is_open:
-            return
+            return None
         if route.scope is None or (route.scope is Scope.OPERATE) is not self._is_operators:
             self._pass_without_key(environ, route)
-            return
+            return None
         header = environ.get("HTTP_AUTHORIZATION", "")
         digest = blake2b(header.encode("utf-8", "replace")).digest()
         caller = callers.known.get(digest) or callers.by_key(header, digest)
@@ -104,7 +104,16 @@ class Gate:
         if name not in caller.may and not (name in caller.may_own and customer_id == caller.customer_id):
             self._forbidden(caller, route)
         if "HTTP_ORIGIN" in environ and caller.customer_id is None:
-            self._turn_away("forbidden", "browser", "an API key may not be used from a browser, a token may")
+            self.refuse("browser", "an API key may not be used from a browser, a token may")
+        return caller
+
+    def refuse(self, why: str, reason: str) -> NoReturn:
+        """Turn away a caller who is known and may not do this; `why` is for the counter."""
+        self._turn_away("forbidden", why, reason)
+
+    def refuse_other_id(self) -> NoReturn:
+        """Turn away a customer who asks about another."""
+        self.refuse("other_id", "a customer's token may ask for nobody else")
 
     def _pass_without_key(self, environ: "WSGIEnvironment", route: Route) -> None:
         if route.scope is not None:
@@ -139,8 +148,8 @@ class Gate:
 
     def _forbidden(self, caller: Caller, route: Route) -> NoReturn:
         if caller.customer_id is None:
-            self._turn_away("forbidden", "scope", f"this key may not: that needs the scope {route.scope}")
-        self._turn_away("forbidden", "other_id", "a customer's token may ask for nobody else")
+            self.refuse("scope", f"this key may not: that needs the scope {route.scope}")
+        self.refuse_other_id()
 
     def _unauthorized(self, why: str) -> NoReturn:
         self._turn_away("unauthorized", why, "this needs an API key or a customer's token, and a valid one")

@@ -1,12 +1,18 @@
 """Puts the gate before every view of a Flask app: around the views, since Flask's hooks cost more."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue, RouteCallable
 
+from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.routes import ROUTES, Route, UndeclaredRouteError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+CALLER = "nextbest.caller"
 
 
 def guard(app: Flask, gate: Gate) -> None:
@@ -21,11 +27,18 @@ def guard(app: Flask, gate: Gate) -> None:
         app.view_functions[name] = _guarded(view, ROUTES[name], gate)
 
 
+def caller_of(environ: "WSGIEnvironment") -> Caller | None:
+    """Who calls, once the guard has let them in; None if nobody needs a credential."""
+    caller: Caller | None = environ[CALLER]
+    return caller
+
+
 def _guarded(view: RouteCallable, route: Route, gate: Gate) -> RouteCallable:
     check = gate.check
 
     def guarded(**of_the_path: Any) -> ResponseReturnValue:
-        check(request.environ, route, of_the_path.get("customer_id"))
+        environ = request.environ
+        environ[CALLER] = check(environ, route, of_the_path.get("customer_id"))
         answer: ResponseReturnValue = view(**of_the_path)  # type: ignore[assignment]  # none of ours is async
         return answer
 

@@ -14,12 +14,14 @@ class Scope(StrEnum):
 
     RECOMMEND = "recommend"
     BROWSE = "browse"
+    EVENTS = "events"
     OPERATE = "operate"
 
 
 MEANING = {
     Scope.RECOMMEND: "recommendations of any customer",
     Scope.BROWSE: "what sells and what goes with a product; nothing about a person",
+    Scope.EVENTS: "what customers did: purchases, returns, views, clicks, answers",
     Scope.OPERATE: "the operator's listener, and nothing else",
 }
 
@@ -30,6 +32,7 @@ class Customers(Enum):
     NOTHING = "nothing"
     ANYTHING = "anything"
     OWN_ID = "its own id"  # the route's parameter `customer_id`
+    OWN_BODY = "what is its own, which the route finds in the body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ ROUTES = {
         Route("recommend", Scope.RECOMMEND, Customers.OWN_ID),
         Route("popular", Scope.BROWSE, Customers.ANYTHING),
         Route("similar", Scope.BROWSE, Customers.ANYTHING),
+        Route("events", Scope.EVENTS, Customers.OWN_BODY),
         Route("metrics", Scope.OPERATE),
         Route("live", None, is_limited=False),
         Route("ready", None, is_limited=False),

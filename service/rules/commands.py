@@ -46,7 +46,8 @@ def check(file: Path, store: Path | None) -> None:
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(
-        f"{file.name} can be used: version {found.version}, rules: {len(found.rules)}, warnings: {len(warnings)}"
+        f"{file.name} can be used: version {found.version}, "
+        f"rules: {len(found.rules)}, warnings: {len(warnings)}"
     )
 
 

@@ -34,6 +34,10 @@ class Bounded:
         """Whether somebody gave up waiting for what still runs."""
         return self._given_up is not None and not self._given_up.done()
 
+    def begin(self, work: Callable[[], Any]) -> None:
+        """Let work be done without waiting for it; what it raises is nobody's."""
+        self._jobs.put((work, Future()))
+
     def do[T](self, work: Callable[[], T]) -> T:
         """What the work returns or raises.
 

@@ -6,17 +6,23 @@ reader that turns into a writer later would have to be refused where another one
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.record.errors import BadRecordUrlError
+from storage.record.errors import BadRecordUrlError, SchemaError
 
 WRITES = {"record_writes": True}
 POOL_WAIT_S = 0.2
-CONNECT_S = 2  # the shortest that libpq knows
+# A connection to a host that is gone ends in about 10 s; 2 s to connect is the shortest that libpq knows.
+DEAD_HOST = {
+    "connect_timeout": 2,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 LOCK_MS = 150
 STATEMENT_MS = 2000
 
@@ -65,7 +71,8 @@ def open_engine(url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEME
         max_overflow=2,
         pool_timeout=POOL_WAIT_S,
         pool_recycle=1800,
-        connect_args={"connect_timeout": CONNECT_S, "options": options, "application_name": "nextbest"},
+        pool_pre_ping=True,
+        connect_args={"options": options, "application_name": "nextbest", **DEAD_HOST},
     )
 
 
@@ -78,9 +85,17 @@ def is_full(err: BaseException | None) -> bool:
 
 
 def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
-    # isolation_level None: Python's module would begin transactions by rules of its own.
-    arguments: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
-    engine = sa.create_engine(url, pool_timeout=POOL_WAIT_S, connect_args=arguments)
+    file = Path(url.database or "").absolute()
+
+    def connect() -> sqlite3.Connection:
+        if not file.exists():  # SQLite would make an empty one
+            raise SchemaError(str(file), "there is none yet: run `nbo-serve record migrate`")
+        # isolation_level None: Python's module would begin transactions by rules of its own.
+        return sqlite3.connect(
+            f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+        )
+
+    engine = sa.create_engine(url, pool_timeout=POOL_WAIT_S, creator=connect)
     has_safe_wal = sqlite3.sqlite_version_info >= SAFE_WAL
 
     @sa.event.listens_for(engine, "connect")

@@ -10,9 +10,10 @@ from hashlib import blake2b
 from pathlib import Path
 
 from storage.record.errors import ErasureKeyError
+from storage.record.folder import private_folder
 from storage.store import write_atomic
 
-KEY_FILE = "erasure.key"
+KEY_FILE = Path("record") / "erasure.key"  # the folder that the service may write to
 LEAST_BYTES = 16
 
 
@@ -58,8 +59,8 @@ def load_erasure_key(root: Path, secret: str | None) -> ErasureKey:
 
 def _make(path: Path) -> None:
     """Write a new key, unless somebody else was faster."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{KEY_FILE}.{os.getpid()}")
+    private_folder(path.parent)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
     write_atomic(aside, secrets.token_hex(32) + "\n", mode=0o600)
     try:
         os.link(aside, path)  # never replaces one

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 
 from storage.record.engine import WRITES, file_of, open_engine
 from storage.record.errors import RecordUnavailableError, SchemaError
+from storage.record.folder import private_file
 from storage.record.tables import METADATA, SCHEMA, record_clock
 
 _LOCK = 0x6E657874626573  # of Postgres' advisory locks, for migrations
@@ -50,7 +51,7 @@ def prepare(url: URL) -> int:
     try:
         file = file_of(url)
         if file is not None:
-            _make_private(file)
+            private_file(file)
         with engine.connect() as connection:
             found = found_schema(connection)
         _refuse_newer(found, name)
@@ -101,17 +102,6 @@ def _one_at_a_time(file: Path | None) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _make_private(file: Path) -> None:
-    """Make the file and its folder, readable for the owner alone, who is the owner of what they are in."""
-    made = [folder for folder in (file.parent, file) if not folder.exists()]
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    if os.geteuid() == 0:
-        for path in made:
-            facts = path.parent.stat()
-            os.chown(path, facts.st_uid, facts.st_gid)
 
 
 def _refuse_newer(found: int, name: str) -> None:

@@ -141,7 +141,7 @@ def test_a_preflight_is_answered_without_a_credential(client: FlaskClient) -> No
         assert (answer.status_code, answer.data) == (204, b"")
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert answer.headers["Access-Control-Allow-Methods"] == "GET"
-        assert answer.headers["Access-Control-Allow-Headers"] == "Authorization"
+        assert answer.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"
         assert "Origin" in answer.headers["Vary"]
 
 

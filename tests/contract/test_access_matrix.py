@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 
 from service.access.guard import guard
 from service.access.routes import ROUTES, Scope, UndeclaredRouteError
+from storage.record.record import record_url
+from storage.record.schema import prepare
 from storage.store import Store
 from tests.data.credentials import HOUR, Credentials, bearer
 from tests.data.tiny_service import known, tiny_app, tiny_operator_app
@@ -27,6 +29,7 @@ PATHS = {
     "recommend": ("/recommend/anna", "/recommend/ghost"),
     "popular": ("/popular", "/popular"),
     "similar": ("/similar/milk", "/similar/ghost"),
+    "events": ("/events", "/events"),
     "metrics": ("/metrics", "/metrics"),
     "live": ("/health/live", "/health/live"),
     "ready": ("/health/ready", "/health/ready"),
@@ -47,52 +50,62 @@ class Caller:
     popular: int
     similar: int
     operators_metrics: int
+    events: int
 
 
 def key(*scopes: Scope, **how: object) -> dict[str, str]:
     return bearer(SHOP.api_key(*scopes, **how))  # type: ignore[arg-type]
 
 
+SHOPS = (Scope.RECOMMEND, Scope.BROWSE, Scope.EVENTS)
 REVOKED = SHOP.token_key("EdDSA", state="revoked")
 ENDED = SHOP.token_key("EdDSA", ends_in=-HOUR)
 STRANGER = Credentials()  # whose keys are in another shop's keyring
-EXPIRED_KEY = key(Scope.RECOMMEND, Scope.BROWSE, ends_in=-timedelta(seconds=1))
-REVOKED_KEY = key(Scope.RECOMMEND, Scope.BROWSE, state="revoked")
-NEXT_KEY = key(Scope.RECOMMEND, Scope.BROWSE, state="next")
-RETIRING_KEY = key(Scope.RECOMMEND, Scope.BROWSE, state="retiring", ends_in=HOUR)
-ONLY_RECOMMEND, ONLY_BROWSE = key(Scope.RECOMMEND), key(Scope.BROWSE)
+EXPIRED_KEY = key(*SHOPS, ends_in=-timedelta(seconds=1))
+REVOKED_KEY = key(*SHOPS, state="revoked")
+NEXT_KEY = key(*SHOPS, state="next")
+RETIRING_KEY = key(*SHOPS, state="retiring", ends_in=HOUR)
+ONLY_RECOMMEND, ONLY_BROWSE, ONLY_EVENTS = key(Scope.RECOMMEND), key(Scope.BROWSE), key(Scope.EVENTS)
 RIGHT_KEY, OPERATOR = bearer(SHOP.shop), bearer(SHOP.operator)
 
 CALLERS = {
-    "nobody": Caller(lambda _: {}, 401, 401, 401, 401),
-    "an empty header": Caller(lambda _: {"Authorization": ""}, 401, 401, 401, 401),
-    "another scheme": Caller(lambda _: {"Authorization": f"Basic {SHOP.shop}"}, 401, 401, 401, 401),
-    "a key that was made up": Caller(lambda _: bearer(SHOP.shop[:-1] + "x"), 401, 401, 401, 401),
-    "a key of another shop": Caller(lambda _: bearer(STRANGER.shop), 401, 401, 401, 401),
-    "two keys at once": Caller(lambda _: bearer(f"{SHOP.shop},Bearer {SHOP.shop}"), 401, 401, 401, 401),
-    "the right key": Caller(lambda _: RIGHT_KEY, 200, 200, 200, 403),
-    "a key that is next": Caller(lambda _: NEXT_KEY, 200, 200, 200, 403),
-    "a retiring key": Caller(lambda _: RETIRING_KEY, 200, 200, 200, 403),
-    "a revoked key": Caller(lambda _: REVOKED_KEY, 401, 401, 401, 401),
-    "an expired key": Caller(lambda _: EXPIRED_KEY, 401, 401, 401, 401),
-    "a key to recommend": Caller(lambda _: ONLY_RECOMMEND, 200, 403, 403, 403),
-    "a key to browse": Caller(lambda _: ONLY_BROWSE, 403, 200, 200, 403),
-    "the right key in a browser": Caller(lambda _: RIGHT_KEY | BROWSER, 403, 403, 403, 403),
-    "an operator": Caller(lambda _: OPERATOR, 403, 403, 403, 200),
-    "an operator in a browser": Caller(lambda _: OPERATOR | BROWSER, 403, 403, 403, 403),
-    "a token, own id": Caller(lambda asked: bearer(SHOP.token(asked)), 200, 200, 200, 401),
+    "nobody": Caller(lambda _: {}, 401, 401, 401, 401, 401),
+    "an empty header": Caller(lambda _: {"Authorization": ""}, 401, 401, 401, 401, 401),
+    "another scheme": Caller(lambda _: {"Authorization": f"Basic {SHOP.shop}"}, 401, 401, 401, 401, 401),
+    "a key that was made up": Caller(lambda _: bearer(SHOP.shop[:-1] + "x"), 401, 401, 401, 401, 401),
+    "a key of another shop": Caller(lambda _: bearer(STRANGER.shop), 401, 401, 401, 401, 401),
+    "two keys at once": Caller(lambda _: bearer(f"{SHOP.shop},Bearer {SHOP.shop}"), 401, 401, 401, 401, 401),
+    "the right key": Caller(lambda _: RIGHT_KEY, 200, 200, 200, 403, 200),
+    "a key that is next": Caller(lambda _: NEXT_KEY, 200, 200, 200, 403, 200),
+    "a retiring key": Caller(lambda _: RETIRING_KEY, 200, 200, 200, 403, 200),
+    "a revoked key": Caller(lambda _: REVOKED_KEY, 401, 401, 401, 401, 401),
+    "an expired key": Caller(lambda _: EXPIRED_KEY, 401, 401, 401, 401, 401),
+    "a key to recommend": Caller(lambda _: ONLY_RECOMMEND, 200, 403, 403, 403, 403),
+    "a key to browse": Caller(lambda _: ONLY_BROWSE, 403, 200, 200, 403, 403),
+    "the right key in a browser": Caller(lambda _: RIGHT_KEY | BROWSER, 403, 403, 403, 403, 403),
+    "an operator": Caller(lambda _: OPERATOR, 403, 403, 403, 200, 403),
+    "an operator in a browser": Caller(lambda _: OPERATOR | BROWSER, 403, 403, 403, 403, 403),
+    "a token, own id": Caller(lambda asked: bearer(SHOP.token(asked)), 200, 200, 200, 401, 200),
     "a token by HS256, own id": Caller(
-        lambda asked: bearer(SHOP.token(asked, SHOP.hs256)), 200, 200, 200, 401
+        lambda asked: bearer(SHOP.token(asked, SHOP.hs256)), 200, 200, 200, 401, 200
     ),
     "a token in a browser, own id": Caller(
-        lambda asked: bearer(SHOP.token(asked)) | BROWSER, 200, 200, 200, 401
+        lambda asked: bearer(SHOP.token(asked)) | BROWSER, 200, 200, 200, 401, 200
     ),
-    "a token, another's id": Caller(lambda _: bearer(SHOP.token("bert")), 403, 200, 200, 401),
-    "a token of an anonymous id": Caller(lambda _: bearer(SHOP.token("anon-1")), 403, 200, 200, 401),
-    "an expired token": Caller(lambda asked: bearer(SHOP.token(asked, begins_in_s=-700)), 401, 401, 401, 401),
-    "a token of a revoked key": Caller(lambda asked: bearer(SHOP.token(asked, REVOKED)), 401, 401, 401, 401),
-    "a token of a key that ended": Caller(lambda asked: bearer(SHOP.token(asked, ENDED)), 401, 401, 401, 401),
-    "a token of another shop": Caller(lambda asked: bearer(STRANGER.token(asked)), 401, 401, 401, 401),
+    "a token, another's id": Caller(lambda _: bearer(SHOP.token("bert")), 403, 200, 200, 401, 403),
+    "a token of an anonymous id": Caller(lambda _: bearer(SHOP.token("anon-1")), 403, 200, 200, 401, 403),
+    "an expired token": Caller(
+        lambda asked: bearer(SHOP.token(asked, begins_in_s=-700)), 401, 401, 401, 401, 401
+    ),
+    "a token of a revoked key": Caller(
+        lambda asked: bearer(SHOP.token(asked, REVOKED)), 401, 401, 401, 401, 401
+    ),
+    "a token of a key that ended": Caller(
+        lambda asked: bearer(SHOP.token(asked, ENDED)), 401, 401, 401, 401, 401
+    ),
+    "a token of another shop": Caller(lambda asked: bearer(STRANGER.token(asked)), 401, 401, 401, 401, 401),
+    "a key for events": Caller(lambda _: ONLY_EVENTS, 403, 403, 403, 403, 200),
+    "a key for events in a browser": Caller(lambda _: ONLY_EVENTS | BROWSER, 403, 403, 403, 403, 403),
 }
 
 
@@ -109,6 +122,7 @@ class Apps:
 def apps(tmp_path_factory: pytest.TempPathFactory) -> Apps:
     store, empty = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("empty")
     publish(Store(store))
+    prepare(record_url(store, None))
     callers = known(SHOP.keyring)
     return Apps(
         tiny_app(store, callers=callers),
@@ -158,6 +172,28 @@ def test_a_caller_gets_what_the_table_says_whether_or_not_the_id_exists(
     assert ask(apps.public, existing, caller, "HEAD").status_code == allowed
 
 
+def view_of(customer_id: str) -> dict[str, str]:
+    return {"type": "view", "event_id": f"of {customer_id}", "customer_id": customer_id, "product_id": "milk"}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_a_caller_may_send_events_as_the_table_says_whether_or_not_the_customer_exists(
+    apps: Apps, who: str
+) -> None:
+    caller, answers = CALLERS[who], []
+    for app in (apps.public, apps.empty):  # the second has no record: what is decided there needed none
+        for customer_id in ("anna", "ghost"):
+            headers = caller.headers(customer_id)
+            answers.append(app.test_client().post("/events", json=view_of(customer_id), headers=headers))
+    may = caller.events == 200
+    assert [answer.status_code for answer in answers] == [caller.events] * 2 + [
+        503 if may else caller.events
+    ] * 2
+    if not may:
+        assert len({answer.data for answer in answers}) == 1
+        assert all(dict(answer.headers) == dict(answers[0].headers) for answer in answers)
+
+
 @pytest.mark.parametrize("who", CALLERS)
 def test_the_operators_routes_are_for_an_operators_key_on_the_operators_listener(
     apps: Apps, who: str
@@ -180,6 +216,8 @@ def test_what_is_for_anybody_is_for_all_of_them(apps: Apps, route: str, who: str
 def test_the_operators_listener_has_nothing_else(apps: Apps) -> None:
     for route in set(PATHS) - {"metrics"}:
         assert ask(apps.operators, PATHS[route][0], CALLERS["an operator"]).status_code == 404
+    refused = apps.operators.test_client().post("/events", json=view_of("anna"), headers=OPERATOR)
+    assert refused.status_code == 404
 
 
 def test_an_anonymous_customer_may_ask_for_the_own_id_and_gets_what_is_popular(apps: Apps) -> None:

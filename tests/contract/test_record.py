@@ -19,6 +19,7 @@ from storage.record.erasure import HOLDS_IDS, erase, erased_among, last_tombston
 from storage.record.erasure_key import ErasureKey
 from storage.record.errors import ErasureKeyError, SchemaError
 from storage.record.events import EventType, Fate, Sending
+from storage.record.folder import private_file
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.migrate import migrate
 from storage.record.products import change_product
@@ -78,7 +79,7 @@ def changes(record: Record, since: int) -> Changes:
 def test_a_new_record_has_the_tables_that_the_code_uses(url: URL, tmp_path: Path, how: str) -> None:
     engine = open_engine(url)
     if how == "by every migration":
-        (tmp_path / "record").mkdir()
+        private_file(tmp_path / "record" / "record.db")
         with engine.begin() as connection:
             migrate(connection)
         assert prepare(url) == SCHEMA
@@ -103,8 +104,7 @@ def test_a_newer_schema_is_refused_by_name_and_left_alone(url: URL) -> None:
     engine.dispose()
 
 
-def test_a_record_without_tables_says_what_makes_them(url: URL, tmp_path: Path) -> None:
-    (tmp_path / "record").mkdir()
+def test_a_record_without_tables_says_what_makes_them(url: URL) -> None:
     with opened(url) as record, pytest.raises(SchemaError, match="nbo-serve record migrate"):
         take(record, event("e1"))
 

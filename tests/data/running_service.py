@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +59,18 @@ def runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def running_service(store: Path, log: Path, *, workers: int = 1, **environment: str) -> Iterator[Running]:
+def running_service(
+    store: Path, log: Path, *, workers: int = 1, inside: Sequence[str] = (), **environment: str
+) -> Iterator[Running]:
     """Start the service and wait until it is live; end it with SIGTERM if it still runs.
 
     Redis keeps everybody's list, so that a fault of it is felt.
+
+    Args:
+        inside: a command that runs the one that follows it, in its own process.
     """
     port = free_port()
-    command = [sys.executable, "-c", "from service.cli import main; main()", "run"]
+    command = [*inside, sys.executable, "-c", "from service.cli import main; main()", "run"]
     command += ["--store", str(store), "--port", str(port), "--workers", str(workers)]
     given = {"redis_lists": "all", **environment}
     environment = {f"NEXTBEST_{name.upper()}": value for name, value in given.items()}

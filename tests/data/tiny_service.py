@@ -12,9 +12,12 @@ from service.access.gate import Gate, Limits
 from service.access.tokens import Issued
 from service.app import Parts, create_app
 from service.champion import ChampionFollower
+from service.events.counters import EventCounters
+from service.events.desk import EventDesk
 from service.metrics import Metrics
 from service.operator_app import create_operator_app
 from service.recommender import FirstLevel, ListCache, Recommender
+from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.settings import Settings
 from storage.keyring import Keyring
@@ -68,7 +71,9 @@ def tiny_app(
     recommender = Recommender(FirstLevel(10, first_level_life_s), cache, book=book)
     settings = Settings(store=store, slow_ms=slow_ms, origins=origins)
     gate = Gate(callers, limits or Limits(), (), metrics)
-    return create_app(Parts(settings, follower, recommender, metrics, lambda: "none", gate, b"key"))
+    events = EventCounters(metrics.registry)
+    desk = EventDesk(settings, RecordDoor(settings, events), events, follower.knows_product)
+    return create_app(Parts(settings, follower, recommender, metrics, lambda: "none", gate, desk, b"key"))
 
 
 def tiny_operator_app(store: Path, callers: Known) -> Flask:

@@ -40,11 +40,19 @@ class Connection:
 
     def __init__(self, port: int, timeout_s: float = 5.0, headers: str = "") -> None:
         self._port, self._timeout_s = port, timeout_s
-        self._tail = f" HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode()
+        self._tail = f" HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}".encode()
         self._socket: socket.socket | None = None
 
     def ask(self, path: str) -> Reply:
         """GET a path once; nothing is tried twice."""
+        return self._send(b"GET " + path.encode() + self._tail + b"\r\n")
+
+    def post(self, path: str, body: bytes) -> Reply:
+        """POST JSON once."""
+        head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        return self._send(b"POST " + path.encode() + self._tail + head + body)
+
+    def _send(self, request: bytes) -> Reply:
         if self._socket is None:
             try:
                 self._socket = socket.create_connection(("127.0.0.1", self._port), self._timeout_s)
@@ -52,7 +60,7 @@ class Connection:
             except OSError:
                 return Reply(Outcome.FAILED)
         try:
-            self._socket.sendall(b"GET " + path.encode() + self._tail)
+            self._socket.sendall(request)
             return self._reply(self._socket)
         except (OSError, ValueError):
             self.close()

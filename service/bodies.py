@@ -1,0 +1,77 @@
+"""Reads the JSON of a request's body within limits: its size, its depth, no value twice, no NaN."""
+
+import json
+from typing import NoReturn
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from service.errors import RefusedError
+
+MAX_DEPTH = 8
+
+
+class _DoubledError(ValueError):
+    """A name stands twice in an object."""
+
+
+def read_json(request: Request, max_bytes: int) -> object:
+    """What a body holds.
+
+    Raises:
+        RefusedError: it has no length, is too large, or isn't JSON as the routes take it.
+    """
+    if request.content_length is None:
+        raise RefusedError("length_required", None, "send a Content-Length; chunked bodies are not taken")
+    if request.content_length > max_bytes:
+        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes")
+    if request.mimetype not in ("application/json", ""):
+        raise RefusedError("unsupported_type", None, "a body must be application/json")
+    request.max_content_length = max_bytes
+    try:
+        return parse_json(request.get_data(cache=False))
+    except RequestEntityTooLarge as err:
+        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
+
+
+def parse_json(body: bytes) -> object:
+    """The value that stands for these bytes.
+
+    Raises:
+        RefusedError: no JSON in UTF-8, deeper than MAX_DEPTH, a name twice in an object, or NaN.
+    """
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_number, object_pairs_hook=_once)
+    except _DoubledError:
+        raise RefusedError("bad_body", None, "a name stands twice in one object") from None
+    except RecursionError:
+        raise RefusedError("bad_body", None, _too_deep()) from None
+    except ValueError:  # of the decoder, of the parser, or of a number with thousands of digits
+        raise RefusedError("bad_body", None, "not JSON in UTF-8") from None
+    if not _is_shallow(value, MAX_DEPTH):
+        raise RefusedError("bad_body", None, _too_deep())
+    return value
+
+
+def _too_deep() -> str:
+    return f"nested deeper than {MAX_DEPTH} levels"
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError  # NaN and Infinity are no JSON, whatever Python thinks
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DoubledError
+    return found
+
+
+def _is_shallow(value: object, left: int) -> bool:
+    """Whether a value has at most `left` levels of lists and objects."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    return left > 0 and all(_is_shallow(part, left - 1) for part in value if isinstance(part, dict | list))

@@ -1,0 +1,81 @@
+"""POST /events in the API's own description, from the models that check what is sent."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from service.events.desk import STATUS
+from service.events.schemas import BATCH_MAX, MODELS
+
+type Json = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def events_operation(problems: Json, security: list[Json]) -> Json:
+    """The operation, with these error answers."""
+    body = {"oneOf": [_reference("Event"), _reference("EventBatch")]}
+    answer = {"oneOf": [_reference("EventAnswer"), _reference("EventBatchAnswer")]}
+    summary = "Keep what customers did: one event, or a batch"
+    return {
+        "operationId": "events",
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": {
+                "description": "What became of each; whatever is recorded is durable",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **problems,
+        },
+        "security": security,
+    }
+
+
+def event_schemas() -> Json:
+    """All schemas that the operation refers to."""
+    names = [model.__name__ for model in MODELS]
+    _, definitions = models_json_schema([(model, "validation") for model in MODELS], ref_template=_REFERENCE)
+    kinds: Json = definitions["$defs"]
+    mapping = {kinds[name]["properties"]["type"]["const"]: _reference(name)["$ref"] for name in names}
+    return kinds | {
+        "Event": {
+            "oneOf": [_reference(name) for name in names],
+            "discriminator": {"propertyName": "type", "mapping": mapping},
+        },
+        "EventBatch": _object(
+            events={"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": {"type": "object"}}
+        ),
+        **_answers(),
+    }
+
+
+def _answers() -> Json:
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    fates = [str(fate) for fate in STATUS]
+    kept = [fate for fate in fates if STATUS[fate] == 200]
+    one = _object(event_id=text, fate={"enum": kept})
+    one["properties"]["reason"] = text
+    other = _object(
+        place={"type": "integer", "minimum": 0, "maximum": BATCH_MAX - 1},
+        event_id={"type": ["string", "null"]},
+        fate={"enum": fates},
+        reason=text,
+        status={"enum": sorted(set(STATUS.values()))},
+    )
+    counts = dict.fromkeys(fates, count)
+    batch = _object(received=count, **counts, not_recorded={"type": "array", "items": other})
+    return {"EventAnswer": one, "EventBatchAnswer": batch}
+
+
+def _reference(name: str) -> Json:
+    return {"$ref": _REFERENCE.format(model=name)}
+
+
+def _object(**properties: Any) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,126 @@
+"""The record as a worker uses it: opened when it is first needed, never waited for longer than was set.
+
+And as the parent prepares it for all of them, as often as it takes.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from models.errors import NextbestError
+from service.errors import RefusedError
+from service.settings import Settings
+from storage.record.bounded import Bounded
+from storage.record.erasure_key import load_erasure_key
+from storage.record.errors import ErasureKeyError, RecordUnavailableError
+from storage.record.record import Record, record_url
+from storage.record.schema import prepare
+
+RETRY_S = 5.0
+LOG_GAP_S = 1.0
+ASK_AGAIN_S = 1
+log = structlog.get_logger()
+
+
+class RecordCounters(Protocol):
+    """Who counts what the record didn't do."""
+
+    def record_failed(self) -> None: ...
+
+
+class RecordDoor:
+    """The one way of a worker to the record."""
+
+    def __init__(self, settings: Settings, counters: RecordCounters) -> None:
+        self._settings, self._counters = settings, counters
+        self._wait_s = settings.record_timeout_ms / 1000
+        self._bounded = Bounded(self._wait_s, "record")
+        self._record: Record | None = None
+        self._next_line_s = 0.0
+
+    def connect_soon(self) -> None:
+        """Connect now, so that who comes first needn't wait for it."""
+        self._bounded.begin(self._connect)
+
+    def _connect(self) -> None:
+        with self._opened().reading():
+            pass
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        """What the work returns.
+
+        Raises:
+            RefusedError: the record can't be used now; the work may have been done or not.
+        """
+        try:
+            return self._bounded.do(lambda: work(self._opened()))
+        except NextbestError as err:
+            self._counters.record_failed()
+            self._say(err)
+            if isinstance(err, RecordUnavailableError) and err.is_full:
+                raise RefusedError("no_room", None, "there is no room to keep it") from err
+            why = "what must last can't be kept now; ask again"
+            raise RefusedError("record_unavailable", None, why, ASK_AGAIN_S) from err
+
+    def _opened(self) -> Record:
+        if self._record is None:
+            settings = self._settings
+            key = load_erasure_key(settings.store, secret_of(settings))
+            url = record_url(settings.store, url_of(settings))
+            wait_ms = settings.record_timeout_ms
+            self._record = Record(url, key, lock_ms=wait_ms * 3 // 4, statement_ms=wait_ms)
+        return self._record
+
+    def _say(self, err: NextbestError) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_line_s:
+            self._next_line_s = now_s + LOG_GAP_S
+            log.error("the record can't be used", why=str(err))
+
+
+def prepare_record(settings: Settings) -> None:
+    """Make the record's tables and key before the workers start; if that can't be done yet, keep trying.
+
+    Answers need no record: a database that is down must not keep the service from starting.
+
+    Raises:
+        NextbestError: the record is newer than this release, or its URL can't be used.
+    """
+    try:
+        _prepare(settings)
+    except (RecordUnavailableError, ErasureKeyError) as err:
+        log.error("the record can't be prepared, events are refused until it can", why=str(err))
+        threading.Thread(target=_keep_trying, args=(settings,), name="record", daemon=True).start()
+
+
+def _prepare(settings: Settings) -> None:
+    url = record_url(settings.store, url_of(settings))
+    load_erasure_key(settings.store, secret_of(settings))
+    before = prepare(url)
+    log.info("record ready", record=url.render_as_string(hide_password=True), schema_before=before)
+
+
+def _keep_trying(settings: Settings) -> None:
+    while True:
+        time.sleep(RETRY_S)
+        try:
+            _prepare(settings)
+            return
+        except (RecordUnavailableError, ErasureKeyError):
+            continue  # it was said once, and workers say it whenever they need the record
+        except NextbestError as err:
+            log.error("the record can't be used by this release", why=str(err))
+            return
+
+
+def url_of(settings: Settings) -> str | None:
+    """Where the shop wants the record; None: in the store."""
+    return settings.record_url.get_secret_value() if settings.record_url else None
+
+
+def secret_of(settings: Settings) -> str | None:
+    """The shop's own key for erased ids; None: the store's."""
+    return settings.erasure_key.get_secret_value() if settings.erasure_key else None

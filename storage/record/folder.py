@@ -1,0 +1,26 @@
+"""The record's own folder and files: for their owner alone, who is the owner of what they are in."""
+
+import os
+from pathlib import Path
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, if it isn't there."""
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _give(folder)
+
+
+def private_file(file: Path) -> None:
+    """Make an empty file and its folder, if they aren't there."""
+    private_folder(file.parent)
+    if not file.exists():
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        _give(file)
+
+
+def _give(path: Path) -> None:
+    """What root makes belongs to whom the folder around it belongs to, so that the service can use it."""
+    if os.geteuid() == 0:
+        facts = path.parent.stat()
+        os.chown(path, facts.st_uid, facts.st_gid)

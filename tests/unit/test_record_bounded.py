@@ -1,0 +1,52 @@
+"""Whoever asks the record waits for a bounded time, whatever hangs."""
+
+import threading
+import time
+
+import pytest
+
+from storage.record.bounded import Bounded
+from storage.record.errors import RecordUnavailableError
+
+
+def test_work_gives_back_what_it_returns_or_raises() -> None:
+    bounded = Bounded(5, "test")
+    assert bounded.do(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        bounded.do(lambda: 1 / 0)
+    with pytest.raises(TimeoutError, match="its own"):
+        bounded.do(lambda: (_ for _ in ()).throw(TimeoutError("its own")))
+    assert bounded.do(lambda: threading.current_thread().name) == "test"
+
+
+def test_who_asks_what_hangs_is_refused_in_time_and_who_comes_after_at_once() -> None:
+    bounded, goes_on = Bounded(0.1, "test"), threading.Event()
+    began_s = time.monotonic()
+    with pytest.raises(RecordUnavailableError, match="no answer within 100 ms"):
+        bounded.do(goes_on.wait)
+    assert 0.1 <= time.monotonic() - began_s < 1
+    assert bounded.hangs
+    with pytest.raises(RecordUnavailableError, match="still works"):
+        bounded.do(lambda: pytest.fail("it must not be done behind what hangs"))
+    goes_on.set()
+    for _ in range(100):
+        if not bounded.hangs:
+            break
+        time.sleep(0.01)
+    assert bounded.do(lambda: 7) == 7
+
+
+def test_two_who_ask_at_once_get_each_their_own() -> None:
+    bounded, answers = Bounded(5, "test"), dict[int, int]()
+
+    def ask(number: int) -> None:
+        for _ in range(200):
+            answers[number] = bounded.do(lambda: number)
+            assert answers[number] == number
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {0: 0, 1: 1, 2: 2}

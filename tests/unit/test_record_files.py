@@ -1,0 +1,149 @@
+"""The record's own file and key: private, made once, never made by accident, and safe against a power cut."""
+
+import sqlite3
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from storage.record import engine
+from storage.record.engine import open_engine, parse_url
+from storage.record.erasure import erase
+from storage.record.erasure_key import KEY_FILE, ErasureKey, load_erasure_key
+from storage.record.errors import BadRecordUrlError, ErasureKeyError, SchemaError
+from storage.record.record import FILE, Record, record_url
+from storage.record.schema import prepare
+from tests.data.records import KEY, NOON_MS, empty_record, event, opened, sqlite_url, take
+
+type Safe = tuple[int, int, int]
+OLD, NEW = (3, 0, 0), (99, 0, 0)  # from which SQLite on the write-ahead log is safe: before ours, after it
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "x", "sqlite://", "sqlite:///:memory:", "mysql://h/d", "postgresql+asyncpg://h/d", "redis://h"],
+)
+def test_a_url_that_is_no_record_is_refused(url: str) -> None:
+    with pytest.raises(BadRecordUrlError, match=r"must be sqlite:///FILE or postgresql://HOST/DATABASE"):
+        parse_url(url)
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(BadRecordUrlError) as caught:
+        parse_url("mysql://u:s3cret@h/d")
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in Record(parse_url("postgresql://u:s3cret@h/d"), KEY).name
+
+
+def test_file_and_key_are_for_their_owner_alone(tmp_path: Path) -> None:
+    prepare(record_url(tmp_path, None))
+    load_erasure_key(tmp_path, None)
+    for path in (tmp_path / FILE, tmp_path / KEY_FILE):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / FILE).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_key_is_made_once_and_the_shops_own_goes_before_it(tmp_path: Path) -> None:
+    first = load_erasure_key(tmp_path, None)
+    assert load_erasure_key(tmp_path, None).hash_of("42") == first.hash_of("42")
+    own = load_erasure_key(tmp_path, "a key of the shop's own")
+    assert own.hash_of("42") != first.hash_of("42")
+    assert own.fingerprint != first.fingerprint
+    (tmp_path / KEY_FILE).write_text("short")
+    with pytest.raises(ErasureKeyError, match="at least 16 bytes"):
+        load_erasure_key(tmp_path, None)
+
+
+def test_hashes_differ_by_customer() -> None:
+    assert len({KEY.hash_of(customer_id) for customer_id in ("42", "042", "42 ", "")}) == 4
+    assert ErasureKey("0123456789abcdef").hash_of("42") == KEY.hash_of("42")
+
+
+def test_who_reads_a_record_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    with opened(sqlite_url(tmp_path)) as record, pytest.raises(SchemaError, match="there is none yet"):
+        take(record, event("e1"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("safe", "journal", "synchronous"), [((3, 0, 0), "wal", 2), ((99, 0, 0), "delete", 3)]
+)
+def test_a_commit_is_on_the_disk_whichever_sqlite_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    safe: Safe,
+    journal: str,
+    synchronous: int,
+) -> None:
+    monkeypatch.setattr(engine, "SAFE_WAL", safe)
+    url = sqlite_url(tmp_path)
+    prepare(url)
+    made = open_engine(url)
+    with made.connect() as connection:
+        said = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "secure_delete")
+        }
+    made.dispose()
+    assert said == {"journal_mode": journal, "synchronous": synchronous, "secure_delete": 1}
+
+
+@pytest.mark.parametrize("safe", [OLD, NEW])
+def test_no_byte_of_an_erased_customer_stays_in_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: Safe
+) -> None:
+    monkeypatch.setattr(engine, "SAFE_WAL", safe)
+    with empty_record(sqlite_url(tmp_path)) as record:
+        for number in range(40):
+            take(record, event(f"e{number}", "marker-4711"), event(f"o{number}", "bert"))
+        take(record, event("q", "marker-4711", "ghost"))
+        assert held(tmp_path) > 40
+        erase(record, "marker-4711", now_ms=NOON_MS, client="k")
+        assert held(tmp_path) == 0
+
+
+def test_without_secure_delete_bytes_would_stay_so_that_the_test_above_can_fail(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        take(record, *(event(f"e{number}", "marker-4711") for number in range(40)))
+    file = sqlite3.connect(tmp_path / FILE)
+    file.execute("PRAGMA secure_delete=OFF")
+    file.execute("DELETE FROM events")
+    file.commit()
+    file.close()
+    assert held(tmp_path) > 0
+
+
+def held(folder: Path) -> int:
+    """How often the marker stands in the record's files."""
+    return sum(path.read_bytes().count(b"marker-4711") for path in (folder / FILE).parent.iterdir())
+
+
+def test_the_commands_say_what_is_there(tmp_path: Path) -> None:
+    def nbo_serve(*arguments: str) -> tuple[int, str]:
+        ended = CliRunner().invoke(main, ["record", *arguments, "--store", str(tmp_path)])
+        return ended.exit_code, ended.output
+
+    assert nbo_serve("status")[0] == 1
+    assert not (tmp_path / FILE).exists()
+    assert "had schema 0, and has 1 now" in nbo_serve("migrate")[1]
+    assert "is up to date" in nbo_serve("migrate")[1]
+    with opened_store(tmp_path) as record:
+        take(record, event("e1"), event("e2", "bert"), event("e3", product_id="ghost"))
+        erase(record, "bert", now_ms=NOON_MS, client="k")
+    code, shown = nbo_serve("status")
+    words = [line.split() for line in shown.splitlines()]
+    assert (code, words[1:]) == (
+        0,
+        [
+            ["event", "purchase", "1"],
+            ["quarantine", "unknown", "product", "1"],
+            ["customers", "1"],
+            ["erased", "1"],
+        ],
+    )
+
+
+def opened_store(root: Path) -> AbstractContextManager[Record]:
+    return opened(record_url(root, None), load_erasure_key(root, None))
