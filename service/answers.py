@@ -4,9 +4,10 @@ import json
 import os
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
-from math import isfinite
+from math import isfinite, nan
 
 from service import reasons
+from service.live.session import FIRST_LINE, Bought, Session
 from service.recommender import Answer, OwnList, Rung
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
@@ -63,7 +64,7 @@ class AnswerWriter:
                 if rung is Rung.PINNED:
                     why = reasons.chosen_by_shop(answer.pinned[row])
                 else:
-                    why = self._own_reason(row, evidence, own.customer_row)
+                    why = self._own_reason(row, evidence, own)
                 tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
@@ -102,12 +103,40 @@ class AnswerWriter:
             written = self._products[row] = self._write_product(row)
         return written
 
-    def _own_reason(self, product_row: int, evidence: int, customer_row: int) -> str:
+    def _own_reason(self, product_row: int, evidence: int, own: OwnList) -> str:
         if evidence == NO_EVIDENCE:
             return self._popular(product_row)
+        if own.session is not None:
+            return self._with_session(product_row, evidence, own.session)
         if evidence == ITSELF:
-            return self._why(product_row, self._served.place_of(customer_row, product_row))
-        return self._why(product_row, self._served.history_of(customer_row)[0] + evidence)
+            return self._why(product_row, self._served.place_of(own.customer_row, product_row))
+        return self._why(product_row, self._served.history_of(own.customer_row)[0] + evidence)
+
+    def _with_session(self, product_row: int, evidence: int, session: Session) -> str:
+        """The reason of a product of a list with something new; dates are those of the latest purchase."""
+        if FIRST_LINE <= evidence < ITSELF:
+            bought = session.bought[evidence - FIRST_LINE].product_row
+        elif evidence == ITSELF:
+            bought = product_row
+        else:
+            place = self._served.history_of(session.customer_row)[0] + evidence
+            bought = self._served.histories.product[place]
+        since = session.by_row.get(bought)
+        if since is None:
+            return self._why(product_row, self._served.find_place(session.customer_row, bought))
+        if bought == product_row:
+            return reasons.due_again(*self._purchases(since), since.day, since.due_day)
+        return self._because(bought) + reasons.bought_on(since.day)
+
+    def _purchases(self, since: Bought) -> tuple[int, float]:
+        """In how many orders a product was bought, before the night and since; mean days between them."""
+        if since.place == NONE:
+            return since.times, nan
+        _, all_times, last_days, intervals_days, _ = self._served.histories
+        times, interval_days = all_times[since.place], intervals_days[since.place]
+        known_days = interval_days * (times - 1) if times > 1 else 0.0
+        days = known_days + max(since.day - last_days[since.place], 0)
+        return times + since.times, days / (times + since.times - 1)
 
     def _why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""

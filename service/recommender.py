@@ -11,6 +11,8 @@ import numpy as np
 
 from models.arrays import BoolArray, IntArray
 from service.errors import RefusedError
+from service.live.session import FIRST_LINE, Session, assembled, session_of
+from service.live.told import NOT_PERSONAL, Told
 from service.packed import Columns, Entry, owner_of, pack, unpack
 from service.parameters import N_MAX, Query
 from service.rules.book import RuleBook
@@ -46,24 +48,28 @@ SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: ans
 
 @dataclass(slots=True)
 class OwnList:
-    """A known customer's assembled list.
+    """A customer's assembled list.
 
     Attributes:
-        columns: as it was assembled.
+        customer_row: NONE of somebody whom the night didn't see, or may not be seen with.
+        told: what the worker knew when it was assembled; None if there was nothing new.
+        columns: as it was assembled; it may be only the beginning.
         rules, ruling: what was in force, and of it what concerns this customer.
         moved: products of it that the rules move.
         bought: what the rules leave out because it was bought lately.
+        session: what was bought since the night.
         written: what was already written of it, by product row, with prices as of `price_changes`.
     """
 
     served: ServedVersion
     customer_row: int
-    epoch: int
+    told: Told | None
     columns: Columns
     rules: PlacedRules
     ruling: Ruling
     moved: list[Moved] = field(default_factory=list)
     bought: frozenset[int] = frozenset()
+    session: Session | None = None
     written: dict[int, str] = field(default_factory=dict)
     price_changes: int = 0
 
@@ -92,10 +98,13 @@ class Answer(NamedTuple):
 
     @property
     def source(self) -> str:
-        """`personal` if the customer's own history is the reason of at least one product.
+        """`session` if the customer bought something since the night; else `personal` if the customer's own
+        history is the reason of at least one product.
 
         Being in the own list isn't enough: the night fills it with what is popular.
         """
+        if self.own is not None and self.own.session is not None:
+            return "session"
         for pick in self.picks:
             if pick[2] != NO_EVIDENCE:
                 return "personal"
@@ -117,14 +126,14 @@ class FirstLevel:
         self._served: ServedVersion | None = None
         self._lists: dict[str, tuple[float, OwnList]] = {}
 
-    def get(self, customer_id: str, rules: PlacedRules, epoch: int) -> OwnList | None:
+    def get(self, customer_id: str, rules: PlacedRules, told: Told | None) -> OwnList | None:
         if rules.served is not self._served:
             self._served, self._lists = rules.served, {}  # a list holds the files of its version open
         entry = self._lists.get(customer_id)
         if entry is None or entry[0] < self._clock():
             return None
         own = entry[1]
-        return own if own.rules is rules and own.epoch == epoch else None
+        return own if own.rules is rules and own.told is told else None
 
     def put(self, customer_id: str, own: OwnList) -> None:
         if not self._life_s or own.served is not self._served:
@@ -134,9 +143,9 @@ class FirstLevel:
         self._lists[customer_id] = (self._clock() + self._life_s, own)
 
 
-def nothing_new(customer_id: str) -> int:
-    """The epoch of every customer as long as nothing is learned between two nights."""
-    return 0
+def nothing_new(customer_id: str) -> Told | None:
+    """What is new of every customer where nothing is learned between two nights."""
+    return None
 
 
 class Recommender:
@@ -145,25 +154,27 @@ class Recommender:
     Args:
         first_level: lists of this worker.
         cache: lists outside it; None: every list is read from the version's map.
-        epoch_of: a number that grows with all that happens to a customer since the night, 0 for nothing. A
-            list of another epoch is no list of theirs.
-        only_changed: leave the cache to customers with an epoch. The others' lists stand in the map as they
-            are, which is read in less time than a cache is asked.
+        news_of: what happened to a customer since the night, None for nothing. A list made before is no list
+            of theirs.
+        only_changed: leave the cache to customers with something new. The others' lists stand in the map as
+            they are, which is read in less time than a cache is asked.
         book: the merchandiser's rules.
+        clock: Unix seconds.
     """
 
     def __init__(
         self,
         first_level: FirstLevel,
         cache: ListCache | None,
-        epoch_of: Callable[[str], int] = nothing_new,
+        news_of: Callable[[str], Told | None] = nothing_new,
         *,
         only_changed: bool = False,
         book: RuleBook | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._first_level, self._cache = first_level, cache
         self._book = book or RuleBook()
-        self._epoch_of, self._only_changed = epoch_of, only_changed
+        self._news_of, self._only_changed, self._clock = news_of, only_changed, clock
 
     def recommend(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """The next best products of a customer.
@@ -175,7 +186,10 @@ class Recommender:
             RefusedError: the category isn't known.
         """
         rules = self._book.at(served, query.placement)
-        own, level = self._own_list(rules, customer_id)
+        told = self._news_of(customer_id)
+        if told is NOT_PERSONAL:
+            return self._of_nobody(rules, query)
+        own, level = self._own_list(rules, customer_id, told)
         if own is None:
             basket = _Basket(rules.of_stranger(customer_id), query)
             level = "popular" if query.category is None else "category"
@@ -186,11 +200,19 @@ class Recommender:
             else:
                 basket.take_own(own.columns.entries())
                 if not basket.is_full:
-                    basket.take_own(served.candidates(own.customer_row).entries(len(own.columns.rows)))
-            if not basket.is_full:
+                    basket.take_own(_rest(own))
+            if not basket.is_full and own.customer_row != NONE:
                 basket.take_scores(own.customer_row)
         basket.take_trends(basket.category)
+        if own is not None and own.session is not None:
+            basket.take_held(own.session)
         return basket.answer(own, level)
+
+    def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
+        """What somebody gets whose answers may not be personal: nothing of them is looked at."""
+        basket = _Basket(rules.of_nobody(), query)
+        basket.take_trends(basket.category)
+        return basket.answer(None, "popular" if query.category is None else "category")
 
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
@@ -205,44 +227,86 @@ class Recommender:
         basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
         return basket.answer(None, "popular")
 
-    def _own_list(self, rules: PlacedRules, customer_id: str) -> tuple[OwnList | None, str]:
-        epoch, served = self._epoch_of(customer_id), rules.served
-        own = self._first_level.get(customer_id, rules, epoch)
+    def _own_list(
+        self, rules: PlacedRules, customer_id: str, told: Told | None
+    ) -> tuple[OwnList | None, str]:
+        own = self._first_level.get(customer_id, rules, told)
         if own is not None:
             return own, "worker"
-        customer_row = served.customers.find(customer_id)
-        if customer_row == NONE:
+        served = rules.served
+        customer_row = NONE
+        if told is None or told.has_night:
+            customer_row = served.customers.find(customer_id)
+        session = session_of(served, customer_row, told, self._clock()) if told and told.lines else None
+        if customer_row == NONE and session is None:
             return None, ""
-        columns, level = self._columns(served, customer_id, customer_row, epoch)
-        own = _under_rules(rules, customer_row, epoch, columns)
+        columns, level = self._columns(served, customer_id, customer_row, told, session)
+        if customer_row != NONE:
+            ruling = rules.of_person(customer_row)
+        elif told is not None and told.has_night:
+            ruling = rules.of_stranger(customer_id)
+        else:
+            ruling = rules.of_nobody()
+        own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
+        _put_under_rules(own)
         self._first_level.put(customer_id, own)
         return own, level
 
     def _columns(
-        self, served: ServedVersion, customer_id: str, customer_row: int, epoch: int
+        self,
+        served: ServedVersion,
+        customer_id: str,
+        customer_row: int,
+        told: Told | None,
+        session: Session | None,
     ) -> tuple[Columns, str]:
-        if self._cache is None or (self._only_changed and not epoch):
-            return served.candidates(customer_row), "map"
-        owner = owner_of(served.version_id, served.variant, customer_id, epoch)
+        if self._cache is None or (self._only_changed and told is None):
+            return _made(served, customer_row, session), "map"
+        epoch, mark = (told.epoch, told.mark) if told else (0, 0)
+        owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
         value = self._cache.get(served.version_id, served.variant, customer_id, epoch)
         columns = unpack(owner, value) if value is not None else None
         if columns is not None:
             return columns, "redis"
-        columns = served.candidates(customer_row)
+        columns = _made(served, customer_row, session)
         value = pack(owner, columns.first(LIST_LENGTH))
         self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
         return columns, "map"
 
 
-def _under_rules(rules: PlacedRules, customer_row: int, epoch: int, columns: Columns) -> OwnList:
-    """A customer's list with what the rules change of it."""
-    served, ruling = rules.served, rules.of_person(customer_row)
+def _made(served: ServedVersion, customer_row: int, session: Session | None) -> Columns:
+    return assembled(session) if session else served.candidates(customer_row)
+
+
+def _rest(own: OwnList) -> Iterable[Entry]:
+    """What comes after a list that may be only the beginning."""
+    n = len(own.columns.rows)
+    if own.session is None:
+        return own.served.candidates(own.customer_row).entries(n)
+    return assembled(own.session).entries(n) if n == LIST_LENGTH else ()
+
+
+def _put_under_rules(own: OwnList) -> None:
+    """Note what the rules change of a list."""
+    ruling = own.ruling
     if ruling.factors is not None:
-        columns = columns.followed_by(served.candidates(customer_row))
-    own = OwnList(served, customer_row, epoch, columns, rules, ruling, ruling.moved(columns))
+        if len(own.columns.rows) == LIST_LENGTH:
+            own.columns = own.columns.followed_by(_made(own.served, own.customer_row, own.session))
+        own.moved = ruling.moved(own.columns)
     if ruling.bought:
-        own.bought = ruling.bought_rows(customer_row, rules.today)
-    return own
+        own.bought = _bought_lately(own)
+
+
+def _bought_lately(own: OwnList) -> frozenset[int]:
+    """What rules leave out, because it was bought lately."""
+    ruling, today = own.ruling, own.rules.today
+    of_night = ruling.bought_rows(own.customer_row, today) if own.customer_row != NONE else frozenset()
+    if own.session is None:
+        return of_night
+    bought = own.session.bought
+    return of_night | {
+        one.product_row for one in bought if ruling.was_too_recent(one.product_row, today - one.day)
+    }
 
 
 type Counted = tuple["memoryview[int]", int, dict[int, int]]
@@ -284,6 +348,10 @@ class _Basket:
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins:
             self._take_pins()
+        self._held: list[int] = []
+        if own is not None and own.session is not None:
+            self._held = [row for row in own.session.held if row not in self.taken]
+            self.taken.update(self._held)
 
     def answer(self, own: OwnList | None, level: str) -> Answer:
         """What was taken, with the pins at their places."""
@@ -301,6 +369,14 @@ class _Basket:
 
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
+
+    def take_held(self, session: Session) -> None:
+        """What was bought just now and isn't due yet: only if nothing else is left."""
+        if self.is_full or not self._held:
+            return
+        self.taken.difference_update(self._held)
+        places = {one.product_row: FIRST_LINE + line for line, one in enumerate(session.bought)}
+        self._take(((row, places[row], UNKNOWN) for row in self._held), Rung.OWN)
 
     def take_similar(self, product_row: int) -> None:
         """The product's neighbours, the most similar first."""

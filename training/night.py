@@ -309,6 +309,7 @@ def _write(
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
+        contents.write_taste(writer, models)
         progress.detail("candidates")
         contents.write_candidates(writer, job.default_variant, models, own, k=job.config.night.candidates)
         for name, model in models.items():
