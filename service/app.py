@@ -19,6 +19,7 @@ from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
 from service.parameters import check_id, parse_query
 from service.problems import register_problems
+from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
@@ -40,6 +41,7 @@ class Parts:
     redis_state: RedisState
     gate: Gate
     desk: EventDesk
+    products: ProductDesk
     log_key: bytes
 
 
@@ -58,6 +60,7 @@ def create_app(parts: Parts) -> Flask:
     register_problems(app)
     register_answers(app, parts)
     register_events(app, parts.desk, parts.gate)
+    register_products(app, parts.products)
     register_operations(app, parts.follower, parts.redis_state)
     register_operator_routes(app, parts.settings, parts.metrics)
     guard(app, parts.gate)

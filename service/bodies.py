@@ -1,6 +1,7 @@
 """Reads the JSON of a request's body within limits: its size, its depth, no value twice, no NaN."""
 
 import json
+from collections.abc import Sequence
 from typing import NoReturn
 
 from flask import Request
@@ -21,15 +22,26 @@ def read_json(request: Request, max_bytes: int) -> object:
     Raises:
         RefusedError: it has no length, is too large, or isn't JSON as the routes take it.
     """
+    return parse_json(read_bytes(request, max_bytes, ("application/json", "")))
+
+
+def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
+    """A body as it is.
+
+    Args:
+        types: of content, the one to name first; empty for a body that doesn't say what it is.
+    Raises:
+        RefusedError: it has no length, is too large, or of another type.
+    """
     if request.content_length is None:
         raise RefusedError("length_required", None, "send a Content-Length; chunked bodies are not taken")
     if request.content_length > max_bytes:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes")
-    if request.mimetype not in ("application/json", ""):
-        raise RefusedError("unsupported_type", None, "a body must be application/json")
+    if request.mimetype not in types:
+        raise RefusedError("unsupported_type", None, f"a body must be {types[0]}")
     request.max_content_length = max_bytes
     try:
-        return parse_json(request.get_data(cache=False))
+        return request.get_data(cache=False)
     except RequestEntityTooLarge as err:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
 

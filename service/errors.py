@@ -23,6 +23,8 @@ type Kind = Literal[
     "too_large",
     "unsupported_type",
     "no_room",
+    "rules_from_file",
+    "unknown_rules",
     "record_unavailable",
 ]
 

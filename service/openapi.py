@@ -6,6 +6,7 @@ from service.access.routes import ROUTES, Customers, Scope
 from service.events.description import event_schemas, events_operation
 from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
 from service.problems import PROBLEM_JSON
+from service.product_routes import AMOUNT_MAX, STOCK_MAX
 
 type Json = dict[str, Any]
 
@@ -16,6 +17,12 @@ QUERY: list[Json] = [
         "in": "query",
         "description": "How many products.",
         "schema": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
+    },
+    {
+        "name": "placement",
+        "in": "query",
+        "description": "Where it will be shown: the merchandiser's rules may differ by it.",
+        "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
     },
     {
         "name": "category",
@@ -80,6 +87,7 @@ def document() -> Json:
                 ("400", "404", "503"),
             ),
             "/events": {"post": _events()},
+            "/products/{product_id}": {"put": _put_product(product)},
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
@@ -91,6 +99,24 @@ def document() -> Json:
 def _events() -> Json:
     errors = ("400", "409", "410", "411", "413", "415", "503", "507")
     return events_operation(_problems(errors + _refusals("events")), _security("events"))
+
+
+def _put_product(product: Json) -> Json:
+    summary = "A product's stock, price and margin from now on"
+    content = {"application/json": {"schema": _ref("LiveProduct")}}
+    answer = {"application/json": {"schema": _ref("LiveProductAnswer")}}
+    errors = ("400", "411", "413", "415", "503", "507")
+    return {
+        "operationId": "put_product",
+        "summary": summary,
+        "parameters": [product],
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "200": {"description": "What is in force now, and durable", "content": answer},
+            **_problems(errors + _refusals("put_product")),
+        },
+        "security": _security("put_product"),
+    }
 
 
 def _path_id(name: str, description: str) -> Json:
@@ -186,7 +212,7 @@ def _probability() -> Json:
 
 def _reason() -> Json:
     reason = _object(
-        code={"enum": ["due_again", "because_you_bought", "similar", "popular"]},
+        code={"enum": ["due_again", "because_you_bought", "similar", "popular", "chosen_by_shop"]},
         text={"type": "string"},
         evidence={"type": "object"},
     )
@@ -198,6 +224,12 @@ def _reason() -> Json:
 def _schemas() -> Json:
     text, maybe_text = {"type": "string"}, {"type": ["string", "null"]}
     maybe_number, null = {"type": ["number", "null"]}, {"type": "null"}
+    amount = {"type": ["number", "null"], "maximum": AMOUNT_MAX}
+    live = {
+        "stock": {"type": ["integer", "null"], "minimum": -STOCK_MAX, "maximum": STOCK_MAX},
+        "price": {**amount, "minimum": 0},
+        "margin": {**amount, "minimum": -AMOUNT_MAX},
+    }
     products = {"type": "array", "maxItems": N_MAX, "items": _ref("Product")}
     of_all = {
         "request_id": text,
@@ -234,6 +266,14 @@ def _schemas() -> Json:
             age_s={"type": "integer"},
             redis={"enum": ["up", "down", "none"]},
         ),
+        "LiveProduct": {
+            "type": "object",
+            "properties": live,
+            "additionalProperties": False,
+            "minProperties": 1,
+            "description": "What is left out or null is again as the last night has it.",
+        },
+        "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
         **event_schemas(),
         "Problem": {
             "type": "object",

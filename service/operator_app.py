@@ -9,15 +9,21 @@ from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import NO_STORE
 from service.problems import register_problems
+from service.rules.desk import RulesDesk
+from service.rules.reading import MAX_BYTES
+from service.rules.routes import register_rules
 from service.settings import Settings
 
 
-def create_operator_app(settings: Settings, metrics: Metrics, gate: Gate, log_key: bytes) -> Flask:
+def create_operator_app(
+    settings: Settings, metrics: Metrics, gate: Gate, desk: RulesDesk, log_key: bytes
+) -> Flask:
     """The app of the operator's own listener."""
     app = Flask("service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = 0  # none of its routes takes a body
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     register_problems(app)
     register_operator_routes(app, settings, metrics)
+    register_rules(app, desk)
     guard(app, gate)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
         app.wsgi_app, metrics, slow_ms=settings.slow_ms, log_key=log_key

@@ -1,5 +1,6 @@
 """Which products a customer gets: the own list first, then rung by rung down the ladder until n are found."""
 
+import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -75,11 +76,20 @@ class OwnList:
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it isn't in the list."""
-        places = np.flatnonzero(np.asarray(self.columns.rows) == product_row)
-        if not len(places):
+        place = _place_of(product_row, self.columns.rows.tobytes())
+        if place == NONE:
             return UNKNOWN
-        probability = self.columns.probability[places[0]]
+        probability = self.columns.probability[place]
         return probability if probability >= 0 else UNKNOWN  # a NaN isn't
+
+
+def _place_of(product_row: int, rows: bytes) -> int:
+    """Where a row stands among int32 rows, NONE if it doesn't; one look through bytes is soon done."""
+    wanted = struct.pack("i", product_row)
+    found = rows.find(wanted)
+    while found % 4 and found != NONE:  # across two rows
+        found = rows.find(wanted, found + 1)
+    return found // 4
 
 
 class Answer(NamedTuple):
@@ -290,8 +300,8 @@ def _put_under_rules(own: OwnList) -> None:
     """Note what the rules change of a list."""
     ruling = own.ruling
     if ruling.factors is not None:
-        if len(own.columns.rows) == LIST_LENGTH:
-            own.columns = own.columns.followed_by(_made(own.served, own.customer_row, own.session))
+        whole = _made(own.served, own.customer_row, own.session)
+        own.columns = own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
         own.moved = ruling.moved(own.columns)
     if ruling.bought:
         own.bought = _bought_lately(own)
@@ -446,7 +456,7 @@ class _Basket:
             held.add(pin.position)
             self.taken.add(row)
             self._pins.append((pin, row))
-            self._count(row)
+            _counted(row, self._counts, is_pin=True)
         self._n -= len(self._pins)
 
     def _is_free(self, row: int) -> bool:
@@ -464,23 +474,21 @@ class _Basket:
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
-            if limits:
-                if self._is_full_up(row):
-                    continue
-                self._count(row)
+            if limits and not _counted(row, limits):
+                continue
             taken.add(row)
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
 
-    def _is_full_up(self, row: int) -> bool:
-        """Whether a limit is reached for a product's group."""
-        for groups, at_most, counts in self._counts:  # noqa: SIM110  # any() takes three times as long
-            if counts.get(groups[row], 0) >= at_most:
-                return True
-        return False
 
-    def _count(self, row: int) -> None:
-        for groups, _, counts in self._counts:
-            group = groups[row]
-            counts[group] = counts.get(group, 0) + 1
+def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:
+    """Count a product for each limit; False if one is reached, and then for none. A pin always counts."""
+    if not is_pin:
+        for groups, at_most, counts in limits:
+            if counts.get(groups[row], 0) >= at_most:
+                return False
+    for groups, _, counts in limits:
+        group = groups[row]
+        counts[group] = counts.get(group, 0) + 1
+    return True

@@ -28,23 +28,31 @@ from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
+from service.changes import ChangesFollower
 from service.die_with_parent import die_with_parent, watch_parent
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live.customers import LiveCustomers
+from service.live.follower import LiveFollower
+from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
+from service.product_routes import ProductDesk
 from service.recommender import FirstLevel, Recommender
-from service.record import RecordDoor, prepare_record
+from service.record import RecordCounters, RecordDoor, prepare_record
 from service.rules.book import RuleBook
+from service.rules.desk import RulesDesk, StoreChampion
 from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
 from service.settings import Settings
 from service.workers import Workers
 from storage.keyring import read_keyring
+from storage.record.consent import PRESETS
+from storage.record.live import Since
 from storage.store import CHAMPION, Store
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
@@ -106,9 +114,6 @@ def worker_app(plan: WorkerPlan) -> Flask:
     settings = plan.settings
     live, book = LiveProducts(), RuleBook()
     follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
-    if settings.rules:
-        kept = KeptRules(plan.metrics_folder.parent / "rules.json")
-        RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
     cache = None
     if plan.redis_url:
         cache = RedisCache(
@@ -117,25 +122,62 @@ def worker_app(plan: WorkerPlan) -> Flask:
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
     door.connect_soon()
+    _follow_rules_and_products(plan, events, live, book)
+    customers, news = _follow_customers(settings, events, follower)
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     _leave_to_themselves()
     follower.start()
+    news.start()
     app = create_app(
         Parts(
             settings=settings,
             follower=follower,
             recommender=Recommender(
-                first_level, cache, only_changed=settings.redis_lists == "changed", book=book
+                first_level,
+                cache,
+                customers.of,
+                only_changed=settings.redis_lists == "changed",
+                book=book,
             ),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
-            desk=EventDesk(settings, door, events, follower.knows_product),
+            desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
+            products=ProductDesk(door, live, follower.knows_product),
             log_key=plan.log_key,
         )
     )
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
     return app
+
+
+def _follow_rules_and_products(
+    plan: WorkerPlan, counters: RecordCounters, live: LiveProducts, book: RuleBook
+) -> None:
+    """Begin with what is known of rules and products, and keep it up to date."""
+    settings, kept = plan.settings, KeptRules(plan.metrics_folder.parent / "rules.json")
+    if settings.rules:
+        RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
+    of_record = None if settings.rules else book
+    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
+    ChangesFollower(door, live, of_record, kept, settings.changes_poll_s).start()
+
+
+def _follow_customers(
+    settings: Settings, counters: RecordCounters, champion: ChampionFollower
+) -> tuple[LiveCustomers, LiveFollower]:
+    """What is new of customers, and who keeps it up to date once it is started."""
+    is_personal = PRESETS[settings.consent_default].personalise
+    customers = LiveCustomers(is_personal_by_default=is_personal, most=settings.live_customers)
+    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
+
+    def since() -> Since | None:
+        serving = champion.current
+        return serving.served.since if serving else None
+
+    reader = LiveReader(door, customers, since, personal_by_default=is_personal)
+    wait_s = settings.record_timeout_ms / 1000
+    return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
 
 
 def _leave_to_themselves() -> None:
@@ -151,8 +193,11 @@ def _leave_to_themselves() -> None:
 def operator_app(plan: WorkerPlan) -> Flask:
     """The app of the operator's listener, made in its own worker process."""
     metrics = _begin(plan)
-    gate = start_gate(plan.settings, metrics, is_open=plan.is_open, is_operators=True)
-    return create_operator_app(plan.settings, metrics, gate, plan.log_key)
+    settings = plan.settings
+    gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
+    door = RecordDoor(settings, EventCounters(metrics.registry))
+    desk = RulesDesk(door, settings.rules, StoreChampion(Store(settings.store)))
+    return create_operator_app(settings, metrics, gate, desk, plan.log_key)
 
 
 def _begin(plan: WorkerPlan) -> Metrics:

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
         trade_per_customer_day: purchases and returns of one customer and day that are recorded; more are
             kept aside.
         events_per_customer_day: the same of all other events.
+        changes_poll_s: how often a worker looks in the record for what is new of customers, products and
+            rules, in seconds.
+        live_customers: customers who bought since the night that each worker holds; beyond that the first
+            of them get the night's list.
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
@@ -80,6 +84,8 @@ class Settings(BaseSettings):
     consent_default: Literal["all", "no_personalisation", "nothing"] = "all"
     trade_per_customer_day: int = Field(500, ge=1)
     events_per_customer_day: int = Field(2000, ge=1)
+    changes_poll_s: float = Field(0.25, ge=0.05, le=1)
+    live_customers: int = Field(200_000, ge=1)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)

@@ -15,6 +15,7 @@ class Scope(StrEnum):
     RECOMMEND = "recommend"
     BROWSE = "browse"
     EVENTS = "events"
+    PRODUCTS = "products"
     OPERATE = "operate"
 
 
@@ -22,6 +23,7 @@ MEANING = {
     Scope.RECOMMEND: "recommendations of any customer",
     Scope.BROWSE: "what sells and what goes with a product; nothing about a person",
     Scope.EVENTS: "what customers did: purchases, returns, views, clicks, answers",
+    Scope.PRODUCTS: "stock, price and margin of products",
     Scope.OPERATE: "the operator's listener, and nothing else",
 }
 
@@ -59,7 +61,13 @@ ROUTES = {
         Route("popular", Scope.BROWSE, Customers.ANYTHING),
         Route("similar", Scope.BROWSE, Customers.ANYTHING),
         Route("events", Scope.EVENTS, Customers.OWN_BODY),
+        Route("put_product", Scope.PRODUCTS),
         Route("metrics", Scope.OPERATE),
+        Route("rules", Scope.OPERATE),
+        Route("put_rules", Scope.OPERATE),
+        Route("rules_versions", Scope.OPERATE),
+        Route("roll_back_rules", Scope.OPERATE),
+        Route("try_rules", Scope.OPERATE),
         Route("live", None, is_limited=False),
         Route("ready", None, is_limited=False),
         Route("index", None),

@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError, NoChampionError
+from service.rules.desk import StoreChampion
 from service.rules.dry_run import DryRun, dry_run
 from service.rules.reading import NO_RULES
 from service.rules.unknown import unknown_names
 from service.rules.watch import read_rules_file
-from service.sane import check_values
 from service.served import ServedVersion
 from storage.store import Store
 
@@ -45,10 +45,8 @@ def check(file: Path, store: Path | None) -> None:
     warnings = unknown_names(open_served(store), found) if store else []
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(
-        f"{file.name} can be used: version {found.version}, "
-        f"rules: {len(found.rules)}, warnings: {len(warnings)}"
-    )
+    counts = f"rules: {len(found.rules)}, warnings: {len(warnings)}"
+    click.echo(f"{file.name} can be used: version {found.version}, {counts}")
 
 
 @rules.command("dry-run")
@@ -106,12 +104,9 @@ def open_served(store: Path) -> ServedVersion:
     Raises:
         NextbestError: there is none, or it is damaged.
     """
-    opened = Store(store)
-    champion = opened.champion()
-    if champion is None:
+    served = StoreChampion(Store(store))()
+    if served is None:
         raise NoChampionError(str(store))
-    served = ServedVersion(opened.open(champion.current.version_id), champion.current.variant)
-    check_values(served)
     return served
 
 

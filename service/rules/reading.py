@@ -17,6 +17,7 @@ RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
 PYDANTICS_OWN = ("int", "float", "str", "bool", "date", "datetime")
 KINDS = ", ".join(get_args(member.model_fields["kind"].annotation)[0] for member in KINDS_OF_RULES)
 OUR_WORDS = {
+    "tuple_type": "must be a list, such as [[rules]] or [1, 2]",
     "extra_forbidden": "there is no such key",
     "missing": "is missing",
     "union_tag_not_found": f"kind is missing; the kinds are {KINDS}",
@@ -112,9 +113,9 @@ def _telling(errors: list[Any]) -> list[Any]:
 
 
 def _mistake(error: Any, content: dict[str, Any], lines: dict[int, int]) -> Mistake:
-    place, *rest = error["loc"][1:] if error["loc"][:1] == ("rules",) else (None,)
+    first, place, *rest = (*error["loc"], None, None)[: max(len(error["loc"]), 2)]
     why = _why(error)
-    if not isinstance(place, int):
+    if first != "rules" or not isinstance(place, int):
         return Mistake(None, None, _path(error["loc"]), why)
     rule = content["rules"][place]
     rule_id = rule.get("id") if isinstance(rule, dict) else None

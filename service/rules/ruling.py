@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import compress
+from math import inf
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from service.served import ServedVersion, Trends
 
 type Moved = tuple[float, int]
 """A product that factors move: its new score, negated, and its place in the list."""
+
+
+LAST: Moved = (inf, 0)
 
 
 class Ruling:
@@ -35,6 +40,11 @@ class Ruling:
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
+        if (
+            self.factors is not None
+        ):  # numpy's own look-ups of a few rows take longer, above all the first time
+            self._has_factor = (self.factors != 1).tobytes().__getitem__
+            self._factor_views = memoryview(self.factors)
         self._mask: BoolArray = served.shelf.in_stock
         self.shown, self.seen = memoryview(self._mask), served.shelf.changes
         if self._hides:
@@ -101,12 +111,9 @@ class Ruling:
         """The products of a list that factors move, by their new scores."""
         if self.factors is None:
             return []
-        factors = self.factors[np.asarray(columns.rows)]
-        places = np.flatnonzero(factors != 1).tolist()
-        if not places:
-            return []
-        found = [(-score_at(columns, place) * float(factors[place]), place) for place in places]
-        return sorted(found)
+        rows, factors = columns.rows, self._factor_views
+        places = list(compress(range(len(rows)), map(self._has_factor, rows)))
+        return sorted([(-score_at(columns, place) * factors[rows[place]], place) for place in places])
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
         if not scales:
@@ -133,17 +140,23 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
     """
     rows, evidence, probability = columns
     away = {place for _, place in moved}
-    score, known_at, next_moved = 1.0, 0, 0
+    waiting = iter(moved)
+    first = next(waiting, LAST)
+    score, known_at = 1.0, 0
     for place, row in enumerate(rows):
         if place in away:
             continue
-        if probability[place] >= 0:
-            score, known_at = min(score, probability[place]), place
+        known = probability[place]
+        if known >= 0:
+            known_at = place
+            score = min(score, known)
         now = -score * (known_at + 1) / (place + 1)
-        while next_moved < len(moved) and moved[next_moved] < (now, place):
-            at = moved[next_moved][1]
+        while first[0] < now or (first[0] == now and first[1] < place):
+            at = first[1]
             yield rows[at], evidence[at], probability[at]
-            next_moved += 1
-        yield row, evidence[place], probability[place]
-    for _, at in moved[next_moved:]:
+            first = next(waiting, LAST)
+        yield row, evidence[place], known
+    while first is not LAST:
+        at = first[1]
         yield rows[at], evidence[at], probability[at]
+        first = next(waiting, LAST)

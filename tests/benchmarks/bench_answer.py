@@ -33,8 +33,13 @@ from service.access.tokens import mint, private_key
 from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
+from service.events.counters import EventCounters
+from service.events.desk import EventDesk
+from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
+from service.product_routes import ProductDesk
 from service.recommender import FirstLevel, ListCache, Recommender
+from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.settings import Settings
@@ -163,9 +168,15 @@ def make_routes(
         recommender = Recommender(FirstLevel(2000, first_level_life_s), cache, book=RuleBook(rules))
         gate = Gate(callers, limits or Limits(), (), metrics)
         settings = Settings(store=store)
-        return create_app(Parts(settings, follower, recommender, metrics, lambda: "up", gate, b"bench"))
+        door = RecordDoor(settings, events)  # that no route here goes through
+        desk = EventDesk(settings, door, events, follower.knows_product)
+        products = ProductDesk(door, LiveProducts(), follower.knows_product)
+        return create_app(
+            Parts(settings, follower, recommender, metrics, lambda: "up", gate, desk, products, b"bench")
+        )
 
     rules = parse_rules(RULES.read_text())
+    events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
     return [

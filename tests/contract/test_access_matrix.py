@@ -30,13 +30,28 @@ PATHS = {
     "popular": ("/popular", "/popular"),
     "similar": ("/similar/milk", "/similar/ghost"),
     "events": ("/events", "/events"),
+    "put_product": ("/products/milk", "/products/ghost"),
     "metrics": ("/metrics", "/metrics"),
+    "rules": ("/rules", "/rules"),
+    "put_rules": ("/rules", "/rules"),
+    "rules_versions": ("/rules/versions", "/rules/versions"),
+    "roll_back_rules": ("/rules/rollback", "/rules/rollback"),
+    "try_rules": ("/rules/dry-run", "/rules/dry-run"),
     "live": ("/health/live", "/health/live"),
     "ready": ("/health/ready", "/health/ready"),
     "index": ("/", "/"),
     "openapi": ("/openapi.json", "/openapi.json"),
     "docs": ("/docs", "/docs"),
     "docs_page.show": ("/docs/", "/docs/index.css"),
+}
+RULES = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk"]\n'
+OPERATORS = {
+    "metrics": ("GET", None),
+    "rules": ("GET", None),
+    "put_rules": ("PUT", RULES),
+    "rules_versions": ("GET", None),
+    "roll_back_rules": ("POST", None),
+    "try_rules": ("POST", RULES),
 }
 FOR_ANYBODY = {"live", "ready", "index", "openapi", "docs", "docs_page.show"}
 
@@ -65,6 +80,7 @@ EXPIRED_KEY = key(*SHOPS, ends_in=-timedelta(seconds=1))
 REVOKED_KEY = key(*SHOPS, state="revoked")
 NEXT_KEY = key(*SHOPS, state="next")
 RETIRING_KEY = key(*SHOPS, state="retiring", ends_in=HOUR)
+ONLY_PRODUCTS = key(Scope.PRODUCTS)
 ONLY_RECOMMEND, ONLY_BROWSE, ONLY_EVENTS = key(Scope.RECOMMEND), key(Scope.BROWSE), key(Scope.EVENTS)
 RIGHT_KEY, OPERATOR = bearer(SHOP.shop), bearer(SHOP.operator)
 
@@ -195,14 +211,36 @@ def test_a_caller_may_send_events_as_the_table_says_whether_or_not_the_customer_
 
 
 @pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize("route", sorted(OPERATORS))
 def test_the_operators_routes_are_for_an_operators_key_on_the_operators_listener(
-    apps: Apps, who: str
+    apps: Apps, route: str, who: str
 ) -> None:
-    caller = CALLERS[who]
-    assert ask(apps.operators, "/metrics", caller).status_code == caller.operators_metrics
-    public, nowhere = ask(apps.public, "/metrics", caller), ask(apps.public, "/nope", caller)
+    caller, (path, _), (method, body) = CALLERS[who], PATHS[route], OPERATORS[route]
+    headers = caller.headers("anna")
+    answer = apps.operators.test_client().open(path, method=method, data=body, headers=headers)
+    expected = {caller.operators_metrics, 404} if route == "roll_back_rules" else {caller.operators_metrics}
+    assert answer.status_code in expected, answer.text  # there may be nothing to go back to
+    assert (answer.status_code in (200, 404)) == (caller.operators_metrics == 200)
+    public, nowhere = ask(apps.public, path, caller, method), ask(apps.public, "/nope", caller, method)
     assert public.status_code == 404
     assert public.data == nowhere.data
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_stock_and_price_are_told_by_a_key_for_products_alone(apps: Apps, who: str) -> None:
+    may = {"the right key": 200}.get(who, 401 if CALLERS[who].recommend == 401 else 403)
+    for product_id in ("milk", "ghost"):
+        headers = CALLERS[who].headers(product_id)
+        answer = apps.public.test_client().put(f"/products/{product_id}", json={"stock": 1}, headers=headers)
+        assert answer.status_code == may, answer.text
+
+
+def test_a_key_for_products_is_for_nothing_else(apps: Apps) -> None:
+    client = apps.public.test_client()
+    for path in ("/products/milk", "/products/ghost"):
+        assert client.put(path, json={"stock": 1}, headers=ONLY_PRODUCTS).status_code == 200
+        assert client.put(path, json={"stock": 1}, headers=ONLY_PRODUCTS | BROWSER).status_code == 403
+    assert client.get("/popular", headers=ONLY_PRODUCTS).status_code == 403
 
 
 @pytest.mark.parametrize("who", CALLERS)
@@ -214,7 +252,7 @@ def test_what_is_for_anybody_is_for_all_of_them(apps: Apps, route: str, who: str
 
 
 def test_the_operators_listener_has_nothing_else(apps: Apps) -> None:
-    for route in set(PATHS) - {"metrics"}:
+    for route in set(PATHS) - set(OPERATORS):
         assert ask(apps.operators, PATHS[route][0], CALLERS["an operator"]).status_code == 404
     refused = apps.operators.test_client().post("/events", json=view_of("anna"), headers=OPERATOR)
     assert refused.status_code == 404

@@ -14,14 +14,19 @@ from service.app import Parts, create_app
 from service.champion import ChampionFollower
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.operator_app import create_operator_app
+from service.product_routes import ProductDesk
 from service.recommender import FirstLevel, ListCache, Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook
+from service.rules.desk import RulesDesk, StoreChampion
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.store import Store
+
+PATIENT_MS = 5000  # other tests keep the machine busy
 
 
 class DictCache:
@@ -63,24 +68,31 @@ def tiny_app(
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
     book: RuleBook | None = None,
+    live: LiveProducts | None = None,
 ) -> Flask:
     """An app that took the store's champion and doesn't follow it."""
-    metrics = Metrics(None)
-    follower = ChampionFollower(Store(store), metrics, poll_s=1)
+    metrics, live = Metrics(None), live or LiveProducts()
+    follower = ChampionFollower(Store(store), metrics, 1, live)
     follower.look()
     recommender = Recommender(FirstLevel(10, first_level_life_s), cache, book=book)
-    settings = Settings(store=store, slow_ms=slow_ms, origins=origins)
+    settings = Settings(store=store, slow_ms=slow_ms, origins=origins, record_timeout_ms=PATIENT_MS)
     gate = Gate(callers, limits or Limits(), (), metrics)
     events = EventCounters(metrics.registry)
-    desk = EventDesk(settings, RecordDoor(settings, events), events, follower.knows_product)
-    return create_app(Parts(settings, follower, recommender, metrics, lambda: "none", gate, desk, b"key"))
+    door = RecordDoor(settings, events)
+    desk = EventDesk(settings, door, events, follower.knows_product)
+    products = ProductDesk(door, live, follower.knows_product)
+    return create_app(
+        Parts(settings, follower, recommender, metrics, lambda: "none", gate, desk, products, b"key")
+    )
 
 
-def tiny_operator_app(store: Path, callers: Known) -> Flask:
+def tiny_operator_app(store: Path, callers: Known, rules: Path | None = None) -> Flask:
     """The app of the operator's listener."""
-    metrics = Metrics(None)
+    metrics, settings = Metrics(None), Settings(store=store, rules=rules, record_timeout_ms=PATIENT_MS)
     gate = Gate(callers, Limits(), (), metrics, is_operators=True)
-    return create_operator_app(Settings(store=store), metrics, gate, b"key")
+    door = RecordDoor(settings, EventCounters(metrics.registry))
+    desk = RulesDesk(door, rules, StoreChampion(Store(store)))
+    return create_operator_app(settings, metrics, gate, desk, b"key")
 
 
 def get(app: Flask, url: str) -> Any:

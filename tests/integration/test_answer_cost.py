@@ -20,6 +20,7 @@ from tests.benchmarks.big_shop import Size, write
 from tests.data.redis_server import redis_server
 
 WORKER, REDIS = "/recommend, list in the worker", "/recommend, list from Redis"
+WORKER_RULES, REDIS_RULES = "- with rules", "- from Redis, with rules"
 ROUNDS, CALLS, ATTEMPTS = 60, 20, 3
 
 
@@ -75,7 +76,10 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
     assert python_calls(routes[name]) <= most * python_calls(routes[bare])
 
 
-@pytest.mark.parametrize(("name", "bare", "most"), [(WORKER, BARE, 2.0), (REDIS, BARE_GET, 1.5)])
+@pytest.mark.parametrize(
+    ("name", "bare", "most"),
+    [(WORKER, BARE, 2.0), (REDIS, BARE_GET, 1.5), (WORKER_RULES, BARE, 2.0), (REDIS_RULES, BARE_GET, 1.5)],
+)
 def test_an_answer_takes_little_longer_than_a_bare_route(
     routes: dict[str, Route], name: str, bare: str, most: float
 ) -> None:

@@ -73,12 +73,33 @@ def test_a_token_by_a_shared_secret_as_the_page_says_is_taken() -> None:
     assert is_taken(token.strip())
 
 
+CALLS = {
+    "GET /recommend/<customer_id>": "recommend",
+    "GET /popular": "popular",
+    "GET /similar/<product_id>": "similar",
+    "POST /events": "events",
+    "PUT /products/<product_id>": "put_product",
+    "GET /metrics": "metrics",
+    "GET /rules": "rules",
+    "PUT /rules": "put_rules",
+    "GET /rules/versions": "rules_versions",
+    "POST /rules/rollback": "roll_back_rules",
+    "POST /rules/dry-run": "try_rules",
+}
+WORDS = {
+    Customers.OWN_ID: "its own id",
+    Customers.OWN_BODY: "its own customer's views, carts, clicks and survey answers; "
+    "no purchases, no returns",
+    Customers.ANYTHING: "yes",
+    Customers.NOTHING: "no",
+}
+
+
 def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> None:
-    rows = re.findall(r"^\| `GET (/\w+)\S*`.*? \| `(\w+)` \| (its own id|yes|no) \|$", PAGE, re.M)
-    told = {path.strip("/"): (scope, token) for path, scope, token in rows}
-    words = {Customers.OWN_ID: "its own id", Customers.ANYTHING: "yes", Customers.NOTHING: "no"}
+    rows = re.findall(r"^\| `([A-Z]+ /[^`]*)`[^|]* \| `(\w+)` \| ([^|]+) \|$", PAGE, re.M)
+    told = {CALLS[call]: (scope, token) for call, scope, token in rows}
     closed = {
-        route.name: (route.scope.value, words[route.customers]) for route in ROUTES.values() if route.scope
+        route.name: (route.scope.value, WORDS[route.customers]) for route in ROUTES.values() if route.scope
     }
     assert told == closed
     assert {scope for scope, _ in told.values()} == set(Scope)
@@ -86,9 +107,10 @@ def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> N
 
 def test_the_description_of_the_api_says_what_each_route_wants() -> None:
     paths = document()["paths"]
-    wanted = {path.split("/")[1]: item["get"]["security"] for path, item in paths.items()}
+    wanted = {path.split("/")[1]: next(iter(item.values()))["security"] for path, item in paths.items()}
     assert wanted["recommend"] == [{"apiKey": ["recommend"]}, {"customerToken": []}]
     assert wanted["popular"] == wanted["similar"] == [{"apiKey": ["browse"]}, {"customerToken": []}]
+    assert wanted["products"] == [{"apiKey": ["products"]}]
     assert wanted["metrics"] == [{"operatorKey": ["operate"]}]
     assert wanted["health"] == []
     assert {"401", "403", "429"} <= set(paths["/recommend/{customer_id}"]["get"]["responses"])

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.events.counters import EventCounters
 from service.metrics import Metrics
 from service.parameters import Query
 from service.recommender import FirstLevel, Recommender
@@ -37,6 +38,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     served = ServedVersion(store.open(publish(store)), VARIANT)
     (store.root / "last_success.json").write_text('{"at": "2018-01-01T02:00:00+00:00"}')
     metrics = Metrics(None)
+    events = EventCounters(metrics.registry)
+    events.event("view", "recorded")
     metrics.swapped(served)
     metrics.request("recommend", 200, 0.001)
     metrics.request("overload", 503, 0.0)

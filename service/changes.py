@@ -1,0 +1,101 @@
+"""Follows what changes in the record: live values of products and rules, within a second in every worker."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from service.errors import RefusedError
+from service.live_products import LiveProducts
+from service.rules.book import RuleBook
+from service.rules.errors import BadRulesError
+from service.rules.kept import KeptRules
+from service.rules.reading import NO_RULES, Rules, parse_rules
+from storage.record.changes import Changes, changes_since
+from storage.record.record import Record
+from storage.record.rules import RulesVersion, active_rules
+
+log = structlog.get_logger()
+
+
+class Door(Protocol):
+    """The way to the record; RefusedError where it can't be used."""
+
+    def do[T](self, work: Callable[[Record], T]) -> T: ...
+
+
+class ChangesFollower:
+    """Brings what the record says into this worker.
+
+    Args:
+        book: whose rules are the record's; None: they come from a file.
+        kept: rules to begin with while the record can't be read.
+        poll_s: how often to look, in seconds.
+    """
+
+    def __init__(
+        self, door: Door, live: LiveProducts, book: RuleBook | None, kept: KeptRules, poll_s: float
+    ) -> None:
+        self._door, self._live, self._book, self._kept, self._poll_s = door, live, book, kept, poll_s
+        self._seen = 0
+
+    def start(self) -> None:
+        """Look now, then go on looking."""
+        kept = self._kept.load() if self._book else None
+        if self._book and kept is not None:
+            self._book.take(kept)
+        self._look_and_survive()
+        threading.Thread(target=self._follow, name="changes", daemon=True).start()
+
+    def look(self) -> None:
+        """Take in what changed since the last look."""
+        since = self._seen
+
+        def read(record: Record) -> tuple[Changes, RulesVersion | None, bool]:
+            with record.reading() as connection:
+                changes = changes_since(connection, since)
+                asks_rules = self._book is not None and (changes.rules_changed or not since)
+                return changes, active_rules(connection) if asks_rules else None, asks_rules
+
+        changes, active, asked_rules = self._door.do(read)
+        for product in changes.products:
+            self._live.apply(product.product_id, product.stock, product.price, product.margin)
+        if asked_rules:
+            self._take(active)
+        self._seen = changes.now  # last: what failed comes again
+
+    def _take(self, active: RulesVersion | None) -> None:
+        assert self._book is not None
+        try:
+            rules = rules_of(active)
+        except BadRulesError as err:  # of another release
+            log.error("rules of the record refused, those before go on", why=str(err))
+            return
+        if rules.version != self._book.rules.version:
+            self._book.take(rules)
+            log.info("rules taken", version=rules.version, rules=len(rules.rules))
+        self._kept.save(rules)
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(self._poll_s)
+            self._look_and_survive()
+
+    def _look_and_survive(self) -> None:
+        try:
+            self.look()
+        except RefusedError:
+            pass  # the door has said why; what was known goes on
+        except Exception:  # the worker must outlive whatever a record can hold
+            log.exception("looking for changes failed")
+
+
+def rules_of(active: RulesVersion | None) -> Rules:
+    """The record's rules, checked; no rules before there were any.
+
+    Raises:
+        BadRulesError: this release can't use them.
+    """
+    return parse_rules(active.content, version=str(active.number)) if active else NO_RULES

@@ -1,0 +1,165 @@
+"""What an operator does with rules: see, put, list, go back, try. What is put is durable once it is told."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import NextbestError
+from service.changes import Door, rules_of
+from service.errors import RefusedError
+from service.rules.dry_run import DryRun, dry_run
+from service.rules.reading import Rules, parse_rules
+from service.rules.unknown import unknown_names
+from service.rules.watch import read_rules_file
+from service.sane import check_values
+from service.served import ServedVersion
+from storage.record.record import Record
+from storage.record.rules import (
+    RulesVersion,
+    UnknownRulesError,
+    active_rules,
+    list_rules,
+    put_rules,
+    roll_back_rules,
+)
+from storage.store import Store
+
+
+class StoreChampion:
+    """Opens the champion of a store when it is asked for, and keeps the last one open."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._served: ServedVersion | None = None
+
+    def __call__(self) -> ServedVersion | None:
+        """The champion; None if there is none yet.
+
+        Raises:
+            NextbestError: it is damaged.
+        """
+        champion = self._store.champion()
+        if champion is None:
+            return None
+        now = champion.current
+        served = self._served
+        if served is None or (served.version_id, served.variant) != (now.version_id, now.variant):
+            served = ServedVersion(self._store.open(now.version_id), now.variant)
+            check_values(served)
+            self._served = served
+        return served
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The rules in force, and since when; from a file nobody knows when."""
+
+    rules: Rules
+    source: str
+    changed_ms: int | None = None
+
+
+class RulesDesk:
+    """Rules in the record; or, where a file has them, only a look at it.
+
+    Args:
+        door: the way to the record.
+        file: the file of rules, where there is one.
+        champion: opens the version that answers, for warnings and dry runs.
+    """
+
+    def __init__(
+        self, door: Door, file: Path | None, champion: StoreChampion, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._door, self._file, self._champion, self._clock = door, file, champion, clock
+
+    def in_force(self) -> InForce:
+        """The rules in force.
+
+        Raises:
+            BadRulesError, OSError: they come from a file that can't be used now.
+        """
+        if self._file:
+            return InForce(read_rules_file(self._file), "file")
+        active = self._door.do(_active)
+        return InForce(rules_of(active), "record", active.changed_ms if active else None)
+
+    def put(self, text: str, client: str) -> tuple[str, list[str]]:
+        """Put a file in force; its version, and warnings of names that the version doesn't have.
+
+        Raises:
+            BadRulesError: with every mistake.
+            RefusedError: the record can't be used, or rules come from a file.
+        """
+        self._refuse_beside_a_file()
+        rules = parse_rules(text)
+        now_ms = int(self._clock() * 1000)
+
+        def write(record: Record) -> int:
+            with record.writing() as connection:
+                return put_rules(connection, text, now_ms=now_ms, client=client)
+
+        return str(self._door.do(write)), self.warnings(rules)
+
+    def versions(self) -> list[RulesVersion]:
+        """All files that were ever put, the newest first."""
+
+        def read(record: Record) -> list[RulesVersion]:
+            with record.reading() as connection:
+                return list_rules(connection)
+
+        return self._door.do(read)
+
+    def roll_back(self, number: int | None, client: str) -> str:
+        """Put an earlier file in force again: this one, or the one before.
+
+        Raises:
+            RefusedError: there is none, the record can't be used, or rules come from a file.
+        """
+        self._refuse_beside_a_file()
+        now_ms = int(self._clock() * 1000)
+
+        def write(record: Record) -> int | UnknownRulesError:
+            try:
+                with record.writing() as connection:
+                    return roll_back_rules(connection, number, now_ms=now_ms, client=client)
+            except UnknownRulesError as err:
+                return err  # it is no fault of the record's
+
+        found = self._door.do(write)
+        if isinstance(found, UnknownRulesError):
+            raise RefusedError("unknown_rules", None, found.why)
+        return str(found)
+
+    def dry_run(self, text: str, at_s: float | None) -> tuple[DryRun, list[str]]:
+        """What a file would change against the rules in force, and warnings.
+
+        Raises:
+            BadRulesError: with every mistake.
+            RefusedError: there is no version to try it on.
+        """
+        rules = parse_rules(text)
+        served = self._champion()
+        if served is None:
+            raise RefusedError("no_version", None, "no night has published a version to this store yet")
+        before = self.in_force().rules
+        found = dry_run(served, before, rules, now_s=self._clock() if at_s is None else at_s)
+        return found, unknown_names(served, rules)
+
+    def warnings(self, rules: Rules) -> list[str]:
+        """Names that the version doesn't have; nothing where there is none that can be opened."""
+        try:
+            served = self._champion()
+        except NextbestError:
+            return []
+        return unknown_names(served, rules) if served else []
+
+    def _refuse_beside_a_file(self) -> None:
+        if self._file:
+            raise RefusedError("rules_from_file", None, f"rules come from {self._file}: change it there")
+
+
+def _active(record: Record) -> RulesVersion | None:
+    with record.reading() as connection:
+        return active_rules(connection)

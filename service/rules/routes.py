@@ -1,0 +1,114 @@
+"""The operator's routes about rules."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, Response, request
+
+from service.access.guard import caller_of
+from service.bodies import parse_json, read_bytes
+from service.errors import RefusedError
+from service.operations import NO_STORE
+from service.problems import problem
+from service.rules.desk import RulesDesk
+from service.rules.errors import BadRulesError
+from service.rules.reading import MAX_BYTES, decode
+
+TYPES = ("application/toml", "text/plain", "")
+ROLL_BACK_BYTES = 1024
+
+
+def register_rules(app: Flask, desk: RulesDesk) -> None:
+    """Add these routes to the operator's app."""
+
+    @app.errorhandler(BadRulesError)
+    def bad_rules(err: BadRulesError) -> Response:
+        answer = problem("bad_rules", f"{len(err.mistakes)} mistakes; the rules in force go on")
+        body = json.loads(answer.get_data()) | {"mistakes": [asdict(mistake) for mistake in err.mistakes]}
+        answer.set_data(json.dumps(body))
+        return answer
+
+    @app.get("/rules", endpoint="rules")
+    def rules() -> Response:
+        found = desk.in_force()
+        return _json(
+            {
+                "version": found.rules.version,
+                "source": found.source,
+                "changed_at": _iso(found.changed_ms),
+                "rules": len(found.rules.rules),
+                "text": found.rules.text,
+            }
+        )
+
+    @app.put("/rules", endpoint="put_rules")
+    def put_rules() -> Response:
+        version, warnings = desk.put(_text(), _client())
+        return _json({"version": version, "warnings": warnings})
+
+    @app.get("/rules/versions", endpoint="rules_versions")
+    def versions() -> Response:
+        found = [
+            {
+                "version": str(version.number),
+                "active": version.is_active,
+                "changed_at": _iso(version.changed_ms),
+                "client": version.client,
+                "text": version.content,
+            }
+            for version in desk.versions()
+        ]
+        return _json({"versions": found})
+
+    @app.post("/rules/rollback", endpoint="roll_back_rules")
+    def roll_back() -> Response:
+        return _json({"version": desk.roll_back(_number(), _client())})
+
+    @app.post("/rules/dry-run", endpoint="try_rules")
+    def try_rules() -> Response:
+        found, warnings = desk.dry_run(_text(), _at_s())
+        return _json(asdict(found) | {"warnings": warnings})
+
+
+def _text() -> str:
+    return decode(read_bytes(request, MAX_BYTES, TYPES))
+
+
+def _number() -> int | None:
+    """Which version is asked for in the body: {"version": "7"}; none without a body."""
+    if not request.content_length:
+        return None
+    body = parse_json(read_bytes(request, ROLL_BACK_BYTES, ("application/json", "")))
+    version = body.get("version") if isinstance(body, dict) and set(body) <= {"version"} else None
+    if isinstance(version, str) and version.isascii() and version.isdigit() and len(version) <= 15:
+        return int(version)
+    raise RefusedError("bad_body", "version", 'must be the number of a version as a text, such as "7"')
+
+
+def _at_s() -> float | None:
+    """The moment to try rules at: ?at=2026-12-24T18:00:00+01:00; none for now."""
+    if not request.args:
+        return None
+    text = request.args.get("at", "")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min
+    if moment.tzinfo is None or len(request.args) > 1:
+        raise RefusedError("bad_parameter", "at", "must be a moment with its offset, in ISO 8601")
+    return moment.timestamp()
+
+
+def _client() -> str:
+    caller = caller_of(request.environ)
+    return caller.key_id if caller else ""
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(json.dumps(content), headers=NO_STORE, content_type="application/json")

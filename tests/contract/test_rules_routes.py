@@ -1,0 +1,188 @@
+"""The operator's routes about rules, on a real record: put, seen by workers, gone back, tried."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.changes import ChangesFollower
+from service.events.counters import EventCounters
+from service.live_products import LiveProducts
+from service.metrics import Metrics
+from service.record import RecordDoor
+from service.rules.book import RuleBook
+from service.rules.kept import KeptRules
+from service.settings import Settings
+from storage.record.erasure_key import load_erasure_key
+from storage.record.record import Record, record_url
+from storage.record.schema import prepare
+from storage.record.tables import audit
+from storage.store import Store
+from tests.data.credentials import Credentials, bearer
+from tests.data.records import rows
+from tests.data.tiny_service import PATIENT_MS, get, known, tiny_app, tiny_operator_app
+from tests.data.tiny_version import publish
+
+SHOP = Credentials()
+ONE = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk", "mlik"]\n'
+TWO = ONE.replace('"milk"', '"bread"')
+
+
+class Shop:
+    """A worker and the operator's listener on one store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.book, self.live = root, RuleBook(), LiveProducts()
+        publish(Store(root))
+        prepare(record_url(root, None))
+        self.app = tiny_app(root, book=self.book, live=self.live, first_level_life_s=1)
+        self.operator = self.listener()
+        door = RecordDoor(
+            Settings(store=root, record_timeout_ms=PATIENT_MS), EventCounters(Metrics(None).registry)
+        )
+        self.follower = ChangesFollower(door, self.live, self.book, KeptRules(root / "kept.json"), 1)
+        self.follower.look()
+
+    def listener(self, rules: Path | None = None) -> FlaskClient:
+        client = tiny_operator_app(self.root, known(SHOP.keyring), rules).test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = bearer(SHOP.operator)["Authorization"]
+        return client
+
+    def shown(self) -> list[str]:
+        self.follower.look()
+        body = get(self.app, "/recommend/anna?n=2")
+        return [item["product_id"] for item in body["recommendations"]]
+
+    def audited(self) -> list[tuple[object, ...]]:
+        record = Record(record_url(self.root, None), load_erasure_key(self.root, None))
+        try:
+            return rows(record, audit, "what", "client", "detail")
+        finally:
+            record.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    yield Shop(tmp_path)
+
+
+def test_before_there_are_rules_there_are_none(shop: Shop) -> None:
+    assert shop.operator.get("/rules").get_json() == {
+        **{"version": "none", "source": "record", "changed_at": None, "rules": 0, "text": "schema = 1\n"},
+    }
+    assert shop.operator.get("/rules/versions").get_json() == {"versions": []}
+    nothing = shop.operator.post("/rules/rollback")
+    assert (nothing.status_code, nothing.get_json()["detail"]) == (404, "there are no rules yet")
+
+
+def test_rules_that_are_put_hold_for_the_next_answer_of_every_worker(shop: Shop) -> None:
+    assert shop.shown() == ["milk", "bread"]
+    put = shop.operator.put("/rules", data=ONE, content_type="application/toml")
+    assert put.get_json() == {"version": "1", "warnings": ["rule a: no such product: mlik"]}
+    assert shop.shown() == ["bread", "butter"]
+    assert shop.operator.put("/rules", data=ONE).get_json()["version"] == "1"  # once more changes nothing
+    assert shop.operator.put("/rules", data=TWO).get_json()["version"] == "2"
+    assert shop.shown() == ["milk", "butter"]
+    found = shop.operator.get("/rules").get_json()
+    assert (found["version"], found["text"], found["rules"]) == ("2", TWO, 1)
+
+
+def test_one_goes_back_to_the_rules_before_or_to_any(shop: Shop) -> None:
+    for text in (ONE, TWO):
+        shop.operator.put("/rules", data=text)
+    assert shop.operator.post("/rules/rollback").get_json() == {"version": "1"}
+    assert shop.shown() == ["bread", "butter"]
+    assert shop.operator.post("/rules/rollback").status_code == 404  # nothing is older
+    assert shop.operator.post("/rules/rollback", json={"version": "2"}).get_json() == {"version": "2"}
+    assert shop.shown() == ["milk", "butter"]
+    versions = shop.operator.get("/rules/versions").get_json()["versions"]
+    assert [(version["version"], version["active"]) for version in versions] == [("2", True), ("1", False)]
+    for body in ({"version": "9"}, {"version": "x"}, {"version": 1}, {"number": "1"}):
+        refused = shop.operator.post("/rules/rollback", json=body)
+        assert refused.status_code == (404 if body == {"version": "9"} else 400)
+    assert shop.shown() == ["milk", "butter"]
+
+
+def test_every_change_is_audited_with_the_key_that_made_it(shop: Shop) -> None:
+    for text in (ONE, TWO):
+        shop.operator.put("/rules", data=text)
+    shop.operator.post("/rules/rollback")
+    key_id = SHOP.operator.split("_")[1]
+    assert shop.audited() == [
+        ("rules put", key_id, '{"number": 1, "before": null}'),
+        ("rules put", key_id, '{"number": 2, "before": 1}'),
+        ("rules rolled back", key_id, '{"number": 1, "before": 2}'),
+    ]
+
+
+def test_a_file_with_mistakes_is_refused_with_all_of_them_and_changes_nothing(shop: Shop) -> None:
+    shop.operator.put("/rules", data=ONE)
+    refused = shop.operator.put("/rules", data=ONE + 'colour = "red"\n')
+    assert (refused.status_code, refused.content_type) == (400, "application/problem+json")
+    body = refused.get_json()
+    assert body["type"] == "urn:nextbest:problem:bad_rules"
+    assert body["mistakes"] == [
+        {"rule": "a", "line": 2, "path": "rules.1.colour", "why": "there is no such key"},
+    ]
+    assert shop.operator.post("/rules/dry-run", data=b"\xff").status_code == 400
+    assert shop.operator.put("/rules", data="x" * 2**21).status_code == 413
+    assert shop.operator.put("/rules", json={}).status_code == 415
+    assert shop.shown() == ["bread", "butter"]
+
+
+def test_a_dry_run_compares_with_what_is_in_force_and_changes_nothing(shop: Shop) -> None:
+    shop.operator.put("/rules", data=ONE)
+    same = shop.operator.post("/rules/dry-run", data=ONE).get_json()
+    assert [change["changed"] for change in same["placements"]] == [0]
+    other = shop.operator.post("/rules/dry-run", data=TWO).get_json()
+    assert (other["rules_before"], other["customers"]) == ("1", 6)
+    assert other["placements"][0]["changed"] == 6
+    assert other["warnings"] == ["rule a: no such product: mlik"]
+    later = TWO + "starts = 2030-01-01\n"
+    assert shop.operator.post("/rules/dry-run", data=later).get_json()["asleep"] == ["a"]
+    moment = "2030-01-01T00:00:00%2B00:00"
+    assert shop.operator.post(f"/rules/dry-run?at={moment}", data=later).get_json()["asleep"] == []
+    for wrong in ("at=tomorrow", "at=2030-01-01T00:00:00", "when=1"):
+        assert shop.operator.post(f"/rules/dry-run?{wrong}", data=later).status_code == 400
+    assert shop.shown() == ["bread", "butter"]
+
+
+def test_rules_of_a_file_are_shown_and_not_changed_here(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(TWO)
+    listener = shop.listener(file)
+    found = listener.get("/rules").get_json()
+    assert (found["source"], found["text"], found["changed_at"]) == ("file", TWO, None)
+    assert listener.put("/rules", data=ONE).status_code == 409
+    assert listener.post("/rules/rollback").status_code == 409
+    file.write_text("schema = ")
+    assert listener.get("/rules").status_code == 400
+
+
+def test_without_a_record_rules_cannot_be_put_and_answers_go_on(shop: Shop) -> None:
+    shop.operator.put("/rules", data=ONE)
+    assert shop.shown() == ["bread", "butter"]
+    (shop.root / "record" / "record.db").rename(shop.root / "record" / "gone.db")
+    shop.follower._look_and_survive()
+    refused = shop.listener().put("/rules", data=TWO)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert [item["product_id"] for item in get(shop.app, "/recommend/anna?n=1")["recommendations"]] == [
+        "bread"
+    ]
+    assert RuleBook().rules.version == "none"
+    kept = KeptRules(shop.root / "kept.json").load()  # for a worker that starts now
+    assert kept
+    assert (kept.version, kept.text) == ("1", ONE)
+
+
+def test_an_answer_says_what_the_shop_put_there(shop: Shop) -> None:
+    pin = 'schema = 1\n[[rules]]\nid = "hero"\nkind = "pin"\nproducts = ["plum"]\nposition = 1\n'
+    shop.operator.put("/rules", data=pin)
+    shop.follower.look()
+    for path in ("/recommend/anna", "/recommend/nobody", "/popular", "/similar/milk"):
+        first = get(shop.app, path)["recommendations"][0]
+        assert (first["product_id"], first["rank"]) == ("plum", 1)
+        assert first["reason"] == {
+            **{"code": "chosen_by_shop", "text": "Chosen by the shop", "evidence": {"rule": "hero"}},
+        }

@@ -1,0 +1,139 @@
+"""Stock, price and margin change in place, for the version that answers and for the next one."""
+
+import gc
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.answers import AnswerWriter
+from service.live_products import LiveProducts
+from service.parameters import Query
+from service.recommender import FirstLevel, Recommender
+from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+
+SHOP = replace(TinyShop(), stock={"milk": 5}, margins={"milk": 0.5})
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedVersion]:
+    store = Store(tmp_path)
+    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def test_what_is_told_of_a_product_counts_and_none_goes_back_to_the_night(served: ServedVersion) -> None:
+    live, shelf, milk = LiveProducts(), served.shelf, served.products.find("milk")
+    live.carry_to(shelf)
+    live.apply("milk", 0, 0.99, -0.1)
+    assert (shelf.stock[milk], shelf.in_stock[milk]) == (0, False)
+    assert (shelf.price[milk], shelf.margin[milk]) == (np.float32(0.99), np.float32(-0.1))
+    live.apply("milk", 7, None, None)
+    assert (shelf.stock[milk], shelf.in_stock[milk]) == (7, True)
+    assert (shelf.price[milk], shelf.margin[milk]) == (np.float32(1.19), np.float32(0.5))
+    live.apply("milk", None, None, None)
+    assert shelf.stock[milk] == 5
+
+
+def test_an_oversold_product_is_out_of_stock_and_an_unknown_one_is_nobodys(served: ServedVersion) -> None:
+    live = LiveProducts()
+    live.carry_to(served.shelf)
+    live.apply("milk", -3, None, None)
+    live.apply("unheard of", 1, 2.0, None)
+    assert served.shelf.stock[served.products.find("milk")] == 0
+    assert not served.shelf.in_stock[served.products.find("milk")]
+
+
+def test_what_was_told_before_a_version_came_is_carried_to_it(served: ServedVersion, tmp_path: Path) -> None:
+    live = LiveProducts()
+    live.apply("milk", 0, None, None)
+    live.apply("bread", 0, None, None)
+    live.apply("bread", None, None, None)
+    live.carry_to(served.shelf)
+    assert not served.shelf.in_stock[served.products.find("milk")]
+    assert served.shelf.in_stock[served.products.find("bread")]
+    other = ServedVersion(Store(tmp_path).open(served.version_id), VARIANT)
+    live.carry_to(other.shelf)
+    live.apply("apple", 0, None, None)
+    for version in (served, other):
+        assert not version.shelf.in_stock[version.products.find("apple")]
+
+
+def test_a_version_that_was_left_is_not_held(served: ServedVersion, tmp_path: Path) -> None:
+    live = LiveProducts()
+    live.carry_to(ServedVersion(Store(tmp_path).open(served.version_id), VARIANT).shelf)
+    gc.collect()
+    assert len(live._shelves) == 0
+
+
+def test_a_stock_flip_shows_in_the_next_answer_of_a_list_that_a_worker_keeps(served: ServedVersion) -> None:
+    live, book = LiveProducts(), RuleBook()
+    live.carry_to(served.shelf)
+    recommender = Recommender(FirstLevel(10, 1), None, book=book)
+
+    def shown(n: int = 3) -> list[str]:
+        picks = recommender.recommend(served, "anna", Query(n)).picks
+        return [served.products[row] for row, *_ in picks]
+
+    for rules in ("", '[[rules]]\nid = "a"\nkind = "block"\nproducts = ["plum"]\n'):
+        book.take(parse_rules(f"schema = 1\n{rules}"))
+        assert shown() == ["milk", "bread", "butter"]
+        live.apply("milk", 0, None, None)
+        live.apply("cream", 4, None, None)  # which the night had out of stock
+        assert shown() == ["cream", "bread", "butter"]
+        live.apply("milk", 1, None, None)
+        live.apply("cream", None, None, None)
+        assert shown() == ["milk", "bread", "butter"]
+    assert "cream" not in shown(100)
+    live.apply("cream", 4, None, None)
+    assert "cream" in shown(100)
+
+
+def test_rules_on_stock_price_and_margin_look_at_what_is_true_now(served: ServedVersion) -> None:
+    live = LiveProducts()
+    live.carry_to(served.shelf)
+    rules = (
+        '[[rules]]\nid = "a"\nkind = "min_stock"\nstock = 3\nproducts = ["milk"]\n'
+        '[[rules]]\nid = "b"\nkind = "price"\nat_most = 3\nproducts = ["bread"]\n'
+        '[[rules]]\nid = "c"\nkind = "eligible"\nproducts = ["milk"]\n'
+        'require = [["product.margin", ">", 0]]\n'
+    )
+    recommender = Recommender(FirstLevel(10, 1), None, book=RuleBook(parse_rules(f"schema = 1\n{rules}")))
+
+    def first() -> list[str]:
+        picks = recommender.recommend(served, "anna", Query(2)).picks
+        return [served.products[row] for row, *_ in picks]
+
+    assert first() == ["milk", "bread"]
+    live.apply("milk", 2, None, None)
+    assert first() == ["bread", "butter"]
+    live.apply("milk", 3, None, 0.0)
+    assert first() == ["bread", "butter"]
+    live.apply("milk", 3, None, 0.1)
+    live.apply("bread", None, 3.01, None)
+    assert first() == ["milk", "butter"]
+
+
+def test_an_answer_tells_the_price_of_now(served: ServedVersion) -> None:
+    live, writer = LiveProducts(), AnswerWriter(served)
+    live.carry_to(served.shelf)
+    recommender = Recommender(FirstLevel(10, 1), None)
+
+    def prices(customer: str) -> dict[str, float | None]:
+        body = writer.recommendations(customer, recommender.recommend(served, customer, Query(2)))
+        return {item["product_id"]: item["price"] for item in json.loads(body)["recommendations"]}
+
+    assert prices("anna") == prices("nobody") == {"milk": 1.19, "bread": 2.99}
+    live.apply("milk", None, 1.09, None)
+    assert prices("nobody") == {"milk": 1.09, "bread": 2.99}
+    assert prices("anna") == {"milk": 1.09, "bread": 2.99}
+    live.apply("bread", None, 2.0, None)
+    assert prices("anna") == {"milk": 1.09, "bread": 2.0}
+    popular = json.loads(writer.popular(recommender.popular(served, Query(1))))
+    assert popular["recommendations"][0]["price"] == 1.09

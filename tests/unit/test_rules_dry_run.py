@@ -1,0 +1,155 @@
+"""A dry run of the tiny shop, counted by hand, and the commands around it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from service.rules.dry_run import EVERYWHERE, DryRun, Moved, PinNotShown, dry_run
+from service.rules.reading import NO_RULES, parse_rules
+from service.rules.unknown import unknown_names
+from service.served import ServedVersion
+from storage.store import Store
+from tests.data.tiny_version import VARIANT, TinyShop, publish
+
+NOON_S = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
+SHOP = replace(
+    TinyShop(),
+    probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25, ("ben", "apple"): 0.5},
+    audiences={"vip": ["anna"]},
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    made = Store(tmp_path_factory.mktemp("store"))
+    publish(made, SHOP)
+    yield made
+
+
+@pytest.fixture(scope="module")
+def served(store: Store) -> ServedVersion:
+    champion = store.champion()
+    assert champion
+    return ServedVersion(store.open(champion.current.version_id), VARIANT)
+
+
+def tried(served: ServedVersion, rules: str, before: str = "") -> DryRun:
+    old = parse_rules(f"schema = 1\n{before}") if before else NO_RULES
+    return dry_run(served, old, parse_rules(f"schema = 1\n{rules}"), now_s=NOON_S)
+
+
+def rule(rule_id: str, kind: str, **fields: str) -> str:
+    lines = [f"{name} = {value}" for name, value in {"id": f'"{rule_id}"', **fields}.items()]
+    return "\n".join(["[[rules]]", f'kind = "{kind}"', *lines, ""])
+
+
+def test_it_counts_lists_that_change_and_products_that_come_and_go(served: ServedVersion) -> None:
+    # 11 products may be shown, every list has 10: without milk all six have the eleventh
+    (change,) = tried(served, rule("a", "block", products='["milk"]')).placements
+    assert (change.placement, change.lists, change.changed) == (EVERYWHERE, 6, 6)
+    assert change.leaving == [Moved("milk", "Fresh Milk", 6)]
+    assert sum(moved.lists for moved in change.entering) == 6
+    assert change.expected_before == pytest.approx((0.5 + 0.25 + 0.5) / 6, abs=1e-4)
+    assert change.expected_after == pytest.approx((0.25 + 0.5) / 6, abs=1e-4)
+
+
+def test_it_compares_with_the_rules_in_force(served: ServedVersion) -> None:
+    block = rule("a", "block", products='["milk"]')
+    found = tried(served, block, before=block)
+    assert [change.changed for change in found.placements] == [0]
+    assert found.placements[0].expected_before == found.placements[0].expected_after
+
+
+def test_each_placement_that_a_rule_names_is_tried_by_itself(served: ServedVersion) -> None:
+    found = tried(
+        served,
+        rule("a", "block", products='["milk"]', placements='["mail"]'),
+        before=rule("b", "block", products='["bread"]', placements='["home"]'),
+    )
+    assert [(change.placement, change.changed) for change in found.placements] == [
+        *((EVERYWHERE, 0), ("home", 6), ("mail", 6)),
+    ]
+
+
+def test_rules_that_touch_nothing_are_named_and_so_are_those_asleep(served: ServedVersion) -> None:
+    found = tried(
+        served,
+        rule("hides", "block", products='["milk"]')
+        + rule("nothing", "block", products='["unheard of"]')
+        + rule("gone anyway", "block", products='["cream"]').replace("gone anyway", "gone-anyway")
+        + rule("moves", "boost", products='["plum"]', factor="2")
+        + rule("caps", "cap", per='"category"', at_most="1")
+        + rule("wide", "cap", per='"category"', at_most="9")
+        + rule("lately", "exclude_bought", days="30")
+        + rule("not-so-lately", "exclude_bought", days="1")
+        + rule("never", "block", products='["bread"]', ends="2017-12-31")
+        + rule("elsewhere", "min_stock", stock="2", placements='["mail"]'),
+    )
+    assert found.never_fired == ["nothing", "gone-anyway", "wide", "not-so-lately", "elsewhere"]
+    assert found.asleep == ["never"]
+
+
+def test_pins_that_do_not_get_to_their_place_say_why(served: ServedVersion) -> None:
+    found = tried(
+        served,
+        rule("fine", "pin", products='["plum"]', position="1")
+        + rule("unknown", "pin", products='["unheard of"]', position="2")
+        + rule("sold-out", "pin", products='["cream"]', position="3")
+        + rule("second", "pin", products='["cake"]', position="1", segments='["vip"]')
+        + rule("far", "pin", products='["bag"]', position="11"),
+    )
+    assert sorted(found.pins_not_shown, key=lambda pin: pin.rule) == [
+        PinNotShown("far", "its position is behind the 10 products of the list", 6),
+        PinNotShown("second", "another pin stands there or has its products, or they were bought lately", 1),
+        PinNotShown("sold-out", "none of its products may be shown", 6),
+        PinNotShown("unknown", "the version knows none of its products", 6),
+    ]
+    assert found.never_fired == ["unknown", "sold-out", "second", "far"]
+
+
+def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) -> None:
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule(
+            "a",
+            "block",
+            products='["milk", "mlik"]',
+            categories='["dairy", "diary"]',
+            segments='["vip", "vop"]',
+        )
+        + rule("b", "eligible", require='[["customer.age", ">", 1], ["product.price", ">", 1]]')
+        + rule("c", "cap", per='"brand"', at_most="1", names='["x"]')
+    )
+    assert unknown_names(served, rules) == [
+        "rule a: no such segment: vop",
+        "rule a: no such product: mlik",
+        "rule a: no such category: diary",
+        "rule b: no such customers' column: age",
+        "rule c: no such brand: x",
+    ]
+
+
+def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text("schema = 1\n" + rule("a", "block", products='["milk", "mlik"]'))
+    bad.write_text("schema = 1\n" + rule("a", "block", colour='"red"'))
+    run, where = CliRunner(), ["--store", str(store.root)]
+    checked = run.invoke(main, ["rules", "check", str(good), *where])
+    assert checked.exit_code == 0
+    assert "rules: 1, warnings: 1" in checked.output
+    assert "no such product: mlik" in checked.output
+    refused = run.invoke(main, ["rules", "check", str(bad)])
+    assert refused.exit_code == 1
+    assert "bad.toml: line 2, rule a, rules.1.colour: there is no such key" in refused.output
+    shown = run.invoke(main, ["rules", "dry-run", str(good), *where])
+    assert f"{EVERYWHERE}: 6 of 6 lists change" in shown.output
+    told = run.invoke(main, ["rules", "dry-run", str(good), *where, "--against", str(good), "--json"])
+    assert json.loads(told.stdout)["placements"][0]["changed"] == 0
+    assert run.invoke(main, ["rules", "dry-run", str(bad), *where]).exit_code == 1
+    assert run.invoke(main, ["rules", "put", str(bad)]).exit_code == 1

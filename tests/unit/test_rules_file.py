@@ -1,0 +1,133 @@
+"""A file of rules: every mistake is named with its rule, line, path and what is allowed."""
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.rules.errors import BadRulesError, Mistake
+from service.rules.file import KINDS_OF_RULES, PriceRange
+from service.rules.reading import MAX_BYTES, decode, parse_rules, version_of
+
+DOCS = (Path(__file__).parents[2] / "docs/rules.md").read_text()
+PIN = '[[rules]]\nid = "a"\nkind = "pin"\nproducts = ["p"]\nposition = 1\n'
+
+
+def mistakes(rules: str, head: str = "schema = 1\n") -> tuple[Mistake, ...]:
+    with pytest.raises(BadRulesError) as caught:
+        parse_rules(head + rules)
+    return caught.value.mistakes
+
+
+def test_the_file_of_the_docs_has_every_kind_and_every_key_stands_in_the_docs() -> None:
+    (worked,) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    rules = parse_rules(worked).rules
+    assert {type(rule) for rule in rules} == set(KINDS_OF_RULES)
+    for kind in KINDS_OF_RULES:
+        for key in kind.model_fields:
+            assert f"`{key}`" in DOCS, key
+
+
+def test_dates_lists_and_numbers_are_read_as_toml_has_them() -> None:
+    rules = parse_rules(
+        'schema = 1\n[[rules]]\nid = "a"\nkind = "price"\nat_most = 10\nstarts = 2026-12-01\n'
+        'ends = 2026-12-24T18:00:00\ncustomers = [["age", "in", [18, "x"]]]\n'
+    ).rules
+    assert isinstance(rules[0], PriceRange)
+    assert (rules[0].starts, rules[0].ends) == (date(2026, 12, 1), datetime(2026, 12, 24, 18))
+    assert rules[0].customers == (("age", "in", (18, "x")),)
+
+
+def test_a_mistake_says_rule_line_path_and_why() -> None:
+    (found,) = mistakes(PIN.replace("position = 1", "position = 0"))
+    assert (found.rule, found.line, found.path) == ("a", 2, "rules.1.position")
+    assert "greater than or equal to 1" in found.why
+    assert str(found).startswith("line 2, rule a, rules.1.position: ")
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = mistakes(PIN.replace('"p"', "3") + '[[rules]]\nid = "b"\nkind = "block"\ncolour = "red"\n')
+    assert [(mistake.rule, mistake.path) for mistake in found] == [
+        ("a", "rules.1.products.1"),
+        ("b", "rules.2.colour"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "why"),
+    [
+        ('kind = "boots"', "rules.1", "no kind 'boots'; the kinds are pin, boost, bury, block"),
+        ('products = ["p"]', "rules.1", "kind is missing"),
+        ('kind = "block"', "rules.1", "needs products, brands or categories"),
+        ('kind = "block"\nproducts = ["p"]\nfactor = 2', "rules.1.factor", "there is no such key"),
+        ('kind = "boost"\nproducts = ["p"]', "rules.1.factor", "is missing"),
+        ('kind = "boost"\nproducts = ["p"]\nfactor = 1', "rules.1.factor", "greater than 1"),
+        ('kind = "bury"\nproducts = ["p"]\nfactor = inf', "rules.1.factor", "finite"),
+        ('kind = "cap"\nper = "colour"\nat_most = 1', "rules.1.per", "'brand' or 'category'"),
+        ('kind = "price"', "rules.1", "needs at_least or at_most"),
+        ('kind = "price"\nat_least = 2\nat_most = 1', "rules.1", "at_least is above at_most"),
+        ('kind = "min_stock"\nstock = 1\nstarts = "tomorrow"', "rules.1.starts", "a date-time of TOML"),
+        ('kind = "min_stock"\nstock = 1\nplacements = ["Home Page"]', "rules.1.placements.1", "match"),
+        ('kind = "eligible"\nrequire = []', "rules.1.require", "at least 1"),
+        ('kind = "eligible"\nrequire = [["margin", ">", 0]]', "rules.1", "'product.' or 'customer.'"),
+        ('kind = "eligible"\nrequire = [["product.colour", "=", "x"]]', "rules.1", "there are: product_id"),
+        ('kind = "eligible"\nrequire = [["product.margin", "~", 0]]', "rules.1.require.1.2", "'not in'"),
+        ('kind = "eligible"\nrequire = [["product.margin", "=", "x"]]', "rules.1", "is a number, 'x' isn't"),
+        ('kind = "eligible"\nrequire = [["product.brand", "in", ["x", 1]]]', "rules.1", "is a text, 1 isn't"),
+        ('kind = "eligible"\nrequire = [["product.brand", ">", 1]]', "rules.1", "needs a number"),
+        ('kind = "eligible"\nrequire = [["customer.age", "<", "18"]]', "rules.1.require.1", "needs a number"),
+        ('kind = "eligible"\nrequire = [["customer.age", "in", 18]]', "rules.1.require.1", "needs a list"),
+        ('kind = "eligible"\nrequire = [["customer.age", "=", [18]]]', "rules.1.require.1", "a single value"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_by_its_path(rule: str, path: str, why: str) -> None:
+    (found,) = mistakes(f'[[rules]]\nid = "a"\n{rule}\n')
+    assert (found.rule, found.line, found.path) == ("a", 2, path)
+    assert why in found.why
+
+
+def test_an_id_stands_once_and_has_no_odd_letters() -> None:
+    (twice,) = mistakes(PIN + PIN)
+    assert (twice.rule, twice.line, twice.path) == ("a", 7, "rules.2.id")
+    (odd,) = mistakes(PIN.replace('"a"', '"a b"'))
+    assert odd.path == "rules.1.id"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("schema = 1\nrules = ]", 2, "not TOML"),
+        ("schema = 2\n", None, "1"),
+        ("rules = []\n", None, "is missing"),
+        ("schema = 1\nrule = []\n", None, "no such key"),
+        ("schema = 1\nrules = 3\n", None, "must be a list"),
+        ("schema = 1\n# " + "x" * MAX_BYTES, None, "longer than"),
+        ("schema = 1\nx = " + "[" * 5000, None, "TOML"),
+    ],
+)
+def test_what_is_no_file_of_rules_is_refused(text: str, line: int | None, why: str) -> None:
+    found = mistakes(text, head="")[0]
+    assert (found.rule, found.line) == (None, line)
+    assert why in found.why
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(BadRulesError, match=r"rules.toml: file: not UTF-8"):
+        decode(b"\xff", "rules.toml")
+
+
+def test_the_version_of_a_file_is_its_content() -> None:
+    assert parse_rules("schema = 1\n").version == version_of("schema = 1\n")
+    assert parse_rules("schema = 1\n").version != parse_rules("schema = 1 # same\n").version
+    assert parse_rules("schema = 1\n", version="7").version == "7"
+
+
+@given(st.text(max_size=200))
+def test_whatever_the_text_there_are_rules_or_mistakes(text: str) -> None:
+    try:
+        parse_rules(text)
+    except BadRulesError as err:
+        assert err.mistakes
