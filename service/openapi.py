@@ -239,7 +239,10 @@ def _schemas() -> Json:
     }
     return {
         "Recommendations": _object(
-            customer_id=text, **of_all, source={"enum": ["personal", "popular"]}, recommendations=products
+            customer_id=text,
+            **of_all,
+            source={"enum": ["personal", "session", "popular"]},
+            recommendations=products,
         ),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),

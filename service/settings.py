@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     trade_per_customer_day: int = Field(500, ge=1)
     events_per_customer_day: int = Field(2000, ge=1)
     changes_poll_s: float = Field(0.25, ge=0.05, le=1)
-    live_customers: int = Field(200_000, ge=1)
+    live_customers: int = Field(100_000, ge=1)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)

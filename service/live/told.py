@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import NamedTuple
 from zlib import crc32
 
@@ -65,7 +66,9 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
         last_ms[bought.product_id] = max(bought.at_ms, last_ms.get(bought.product_id, 0))
         order = bought.order_id if bought.order_id is not None else number
         orders.setdefault(bought.product_id, set()).add(order)
-    lines = [Line(product_id, at_ms, len(orders[product_id])) for product_id, at_ms in last_ms.items()]
+    lines = [
+        Line(intern(product_id), at_ms, len(orders[product_id])) for product_id, at_ms in last_ms.items()
+    ]
     return tuple(sorted(lines, key=lambda line: (-line.at_ms, line.product_id))[:MOST_LINES])
 
 
