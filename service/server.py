@@ -21,6 +21,7 @@ from flask import Flask
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from threadpoolctl import threadpool_limits
 
 from models.errors import NextbestError
 from service.access.start import may_be_open, say_what_is_missing, start_gate
@@ -41,8 +42,9 @@ from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
+from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import FirstLevel, Recommender
+from service.recommender import Recommender
 from service.record import RecordCounters, RecordDoor, prepare_record
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
@@ -112,7 +114,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
     metrics = _begin(plan)
     settings = plan.settings
-    live, book = LiveProducts(), RuleBook()
+    live, book = LiveProducts(settings.margin_share), RuleBook()
     follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
     cache = None
     if plan.redis_url:
@@ -207,6 +209,7 @@ def _begin(plan: WorkerPlan) -> Metrics:
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
     configure_logs(plan.settings.log_level)
+    threadpool_limits(1, "blas")  # its threads would wait for each other on a busy machine
     count_in_folder(plan.metrics_folder)
     return Metrics(plan.metrics_folder)
 

@@ -62,12 +62,37 @@ class Session:
     held: tuple[int, ...]
 
 
+class Sessions:
+    """The sessions that a worker used lately: a visit asks for the same one again and again."""
+
+    def __init__(self, size: int = 2000) -> None:
+        self._size = size
+        self._served: ServedVersion | None = None
+        self._kept: dict[str, tuple[Told, int, Session | None]] = {}
+
+    def of(
+        self, served: ServedVersion, customer_id: str, customer_row: int, told: Told, now_s: float
+    ) -> Session | None:
+        """As `session_of`; the same object as long as nothing changed."""
+        if served is not self._served:
+            self._served, self._kept = served, {}  # a session holds the files of its version open
+        today = day_of(served, now_s)
+        kept = self._kept.get(customer_id)
+        if kept is not None and kept[0] is told and kept[1] == today:
+            return kept[2]
+        session = session_of(served, customer_row, told, now_s)
+        if len(self._kept) >= self._size:
+            self._kept.clear()
+        self._kept[customer_id] = told, today, session
+        return session
+
+
 def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: float) -> Session | None:
     """The session on a version; None if it has none of the products."""
     found = [_bought(served, customer_row, row, day, times) for row, day, times in _lines(served, told)]
     if not found:
         return None
-    today = _day(served, now_s)
+    today = day_of(served, now_s)
     waiting = [one for one in found if one.due_day == 0 or one.due_day > today]
     waiting.sort(key=lambda one: (one.due_day == 0, one.due_day, one.product_row))
     return Session(
@@ -83,10 +108,11 @@ def _lines(served: ServedVersion, told: Told) -> Iterator[tuple[int, int, int]]:
     for product_id, at_ms, times in told.lines:
         row = served.products.find(product_id)
         if row != NONE:
-            yield row, _day(served, at_ms / 1000), times
+            yield row, day_of(served, at_ms / 1000), times
 
 
-def _day(served: ServedVersion, at_s: float) -> int:
+def day_of(served: ServedVersion, at_s: float) -> int:
+    """The shop's local date at a moment, in days since 1970-01-01."""
     return (datetime.fromtimestamp(at_s, UTC).astimezone(served.zone).date() - EPOCH).days
 
 

@@ -14,9 +14,10 @@ from service.champion import Serving
 from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
+from service.own_list import LIST_LENGTH, FirstLevel, OwnList
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query, check_id, parse_query
-from service.recommender import LIST_LENGTH, FirstLevel, OwnList, Recommender
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from tests.data.tiny_service import Known

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import structlog
 from flask import Flask
+from threadpoolctl import threadpool_limits
 
 from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
@@ -40,8 +41,9 @@ from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
+from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import FirstLevel, ListCache, Recommender, nothing_new
+from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
@@ -82,6 +84,7 @@ def main() -> None:
 
 def measure(store: Path, rounds: int) -> dict[str, Any]:
     """Microseconds and ratios of each route, and microseconds of each part of an answer, as JSON."""
+    threadpool_limits(1, "blas")  # as a worker does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with own_redis() as redis_url, tempfile.TemporaryDirectory() as folder:
         count_in_folder(Path(folder))

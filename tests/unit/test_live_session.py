@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from service.answers import AnswerWriter
 from service.live.told import NOT_PERSONAL, Told, told_of
+from service.own_list import Answer, FirstLevel
 from service.parameters import Query
-from service.recommender import Answer, FirstLevel, Recommender
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from service.answers import AnswerWriter
 from service.errors import RefusedError
 from service.live.told import Told, told_of
+from service.own_list import FirstLevel, OwnList, Rung
 from service.parameters import Query
-from service.recommender import FirstLevel, OwnList, Recommender, Rung
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.served import ServedVersion
