@@ -12,6 +12,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
 from models.decay import decay, half_life_grid
 from models.factors import score_factors
+from models.fold_in import taste_matrix, taste_of
 from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg, searched
 
@@ -110,12 +111,9 @@ def _found(folds: list[InnerFold], options: AlsOptions) -> float:
 
 def _solve(product_factors: FloatArray, counts: sparse.csr_array, regularization: float) -> FloatArray:
     """The least-squares factors of each row of counts; shape (n, factors), float32."""
-    n_factors = product_factors.shape[1]
-    gram = product_factors.T @ product_factors + regularization * np.eye(n_factors, dtype=np.float32)
-    factors = np.zeros((counts.shape[0], n_factors), np.float32)
+    matrix = taste_matrix(product_factors, regularization)
+    factors = np.zeros((counts.shape[0], product_factors.shape[1]), np.float32)
     for row in np.flatnonzero(np.diff(counts.indptr)):
         own = slice(counts.indptr[row], counts.indptr[row + 1])
-        held, weight = product_factors[counts.indices[own]], counts.data[own][:, None]
-        # implicit takes the count itself as confidence: an absent pair weighs 1, a present one its count
-        factors[row] = np.linalg.solve(gram + held.T @ ((weight - 1) * held), (weight * held).sum(axis=0))
+        factors[row] = taste_of(matrix, product_factors[counts.indices[own]], counts.data[own][:, None])
     return factors

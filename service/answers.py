@@ -4,15 +4,16 @@ import json
 import os
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
-from math import isfinite
+from math import isfinite, isnan, nan
 
 from service import reasons
-from service.recommender import Answer, OwnList, Rung
+from service.live.session import FIRST_LINE, Bought, Session
+from service.own_list import Answer, OwnList, Rung
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
-PROBABILITY = ', "probability": '
+PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
@@ -24,6 +25,7 @@ class AnswerWriter:
         names = json.dumps({"version": served.version_id, "variant": served.variant, "experiments": []})
         self._names = names[1:-1]
         self._products: dict[int, tuple[str, str]] = {}
+        self._worth = memoryview(served.shelf.worth)
         self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
         self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
 
@@ -63,8 +65,9 @@ class AnswerWriter:
                 if rung is Rung.PINNED:
                     why = reasons.chosen_by_shop(answer.pinned[row])
                 else:
-                    why = self._own_reason(row, evidence, own.customer_row)
-                tail = f"{PROBABILITY}{_told(probability)}{middle}{why}}}"
+                    why = self._own_reason(row, evidence, own)
+                value = self._value(row, probability)
+                tail = f"{PROBABILITY}{_told(probability)}{EXPECTED}{value}{middle}{why}}}"
                 if rung is Rung.OWN:
                     written[row] = tail
             items.append(f"{head}{rank}{tail}")
@@ -80,8 +83,15 @@ class AnswerWriter:
                 why = reasons.chosen_by_shop(answer.pinned[row])
             else:
                 why = similar if rung is Rung.SIMILAR else self._popular(row)
-            items.append(f"{head}{rank}{PROBABILITY}null{tail}{why}}}")
+            items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
         return ", ".join(items)
+
+    def _value(self, row: int, probability: float) -> str:
+        """What showing the product is expected to earn: its probability times what one of it earns."""
+        worth = self._worth[row]
+        if probability == UNKNOWN or isnan(worth):
+            return "null"
+        return f"{min(probability, MOST) * worth:.4g}"
 
     def _take_new_prices(self, own: OwnList) -> None:
         own.price_changes = self._served.shelf.price_changes  # first: what changes meanwhile comes again
@@ -102,12 +112,41 @@ class AnswerWriter:
             written = self._products[row] = self._write_product(row)
         return written
 
-    def _own_reason(self, product_row: int, evidence: int, customer_row: int) -> str:
+    def _own_reason(self, product_row: int, evidence: int, own: OwnList) -> str:
         if evidence == NO_EVIDENCE:
             return self._popular(product_row)
+        if own.session is not None:
+            return self._with_session(product_row, evidence, own.session)
         if evidence == ITSELF:
-            return self._why(product_row, self._served.place_of(customer_row, product_row))
-        return self._why(product_row, self._served.history_of(customer_row)[0] + evidence)
+            return self._why(product_row, self._served.place_of(own.customer_row, product_row))
+        return self._why(product_row, self._served.history_of(own.customer_row)[0] + evidence)
+
+    def _with_session(self, product_row: int, evidence: int, session: Session) -> str:
+        """The reason of a product of a list with something new; dates are those of the latest purchase."""
+        if FIRST_LINE <= evidence < ITSELF:
+            since: Bought | None = session.bought[evidence - FIRST_LINE]
+        elif evidence == ITSELF:
+            since = session.by_row.get(product_row)
+            place = NONE if since else self._served.place_of(session.customer_row, product_row)
+        else:
+            place = self._served.history_of(session.customer_row)[0] + evidence
+            since = session.by_row.get(self._served.histories.product[place])
+        if since is None:
+            return self._why(product_row, place)
+        bought = since.product_row
+        if bought == product_row:
+            return reasons.due_again(*self._purchases(since), since.day, since.due_day)
+        return self._because(bought) + reasons.bought_on(since.day)
+
+    def _purchases(self, since: Bought) -> tuple[int, float]:
+        """In how many orders a product was bought, before the night and since; mean days between them."""
+        if since.place == NONE:
+            return since.times, nan
+        _, all_times, last_days, intervals_days, _ = self._served.histories
+        times, interval_days = all_times[since.place], intervals_days[since.place]
+        known_days = interval_days * (times - 1) if times > 1 else 0.0
+        days = known_days + max(since.day - last_days[since.place], 0)
+        return times + since.times, days / (times + since.times - 1)
 
     def _why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""
@@ -136,7 +175,7 @@ class AnswerWriter:
         told_price = str(float(str(price))) if isfinite(price) else "null"
         head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
         return head, (
-            f', "expected_value": null, "title": {quoted(self._title(product_row))}, "category": {category}, '
+            f', "title": {quoted(self._title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
             f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": null, "reason": '
         )

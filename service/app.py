@@ -17,7 +17,7 @@ from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
-from service.parameters import check_id, parse_query
+from service.parameters import check_id, parse_personal_query, parse_query
 from service.problems import register_problems
 from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
@@ -84,7 +84,7 @@ def register_answers(app: Flask, parts: Parts) -> None:
     def recommend(customer_id: str) -> Response:
         environ = request.environ
         check_id("customer_id", customer_id, environ["PATH_INFO"])
-        query = parse_query(environ["QUERY_STRING"].encode("latin-1"))
+        query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
         now = serving()
         answer = recommender.recommend(now.served, customer_id, query)
         metrics.answer(answer)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from models.arrays import BoolArray, FloatArray, IntArray
 from storage.strings import IdIndex
 
+MARGIN_SHARE = 0.25
+"""Of the price, where a shop says nothing of margins."""
+
 NOT_COUNTED = -1
 """A stock that nobody counts."""
 
@@ -30,17 +33,27 @@ class Shelf:
         price, margin: float32, NaN where unknown.
         in_stock: bool.
         changes: grows with each change of anything.
-        price_changes: grows with each change of a price.
+        worth: what one sold unit earns: the margin, else a share of the price; NaN where neither is known.
+        price_changes: grows with each change of a price or of a worth.
         repriced: rows whose price changed; whoever keeps texts with prices takes them out.
     """
 
     def __init__(self, products: IdIndex, stock: IntArray, price: FloatArray, margin: FloatArray) -> None:
         self._products = products
         self._told_by_night = stock, price, margin
+        self._margin_share = MARGIN_SHARE
         self.stock, self.price, self.margin = stock.copy(), price.copy(), margin.copy()
         self.in_stock: BoolArray = stock != 0
         self.changes = self.price_changes = 0
         self.repriced: set[int] = set()
+        self.worth: FloatArray = np.empty_like(price)
+        self.value_by(MARGIN_SHARE)
+
+    def value_by(self, margin_share: float) -> None:
+        """Take this share of the price for the margin where none is known."""
+        self._margin_share = margin_share
+        assumed = self.price * np.float32(margin_share)
+        self.worth[:] = np.where(np.isnan(self.margin), assumed, self.margin)
 
     def apply(self, product_id: str, values: LiveValues) -> None:
         """Put these values in force. A product that the version doesn't have is none of its business."""
@@ -51,10 +64,15 @@ class Shelf:
         self.stock[row] = stock[row] if values.stock is None else max(values.stock, 0)
         self.in_stock[row] = self.stock[row] != 0
         self.margin[row] = _or_nights(values.margin, margin, row)
-        before = self.price[row]
+        before, worth_before = self.price[row], self.worth[row]
         self.price[row] = _or_nights(values.price, price, row)
         if not np.array_equal(before, self.price[row], equal_nan=True):
             self.repriced.add(row)
+            self.price_changes += 1
+        self.worth[row] = self.margin[row]
+        if np.isnan(self.margin[row]):
+            self.worth[row] = self.price[row] * np.float32(self._margin_share)
+        if not np.array_equal(worth_before, self.worth[row], equal_nan=True):
             self.price_changes += 1
         self.changes += 1  # last: whoever sees it finds all of the above
 
@@ -65,7 +83,8 @@ class LiveProducts:
     What is told of a product before its version comes isn't lost: the version takes it when it is opened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, margin_share: float = MARGIN_SHARE) -> None:
+        self._margin_share = margin_share
         self._told: dict[str, LiveValues] = {}
         self._shelves: WeakSet[Shelf] = WeakSet()
         self._turn = threading.Lock()
@@ -84,6 +103,7 @@ class LiveProducts:
     def carry_to(self, shelf: Shelf) -> None:
         """Bring a version up to date, before it answers, and from now on."""
         with self._turn:
+            shelf.value_by(self._margin_share)
             for product_id, values in self._told.items():
                 shelf.apply(product_id, values)
             self._shelves.add(shelf)

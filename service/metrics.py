@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from service.recommender import Answer, Rung
+from service.own_list import Answer, Rung
 from service.served import ServedVersion
 
 LEVELS = ("worker", "redis", "map", "category", "popular")  # of the ladder, from the top

@@ -4,7 +4,16 @@ from typing import Any
 
 from service.access.routes import ROUTES, Customers, Scope
 from service.events.description import event_schemas, events_operation
-from service.parameters import CATEGORY_BYTES, EXCLUDE_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN
+from service.parameters import (
+    CATEGORY_BYTES,
+    EXCLUDE_BYTES,
+    EXCLUDE_MAX,
+    ID_BYTES,
+    N_DEFAULT,
+    N_MAX,
+    N_MIN,
+    OBJECTIVES,
+)
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
 
@@ -42,6 +51,15 @@ QUERY: list[Json] = [
     },
 ]
 
+OBJECTIVE: Json = {
+    "name": "objective",
+    "in": "query",
+    "description": (
+        "What the order is for: what is bought most probably, what is worth most (probability times margin), "
+        "what the customer never bought before, or what is due again."
+    ),
+    "schema": {"enum": list(OBJECTIVES), "default": OBJECTIVES[0]},
+}
 
 ERRORS = {
     "400": "A parameter or id can't be used",
@@ -74,7 +92,7 @@ def document() -> Json:
             "/recommend/{customer_id}": _route(
                 "recommend",
                 "The next best products of a customer; the popular ones for a customer that isn't known",
-                [customer, *QUERY],
+                [customer, *QUERY, OBJECTIVE],
                 "Recommendations",
                 ("400", "503"),
             ),
@@ -239,7 +257,10 @@ def _schemas() -> Json:
     }
     return {
         "Recommendations": _object(
-            customer_id=text, **of_all, source={"enum": ["personal", "popular"]}, recommendations=products
+            customer_id=text,
+            **of_all,
+            source={"enum": ["personal", "session", "popular"]},
+            recommendations=products,
         ),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),

@@ -47,9 +47,13 @@ def _joined(mine: "memoryview[Any]", longer: "memoryview[Any]") -> "memoryview[A
     return view
 
 
-def owner_of(version_id: str, variant: str, customer_id: str, epoch: int) -> bytes:
-    """What makes a list one customer's: it stands in the value, so that nobody else's can be taken for it."""
-    return f"{version_id}\n{variant}\n{epoch}\n{customer_id}".encode()
+def owner_of(version_id: str, variant: str, customer_id: str, epoch: int, mark: int = 0) -> bytes:
+    """What makes a list one customer's: it stands in the value, so that nobody else's can be taken for it.
+
+    Args:
+        mark: as in `service.live.told.Told`.
+    """
+    return f"{version_id}\n{variant}\n{epoch}\n{mark}\n{customer_id}".encode()
 
 
 def pack(owner: bytes, columns: Columns) -> bytes:

@@ -14,6 +14,7 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
+OBJECTIVES = ("probability", "value", "discovery", "reorder")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 
@@ -25,6 +26,7 @@ class Query:
     category: str | None = None
     exclude: tuple[str, ...] = ()
     placement: str | None = None
+    objective: str = OBJECTIVES[0]
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -36,6 +38,13 @@ def parse_query(query_string: bytes) -> Query:
     if len(query_string) <= REMEMBERED_BYTES:
         return _remembered(query_string)
     return _parse(query_string)
+
+
+def parse_personal_query(query_string: bytes) -> Query:
+    """The same for a route that is about a customer, which has an objective."""
+    if len(query_string) <= REMEMBERED_BYTES:
+        return _remembered(query_string, of_customer=True)
+    return _parse(query_string, of_customer=True)
 
 
 def check_id(name: str, value: str, path_info: str) -> None:
@@ -55,7 +64,8 @@ def check_id(name: str, value: str, path_info: str) -> None:
             raise RefusedError("bad_id", name, "not UTF-8") from None
 
 
-def _parse(query_string: bytes) -> Query:
+def _parse(query_string: bytes, *, of_customer: bool = False) -> Query:
+    names = (*KNOWN, "objective") if of_customer else KNOWN
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
@@ -66,9 +76,9 @@ def _parse(query_string: bytes) -> Query:
         raise RefusedError("bad_parameter", None, "too many parameters") from None
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name not in KNOWN:
+        if name not in names:
             raise RefusedError(
-                "unknown_parameter", name[:64], f"not a parameter; there are: {', '.join(KNOWN)}"
+                "unknown_parameter", name[:64], f"not a parameter; there are: {', '.join(names)}"
             )
         if name in given:
             raise RefusedError("bad_parameter", name, "given more than once")
@@ -78,6 +88,7 @@ def _parse(query_string: bytes) -> Query:
         category=_category(given["category"]) if "category" in given else None,
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
         placement=_placement(given["placement"]) if "placement" in given else None,
+        objective=_objective(given["objective"]) if "objective" in given else OBJECTIVES[0],
     )
 
 
@@ -95,6 +106,12 @@ def _placement(text: str) -> str:
         raise RefusedError(
             "bad_parameter", "placement", "must be 1 to 32 of a-z, 0-9, - and _, and begin with a-z or 0-9"
         )
+    return text
+
+
+def _objective(text: str) -> str:
+    if text not in OBJECTIVES:
+        raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(OBJECTIVES)}")
     return text
 
 

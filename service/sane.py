@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DamagedVersionError
+from service.live.taste import Taste
 from service.served import NONE, ServedVersion
 
 BLOCK = 4096  # customers whose evidence is looked at in one go
@@ -32,9 +33,20 @@ def check_values(served: ServedVersion) -> None:
         raise _refused(served, "similar/score", "scores that are no numbers")
     if not _grows(served.history_start, len(served.history_product)):
         raise _refused(served, "history/indptr", "places that do not grow up to the end")
+    if served.taste is not None:
+        _check_taste(served, served.taste)
     if not _explained_by_own(served):
         name = f"candidates/{served.variant}/evidence"
         raise _refused(served, name, "products explained by purchases of another customer")
+
+
+def _check_taste(served: ServedVersion, taste: Taste) -> None:
+    product = taste.product
+    if product.size and not 0 <= product.min() <= product.max() < len(served.products):
+        raise _refused(served, "taste/product", "rows of no product")
+    for name, factors in {"factors": taste.factors, "matrix": taste.matrix}.items():
+        if not np.isfinite(factors).all():
+            raise _refused(served, f"taste/{name}", "factors that are no numbers")
 
 
 def _grows(start: NDArray[np.int64], end: int) -> bool:

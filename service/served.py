@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from models.arrays import IntArray
 from models.errors import DamagedVersionError
+from service.live.taste import Taste
 from service.live_products import Shelf
 from service.packed import Columns
 from storage.people import People
+from storage.record.live import Since
 from storage.versions import Version
 
 NONE = -1
@@ -37,6 +39,10 @@ class Histories(NamedTuple):
     last_day: "memoryview[int]"
     interval_days: "memoryview[float]"
     due_day: "memoryview[int]"
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +89,9 @@ class ServedVersion:
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
+        product_interval, category_interval: after how many days such products are bought again, NaN if never.
+        taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
+        since: which events it doesn't know.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -122,6 +131,10 @@ class ServedVersion:
         self.trends = Trends.of(self.popular, category_row, len(self.categories))
         self.brands, self.brand_row = self._brands(n_products)
         self.people = People(version, n_customers)
+        self.product_interval = self._intervals("products", n_products)
+        self.category_interval = self._intervals("categories", len(categories))
+        self.taste = self._taste(n_products)
+        self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in `histories`."""
@@ -131,6 +144,12 @@ class ServedVersion:
         """Where in `histories` a product stands that the customer bought."""
         start, stop = self.history_of(customer_row)
         return start + self.histories.product[start:stop].tolist().index(product_row)
+
+    def find_place(self, customer_row: int, product_row: int) -> int:
+        """The same, NONE for a product that the customer didn't buy."""
+        start, stop = self.history_of(customer_row)
+        places = np.flatnonzero(self.history_product[start:stop] == product_row)
+        return start + int(places[0]) if len(places) else NONE
 
     def candidates(self, customer_row: int) -> Columns:
         """A customer's candidates, best first; evidence are places in the customer's history."""
@@ -165,6 +184,21 @@ class ServedVersion:
             memoryview(self._expect("history/interval_days", np.float16, length)),
             memoryview(due),
         )
+
+    def _intervals(self, table: str, length: int) -> "memoryview[float]":
+        if not self._version.has(f"{table}/interval_days"):  # of a night before there were events
+            return memoryview(np.full(length, np.nan, np.float32))
+        return memoryview(self._expect(f"{table}/interval_days", np.float32, length))
+
+    def _taste(self, n_products: int) -> Taste | None:
+        if not self._version.has("taste/product"):
+            return None
+        product = self._expect("taste/product", np.int32)
+        every = self._expect("variants/als/product_factors", np.float32, n_products)
+        n_factors = every.shape[-1]
+        pool = self._expect_shape("taste/factors", np.float32, (len(product), n_factors))
+        matrix = self._expect_shape("taste/matrix", np.float32, (n_factors, n_factors))
+        return Taste(product, pool, every, matrix)
 
     def _zone(self, timezone: str) -> ZoneInfo:
         try:
@@ -210,6 +244,6 @@ class ServedVersion:
     def _expect_shape(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
         array = self._expect(name, kind)
         if array.shape != shape:
-            what = f"shape {array.shape} does not fit the candidates'"
+            what = f"shape {array.shape} does not fit the others"
             raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
         return array

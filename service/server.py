@@ -21,6 +21,7 @@ from flask import Flask
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from threadpoolctl import threadpool_limits
 
 from models.errors import NextbestError
 from service.access.start import may_be_open, say_what_is_missing, start_gate
@@ -32,14 +33,18 @@ from service.changes import ChangesFollower
 from service.die_with_parent import die_with_parent, watch_parent
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live.customers import LiveCustomers
+from service.live.follower import LiveFollower
+from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
+from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import FirstLevel, Recommender
+from service.recommender import Recommender
 from service.record import RecordCounters, RecordDoor, prepare_record
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
@@ -48,6 +53,8 @@ from service.rules.watch import RulesFileFollower, read_rules_file
 from service.settings import Settings
 from service.workers import Workers
 from storage.keyring import read_keyring
+from storage.record.consent import PRESETS
+from storage.record.live import Since
 from storage.store import CHAMPION, Store
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
@@ -107,7 +114,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
     metrics = _begin(plan)
     settings = plan.settings
-    live, book = LiveProducts(), RuleBook()
+    live, book = LiveProducts(settings.margin_share), RuleBook()
     follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
     cache = None
     if plan.redis_url:
@@ -118,20 +125,26 @@ def worker_app(plan: WorkerPlan) -> Flask:
     door = RecordDoor(settings, events)
     door.connect_soon()
     _follow_rules_and_products(plan, events, live, book)
+    customers, news = _follow_customers(settings, events, follower)
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     _leave_to_themselves()
     follower.start()
+    news.start()
     app = create_app(
         Parts(
             settings=settings,
             follower=follower,
             recommender=Recommender(
-                first_level, cache, only_changed=settings.redis_lists == "changed", book=book
+                first_level,
+                cache,
+                customers.of,
+                only_changed=settings.redis_lists == "changed",
+                book=book,
             ),
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
-            desk=EventDesk(settings, door, events, follower.knows_product),
+            desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
             products=ProductDesk(door, live, follower.knows_product),
             log_key=plan.log_key,
         )
@@ -150,6 +163,23 @@ def _follow_rules_and_products(
     of_record = None if settings.rules else book
     door = RecordDoor(settings, counters)  # of its own: events don't wait for it
     ChangesFollower(door, live, of_record, kept, settings.changes_poll_s).start()
+
+
+def _follow_customers(
+    settings: Settings, counters: RecordCounters, champion: ChampionFollower
+) -> tuple[LiveCustomers, LiveFollower]:
+    """What is new of customers, and who keeps it up to date once it is started."""
+    is_personal = PRESETS[settings.consent_default].personalise
+    customers = LiveCustomers(is_personal_by_default=is_personal, most=settings.live_customers)
+    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
+
+    def since() -> Since | None:
+        serving = champion.current
+        return serving.served.since if serving else None
+
+    reader = LiveReader(door, customers, since, personal_by_default=is_personal)
+    wait_s = settings.record_timeout_ms / 1000
+    return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
 
 
 def _leave_to_themselves() -> None:
@@ -179,6 +209,7 @@ def _begin(plan: WorkerPlan) -> Metrics:
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
     configure_logs(plan.settings.log_level)
+    threadpool_limits(1, "blas")  # its threads would wait for each other on a busy machine
     count_in_folder(plan.metrics_folder)
     return Metrics(plan.metrics_folder)
 

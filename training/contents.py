@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.arrays import DAY_S
-from models.base import Model
+from models.als import Als
+from models.arrays import DAY_S, FloatArray, IntArray
+from models.base import Model, learned
 from models.due import Due
+from models.fold_in import taste_matrix
 from models.interactions import Interactions
 from models.item_item import ItemItem
 from storage.evidence import in_bytes
@@ -19,6 +21,7 @@ from training.candidates import OwnHistory, due_days, evidence
 from training.fitting import popular_order
 from training.ranking import ranked_blocks
 
+TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
 
 
@@ -38,6 +41,7 @@ def write_history(
     writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))
+    write_intervals(writer, own, history.category_row, len(history.categories))
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
@@ -54,6 +58,41 @@ def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> Non
     writer.add("popular/order", popular_order(models))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
+
+
+def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
+    """What the day needs to fold in a customer of today, where `als` is among the variants of the night.
+
+    The factors of all products are the variant's own state; those of the popular ones lie together here, so
+    that scoring them reads little.
+    """
+    als = models.get(Als.name)
+    if isinstance(als, Als):
+        pool = popular_order(models)[:TASTE_POOL]
+        writer.add("taste/product", pool.astype(np.int32))
+        writer.add("taste/factors", als.product_factors_[pool])
+        strength = learned(als.options_.regularization)
+        writer.add("taste/matrix", taste_matrix(als.product_factors_, strength))
+
+
+def write_intervals(
+    writer: VersionWriter, own: OwnHistory, category_row: IntArray, n_categories: int
+) -> None:
+    """After how many days a product is bought again by those who do, and one of a category; NaN: never."""
+    n_products = len(category_row)
+    again = own.times > 1
+    product, gaps = own.product[again], own.times[again] - 1.0
+    days = own.interval_days[again].astype(np.float64) * gaps
+    writer.add("products/interval_days", _mean(product, days, gaps, n_products))
+    category = category_row[product]
+    known = category >= 0
+    writer.add("categories/interval_days", _mean(category[known], days[known], gaps[known], n_categories))
+
+
+def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
+    totals, weights = (np.bincount(group, values, minlength=n) for values in (total, weight))
+    means: FloatArray = np.where(weights > 0, totals / np.maximum(weights, 1), np.nan).astype(np.float32)
+    return means
 
 
 def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:

@@ -321,6 +321,7 @@ def _write(
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
+        contents.write_taste(writer, models)
         progress.detail("offers")
         write_value(writer, history, interactions, job.config.value)
         progress.detail("candidates")

@@ -37,6 +37,7 @@ class EventDesk:
 
     Args:
         is_known: whether a product is one of the shop's.
+        recorded: told when events are durable, before they are acknowledged.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class EventDesk:
         door: RecordDoor,
         counters: EventCounters,
         is_known: Callable[[str], bool],
+        recorded: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._counters, self._clock = door, counters, clock
         self._caps = DailyCaps(settings.trade_per_customer_day, settings.events_per_customer_day)
         self._stores_by_default, self._is_known = PRESETS[settings.consent_default].store, is_known
+        self._recorded = recorded
 
     def take(self, sent: Sequence[object], namespace: str, client: str) -> list[Verdict]:
         """What became of each event, in the order in which they were sent. Durable when this returns.
@@ -81,6 +84,8 @@ class EventDesk:
         began_s = time.perf_counter()
         outcomes = self._door.do(work)
         self._counters.committed(time.perf_counter() - began_s)
+        if any(outcome.fate is Fate.RECORDED for outcome in outcomes):
+            self._recorded()
         return outcomes
 
 

@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from service.own_list import Answer, FirstLevel
 from service.parameters import Query
-from service.recommender import Answer, FirstLevel, Recommender
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.firing import Firing
 from service.rules.reading import NO_RULES, Rules

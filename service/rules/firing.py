@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from models.arrays import BoolArray
-from service.recommender import Answer
+from service.own_list import Answer
 from service.rules.binding import Binder, BoundRule
 from service.rules.book import RuleBook, holds_at, period_of
 from service.rules.effects import Bought, Hide, Limit, Place, Scale

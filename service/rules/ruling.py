@@ -97,9 +97,15 @@ class Ruling:
             days, row = today - last_days[place], products[place]
             if days > self._bought_days:
                 break  # the most recent purchase comes first
-            if any(days <= rule.days and (rule.about is None or rule.about[row]) for rule in self.bought):
+            if self.was_too_recent(row, days):
                 found.append(row)
         return frozenset(found)
+
+    def was_too_recent(self, product_row: int, days: int) -> bool:
+        """Whether a rule hides what the customer bought so many days ago."""
+        return any(
+            days <= rule.days and (rule.about is None or rule.about[product_row]) for rule in self.bought
+        )
 
     def moved(self, columns: Columns) -> list[Moved]:
         """The products of a list that factors move, by their new scores."""

@@ -14,9 +14,10 @@ from service.champion import Serving
 from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
+from service.own_list import LIST_LENGTH, FirstLevel, OwnList
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query, check_id, parse_query
-from service.recommender import LIST_LENGTH, FirstLevel, OwnList, Recommender
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from tests.data.tiny_service import Known
@@ -67,7 +68,7 @@ def parts_of(
         Part("list from the map", lambda n: served.candidates(rows[n % ASKED])),
         Part("list from Redis: the round trip", lambda n: _get(cache, served, ids[n % ASKED])),
         Part("list from Redis: check and unpack", lambda n: unpack(owners[n % ASKED], values[n % ASKED])),
-        Part("list in the worker", lambda n: kept.get(ids[n % ASKED], rules, 0)),
+        Part("list in the worker", lambda n: kept.get(ids[n % ASKED], rules, None)),
         Part("choose, id and list included", lambda n: recommender.recommend(served, ids[n % ASKED], query)),
         Part("JSON", fresh),
         Part("JSON of a list in the worker", lambda _: now.writer.recommendations(ids[0], ready)),
@@ -78,9 +79,9 @@ def parts_of(
 
 def _kept(served: Any, ids: list[str], lists: list[Any], rules: PlacedRules) -> FirstLevel:
     kept = FirstLevel(ASKED + 1, 1e9)
-    kept.get("", rules, 0)
+    kept.get("", rules, None)
     for customer_id, found in zip(ids, lists, strict=True):
-        kept.put(customer_id, OwnList(served, 0, 0, found, rules, rules.of_nobody()))
+        kept.put(customer_id, OwnList(served, 0, None, found, rules, rules.of_nobody()))
     return kept
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import structlog
 from flask import Flask
+from threadpoolctl import threadpool_limits
 
 from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
@@ -35,15 +37,21 @@ from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live.customers import LiveCustomers
+from service.live.told import Told, told_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
+from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import FirstLevel, ListCache, Recommender
+from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
+from service.served import ServedVersion
 from service.settings import Settings
 from storage.keyring import Keyring
+from storage.record.changes import Tombstone
+from storage.record.live import Trade
 from storage.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
 from tests.benchmarks.bare import TTL_S, bare_app
@@ -76,6 +84,7 @@ def main() -> None:
 
 def measure(store: Path, rounds: int) -> dict[str, Any]:
     """Microseconds and ratios of each route, and microseconds of each part of an answer, as JSON."""
+    threadpool_limits(1, "blas")  # as a worker does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with own_redis() as redis_url, tempfile.TemporaryDirectory() as folder:
         count_in_folder(Path(folder))
@@ -164,8 +173,10 @@ def make_routes(
         callers: Known = shop,
         limits: Limits | None = None,
         rules: Rules = NO_RULES,
+        news_of: Callable[[str], Told | None] = nothing_new,
     ) -> Flask:
-        recommender = Recommender(FirstLevel(2000, first_level_life_s), cache, book=RuleBook(rules))
+        first_level = FirstLevel(2000, first_level_life_s)
+        recommender = Recommender(first_level, cache, news_of, book=RuleBook(rules))
         gate = Gate(callers, limits or Limits(), (), metrics)
         settings = Settings(store=store)
         door = RecordDoor(settings, events)  # that no route here goes through
@@ -176,6 +187,14 @@ def make_routes(
         )
 
     rules = parse_rules(RULES.read_text())
+    quiet = LiveCustomers(is_personal_by_default=True, most=1)
+    quiet.heard()
+    quiet.erase([Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"k").digest())
+    since = told_of(1, _basket_of_today(follower.current.served), has_night=True)
+
+    def bought(_: str) -> Told:
+        return since
+
     events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
@@ -191,8 +210,18 @@ def make_routes(
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
         Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
+        Route("- in the worker, events are followed", app(1.0, None, news_of=quiet.of), the_same, key),
+        Route("- from Redis, bought since the night", app(0, cache, news_of=bought), one_after_another, key),
+        Route("- assembled, bought since the night", app(0, None, news_of=bought), one_after_another, key),
+        Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
+
+
+def _basket_of_today(served: ServedVersion) -> list[Trade]:
+    """Ten products of one order."""
+    now_ms = int(time.time() * 1000)
+    return [Trade(served.products[row], False, now_ms, "today", 1.0) for row in served.popular[:10].tolist()]
 
 
 def shop_with_credentials(customer_id: str) -> tuple[Known, dict[str, str], dict[str, str]]:

@@ -13,8 +13,8 @@ import psutil
 
 from service.cache.keys import list_key, list_life_s
 from service.cache.redis_cache import redis_client
+from service.own_list import LIST_LENGTH
 from service.packed import owner_of, pack
-from service.recommender import LIST_LENGTH
 from service.served import ServedVersion
 from storage.store import Store
 from tests.benchmarks.big_shop import Size

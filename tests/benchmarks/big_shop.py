@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from models.fold_in import taste_matrix
 from models.state import ModelState
 from storage.evidence import NO_EVIDENCE
 from storage.manifest import GateEntry, HistoryEntry
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
+from training.contents import TASTE_POOL
 
 VARIANT = "ranker"
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 LAST_DAY = 20_757  # 2026-10-31, in days since 1970-01-01
-CATEGORIES, NEIGHBOURS = 300, 50
+CATEGORIES, NEIGHBOURS, FACTORS = 300, 50, 64
 BLOCK = 50_000  # customers that are made up at once
 AGAIN = 15  # candidates at the top of a list that were bought before; at a real grocer 95 % of the first ten
 POPULAR = 20  # candidates at the end of a list that nothing of the history explains
@@ -54,6 +56,7 @@ def write(root: Path, size: Size, seed: int = 0) -> str:
         _add_products(writer, size.products, rng)
         _add_histories(writer, size, rng)
         _add_candidates(writer, size, rng)
+        _add_taste(writer, size.products, rng)
         writer.add_variant(VARIANT, ModelState({}, {}), recipe="made up", options={}, has_candidates=True)
         version_id = _finish(store, writer, size)
     store.promote(version_id, now=AS_OF, why="made up")
@@ -73,12 +76,25 @@ def _add_products(writer: VersionWriter, products: int, rng: np.random.Generator
     writer.add("products/category_row", rows % CATEGORIES)
     writer.add("products/price", (rng.integers(50, 5000, products) / 100).astype(np.float32))
     writer.add("products/stock", np.full(products, -1, np.int32))
+    writer.add("products/interval_days", rng.gamma(2.0, 15.0, products).astype(np.float32))
+    writer.add("categories/interval_days", rng.gamma(2.0, 15.0, CATEGORIES).astype(np.float32))
     writer.add("popular/order", rows)
     writer.add("popular/recent_buyers", 1000 // (rows + 1))
     writer.add("popular/buyers", 10_000 // (rows + 1))
     writer.add("similar/product", _often_sold(rng, (products, NEIGHBOURS), products))
     scores = -np.sort(-rng.random((products, NEIGHBOURS), np.float32))
     writer.add("similar/score", scores)
+
+
+def _add_taste(writer: VersionWriter, products: int, rng: np.random.Generator) -> None:
+    """Factors as `als` leaves them, and what the night makes of them for customers of today."""
+    factors = rng.normal(0, 0.1, (products, FACTORS)).astype(np.float32)
+    pool = np.arange(min(products, TASTE_POOL), dtype=np.int32)
+    writer.add("taste/product", pool)
+    writer.add("taste/factors", factors[pool])
+    writer.add("taste/matrix", taste_matrix(factors, 10.0))
+    state = ModelState({"product_factors": factors}, {})
+    writer.add_variant("als", state, recipe="made up", options={}, has_candidates=False)
 
 
 def _add_histories(writer: VersionWriter, size: Size, rng: np.random.Generator) -> None:

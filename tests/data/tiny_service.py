@@ -17,8 +17,9 @@ from service.events.desk import EventDesk
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.operator_app import create_operator_app
+from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import FirstLevel, ListCache, Recommender
+from service.recommender import ListCache, Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion

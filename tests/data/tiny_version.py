@@ -59,6 +59,8 @@ class TinyShop:
     recent_days: int = 28
     has_due: bool = True
     places: int = 200
+    product_interval: Mapping[str, float] = field(default_factory=dict)  # days until bought again
+    category_interval: Mapping[str, float] = field(default_factory=dict)
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -151,6 +153,11 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
     writer.add("products/price", np.array([shop.prices.get(p, np.nan) for p in products], np.float32))
     writer.add("products/margin", np.array([shop.margins.get(p, np.nan) for p in products], np.float32))
     writer.add("products/stock", np.array(stock, np.int32))
+    for table, names, days in (
+        ("products", products, shop.product_interval),
+        ("categories", categories, shop.category_interval),
+    ):
+        writer.add(f"{table}/interval_days", np.array([days.get(n, np.nan) for n in names], np.float32))
 
 
 def _add_people(writer: VersionWriter, shop: TinyShop, customers: list[str]) -> None:

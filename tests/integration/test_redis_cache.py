@@ -13,8 +13,9 @@ from service.cache import redis_cache
 from service.cache.keys import list_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
+from service.own_list import FirstLevel
 from service.parameters import Query
-from service.recommender import FirstLevel, Recommender
+from service.recommender import Recommender
 from service.served import ServedVersion
 from storage.store import Store
 from tests.data.redis_server import RedisServer, redis_server

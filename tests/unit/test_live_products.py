@@ -11,8 +11,9 @@ import pytest
 
 from service.answers import AnswerWriter
 from service.live_products import LiveProducts
+from service.own_list import FirstLevel
 from service.parameters import Query
-from service.recommender import FirstLevel, Recommender
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion

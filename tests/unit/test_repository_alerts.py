@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.events.counters import EventCounters
 from service.metrics import Metrics
+from service.own_list import FirstLevel
 from service.parameters import Query
-from service.recommender import FirstLevel, Recommender
+from service.recommender import Recommender
 from service.served import ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import VARIANT, publish

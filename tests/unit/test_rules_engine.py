@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query
-from service.recommender import Answer, FirstLevel, Recommender, Rung
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.own_list import FirstLevel, Rung
 from service.parameters import Query
-from service.recommender import FirstLevel, Recommender, Rung
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.file import (
     AnyRule,

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.own_list import LIST_LENGTH
 from service.packed import Columns, Entry, owner_of, pack, unpack
-from service.recommender import LIST_LENGTH
 
 ENTRIES = st.lists(
     st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 255), st.just(-1.0) | st.floats(0, 1, width=16)),

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from service.answers import AnswerWriter
 from service.errors import RefusedError
+from service.live.told import Told, told_of
+from service.own_list import FirstLevel, OwnList, Rung
 from service.parameters import Query
-from service.recommender import FirstLevel, OwnList, Recommender, Rung
+from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.served import ServedVersion
@@ -40,6 +42,11 @@ def no_rules(served: ServedVersion) -> PlacedRules:
 
 def without_cache() -> Recommender:
     return Recommender(FirstLevel(10, 0), None)
+
+
+def happened(epoch: int) -> Told:
+    """Something new that is no purchase."""
+    return told_of(epoch, [], has_night=True)
 
 
 def products(served: ServedVersion, customer: str, query: Query) -> list[tuple[str, Rung]]:
@@ -177,17 +184,17 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
     now_s = 0.0
     first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
     rules, other = no_rules(tiny), no_rules(served_from(TinyShop(), tmp_path))
-    own = OwnList(tiny, 0, 0, tiny.candidates(0), rules, rules.of_nobody())
-    assert first_level.get("anna", rules, 0) is None
+    own = OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody())
+    assert first_level.get("anna", rules, None) is None
     first_level.put("anna", own)
-    assert first_level.get("anna", rules, 0) is own
-    assert first_level.get("anna", rules, 1) is None
-    assert first_level.get("anna", no_rules(tiny), 0) is None  # other rules
-    assert first_level.get("anna", other, 0) is None
-    assert first_level.get("anna", rules, 0) is None  # nothing of a version outlasts it
+    assert first_level.get("anna", rules, None) is own
+    assert first_level.get("anna", rules, happened(1)) is None
+    assert first_level.get("anna", no_rules(tiny), None) is None  # other rules
+    assert first_level.get("anna", other, None) is None
+    assert first_level.get("anna", rules, None) is None  # nothing of a version outlasts it
     first_level.put("anna", own)
     now_s = 1.1
-    assert first_level.get("anna", rules, 0) is None
+    assert first_level.get("anna", rules, None) is None
     for number in range(1000):
         first_level.put(str(number), own)
     assert len(first_level._lists) <= 2
@@ -195,34 +202,32 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
     first_level = FirstLevel(2, 1.0)
-    first_level.get("anna", no_rules(served_from(TinyShop(), tmp_path)), 0)
+    first_level.get("anna", no_rules(served_from(TinyShop(), tmp_path)), None)
     rules = no_rules(tiny)
-    first_level.put("anna", OwnList(tiny, 0, 0, tiny.candidates(0), rules, rules.of_nobody()))
+    first_level.put("anna", OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody()))
     assert not first_level._lists
 
 
 def test_only_lists_of_customers_with_something_new_are_cached(tiny: ServedVersion) -> None:
-    cache, epochs = DictCache(), {"anna": 1}
-    recommender = Recommender(
-        FirstLevel(10, 0), cache, lambda customer: epochs.get(customer, 0), only_changed=True
-    )
+    cache, news = DictCache(), {"anna": happened(1)}
+    recommender = Recommender(FirstLevel(10, 0), cache, news.get, only_changed=True)
     levels = [recommender.recommend(tiny, name, Query()).level for name in ("anna", "ben", "anna", "ben")]
     assert levels == ["map", "map", "redis", "map"]
     assert list(cache.lists) == [(tiny.version_id, VARIANT, "anna", 1)]
 
 
 def test_a_raised_epoch_leaves_every_older_list_behind(tiny: ServedVersion) -> None:
-    cache, epochs = DictCache(), {"anna": 1}
-    recommender = Recommender(FirstLevel(10, 1), cache, lambda customer: epochs[customer])
+    cache, news = DictCache(), {"anna": happened(1)}
+    recommender = Recommender(FirstLevel(10, 1), cache, news.get)
 
     def level() -> str:
         return recommender.recommend(tiny, "anna", Query()).level
 
     assert [level(), level()] == ["map", "worker"]
-    epochs["anna"] = 2
+    news["anna"] = happened(2)
     assert level() == "map"
     cache.lists[tiny.version_id, VARIANT, "anna", 3] = cache.lists[tiny.version_id, VARIANT, "anna", 2]
-    epochs["anna"] = 3
+    news["anna"] = happened(3)
     assert level() == "map"  # the value says of which epoch it is
 
 

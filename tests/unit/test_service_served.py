@@ -75,5 +75,5 @@ def test_probabilities_of_another_shape_than_the_lists_are_refused(tmp_path: Pat
     file = version.folder / f"candidates/{VARIANT}/probability.npy"
     file.chmod(0o644)
     np.save(file, np.zeros((6, 100), np.float16))
-    with pytest.raises(DamagedVersionError, match="does not fit the candidates"):
+    with pytest.raises(DamagedVersionError, match="does not fit the others"):
         ServedVersion(version, VARIANT)

@@ -1,0 +1,198 @@
+"""An answer in the making: takes what may be shown, until it has n products."""
+
+from collections.abc import Iterable
+from itertools import repeat
+
+import numpy as np
+
+from models.arrays import BoolArray, IntArray
+from service.errors import RefusedError
+from service.live.session import FIRST_LINE, Session
+from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
+from service.packed import Entry
+from service.parameters import N_MAX, Query
+from service.rules.effects import Place
+from service.rules.ruling import Ruling
+from service.served import NONE, UNKNOWN
+from storage.evidence import NO_EVIDENCE
+
+ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
+SLACK = 50  # popular products that are looked at one by one beyond those that are missing
+MOST_READ = 256  # that are looked at before those that can't come are sorted out
+
+type Counted = tuple["memoryview[int]", int, dict[int, int]]
+"""A limit: the group of each product, how many may be of one, and how many there are."""
+
+
+class Basket:
+    """An answer in the making: takes what may be shown and isn't in it, until it is full.
+
+    Args:
+        own: the list of the customer, where there is one.
+        without: a product that isn't shown, in addition to those of the query.
+    """
+
+    def __init__(
+        self, ruling: Ruling, query: Query, *, own: OwnList | None = None, without: int = NONE
+    ) -> None:
+        served = ruling.served
+        self._served, self._ruling, self._n, self._own = served, ruling, query.n, own
+        self.category = NONE
+        if query.category is not None:
+            self.category = served.category_rows.get(query.category, NONE)
+            if self.category == NONE:
+                raise RefusedError("unknown_category", "category", "no product has this category")
+        self.taken = {served.products.find(product_id) for product_id in query.exclude}
+        if without != NONE:
+            self.taken.add(without)
+        if own is not None and own.bought:
+            self.taken |= own.bought
+        self.picks: list[Pick] = []
+        self._counts: list[Counted] = []
+        if ruling.limits:
+            of_one = query.category is not None  # "at most n per category" is no word on a category by itself
+            self._counts = [
+                (limit.groups, limit.at_most, {NONE: -N_MAX - 1})  # so many without a group never come
+                for limit in ruling.limits
+                if not (of_one and limit.is_of_categories)
+            ]
+        self._pins: list[tuple[Place, int]] = []
+        if ruling.pins:
+            self._take_pins()
+        self._held: list[int] = []
+        if own is not None and own.session is not None:
+            self._held = [row for row in own.session.held if row not in self.taken]
+            self.taken.update(self._held)
+
+    def answer(self, own: OwnList | None, level: str) -> Answer:
+        """What was taken, with the pins at their places."""
+        picks, pinned = self.picks, NO_PINS
+        if self._pins:
+            pinned = {row: pin.rule_id for pin, row in self._pins}
+            for pin, row in self._pins:
+                probability = own.probability(row) if own else UNKNOWN
+                picks.insert(pin.position - 1, (row, Rung.PINNED, NO_EVIDENCE, probability))
+        return Answer(picks, own, level, pinned)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.picks) >= self._n
+
+    def leave_out(self, rows: Iterable[int]) -> None:
+        self.taken.update(rows)
+
+    def take_own(self, entries: Iterable[Entry]) -> None:
+        self._take(entries, Rung.OWN)
+
+    def take_held(self, session: Session) -> None:
+        """What was bought just now and isn't due yet: only if nothing else is left."""
+        if self.is_full or not self._held:
+            return
+        self.taken.difference_update(self._held)
+        places = {one.product_row: FIRST_LINE + line for line, one in enumerate(session.bought)}
+        self._take(((row, places[row], UNKNOWN) for row in self._held), Rung.OWN)
+
+    def take_similar(self, product_row: int) -> None:
+        """The product's neighbours, the most similar first."""
+        rows = self._served.similar_product[product_row]
+        rows = rows[rows != NONE]
+        if self._ruling.factors is not None:
+            scores = self._served.similar_score[product_row][: len(rows)] * self._ruling.factors[rows]
+            rows = rows[np.argsort(-scores, kind="stable")]
+        self._take_rows(rows.tolist(), Rung.SIMILAR)
+
+    def take_scores(self, customer_row: int) -> None:
+        """Score every neighbour of what the customer bought last: the sum of similarities to those products.
+
+        The product of the history that adds most is the evidence; ties go to the more recent one, and ties
+        between scores to the lower product row.
+        """
+        start, stop = self._served.history_of(customer_row)
+        history = self._served.history_product[start : min(stop, start + ANCHORS)]
+        neighbours = self._served.similar_product[history]
+        places, columns = np.nonzero(neighbours != NONE)
+        if not len(places):
+            return
+        products = neighbours[places, columns]
+        scores = self._served.similar_score[history[places], columns].astype(np.float64)
+        order = np.lexsort((places, -scores, products))
+        products, first = np.unique(products[order], return_index=True)
+        totals = np.add.reduceat(scores[order], first)
+        if self._ruling.factors is not None:
+            totals *= self._ruling.factors[products]
+        anchors = places[order][first]
+        best = np.lexsort((products, -totals))
+        found = zip(products[best].tolist(), anchors[best].tolist(), strict=True)
+        self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.SCORES)
+
+    def take_trends(self, category: int) -> None:
+        """Fill with the trend of a category, and with the popular of all if no category was asked for."""
+        if self.is_full:
+            return
+        self._take_popular(self._ruling.trends[category], Rung.CATEGORY)
+        if self.category == NONE and not self.is_full:
+            self._take_popular(self._ruling.popular, Rung.POPULAR)
+
+    def _take_popular(self, rows: IntArray, rung: Rung) -> None:
+        most = self._n - len(self.picks) + len(self.taken) + SLACK
+        self._take_rows(rows[:most].tolist(), rung)
+        rest = rows[most:]
+        while rest.size and not self.is_full:
+            rest = rest[self._may_come(rest)]
+            self._take_rows(rest[:MOST_READ].tolist(), rung)
+            rest = rest[MOST_READ:]
+
+    def _may_come(self, rows: IntArray) -> BoolArray:
+        """Which rows nothing keeps out but that they may be in the basket already."""
+        may: BoolArray = self._ruling.mask[rows]
+        for groups, at_most, counts in self._counts:
+            full = [group for group, count in counts.items() if count >= at_most]
+            may = may & ~np.isin(np.asarray(groups)[rows], full)
+        return may
+
+    def _take_pins(self) -> None:
+        """Put pins aside: their places are kept free, and they count for the limits that others keep."""
+        held: set[int] = set()
+        for pin in self._ruling.pins:
+            row = next((row for row in pin.rows if self._is_free(row)), NONE)
+            if row == NONE or pin.position > self._n or pin.position in held:
+                continue
+            held.add(pin.position)
+            self.taken.add(row)
+            self._pins.append((pin, row))
+            _counted(row, self._counts, is_pin=True)
+        self._n -= len(self._pins)
+
+    def _is_free(self, row: int) -> bool:
+        fits = self.category in (NONE, self._served.category_row[row])
+        return fits and row not in self.taken and bool(self._ruling.shown[row])
+
+    def _take_rows(self, rows: list[int], rung: Rung) -> None:
+        self._take(zip(rows, repeat(NO_EVIDENCE), repeat(UNKNOWN)), rung)
+
+    def _take(self, entries: Iterable[Entry], rung: Rung) -> None:
+        category, taken, picks, n = self.category, self.taken, self.picks, self._n
+        if len(picks) >= n:
+            return
+        shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
+        for row, evidence, probability in entries:
+            if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
+                continue
+            if limits and not _counted(row, limits):
+                continue
+            taken.add(row)
+            picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
+            if len(picks) >= n:
+                return
+
+
+def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:
+    """Count a product for each limit; False if one is reached, and then for none. A pin always counts."""
+    if not is_pin:
+        for groups, at_most, counts in limits:
+            if counts.get(groups[row], 0) >= at_most:
+                return False
+    for groups, _, counts in limits:
+        group = groups[row]
+        counts[group] = counts.get(group, 0) + 1
+    return True

@@ -1,0 +1,107 @@
+"""What this worker knows of customers beyond the night: bounded, and looked up in every answer."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from service.live.told import NOT_PERSONAL, Told, told_of
+from storage.record.changes import Tombstone
+from storage.record.live import CustomerNow
+
+CUT_OFF_S = 300.0
+"""After so long without a word of the record nobody's answer is personal: somebody may have been erased."""
+
+log = structlog.get_logger()
+
+
+def _no_hash(_: str) -> bytes:
+    return b""
+
+
+class LiveCustomers:
+    """Customers with purchases since the night, or with a consent other than the shop's default; and who was
+    erased, by keyed hash.
+
+    Args:
+        is_personal_by_default: the shop's default of the consent `personalise`.
+        most: customers with purchases that are held; beyond that the first of them get the night's list.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, *, is_personal_by_default: bool, most: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_personal_by_default, self._most, self._clock = is_personal_by_default, most, clock
+        self._told: dict[str, Told] = {}
+        self._others: set[str] = set()  # whose consent isn't the default
+        self._erased: dict[bytes, int] = {}
+        self._hash_of: Callable[[str], bytes] = _no_hash
+        self._trusted_until_s = float("-inf")
+        self._is_full = False
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def of(self, customer_id: str) -> Told | None:
+        """What is new of a customer; None where the night's word holds, as it does for most."""
+        if self._clock() > self._trusted_until_s:
+            return NOT_PERSONAL
+        if (customer_id in self._others) is self._is_personal_by_default:
+            return NOT_PERSONAL
+        told = self._told.get(customer_id)
+        if self._erased:
+            erased = self._erased.get(self._hash_of(customer_id))
+            if erased is not None and (told is None or told.epoch <= erased):
+                return NOT_PERSONAL
+        return told
+
+    def heard(self) -> None:
+        """The record answered just now."""
+        self._trusted_until_s = self._clock() + CUT_OFF_S
+
+    def erase(self, stones: Iterable[Tombstone], hash_of: Callable[[str], bytes]) -> None:
+        """Take in who was erased."""
+        self._hash_of = hash_of
+        for stone in stones:
+            self._erased[stone.customer_hash] = stone.epoch
+
+    def was_erased(self, customer_id: str) -> bool:
+        """Whether the customer was erased once, though a new life may have begun since."""
+        return bool(self._erased) and self._hash_of(customer_id) in self._erased
+
+    def take(self, now: CustomerNow) -> None:
+        """Put a customer's state in force; erasures that came before it must be known."""
+        customer_id = now.customer_id
+        is_personal = self._is_personal_by_default if now.personalise is None else now.personalise
+        if is_personal is self._is_personal_by_default:
+            self._others.discard(customer_id)
+        else:
+            self._others.add(customer_id)
+        was_erased = self.was_erased(customer_id)
+        lives = now.epoch > 0 and is_personal
+        told = told_of(now.epoch, now.trade, has_night=not was_erased) if lives else None
+        if told is None or not (told.lines or (was_erased and now.personalise is not None)):
+            self._told.pop(customer_id, None)
+            return
+        self._told[customer_id] = told
+        self._keep_to_most()
+
+    def keep(self, customer_ids: set[str]) -> None:
+        """Forget what is new of all others: the night knows it by now."""
+        for customer_id in [known for known in self._told if known not in customer_ids]:
+            self._told.pop(customer_id, None)
+
+    def known(self) -> list[str]:
+        """Customers of whom something is held beyond their consent."""
+        return list(self._told)
+
+    def _keep_to_most(self) -> None:
+        while len(self._told) > self._most:
+            if not self._is_full:
+                self._is_full = True
+                log.error(
+                    "too many customers bought since the night, the first of them get the night's lists",
+                    most=self._most,
+                )
+            self._told.pop(next(iter(self._told)), None)

@@ -1,0 +1,212 @@
+"""What a customer bought since the night, on one version: what isn't due yet, a list with what is new."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+
+from models.arrays import IntArray
+from service.live.told import MOST_LINES, Told
+from service.packed import Columns
+from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import ITSELF, NO_EVIDENCE
+
+FIRST_LINE = 200
+"""In a list with something new, evidence from here on is a line of the session; a place in the history is
+below, since the night explains other products by the latest 200 purchases only."""
+
+MOST = 200  # products of a list
+SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
+FIRST = 10.0  # a place counts 1 / (FIRST + place): smaller is steeper
+NIGHT_COUNTS, SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 1.0, 0.5, 0.5, 0.25
+EPOCH = date(1970, 1, 1)
+
+assert FIRST_LINE + MOST_LINES <= ITSELF
+
+
+class Bought(NamedTuple):
+    """A product that was bought since the night.
+
+    Attributes:
+        day: of the last purchase, the shop's local date, in days since 1970-01-01.
+        times: distinct orders since the night.
+        due_day: when to expect it again, in the same; 0 if nobody ever buys such products again.
+        place: in `ServedVersion.histories`, NONE if the night doesn't know the customer with it.
+    """
+
+    product_row: int
+    day: int
+    times: int
+    due_day: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """A customer's purchases since the night.
+
+    Attributes:
+        customer_row: NONE of a customer without a history that counts.
+        bought: the latest first.
+        by_row: the same by product row.
+        held: products that are not due yet, the one that is due first ahead.
+    """
+
+    served: ServedVersion
+    customer_row: int
+    bought: tuple[Bought, ...]
+    by_row: dict[int, Bought]
+    held: tuple[int, ...]
+
+
+class Sessions:
+    """The sessions that a worker used lately: a visit asks for the same one again and again."""
+
+    def __init__(self, size: int = 2000) -> None:
+        self._size = size
+        self._served: ServedVersion | None = None
+        self._kept: dict[str, tuple[Told, int, Session | None]] = {}
+
+    def of(
+        self, served: ServedVersion, customer_id: str, customer_row: int, told: Told, now_s: float
+    ) -> Session | None:
+        """As `session_of`; the same object as long as nothing changed."""
+        if served is not self._served:
+            self._served, self._kept = served, {}  # a session holds the files of its version open
+        today = day_of(served, now_s)
+        kept = self._kept.get(customer_id)
+        if kept is not None and kept[0] is told and kept[1] == today:
+            return kept[2]
+        session = session_of(served, customer_row, told, now_s)
+        if len(self._kept) >= self._size:
+            self._kept.clear()
+        self._kept[customer_id] = told, today, session
+        return session
+
+
+def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: float) -> Session | None:
+    """The session on a version; None if it has none of the products."""
+    found = [_bought(served, customer_row, row, day, times) for row, day, times in _lines(served, told)]
+    if not found:
+        return None
+    today = day_of(served, now_s)
+    waiting = [one for one in found if one.due_day == 0 or one.due_day > today]
+    waiting.sort(key=lambda one: (one.due_day == 0, one.due_day, one.product_row))
+    return Session(
+        served,
+        customer_row,
+        tuple(found),
+        {one.product_row: one for one in found},
+        tuple(one.product_row for one in waiting),
+    )
+
+
+def _lines(served: ServedVersion, told: Told) -> Iterator[tuple[int, int, int]]:
+    for product_id, at_ms, times in told.lines:
+        row = served.products.find(product_id)
+        if row != NONE:
+            yield row, day_of(served, at_ms / 1000), times
+
+
+def day_of(served: ServedVersion, at_s: float) -> int:
+    """The shop's local date at a moment, in days since 1970-01-01."""
+    return (datetime.fromtimestamp(at_s, UTC).astimezone(served.zone).date() - EPOCH).days
+
+
+def _bought(served: ServedVersion, customer_row: int, row: int, day: int, times: int) -> Bought:
+    place = NONE if customer_row == NONE else served.find_place(customer_row, row)
+    interval = _interval_days(served, row, place)
+    return Bought(row, day, times, day + max(1, ceil(interval)) if interval >= 0 else 0, place)
+
+
+def _interval_days(served: ServedVersion, row: int, place: int) -> float:
+    """The customer's own interval if it is known, else the product's, else its category's; NaN if none is."""
+    if place != NONE:
+        due_day, last_day = served.histories.due_day[place], served.histories.last_day[place]
+        if due_day > last_day:
+            return due_day - last_day
+        if served.histories.interval_days[place] >= 0:
+            return served.histories.interval_days[place]
+    interval = served.product_interval[row]
+    category = served.category_row[row]
+    if not interval >= 0 and category != NONE:  # NaN isn't
+        interval = served.category_interval[category]
+    return interval
+
+
+def assembled(session: Session) -> Columns:
+    """The customer's list with what is new: the night's, what goes with the purchases, and for somebody whom
+    the night didn't see what their taste and the categories say. What isn't due yet isn't in it.
+
+    Every source proposes products in an order, and a product counts by its places: scores of different
+    sources have no common scale, and places have. Ties go to the lower product row.
+    """
+    served = session.served
+    night = served.candidates(session.customer_row) if session.customer_row != NONE else None
+    similar, anchors = _similar(session)
+    sources = [(similar[:SIMILAR], SIMILAR_COUNTS)]
+    if night is not None:
+        sources.insert(0, (np.asarray(night.rows), NIGHT_COUNTS))
+    else:
+        sources += [(rows, TREND_COUNTS) for rows in _trends(session)]
+        if served.taste is not None:
+            bought = [one.product_row for one in session.bought]
+            taste = served.taste.nearest(bought, [one.times for one in session.bought], TASTE)
+            sources.append((taste, TASTE_COUNTS))
+    rows = _by_places(sources, session.held)
+    return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
+
+
+def _similar(session: Session) -> tuple[IntArray, IntArray]:
+    """What goes with the purchases, best first, by the sum of similarities; and of each, the line of the
+    session that it is most similar to, ties by the later one."""
+    served = session.served
+    rows = [one.product_row for one in session.bought]
+    neighbours, scores = served.similar_product[rows], served.similar_score[rows]
+    lines, places = np.nonzero(neighbours != NONE)
+    near, strength = neighbours[lines, places], scores[lines, places].astype(np.float64)
+    order = np.lexsort((lines, -strength, near))
+    products, first = np.unique(near[order], return_index=True)
+    if not len(products):
+        return products, products
+    totals = np.add.reduceat(strength[order], first)
+    best = np.lexsort((products, -totals))
+    return products[best], lines[order][first][best]
+
+
+def _trends(session: Session) -> list[IntArray]:
+    categories = {session.served.category_row[one.product_row] for one in session.bought} - {NONE}
+    return [session.served.trends[category][:TREND] for category in sorted(categories)]
+
+
+def _by_places(sources: list[tuple[IntArray, float]], without: tuple[int, ...]) -> IntArray:
+    rows = np.concatenate([proposed for proposed, _ in sources])
+    counts = np.concatenate([weight / (FIRST + np.arange(len(proposed))) for proposed, weight in sources])
+    products, inverse = np.unique(rows, return_inverse=True)
+    scores = np.bincount(inverse, counts, minlength=len(products))
+    best = products[np.lexsort((products, -scores))]
+    return best[~np.isin(best, without)][:MOST]
+
+
+def _explained(session: Session, rows: IntArray, night: Columns | None, anchors: dict[int, int]) -> Columns:
+    """A list with its evidence: the product's own purchase, else the night's word, else a purchase since."""
+    known: dict[int, tuple[int, float]] = {}
+    if night is not None:
+        known = {row: (evidence, probability) for row, evidence, probability in night.entries()}
+    line_of = {one.product_row: line for line, one in enumerate(session.bought)}
+    evidence = np.full(len(rows), NO_EVIDENCE, np.uint8)
+    probability = np.full(len(rows), UNKNOWN, np.float16)
+    for place, row in enumerate(rows.tolist()):
+        why, probability[place] = known.get(row, (NO_EVIDENCE, UNKNOWN))
+        if row in line_of:
+            why, probability[place] = FIRST_LINE + line_of[row], UNKNOWN  # the night counted on no purchase
+        elif why == NO_EVIDENCE and row in anchors:
+            why = FIRST_LINE + anchors[row]
+        elif FIRST_LINE <= why < ITSELF:
+            why = ITSELF  # only what was bought itself has a place so far back
+        evidence[place] = why
+    halves: memoryview[float] = memoryview(probability)
+    return Columns(memoryview(rows.astype(np.int32)), memoryview(evidence), halves)

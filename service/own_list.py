@@ -1,0 +1,183 @@
+"""A customer's list in the order of its objective, what rules change of it, and those used just now."""
+
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from service.live.session import Session, assembled, day_of
+from service.live.told import Told
+from service.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
+from service.packed import Columns, Entry
+from service.rules.placed import PlacedRules
+from service.rules.ruling import Moved, Ruling
+from service.served import NONE, UNKNOWN, ServedVersion
+from storage.evidence import NO_EVIDENCE
+
+LIST_LENGTH = 50  # of a list in Redis, which then takes less than 750 bytes; more is read on in the map
+NO_PINS: Mapping[int, str] = {}
+
+
+class Rung(Enum):
+    """Where a product of an answer came from, in the order of the ladder; the shop's pins stand beside it."""
+
+    PINNED = "pinned"
+    OWN = "own"
+    SCORES = "scores"
+    SIMILAR = "similar"
+    CATEGORY = "category"
+    POPULAR = "popular"
+
+
+type Pick = tuple[int, Rung, int, float]
+"""One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
+SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
+
+
+@dataclass(slots=True)
+class OwnList:
+    """A customer's assembled list.
+
+    Attributes:
+        customer_row: NONE of somebody whom the night didn't see, or may not be seen with.
+        told: what the worker knew when it was assembled; None if there was nothing new.
+        columns: as it was assembled; it may be only the beginning.
+        rules, ruling: what was in force, and of it what concerns this customer.
+        moved: products of it that the rules move.
+        bought: what the rules leave out because it was bought lately.
+        session: what was bought since the night.
+        is_in_new_order: it isn't the beginning of the list that the map has.
+        owned: what the customer ever bought; only where the objective asks for it.
+        written: what was already written of it, by product row, with prices as of `price_changes`.
+    """
+
+    served: ServedVersion
+    customer_row: int
+    told: Told | None
+    columns: Columns
+    rules: PlacedRules
+    ruling: Ruling
+    moved: list[Moved] = field(default_factory=list)
+    bought: frozenset[int] = frozenset()
+    session: Session | None = None
+    is_in_new_order: bool = False
+    owned: frozenset[int] = frozenset()
+    written: dict[int, str] = field(default_factory=dict)
+    price_changes: int = 0
+
+    def probability(self, product_row: int) -> float:
+        """Of a product, UNKNOWN if it isn't in the list."""
+        place = _place_of(product_row, self.columns.rows.tobytes())
+        if place == NONE:
+            return UNKNOWN
+        probability = self.columns.probability[place]
+        return probability if probability >= 0 else UNKNOWN  # a NaN isn't
+
+
+def _place_of(product_row: int, rows: bytes) -> int:
+    """Where a row stands among int32 rows, NONE if it doesn't; one look through bytes is soon done."""
+    wanted = struct.pack("i", product_row)
+    found = rows.find(wanted)
+    while found % 4 and found != NONE:  # across two rows
+        found = rows.find(wanted, found + 1)
+    return found // 4
+
+
+class Answer(NamedTuple):
+    """Products, best first.
+
+    Attributes:
+        own: None for an unknown customer.
+        level: where the list was read.
+        pinned: the rule that put a product where it stands, by product row.
+    """
+
+    picks: list[Pick]
+    own: OwnList | None
+    level: str
+    pinned: Mapping[int, str]
+
+    @property
+    def source(self) -> str:
+        """`session` if the customer bought something since the night; else `personal` if the customer's own
+        history is the reason of at least one product.
+
+        Being in the own list isn't enough: the night fills it with what is popular.
+        """
+        if self.own is not None and self.own.session is not None:
+            return "session"
+        for pick in self.picks:
+            if pick[2] != NO_EVIDENCE:
+                return "personal"
+        return "popular"
+
+
+class FirstLevel:
+    """The lists that this worker used within the last second, all of one version."""
+
+    def __init__(self, size: int, life_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size, self._life_s, self._clock = size, life_s, clock
+        self._served: ServedVersion | None = None
+        self._lists: dict[str, tuple[float, OwnList]] = {}
+
+    def get(self, customer_id: str, rules: PlacedRules, told: Told | None) -> OwnList | None:
+        if rules.served is not self._served:
+            self._served, self._lists = rules.served, {}  # a list holds the files of its version open
+        entry = self._lists.get(customer_id)
+        if entry is None or entry[0] < self._clock():
+            return None
+        own = entry[1]
+        return own if own.rules is rules and own.told is told else None
+
+    def put(self, customer_id: str, own: OwnList) -> None:
+        if not self._life_s or own.served is not self._served:
+            return
+        if len(self._lists) >= self._size:
+            self._lists.clear()  # they would be gone within a second anyway
+        self._lists[customer_id] = (self._clock() + self._life_s, own)
+
+
+def made_list(served: ServedVersion, customer_row: int, session: Session | None) -> Columns:
+    return assembled(session) if session else served.candidates(customer_row)
+
+
+def rest_of(own: OwnList) -> Iterable[Entry]:
+    """What comes after a list that may be only the beginning."""
+    n = 0 if own.is_in_new_order else len(own.columns.rows)
+    if own.session is None:
+        return own.served.candidates(own.customer_row).entries(n)
+    return assembled(own.session).entries(n) if n in (0, LIST_LENGTH) else ()
+
+
+def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
+    """Put a list into the order of its objective, and note what the rules change of it."""
+    ruling, served = own.ruling, own.served
+    if objective == VALUE:
+        own.columns = by_value(own.columns, served.shelf.worth, ruling.factors)
+        own.is_in_new_order = True
+    elif ruling.factors is not None:
+        whole = made_list(served, own.customer_row, own.session)
+        own.columns = own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
+        own.moved = ruling.moved(own.columns)
+    if objective in (DISCOVERY, REORDER):
+        owned = owned_by(served, own.customer_row, own.session)
+        own.owned = frozenset(one.product_row for one in owned)
+        if objective == REORDER:
+            own.columns = due_first(own.columns, owned, day_of(served, now_s))
+            own.moved, own.is_in_new_order = [], True
+    if ruling.bought:
+        own.bought = _bought_lately(own)
+
+
+def _bought_lately(own: OwnList) -> frozenset[int]:
+    """What rules leave out, because it was bought lately."""
+    ruling, today = own.ruling, own.rules.today
+    of_night = ruling.bought_rows(own.customer_row, today) if own.customer_row != NONE else frozenset()
+    if own.session is None:
+        return of_night
+    bought = own.session.bought
+    return of_night | {
+        one.product_row for one in bought if ruling.was_too_recent(one.product_row, today - one.day)
+    }

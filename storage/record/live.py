@@ -1,0 +1,158 @@
+"""What the day must know of customers: what they bought since a night, what they allow, who was erased."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from storage.record.changes import Tombstone
+from storage.record.events import TRADE, EventType
+from storage.record.statements import parts
+from storage.record.tables import customers, events, tombstones
+
+CLOCKS_DIFFER_MS = 600_000
+"""So much later than it happened an event may seem to be received; twice what the intake lets through."""
+
+_IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Which events a version doesn't know: those of its as_of and later, and those that came in after it was
+    made. Unix milliseconds."""
+
+    as_of_ms: int
+    made_ms: int
+
+
+class Trade(NamedTuple):
+    """A purchase or a return."""
+
+    product_id: str
+    is_return: bool
+    at_ms: int
+    order_id: str | None
+    quantity: float
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerNow:
+    """What counts of a customer now.
+
+    Attributes:
+        epoch: 0 if the record has nothing of the customer any more.
+        personalise: None is the shop's default.
+        trade: since the night, in the order of time.
+    """
+
+    customer_id: str
+    epoch: int
+    personalise: bool | None
+    trade: tuple[Trade, ...]
+
+
+def customers_now(
+    connection: sa.Connection, customer_ids: Iterable[str], since: Since | None
+) -> list[CustomerNow]:
+    """These customers, within a transaction that reads.
+
+    Epochs are read first: on Postgres the trade may then be newer than its epoch, never older.
+
+    Args:
+        since: None: no trade is asked for.
+    """
+    wanted = sorted(set(customer_ids))
+    states: dict[str, tuple[int, bool | None]] = {}
+    trade: dict[str, list[Trade]] = defaultdict(list)
+    for some in parts(wanted):
+        rows = sa.select(customers.c.customer_id, customers.c.epoch, customers.c.personalise)
+        for customer_id, epoch, personalise in connection.execute(
+            rows.where(customers.c.customer_id.in_(some))
+        ):
+            states[customer_id] = epoch, personalise
+        if since is not None:
+            for customer_id, one in _trade(connection, some, since):
+                trade[customer_id].append(one)
+    return [
+        CustomerNow(customer_id, *states.get(customer_id, (0, None)), tuple(trade[customer_id]))
+        for customer_id in wanted
+    ]
+
+
+def _trade(connection: sa.Connection, customer_ids: list[str], since: Since) -> Iterable[tuple[str, Trade]]:
+    columns = ("customer_id", "product_id", "type", "at_ms", "order_id", "quantity")
+    rows = (
+        sa.select(*(events.c[name] for name in columns))
+        .where(events.c.customer_id.in_(customer_ids), _IS_TRADE, _is_new(since))
+        .order_by(events.c.at_ms, events.c.id)
+    )
+    for customer_id, product_id, kind, at_ms, order_id, quantity in connection.execute(rows):
+        is_return = kind == EventType.RETURN.value
+        yield customer_id, Trade(product_id, is_return, at_ms, order_id, quantity or 1.0)
+
+
+def _is_new(since: Since) -> sa.ColumnElement[bool]:
+    earliest = min(since.as_of_ms - CLOCKS_DIFFER_MS, since.made_ms)
+    is_new = sa.or_(events.c.at_ms >= since.as_of_ms, events.c.received_ms >= since.made_ms)
+    return sa.and_(events.c.received_ms >= earliest, is_new)
+
+
+def first_event_since(connection: sa.Connection, since: Since) -> int:
+    """Number of an event before all that `since` is about; 0 for the first.
+
+    Events are numbered as they come in, give or take what runs at the same time: so their times are searched
+    by halves, where a table of years would have to be read.
+    """
+    earliest_ms = min(since.as_of_ms, since.made_ms) - CLOCKS_DIFFER_MS
+    low, high = 0, int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
+    while low < high:
+        middle = (low + high) // 2
+        at = sa.select(events.c.received_ms).where(events.c.id > middle).order_by(events.c.id).limit(1)
+        received_ms = connection.scalar(at)
+        if received_ms is not None and received_ms < earliest_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def who_traded(
+    connection: sa.Connection, after_event: int, since: Since, limit: int
+) -> tuple[set[str], int | None]:
+    """Customers of the next events after a number, and the number to go on with; None at the end."""
+    rows = (
+        sa.select(events.c.id, events.c.customer_id, events.c.at_ms, events.c.received_ms)
+        .where(events.c.id > after_event, _IS_TRADE)
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    found, last, n = set(), after_event, 0
+    for number, customer_id, at_ms, received_ms in connection.execute(rows):
+        last, n = number, n + 1
+        if at_ms >= since.as_of_ms or received_ms >= since.made_ms:
+            found.add(customer_id)
+    return found, last if n == limit else None
+
+
+def who_allows(connection: sa.Connection, after_customer: str, limit: int, *, but: bool | None) -> list[str]:
+    """Customers who said themselves whether answers may be personal, after an id, in the order of ids.
+
+    Args:
+        but: leave out those who said this, which is the shop's default; None leaves out nobody.
+    """
+    said = customers.c.personalise.is_not(None) if but is None else customers.c.personalise.is_(not but)
+    rows = (
+        sa.select(customers.c.customer_id)
+        .where(customers.c.customer_id > after_customer, said)
+        .order_by(customers.c.customer_id)
+        .limit(limit)
+    )
+    return list(connection.execute(rows).scalars())
+
+
+def all_tombstones(connection: sa.Connection) -> list[Tombstone]:
+    """Everybody who was erased."""
+    rows = sa.select(tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch)
+    return [Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in connection.execute(rows)]

@@ -1,0 +1,147 @@
+"""What a worker reads of the record's customers, from a real one, in pieces of a few."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import RefusedError
+from service.live import reader as reader_module
+from service.live.customers import LiveCustomers
+from service.live.reader import LiveReader
+from service.live.told import NOT_PERSONAL
+from storage.record.consent import PRESETS, set_consent
+from storage.record.erasure import erase
+from storage.record.events import Sending
+from storage.record.live import Since, first_event_since
+from storage.record.record import Record
+from tests.data.records import NOON_MS, empty_record, event, sqlite_url, take
+
+HOUR_MS = 3_600_000
+NIGHT = Since(NOON_MS - 12 * HOUR_MS, NOON_MS - 10 * HOUR_MS)
+
+
+class Straight:
+    """A door that is always open, unless it is shut."""
+
+    def __init__(self, record: Record) -> None:
+        self._record, self.is_shut = record, False
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        if self.is_shut:
+            raise RefusedError("record_unavailable", None, "shut")
+        return work(self._record)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        yield record
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "PIECE", 2)
+
+
+def opened(
+    record: Record, since: Callable[[], Since | None] = lambda: NIGHT
+) -> tuple[LiveReader, LiveCustomers]:
+    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
+    return LiveReader(Straight(record), live, since, personal_by_default=True), live
+
+
+def read_all(reader: LiveReader) -> None:
+    reader.look()
+    while reader.is_behind:
+        reader.go_on()
+
+
+def lines(live: LiveCustomers, customer: str) -> list[str]:
+    told = live.of(customer)
+    return [line.product_id for line in told.lines] if told else []
+
+
+def test_at_the_start_all_is_read_that_the_night_does_not_know(record: Record) -> None:
+    old = NIGHT.as_of_ms - HOUR_MS
+    take(record, event("1", "old", at_ms=old), sending=Sending("", "", old))
+    take(record, event("2", "late", at_ms=old))  # it came in after the night
+    take(record, event("3", "anna"), event("4", "anna", "bread"), event("5", "ben"))
+    for number in range(5):
+        take(record, event(f"more {number}", f"customer {number}"))
+    reader, live = opened(record)
+    read_all(reader)
+    assert lines(live, "old") == []
+    assert lines(live, "late") == ["milk"]
+    assert sorted(lines(live, "anna")) == ["bread", "milk"]
+    assert len(live) == 8
+
+
+def test_what_comes_later_is_read_by_the_next_look(record: Record) -> None:
+    reader, live = opened(record)
+    read_all(reader)
+    take(record, event("1"))
+    assert lines(live, "anna") == []
+    reader.look()
+    assert lines(live, "anna") == ["milk"]
+
+
+def test_another_night_and_the_way_back_change_what_is_new(record: Record) -> None:
+    since = [NIGHT]
+    take(record, event("1"))
+    reader, live = opened(record, lambda: since[0])
+    read_all(reader)
+    assert lines(live, "anna") == ["milk"]
+    since[0] = Since(NOON_MS + HOUR_MS, NOON_MS + HOUR_MS)
+    read_all(reader)
+    assert (lines(live, "anna"), len(live)) == ([], 0)
+    since[0] = NIGHT
+    read_all(reader)
+    assert lines(live, "anna") == ["milk"]
+
+
+def test_consents_and_erasures_of_before_are_known_at_once(record: Record) -> None:
+    for number in range(5):
+        with record.writing() as connection:
+            consent = PRESETS["no_personalisation"]
+            set_consent(connection, f"no {number}", consent, now_ms=NOON_MS, client="")
+    erase(record, "gone", now_ms=NOON_MS, client="")
+    erase(record, "back", now_ms=NOON_MS, client="")
+    with record.writing() as connection:
+        set_consent(connection, "back", PRESETS["all"], now_ms=NOON_MS + 1, client="")
+    reader, live = opened(record)
+    assert live.of("anna") is NOT_PERSONAL
+    reader.look()
+    assert all(live.of(f"no {number}") is NOT_PERSONAL for number in range(5))
+    assert (live.of("gone"), live.of("anna")) == (NOT_PERSONAL, None)
+    read_all(reader)
+    back = live.of("back")
+    assert back is not None
+    assert not back.has_night
+
+
+def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(record: Record) -> None:
+    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
+    door = Straight(record)
+    reader = LiveReader(door, live, lambda: NIGHT, personal_by_default=True)
+    take(record, event("1"))
+    read_all(reader)
+    door.is_shut = True
+    take(record, event("2", "ben"))
+    with pytest.raises(RefusedError):
+        reader.look()
+    assert lines(live, "anna") == ["milk"]
+    door.is_shut = False
+    reader.look()
+    assert lines(live, "ben") == ["milk"]
+
+
+def test_the_first_event_of_a_night_is_found_by_halves(record: Record) -> None:
+    for number in range(20):
+        at_ms = NOON_MS - (20 - number) * HOUR_MS
+        take(record, event(str(number), at_ms=at_ms), sending=Sending("", "", at_ms))
+    with record.reading() as connection:
+        # as_of is 12 hours before noon, less ten minutes: event 8 of 20, with number 9, is the first one
+        assert first_event_since(connection, NIGHT) == 8
+        assert first_event_since(connection, Since(0, 0)) == 0
+        assert first_event_since(connection, Since(NOON_MS * 2, NOON_MS * 2)) == 20

@@ -1,0 +1,172 @@
+"""The list of a customer who bought since the night, worked out by hand on the tiny shop."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.answers import AnswerWriter
+from service.live.told import NOT_PERSONAL, Told, told_of
+from service.own_list import Answer, FirstLevel
+from service.parameters import Query
+from service.recommender import Recommender
+from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
+from service.served import ServedVersion
+from storage.record.live import Trade
+from storage.store import Store
+from tests.data.tiny_service import DictCache
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+
+SHOP = TinyShop(product_interval={"milk": 5.0}, category_interval={"bakery": 2.0})
+MORNING = datetime(2018, 1, 2, 8, tzinfo=UTC)
+PRODUCTS = list(SHOP.products)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[ServedVersion]:
+    with tempfile.TemporaryDirectory() as root:
+        store = Store(Path(root))
+        yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
+    trade = [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
+    return told_of(epoch, trade, has_night=has_night)
+
+
+def recommender(
+    told: Told | None, at: datetime = MORNING, cache: DictCache | None = None, rules: str = ""
+) -> Recommender:
+    book = RuleBook(parse_rules(f"schema = 1\n{rules}"), at.timestamp)
+    news: Callable[[str], Told | None] = lambda _: told  # noqa: E731
+    return Recommender(FirstLevel(10, 0), cache, news, book=book, clock=at.timestamp)
+
+
+def shown(served: ServedVersion, answer: Answer) -> list[str]:
+    return [served.products[row] for row, *_ in answer.picks]
+
+
+def body(served: ServedVersion, customer: str, answer: Answer) -> Any:
+    return json.loads(AnswerWriter(served).recommendations(customer, answer))
+
+
+def test_what_was_bought_waits_until_it_is_due_again(tiny: ServedVersion) -> None:
+    before = shown(tiny, recommender(None).recommend(tiny, "anna", Query(n=4)))
+    assert before[0] == "milk"
+    after = recommender(bought("milk")).recommend(tiny, "anna", Query(n=4))
+    assert "milk" not in shown(tiny, after)
+    # her own interval, 2017-12-28 to 2018-01-03: 6 days after the purchase of 2018-01-02
+    waiting = recommender(bought("milk"), datetime(2018, 1, 7, 23, tzinfo=UTC))
+    assert "milk" not in shown(tiny, waiting.recommend(tiny, "anna", Query(n=4)))
+    due = recommender(bought("milk"), datetime(2018, 1, 8, 1, tzinfo=UTC))
+    assert "milk" in shown(tiny, due.recommend(tiny, "anna", Query(n=4)))
+
+
+def test_without_an_own_interval_the_products_counts_then_the_categorys(tiny: ServedVersion) -> None:
+    def is_shown(product: str, day: int) -> bool:
+        answer = recommender(bought(product), datetime(2018, 1, day, 12, tzinfo=UTC))
+        return product in shown(tiny, answer.recommend(tiny, "nobody", Query(n=10)))
+
+    assert [is_shown("milk", day) for day in (6, 7)] == [False, True]  # 5 days, of milk
+    assert [is_shown("rolls", day) for day in (3, 4)] == [False, True]  # 2 days, of the bakery
+    assert not is_shown("apple", 30)  # nobody buys fruit again
+
+
+def test_what_goes_with_the_purchase_steps_up_and_says_why(tiny: ServedVersion) -> None:
+    before = shown(tiny, recommender(None).recommend(tiny, "anna", Query(n=10)))
+    answer = recommender(bought("apple")).recommend(tiny, "anna", Query(n=10))
+    after = shown(tiny, answer)
+    assert after.index("pear") < before.index("pear")
+    said = body(tiny, "anna", answer)
+    assert said["source"] == "session"
+    (pear,) = [one for one in said["recommendations"] if one["product_id"] == "pear"]
+    assert pear["reason"] == {
+        "code": "because_you_bought",
+        "text": "Because you bought apple",
+        "evidence": {"product_id": "apple", "last_purchased_on": "2018-01-02"},
+    }
+
+
+def test_a_customer_never_seen_gets_a_personal_list_from_the_first_purchase(tiny: ServedVersion) -> None:
+    answer = recommender(bought("bread")).recommend(tiny, "nobody", Query(n=5))
+    # similar: butter .5/10, cheese .5/11, rolls .5/12; the trend: rolls .25/11, cake .25/12; bread waits
+    assert shown(tiny, answer) == ["rolls", "butter", "cheese", "cake", "milk"]
+    said = body(tiny, "nobody", answer)
+    assert said["source"] == "session"
+    codes = [one["reason"]["code"] for one in said["recommendations"]]
+    assert codes == ["because_you_bought"] * 3 + ["popular"] * 2
+
+
+def test_dates_of_reasons_are_those_of_the_latest_purchase(tiny: ServedVersion) -> None:
+    answer = recommender(bought("milk")).recommend(tiny, "anna", Query(n=12))
+    reasons = {one["product_id"]: one["reason"] for one in body(tiny, "anna", answer)["recommendations"]}
+    assert reasons["butter"]["evidence"] == {"product_id": "milk", "last_purchased_on": "2018-01-02"}
+    milk = reasons["milk"]  # 11 others are fewer than 12, so it comes at last
+    # 5 orders 6.1 days apart (6.102 as a float16), and one 5 days after them: 29.4 days in 5 gaps
+    assert milk["evidence"] == {"times": 6, "interval_days": 5.9, "last_purchased_on": "2018-01-02"}
+    assert milk["due_on"] == "2018-01-08"
+
+
+def test_a_probability_of_before_the_purchase_is_no_longer_told(tmp_path: Path) -> None:
+    shop = replace(SHOP, probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25})
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    late = datetime(2018, 1, 20, tzinfo=UTC)
+    said = body(served, "anna", recommender(bought("milk"), late).recommend(served, "anna", Query(n=3)))
+    chances = {one["product_id"]: one["probability"] for one in said["recommendations"]}
+    assert (chances["milk"], chances["bread"]) == (None, 0.25)
+
+
+def test_after_an_erasure_only_the_new_life_counts(tiny: ServedVersion) -> None:
+    new_life = recommender(bought("bread", has_night=False)).recommend(tiny, "anna", Query(n=5))
+    stranger = recommender(bought("bread")).recommend(tiny, "nobody", Query(n=5))
+    assert shown(tiny, new_life) == shown(tiny, stranger)
+
+
+def test_who_may_not_get_personal_answers_gets_those_of_a_stranger(tiny: ServedVersion) -> None:
+    for query in (Query(), Query(category="dairy")):
+        answer = recommender(NOT_PERSONAL).recommend(tiny, "anna", query)
+        assert answer == recommender(None).recommend(tiny, "nobody", query)
+        assert answer.source == "popular"
+
+
+def test_rules_on_what_was_bought_know_the_purchases_since_the_night(tiny: ServedVersion) -> None:
+    rule = '[[rules]]\nid = "lately"\nkind = "exclude_bought"\ndays = 30\n'
+    answer = recommender(bought("milk"), rules=rule).recommend(tiny, "nobody", Query(n=12))
+    assert "milk" not in shown(tiny, answer)
+    assert len(answer.picks) == 10  # cream is out of stock
+
+
+@given(
+    customer=st.sampled_from(["anna", "ben", "7", "new", "nobody"]),
+    products=st.lists(st.sampled_from([*PRODUCTS, "unheard of"]), max_size=12, unique=True),
+    days=st.integers(0, 40),
+    n=st.integers(1, 12),
+    exclude=st.lists(st.sampled_from(PRODUCTS), max_size=3, unique=True),
+)
+@settings(max_examples=200, deadline=None)
+def test_as_many_as_there_are_none_twice_and_the_same_from_redis(
+    tiny: ServedVersion, customer: str, products: list[str], days: int, n: int, exclude: list[str]
+) -> None:
+    at, cache = datetime.fromtimestamp(MORNING.timestamp() + days * 86_400, UTC), DictCache()
+    told, query = bought(*products), Query(n=n, exclude=tuple(exclude))
+    answer = recommender(told, at, cache).recommend(tiny, customer, query)
+    names = shown(tiny, answer)
+    assert len(names) == len(set(names)) == min(n, len(set(PRODUCTS) - {"cream", *exclude}))
+    assert not set(names) & {"cream", *exclude}
+    again = recommender(told, at, cache).recommend(tiny, customer, query)
+    assert again.picks == answer.picks
+    first, second = (body(tiny, customer, one)["recommendations"] for one in (answer, again))
+    assert first == second
+    for one in first:
+        evidence = one["reason"]["evidence"]
+        if one["reason"]["code"] == "because_you_bought" and evidence["product_id"] in products:
+            assert evidence["last_purchased_on"] == date(2018, 1, 2).isoformat()

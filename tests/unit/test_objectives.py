@@ -1,0 +1,143 @@
+"""What an answer is for, worked out by hand on the tiny shop, and what holds whatever it is for."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.answers import AnswerWriter
+from service.live.told import Told, told_of
+from service.live_products import LiveProducts
+from service.own_list import FirstLevel
+from service.parameters import OBJECTIVES, Query
+from service.recommender import Recommender
+from service.rules.book import RuleBook
+from service.served import ServedVersion
+from storage.record.live import Trade
+from storage.store import Store
+from tests.data.tiny_service import DictCache
+from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+
+PROBABILITY = {
+    ("anna", "milk"): 0.5,
+    ("anna", "bread"): 0.25,
+    ("anna", "butter"): 0.125,
+    ("anna", "apple"): 0.0625,
+}
+SHOP = TinyShop(
+    probability=PROBABILITY,
+    prices={"milk": 1.0, "bread": 2.0, "butter": 20.0},
+    margins={"bread": 1.0},
+    history={
+        **TinyShop().history,
+        "anna": [
+            Bought("milk", times=5, interval_days=6.1, due=date(2018, 1, 3)),
+            Bought("rolls", times=2, interval_days=3.0, due=date(2018, 1, 1)),
+            Bought("bread", date(2017, 12, 20)),
+        ],
+    },
+    candidates={
+        **TinyShop().candidates,
+        "anna": [("milk", "milk"), ("bread", "bread"), ("butter", "milk"), ("apple", "")],
+    },
+)
+NOW = datetime(2018, 1, 3, 12, tzinfo=UTC)
+PRODUCTS = list(SHOP.products)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[ServedVersion]:
+    with tempfile.TemporaryDirectory() as root:
+        store = Store(Path(root))
+        yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def recommender(told: Told | None = None, cache: DictCache | None = None) -> Recommender:
+    book = RuleBook(clock=NOW.timestamp)
+    return Recommender(FirstLevel(10, 1), cache, lambda _: told, book=book, clock=NOW.timestamp)
+
+
+def answer(served: ServedVersion, query: Query, customer: str = "anna", told: Told | None = None) -> Any:
+    found = recommender(told).recommend(served, customer, query)
+    return json.loads(AnswerWriter(served).recommendations(customer, found))["recommendations"]
+
+
+def names(items: list[Any]) -> list[str]:
+    return [item["product_id"] for item in items]
+
+
+def test_value_is_probability_times_margin_or_a_share_of_the_price(tiny: ServedVersion) -> None:
+    items = answer(tiny, Query(n=4, objective="value"))
+    # butter .125 x 20 x .25 = .625, bread .25 x 1, milk .5 x 1 x .25 = .125; of apple there is no price
+    assert names(items) == ["butter", "bread", "milk", "apple"]
+    assert [item["expected_value"] for item in items] == [0.625, 0.25, 0.125, None]
+    assert [item["probability"] for item in items] == [0.125, 0.25, 0.5, 0.0625]
+
+
+def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None:
+    store, live = Store(tmp_path), LiveProducts(margin_share=0.5)
+    served = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    live.carry_to(served.shelf)
+    writer, asked = AnswerWriter(served), recommender()
+
+    def values() -> dict[str, float]:
+        found = json.loads(writer.recommendations("anna", asked.recommend(served, "anna", Query(n=4))))
+        return {item["product_id"]: item["expected_value"] for item in found["recommendations"]}
+
+    assert values() == {"milk": 0.25, "bread": 0.25, "butter": 1.25, "apple": None}
+    live.apply("milk", None, None, 4.0)
+    assert values()["milk"] == 2.0
+
+
+def test_discovery_has_nothing_that_was_ever_bought(tiny: ServedVersion) -> None:
+    found = names(answer(tiny, Query(n=12, objective="discovery")))
+    assert found[:2] == ["butter", "apple"]
+    assert not {"milk", "bread", "rolls"} & set(found)
+    assert len(found) == len(PRODUCTS) - 4  # those three, and cream is out of stock
+
+
+def test_reorder_has_what_is_due_then_what_was_bought_then_the_list(tiny: ServedVersion) -> None:
+    items = answer(tiny, Query(n=5, objective="reorder"))
+    # due: milk stands in the list, rolls don't; bread was bought, but nobody knows when it is due
+    assert names(items) == ["milk", "rolls", "bread", "butter", "apple"]
+    assert [item["reason"].get("due_on") for item in items[:3]] == ["2018-01-03", "2018-01-01", None]
+
+
+def test_what_was_bought_just_now_is_not_due_and_never_a_discovery(tiny: ServedVersion) -> None:
+    told = told_of(1, [Trade("milk", False, int(NOW.timestamp() * 1000), "o", 1.0)], has_night=True)
+    assert names(answer(tiny, Query(n=3, objective="reorder"), told=told)) == ["rolls", "bread", "butter"]
+    assert "milk" not in names(answer(tiny, Query(n=12, objective="discovery"), told=told))
+
+
+def test_lists_of_one_objective_are_not_answers_of_another(tiny: ServedVersion) -> None:
+    asked = recommender(None, DictCache())
+    first = {name: asked.recommend(tiny, "anna", Query(n=3, objective=name)).picks for name in OBJECTIVES}
+    again = {name: asked.recommend(tiny, "anna", Query(n=3, objective=name)) for name in OBJECTIVES}
+    assert {name: found.picks for name, found in again.items()} == first
+    assert {found.level for found in again.values()} == {"worker"}
+    assert len({str(picks) for picks in first.values()}) == len(OBJECTIVES)
+
+
+@given(
+    objective=st.sampled_from(OBJECTIVES),
+    customer=st.sampled_from(["anna", "ben", "nobody"]),
+    bought=st.lists(st.sampled_from(PRODUCTS), max_size=5, unique=True),
+    n=st.integers(1, 12),
+)
+@settings(max_examples=150, deadline=None)
+def test_as_many_as_there_are_and_none_twice_whatever_it_is_for(
+    tiny: ServedVersion, objective: str, customer: str, bought: list[str], n: int
+) -> None:
+    trade = [Trade(product, False, int(NOW.timestamp() * 1000), "o", 1.0) for product in bought]
+    told = told_of(1, trade, has_night=True) if bought else None
+    found = names(answer(tiny, Query(n=n, objective=objective), customer, told))
+    owned = {line.product for line in SHOP.history.get(customer, ())} | set(bought)
+    may_come = set(PRODUCTS) - {"cream"} - (owned if objective == "discovery" else set())
+    assert len(found) == len(set(found)) == min(n, len(may_come))
+    assert set(found) <= may_come
