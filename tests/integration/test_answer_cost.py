@@ -83,7 +83,7 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
 def test_an_answer_takes_little_longer_than_a_bare_route(
     routes: dict[str, Route], name: str, bare: str, most: float
 ) -> None:
-    # measured: 1.3, 1.3, 1.5 and 1.6; the last one is to come down to 1.5 as well, and must not grow meanwhile
+    # measured: 1.3, 1.3, 1.5 and 1.6; the last is to come down to 1.5 too, and must not grow meanwhile
     ratios = []
     for _ in range(ATTEMPTS):
         ours_s, bare_s = least_s([routes[name], routes[bare]])
