@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-night bench-quality lock image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality lock image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -57,6 +57,9 @@ serve: $(VENV)/.runtime  ## answer from the last night (STORE=, PORT=8000)
 
 bench: $(VENV)/.dev  ## how fast the day is and what a shop's size costs (BENCH=--quick, BENCH='--only answer')
 	$(BIN)/python -m tests.benchmarks.bench_speed $(BENCH)
+
+bench-events: $(VENV)/.dev  ## how many events a second are kept while answers go on (BENCH=--quick)
+	$(BIN)/python -m tests.benchmarks.bench_events $(BENCH)
 
 bench-night: $(VENV)/.demo  ## how a night's cost grows with the purchases: one, two and four times a shop's year
 	$(BIN)/python -m tests.benchmarks.bench_night $(BENCH)

@@ -1,7 +1,8 @@
 """A shop's purchase history, read, cleaned and numbered: what a night learns from."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -17,13 +18,23 @@ from models.interactions import Interactions
 from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
 from storage.history_read import Counts, ReadTable, read_table
+from storage.history_recorded import join_recorded, wanted_ids
 from storage.history_rejects import RejectFile
 from storage.history_rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
+from storage.record.learning import Recorded
 from storage.strings import order_of
 from storage.tables import TABLES, Kind, Table
+
+
+@dataclass(frozen=True, slots=True)
+class FromRecord:
+    """What came from the record: how many purchases, and the number of the latest erasure that was known."""
+
+    purchases: int
+    tombstone: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +58,7 @@ class History:
         timezone: IANA name of the shop's own.
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
+        from_record: what came from the record; None if there was none to read.
     """
 
     purchases: pl.DataFrame
@@ -61,6 +73,7 @@ class History:
     timezone: str
     fingerprint: str
     counts: Mapping[str, Counts]
+    from_record: FromRecord | None = None
 
     @property
     def read_lines(self) -> int:
@@ -151,6 +164,7 @@ def read_history(
     as_of: datetime | None,
     rejects: Path,
     now: datetime,
+    recorded: Recorded | None = None,
 ) -> History:
     """Read a shop's history as it was known at `as_of`.
 
@@ -159,6 +173,7 @@ def read_history(
         as_of: aware; lines at or after it are not seen. None: just after the last purchase.
         rejects: where the reject file is written; replaced if it is there.
         now: aware; later times are rejected.
+        recorded: what the record knows; None: there is none.
     Raises:
         BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
         TooLittleHistoryError: no purchase is left.
@@ -174,13 +189,34 @@ def read_history(
             cleaner = Cleaner(table, options.table(name), clock, seen_until_s)
             if (read := read_table(source, cleaner, options, file)) is not None:
                 tables[name] = read
+    from_record = None
+    if recorded is not None:
+        tables, from_record = _with_recorded(tables, recorded, options, seen_until_s)
     lines = tables["purchases"].lines
     if not lines.height:
         before = "" if as_of is None else f" before {as_of.isoformat()}"
         name = source.name if isinstance(source, Database) else data  # its name hides the password
         raise TooLittleHistoryError(f"no purchase{before} in {name}")
     as_of_s = int(lines["purchased_at"].max()) + 1 if seen_until_s is None else seen_until_s  # type: ignore[arg-type]
-    return _assembled(tables, options, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s))
+    as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s)
+    return replace(_assembled(tables, options, as_of), from_record=from_record)
+
+
+def _with_recorded(
+    tables: dict[str, ReadTable], recorded: Recorded, options: HistoryOptions, as_of_s: int | None
+) -> tuple[dict[str, ReadTable], FromRecord]:
+    """The tables with what the record knows, and what came from there."""
+    shops = tables["purchases"]
+    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s)
+    left_out = dict((Counter(shops.counts.left_out) + Counter(joined.left_out)).most_common())
+    read = shops.counts.read + joined.read
+    counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)
+    changed = {"purchases": ReadTable(joined.lines, counts)}
+    for name in ("redemptions", "customers", "audiences"):
+        if name in tables:
+            table = tables[name]
+            changed[name] = ReadTable(wanted_ids(table.lines, recorded.wishes), table.counts)
+    return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone)
 
 
 def _rows_of(names: pl.Series) -> IntArray:
@@ -207,7 +243,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
         customer_ids,
         products,
         told_in_table(product_ids, catalogue),
-        **others,
+        **others,  # type: ignore[arg-type]  # they are four tables
         as_of=as_of,
         timezone=options.timezone,
         fingerprint=_fingerprint(content, options, as_of),

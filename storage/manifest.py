@@ -45,6 +45,7 @@ class HistoryEntry(_Strict):
         products: how many of them were sold; the version has rows for the rest of the catalogue too.
         timezone: IANA name of the shop's own; dates that customers are shown are local there.
         recent_days: length of the window before as_of that `popular/recent_buyers` counts.
+        tombstone: number of the latest erasure of a customer that was known; None without a record.
     """
 
     fingerprint: str
@@ -57,6 +58,7 @@ class HistoryEntry(_Strict):
     rejected: int
     timezone: str
     recent_days: int
+    tombstone: int | None = None
 
 
 class GateEntry(_Strict):

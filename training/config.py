@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -62,6 +62,18 @@ class NightOptions(BaseModel):
         return self
 
 
+class RecordOptions(BaseModel):
+    """Section `[record]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str | None = Field(
+        default=None, description="Where the service records events. Default: in the store, if it is there."
+    )
+    consent_default: Literal["all", "no_personalisation", "nothing"] = Field(
+        default="all", description="What is allowed by a customer who said nothing; as the service has it."
+    )
+
+
 class NightConfig(BaseModel):
     """All of nextbest.toml; `[variants.<name>]` has options of that variant, listed in docs/models.md."""
 
@@ -69,6 +81,7 @@ class NightConfig(BaseModel):
     history: HistoryOptions = HistoryOptions()
     night: NightOptions = NightOptions()
     gate: GateOptions = GateOptions()
+    record: RecordOptions = RecordOptions()
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def variant_options(self) -> dict[str, dict[str, Any]]:
@@ -77,13 +90,18 @@ class NightConfig(BaseModel):
 
 
 def load_config(
-    path: Path | None, *, horizon_days: int | None = None, time_budget_s: float | None = None
+    path: Path | None,
+    *,
+    horizon_days: int | None = None,
+    time_budget_s: float | None = None,
+    record: str | None = None,
 ) -> NightConfig:
     """The configuration; without a file the defaults.
 
     Args:
         path: nextbest.toml.
         horizon_days, time_budget_s: instead of those in the file's `[night]`.
+        record: URL instead of the one in `[record]`.
     Raises:
         BadConfigError: the file can't be read, or something in it is unknown or has a value that can't be.
     """
@@ -94,10 +112,11 @@ def load_config(
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
             why = err.strerror if isinstance(err, OSError) and err.strerror else err
             raise BadConfigError(str(path), f"can't be read: {why}") from err
-    night = content.get("night", {})
-    given = {"horizon_days": horizon_days, "time_budget_s": time_budget_s}
-    if isinstance(night, dict):
-        content["night"] = night | {name: value for name, value in given.items() if value is not None}
+    night = {"horizon_days": horizon_days, "time_budget_s": time_budget_s}
+    for section, given in (("night", night), ("record", {"url": record})):
+        options = content.get(section, {})
+        if isinstance(options, dict):
+            content[section] = options | {name: value for name, value in given.items() if value is not None}
     try:
         config = NightConfig.model_validate(content)
     except ValidationError as err:

@@ -1,6 +1,7 @@
 """What nbo-train exits with, so that cron's scripts can tell one failure from another."""
 
 from models.errors import BadConfigError, BadHistoryError, NightRunningError, TooLittleHistoryError
+from storage.record.errors import BadRecordUrlError
 
 DONE = 0
 FAILED = 1
@@ -12,6 +13,7 @@ TOO_LITTLE_HISTORY = 6
 
 _BY_ERROR: dict[type[Exception], int] = {
     BadConfigError: BAD_CONFIG,
+    BadRecordUrlError: BAD_CONFIG,
     BadHistoryError: BAD_HISTORY,
     NightRunningError: NIGHT_RUNNING,
     TooLittleHistoryError: TOO_LITTLE_HISTORY,

@@ -32,6 +32,7 @@ from training.gate import Sanity, decide
 from training.inside import Inside, fallback_notes, look_inside, told
 from training.people import write_people
 from training.progress import Progress
+from training.recorded import recorded_by
 
 LIBRARIES = ("implicit", "lightgbm", "numpy", "polars", "scikit-learn", "scipy")
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
@@ -109,7 +110,12 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     budget = Budget(job.config.night.time_budget_s) if job.config.night.time_budget_s else None
     with progress.step("read"):
         history = read_history(
-            job.data, job.config.history, as_of=job.as_of, rejects=job.folder / "rejects.csv", now=job.now
+            job.data,
+            job.config.history,
+            as_of=job.as_of,
+            rejects=job.folder / "rejects.csv",
+            now=job.now,
+            recorded=recorded_by(job.store, job.config.record),
         )
         interactions = history.interactions()
     counts = history_counts(history, interactions)
@@ -133,11 +139,14 @@ def run_night(job: Job, progress: Progress) -> Outcome:
 
 def history_counts(history: History, interactions: Interactions) -> dict[str, int]:
     """How much was read, and what is left of it; for people. Products are those sold; unsold is the rest."""
+    came = history.from_record
+    from_record = {} if came is None else {"from_the_record": came.purchases}
     return {
         "lines": history.read_lines,
         "rejected": history.rejected,
         "left_out": sum(history.left_out.values()),
         "purchases": history.purchases.height,
+        **from_record,
         "orders": len(np.unique(interactions.order_row)),
         "customers": len(history.customer_ids),
         "products": _sold_products(interactions),
@@ -345,6 +354,7 @@ def _history_entry(history: History, interactions: Interactions, counts: dict[st
         rejected=counts["rejected"],
         timezone=history.timezone,
         recent_days=contents.RECENT_DAYS,
+        tombstone=history.from_record.tombstone if history.from_record else None,
     )
 
 

@@ -37,6 +37,12 @@ from training.progress import Progress
     help="Seconds that the night should take; rankers learn from fewer past windows to stay within it."
     "  [default: the configuration's, else any]",
 )
+@click.option(
+    "--record",
+    envvar="NEXTBEST_RECORD_URL",
+    help="URL of the service's record.  [env: NEXTBEST_RECORD_URL; default: the configuration's,"
+    " else the store's own if it is there]",
+)
 @click.option("--force", is_flag=True, help="Publish whatever the gate says; the version records it.")
 def nightly(
     *,
@@ -46,10 +52,11 @@ def nightly(
     horizon_days: int | None,
     config: Path | None,
     time_budget_s: float | None,
+    record: str | None,
     force: bool,
 ) -> None:
     """Learn from the history, and publish a new version if it passes the gate."""
-    settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s)
+    settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record)
     now = datetime.now(UTC)
     moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
     if moment is not None and moment > now:

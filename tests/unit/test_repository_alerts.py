@@ -39,8 +39,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     served = ServedVersion(store.open(publish(store)), VARIANT)
     (store.root / "last_success.json").write_text('{"at": "2018-01-01T02:00:00+00:00"}')
     metrics = Metrics(None)
-    events = EventCounters(metrics.registry)
-    events.event("view", "recorded")
     metrics.swapped(served)
     metrics.request("recommend", 200, 0.001)
     metrics.request("overload", 503, 0.0)
@@ -50,6 +48,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     for why in ("credential", "browser"):
         metrics.turned_away(why)
     metrics.cache("dropped")
+    events = EventCounters(metrics.registry)
+    events.event("purchase", "conflict")
     found: dict[str, dict[str, set[str]]] = {name: {} for name in BY_THE_NIGHT}
     for family in text_string_to_metric_families(metrics.text(store.root).decode()):
         for sample in family.samples:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from service.settings import Settings
 from storage.history_options import HistoryOptions, PurchasesOptions, TableOptions
-from training.config import NightConfig, NightOptions
+from training.config import NightConfig, NightOptions, RecordOptions
 from training.gate import GateOptions
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ def test_operations_names_every_setting_of_the_service(field: str) -> None:
         ("only `[history.purchases]`", PurchasesOptions),
         ("`[night]`", NightOptions),
         ("`[gate]`", GateOptions),
+        ("`[record]`", RecordOptions),
     ],
 )
 def test_operations_names_every_key_of_the_nights_configuration(

@@ -1,0 +1,123 @@
+"""What the night learns from a record: purchases and returns, and whose are left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+import sqlalchemy as sa
+
+from storage.record.consent import Consent
+from storage.record.erasure_key import ErasureKey
+from storage.record.events import TRADE, EventType
+from storage.record.record import Record
+from storage.record.tables import customers, events, tombstones
+
+NEVER_S = 2**62
+NO_CONSENT = "no consent to learn from it"
+ERASED = "customer erased"
+PAGE = 20_000  # rows for each look: on SQLite nobody can write meanwhile
+
+SCHEMA = {
+    "type": pl.String(),
+    "event_id": pl.String(),
+    "customer_id": pl.String(),
+    "product_id": pl.String(),
+    "purchased_at": pl.Int64(),
+    "order_id": pl.String(),
+    "quantity": pl.Float32(),
+    "unit_price": pl.Float32(),
+    "discount": pl.Float32(),
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Whom the night may learn from.
+
+    Attributes:
+        trains: the consent `train` of those who said something.
+        by_default: of all others.
+        erased_s: when customers were erased, by the keyed hash of the id, in Unix seconds.
+        tombstone: number of the latest erasure that was seen; 0 before the first.
+    """
+
+    key: ErasureKey
+    trains: Mapping[str, bool]
+    by_default: bool
+    erased_s: Mapping[bytes, int]
+    tombstone: int
+
+    def since(self, customer_id: str) -> tuple[int, str]:
+        """Since when it may learn from a customer, in Unix seconds, 0 for always; and why not before."""
+        said = self.trains.get(customer_id)
+        erased_s = self.erased_s.get(self.key.hash_of(customer_id)) if self.erased_s else None
+        if erased_s is not None and said is None:
+            return NEVER_S, ERASED
+        if not (self.by_default if said is None else said):
+            return NEVER_S, NO_CONSENT
+        return (0, "") if erased_s is None else (erased_s + 1, ERASED)  # a new consent began a new life
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A record as a night reads it.
+
+    Attributes:
+        purchases, returns: columns customer_id, product_id, order_id (null where unknown), purchased_at (of a
+            return: when it came back) in Unix seconds, quantity, unit_price, discount, in the order of time.
+    """
+
+    purchases: pl.DataFrame
+    returns: pl.DataFrame
+    wishes: Wishes
+
+
+def read_recorded(record: Record, default: Consent) -> Recorded:
+    """All purchases and returns of a record, in many short looks, and last of all what customers want.
+
+    So whoever was erased before this returns is known to be, though the events were read.
+
+    Args:
+        default: what is allowed by a customer who said nothing.
+    Raises:
+        RecordUnavailableError, SchemaError, ErasureKeyError: it can't be read.
+    """
+    pages = []
+    last, end = 0, _last_event(record)
+    while last < end:
+        pages.append(_page(record, last, last + PAGE))
+        last += PAGE
+    lines = pl.concat(pages) if pages else pl.DataFrame(schema=SCHEMA)
+    lines = lines.sort("purchased_at", "event_id")
+    purchases = lines.filter(pl.col("type") == EventType.PURCHASE.value).drop("type", "event_id")
+    returns = lines.filter(pl.col("type") == EventType.RETURN.value).drop("type", "event_id")
+    return Recorded(purchases, returns, _wishes(record, default))
+
+
+def _last_event(record: Record) -> int:
+    with record.reading() as connection:
+        return int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
+
+
+def _page(record: Record, after: int, until: int) -> pl.DataFrame:
+    columns = [events.c[name] for name in SCHEMA if name in events.c]
+    seconds = (events.c.at_ms // 1000).label("purchased_at")
+    rows = sa.select(*columns, seconds).where(
+        events.c.id > after, events.c.id <= until, events.c.type.in_([kind.value for kind in TRADE])
+    )
+    with record.reading() as connection:
+        found = connection.execute(rows).all()
+    names = [*(column.name for column in columns), "purchased_at"]
+    by_name = dict(zip(names, zip(*found, strict=True), strict=True)) if found else {}
+    return pl.DataFrame({name: by_name.get(name, ()) for name in SCHEMA}, schema=SCHEMA)
+
+
+def _wishes(record: Record, default: Consent) -> Wishes:
+    told = sa.select(customers.c.customer_id, customers.c.train).where(customers.c.train.is_not(None))
+    gone = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms, tombstones.c.number)
+    with record.reading() as connection:
+        trains = {customer_id: bool(train) for customer_id, train in connection.execute(told)}
+        stones = connection.execute(gone).all()
+    erased_s = {bytes(hashed): erased_ms // 1000 for hashed, erased_ms, _ in stones}
+    last = max((number for _, _, number in stones), default=0)
+    return Wishes(record.key, trains, default.train, erased_s, last)

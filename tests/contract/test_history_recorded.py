@@ -1,0 +1,270 @@
+"""The night's purchases, of a record and of the shop's own history: none twice, nobody against their will."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.engine import URL
+
+from storage.history import History, read_history
+from storage.history_options import HistoryOptions, PurchasesOptions
+from storage.history_recorded import join_recorded
+from storage.record import learning
+from storage.record.consent import PRESETS, set_consent
+from storage.record.engine import parse_url
+from storage.record.erasure import erase
+from storage.record.events import Event, EventType
+from storage.record.learning import Recorded, Wishes, read_recorded
+from storage.record.record import Record
+from tests.data.records import KEY, SHOP, clear, empty_record, event, sqlite_url, take
+
+DAY_S = 86_400
+BEGAN_S = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
+RETURN = EventType.RETURN
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Record]:
+    if request.param == "sqlite":
+        with empty_record(sqlite_url(tmp_path)) as made:
+            yield made
+        return
+    url: URL = parse_url(request.getfixturevalue("postgres_url"))
+    with empty_record(url) as made:
+        yield made
+    clear(url)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Record]:
+    with empty_record(sqlite_url(tmp_path)) as made:
+        yield made
+
+
+def on_day(day: float) -> int:
+    return int(BEGAN_S + day * DAY_S)
+
+
+def bought(
+    number: int, customer_id: str, product_id: str, day: float, order_id: str | None = None, **more: object
+) -> Event:
+    return event(f"e{number}", customer_id, product_id, at_ms=on_day(day) * 1000, order_id=order_id, **more)  # type: ignore[arg-type]
+
+
+def history(
+    record: Record,
+    folder: Path,
+    lines: str,
+    *,
+    header: str = "customer_id,product_id,purchased_at,order_id,quantity",
+    as_of: datetime | None = None,
+    **options: object,
+) -> History:
+    """The history of these lines and a record; times are days after the first."""
+    rows = []
+    for line in lines.split():
+        customer_id, product_id, day, *rest = line.split(",")
+        at = datetime.fromtimestamp(on_day(float(day)), UTC).isoformat()
+        rows.append(",".join([customer_id, product_id, at, *rest]))
+    (folder / "shop").mkdir(exist_ok=True)
+    (folder / "shop" / "purchases.csv").write_text("\n".join([header, *rows]) + "\n")
+    recorded = read_recorded(record, PRESETS["all"])
+    return read_history(
+        str(folder / "shop"),
+        HistoryOptions(**options),  # type: ignore[arg-type]
+        as_of=as_of,
+        rejects=folder / "rejects.csv",
+        now=NOW,
+        recorded=recorded,
+    )
+
+
+def sold(history: History) -> list[tuple[object, ...]]:
+    named = history.named_purchases().sort("purchased_at", "customer_id", "product_id")
+    days = (named["purchased_at"].dt.epoch("s") - BEGAN_S) / DAY_S
+    return list(zip(named["customer_id"], named["product_id"], days, named["quantity"], strict=True))
+
+
+def test_with_order_ids_a_line_that_both_have_counts_once(record: Record, tmp_path: Path) -> None:
+    take(
+        record,
+        bought(1, "anna", "milk", 1, "o1"),  # in the history as well
+        bought(2, "anna", "bread", 1, "o1"),  # missing there, though it ends later
+        bought(3, "bert", "milk", 1, "o1"),  # another customer's order of the same name
+        bought(4, "anna", "milk", 3, "o3", quantity=2.0),
+        bought(5, "anna", "milk", 3, "o3", quantity=2.0),  # the same line, sent under another event id
+    )
+    found = history(record, tmp_path, "anna,milk,1,o1,1 anna,milk,2,o2,1")
+    assert sold(found) == [
+        ("anna", "bread", 1.0, 1.0),
+        ("anna", "milk", 1.0, 1.0),
+        ("bert", "milk", 1.0, 1.0),
+        ("anna", "milk", 2.0, 1.0),
+        ("anna", "milk", 3.0, 2.0),
+    ]
+    counts = found.counts["purchases"]
+    assert (counts.read, counts.kept) == (7, 5)
+    assert counts.left_out == {
+        "recorded, the same line of an order again": 1,
+        "recorded, in the shop's history already": 1,
+    }
+    assert found.from_record is not None
+    assert (found.from_record.purchases, found.from_record.tombstone) == (3, 0)
+
+
+def test_without_order_ids_the_history_holds_up_to_its_last_line(sqlite: Record, tmp_path: Path) -> None:
+    take(
+        sqlite,
+        bought(1, "anna", "milk", 1),
+        bought(2, "anna", "milk", 2),
+        bought(3, "anna", "milk", 2.5),
+        bought(4, "anna", "bread", 2.5, "o1"),
+        bought(5, "bert", "milk", 1, "o2"),  # an order id that this history can't be asked for
+    )
+    header = "customer_id,product_id,purchased_at"
+    found = history(sqlite, tmp_path, "anna,milk,1 anna,milk,2", header=header)
+    assert [line[:3] for line in sold(found)] == [
+        ("anna", "milk", 1.0),
+        ("anna", "milk", 2.0),
+        ("anna", "bread", 2.5),
+        ("anna", "milk", 2.5),
+    ]
+    assert found.left_out == {"recorded, in the shop's history already": 3}
+
+
+def test_what_is_left_out_of_the_history_is_left_out_of_the_record(sqlite: Record, tmp_path: Path) -> None:
+    take(
+        sqlite,
+        bought(1, "anna", "milk", 3, "C1"),
+        bought(2, "anna", "bread", 3, "o1"),
+        bought(3, "anna", "milk", 5, "o5"),
+        bought(4, "anna", "milk", 3, "o4"),
+    )
+    found = history(
+        sqlite,
+        tmp_path,
+        "anna,milk,1,o1,1",
+        as_of=datetime.fromtimestamp(on_day(4), UTC),
+        purchases=PurchasesOptions(cancellation="^C", exclude_products=("br.*",)),
+    )
+    assert [line[:3] for line in sold(found)] == [("anna", "milk", 1.0), ("anna", "milk", 3.0)]
+    assert found.left_out == {"cancellation": 1, "excluded product": 1, "at or after as_of": 1}
+
+
+def test_the_night_stands_just_after_the_last_recorded_purchase(sqlite: Record, tmp_path: Path) -> None:
+    take(sqlite, bought(1, "anna", "milk", 9, "o9"))
+    found = history(sqlite, tmp_path, "anna,milk,1,o1,1")
+    assert found.as_of.timestamp() == on_day(9) + 1
+
+
+def test_what_came_back_was_not_bought(sqlite: Record, tmp_path: Path) -> None:
+    take(
+        sqlite,
+        bought(1, "anna", "milk", 3, "o3", quantity=3.0),
+        bought(2, "anna", "milk", 4, "o4", quantity=1.0),
+        bought(3, "anna", "milk", 5, "o3", kind=RETURN, quantity=2.0),  # two of the three of that order
+        bought(4, "anna", "milk", 6, kind=RETURN, quantity=1.0),  # of the latest order
+        bought(5, "bert", "bread", 6, kind=RETURN, quantity=1.0),  # of the history's last day
+        bought(6, "bert", "milk", 1.5, kind=RETURN, quantity=1.0),  # the history knows of it itself
+        bought(7, "carl", "milk", 6, kind=RETURN, quantity=1.0),  # never bought
+        bought(8, "anna", "bread", 2.5, kind=RETURN, quantity=1.0),  # bought later than that
+        bought(9, "anna", "bread", 3, "o3", quantity=1.0),
+    )
+    found = history(sqlite, tmp_path, "bert,milk,1,o1,1 bert,bread,2,o2,1")
+    assert sold(found) == [
+        ("bert", "milk", 1.0, 1.0),
+        ("anna", "bread", 3.0, 1.0),
+        ("anna", "milk", 3.0, 1.0),
+    ]
+    assert found.left_out == {"returned": 2}
+
+
+def test_who_allows_no_training_is_in_nothing_that_is_learned_from(record: Record, tmp_path: Path) -> None:
+    take(record, bought(1, "anna", "milk", 3, "o3"), bought(2, "bert", "milk", 3, "o4"))
+    with record.writing() as connection:
+        set_consent(connection, "anna", PRESETS["nothing"], now_ms=SHOP.received_ms, client="k")
+        set_consent(connection, "bert", PRESETS["no_personalisation"], now_ms=SHOP.received_ms, client="k")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "customers.csv").write_text("customer_id,city\nanna,Rome\nbert,Turin\n")
+    (tmp_path / "shop" / "audiences.csv").write_text("segment,customer_id\nall,anna\nall,bert\n")
+    found = history(record, tmp_path, "anna,milk,1,o1,1 bert,milk,1,o2,1")
+    assert found.customer_ids == ["bert"]
+    assert found.left_out == {"no consent to learn from it": 2}
+    assert found.customers is not None
+    assert found.audiences is not None
+    assert found.customers["customer_id"].to_list() == found.audiences["customer_id"].to_list() == ["bert"]
+
+
+def test_where_the_shops_default_is_no_only_who_said_yes_is_learned_from(
+    sqlite: Record, tmp_path: Path
+) -> None:
+    with sqlite.writing() as connection:
+        set_consent(connection, "anna", PRESETS["all"], now_ms=SHOP.received_ms, client="k")
+    recorded = read_recorded(sqlite, PRESETS["nothing"])
+    lines = pl.DataFrame({"customer_id": ["anna", "bert"], "product_id": ["p", "p"], "purchased_at": [1, 1]})
+    joined = join_recorded(lines, recorded, PurchasesOptions(), None)
+    assert joined.lines["customer_id"].to_list() == ["anna"]
+
+
+def test_of_an_erased_customer_nothing_is_learned_but_the_new_life(record: Record, tmp_path: Path) -> None:
+    lines = "anna,milk,1,o1,1 anna,milk,8,o8,1 bert,milk,1,o2,1"
+    without = history(record, tmp_path, "bert,milk,1,o2,1", as_of=datetime.fromtimestamp(on_day(9), UTC))
+    take(record, bought(1, "anna", "bread", 5, "o5"))
+    receipt = erase(record, "anna", now_ms=on_day(6) * 1000, client="k")
+    found = history(record, tmp_path, lines, as_of=datetime.fromtimestamp(on_day(9), UTC))
+    assert found.customer_ids == ["bert"]
+    assert found.left_out == {"customer erased": 2}
+    assert found.from_record is not None
+    assert found.from_record.tombstone == receipt.number
+    assert found.fingerprint == without.fingerprint
+    with record.writing() as connection:
+        set_consent(connection, "anna", PRESETS["all"], now_ms=on_day(7) * 1000, client="k")
+    new_life = sold(history(record, tmp_path, lines))
+    assert [line[:3] for line in new_life] == [("bert", "milk", 1.0), ("anna", "milk", 8.0)]
+
+
+def test_a_record_of_many_pages_is_read_whole(sqlite: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "PAGE", 3)
+    views = [event(f"v{n}", kind=EventType.VIEW) for n in range(7)]
+    take(sqlite, *views, *(bought(n, "anna", "milk", 20 - n) for n in range(8)))
+    recorded = read_recorded(sqlite, PRESETS["all"])
+    assert recorded.purchases["purchased_at"].to_list() == [on_day(day) for day in range(13, 21)]
+    assert recorded.returns.height == 0
+
+
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from("ab"), st.sampled_from("pq"), st.sampled_from([None, "1", "2"]), st.integers(1, 4)
+    ),
+    max_size=8,
+)
+
+
+def frame(lines: list[tuple[str, str, str | None, int]]) -> pl.DataFrame:
+    schema = {
+        name: learning.SCHEMA[name] for name in ("customer_id", "product_id", "order_id", "purchased_at")
+    }
+    return pl.DataFrame(lines, schema=schema, orient="row").with_columns(quantity=pl.lit(1, pl.Float32))
+
+
+@given(shops=LINES, recorded=LINES)
+def test_no_line_of_an_order_counts_twice_and_none_of_the_shops_own_is_lost(
+    shops: list[tuple[str, str, str | None, int]], recorded: list[tuple[str, str, str | None, int]]
+) -> None:
+    nobody = Wishes(KEY, {}, True, {}, 0)
+    found = Recorded(frame(recorded), frame([]), nobody)
+    joined = join_recorded(frame(shops), found, PurchasesOptions(), None)
+    kept = joined.lines.select("customer_id", "product_id", "order_id", "purchased_at").rows()
+    assert kept[: len(shops)] == shops
+    new, old = kept[len(shops) :], {line[:3] for line in shops}
+    assert joined.counted == len(new)
+    assert len(new) + sum(joined.left_out.values()) == len(recorded)
+    ordered = [line[:3] for line in new if line[2] is not None]
+    assert len(ordered) == len(set(ordered))
+    assert not old & set(ordered)
+    assert all(line[3] > max((s[3] for s in shops), default=0) for line in new if line[2] is None)

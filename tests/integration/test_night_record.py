@@ -1,0 +1,87 @@
+"""A night that reads the service's record: it learns of what was bought since, and of nobody who said no."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from storage.record.consent import PRESETS, set_consent
+from storage.record.engine import parse_url
+from storage.record.erasure import erase
+from storage.record.erasure_key import load_erasure_key
+from storage.record.record import FILE, Record, record_url
+from storage.record.schema import prepare
+from storage.store import CHAMPION
+from tests.data.nights import champion, ids, quick_config, run
+from tests.data.records import clear, event, intake, take
+from tests.data.webshop import habits, write_shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("shop"), habits(customers=60, products=40, days=40))
+
+
+def recorded(store: Path, url: str | None, shop: Path) -> Record:
+    """A record with a purchase of somebody new, of the shop's first product."""
+    store.mkdir(exist_ok=True)
+    where = record_url(store, url)
+    prepare(where)
+    record = Record(where, load_erasure_key(store, None), lock_ms=2000)
+    product_id = (shop / "purchases.csv").read_text().splitlines()[1].split(",")[1]
+    at_ms = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
+    bought = [event(f"e{who}", who, product_id, at_ms=at_ms) for who in ("newcomer", "shy")]
+    take(record, *bought, taking=replace(intake(), key=record.key, is_known=lambda _: True))
+    return record
+
+
+def test_the_stores_own_record_is_read_without_being_named(shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    record = recorded(store, None, shop)
+    with record.writing() as connection:
+        set_consent(connection, "shy", PRESETS["nothing"], now_ms=0, client="")
+    known = (shop / "purchases.csv").read_text().splitlines()[1].split(",")[0]
+    receipt = erase(record, known, now_ms=int(datetime.now(UTC).timestamp() * 1000), client="")
+    record.close()
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    version = champion(store)
+    customers = ids(version, "customers")
+    assert ("newcomer" in customers, "shy" in customers, known in customers) == (True, False, False)
+    history = next(event for event in ran.events if event["event"] == "history")
+    assert history["from_the_record"] == 1
+    assert version.manifest.history.tombstone == receipt.number
+    report = (store / "runs").glob("*/report.html")
+    text = next(report).read_text()
+    for words in ("From the record", "customer erased", "no consent to learn from it"):
+        assert words.lower() in text.lower()
+
+
+def test_a_record_in_postgres_is_named(shop: Path, tmp_path: Path, postgres_url: str) -> None:
+    store = tmp_path / "store"
+    try:
+        recorded(store, postgres_url, shop).close()
+        night = ["nightly", "--data", shop, "--store", store, "--record", postgres_url]
+        ran = run(*night, "--config", quick_config(tmp_path))
+        assert ran.code == 0, ran.err
+        assert "newcomer" in ids(champion(store), "customers")
+    finally:
+        clear(parse_url(postgres_url))
+
+
+def test_a_night_that_cannot_read_its_record_publishes_nothing(shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    config = quick_config(tmp_path)
+    assert run("nightly", "--data", shop, "--store", store, "--config", config).code == 0
+    before = (store / CHAMPION).read_bytes()
+    recorded(store, None, shop).close()
+    (store / FILE).write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    ran = run("nightly", "--data", shop, "--store", store, "--config", config)
+    assert (ran.code, "record" in ran.message) == (1, True), ran.err
+    assert (store / CHAMPION).read_bytes() == before
+
+
+def test_a_record_url_that_is_none_is_a_wrong_option(shop: Path, tmp_path: Path) -> None:
+    ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--record", "mysql://u:s3cret@h/d")
+    assert (ran.code, "s3cret" in ran.err) == (2, False)
