@@ -13,7 +13,7 @@ from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules
 from service.rules.reading import NO_RULES, Rules, parse_rules
-from storage.record.changes import Changes, changes_since
+from storage.record.changes import ShopChanges, shop_changes_since
 from storage.record.record import Record
 from storage.record.rules import RulesVersion, active_rules
 
@@ -53,9 +53,9 @@ class ChangesFollower:
         """Take in what changed since the last look."""
         since = self._seen
 
-        def read(record: Record) -> tuple[Changes, RulesVersion | None, bool]:
+        def read(record: Record) -> tuple[ShopChanges, RulesVersion | None, bool]:
             with record.reading() as connection:
-                changes = changes_since(connection, since)
+                changes = shop_changes_since(connection, since)
                 asks_rules = self._book is not None and (changes.rules_changed or not since)
                 return changes, active_rules(connection) if asks_rules else None, asks_rules
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.live.customers import LiveCustomers
-from storage.record.changes import Changes, changes_since
+from storage.record.changes import Changes, changes_since, clock_now
 from storage.record.live import (
     CustomerNow,
     Since,
@@ -19,7 +19,6 @@ from storage.record.live import (
 from storage.record.record import Record
 
 PIECE = 1000  # events or customers that are read in one go
-NOTHING_YET = 2**62  # what changed after it: nothing; but it tells the record's clock
 
 type SinceOf = Callable[[], Since | None]
 
@@ -94,7 +93,7 @@ class LiveReader:
 
         def read(record: Record) -> int:
             with record.reading() as connection:
-                now = changes_since(connection, NOTHING_YET).now  # first: what comes meanwhile comes again
+                now = clock_now(connection)  # first: what comes meanwhile comes again
                 self._live.erase(all_tombstones(connection), record.key.hash_of)
                 return now
 

@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
-from storage.record.changes import Changes, CustomerState, ProductState, changes_since
+from storage.record.changes import (
+    Changes,
+    CustomerState,
+    ProductState,
+    ShopChanges,
+    changes_since,
+    clock_now,
+    shop_changes_since,
+)
 from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.engine import open_engine, parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erased_among, last_tombstone
@@ -207,6 +215,20 @@ def test_who_polls_sees_every_change_once_and_nothing_where_nothing_changed(reco
     ]
     everything = changes(record, 0)
     assert [state.customer_id for state in everything.customers] == ["bert"]
+
+
+def test_who_polls_for_products_and_rules_reads_no_customer(record: Record) -> None:
+    take(record, event("e1"), event("e2", "bert"))
+    with record.writing() as connection:
+        change_product(connection, ProductState("milk", 0, None, 0.2), now_ms=NOON_MS)
+    asked: list[str] = []
+    with record.reading() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        found = shop_changes_since(connection, 0)
+        assert found == ShopChanges(clock_now(connection), (ProductState("milk", 0, None, 0.2),))
+        assert shop_changes_since(connection, found.now) == ShopChanges(found.now)
+    assert asked
+    assert not any("customers" in statement or "tombstones" in statement for statement in asked)
 
 
 def test_a_consent_is_in_force_at_once_and_every_change_is_written_down(record: Record) -> None:
