@@ -1,7 +1,6 @@
 """The version that answers: opened and checked in the background, taken in one step on a new champion."""
 
 import gc
-import threading
 import time
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import structlog
 
 from models.errors import NextbestError
 from service.answers import AnswerWriter
+from service.background import every
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.sane import check_values
@@ -50,7 +50,7 @@ class ChampionFollower:
     def start(self) -> None:
         """Take the champion that is there, then follow."""
         self._look_and_survive()
-        threading.Thread(target=self._follow, name="champion", daemon=True).start()
+        every(self._poll_s, self._look_and_let_go, "champion")
 
     def look(self) -> None:
         """Take the champion if the pointer changed since the last look."""
@@ -108,11 +108,9 @@ class ChampionFollower:
             self._metrics.refused()
             log.error("version refused, the one before goes on answering", why=str(err))
 
-    def _follow(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
-            self._look_and_survive()
-            self._let_go()
+    def _look_and_let_go(self) -> None:
+        self._look_and_survive()
+        self._let_go()
 
     def _let_go(self) -> None:
         """Free the version before: its caches hold it in cycles, with 27 open files and all that it maps."""

@@ -1,12 +1,11 @@
 """Follows what changes in the record: live values of products and rules, within a second in every worker."""
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
+from service.background import every
 from service.errors import RefusedError
 from service.live_products import LiveProducts
 from service.rules.book import RuleBook
@@ -47,7 +46,7 @@ class ChangesFollower:
         if self._book and kept is not None:
             self._book.take(kept)
         self._look_and_survive()
-        threading.Thread(target=self._follow, name="changes", daemon=True).start()
+        every(self._poll_s, self._look_and_survive, "changes")
 
     def look(self) -> None:
         """Take in what changed since the last look."""
@@ -77,11 +76,6 @@ class ChangesFollower:
             self._book.take(rules)
             log.info("rules taken", version=rules.version, rules=len(rules.rules))
         self._kept.save(rules)
-
-    def _follow(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
-            self._look_and_survive()
 
     def _look_and_survive(self) -> None:
         try:

@@ -1,6 +1,5 @@
 """Follows the keyring of a store, so that a new or revoked key counts within seconds, without a restart."""
 
-import threading
 import time
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +8,7 @@ import structlog
 
 from service.access.callers import Callers
 from service.access.tokens import Issued
+from service.background import every
 from storage.keyring import KEYRING, DamagedKeyringError, Keyring, read_keyring
 
 RETRY_S = 5.0  # a file that couldn't be read may be readable now
@@ -46,7 +46,7 @@ class CallersFollower:
     def start(self) -> None:
         """Look now, then go on looking."""
         self._look_and_survive()
-        threading.Thread(target=self._follow, name="keyring", daemon=True).start()
+        every(self._poll_s, self._look_and_survive, "keyring")
 
     def look(self) -> None:
         """Read the keyring if it changed since the last look."""
@@ -69,11 +69,6 @@ class CallersFollower:
         self.current = Callers(keyring, self._issued, is_open=self._may_be_open)
         usable = [key for key in (*keyring.api_keys, *keyring.token_keys) if key.state != "revoked"]
         log.info("keys taken", usable=len(usable), open=self._may_be_open)
-
-    def _follow(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
-            self._look_and_survive()
 
     def _look_and_survive(self) -> None:
         try:

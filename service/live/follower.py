@@ -5,6 +5,7 @@ import time
 
 import structlog
 
+from service.background import every
 from service.errors import RefusedError
 from service.live.reader import LiveReader
 
@@ -27,7 +28,7 @@ class LiveFollower:
     def start(self) -> None:
         """Look now, then go on looking."""
         self._look_and_survive()
-        threading.Thread(target=self._follow, name="customers", daemon=True).start()
+        every(self._poll_s, self._look_and_survive, "customers")
 
     def catch_up(self) -> None:
         """Know what was just committed before it is acknowledged; where that fails, the next turn does it."""
@@ -39,11 +40,6 @@ class LiveFollower:
             pass  # the door has said why
         finally:
             self._turn.release()
-
-    def _follow(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
-            self._look_and_survive()
 
     def _look_and_survive(self) -> None:
         try:

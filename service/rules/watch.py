@@ -1,11 +1,10 @@
 """Follows a file of rules: what is saved there counts soon; if it is broken, the rules before go on."""
 
-import threading
-import time
 from pathlib import Path
 
 import structlog
 
+from service.background import every
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules
@@ -43,7 +42,7 @@ class RulesFileFollower:
         if kept is not None:
             self._book.take(kept)
         self._look_and_survive()
-        threading.Thread(target=self._follow, name="rules", daemon=True).start()
+        every(self._poll_s, self._look_and_survive, "rules")
 
     def look(self) -> None:
         """Read the file if it changed since the last look."""
@@ -76,11 +75,6 @@ class RulesFileFollower:
             mistakes=mistakes[:20],
             in_force=self._book.rules.version,
         )
-
-    def _follow(self) -> None:
-        while True:
-            time.sleep(self._poll_s)
-            self._look_and_survive()
 
     def _look_and_survive(self) -> None:
         try:
