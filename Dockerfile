@@ -6,6 +6,7 @@ WORKDIR /opt/nextbest
 COPY Makefile pyproject.toml README.md LICENSE ./
 COPY requirements/ requirements/
 COPY scripts/openmp.py scripts/
+COPY experiments/ experiments/
 COPY models/ models/
 COPY storage/ storage/
 COPY training/ training/

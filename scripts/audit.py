@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-PACKAGES = ("models", "training", "service", "storage", "scripts")
+PACKAGES = ("models", "training", "service", "storage", "experiments", "scripts")
 NETWORK_S = 180
 
 

@@ -1,11 +1,10 @@
 """The command `nbo-serve`."""
 
-from importlib import import_module
-
 import click
 from pydantic import ValidationError
 
 from models.errors import NextbestError
+from storage.lazy_commands import LazyCommands
 
 COMMANDS = {
     "run": "service.run_command",
@@ -17,20 +16,8 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Loads a command when it is asked for: keys need not wait for what serves.
-
-    What nextbest or the machine refuses is one line on standard error, and exit code 1.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
-        return command
+class Commands(LazyCommands):
+    """What nextbest or the machine refuses is one line on standard error, and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -43,7 +30,7 @@ class Commands(click.Group):
         ctx.exit(1)
 
 
-@click.command(cls=Commands, context_settings={"max_content_width": 110})
+@click.command(cls=Commands, modules=COMMANDS, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def main() -> None:
     """Answer what each customer should be shown next."""

@@ -1,11 +1,11 @@
 """`nbo-train`: the commands of the night."""
 
 import sys
-from importlib import import_module
 
 import click
 
 from models.errors import NextbestError
+from storage.lazy_commands import LazyCommands
 from training.exit_codes import FAILED, exit_code, told
 from training.progress import configure_logs
 
@@ -22,20 +22,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Loads a command when it is asked for: `versions` need not wait for what `nightly` is made of."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
-        return command
-
-
-@click.command(cls=Commands, context_settings={"max_content_width": 110})
+@click.command(cls=LazyCommands, modules=COMMANDS, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def commands() -> None:
     """Learn from a shop's purchase history, judge, publish."""

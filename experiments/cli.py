@@ -1,0 +1,25 @@
+"""`nbo-experiment`: plan, run and judge experiments."""
+
+import sys
+
+import click
+
+from models.errors import NextbestError
+from storage.lazy_commands import LazyCommands
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.command(cls=LazyCommands, modules=COMMANDS, context_settings={"max_content_width": 110})
+@click.version_option(package_name="nextbest")
+def commands() -> None:
+    """Which variant earns more, and may we stop now?"""
+
+
+def main() -> None:
+    """Run a command; what nextbest or the machine refuses is one line on standard error, and exit code 1."""
+    try:
+        commands()
+    except (NextbestError, OSError) as err:
+        print(f"nbo-experiment: {err}", file=sys.stderr)
+        sys.exit(1)

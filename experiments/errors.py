@@ -1,0 +1,24 @@
+"""What the judge refuses, in words for the person who asked."""
+
+from models.errors import NextbestError
+
+
+class BadSpecificationError(NextbestError):
+    """A specification can't be run.
+
+    Attributes:
+        where: file and key.
+        why: what is wrong, and what to do.
+    """
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")
+
+
+class UnknownExperimentError(NextbestError):
+    """No such experiment in this record."""
+
+    def __init__(self, experiment_id: str) -> None:
+        self.experiment_id = experiment_id
+        super().__init__(f"no experiment {experiment_id} in this record; `nbo-experiment list` shows them")

@@ -1,0 +1,87 @@
+"""A specification is checked whole before anything runs; every refusal names what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import BadSpecificationError
+from experiments.specification import entry_of, hash_of, parse, read_specification
+
+GOOD = """
+[experiment]
+id = "rec-2026-12"
+hypothesis = "the ranker earns more than what is popular"
+start = 2026-12-01
+[[variants]]
+name = "ranker"
+weight = 0.5
+model = "ranker"
+[[variants]]
+name = "control"
+weight = 0.5
+model = "popular"
+[analysis]
+planned_n = 14000
+[[metrics]]
+name = "revenue_per_customer"
+role = "primary"
+cuped = true
+mde = 0.05
+[[metrics]]
+name = "ctr"
+role = "secondary"
+kind = "ratio"
+[[metrics]]
+name = "nps"
+role = "guardrail"
+kind = "nps"
+margin = 5
+"""
+
+
+def test_a_good_one_is_read_with_its_defaults_and_the_control_first() -> None:
+    specification = parse(GOOD)
+    assert [arm.name for arm in specification.arms] == ["control", "ranker"]
+    assert specification.primary.of_mean == "revenue"
+    assert specification.metrics[1].of_ratio == ("clicks", "impressions")
+    assert (specification.analysis.alpha, specification.analysis.attribution_days) == (0.05, 7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('weight = 0.5\nmodel = "popular"', 'weight = 0.4\nmodel = "popular"', "sum to 0.9"),
+        ('name = "control"', 'name = "old"', "no variant is called control"),
+        ('role = "primary"', 'role = "secondary"', "none is"),
+        ('role = "secondary"', 'role = "primary"\nmde = 0.1', "revenue_per_customer, ctr"),
+        ("planned_n = 14000", "planned_n = 14000\npeek = true", "analysis.peek"),
+        ("mde = 0.05", "", "needs mde"),
+        ("margin = 5", "", "needs margin"),
+        ('name = "ctr"', 'name = "clicks_per_view"', "isn't known"),
+        ('name = "ranker"', 'name = "control"', "control is there twice"),
+        ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = 3", "min_days"),
+        ("[analysis]", "[analysis", "is no TOML"),
+        ("planned_n = 14000", "planned_n = 14000\nalpha = nan", "analysis.alpha"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(old: str, new: str, why: str) -> None:
+    assert old in GOOD
+    with pytest.raises(BadSpecificationError, match=why):
+        parse(GOOD.replace(old, new))
+
+
+def test_a_file_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(BadSpecificationError, match=r"none\.toml"):
+        read_specification(tmp_path / "none.toml")
+
+
+def test_the_hash_changes_with_what_is_said_and_not_with_a_comment() -> None:
+    same = parse("# a comment\n" + GOOD)
+    other = parse(GOOD.replace("0.05", "0.06"))
+    assert hash_of(same) == hash_of(parse(GOOD)) != hash_of(other)
+
+
+def test_the_day_gets_the_slot_and_the_arms() -> None:
+    entry = entry_of(parse(GOOD.replace("[[variants]]", "traffic = 0.5\n[[variants]]", 1)), 0.25)
+    assert (entry.slot_start, entry.slot_width, entry.layer) == (0.25, 0.5, "recommend")
+    assert entry.salt == "variant/rec-2026-12/1"
