@@ -55,6 +55,7 @@ from service.workers import Workers
 from storage.keyring import read_keyring
 from storage.record.consent import PRESETS
 from storage.record.live import Since
+from storage.signing import Signers
 from storage.store import CHAMPION, Store
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
@@ -78,7 +79,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         BadRulesError, OSError: there is a file of rules, and it can't be used.
-        NextbestError: an address can't be used, the keys can't be read, or there is none and there must be.
+        NextbestError: an address can't be used, a key can't be read, or there is none and there must be.
     """
     configure_logs(settings.log_level)
     listeners = _listeners(settings)
@@ -88,6 +89,7 @@ def run(settings: Settings) -> None:
         say_what_is_missing(keyring, settings)
     if settings.rules:
         read_rules_file(settings.rules)
+    _store(settings)
     folder = private_folder(settings.store)
     metrics_folder = folder / f"metrics-{os.getpid()}"
     shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -115,7 +117,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     metrics = _begin(plan)
     settings = plan.settings
     live, book = LiveProducts(settings.margin_share), RuleBook()
-    follower = ChampionFollower(Store(settings.store), metrics, settings.poll_s, live)
+    follower = ChampionFollower(_store(settings), metrics, settings.poll_s, live)
     cache = None
     if plan.redis_url:
         cache = RedisCache(
@@ -151,6 +153,15 @@ def worker_app(plan: WorkerPlan) -> Flask:
     )
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
     return app
+
+
+def _store(settings: Settings) -> Store:
+    """The store, which opens what is signed by whom the shop trusts.
+
+    Raises:
+        UnusableSigningKeyError: a file of `trusted_signers` holds no key.
+    """
+    return Store(settings.store, signers=Signers.read(settings.trusted_signers))
 
 
 def _follow_rules_and_products(
@@ -198,7 +209,7 @@ def operator_app(plan: WorkerPlan) -> Flask:
     settings = plan.settings
     gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
     door = RecordDoor(settings, EventCounters(metrics.registry))
-    desk = RulesDesk(door, settings.rules, StoreChampion(Store(settings.store)))
+    desk = RulesDesk(door, settings.rules, StoreChampion(_store(settings)))
     return create_operator_app(settings, metrics, gate, desk, plan.log_key)
 
 

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
         first_level_lists: lists that each worker keeps to itself.
         first_level_life_s: life of those, in seconds; 0 keeps none.
         poll_s: how often a worker looks for a new champion, in seconds.
+        trusted_signers: PEM files of Ed25519 public keys, separated by commas; then only versions are served
+            that one of them signed.
         backpressure: connections that a worker holds at once; more wait in the system's queue, and if they
             are many and stay, callers are turned away with 503.
         idle_timeout_s: after how long a connection without a request, or with part of one's head, is closed,
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)
+    trusted_signers: Annotated[tuple[Path, ...], NoDecode] = ()
     backpressure: int = Field(512, ge=1)
     idle_timeout_s: float = Field(10.0, ge=0.1, le=600)
     stop_timeout_s: int = Field(10, ge=1)
@@ -105,7 +108,7 @@ class Settings(BaseSettings):
     slow_ms: int = Field(100, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("origins", "trusted_proxies", mode="before")
+    @field_validator("origins", "trusted_proxies", "trusted_signers", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return (

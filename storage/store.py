@@ -21,6 +21,7 @@ from models.errors import (
     UnknownVersionError,
 )
 from storage.manifest import Manifest
+from storage.signing import Signer, Signers
 from storage.versions import Version, VersionWriter, open_version, read_manifest, sync
 
 CHAMPION = "champion.json"
@@ -48,10 +49,15 @@ class Champion(BaseModel):
 
 
 class Store:
-    """A folder with `versions/`, `champion.json`, `runs/` (reports and rejects of each night) and a lock."""
+    """A folder with `versions/`, `champion.json`, `runs/` (reports and rejects of each night) and a lock.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        signer: signs what is written here.
+        signers: one of whom must have signed what is opened here; None: nobody need have.
+    """
+
+    def __init__(self, root: Path, *, signer: Signer | None = None, signers: Signers | None = None) -> None:
+        self.root, self._signer, self._signers = root, signer, signers
         self.versions = root / "versions"
         self.runs = root / "runs"
         self._aside = root / "tmp"
@@ -81,7 +87,7 @@ class Store:
         # Not mkdtemp: what only its owner may enter, a service of another user can't serve.
         folder = self._aside / uuid4().hex
         folder.mkdir(parents=True)
-        return VersionWriter(folder)
+        return VersionWriter(folder, self._signer)
 
     def manifests(self, *, check_sizes: bool = False) -> list[Manifest | DamagedVersionError]:
         """Every version's manifest, newest first; a damaged one as the error that says why.
@@ -110,7 +116,7 @@ class Store:
         """See `open_version`; what is no version's id, such as "../x", is unknown."""
         if not VERSION_ID.fullmatch(version_id):
             raise UnknownVersionError(version_id)
-        return open_version(self.versions / version_id, verify=verify)
+        return open_version(self.versions / version_id, verify=verify, signers=self._signers)
 
     def champion(self) -> Champion | None:
         """The champion, None in a store that has none yet.

@@ -19,6 +19,7 @@ from models.arrays import AnyArray
 from models.errors import DamagedVersionError, UnknownVersionError
 from models.state import ModelState
 from storage.manifest import SCHEMA_VERSION, FileEntry, GateEntry, HistoryEntry, Manifest, VariantEntry
+from storage.signing import SIGNATURE, Signer, Signers
 from storage.strings import IdIndex, StringTable
 
 MANIFEST = "manifest.json"
@@ -105,8 +106,8 @@ class ArrayFile:
 class VersionWriter:
     """A version in the making. Nothing of it can be seen under `versions/` before `finish`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, signer: Signer | None = None) -> None:
+        self.folder, self._signer = folder, signer
         self.variants: dict[str, VariantEntry] = {}
 
     def path(self, file: str) -> Path:
@@ -199,7 +200,10 @@ class VersionWriter:
         )
         seal = _seal(manifest.model_dump_json(indent=1).encode())
         manifest = manifest.model_copy(update={"version_id": f"{created_at:%Y%m%dT%H%M%SZ}-{seal}"})
-        self.path(MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        text = manifest.model_dump_json(indent=1).encode()
+        self.path(MANIFEST).write_bytes(text)
+        if self._signer is not None:
+            self.path(SIGNATURE).write_bytes(self._signer.sign(text))
         for path in [self.folder, *self.folder.rglob("*")]:
             if path.is_file():
                 path.chmod(0o444)
@@ -214,18 +218,23 @@ class VersionWriter:
         return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, signers: Signers | None = None) -> Manifest:
     """The manifest of a version's folder.
 
+    Args:
+        signers: one of whom must have signed it; None: nobody need have.
     Raises:
         UnknownVersionError: no such folder.
-        DamagedVersionError: the manifest is not as it was written, or was written by a newer nextbest.
+        DamagedVersionError: the manifest is not as it was written, was written by a newer nextbest, or by
+            nobody who is trusted.
     """
     if not folder.is_dir():
         raise UnknownVersionError(folder.name)
     where = f"{folder.name}/{MANIFEST}"
     try:
         text = (folder / MANIFEST).read_bytes()
+        if signers is not None:
+            signers.check(folder, text)
         manifest = Manifest.model_validate_json(text)
     except (OSError, ValidationError, ValueError) as err:
         raise DamagedVersionError(where, "not a readable manifest") from err
@@ -238,16 +247,17 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def open_version(folder: Path, *, verify: bool = True) -> Version:
+def open_version(folder: Path, *, verify: bool = True, signers: Signers | None = None) -> Version:
     """Open a version's folder.
 
     Args:
         folder: `STORE/versions/<version_id>`.
         verify: compare every file's checksum; otherwise only sizes.
+        signers: as in `read_manifest`.
     Raises:
         DamagedVersionError: with the name of the first file that is not as it was written.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, signers)
     for name, entry in manifest.files.items():
         where = f"{folder.name}/{name}"
         path = folder / name

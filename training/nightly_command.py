@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from models.errors import BadConfigError, NightRunningError
+from storage.signing import Signer
 from storage.store import Store
 from training.aftermath import after_publishing, call_for_help, leave_failure, leave_success
 from training.config import load_config
@@ -43,6 +44,12 @@ from training.progress import Progress
     help="URL of the service's record.  [env: NEXTBEST_RECORD_URL; default: the configuration's,"
     " else the store's own if it is there]",
 )
+@click.option(
+    "--signing-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="NEXTBEST_SIGNING_KEY",
+    help="PEM file of the Ed25519 key that signs the version.  [env: NEXTBEST_SIGNING_KEY; default: none]",
+)
 @click.option("--force", is_flag=True, help="Publish whatever the gate says; the version records it.")
 def nightly(
     *,
@@ -53,6 +60,7 @@ def nightly(
     config: Path | None,
     time_budget_s: float | None,
     record: str | None,
+    signing_key: Path | None,
     force: bool,
 ) -> None:
     """Learn from the history, and publish a new version if it passes the gate."""
@@ -61,7 +69,8 @@ def nightly(
     moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
     if moment is not None and moment > now:
         raise BadConfigError("--as-of", f"{moment.isoformat()} is later than now: nothing is known of it yet")
-    job = Job(data, Store(store), settings, moment, now, force)
+    shelf = Store(store, signer=Signer.read(signing_key) if signing_key else None)
+    job = Job(data, shelf, settings, moment, now, force)
     progress = Progress()
     try:
         with job.store.night_lock(now):
