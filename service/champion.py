@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -37,6 +38,7 @@ class ChampionFollower:
     ) -> None:
         self._store, self._metrics, self._poll_s = store, metrics, poll_s
         self._live = live or LiveProducts()
+        self._warm_up: Callable[[Serving], object] = lambda serving: None
         self.current: Serving | None = None
         self._seen: tuple[int, int, int] | None = None
         self._retry_at = self._let_go_at = float("inf")
@@ -47,8 +49,13 @@ class ChampionFollower:
         serving = self.current
         return serving is None or serving.served.products.find(product_id) != NONE
 
-    def start(self) -> None:
-        """Take the champion that is there, then follow."""
+    def start(self, warm_up: Callable[[Serving], object]) -> None:
+        """Take the champion that is there, then follow.
+
+        Args:
+            warm_up: called with what was opened before anybody is answered from it.
+        """
+        self._warm_up = warm_up
         self._look_and_survive()
         every(self._poll_s, self._look_and_let_go, "champion")
 
@@ -99,7 +106,9 @@ class ChampionFollower:
         except NextbestError as err:
             self._refuse(err)
             return None
-        return Serving(served, AnswerWriter(served))
+        serving = Serving(served, AnswerWriter(served))
+        self._warm_up(serving)
+        return serving
 
     def _refuse(self, err: NextbestError) -> None:
         self._retry_at = time.monotonic() + RETRY_S

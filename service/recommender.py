@@ -1,6 +1,7 @@
 """Which products a customer gets: the own list first, then rung by rung down the ladder until n are found."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import in_new_order
 from service.served import NONE, ServedVersion
+
+LATEST = 500  # requests that are remembered
 
 
 class ListCache(Protocol):
@@ -41,6 +44,8 @@ class Recommender:
             they are, which is read in less time than a cache is asked.
         book: the merchandiser's rules.
         clock: Unix seconds.
+    Attributes:
+        latest: what was asked last, in this process alone.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Recommender:
         self._book = book or RuleBook()
         self._news_of, self._only_changed, self._clock = news_of, only_changed, clock
         self._sessions = Sessions()
+        self.latest: deque[tuple[str, Query]] = deque(maxlen=LATEST)
 
     def recommend(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """The next best products of a customer.
@@ -67,6 +73,7 @@ class Recommender:
         Raises:
             RefusedError: the category isn't known.
         """
+        self.latest.append((customer_id, query))
         rules = self._book.at(served, query.placement)
         told = self._news_of(customer_id)
         if told is NOT_PERSONAL:

@@ -51,6 +51,7 @@ from service.rules.desk import RulesDesk, StoreChampion
 from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
 from service.settings import Settings
+from service.warm_up import warm_up
 from service.workers import Workers
 from storage.keyring import read_keyring
 from storage.record.consent import PRESETS
@@ -129,20 +130,16 @@ def worker_app(plan: WorkerPlan) -> Flask:
     _follow_rules_and_products(plan, events, live, book)
     customers, news = _follow_customers(settings, events, follower)
     first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
+    only_changed = settings.redis_lists == "changed"
+    recommender = Recommender(first_level, cache, customers.of, only_changed=only_changed, book=book)
     _leave_to_themselves()
-    follower.start()
+    follower.start(partial(warm_up, recommender))
     news.start()
     app = create_app(
         Parts(
             settings=settings,
             follower=follower,
-            recommender=Recommender(
-                first_level,
-                cache,
-                customers.of,
-                only_changed=settings.redis_lists == "changed",
-                book=book,
-            ),
+            recommender=recommender,
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),

@@ -27,6 +27,7 @@ class RuleBook:
         self._clock = clock
         self.rules = rules
         self._bound: _Bound | None = None
+        self._other: _Bound | None = None
 
     def take(self, rules: Rules) -> None:
         """Put these in force, in one step."""
@@ -35,8 +36,11 @@ class RuleBook:
     def at(self, served: ServedVersion, placement: str | None) -> PlacedRules:
         """What holds now at a placement; at one that no rule names, the rules that hold everywhere."""
         bound = self._bound
-        if bound is None or bound.served is not served or bound.rules is not self.rules:
-            bound = self._bound = _Bound(served, self.rules)
+        if bound is None or not bound.fits(served, self.rules):
+            other, self._other = self._other, bound  # while a version is warmed up, the one before answers
+            if other is None or not other.fits(served, self.rules):
+                other = _Bound(served, self.rules)
+            bound = self._bound = other
         return bound.at(placement if placement in bound.placements else None, self._clock())
 
 
@@ -50,6 +54,9 @@ class _Bound:
         self._parts = [(period_of(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
         self._counts_days = any(rule.kind == "exclude_bought" for rule in rules.rules)
         self._placed: dict[str | None, PlacedRules] = {}
+
+    def fits(self, served: ServedVersion, rules: Rules) -> bool:
+        return self.served is served and self.rules is rules
 
     def at(self, placement: str | None, now_s: float) -> PlacedRules:
         placed = self._placed.get(placement)
