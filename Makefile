@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers lock image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers lock sbom image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -77,6 +77,13 @@ lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLA
 	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in -o requirements/runtime.txt
 	$(LOCK) $(LOCK_FLAGS) pyproject.toml $(VENV)/build.in --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(LOCK) $(LOCK_FLAGS) --group pyproject.toml:rectools -o requirements/rectools.txt
+
+sbom: $(VENV)/.dev  ## what nextbest is made of when it runs, with licences, as CycloneDX: build/sbom.cdx.json
+	@rm -rf build/sbom && mkdir -p build
+	$(BIN)/python -m venv --without-pip build/sbom
+	$(BIN)/uv pip install --quiet --system-certs --python build/sbom --require-hashes -r requirements/runtime.txt
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.cdx.json build/sbom/bin/python
+	@rm -rf build/sbom
 
 image:  ## build the container image nextbest (wants a Docker engine)
 	@docker info > /dev/null 2>&1 || { echo 'no Docker engine answers here: install or start one, then make image again' >&2; exit 1; }

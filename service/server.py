@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def run(settings: Settings) -> None:
 
     Raises:
         BadRulesError, OSError: there is a file of rules, and it can't be used.
-        NextbestError: an address can't be used, a key can't be read, or there is none and there must be.
+        NextbestError: an address can't be used, a key can't be read, or there is none and there must be, or
+            what traces want isn't installed.
     """
     configure_logs(settings.log_level)
     listeners = _listeners(settings)
@@ -91,6 +93,8 @@ def run(settings: Settings) -> None:
     if settings.rules:
         read_rules_file(settings.rules)
     _store(settings)
+    if settings.traces:
+        import_module("service.tracing")
     folder = private_folder(settings.store)
     metrics_folder = folder / f"metrics-{os.getpid()}"
     shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -148,6 +152,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
             log_key=plan.log_key,
         )
     )
+    if settings.traces:
+        tracing = import_module("service.tracing")
+        app.wsgi_app = tracing.Traced(app.wsgi_app, tracing.new_provider())  # type: ignore[method-assign]
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
     return app
 

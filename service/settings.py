@@ -64,6 +64,7 @@ class Settings(BaseSettings):
         address_rate_per_s: calls per second of each address without an API key; 0 for any.
         rate_burst_s: how many seconds' worth of calls may come at once.
         slow_ms: an answer that took longer, in milliseconds, may get a log line (at most one a second).
+        traces: send a span of each request by OpenTelemetry, to where OTEL_EXPORTER_OTLP_ENDPOINT says.
         log_level: least important lines to write.
     """
 
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     address_rate_per_s: Rate = 50
     rate_burst_s: float = Field(10, gt=0, le=3600)
     slow_ms: int = Field(100, ge=1)
+    traces: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("origins", "trusted_proxies", "trusted_signers", mode="before")
