@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import sys
 from hashlib import blake2b
 from typing import Any
 
@@ -33,6 +34,15 @@ def json_formatter() -> logging.Formatter:
         ],
         foreign_pre_chain=SHARED,
     )
+
+
+def write_as_json(library: str) -> None:
+    """Write a library's warnings and errors as JSON lines among ours."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(json_formatter())
+    logger = logging.getLogger(library)
+    logger.addHandler(handler)
+    logger.propagate = False
 
 
 def server_log_config() -> dict[str, Any]:

@@ -38,7 +38,7 @@ from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
-from service.logs import configure_logs, server_log_config
+from service.logs import configure_logs, server_log_config, write_as_json
 from service.metrics import Metrics, count_in_folder
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
@@ -153,6 +153,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
         )
     )
     if settings.traces:
+        write_as_json("opentelemetry")
         tracing = import_module("service.tracing")
         app.wsgi_app = tracing.Traced(app.wsgi_app, tracing.new_provider())  # type: ignore[method-assign]
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
