@@ -1,25 +1,18 @@
-"""`nbo-serve record`: bring the record up to date, and say what it holds."""
+"""`nbo-serve record`: bring the record up to date, say what it holds, copy it, and look after it."""
 
 from pathlib import Path
+from typing import IO
 
 import click
 
 from service.access.options import store_option
-from storage.record.erasure_key import load_erasure_key
+from service.record_options import key_option, opened_record, url_option
+from service.record_upkeep_commands import expire_old, purge_sent, quarantine
 from storage.record.holding import holding
-from storage.record.record import Record, record_url
+from storage.record.record import record_url
+from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
 from storage.record.tables import SCHEMA
-
-LOCK_MS = 10_000
-STATEMENT_MS = 600_000
-
-url_option = click.option(
-    "--url",
-    envvar="NEXTBEST_RECORD_URL",
-    help="Of the record.  [env: NEXTBEST_RECORD_URL; default: in the store]",
-)
-key_option = click.option("--erasure-key", envvar="NEXTBEST_ERASURE_KEY", hidden=True)
 
 
 @click.group()
@@ -44,16 +37,52 @@ def migrate(store: Path, url: str | None) -> None:
 @key_option
 def status(store: Path, url: str | None, erasure_key: str | None) -> None:
     """How much the record holds, and what is in quarantine."""
-    key = load_erasure_key(store, erasure_key)
-    opened = Record(record_url(store, url), key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS)
-    try:
-        with opened.reading() as connection:
-            held = holding(connection)
-    finally:
-        opened.close()
+    with opened_record(store, url, erasure_key) as opened, opened.reading() as connection:
+        held = holding(connection)
     click.echo(f"{opened.name}: schema {held.schema}")
     for name, counts in (("event", held.events), ("quarantine", held.quarantine)):
         for kind, n in counts.items():
             click.echo(f"{name:<12}{kind:<32}{n:>12,}")
     click.echo(f"{'customers':<44}{held.customers:>12,}")
     click.echo(f"{'erased':<44}{held.erased:>12,}")
+
+
+@record.command()
+@store_option
+@url_option
+@key_option
+@click.argument("target", type=click.Path(path_type=Path))
+def backup(store: Path, url: str | None, erasure_key: str | None, target: Path) -> None:
+    """Copy a record in SQLite to the file TARGET while the service runs; in Postgres pg_dump does."""
+    with opened_record(store, url, erasure_key) as opened:
+        opened.back_up(target)
+    click.echo(f"{target}: {target.stat().st_size:,} bytes")
+
+
+@record.command("tombstones")
+@store_option
+@url_option
+@key_option
+@click.argument("target", type=click.File("w", atomic=True))
+def write_tombstones(store: Path, url: str | None, erasure_key: str | None, target: IO[str]) -> None:
+    """Write who was erased, as hashes, to TARGET: what a restore needs. No id is in it."""
+    with opened_record(store, url, erasure_key) as opened:
+        stones = stones_of(opened)
+    target.writelines(f"{line}\n" for line in lines_of(stones))
+    click.echo(f"{len(stones):,} erasures", err=True)
+
+
+@record.command("replay")
+@store_option
+@url_option
+@key_option
+@click.argument("source", type=click.File("r"))
+def replay_tombstones(store: Path, url: str | None, erasure_key: str | None, source: IO[str]) -> None:
+    """Erase again whom SOURCE names, in a record restored from a backup. Before the service starts."""
+    stones = parse_lines(source)
+    with opened_record(store, url, erasure_key) as opened:
+        click.echo(f"{replay(opened, stones):,} erased again")
+
+
+for command in (quarantine, purge_sent, expire_old):
+    record.add_command(command)

@@ -1,6 +1,5 @@
 """Erases a customer from the record: every row in one transaction, and a tombstone that stands for good."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -60,18 +59,7 @@ def _erase(
     return Erasure(int(made.scalar_one()), epoch, now_ms, rows)
 
 
-def last_tombstone(connection: sa.Connection) -> int:
-    """Number of the latest erasure; 0 before the first."""
-    return int(connection.scalar(sa.select(sa.func.max(tombstones.c.number))) or 0)
-
-
-def erased_among(connection: sa.Connection, key: ErasureKey, customer_ids: Iterable[str]) -> dict[str, int]:
-    """Those of the customers who were erased, and when, in Unix milliseconds."""
-    stones: dict[bytes, int] = {
-        bytes(hashed): ms
-        for hashed, ms in connection.execute(sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms))
-    }
-    if not stones:
-        return {}
-    found = ((customer_id, stones.get(key.hash_of(customer_id))) for customer_id in customer_ids)
-    return {customer_id: ms for customer_id, ms in found if ms is not None}
+def erasures_after(connection: sa.Connection, number: int) -> int:
+    """How many customers were erased after the erasure of this number; 0 for all."""
+    rows = sa.select(sa.func.count()).select_from(tombstones).where(tombstones.c.number > number)
+    return int(connection.scalar(rows) or 0)

@@ -37,3 +37,19 @@ class ErasureKeyError(NextbestError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"erasure key: {why}")
+
+
+class BadTombstonesError(NextbestError):
+    """A line of a file of erasures isn't one."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+        super().__init__(f"line {line} is no erasure as `nbo-serve record tombstones` writes them")
+
+
+class NoBackupError(NextbestError):
+    """A record can't be copied in this way."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"no backup: {why}")

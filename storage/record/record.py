@@ -9,7 +9,8 @@ from sqlalchemy.engine import URL
 
 from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, is_full, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
-from storage.record.errors import ErasureKeyError, RecordUnavailableError
+from storage.record.errors import ErasureKeyError, NoBackupError, RecordUnavailableError
+from storage.record.folder import private_file
 from storage.record.schema import check_schema
 from storage.record.statements import insert_new
 from storage.record.tables import record_facts
@@ -73,6 +74,27 @@ class Record:
         with _told(), self._engine.connect().execution_options(**WRITES) as connection, connection.begin():
             self._note_key(connection)
             yield connection
+
+    def back_up(self, target: Path) -> None:
+        """Copy one state of a SQLite record to a file that isn't there yet, while it is used.
+
+        Raises:
+            NoBackupError: it is no SQLite file, or the target is there.
+            RecordUnavailableError: it can't be read, or the copy not written.
+        """
+        if self.is_postgres:
+            raise NoBackupError("pg_dump copies a record in Postgres")
+        if target.exists():
+            raise NoBackupError(f"{target} is there already")
+        with self.reading():
+            pass
+        private_file(target)  # its own rights, before anything is in it
+        with _told():
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("VACUUM INTO ?", (str(target),))
+            finally:
+                connection.close()
 
     def truncate_log(self) -> None:
         """Let nothing that was deleted stay in SQLite's write-ahead log, where there is one.

@@ -1,0 +1,31 @@
+"""What the commands about the record have in common: where it is, and with which key."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from storage.record.erasure_key import load_erasure_key
+from storage.record.record import Record, record_url
+
+LOCK_MS = 10_000
+STATEMENT_MS = 600_000
+
+url_option = click.option(
+    "--url",
+    envvar="NEXTBEST_RECORD_URL",
+    help="Of the record.  [env: NEXTBEST_RECORD_URL; default: in the store]",
+)
+key_option = click.option("--erasure-key", envvar="NEXTBEST_ERASURE_KEY", hidden=True)
+
+
+@contextmanager
+def opened_record(store: Path, url: str | None, erasure_key: str | None) -> Iterator[Record]:
+    """The record that a command is about, for as long as it takes."""
+    key = load_erasure_key(store, erasure_key)
+    opened = Record(record_url(store, url), key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS)
+    try:
+        yield opened
+    finally:
+        opened.close()

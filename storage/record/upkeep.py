@@ -1,0 +1,198 @@
+"""What an operator does to events: release or drop what is aside, undo what a key sent, let old ones go."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from storage.record.events import TRADE
+from storage.record.record import Record
+from storage.record.statements import next_change, parts, upsert
+from storage.record.tables import audit, customers, events, quarantine
+
+PAGE = 5000  # rows of one transaction: nobody waits long for it
+_IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Events in quarantine for one reason, of one type and key."""
+
+    reason: str
+    type: str
+    client: str
+    events: int
+    customers: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Events that a key sent since a moment; a client that is None is any."""
+
+    client: str | None = None
+    since_ms: int = 0
+    reason: str | None = None
+
+
+def in_quarantine(connection: sa.Connection) -> list[Aside]:
+    """What is in quarantine, the most first; reads through all of it."""
+    kinds = (quarantine.c.reason, quarantine.c.type, quarantine.c.client)
+    n = sa.func.count()
+    rows = sa.select(
+        *kinds,
+        n,
+        sa.func.count(quarantine.c.customer_id.distinct()),
+        sa.func.min(quarantine.c.received_ms),
+        sa.func.max(quarantine.c.received_ms),
+    ).group_by(*kinds)
+    return [Aside(*row) for row in connection.execute(rows.order_by(n.desc(), *kinds))]
+
+
+def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
+    """Move events from quarantine among the recorded; how many. What is moved is durable, page by page.
+
+    Args:
+        client: who does this, for the audit.
+    Raises:
+        RecordUnavailableError: some may have been moved: ask again.
+    """
+    moved = 0
+    for rows in _pages(record, quarantine, chosen):
+        with record.writing() as connection:
+            numbers = [row["id"] for row in rows]
+            still = set(
+                connection.execute(sa.select(quarantine.c.id).where(quarantine.c.id.in_(numbers))).scalars()
+            )
+            wanted = [row for row in rows if row["id"] in still]
+            if wanted:
+                connection.execute(sa.insert(events), [_event(row) for row in wanted])
+                connection.execute(
+                    sa.delete(quarantine).where(quarantine.c.id.in_([row["id"] for row in wanted]))
+                )
+                _raise_epochs(
+                    connection, (str(row["customer_id"]) for row in wanted if row["type"] in _TRADE_NAMES)
+                )
+            moved += len(wanted)
+    _note(record, "release", chosen, moved, now_ms=now_ms, client=client)
+    return moved
+
+
+def drop(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
+    """Delete events from quarantine; how many. Raises as `release`."""
+    dropped = _delete(record, quarantine, chosen)
+    _note(record, "drop", chosen, dropped, now_ms=now_ms, client=client)
+    return dropped
+
+
+def count_sent(record: Record, chosen: Chosen) -> tuple[int, int]:
+    """How many recorded events are chosen, and of how many customers."""
+    with record.reading() as connection:
+        rows = sa.select(sa.func.count(), sa.func.count(events.c.customer_id.distinct()))
+        found = connection.execute(rows.where(*_conditions(events, chosen))).one()
+    return int(found[0]), int(found[1])
+
+
+def purge(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
+    """Delete what a key sent since a moment, from quarantine too; how many recorded events it were.
+
+    Answers follow at once; what a night has learned of it goes with the next night. Raises as `release`.
+    """
+    _delete(record, quarantine, chosen)
+    purged = _delete(record, events, chosen)
+    _note(record, "purge", chosen, purged, now_ms=now_ms, client=client)
+    return purged
+
+
+def expire(
+    record: Record, *, trade_before_ms: int, others_before_ms: int, quarantine_before_ms: int
+) -> dict[str, int]:
+    """Delete what was received before these moments (0: nothing); how many, by what it was."""
+    kinds = {
+        "trade": (events, _IS_TRADE, trade_before_ms),
+        "others": (events, sa.not_(_IS_TRADE), others_before_ms),
+        "quarantine": (quarantine, sa.true(), quarantine_before_ms),
+    }
+    deleted = {}
+    for name, (table, which, before_ms) in kinds.items():
+        old = [which, table.c.received_ms < before_ms]
+        deleted[name] = sum(_delete_page(record, table, numbers) for numbers in _numbers(record, table, old))
+    return deleted
+
+
+_TRADE_NAMES = frozenset(kind.value for kind in TRADE)
+_ROW = [column.name for column in events.c if column.name != "id"]
+
+
+def _event(row: dict[str, object]) -> dict[str, object]:
+    """A row of events from one of the quarantine, whose payload has what the row lacks."""
+    told = json.loads(str(row["payload"]))
+    happened = told.get("occurred_at")
+    at_ms = int(datetime.fromisoformat(happened).timestamp() * 1000) if happened else row["received_ms"]
+    return {name: row.get(name, told.get(name)) for name in _ROW} | {"at_ms": at_ms}
+
+
+def _pages(record: Record, table: sa.Table, chosen: Chosen) -> Iterator[list[dict[str, object]]]:
+    for numbers in _numbers(record, table, _conditions(table, chosen)):
+        with record.reading() as connection:
+            found = connection.execute(sa.select(table).where(table.c.id.in_(numbers)).order_by(table.c.id))
+            rows = [dict(row) for row in found.mappings()]
+        yield rows  # outside: on SQLite nobody writes while somebody reads
+
+
+def _numbers(record: Record, table: sa.Table, which: list[sa.ColumnElement[bool]]) -> Iterator[list[int]]:
+    last = 0
+    while True:
+        rows = sa.select(table.c.id).where(table.c.id > last, *which).order_by(table.c.id).limit(PAGE)
+        with record.reading() as connection:
+            numbers = list(connection.execute(rows).scalars())
+        if not numbers:
+            return
+        last = numbers[-1]
+        yield numbers
+
+
+def _delete(record: Record, table: sa.Table, chosen: Chosen) -> int:
+    return sum(
+        _delete_page(record, table, numbers)
+        for numbers in _numbers(record, table, _conditions(table, chosen))
+    )
+
+
+def _delete_page(record: Record, table: sa.Table, numbers: list[int]) -> int:
+    which = table.c.id.in_(numbers)
+    with record.writing() as connection:
+        if table is events:
+            traded = connection.execute(sa.select(events.c.customer_id).where(which, _IS_TRADE).distinct())
+            _raise_epochs(connection, traded.scalars())
+        return connection.execute(sa.delete(table).where(which)).rowcount
+
+
+def _raise_epochs(connection: sa.Connection, customer_ids: Iterable[str]) -> None:
+    """Lists that were made with these events are out of date."""
+    ids = sorted(set(customer_ids))
+    if ids:
+        epoch = next_change(connection)
+        for some in parts(ids):
+            rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in some]
+            connection.execute(upsert(connection, customers, ["epoch"]), rows)
+
+
+def _conditions(table: sa.Table, chosen: Chosen) -> list[sa.ColumnElement[bool]]:
+    which = [table.c.received_ms >= chosen.since_ms]
+    if chosen.client is not None:
+        which.append(table.c.client == chosen.client)
+    if chosen.reason is not None and "reason" in table.c:
+        which.append(table.c.reason == chosen.reason)
+    return which
+
+
+def _note(record: Record, what: str, chosen: Chosen, n: int, *, now_ms: int, client: str) -> None:
+    detail = {"client": chosen.client, "since_ms": chosen.since_ms, "reason": chosen.reason, "events": n}
+    with record.writing() as connection:
+        connection.execute(
+            sa.insert(audit), {"at_ms": now_ms, "what": what, "client": client, "detail": json.dumps(detail)}
+        )

@@ -1,0 +1,182 @@
+"""What operators do to a record, on SQLite and on a real Postgres: quarantine, purge, age, backup, replay."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from service.events.schemas import check_event
+from storage.record.consent import PRESETS, set_consent
+from storage.record.engine import parse_url
+from storage.record.erasure import HOLDS_IDS, erase, erasures_after
+from storage.record.errors import BadTombstonesError, NoBackupError
+from storage.record.events import Event, EventType, Fate, Sending
+from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
+from storage.record.record import Record
+from storage.record.replay import lines_of, parse_lines, replay, stones_of
+from storage.record.tables import audit, customers, events, quarantine, tombstones
+from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
+from tests.data.records import KEY, NOON_MS, SHOP, empty_record, event, intake, opened, rows, sqlite_url, take
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    return parse_url(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def record(url: URL) -> Iterator[Record]:
+    with empty_record(url) as record:
+        yield record
+
+
+def sent(event_id: str, product_id: str = "milk", *, at_ms: int = NOON_MS) -> Event:
+    """A purchase as the service checks it."""
+    occurred_at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+    said = {"type": "purchase", "event_id": event_id, "customer_id": "anna", "product_id": product_id}
+    return check_event(said | {"occurred_at": occurred_at, "order_id": "o1", "unit_price": 2.5}, NOON_MS)
+
+
+def epoch_of(record: Record, customer_id: str) -> int:
+    return dict(rows(record, customers, "customer_id", "epoch"))[customer_id]
+
+
+def test_what_is_aside_is_listed_released_and_counts_once(record: Record) -> None:
+    capped = intake(trade=2)
+    take(record, sent("e1"), sent("e2"), sent("over"), sent("ghost", "ghost"), taking=capped)
+    with record.reading() as connection:
+        listed = [
+            (one.reason, one.type, one.client, one.events, one.customers) for one in in_quarantine(connection)
+        ]
+    assert listed == [
+        (OVER_CAP, "purchase", "key-1", 1, 1),
+        (UNKNOWN_PRODUCT, "purchase", "key-1", 1, 1),
+    ]
+    before = epoch_of(record, "anna")
+    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == 1
+    assert epoch_of(record, "anna") > before
+    assert sorted(rows(record, events, "event_id", "at_ms")) == [
+        (one, NOON_MS) for one in ("e1", "e2", "over")
+    ]
+    assert rows(record, quarantine, "event_id") == [("ghost",)]
+    assert take(record, sent("over"))[0].fate is Fate.DUPLICATE
+    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == 0
+    assert drop(record, Chosen(reason=UNKNOWN_PRODUCT), now_ms=NOON_MS, client="op") == 1
+    assert rows(record, quarantine, "event_id") == []
+    told = [(what, json.loads(detail)["events"]) for what, detail in rows(record, audit, "what", "detail")]
+    assert told == [("release", 1), ("release", 0), ("drop", 1)]
+
+
+def test_a_released_event_is_the_one_that_was_sent(record: Record) -> None:
+    take(record, sent("e1", "ghost", at_ms=NOON_MS - 5000))
+    release(record, Chosen(reason=UNKNOWN_PRODUCT), now_ms=NOON_MS, client="op")
+    names = ("type", "customer_id", "product_id", "at_ms", "received_ms", "client", "order_id", "unit_price")
+    assert rows(record, events, *names) == [
+        ("purchase", "anna", "ghost", NOON_MS - 5000, NOON_MS, "key-1", "o1", 2.5)
+    ]
+
+
+def test_a_purge_takes_what_one_key_sent_since_and_nothing_else(record: Record) -> None:
+    take(record, event("before", "bert"))
+    bad = Sending("", "bad", NOON_MS + 1000)
+    take(record, event("f1", "fake"), event("f2", "bert"), event("g", "fake", "ghost"), sending=bad)
+    chosen = Chosen("bad", NOON_MS + 1000)
+    assert count_sent(record, chosen) == (2, 2)
+    epoch = epoch_of(record, "bert")
+    assert purge(record, Chosen("bad", NOON_MS + 1001), now_ms=NOON_MS, client="op") == 0
+    assert purge(record, chosen, now_ms=NOON_MS, client="op") == 2
+    assert rows(record, events, "event_id") == [("before",)]
+    assert rows(record, quarantine, "event_id") == []
+    assert epoch_of(record, "bert") > epoch
+
+
+def test_what_is_older_than_its_days_goes_and_nothing_else(record: Record) -> None:
+    for day in range(3):
+        sending = Sending("", "k", NOON_MS + day * DAY_MS)
+        take(
+            record,
+            event(f"p{day}"),
+            event(f"v{day}", kind=EventType.VIEW),
+            event(f"q{day}", product_id="ghost"),
+            sending=sending,
+        )
+    moments = {"others_before_ms": NOON_MS + DAY_MS, "quarantine_before_ms": NOON_MS + 2 * DAY_MS}
+    assert expire(record, trade_before_ms=0, **moments) == {"trade": 0, "others": 1, "quarantine": 2}
+    assert sorted(one for (one,) in rows(record, events, "event_id")) == ["p0", "p1", "p2", "v1", "v2"]
+    assert rows(record, quarantine, "event_id") == [("q2",)]
+    assert expire(record, trade_before_ms=NOON_MS + 1, **moments) == {
+        "trade": 1,
+        "others": 0,
+        "quarantine": 0,
+    }
+
+
+def test_who_was_erased_after_the_backup_is_erased_again_in_what_was_restored(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        take(record, event("a"), event("b", "bert"), event("c", "cleo"))
+        erase(record, "cleo", now_ms=NOON_MS + 1, client="k")
+        with record.writing() as connection:
+            set_consent(connection, "cleo", PRESETS["all"], now_ms=NOON_MS + 2, client="k")
+        take(record, event("c2", "cleo", at_ms=NOON_MS + 3))
+        copy = tmp_path / "copy" / "record.db"
+        copy.parent.mkdir()
+        record.back_up(copy)
+        receipt = erase(record, "anna", now_ms=NOON_MS + 4, client="k")
+        lines = list(lines_of(stones_of(record)))
+    assert not any("anna" in line or "cleo" in line for line in lines)
+    with opened(parse_url(f"sqlite:///{copy}")) as restored:
+        assert ("anna",) in rows(restored, events, "customer_id")
+        assert replay(restored, parse_lines(lines)) == 1
+        for table in HOLDS_IDS:
+            assert "anna" not in {row[0] for row in rows(restored, table, "customer_id")}
+        assert sorted(rows(restored, events, "event_id")) == [("b",), ("c2",)]  # a new life goes on
+        assert take(restored, event("a"))[0].fate is Fate.ERASED
+        assert replay(restored, parse_lines(lines)) == 0
+        with restored.reading() as connection:
+            assert erasures_after(connection, receipt.number - 1) == 1
+        assert erase(restored, "bert", now_ms=NOON_MS + 9, client="k").number > receipt.number
+    assert b"anna" not in copy.read_bytes()
+
+
+def test_erasures_are_replayed_on_either_database_with_their_numbers(record: Record, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with empty_record(sqlite_url(tmp_path / "other")) as other:
+        for one in ("anna", "ghost"):
+            erase(other, one, now_ms=NOON_MS + 1, client="k")
+        lines = list(lines_of(stones_of(other)))
+    take(record, event("a"), event("b", "bert"))
+    assert replay(record, parse_lines(lines)) == 2
+    assert rows(record, events, "customer_id") == [("bert",)]
+    assert [number for (number,) in rows(record, tombstones, "number")] == [1, 2]
+    assert erase(record, "bert", now_ms=NOON_MS + 2, client="k").number == 3
+
+
+def test_a_copy_is_never_written_over_and_never_made_of_postgres(record: Record, tmp_path: Path) -> None:
+    there = tmp_path / "there.db"
+    there.write_bytes(b"mine")
+    with pytest.raises(NoBackupError):
+        record.back_up(there)
+    assert there.read_bytes() == b"mine"
+    if record.is_postgres:
+        with pytest.raises(NoBackupError, match="pg_dump"):
+            record.back_up(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[1]", '[1, "zz", 3]', '[1, "00", 3]', "[1, 2, 3]"])
+def test_a_line_that_is_no_erasure_is_named(line: str) -> None:
+    good = f'[1, "{KEY.hash_of("anna").hex()}", 3]'
+    assert parse_lines([good])[0].customer_hash == KEY.hash_of("anna")
+    with pytest.raises(BadTombstonesError, match="line 2"):
+        parse_lines([good, line])
+
+
+def test_what_nobody_chose_is_left_alone(record: Record) -> None:
+    take(record, event("e1"))
+    assert SHOP.client == "key-1"
+    assert purge(record, Chosen("another key"), now_ms=NOON_MS, client="op") == 0
+    assert rows(record, events, "event_id") == [("e1",)]
