@@ -33,7 +33,7 @@ from training.inside import Inside, fallback_notes, look_inside, told
 from training.offer_lists import write_value
 from training.people import write_people
 from training.progress import Progress
-from training.recorded import recorded_by
+from training.recorded import erased_since, recorded_by
 
 LIBRARIES = ("implicit", "lightgbm", "numpy", "polars", "scikit-learn", "scipy")
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
@@ -130,6 +130,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     for name, why in notes.items():
         progress.say("fallback", variant=name, why=why)
     windows.clear()  # the rankers know the mapping; nothing needs its arrays any more
+    decision = _with_erasures(job, history, decision)
     manifest = _write(job, history, interactions, models, decision, counts, progress=progress)
     progress.say("gate", decision=decision.decision, why=decision.why)
     outcome = Outcome(manifest, counts, _reasons(history), judged, notes)
@@ -266,6 +267,20 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
     if job.force and decision.decision == "refused":
         return GateEntry(decision="forced", why=f"Forced. {decision.why}", figures=decision.figures)
     return GateEntry(decision=decision.decision, why=decision.why, figures=decision.figures)
+
+
+def _with_erasures(job: Job, history: History, gate: GateEntry) -> GateEntry:
+    """The gate's word, and how many were erased since the history was read.
+
+    That keeps no version back: no answer is made of what it has of them, and it is deleted in time. A night
+    that began anew for each of them would never end at a large shop.
+    """
+    seen = history.from_record.tombstone if history.from_record else 0
+    erased = erased_since(job.store, job.config.record, seen)
+    if not erased:
+        return gate
+    why = f"{gate.why} Customers erased while this night ran: {erased}; the next one is without them."
+    return gate.model_copy(update={"why": why, "figures": gate.figures | {"erased_meanwhile": erased}})
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from storage.store import CHAMPION
 from tests.data.nights import champion, ids, quick_config, run
 from tests.data.records import clear, event, intake, take
 from tests.data.webshop import habits, write_shop
+from training import night
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,28 @@ def test_the_stores_own_record_is_read_without_being_named(shop: Path, tmp_path:
     text = next(report).read_text()
     for words in ("From the record", "customer erased", "no consent to learn from it"):
         assert words.lower() in text.lower()
+
+
+def test_who_is_erased_while_the_night_runs_is_told_before_it_publishes(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    record = recorded(store, None, shop)
+    before = erase(record, "ghost", now_ms=1, client="")
+
+    def fit_and_erase(*arguments: Any, **options: Any) -> Any:
+        erase(record, "newcomer", now_ms=int(datetime.now(UTC).timestamp() * 1000), client="")
+        return fit_on_all(*arguments, **options)
+
+    fit_on_all = night._fit_on_all
+    monkeypatch.setattr(night, "_fit_on_all", fit_and_erase)
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    record.close()
+    assert ran.code == 0, ran.err
+    manifest = champion(store).manifest
+    assert manifest.history.tombstone == before.number
+    assert manifest.gate.figures["erased_meanwhile"] == 1
+    assert "erased while this night ran: 1;" in manifest.gate.why
 
 
 def test_a_record_in_postgres_is_named(shop: Path, tmp_path: Path, postgres_url: str) -> None:
