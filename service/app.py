@@ -9,6 +9,8 @@ from service.access.cors import Cors
 from service.access.gate import Gate
 from service.access.guard import guard
 from service.champion import ChampionFollower, Serving
+from service.customer_desk import CustomerDesk
+from service.customer_routes import register_customers
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
@@ -42,6 +44,7 @@ class Parts:
     gate: Gate
     desk: EventDesk
     products: ProductDesk
+    customers: CustomerDesk
     log_key: bytes
 
 
@@ -61,6 +64,7 @@ def create_app(parts: Parts) -> Flask:
     register_answers(app, parts)
     register_events(app, parts.desk, parts.gate)
     register_products(app, parts.products)
+    register_customers(app, parts.customers)
     register_operations(app, parts.follower, parts.redis_state)
     register_operator_routes(app, parts.settings, parts.metrics)
     guard(app, parts.gate)

@@ -1,15 +1,16 @@
-"""Reads the JSON of a request's body within limits: its size, its depth, no value twice, no NaN."""
+"""JSON in bodies: of requests within limits (size, depth, no value twice, no NaN), and of answers."""
 
 import json
 from collections.abc import Sequence
 from typing import NoReturn
 
-from flask import Request
+from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.errors import RefusedError
 
 MAX_DEPTH = 8
+HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class _DoubledError(ValueError):
@@ -23,6 +24,11 @@ def read_json(request: Request, max_bytes: int) -> object:
         RefusedError: it has no length, is too large, or isn't JSON as the routes take it.
     """
     return parse_json(read_bytes(request, max_bytes, ("application/json", "")))
+
+
+def write_json(content: object) -> Response:
+    """A 200 that no cache keeps."""
+    return Response(json.dumps(content), 200, HEADERS, content_type="application/json")
 
 
 def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:

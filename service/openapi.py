@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.access.routes import ROUTES, Customers, Scope
+from service.customer_description import customer_schemas, customers_path
 from service.events.description import event_schemas, events_operation
 from service.parameters import (
     CATEGORY_BYTES,
@@ -106,6 +107,9 @@ def document() -> Json:
             ),
             "/events": {"post": _events()},
             "/products/{product_id}": {"put": _put_product(product)},
+            "/customers/{customer_id}": customers_path(
+                customer, lambda name, errors: _problems(errors + _refusals(name)), _security
+            ),
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
@@ -296,6 +300,7 @@ def _schemas() -> Json:
         },
         "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
         **event_schemas(),
+        **customer_schemas(),
         "Problem": {
             "type": "object",
             "properties": {

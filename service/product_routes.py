@@ -1,12 +1,11 @@
 """PUT /products/<id>: a product's stock, price and margin from now on, on this worker at once."""
 
-import json
 import time
 from collections.abc import Callable
 
 from flask import Flask, Response, request
 
-from service.bodies import read_json
+from service.bodies import read_json, write_json
 from service.changes import Door
 from service.errors import RefusedError
 from service.live_products import LiveProducts
@@ -17,7 +16,6 @@ from storage.record.record import Record
 
 MAX_BYTES = 4096
 STOCK_MAX, AMOUNT_MAX = 2_000_000_000, 1e9
-HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 KEYS = ("stock", "price", "margin")
 
 
@@ -59,8 +57,7 @@ def register_products(app: Flask, desk: ProductDesk) -> None:
         product = parse_product(product_id, read_json(request, MAX_BYTES))
         desk.put(product)
         values = {name: getattr(product, name) for name in KEYS}
-        body = {"product_id": product_id, **values, "known": desk.is_known(product_id)}
-        return Response(json.dumps(body), headers=HEADERS, content_type="application/json")
+        return write_json({"product_id": product_id, **values, "known": desk.is_known(product_id)})
 
 
 def parse_product(product_id: str, body: object) -> ProductState:

@@ -31,6 +31,7 @@ from service.cache.redis_cache import RedisCache
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.champion import ChampionFollower
 from service.changes import ChangesFollower
+from service.customer_desk import CustomerDesk
 from service.die_with_parent import die_with_parent, watch_parent
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
@@ -51,6 +52,7 @@ from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
 from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
+from service.served import ServedVersion
 from service.settings import Settings
 from service.warm_up import warm_up
 from service.workers import Workers
@@ -149,6 +151,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
             gate=start_gate(settings, metrics, is_open=plan.is_open),
             desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
             products=ProductDesk(door, live, follower.knows_product),
+            customers=_customer_desk(settings, door, follower, customers, news, cache),
             log_key=plan.log_key,
         )
     )
@@ -196,6 +199,34 @@ def _follow_customers(
     reader = LiveReader(door, customers, since, personal_by_default=is_personal)
     wait_s = settings.record_timeout_ms / 1000
     return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
+
+
+def _customer_desk(
+    settings: Settings,
+    door: RecordDoor,
+    champion: ChampionFollower,
+    customers: LiveCustomers,
+    news: LiveFollower,
+    cache: RedisCache | None,
+) -> CustomerDesk:
+    """Who takes consents and erasures."""
+
+    def served() -> ServedVersion | None:
+        return champion.current.served if champion.current else None
+
+    def forget(customer_id: str) -> None:
+        version, told = served(), customers.of(customer_id)
+        if cache is not None and version is not None:
+            cache.forget(version.version_id, version.variant, customer_id, told.epoch if told else 0)
+
+    return CustomerDesk(
+        door,
+        default=PRESETS[settings.consent_default],
+        told=news.catch_up,
+        was_erased=customers.was_erased,
+        served=served,
+        forget=forget,
+    )
 
 
 def _leave_to_themselves() -> None:

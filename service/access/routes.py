@@ -16,6 +16,7 @@ class Scope(StrEnum):
     BROWSE = "browse"
     EVENTS = "events"
     PRODUCTS = "products"
+    CUSTOMERS = "customers"
     OPERATE = "operate"
 
 
@@ -24,6 +25,7 @@ MEANING = {
     Scope.BROWSE: "what sells and what goes with a product; nothing about a person",
     Scope.EVENTS: "what customers did: purchases, returns, views, clicks, answers",
     Scope.PRODUCTS: "stock, price and margin of products",
+    Scope.CUSTOMERS: "what customers allow, all that is held of them, and their erasure",
     Scope.OPERATE: "the operator's listener, and nothing else",
 }
 
@@ -62,6 +64,9 @@ ROUTES = {
         Route("similar", Scope.BROWSE, Customers.ANYTHING),
         Route("events", Scope.EVENTS, Customers.OWN_BODY),
         Route("put_product", Scope.PRODUCTS),
+        Route("get_customer", Scope.CUSTOMERS, Customers.OWN_ID),  # a token gets the consent alone
+        Route("put_customer", Scope.CUSTOMERS, Customers.OWN_ID),
+        Route("delete_customer", Scope.CUSTOMERS),
         Route("metrics", Scope.OPERATE),
         Route("rules", Scope.OPERATE),
         Route("put_rules", Scope.OPERATE),

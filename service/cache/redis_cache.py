@@ -95,6 +95,16 @@ class RedisCache:
         except queue.Full:
             self._counters.cache("dropped")
 
+    def forget(self, version_id: str, variant: str, customer_id: str, epoch: int) -> None:
+        """Delete a customer's list, if Redis answers now: else it ends with its life, and meanwhile nobody is
+        answered from it, since the customer's epoch is another one."""
+        if self._breaker.is_open:
+            return
+        try:
+            self._writer.delete(list_key(version_id, variant, customer_id, epoch))
+        except (redis.RedisError, OSError) as err:
+            self._failed(err)
+
     def flush(self) -> None:
         """Wait until nothing is waiting to be stored."""
         self._waiting.join()

@@ -1,6 +1,5 @@
 """POST /events: one event, or up to a thousand in `{"events": [...]}`."""
 
-import json
 from collections import Counter
 
 from flask import Flask, Response, request
@@ -8,7 +7,7 @@ from flask import Flask, Response, request
 from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.guard import caller_of
-from service.bodies import read_json
+from service.bodies import read_json, write_json
 from service.errors import Kind, RefusedError
 from service.events.desk import INVALID, STATUS, EventDesk, Verdict
 from service.events.schemas import BATCH_MAX
@@ -16,7 +15,6 @@ from storage.record.events import TRADE, Fate
 
 ONE_MAX_BYTES = 64 * 1024
 BATCH_MAX_BYTES = 1024 * 1024
-HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 KINDS: dict[str, Kind] = {INVALID: "bad_event", Fate.CONFLICT: "event_conflict", Fate.ERASED: "erased"}
 PLAIN = (Fate.RECORDED, Fate.DUPLICATE)
 
@@ -68,7 +66,7 @@ def _one(verdict: Verdict) -> Response:
     kind = KINDS.get(verdict.fate)
     if kind:
         raise RefusedError(kind, None, verdict.reason or "")
-    return _json(_shown(verdict))
+    return write_json(_shown(verdict))
 
 
 def _many(verdicts: list[Verdict]) -> Response:
@@ -79,7 +77,7 @@ def _many(verdicts: list[Verdict]) -> Response:
         for place, verdict in enumerate(verdicts)
         if verdict.fate not in PLAIN
     ]
-    return _json(
+    return write_json(
         {"received": len(verdicts), **{fate: fates[fate] for fate in STATUS}, "not_recorded": others}
     )
 
@@ -87,7 +85,3 @@ def _many(verdicts: list[Verdict]) -> Response:
 def _shown(verdict: Verdict) -> dict[str, object]:
     shown: dict[str, object] = {"event_id": verdict.event_id, "fate": verdict.fate}
     return shown | {"reason": verdict.reason} if verdict.reason else shown
-
-
-def _json(content: dict[str, object]) -> Response:
-    return Response(json.dumps(content), 200, HEADERS, content_type="application/json")

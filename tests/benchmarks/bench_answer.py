@@ -35,6 +35,7 @@ from service.access.tokens import mint, private_key
 from service.app import Parts, create_app
 from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
+from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
 from service.live.customers import LiveCustomers
@@ -51,6 +52,7 @@ from service.served import ServedVersion
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
+from storage.record.consent import PRESETS
 from storage.record.live import Trade
 from storage.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
@@ -182,8 +184,11 @@ def make_routes(
         door = RecordDoor(settings, events)  # that no route here goes through
         desk = EventDesk(settings, door, events, follower.knows_product)
         products = ProductDesk(door, LiveProducts(), follower.knows_product)
+        people = CustomerDesk(door, default=PRESETS["all"])
         return create_app(
-            Parts(settings, follower, recommender, metrics, lambda: "up", gate, desk, products, b"bench")
+            Parts(
+                settings, follower, recommender, metrics, lambda: "up", gate, desk, products, people, b"bench"
+            )
         )
 
     rules = parse_rules(RULES.read_text())

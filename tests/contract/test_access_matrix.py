@@ -31,6 +31,9 @@ PATHS = {
     "similar": ("/similar/milk", "/similar/ghost"),
     "events": ("/events", "/events"),
     "put_product": ("/products/milk", "/products/ghost"),
+    "get_customer": ("/customers/anna", "/customers/ghost"),
+    "put_customer": ("/customers/anna", "/customers/ghost"),
+    "delete_customer": ("/customers/anna", "/customers/ghost"),
     "metrics": ("/metrics", "/metrics"),
     "rules": ("/rules", "/rules"),
     "put_rules": ("/rules", "/rules"),
@@ -80,7 +83,7 @@ EXPIRED_KEY = key(*SHOPS, ends_in=-timedelta(seconds=1))
 REVOKED_KEY = key(*SHOPS, state="revoked")
 NEXT_KEY = key(*SHOPS, state="next")
 RETIRING_KEY = key(*SHOPS, state="retiring", ends_in=HOUR)
-ONLY_PRODUCTS = key(Scope.PRODUCTS)
+ONLY_PRODUCTS, ONLY_CUSTOMERS = key(Scope.PRODUCTS), key(Scope.CUSTOMERS)
 ONLY_RECOMMEND, ONLY_BROWSE, ONLY_EVENTS = key(Scope.RECOMMEND), key(Scope.BROWSE), key(Scope.EVENTS)
 RIGHT_KEY, OPERATOR = bearer(SHOP.shop), bearer(SHOP.operator)
 
@@ -241,6 +244,37 @@ def test_a_key_for_products_is_for_nothing_else(apps: Apps) -> None:
         assert client.put(path, json={"stock": 1}, headers=ONLY_PRODUCTS).status_code == 200
         assert client.put(path, json={"stock": 1}, headers=ONLY_PRODUCTS | BROWSER).status_code == 403
     assert client.get("/popular", headers=ONLY_PRODUCTS).status_code == 403
+
+
+OF_CUSTOMERS = {"GET": None, "PUT": {"consent": "all"}, "DELETE": None}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize("method", OF_CUSTOMERS)
+def test_consent_export_and_erasure_are_for_a_key_for_customers_and_consent_for_the_own_token(
+    apps: Apps, method: str, who: str
+) -> None:
+    caller = CALLERS[who]
+    if who == "the right key" or (", own id" in who and method != "DELETE"):
+        may = 200
+    else:
+        may = 401 if caller.recommend == 401 else 403
+    body, answers = OF_CUSTOMERS[method], []
+    for app in (apps.public, apps.empty):  # the second has no record: what is decided there needed none
+        for path in PATHS["get_customer"]:
+            headers = caller.headers(asked_id(path))
+            answers.append(app.test_client().open(path, method=method, json=body, headers=headers))
+    assert [answer.status_code for answer in answers] == [may] * 2 + [503 if may == 200 else may] * 2
+    if may != 200:
+        assert len({answer.data for answer in answers}) == 1
+        assert all(dict(answer.headers) == dict(answers[0].headers) for answer in answers)
+
+
+def test_a_key_for_customers_is_for_nothing_else_and_never_in_a_browser(apps: Apps) -> None:
+    client = apps.public.test_client()
+    assert client.get("/customers/anna", headers=ONLY_CUSTOMERS).status_code == 200
+    assert client.get("/customers/anna", headers=ONLY_CUSTOMERS | BROWSER).status_code == 403
+    assert client.get("/recommend/anna", headers=ONLY_CUSTOMERS).status_code == 403
 
 
 @pytest.mark.parametrize("who", CALLERS)

@@ -23,7 +23,7 @@ class Credentials:
         self._api_keys: list[ApiKey] = []
         self._token_keys: list[TokenKey] = []
         self._signing: dict[str, str] = {}
-        self.shop = self.api_key(Scope.RECOMMEND, Scope.BROWSE, Scope.EVENTS, Scope.PRODUCTS)
+        self.shop = self.api_key(Scope.RECOMMEND, Scope.BROWSE, Scope.EVENTS, Scope.PRODUCTS, Scope.CUSTOMERS)
         self.operator = self.api_key(Scope.OPERATE)
         self.ed25519 = self.token_key("EdDSA")
         self.hs256 = self.token_key("HS256")

@@ -12,6 +12,7 @@ from service.access.gate import Gate, Limits
 from service.access.tokens import Issued
 from service.app import Parts, create_app
 from service.champion import ChampionFollower
+from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
 from service.live_products import LiveProducts
@@ -25,6 +26,7 @@ from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
 from service.settings import Settings
 from storage.keyring import Keyring
+from storage.record.consent import PRESETS
 from storage.store import Store
 
 PATIENT_MS = 5000  # other tests keep the machine busy
@@ -82,8 +84,11 @@ def tiny_app(
     door = RecordDoor(settings, events)
     desk = EventDesk(settings, door, events, follower.knows_product)
     products = ProductDesk(door, live, follower.knows_product)
+    customers = CustomerDesk(door, default=PRESETS["all"])
     return create_app(
-        Parts(settings, follower, recommender, metrics, lambda: "none", gate, desk, products, b"key")
+        Parts(
+            settings, follower, recommender, metrics, lambda: "none", gate, desk, products, customers, b"key"
+        )
     )
 
 

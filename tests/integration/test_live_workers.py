@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import requests
 
-from storage.record.consent import PRESETS, set_consent
-from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
 from storage.store import Store
@@ -74,6 +72,10 @@ def is_personal(session: requests.Session, running: Running, customer: str) -> b
     return bool(answer(session, running, customer)["source"] != "popular")
 
 
+def is_not_personal(session: requests.Session, running: Running, customer: str) -> bool:
+    return not is_personal(session, running, customer)
+
+
 def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(
     service: tuple[Running, Path],
 ) -> None:
@@ -92,18 +94,18 @@ def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(
     assert said == {"butter"}
 
 
-def test_a_refusal_and_an_erasure_count_within_a_second(service: tuple[Running, Path]) -> None:
-    running, store = service
-    sessions, record = connections(), record_of(store)
-    now_ms = int(time.time() * 1000)
-    assert all(is_personal(session, running, "ben") for session in sessions)
-    with record.writing() as connection:
-        set_consent(connection, "ben", PRESETS["no_personalisation"], now_ms=now_ms, client="")
-    assert until_all(sessions, lambda one: not is_personal(one, running, "ben")) < WITHIN_S
-    with record.writing() as connection:
-        set_consent(connection, "ben", PRESETS["all"], now_ms=now_ms, client="")
-    assert until_all(sessions, lambda one: is_personal(one, running, "ben")) < WITHIN_S
+def test_a_refusal_and_an_erasure_count_at_once_here_and_within_a_second_everywhere(
+    service: tuple[Running, Path],
+) -> None:
+    running, _ = service
+    sessions = connections()
+    here, url = sessions[0], f"{running.url}/customers"
+    for consent, is_seen in (("no_personalisation", is_not_personal), ("all", is_personal)):
+        assert not any(is_seen(session, running, "ben") for session in sessions)
+        here.put(f"{url}/ben", json={"consent": consent}, timeout=5).raise_for_status()
+        assert is_seen(here, running, "ben")
+        assert until_all(sessions, partial(is_seen, running=running, customer="ben")) < WITHIN_S
     assert all(is_personal(session, running, "7") for session in sessions)
-    erase(record, "7", now_ms=now_ms, client="")
+    here.delete(f"{url}/7", timeout=5).raise_for_status()
+    assert not is_personal(here, running, "7")
     assert until_all(sessions, lambda one: not is_personal(one, running, "7")) < WITHIN_S
-    record.close()

@@ -1,0 +1,136 @@
+"""What customers allow, what is held of them, and their erasure: in the record first, then in answers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+from service.record import RecordDoor
+from service.served import EPOCH, NONE, ServedVersion
+from storage.record.consent import Consent, consent_of, set_consent
+from storage.record.erasure import Erasure, erase
+from storage.record.holdings import Holdings, holdings_of
+from storage.record.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class OfTheNight:
+    """What the version that answers has of a customer: products bought, and those listed, best first."""
+
+    version_id: str
+    bought: tuple[dict[str, object], ...]
+    listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All that is held of a customer. `night` is None of somebody whom the version doesn't know."""
+
+    consent: Consent
+    record: Holdings
+    night: OfTheNight | None
+
+
+class CustomerDesk:
+    """The use cases behind /customers.
+
+    Args:
+        default: what is allowed by who said nothing.
+        told: makes this worker know of what was committed, before it is acknowledged.
+        was_erased: whether this worker knows that a customer was erased once: then the night's word is void.
+        served: the version that answers; None before there is one.
+        forget: lets go of a customer's lists outside this process, as far as that is possible now.
+    """
+
+    def __init__(
+        self,
+        door: RecordDoor,
+        *,
+        default: Consent,
+        told: Callable[[], None] = lambda: None,
+        was_erased: Callable[[str], bool] = lambda customer_id: False,
+        served: Callable[[], ServedVersion | None] = lambda: None,
+        forget: Callable[[str], None] = lambda customer_id: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._door, self._default = door, default
+        self._told, self._was_erased, self._served, self._forget = told, was_erased, served, forget
+        self._clock = clock
+
+    def consent(self, customer_id: str) -> Consent:
+        """What a customer allows.
+
+        Raises:
+            RefusedError: the record can't be used now.
+        """
+
+        def read(record: Record) -> Consent:
+            with record.reading() as connection:
+                return consent_of(connection, customer_id, self._default)
+
+        return self._door.do(read)
+
+    def change(self, customer_id: str, wanted: dict[str, bool], client: str) -> Consent:
+        """Put a consent in force; what `wanted` doesn't name stays. Durable and obeyed here at its end.
+
+        Raises:
+            RefusedError: the record can't be used now; it may be in force or not.
+        """
+
+        def write(record: Record) -> Consent:
+            with record.writing() as connection:
+                before = consent_of(connection, customer_id, self._default)
+                consent = Consent(**asdict(before) | wanted)
+                set_consent(connection, customer_id, consent, now_ms=self._now_ms(), client=client)
+                return consent
+
+        consent = self._door.do(write)
+        self._told()
+        return consent
+
+    def held(self, customer_id: str) -> Held:
+        """All that is held of a customer. Raises as `consent`."""
+
+        def read(record: Record) -> tuple[Consent, Holdings]:
+            with record.reading() as connection:
+                return consent_of(connection, customer_id, self._default), holdings_of(
+                    connection, customer_id
+                )
+
+        found = self._door.do(read)
+        return Held(*found, self._of_the_night(customer_id))
+
+    def erase(self, customer_id: str, client: str) -> Erasure:
+        """Delete all that is held of a customer. It is done, and obeyed here, when this returns.
+
+        Raises:
+            RefusedError: the record can't be used now: it must be asked again.
+        """
+        erasure = self._door.do(
+            lambda record: erase(record, customer_id, now_ms=self._now_ms(), client=client)
+        )
+        self._forget(customer_id)  # while this worker still knows under which epoch they lie
+        self._told()
+        return erasure
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _of_the_night(self, customer_id: str) -> OfTheNight | None:
+        served = self._served()
+        if served is None or self._was_erased(customer_id):
+            return None
+        customer_row = served.customers.find(customer_id)
+        if customer_row == NONE:
+            return None
+        start, stop = served.history_of(customer_row)
+        bought = (
+            {
+                "product_id": served.products[served.histories.product[place]],
+                "orders": served.histories.times[place],
+                "last_on": (EPOCH + timedelta(days=served.histories.last_day[place])).isoformat(),
+            }
+            for place in range(start, stop)
+        )
+        listed = (served.products[row] for row in served.candidate_rows[customer_row] if row != NONE)
+        return OfTheNight(served.version_id, tuple(bought), tuple(listed))
