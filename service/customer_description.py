@@ -76,6 +76,7 @@ def customer_schemas() -> Json:
             "consents": rows,
             "events": rows,
             "quarantine": rows,
+            "exposures": rows,
             "night": {"type": ["object", "null"]},
         }
     )

@@ -96,6 +96,7 @@ def _export(held: Held) -> dict[str, object]:
         "consents": held.record.consents,
         "events": held.record.events,
         "quarantine": held.record.quarantine,
+        "exposures": held.record.exposures,
         "night": asdict(held.night) if held.night else None,
     }
 

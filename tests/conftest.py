@@ -1,5 +1,6 @@
 """For all tests: no time limit for a single example, logs that end with the test, and a real Postgres."""
 
+import gc
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ def fresh_logs() -> Iterator[None]:
     """A command that ran in this process wrote its logs to what pytest captured, which is closed now."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def let_go() -> Iterator[None]:
+    """Versions and records of a module's tests lie in cycles with open files; select() counts to 1,024."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

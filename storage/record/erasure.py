@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change
-from storage.record.tables import audit, consent_log, customers, events, quarantine, tombstones
+from storage.record.tables import audit, consent_log, customers, events, exposures, quarantine, tombstones
 
-HOLDS_IDS = (events, quarantine, customers, consent_log)
+HOLDS_IDS = (events, quarantine, customers, consent_log, exposures)
 """The tables in which a customer's id may stand."""
 
 

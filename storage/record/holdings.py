@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.record.tables import consent_log, events, quarantine
+from storage.record.tables import consent_log, events, exposures, quarantine
 
 type Row = dict[str, object]
 
@@ -21,12 +21,16 @@ class Holdings:
     consents: tuple[Row, ...]
     events: tuple[Row, ...]
     quarantine: tuple[Row, ...]
+    exposures: tuple[Row, ...]
 
 
 def holdings_of(connection: sa.Connection, customer_id: str) -> Holdings:
     """What is held of a customer, within a transaction that reads; nothing of one who isn't known."""
     return Holdings(
-        *(tuple(_rows(connection, table, customer_id)) for table in (consent_log, events, quarantine))
+        *(
+            tuple(_rows(connection, table, customer_id))
+            for table in (consent_log, events, quarantine, exposures)
+        )
     )
 
 

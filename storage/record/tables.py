@@ -1,4 +1,4 @@
-"""The record's tables: what customers did, what they allowed, what was erased, and what changed when.
+"""The record's tables: what customers did, allowed and were shown, what was erased, and what changed when.
 
 Times are Unix milliseconds. `changed` and `epoch` are numbers of the one clock in `record_clock`: they only
 ever grow, over all tables, so that whoever knows the number N asks for what changed after N.
@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the newest migration in migrations/versions."""
 
 METADATA = sa.MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s"})
@@ -154,5 +154,92 @@ audit = sa.Table(
     sa.Column("what", sa.String(32), nullable=False),
     sa.Column("client", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),  # JSON; never the id of a customer
+    sqlite_autoincrement=True,
+)
+
+# A specification never changes: a new one is a new version. `slot_*` is its part of the layer.
+experiments = sa.Table(
+    "experiments",
+    METADATA,
+    _key(),
+    sa.Column("experiment_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("spec_hash", sa.String(16), nullable=False),
+    sa.Column("layer", sa.String(64), nullable=False),
+    sa.Column("slot_start", sa.Double, nullable=False),
+    sa.Column("slot_width", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("started_ms", _BIG, nullable=False),
+    sa.Column("ended_ms", _BIG),
+    sa.Column("changed", _BIG, nullable=False),
+    sa.Column("client", sa.String(64), nullable=False),
+    sa.UniqueConstraint("experiment_id", "version", name="experiments_once"),
+    sa.Index(None, "changed"),
+    sqlite_autoincrement=True,
+)
+
+# There is at most one row, 1: the customers who are in no experiment.
+holdout = sa.Table(
+    "holdout",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("share", sa.Double, nullable=False),
+    sa.Column("salt", sa.String(64), nullable=False),
+    sa.Column("changed", _BIG, nullable=False),
+)
+
+# What looks at an experiment have spent: a look that was made is never made again.
+experiment_looks = sa.Table(
+    "experiment_looks",
+    METADATA,
+    _key(),
+    sa.Column("experiment_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("metric", sa.String(64), nullable=False),
+    sa.Column("arm", sa.String(64), nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),  # JSON of the judge's
+    sa.UniqueConstraint("experiment_id", "version", "metric", "arm", "day", name="experiment_looks_once"),
+    sqlite_autoincrement=True,
+)
+
+exposures = sa.Table(
+    "exposures",
+    METADATA,
+    _key(),
+    sa.Column("event_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("at_ms", _BIG, nullable=False),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("experiment_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("spec_hash", sa.String(16), nullable=False),
+    sa.Column("layer", sa.String(64), nullable=False),
+    sa.Column("variant", sa.String(64), nullable=False),
+    sa.Column("is_forced", sa.Boolean, nullable=False),
+    sa.Column("model_version", sa.String(64), nullable=False),
+    sa.Column("is_fallback", sa.Boolean, nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("placement", sa.String(32), nullable=False),
+    sa.Column("items", sa.Text, nullable=False),
+    sa.Column("latency_ms", sa.Double, nullable=False),
+    sa.Column("is_cached", sa.Boolean, nullable=False),
+    sa.Index(None, "experiment_id", "version", "id"),
+    sa.Index(None, "customer_id"),
+    sa.Index(None, "at_ms"),
+    sqlite_autoincrement=True,
+)
+
+# Exposures that were never written, as far as it is known how many.
+lost_exposures = sa.Table(
+    "lost_exposures",
+    METADATA,
+    _key(),
+    sa.Column("at_ms", _BIG, nullable=False),
+    sa.Column("experiment_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("why", sa.String(32), nullable=False),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,117 @@
+"""Writes who was shown what in an experiment, each once; and how many such rows were lost on the way."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from storage.record.erasure_key import ErasureKey
+from storage.record.statements import consent_lock, insert_new_rows, parts
+from storage.record.tables import customers, exposures, lost_exposures, tombstones
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One answer to a customer in one experiment.
+
+    Attributes:
+        event_id: its own; the same one twice counts once.
+        is_forced: an operator asked for the variant.
+        is_fallback: the variant couldn't answer, the champion did.
+        items: JSON by position: [product_id, score, propensity, team].
+    """
+
+    event_id: str
+    request_id: str
+    at_ms: int
+    customer_id: str
+    experiment_id: str
+    version: int
+    spec_hash: str
+    layer: str
+    variant: str
+    is_forced: bool
+    model_version: str
+    is_fallback: bool
+    source: str
+    placement: str
+    items: str
+    latency_ms: float
+    is_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Exposures that are gone, by what is known of them."""
+
+    at_ms: int
+    experiment_id: str
+    version: int
+    n: int
+    why: str
+
+
+def write_exposures(
+    connection: sa.Connection, key: ErasureKey, rows: Sequence[Exposure], default_experiment: bool
+) -> int:
+    """Write exposures that aren't there yet, within a transaction that writes; how many were new.
+
+    Those of customers who were erased since, or who allow no experiments, are left out: they may have waited.
+
+    Args:
+        default_experiment: the shop's default of the consent `experiment`.
+    """
+    consent_lock(connection, exclusive=False)
+    customer_ids = {row.customer_id for row in rows}
+    allows, erased_ms = _allows(connection, customer_ids), _erased_ms(connection, key, customer_ids)
+
+    def is_wanted(row: Exposure) -> bool:
+        said, gone_ms = allows.get(row.customer_id), erased_ms.get(row.customer_id)
+        if gone_ms is not None and (said is None or row.at_ms <= gone_ms):
+            return False
+        return default_experiment if said is None else said
+
+    kept = sorted(filter(is_wanted, rows), key=lambda row: row.event_id)
+    if not kept:
+        return 0
+    told = insert_new_rows(connection, exposures, [asdict(row) for row in kept], exposures.c.event_id)
+    return len(told)
+
+
+def write_lost(connection: sa.Connection, lost: Sequence[Lost]) -> None:
+    """Note what was lost, within a transaction that writes."""
+    if lost:
+        connection.execute(sa.insert(lost_exposures), [asdict(one) for one in lost])
+
+
+def expire_exposures(connection: sa.Connection, before_ms: int, most: int) -> int:
+    """Delete the oldest exposures from before a moment, at most so many; how many it were."""
+    old = sa.select(exposures.c.id).where(exposures.c.at_ms < before_ms).order_by(exposures.c.id).limit(most)
+    numbers = list(connection.execute(old).scalars())
+    deleted = 0
+    for some in parts(numbers):
+        deleted += connection.execute(sa.delete(exposures).where(exposures.c.id.in_(some))).rowcount
+    return deleted
+
+
+def _allows(connection: sa.Connection, customer_ids: set[str]) -> dict[str, bool]:
+    """The consent `experiment` of those who said something."""
+    allows: dict[str, bool] = {}
+    for some in parts(customer_ids):
+        rows = sa.select(customers.c.customer_id, customers.c.experiment).where(
+            customers.c.customer_id.in_(some), customers.c.experiment.is_not(None)
+        )
+        allows.update((customer_id, bool(allowed)) for customer_id, allowed in connection.execute(rows))
+    return allows
+
+
+def _erased_ms(connection: sa.Connection, key: ErasureKey, customer_ids: set[str]) -> dict[str, int]:
+    """When each customer was erased who was, in Unix milliseconds."""
+    by_hash = {key.hash_of(customer_id): customer_id for customer_id in customer_ids}
+    erased: dict[str, int] = {}
+    for some in parts(by_hash):
+        rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms).where(
+            tombstones.c.customer_hash.in_(some)
+        )
+        erased.update((by_hash[bytes(hashed)], ms) for hashed, ms in connection.execute(rows))
+    return erased
