@@ -1,6 +1,7 @@
 """Reads the logs that an experiment is judged by: exposures, what customers did, and what was lost."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
