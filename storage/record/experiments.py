@@ -251,7 +251,9 @@ def _set_state(
 
 
 def _recorded(row: Any) -> Recorded:
-    return Recorded(*row[:7], State(row[7]), *row[8:])
+    values = list(row)
+    values[7] = State(values[7])
+    return Recorded(*values)
 
 
 def _note(
