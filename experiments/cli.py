@@ -7,7 +7,14 @@ import click
 from models.errors import NextbestError
 from storage.lazy_commands import LazyCommands
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "start": "experiments.running_commands",
+    "list": "experiments.running_commands",
+    "pause": "experiments.running_commands",
+    "stop": "experiments.running_commands",
+    "ship": "experiments.running_commands",
+    "holdout": "experiments.running_commands",
+}
 
 
 @click.command(cls=LazyCommands, modules=COMMANDS, context_settings={"max_content_width": 110})

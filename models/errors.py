@@ -37,6 +37,17 @@ class UnknownVersionError(NextbestError):
         super().__init__(f"no version {version_id} in this store")
 
 
+class UnroutedVariantError(NextbestError):
+    """A version has no candidate lists of a variant."""
+
+    def __init__(self, version_id: str, variant: str, routed: list[str]) -> None:
+        self.version_id, self.variant, self.routed = version_id, variant, routed
+        there = ", ".join(routed) or "none"
+        super().__init__(
+            f"{version_id} has no lists of {variant!r}, only of: {there}; `routed` in [night] adds to them"
+        )
+
+
 class NoChampionError(NextbestError):
     """The store has no champion to serve, or none to go back to."""
 

@@ -22,20 +22,27 @@ class AnswerWriter:
 
     def __init__(self, served: ServedVersion) -> None:
         self._served = served
-        names = json.dumps({"version": served.version_id, "variant": served.variant, "experiments": []})
-        self._names = names[1:-1]
+        self._names = json.dumps({"version": served.version_id, "variant": served.variant})[1:-1]
         self._products: dict[int, tuple[str, str]] = {}
         self._worth = memoryview(served.shelf.worth)
         self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
         self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
 
-    def recommendations(self, customer_id: str, answer: Answer) -> str:
-        """The body of `/recommend/<customer_id>`."""
+    def recommendations(
+        self, customer_id: str, answer: Answer, experiments: str = "", request_id: str = ""
+    ) -> str:
+        """The body of `/recommend/<customer_id>`.
+
+        Args:
+            experiments: what stands in the list of that name, as JSON.
+            request_id: a new one without it.
+        """
         own = answer.own
         items = self._own_items(answer, own) if own else self._items(answer)
         return (
-            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{os.urandom(12).hex()}", '
-            f'{self._names}, "source": "{answer.source}", "recommendations": [{items}]}}'
+            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or os.urandom(12).hex()}", '
+            f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
+            f'"recommendations": [{items}]}}'
         )
 
     def popular(self, answer: Answer) -> str:
@@ -50,7 +57,7 @@ class AnswerWriter:
 
     def _of_all(self, source: str, items: str, about: str = "") -> str:
         return (
-            f'{{{about}"request_id": "{os.urandom(12).hex()}", {self._names}, '
+            f'{{{about}"request_id": "{os.urandom(12).hex()}", {self._names}, "experiments": [], '
             f'"source": "{source}", "recommendations": [{items}]}}'
         )
 

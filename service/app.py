@@ -25,6 +25,7 @@ from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
+from service.trials.desk import Trials
 
 NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
@@ -34,7 +35,12 @@ MAX_BODY_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the app works with, made once in each worker; `log_key` keys the hashes of customers in logs."""
+    """What the app works with, made once in each worker.
+
+    Attributes:
+        log_key: keys the hashes of customers in logs.
+        trials: who answers customers in experiments; None: nothing is tried here.
+    """
 
     settings: Settings
     follower: ChampionFollower
@@ -46,6 +52,7 @@ class Parts:
     products: ProductDesk
     customers: CustomerDesk
     log_key: bytes
+    trials: Trials | None = None
 
 
 class IdConverter(BaseConverter):
@@ -77,7 +84,7 @@ def create_app(parts: Parts) -> Flask:
 
 def register_answers(app: Flask, parts: Parts) -> None:
     """The routes that answer from the champion."""
-    follower, recommender, metrics = parts.follower, parts.recommender, parts.metrics
+    follower, recommender, metrics, trials = parts.follower, parts.recommender, parts.metrics, parts.trials
 
     def serving() -> Serving:
         if follower.current is None:
@@ -90,9 +97,14 @@ def register_answers(app: Flask, parts: Parts) -> None:
         check_id("customer_id", customer_id, environ["PATH_INFO"])
         query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
         now = serving()
-        answer = recommender.recommend(now.served, customer_id, query)
+        tried = trials.answer(now, customer_id, query) if trials is not None else None
+        if tried is not None:
+            answer, body = tried
+        else:
+            answer = recommender.recommend(now.served, customer_id, query)
+            body = now.writer.recommendations(customer_id, answer)
         metrics.answer(answer)
-        return Finished(now.writer.recommendations(customer_id, answer), PRIVATE)
+        return Finished(body, PRIVATE)
 
     @app.get("/popular")
     def popular() -> Response:

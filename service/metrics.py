@@ -83,6 +83,12 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=own,
         )
+        self._exposures = Counter(
+            "nextbest_exposures",
+            "Answers in experiments, by what became of their record",
+            ["outcome"],
+            registry=own,
+        )
         self._turned_away = Counter(
             "nextbest_turned_away", "Calls without the right to an answer", ["why"], registry=own
         )
@@ -125,6 +131,9 @@ class Metrics:
         if part is None:
             part = self._outcomes[outcome] = self._cache.labels(outcome)
         part.inc()
+
+    def exposures(self, outcome: str, n: int) -> None:
+        self._exposures.labels(outcome).inc(n)
 
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))

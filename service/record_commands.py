@@ -5,14 +5,13 @@ from typing import IO
 
 import click
 
-from service.access.options import store_option
-from service.record_options import key_option, opened_record, url_option
 from service.record_upkeep_commands import expire_old, purge_sent, quarantine
 from storage.record.holding import holding
 from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
 from storage.record.tables import SCHEMA
+from storage.record_options import key_option, opened_record, store_option, url_option
 
 
 @click.group()

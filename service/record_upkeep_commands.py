@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from service.access.options import now_utc, store_option
-from service.record_options import key_option, opened_record, url_option
+from service.access.options import now_utc
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
+from storage.record_options import key_option, opened_record, store_option, url_option
 
 BY_HAND = "command line"
 DAY_MS = 86_400_000
@@ -107,6 +107,7 @@ def purge_sent(
     "--other-days", type=click.IntRange(1), default=400, show_default=True, help="Of all other events."
 )
 @click.option("--quarantine-days", type=click.IntRange(1), default=90, show_default=True)
+@click.option("--exposure-days", type=click.IntRange(1), default=90, show_default=True)
 def expire_old(
     store: Path,
     url: str | None,
@@ -114,8 +115,9 @@ def expire_old(
     trade_days: int | None,
     other_days: int,
     quarantine_days: int,
+    exposure_days: int,
 ) -> None:
-    """Delete events that were received so many days ago: a line for cron.
+    """Delete events and exposures of so many days ago: a line for cron.
 
     Let purchases go only once the shop's own history has them: a night knows no others.
     """
@@ -126,5 +128,6 @@ def expire_old(
             trade_before_ms=now_ms - trade_days * DAY_MS if trade_days else 0,
             others_before_ms=now_ms - other_days * DAY_MS,
             quarantine_before_ms=now_ms - quarantine_days * DAY_MS,
+            exposures_before_ms=now_ms - exposure_days * DAY_MS,
         )
     click.echo(", ".join(f"{name}: {n:,}" for name, n in deleted.items()) + " deleted")

@@ -1,5 +1,6 @@
 """A version as the day reads it: its arrays mapped, its products in the orders that answers need."""
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -117,11 +118,7 @@ class ServedVersion:
         self._starts = memoryview(self.history_start)
         self.history_product = self._expect("history/product", np.int32)
         self.histories = self._histories(len(self.history_product))
-        self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, n_customers)
-        self.candidate_evidence = self._expect_shape(
-            f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
-        )
-        self._lists = self._candidates(variant)
+        self._take_candidates(variant)
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
@@ -135,6 +132,17 @@ class ServedVersion:
         self.category_interval = self._intervals("categories", len(categories))
         self.taste = self._taste(n_products)
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
+
+    def of_variant(self, variant: str) -> "ServedVersion":
+        """The same version with the lists of another variant; all else is shared.
+
+        Raises:
+            DamagedVersionError: the night left no lists of this variant, or such as can't be used.
+        """
+        other = copy(self)
+        other.variant = variant
+        other._take_candidates(variant)
+        return other
 
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in `histories`."""
@@ -159,6 +167,13 @@ class ServedVersion:
         if start < stop and rows[stop - 1] == NONE:
             stop = start + rows[start:stop].tolist().index(NONE)
         return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
+
+    def _take_candidates(self, variant: str) -> None:
+        self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, len(self.customers))
+        self.candidate_evidence = self._expect_shape(
+            f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
+        )
+        self._lists = self._candidates(variant)
 
     def _candidates(self, variant: str) -> Columns:
         """The lists of all customers, one after another, each of `_list_length` places, -1 after its end."""

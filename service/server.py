@@ -9,7 +9,7 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,11 +54,16 @@ from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
 from service.served import ServedVersion
 from service.settings import Settings
+from service.trials.desk import Trials
+from service.trials.exposures import ExposureLog
+from service.trials.plan import PlanFollower
+from service.trials.spool import Spool, left_over
 from service.warm_up import warm_up
 from service.workers import Workers
 from storage.keyring import read_keyring
 from storage.record.consent import PRESETS
-from storage.record.live import Since
+from storage.record.live import Defaults, Since
+from storage.record.record import FILE as RECORD_FILE
 from storage.signing import Signers
 from storage.store import CHAMPION, Store
 
@@ -135,9 +140,13 @@ def worker_app(plan: WorkerPlan) -> Flask:
     door.connect_soon()
     _follow_rules_and_products(plan, events, live, book)
     customers, news = _follow_customers(settings, events, follower)
-    first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
     only_changed = settings.redis_lists == "changed"
-    recommender = Recommender(first_level, cache, customers.of, only_changed=only_changed, book=book)
+
+    def new_recommender() -> Recommender:
+        first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
+        return Recommender(first_level, cache, customers.of, only_changed=only_changed, book=book)
+
+    recommender = new_recommender()
     _leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()
@@ -153,6 +162,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
             products=ProductDesk(door, live, follower.knows_product),
             customers=_customer_desk(settings, door, follower, customers, news, cache),
             log_key=plan.log_key,
+            trials=_trials(plan, events, metrics, customers, recommender, new_recommender),
         )
     )
     if settings.traces:
@@ -161,6 +171,27 @@ def worker_app(plan: WorkerPlan) -> Flask:
         app.wsgi_app = tracing.Traced(app.wsgi_app, tracing.new_provider())  # type: ignore[method-assign]
     app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
     return app
+
+
+def _trials(
+    plan: WorkerPlan,
+    counters: RecordCounters,
+    metrics: Metrics,
+    customers: LiveCustomers,
+    recommender: Recommender,
+    new_recommender: Callable[[], Recommender],
+) -> Trials:
+    """Who answers customers in experiments, and keeps what they were shown."""
+    settings, host = plan.settings, socket.gethostname()
+    plans = PlanFollower(RecordDoor(settings, counters))
+    folder = settings.store / RECORD_FILE.parent
+    spool = Spool(folder, f"{host}-{os.getpid()}")
+    spool.take_over(left_over(folder, host))
+    default = PRESETS[settings.consent_default].experiment
+    log_of_exposures = ExposureLog(RecordDoor(settings, counters), spool, metrics, default=default)
+    plans.start()
+    log_of_exposures.start()
+    return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take)
 
 
 def _store(settings: Settings) -> Store:
@@ -188,15 +219,19 @@ def _follow_customers(
     settings: Settings, counters: RecordCounters, champion: ChampionFollower
 ) -> tuple[LiveCustomers, LiveFollower]:
     """What is new of customers, and who keeps it up to date once it is started."""
-    is_personal = PRESETS[settings.consent_default].personalise
-    customers = LiveCustomers(is_personal_by_default=is_personal, most=settings.live_customers)
+    default = PRESETS[settings.consent_default]
+    customers = LiveCustomers(
+        is_personal_by_default=default.personalise,
+        experiments_by_default=default.experiment,
+        most=settings.live_customers,
+    )
     door = RecordDoor(settings, counters)  # of its own: events don't wait for it
 
     def since() -> Since | None:
         serving = champion.current
         return serving.served.since if serving else None
 
-    reader = LiveReader(door, customers, since, personal_by_default=is_personal)
+    reader = LiveReader(door, customers, since, defaults=Defaults(default.personalise, default.experiment))
     wait_s = settings.record_timeout_ms / 1000
     return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
 

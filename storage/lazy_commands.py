@@ -3,6 +3,7 @@
 It stands here because storage is what all command lines share.
 """
 
+import builtins
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +14,8 @@ class LazyCommands(click.Group):
     """A group whose commands lie in modules of their own.
 
     Args:
-        modules: the module of each command, in the order of the help; there its name has `_` for `-`.
+        modules: the module of each command, in the order of the help. There its name has `_` for
+            `-`, and one at the end if Python has such a name itself.
     """
 
     def __init__(self, *args: Any, modules: dict[str, str], **kwargs: Any) -> None:
@@ -26,5 +28,7 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._modules:
             return None
-        command: click.Command = getattr(import_module(self._modules[cmd_name]), cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        name += "_" if hasattr(builtins, name) else ""
+        command: click.Command = getattr(import_module(self._modules[cmd_name]), name)
         return command

@@ -19,6 +19,7 @@ from models.errors import (
     NightRunningError,
     NoChampionError,
     UnknownVersionError,
+    UnroutedVariantError,
 )
 from storage.manifest import Manifest
 from storage.signing import Signer, Signers
@@ -138,18 +139,24 @@ class Store:
         except DamagedVersionError:
             return None
 
-    def promote(self, version_id: str, *, now: datetime, why: str) -> Champion:
-        """Make a version the champion with its default variant, after checking every one of its files.
+    def promote(self, version_id: str, *, now: datetime, why: str, variant: str | None = None) -> Champion:
+        """Make a version the champion, after checking every one of its files.
+
+        Args:
+            variant: that answers; None: the version's default.
 
         A pointer that can't be read is replaced: its sequence and those before it are lost.
 
         Raises:
             UnknownVersionError, DamagedVersionError: it is not there or not whole.
+            UnroutedVariantError: it has no lists of this variant.
         """
         manifest = self.open(version_id).manifest
-        pointer = Pointer(
-            version_id=manifest.version_id, variant=manifest.default_variant, since=now, why=why
-        )
+        variant = variant or manifest.default_variant
+        routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
+        if variant not in routed:
+            raise UnroutedVariantError(version_id, variant, routed)
+        pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
         with self._pointer_lock():
             old = self._readable_champion()
             before = [old.current, *old.previous] if old else []

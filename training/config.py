@@ -28,6 +28,10 @@ class NightOptions(BaseModel):
     default_variant: str = Field(
         default="ranker", description="The variant that customers get; its candidate lists are published."
     )
+    routed: list[str] = Field(
+        default_factory=list,
+        description="Other variants whose candidate lists are published, for experiments that compare them.",
+    )
     candidates: int = Field(
         default=200, ge=1, le=1000, description="Products that are listed for each customer."
     )
@@ -61,7 +65,15 @@ class NightOptions(BaseModel):
             raise ValueError(f"variants must hold {missing[0]!r}, which every version needs")
         if self.default_variant not in self.variants:
             raise ValueError(f"default_variant {self.default_variant!r} is not among variants")
+        absent = [name for name in self.routed if name not in self.variants]
+        if absent:
+            raise ValueError(f"routed {absent[0]!r} is not among variants")
         return self
+
+    @property
+    def served(self) -> list[str]:
+        """Variants whose candidate lists are published, the default one first."""
+        return list(dict.fromkeys([self.default_variant, *self.routed]))
 
 
 class RecordOptions(BaseModel):

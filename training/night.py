@@ -339,15 +339,16 @@ def _write(
         contents.write_taste(writer, models)
         progress.detail("offers")
         write_value(writer, history, interactions, job.config.value)
-        progress.detail("candidates")
-        contents.write_candidates(writer, job.default_variant, models, own, k=job.config.night.candidates)
+        for name in job.config.night.served:
+            progress.detail(f"candidates of {name}")
+            contents.write_candidates(writer, name, models, own, k=job.config.night.candidates)
         for name, model in models.items():
             writer.add_variant(
                 name,
                 model.state(),
                 recipe=_recipe(job, name),
                 options=_options(job, name),
-                has_candidates=name == job.default_variant,
+                has_candidates=name in job.config.night.served,
             )
         return writer.finish(
             job.store.versions,

@@ -2,25 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
 from service.access.new_keys import Labels
 from storage.keyring import KeyState
+from storage.record_options import store_option
 
 type Command = Callable[..., Any]
-
-
-def store_option(command: Command) -> Command:
-    return click.option(
-        "--store",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        envvar="NEXTBEST_STORE",
-        required=True,
-        help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
-    )(command)
 
 
 def days_option(command: Command) -> Command:

@@ -25,14 +25,22 @@ class LiveCustomers:
 
     Args:
         is_personal_by_default: the shop's default of the consent `personalise`.
+        experiments_by_default: the shop's default of the consent `experiment`.
         most: customers with purchases that are held; beyond that the first of them get the night's list.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, *, is_personal_by_default: bool, most: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        is_personal_by_default: bool,
+        most: int,
+        experiments_by_default: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._is_personal_by_default, self._most, self._clock = is_personal_by_default, most, clock
+        self._experiments_by_default = experiments_by_default
+        self._experiment_others: set[str] = set()
         self._told: dict[str, Told] = {}
         self._others: set[str] = set()  # whose consent isn't the default
         self._erased: dict[bytes, int] = {}
@@ -56,6 +64,10 @@ class LiveCustomers:
                 return NOT_PERSONAL
         return told
 
+    def may_experiment(self, customer_id: str) -> bool:
+        """Whether a customer whose answers may be personal may take part in experiments, too."""
+        return (customer_id in self._experiment_others) is not self._experiments_by_default
+
     def heard(self) -> None:
         """The record answered just now."""
         self._trusted_until_s = self._clock() + CUT_OFF_S
@@ -78,6 +90,11 @@ class LiveCustomers:
             self._others.discard(customer_id)
         else:
             self._others.add(customer_id)
+        joins = self._experiments_by_default if now.experiment is None else now.experiment
+        if joins is self._experiments_by_default:
+            self._experiment_others.discard(customer_id)
+        else:
+            self._experiment_others.add(customer_id)
         was_erased = self.was_erased(customer_id)
         lives = now.epoch > 0 and is_personal
         told = told_of(now.epoch, now.trade, has_night=not was_erased) if lives else None

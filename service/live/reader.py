@@ -9,6 +9,7 @@ from service.live.customers import LiveCustomers
 from storage.record.changes import Changes, changes_since, clock_now
 from storage.record.live import (
     CustomerNow,
+    Defaults,
     Since,
     all_tombstones,
     customers_now,
@@ -43,14 +44,12 @@ class LiveReader:
 
     Args:
         since_of: which events the version that answers doesn't know; None before there is one.
-        personal_by_default: the shop's default of the consent `personalise`.
+        defaults: the shop's.
     """
 
-    def __init__(
-        self, door: Door, live: LiveCustomers, since_of: SinceOf, *, personal_by_default: bool
-    ) -> None:
+    def __init__(self, door: Door, live: LiveCustomers, since_of: SinceOf, *, defaults: Defaults) -> None:
         self._door, self._live, self._since_of = door, live, since_of
-        self._default = personal_by_default
+        self._defaults = defaults
         self._seen: int | None = None
         self._fill: _Fill | None = None
         self._since: Since | None = None
@@ -100,11 +99,11 @@ class LiveReader:
         now = self._door.do(read)
         after: str | None = ""
         while after is not None:
-            after = self._consents(after, but=self._default)
+            after = self._consents(after, but=self._defaults)
         self._live.heard()
         self._seen, self._after_consent = now, ""
 
-    def _consents(self, after: str, *, but: bool | None) -> str | None:
+    def _consents(self, after: str, *, but: Defaults | None) -> str | None:
         """Read the next customers who said something themselves; the last one's id, None at the end."""
 
         def read(record: Record) -> tuple[list[str], list[CustomerNow]]:

@@ -14,6 +14,7 @@ from service.rules.reading import NO_RULES, Rules
 from service.served import EPOCH, ServedVersion
 
 FOREVER = float("inf")
+KEPT = 8  # versions and variants of them that answer at once
 
 
 class RuleBook:
@@ -27,7 +28,7 @@ class RuleBook:
         self._clock = clock
         self.rules = rules
         self._bound: _Bound | None = None
-        self._other: _Bound | None = None
+        self._others: list[_Bound] = []
 
     def take(self, rules: Rules) -> None:
         """Put these in force, in one step."""
@@ -37,11 +38,16 @@ class RuleBook:
         """What holds now at a placement; at one that no rule names, the rules that hold everywhere."""
         bound = self._bound
         if bound is None or not bound.fits(served, self.rules):
-            other, self._other = self._other, bound  # while a version is warmed up, the one before answers
-            if other is None or not other.fits(served, self.rules):
-                other = _Bound(served, self.rules)
-            bound = self._bound = other
+            bound = self._bound = self._bound_to(served)
         return bound.at(placement if placement in bound.placements else None, self._clock())
+
+    def _bound_to(self, served: ServedVersion) -> "_Bound":
+        """The rules on a version: several answer at once while one is warmed up, or in experiments."""
+        bound = next((one for one in self._others if one.fits(served, self.rules)), None)
+        if bound is None:
+            bound = _Bound(served, self.rules)
+            self._others = [bound, *self._others[: KEPT - 1]]
+        return bound
 
 
 class _Bound:

@@ -84,16 +84,6 @@ def write_lost(connection: sa.Connection, lost: Sequence[Lost]) -> None:
         connection.execute(sa.insert(lost_exposures), [asdict(one) for one in lost])
 
 
-def expire_exposures(connection: sa.Connection, before_ms: int, most: int) -> int:
-    """Delete the oldest exposures from before a moment, at most so many; how many it were."""
-    old = sa.select(exposures.c.id).where(exposures.c.at_ms < before_ms).order_by(exposures.c.id).limit(most)
-    numbers = list(connection.execute(old).scalars())
-    deleted = 0
-    for some in parts(numbers):
-        deleted += connection.execute(sa.delete(exposures).where(exposures.c.id.in_(some))).rowcount
-    return deleted
-
-
 def _allows(connection: sa.Connection, customer_ids: set[str]) -> dict[str, bool]:
     """The consent `experiment` of those who said something."""
     allows: dict[str, bool] = {}

@@ -43,13 +43,14 @@ class CustomerNow:
 
     Attributes:
         epoch: 0 if the record has nothing of the customer any more.
-        personalise: None is the shop's default.
+        personalise, experiment: None is the shop's default.
         trade: since the night, in the order of time.
     """
 
     customer_id: str
     epoch: int
     personalise: bool | None
+    experiment: bool | None
     trade: tuple[Trade, ...]
 
 
@@ -64,19 +65,18 @@ def customers_now(
         since: None: no trade is asked for.
     """
     wanted = sorted(set(customer_ids))
-    states: dict[str, tuple[int, bool | None]] = {}
+    states: dict[str, tuple[int, bool | None, bool | None]] = {}
     trade: dict[str, list[Trade]] = defaultdict(list)
     for some in parts(wanted):
-        rows = sa.select(customers.c.customer_id, customers.c.epoch, customers.c.personalise)
-        for customer_id, epoch, personalise in connection.execute(
-            rows.where(customers.c.customer_id.in_(some))
-        ):
-            states[customer_id] = epoch, personalise
+        said = customers.c
+        rows = sa.select(said.customer_id, said.epoch, said.personalise, said.experiment)
+        for customer_id, *state in connection.execute(rows.where(said.customer_id.in_(some))):
+            states[customer_id] = (state[0], state[1], state[2])
         if since is not None:
             for customer_id, one in _trade(connection, some, since):
                 trade[customer_id].append(one)
     return [
-        CustomerNow(customer_id, *states.get(customer_id, (0, None)), tuple(trade[customer_id]))
+        CustomerNow(customer_id, *states.get(customer_id, (0, None, None)), tuple(trade[customer_id]))
         for customer_id in wanted
     ]
 
@@ -136,13 +136,26 @@ def who_traded(
     return found, last if n == limit else None
 
 
-def who_allows(connection: sa.Connection, after_customer: str, limit: int, *, but: bool | None) -> list[str]:
-    """Customers who said themselves whether answers may be personal, after an id, in the order of ids.
+class Defaults(NamedTuple):
+    """What is allowed by who said nothing."""
+
+    personalise: bool
+    experiment: bool
+
+
+def who_allows(
+    connection: sa.Connection, after_customer: str, limit: int, *, but: Defaults | None
+) -> list[str]:
+    """Customers who said themselves what they allow, after an id, in the order of ids.
 
     Args:
-        but: leave out those who said this, which is the shop's default; None leaves out nobody.
+        but: leave out those who said just this, the shop's defaults; None leaves out nobody.
     """
-    said = customers.c.personalise.is_not(None) if but is None else customers.c.personalise.is_(not but)
+    said: sa.ColumnElement[bool] = customers.c.personalise.is_not(None)
+    if but is not None:
+        said = sa.or_(
+            customers.c.personalise.is_(not but.personalise), customers.c.experiment.is_(not but.experiment)
+        )
     rows = (
         sa.select(customers.c.customer_id)
         .where(customers.c.customer_id > after_customer, said)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage.record.events import TRADE
 from storage.record.record import Record
 from storage.record.statements import next_change, parts, upsert
-from storage.record.tables import audit, customers, events, quarantine
+from storage.record.tables import audit, customers, events, exposures, quarantine
 
 PAGE = 5000  # rows of one transaction: nobody waits long for it
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
@@ -108,18 +108,25 @@ def purge(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
 
 
 def expire(
-    record: Record, *, trade_before_ms: int, others_before_ms: int, quarantine_before_ms: int
+    record: Record,
+    *,
+    trade_before_ms: int,
+    others_before_ms: int,
+    quarantine_before_ms: int,
+    exposures_before_ms: int,
 ) -> dict[str, int]:
     """Delete what was received before these moments (0: nothing); how many, by what it was."""
     kinds = {
-        "trade": (events, _IS_TRADE, trade_before_ms),
-        "others": (events, sa.not_(_IS_TRADE), others_before_ms),
-        "quarantine": (quarantine, sa.true(), quarantine_before_ms),
+        "trade": (events, _IS_TRADE & (events.c.received_ms < trade_before_ms)),
+        "others": (events, sa.not_(_IS_TRADE) & (events.c.received_ms < others_before_ms)),
+        "quarantine": (quarantine, quarantine.c.received_ms < quarantine_before_ms),
+        "exposures": (exposures, exposures.c.at_ms < exposures_before_ms),
     }
     deleted = {}
-    for name, (table, which, before_ms) in kinds.items():
-        old = [which, table.c.received_ms < before_ms]
-        deleted[name] = sum(_delete_page(record, table, numbers) for numbers in _numbers(record, table, old))
+    for name, (table, old) in kinds.items():
+        deleted[name] = sum(
+            _delete_page(record, table, numbers) for numbers in _numbers(record, table, [old])
+        )
     return deleted
 
 

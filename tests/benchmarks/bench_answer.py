@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ import structlog
 from flask import Flask
 from threadpoolctl import threadpool_limits
 
+from experiments.assignment import Arm, Entry, Plan
 from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
 from service.access.new_keys import Labels, new_api_key, new_token_key
@@ -50,6 +52,8 @@ from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.served import ServedVersion
 from service.settings import Settings
+from service.trials.desk import Trials
+from service.trials.exposures import Shown
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS
@@ -176,9 +180,15 @@ def make_routes(
         limits: Limits | None = None,
         rules: Rules = NO_RULES,
         news_of: Callable[[str], Told | None] = nothing_new,
+        plans: Running | None = None,
     ) -> Flask:
-        first_level = FirstLevel(2000, first_level_life_s)
-        recommender = Recommender(first_level, cache, news_of, book=RuleBook(rules))
+        book = RuleBook(rules)
+
+        def new_recommender() -> Recommender:
+            return Recommender(FirstLevel(2000, first_level_life_s), cache, news_of, book=book)
+
+        recommender = new_recommender()
+        trials = Trials(plans, quiet, recommender, new_recommender, waiting.append) if plans else None
         gate = Gate(callers, limits or Limits(), (), metrics)
         settings = Settings(store=store)
         door = RecordDoor(settings, events)  # that no route here goes through
@@ -187,7 +197,17 @@ def make_routes(
         people = CustomerDesk(door, default=PRESETS["all"])
         return create_app(
             Parts(
-                settings, follower, recommender, metrics, lambda: "up", gate, desk, products, people, b"bench"
+                settings,
+                follower,
+                recommender,
+                metrics,
+                lambda: "up",
+                gate,
+                desk,
+                products,
+                people,
+                b"bench",
+                trials,
             )
         )
 
@@ -200,6 +220,8 @@ def make_routes(
     def bought(_: str) -> Told:
         return since
 
+    waiting: deque[Shown] = deque(maxlen=1000)
+    running = Running(Plan((one_experiment(),)))
     events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
@@ -211,16 +233,30 @@ def make_routes(
         Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
         Route("- with rules", app(1.0, None, rules=rules), the_same, key),
+        Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
         Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
+        Route("- from Redis, in an experiment", app(0, cache, plans=running), one_after_another, key),
         Route("- in the worker, events are followed", app(1.0, None, news_of=quiet.of), the_same, key),
         Route("- from Redis, bought since the night", app(0, cache, news_of=bought), one_after_another, key),
         Route("- assembled, bought since the night", app(0, None, news_of=bought), one_after_another, key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A plan that doesn't change."""
+
+    current: Plan
+
+
+def one_experiment() -> Entry:
+    """An experiment of all customers, whose arms both get the champion."""
+    return Entry("bench", 1, "0" * 16, "recommend", 0.0, 1.0, (Arm("control", 0.5), Arm("same", 0.5)))
 
 
 def _basket_of_today(served: ServedVersion) -> list[Trade]:

@@ -25,6 +25,7 @@ from service.recommender import Recommender
 from service.record import RecordDoor
 from service.settings import Settings
 from storage.record.consent import PRESETS
+from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.store import Store
@@ -77,7 +78,7 @@ def worker_on(root: Path) -> Worker:
     door = RecordDoor(settings, events)
     live = LiveCustomers(is_personal_by_default=True, most=100)
     news = LiveFollower(
-        LiveReader(door, live, lambda: served.since, personal_by_default=True), poll_s=1, wait_s=5
+        LiveReader(door, live, lambda: served.since, defaults=Defaults(True, True)), poll_s=1, wait_s=5
     )
     news.catch_up()
     desk = CustomerDesk(

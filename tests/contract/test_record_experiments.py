@@ -32,9 +32,10 @@ from storage.record.experiments import (
     start_experiment,
 )
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
-from storage.record.exposures import Exposure, Lost, expire_exposures, write_exposures, write_lost
+from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
 from storage.record.tables import audit, experiments
+from storage.record.upkeep import expire
 from tests.data.records import KEY, NOON_MS, empty_record, event, rows, sqlite_url, take
 
 A = NewExperiment("a", 1, "text", "hash-a-1", "recommend", 0.5)
@@ -219,11 +220,11 @@ def test_who_was_erased_or_wants_no_experiments_leaves_no_exposure_however_late_
 def test_old_exposures_go_and_lost_ones_are_counted(record: Record) -> None:
     write(record, exposure("x1", at_ms=NOON_MS - 2), exposure("x2", at_ms=NOON_MS - 1), exposure("x3"))
     with record.writing() as connection:
-        assert expire_exposures(connection, NOON_MS, most=1) == 1
-        assert expire_exposures(connection, NOON_MS, most=10) == 1
         write_lost(
             connection, [Lost(NOON_MS, "a", 1, 7, "queue full"), Lost(NOON_MS, "a", 2, 1, "spool full")]
         )
+    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    assert expire(record, **ages, exposures_before_ms=NOON_MS)["exposures"] == 2
     assert read_exposures(record, "a", 1)["event_id"].to_list() == ["x3"]
     assert (read_lost(record, "a", 1), read_lost(record, "a", 3)) == (7, 0)
 

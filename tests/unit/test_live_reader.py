@@ -13,7 +13,7 @@ from service.live.told import NOT_PERSONAL
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.events import Sending
-from storage.record.live import Since, first_event_since
+from storage.record.live import Defaults, Since, first_event_since
 from storage.record.record import Record
 from tests.data.records import NOON_MS, empty_record, event, sqlite_url, take
 
@@ -48,7 +48,7 @@ def opened(
     record: Record, since: Callable[[], Since | None] = lambda: NIGHT
 ) -> tuple[LiveReader, LiveCustomers]:
     live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
-    return LiveReader(Straight(record), live, since, personal_by_default=True), live
+    return LiveReader(Straight(record), live, since, defaults=Defaults(True, True)), live
 
 
 def read_all(reader: LiveReader) -> None:
@@ -123,7 +123,7 @@ def test_consents_and_erasures_of_before_are_known_at_once(record: Record) -> No
 def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(record: Record) -> None:
     live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
     door = Straight(record)
-    reader = LiveReader(door, live, lambda: NIGHT, personal_by_default=True)
+    reader = LiveReader(door, live, lambda: NIGHT, defaults=Defaults(True, True))
     take(record, event("1"))
     read_all(reader)
     door.is_shut = True

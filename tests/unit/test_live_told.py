@@ -20,7 +20,7 @@ def returned(product_id: str, at_ms: int, order_id: str | None = None, quantity:
 
 
 def now(epoch: int, *trade: Trade, personalise: bool | None = None, customer: str = "anna") -> CustomerNow:
-    return CustomerNow(customer, epoch, personalise, trade)
+    return CustomerNow(customer, epoch, personalise, None, trade)
 
 
 def hash_of(customer_id: str) -> bytes:

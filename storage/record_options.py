@@ -1,4 +1,4 @@
-"""What the commands about the record have in common: where it is, and with which key."""
+"""What the commands about the record have in common: the store, where the record is, and with which key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,14 @@ from storage.record.record import Record, record_url
 
 LOCK_MS = 10_000
 STATEMENT_MS = 600_000
+
+store_option = click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="NEXTBEST_STORE",
+    required=True,
+    help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
+)
 
 url_option = click.option(
     "--url",

@@ -1,0 +1,170 @@
+"""What a customer in an experiment gets: the arm's lists, objective and placement; and that it was shown."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Protocol
+
+import structlog
+
+from experiments.assignment import Arm, Entry, Plan, assign, is_held_out
+from models.errors import NextbestError
+from service.answers import AnswerWriter
+from service.champion import Serving
+from service.live.told import NOT_PERSONAL, Told
+from service.own_list import Answer
+from service.parameters import Query
+from service.recommender import Recommender
+from service.sane import check_values
+from service.trials.exposures import Shown, new_request_id
+
+POPULAR = "popular"  # the model that needs no lists
+HELD_OUT = json.dumps({"id": "holdout", "variant": POPULAR})
+KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
+KEPT_MODELS = 8
+log = structlog.get_logger()
+
+type Assigned = tuple[tuple[Entry, Arm], ...]
+
+
+class Plans(Protocol):
+    """Who knows which experiments run."""
+
+    @property
+    def current(self) -> Plan: ...
+
+
+class Wishes(Protocol):
+    """Who knows what customers allow, and what is new of them."""
+
+    def of(self, customer_id: str) -> Told | None: ...
+    def may_experiment(self, customer_id: str) -> bool: ...
+
+
+class Trials:
+    """The use case around the recommender for as long as anything is tried.
+
+    Args:
+        new_recommender: makes one for each other model, whose lists must not be mixed up.
+        shown: takes what was shown.
+    """
+
+    def __init__(
+        self,
+        plans: Plans,
+        customers: Wishes,
+        recommender: Recommender,
+        new_recommender: Callable[[], Recommender],
+        shown: Callable[[Shown], None],
+    ) -> None:
+        self._plans, self._customers, self._shown = plans, customers, shown
+        self._recommender, self._new_recommender = recommender, new_recommender
+        self._plan = Plan()
+        self._assigned: dict[str, Assigned | None] = {}
+        self._serving: Serving | None = None
+        self._others: dict[str, tuple[Serving, Recommender] | None] = {}
+
+    def answer(self, serving: Serving, customer_id: str, query: Query) -> tuple[Answer, str] | None:
+        """The answer of an experiment, and its body; None for a customer who is in none.
+
+        Raises:
+            RefusedError: the category isn't known.
+        """
+        plan = self._plans.current
+        if plan.is_empty:
+            return None
+        start_s = time.perf_counter()
+        told = self._customers.of(customer_id)
+        if told is NOT_PERSONAL or not self._customers.may_experiment(customer_id):
+            return None
+        assigned = self._arms(plan, customer_id)
+        if assigned is None:
+            answer = self._recommender.popular(serving.served, query)
+            return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT)
+        if not assigned:
+            return None
+        model, query = _asked(assigned, query)
+        chosen, recommender, is_fallback = self._model(serving, model)
+        if model == POPULAR:
+            answer = recommender.popular(chosen.served, query)
+        else:
+            answer = recommender.recommend(chosen.served, customer_id, query)
+        request_id = new_request_id()
+        body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id)
+        self._shown(
+            Shown(
+                request_id=request_id,
+                at_s=time.time(),
+                customer_id=customer_id,
+                assigned=assigned,
+                served=chosen.served,
+                picks=answer.picks,
+                source=answer.source,
+                placement=query.placement or "",
+                is_fallback=is_fallback,
+                latency_ms=(time.perf_counter() - start_s) * 1000,
+                is_cached=answer.level in ("worker", "redis"),
+            )
+        )
+        return answer, body
+
+    def _arms(self, plan: Plan, customer_id: str) -> Assigned | None:
+        """The experiments of a customer; None of one who is held out of all."""
+        if plan is not self._plan:
+            self._plan, self._assigned = plan, {}
+        try:
+            return self._assigned[customer_id]
+        except KeyError:
+            pass
+        found = None if is_held_out(plan, customer_id) else assign(plan, customer_id)
+        if len(self._assigned) >= KEPT_CUSTOMERS:
+            self._assigned.clear()
+        self._assigned[customer_id] = found
+        return found
+
+    def _model(self, serving: Serving, model: str) -> tuple[Serving, Recommender, bool]:
+        """What answers for a model, and whether that is the champion in its stead."""
+        if model in ("", POPULAR, serving.served.variant):
+            return serving, self._recommender, False
+        if serving is not self._serving:
+            self._serving, self._others = serving, {}
+        if model not in self._others:
+            if len(self._others) >= KEPT_MODELS:
+                self._others.clear()
+            self._others[model] = self._opened(serving, model)
+        other = self._others[model]
+        return (serving, self._recommender, True) if other is None else (*other, False)
+
+    def _opened(self, serving: Serving, model: str) -> tuple[Serving, Recommender] | None:
+        try:
+            served = serving.served.of_variant(model)
+            check_values(served)
+        except NextbestError as err:
+            log.error(
+                "a variant can't be served, its customers get the champion", variant=model, why=str(err)
+            )
+            return None
+        return Serving(served, AnswerWriter(served)), self._new_recommender()
+
+
+def _asked(assigned: Assigned, query: Query) -> tuple[str, Query]:
+    """The model of the arms, and the query as they change it; of two arms the first says."""
+    model = next((arm.model for _, arm in assigned if arm.model), "")
+    objective = next((arm.objective for _, arm in assigned if arm.objective), "")
+    placement = next((arm.placement for _, arm in assigned if arm.placement), "")
+    if objective or placement:
+        query = _changed(query, objective or query.objective, placement or query.placement)
+    return model, query
+
+
+@lru_cache(1000)
+def _changed(query: Query, objective: str, placement: str | None) -> Query:
+    return replace(query, objective=objective, placement=placement)
+
+
+@lru_cache(1000)
+def _told(assigned: Assigned) -> str:
+    """The experiments as an answer lists them."""
+    return ", ".join(json.dumps({"id": entry.experiment_id, "variant": arm.name}) for entry, arm in assigned)

@@ -1,0 +1,202 @@
+"""Keeps who was shown what: a bounded queue, written in batches in the background, never waited for."""
+
+import json
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from experiments.assignment import Arm, Entry
+from service.background import every
+from service.errors import RefusedError
+from service.live.reader import Door
+from service.own_list import Pick
+from service.served import UNKNOWN, ServedVersion
+from service.trials.spool import Spool
+from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
+from storage.record.record import Record
+
+MOST_WAITING = 20_000
+BATCH = 200  # of one transaction: events don't wait for it longer than 30 ms on SQLite
+PAUSE_S = 0.5
+QUEUE_FULL, SPOOL_FULL = "queue full", "spool full"
+log = structlog.get_logger()
+
+
+class Shown(NamedTuple):
+    """An answer to a customer in experiments, as the request leaves it behind.
+
+    Attributes:
+        assigned: each experiment with the arm that the customer has.
+        teams: of an interleaved answer, by product row.
+        propensity: of products that were drawn at random, by product row.
+    """
+
+    request_id: str
+    at_s: float
+    customer_id: str
+    assigned: tuple[tuple[Entry, Arm], ...]
+    served: ServedVersion
+    picks: Sequence[Pick]
+    source: str
+    placement: str
+    is_fallback: bool
+    latency_ms: float
+    is_cached: bool
+    teams: dict[int, str] | None = None
+    propensity: dict[int, float] | None = None
+
+
+class ExposureCounters(Protocol):
+    """Who counts what became of exposures."""
+
+    def exposures(self, outcome: str, n: int) -> None: ...
+
+
+class ExposureLog:
+    """Takes exposures of one worker.
+
+    Args:
+        spool: where they wait while the record can't be reached.
+        default: what is allowed by who said nothing, of the consent `experiment`.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        spool: Spool,
+        counters: ExposureCounters,
+        *,
+        default: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._door, self._spool, self._counters = door, spool, counters
+        self._default, self._clock = default, clock
+        self._waiting: deque[Shown] = deque()
+        self._lost: Counter[tuple[str, int, str]] = Counter()
+
+    def start(self) -> None:
+        """Go on writing what comes."""
+        every(PAUSE_S, self._write_and_survive, "exposures")
+
+    def take(self, shown: Shown) -> None:
+        """Remember an answer. It costs a request no more than this."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._lose(shown.assigned, QUEUE_FULL)
+            return
+        self._waiting.append(shown)
+
+    def write(self) -> None:
+        """Write all that waits: to the record, else to the spool, whose content goes first."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            rows = [row for shown in batch for row in rows_of(shown)]
+            if not self._record(rows):
+                self._keep(rows)
+        self._drain()
+        self._tell_lost()
+
+    def _record(self, rows: list[Exposure]) -> bool:
+        def work(record: Record) -> int:
+            with record.writing() as connection:
+                return write_exposures(connection, record.key, rows, self._default)
+
+        try:
+            self._counters.exposures("written", self._door.do(work))
+        except RefusedError:
+            return False  # the door has said why
+        return True
+
+    def _keep(self, rows: list[Exposure]) -> None:
+        kept = self._spool.add(rows)
+        self._counters.exposures("spooled", kept)
+        for row in rows[kept:]:
+            self._lost[row.experiment_id, row.version, SPOOL_FULL] += 1
+            self._counters.exposures("lost", 1)
+
+    def _drain(self) -> None:
+        for rows in self._spool.batches():
+            if not self._record(rows):
+                return
+            self._spool.done()
+
+    def _lose(self, assigned: Sequence[tuple[Entry, Arm]], why: str) -> None:
+        for entry, _ in assigned:
+            self._lost[entry.experiment_id, entry.version, why] += 1
+        self._counters.exposures("lost", len(assigned))
+
+    def _tell_lost(self) -> None:
+        """Note in the record what was lost, as soon as that is possible."""
+        if not self._lost:
+            return
+        told = Counter(self._lost)
+        now_ms = int(self._clock() * 1000)
+        lost = [Lost(now_ms, name, version, n, why) for (name, version, why), n in told.items()]
+
+        def work(record: Record) -> None:
+            with record.writing() as connection:
+                write_lost(connection, lost)
+
+        try:
+            self._door.do(work)
+        except RefusedError:
+            return
+        self._lost -= told
+        log.error("exposures were lost", **{why.replace(" ", "_"): n for (_, _, why), n in told.items()})
+
+    def _write_and_survive(self) -> None:
+        try:
+            self.write()
+        except Exception:  # the worker must outlive whatever a record or a disk can do
+            log.exception("writing exposures failed")
+
+
+def rows_of(shown: Shown) -> list[Exposure]:
+    """A row for each experiment that the customer is in."""
+    items = items_of(shown)
+    return [
+        Exposure(
+            event_id=f"{shown.request_id}.{entry.experiment_id}"[:64],
+            request_id=shown.request_id,
+            at_ms=int(shown.at_s * 1000),
+            customer_id=shown.customer_id,
+            experiment_id=entry.experiment_id,
+            version=entry.version,
+            spec_hash=entry.spec_hash,
+            layer=entry.layer,
+            variant=arm.name,
+            is_forced=False,
+            model_version=f"{shown.served.version_id}/{shown.served.variant}"[:64],
+            is_fallback=shown.is_fallback,
+            source=shown.source,
+            placement=shown.placement,
+            items=items,
+            latency_ms=round(shown.latency_ms, 3),
+            is_cached=shown.is_cached,
+        )
+        for entry, arm in shown.assigned
+    ]
+
+
+def items_of(shown: Shown) -> str:
+    """What was shown, by position: product, score, propensity and team, null for what isn't."""
+    products = shown.served.products
+    teams, propensity = shown.teams or {}, shown.propensity or {}
+    items = [
+        [
+            products[row],
+            None if probability == UNKNOWN else round(float(probability), 4),
+            propensity.get(row),
+            teams.get(row),
+        ]
+        for row, _, _, probability in shown.picks
+    ]
+    return json.dumps(items, separators=(",", ":"))
+
+
+def new_request_id() -> str:
+    """As answers have it."""
+    return os.urandom(12).hex()

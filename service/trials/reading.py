@@ -1,0 +1,38 @@
+"""The plan of what runs, from the specifications in the record. They were checked before they got there."""
+
+import tomllib
+from typing import Any
+
+import structlog
+
+from experiments.assignment import Arm, Entry, Plan
+from storage.record.experiments import Recorded, Running, State
+
+ARM = ("name", "weight", "model", "objective", "placement", "interleave", "explores")
+log = structlog.get_logger()
+
+
+def plan_of(found: Running) -> Plan:
+    """What decides who gets what. Of a paused experiment the customers get the champion, and are not seen."""
+    entries = [_entry(one) for one in found.experiments if one.state is State.RUNNING]
+    return Plan(
+        tuple(entry for entry in entries if entry), found.holdout_share, f"holdout/{found.holdout_salt}"
+    )
+
+
+def _entry(one: Recorded) -> Entry | None:
+    try:
+        variants: list[dict[str, Any]] = tomllib.loads(one.content)["variants"]
+        arms = [Arm(**{name: variant[name] for name in ARM if name in variant}) for variant in variants]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):  # of another release
+        log.error("an experiment can't be read, its customers get the champion", experiment=one.experiment_id)
+        return None
+    return Entry(
+        one.experiment_id,
+        one.version,
+        one.spec_hash,
+        one.layer,
+        one.slot_start,
+        one.slot_width,
+        tuple(sorted(arms, key=lambda arm: arm.name != "control")),
+    )

@@ -1,0 +1,97 @@
+"""Exposures on the worker's own disk while the record can't be reached: lines of JSON, bounded."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+import structlog
+
+from storage.record.exposures import Exposure
+from storage.record.folder import private_file
+
+MOST_BYTES = 64 * 1024 * 1024
+BATCH = 1000
+log = structlog.get_logger()
+
+
+class Spool:
+    """One worker's file. What another worker that ended has left is taken over at the start.
+
+    Args:
+        folder: that outlives the process, such as the record's.
+        name: of this worker: its machine and process id.
+    """
+
+    def __init__(self, folder: Path, name: str, *, most_bytes: int = MOST_BYTES) -> None:
+        self._file, self._most_bytes = folder / f"exposures-{name}.jsonl", most_bytes
+        self._done_bytes = self._read_bytes = 0
+
+    def take_over(self, others: list[Path]) -> None:
+        """Add what these files hold, and delete them."""
+        for other in others:
+            try:
+                lines = other.read_bytes()
+                private_file(self._file)
+                with self._file.open("ab") as file:
+                    file.write(lines if lines.endswith(b"\n") or not lines else lines + b"\n")
+                other.unlink()
+            except OSError as err:
+                log.error("a spool of exposures can't be taken over", file=other.name, why=str(err))
+
+    def add(self, rows: list[Exposure]) -> int:
+        """Keep rows, the first of them if there is no room for all; how many."""
+        kept = 0
+        try:
+            private_file(self._file)
+            with self._file.open("ab") as file:
+                room = self._most_bytes - file.tell()
+                for row in rows:
+                    line = json.dumps(asdict(row), separators=(",", ":")).encode() + b"\n"
+                    room -= len(line)
+                    if room < 0:
+                        break
+                    file.write(line)
+                    kept += 1
+        except OSError as err:  # a full disk: what isn't whole at the end of the file is passed over
+            log.error("exposures can't be spooled", why=str(err))
+            return 0
+        return kept
+
+    def batches(self) -> Iterator[list[Exposure]]:
+        """What waits, the first first. After each one call `done` once it is written."""
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._done_bytes)
+            while True:
+                rows = list(_rows(file, BATCH))
+                self._read_bytes = file.tell()
+                if not rows:
+                    break
+                yield rows
+        self._done_bytes = 0
+        self._file.unlink()
+
+    def done(self) -> None:
+        """The batch that was given last needn't be given again."""
+        self._done_bytes = self._read_bytes
+
+
+def left_over(folder: Path, host: str) -> list[Path]:
+    """Files of workers of this machine that ended."""
+    files = folder.glob(f"exposures-{host}-*.jsonl")
+    return [file for file in files if not Path(f"/proc/{file.stem.rpartition('-')[2]}").exists()]
+
+
+def _rows(file: BinaryIO, most: int) -> Iterator[Exposure]:
+    n = 0
+    for line in iter(file.readline, b""):
+        try:
+            yield Exposure(**json.loads(line))
+        except (ValueError, TypeError):
+            continue  # of a write that was cut off
+        n += 1
+        if n == most:
+            return

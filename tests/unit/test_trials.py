@@ -1,0 +1,181 @@
+"""A customer in an experiment gets the arm's lists, is told so, and leaves an exposure; others nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.assignment import Arm, Entry, Plan
+from service.answers import AnswerWriter
+from service.champion import Serving
+from service.live.customers import LiveCustomers
+from service.own_list import FirstLevel
+from service.parameters import parse_personal_query
+from service.recommender import Recommender
+from service.served import ServedVersion
+from service.trials.desk import Trials
+from service.trials.exposures import Shown, rows_of
+from service.trials.reading import plan_of
+from storage.record.experiments import Recorded, Running, State
+from storage.store import Store
+from tests.data.tiny_version import VARIANT, publish
+
+PLAIN = parse_personal_query(b"n=3")
+
+
+def arms(*models: str) -> tuple[Arm, ...]:
+    """The control, to which nobody is dealt, and one arm for everybody."""
+    return (Arm("control", 0.0), *(Arm(f"arm-{model or 'same'}", 1.0, model) for model in models))
+
+
+def entry(*models: str, name: str = "a", **more: Any) -> Entry:
+    return Entry(name, 1, "hash", more.pop("layer", "recommend"), 0.0, 1.0, more.pop("arms", arms(*models)))
+
+
+@dataclass
+class Fixed:
+    current: Plan = field(default_factory=Plan)
+
+
+@dataclass
+class Desk:
+    """Trials over a tiny version of two variants, of which the second's lists can be told apart."""
+
+    trials: Trials
+    serving: Serving
+    plans: Fixed
+    live: LiveCustomers
+    shown: list[Shown]
+
+    def ask(self, customer_id: str = "anna", query: Any = PLAIN) -> Any:
+        found = self.trials.answer(self.serving, customer_id, query)
+        return None if found is None else json.loads(found[1])
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    version = Store(tmp_path).open(publish(Store(tmp_path), variants=(VARIANT, "als")))
+    served = ServedVersion(version, VARIANT)
+    plans, shown = Fixed(), list[Shown]()
+    live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+    live.heard()
+
+    def recommender() -> Recommender:
+        return Recommender(FirstLevel(10, 1), None, live.of)
+
+    trials = Trials(plans, live, recommender(), recommender, shown.append)
+    yield Desk(trials, Serving(served, AnswerWriter(served)), plans, live, shown)
+
+
+def test_where_nothing_is_tried_nothing_is_done(desk: Desk) -> None:
+    assert desk.ask() is None
+    assert desk.shown == []
+
+
+def test_an_arm_answers_with_its_own_variant_says_so_and_leaves_an_exposure(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),))
+    body = desk.ask()
+    assert (body["variant"], body["experiments"]) == ("als", [{"id": "a", "variant": "arm-als"}])
+    (shown,) = desk.shown
+    (row,) = rows_of(shown)
+    assert (row.request_id, row.customer_id, row.variant) == (body["request_id"], "anna", "arm-als")
+    assert (row.is_fallback, row.is_forced, row.spec_hash) == (False, False, "hash")
+    assert row.model_version == f"{body['version']}/als"
+    items = json.loads(row.items)
+    assert [one[0] for one in items] == [one["product_id"] for one in body["recommendations"]]
+    assert items[0][1] == pytest.approx(body["recommendations"][0]["probability"], abs=1e-3)
+    assert items[0][2:] == [None, None]
+
+
+def test_a_variant_without_lists_is_answered_by_the_champion_and_that_is_noted(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("ease"),))
+    assert desk.ask()["variant"] == VARIANT
+    assert rows_of(desk.shown[0])[0].is_fallback
+
+
+def test_popular_needs_no_lists(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("popular"),))
+    body = desk.ask()
+    assert (body["source"], body["recommendations"][0]["reason"]["code"]) == ("popular", "popular")
+    assert not rows_of(desk.shown[0])[0].is_fallback
+
+
+def test_layers_change_different_things_and_each_leaves_an_exposure(desk: Desk) -> None:
+    objective = (Arm("control", 0.0), Arm("new only", 1.0, objective="discovery"))
+    desk.plans.current = Plan((entry("als"), entry(name="b", layer="order", arms=objective)))
+    body = desk.ask()
+    assert [one["id"] for one in body["experiments"]] == ["a", "b"]
+    assert not {"milk", "bread"} & {one["product_id"] for one in body["recommendations"]}
+    assert [row.experiment_id for row in rows_of(desk.shown[0])] == ["a", "b"]
+    assert len({row.event_id for row in rows_of(desk.shown[0])}) == 2
+
+
+def test_a_held_out_customer_gets_what_is_popular_and_leaves_no_exposure(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),), holdout_share=1.0)
+    body = desk.ask()
+    assert (body["source"], body["experiments"]) == ("popular", [{"id": "holdout", "variant": "popular"}])
+    assert desk.shown == []
+
+
+def test_who_allows_no_experiments_or_no_personal_answers_is_in_none(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),), holdout_share=0.0)
+    for personalise, experiment in ((True, False), (False, True)):
+        desk.live.take(now("anna", personalise, experiment))
+        assert desk.ask() is None
+    desk.live.take(now("anna", True, True))
+    assert desk.ask() is not None
+    assert len(desk.shown) == 1
+
+
+def now(customer_id: str, personalise: bool, experiment: bool) -> Any:
+    from storage.record.live import CustomerNow
+
+    return CustomerNow(customer_id, 1, personalise, experiment, ())
+
+
+def test_a_new_plan_deals_anew_at_once(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),))
+    assert desk.ask()["variant"] == "als"
+    desk.plans.current = Plan((entry(""),))
+    assert (desk.ask()["variant"], desk.ask()["experiments"][0]["variant"]) == (VARIANT, "arm-same")
+    desk.plans.current = Plan()
+    assert desk.ask() is None
+
+
+def test_lists_of_two_variants_are_not_mixed_up_by_the_first_level(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),))
+    first = desk.ask()
+    desk.plans.current = Plan((entry(""),))
+    second = desk.ask()
+    desk.plans.current = Plan((entry("als"),))
+    assert [desk.ask()["variant"], first["variant"], second["variant"]] == ["als", "als", VARIANT]
+
+
+SPEC = """
+[experiment]
+id = "a"
+[[variants]]
+name = "new"
+weight = 0.5
+model = "als"
+[[variants]]
+name = "control"
+weight = 0.5
+"""
+RECORDED = Recorded("a", 1, SPEC, "hash", "recommend", 0.25, 0.5, State.RUNNING, 0, None)
+
+
+def test_the_plan_is_of_what_runs_with_the_control_first() -> None:
+    paused, broken = replace(RECORDED, state=State.PAUSED), replace(RECORDED, content="[[variants]]\n")
+    plan = plan_of(Running((RECORDED, paused, broken), 0.05, "first"))
+    (one,) = plan.entries
+    assert [arm.name for arm in one.arms] == ["control", "new"]
+    assert (one.slot_start, one.slot_width, plan.holdout_share, plan.holdout_salt) == (
+        0.25,
+        0.5,
+        0.05,
+        "holdout/first",
+    )

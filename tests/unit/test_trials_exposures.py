@@ -1,0 +1,175 @@
+"""Exposures go to the record in batches, wait on disk while it is away, and are counted where lost."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from experiments.assignment import Arm, Entry
+from service.errors import RefusedError
+from service.own_list import Rung
+from service.trials import exposures as module
+from service.trials.exposures import ExposureLog, Shown
+from service.trials.spool import Spool, left_over
+from storage.record.erasure import erase
+from storage.record.exposure_log import read_exposures, read_lost
+from storage.record.record import Record
+from tests.data.records import NOON_MS, empty_record, sqlite_url
+
+IN_A = ((Entry("a", 1, "hash", "recommend", 0, 1, (Arm("control", 1.0),)), Arm("control", 1.0)),)
+SERVED: Any = SimpleNamespace(version_id="v1", variant="blend", products=["milk", "bread"])
+
+
+def shown(number: int, customer_id: str = "anna") -> Shown:
+    picks = [(0, Rung.OWN, 0, 0.5), (1, Rung.POPULAR, -1, -1.0)]
+    return Shown(
+        f"r{number}", NOON_MS / 1000, customer_id, IN_A, SERVED, picks, "personal", "", False, 1.0, True
+    )
+
+
+class Door:
+    """A door to a record that can be shut."""
+
+    def __init__(self, record: Record) -> None:
+        self._record, self.is_shut = record, False
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        if self.is_shut:
+            raise RefusedError("record_unavailable", None, "shut")
+        return work(self._record)
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.by: Counter[str] = Counter()
+
+    def exposures(self, outcome: str, n: int) -> None:
+        self.by[outcome] += n
+
+
+class Bench:
+    """A log over a record, and what came of it."""
+
+    def __init__(self, record: Record, folder: Path, most_bytes: int = 10_000) -> None:
+        self.record, self.door, self.counted = record, Door(record), Counted()
+        self.spool = Spool(folder, "here-1", most_bytes=most_bytes)
+        self.log = ExposureLog(
+            self.door, self.spool, self.counted, default=True, clock=lambda: NOON_MS / 1000
+        )
+
+    def take(self, *numbers: int, customer_id: str = "anna") -> None:
+        for number in numbers:
+            self.log.take(shown(number, customer_id))
+
+    def written(self) -> list[str]:
+        return read_exposures(self.record, "a", 1)["request_id"].to_list()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    (tmp_path / "spool").mkdir()
+    with empty_record(sqlite_url(tmp_path)) as record:
+        yield Bench(record, tmp_path / "spool")
+
+
+def test_they_are_written_in_the_background_and_not_before(bench: Bench) -> None:
+    bench.take(1, 2)
+    assert bench.written() == []
+    bench.log.write()
+    assert bench.written() == ["r1", "r2"]
+    (first, *_) = read_exposures(bench.record, "a", 1).iter_rows(named=True)
+    assert json.loads(first["items"]) == [["milk", 0.5, None, None], ["bread", None, None, None]]
+    assert bench.counted.by == {"written": 2}
+
+
+def test_they_wait_on_the_disk_while_the_record_is_away_and_none_counts_twice(bench: Bench) -> None:
+    bench.door.is_shut = True
+    bench.take(1, 2)
+    bench.log.write()
+    bench.take(3)
+    bench.log.write()
+    assert bench.written() == []
+    assert bench.counted.by == {"spooled": 3}
+    bench.door.is_shut = False
+    bench.take(4)
+    bench.log.write()
+    bench.log.write()
+    assert sorted(bench.written()) == ["r1", "r2", "r3", "r4"]
+    assert bench.counted.by == {"spooled": 3, "written": 4}
+
+
+def test_who_is_erased_while_they_wait_leaves_none(bench: Bench) -> None:
+    bench.door.is_shut = True
+    bench.take(1)
+    bench.take(2, customer_id="bert")
+    bench.log.write()
+    erase(bench.record, "anna", now_ms=NOON_MS + 1, client="")
+    bench.door.is_shut = False
+    bench.log.write()
+    assert bench.written() == ["r2"]
+
+
+def test_what_has_no_room_is_lost_by_number_and_the_record_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    (tmp_path / "spool").mkdir()
+    with empty_record(sqlite_url(tmp_path)) as record:
+        bench = Bench(record, tmp_path / "spool", most_bytes=500)
+        bench.take(1, 2, 3)
+        bench.door.is_shut = True
+        bench.log.write()
+        assert bench.counted.by == {
+            "lost": 2,
+            "spooled": 1,
+        }  # one has no room in the queue, one none on the disk
+        bench.door.is_shut = False
+        bench.log.write()
+        assert bench.written() == ["r1"]
+        assert read_lost(record, "a", 1) == 2
+        bench.log.write()
+        assert read_lost(record, "a", 1) == 2
+
+
+def test_a_line_that_was_cut_off_is_passed_over(bench: Bench, tmp_path: Path) -> None:
+    bench.door.is_shut = True
+    bench.take(1)
+    bench.log.write()
+    (file,) = (tmp_path / "spool").iterdir()
+    file.write_bytes(file.read_bytes() + b'{"event_id": "half')
+    bench.door.is_shut = False
+    bench.log.write()
+    assert bench.written() == ["r1"]
+    assert not file.exists()
+
+
+def test_a_worker_that_starts_takes_over_what_dead_ones_of_its_machine_left(
+    bench: Bench, tmp_path: Path
+) -> None:
+    folder = tmp_path / "spool"
+    bench.door.is_shut = True
+    bench.take(1, 2)
+    bench.log.write()
+    (folder / "exposures-here-1.jsonl").rename(folder / "exposures-here-999999999.jsonl")
+    (folder / "exposures-there-999999999.jsonl").write_text("not ours\n")
+    (folder / f"exposures-here-{__import__('os').getpid()}.jsonl").write_text("of one that lives\n")
+    left = left_over(folder, "here")
+    assert [file.name for file in left] == ["exposures-here-999999999.jsonl"]
+    bench.spool.take_over(left)
+    assert not left[0].exists()
+    bench.door.is_shut = False
+    bench.log.write()
+    assert bench.written() == ["r1", "r2"]
+
+
+def test_a_folder_that_cannot_be_written_loses_them_by_number(bench: Bench, tmp_path: Path) -> None:
+    bench.door.is_shut = True
+    (tmp_path / "spool").rmdir()
+    (tmp_path / "spool").write_text("a file")
+    bench.take(1)
+    bench.log.write()
+    assert bench.counted.by["lost"] == 1
