@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan, nan
@@ -14,6 +15,7 @@ from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
+NO_OFFER = '"offer": null'
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
@@ -29,20 +31,30 @@ class AnswerWriter:
         self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
 
     def recommendations(
-        self, customer_id: str, answer: Answer, experiments: str = "", request_id: str = ""
+        self,
+        customer_id: str,
+        answer: Answer,
+        experiments: str = "",
+        request_id: str = "",
+        offers: Mapping[int, str] | None = None,
     ) -> str:
         """The body of `/recommend/<customer_id>`.
 
         Args:
+            offers: as JSON, by product row.
             experiments: what stands in the list of that name, as JSON.
             request_id: a new one without it.
         """
         own = answer.own
         items = self._own_items(answer, own) if own else self._items(answer)
+        if offers:
+            for place, pick in enumerate(answer.picks):
+                if pick[0] in offers:
+                    items[place] = items[place].replace(NO_OFFER, f'"offer": {offers[pick[0]]}', 1)
         return (
             f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or os.urandom(12).hex()}", '
             f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
-            f'"recommendations": [{items}]}}'
+            f'"recommendations": [{", ".join(items)}]}}'
         )
 
     def popular(self, answer: Answer) -> str:
@@ -55,13 +67,13 @@ class AnswerWriter:
         items = self._items(answer, reasons.similar(product_id, self._title(product_row)))
         return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
-    def _of_all(self, source: str, items: str, about: str = "") -> str:
+    def _of_all(self, source: str, items: list[str], about: str = "") -> str:
         return (
             f'{{{about}"request_id": "{os.urandom(12).hex()}", {self._names}, "experiments": [], '
-            f'"source": "{source}", "recommendations": [{items}]}}'
+            f'"source": "{source}", "recommendations": [{", ".join(items)}]}}'
         )
 
-    def _own_items(self, answer: Answer, own: OwnList) -> str:
+    def _own_items(self, answer: Answer, own: OwnList) -> list[str]:
         if self._served.shelf.repriced or own.price_changes != self._served.shelf.price_changes:
             self._take_new_prices(own)
         written, product, items = own.written, self._product, []
@@ -78,9 +90,9 @@ class AnswerWriter:
                 if rung is Rung.OWN:
                     written[row] = tail
             items.append(f"{head}{rank}{tail}")
-        return ", ".join(items)
+        return items
 
-    def _items(self, answer: Answer, similar: str = "") -> str:
+    def _items(self, answer: Answer, similar: str = "") -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
         items = []
@@ -91,7 +103,7 @@ class AnswerWriter:
             else:
                 why = similar if rung is Rung.SIMILAR else self._popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
-        return ", ".join(items)
+        return items
 
     def _value(self, row: int, probability: float) -> str:
         """What showing the product is expected to earn: its probability times what one of it earns."""
@@ -184,7 +196,7 @@ class AnswerWriter:
         return head, (
             f', "title": {quoted(self._title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
-            f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": null, "reason": '
+            f'"image_url": {_or_null(served.image_urls[product_row])}, {NO_OFFER}, "reason": '
         )
 
 

@@ -17,9 +17,10 @@ from service.events.routes import register_events
 from service.finished import Finished
 from service.measured import Measured
 from service.metrics import Metrics
+from service.offers.desk import OfferDesk
 from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
-from service.parameters import check_id, parse_personal_query, parse_query
+from service.parameters import check_id, parse_offers_query, parse_personal_query, parse_query
 from service.problems import register_problems
 from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
@@ -51,6 +52,7 @@ class Parts:
     desk: EventDesk
     products: ProductDesk
     customers: CustomerDesk
+    offers: OfferDesk
     log_key: bytes
     trials: Trials | None = None
 
@@ -84,7 +86,8 @@ def create_app(parts: Parts) -> Flask:
 
 def register_answers(app: Flask, parts: Parts) -> None:
     """The routes that answer from the champion."""
-    follower, recommender, metrics, trials = parts.follower, parts.recommender, parts.metrics, parts.trials
+    follower, recommender, metrics = parts.follower, parts.recommender, parts.metrics
+    trials, offers = parts.trials, parts.offers
 
     def serving() -> Serving:
         if follower.current is None:
@@ -102,9 +105,16 @@ def register_answers(app: Flask, parts: Parts) -> None:
             answer, body = tried
         else:
             answer = recommender.recommend(now.served, customer_id, query)
-            body = now.writer.recommendations(customer_id, answer)
+            with_products = offers.with_products(now.served, customer_id, answer)
+            body = now.writer.recommendations(customer_id, answer, offers=with_products)
         metrics.answer(answer)
         return Finished(body, PRIVATE)
+
+    @app.get("/offers/<id:customer_id>", endpoint="offers")
+    def offers_of(customer_id: str) -> Response:
+        check_id("customer_id", customer_id, request.environ["PATH_INFO"])
+        query = parse_offers_query(request.query_string)
+        return Finished(offers.body(serving().served, customer_id, query), PRIVATE)
 
     @app.get("/popular")
     def popular() -> Response:

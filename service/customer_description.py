@@ -77,6 +77,7 @@ def customer_schemas() -> Json:
             "events": rows,
             "quarantine": rows,
             "exposures": rows,
+            "promises": rows,
             "night": {"type": ["object", "null"]},
         }
     )

@@ -97,6 +97,7 @@ def _export(held: Held) -> dict[str, object]:
         "events": held.record.events,
         "quarantine": held.record.quarantine,
         "exposures": held.record.exposures,
+        "promises": held.record.promises,
         "night": asdict(held.night) if held.night else None,
     }
 

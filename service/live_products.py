@@ -11,7 +11,7 @@ from models.arrays import BoolArray, FloatArray, IntArray
 from storage.strings import IdIndex
 
 MARGIN_SHARE = 0.25
-"""Of the price, where a shop says nothing of margins."""
+"""Of the price, in versions that don't say it themselves."""
 
 NOT_COUNTED = -1
 """A stock that nobody counts."""
@@ -33,27 +33,31 @@ class Shelf:
         price, margin: float32, NaN where unknown.
         in_stock: bool.
         changes: grows with each change of anything.
-        worth: what one sold unit earns: the margin, else a share of the price; NaN where neither is known.
+        worth: what one sold unit earns: the margin, else a share of the price, else what the night took for it
+            from what was paid; NaN where none is known.
         price_changes: grows with each change of a price or of a worth.
         repriced: rows whose price changed; whoever keeps texts with prices takes them out.
     """
 
-    def __init__(self, products: IdIndex, stock: IntArray, price: FloatArray, margin: FloatArray) -> None:
+    def __init__(
+        self,
+        products: IdIndex,
+        stock: IntArray,
+        price: FloatArray,
+        margin: FloatArray,
+        margin_share: float = MARGIN_SHARE,
+        worth: FloatArray | None = None,
+    ) -> None:
         self._products = products
         self._told_by_night = stock, price, margin
-        self._margin_share = MARGIN_SHARE
+        self._margin_share = margin_share
         self.stock, self.price, self.margin = stock.copy(), price.copy(), margin.copy()
         self.in_stock: BoolArray = stock != 0
         self.changes = self.price_changes = 0
         self.repriced: set[int] = set()
-        self.worth: FloatArray = np.empty_like(price)
-        self.value_by(MARGIN_SHARE)
-
-    def value_by(self, margin_share: float) -> None:
-        """Take this share of the price for the margin where none is known."""
-        self._margin_share = margin_share
-        assumed = self.price * np.float32(margin_share)
-        self.worth[:] = np.where(np.isnan(self.margin), assumed, self.margin)
+        self._nights_worth = np.full_like(price, np.nan) if worth is None else worth
+        assumed = np.where(np.isnan(price), self._nights_worth, price * np.float32(margin_share))
+        self.worth: FloatArray = np.where(np.isnan(margin), assumed, margin).astype(np.float32)
 
     def apply(self, product_id: str, values: LiveValues) -> None:
         """Put these values in force. A product that the version doesn't have is none of its business."""
@@ -69,12 +73,17 @@ class Shelf:
         if not np.array_equal(before, self.price[row], equal_nan=True):
             self.repriced.add(row)
             self.price_changes += 1
-        self.worth[row] = self.margin[row]
-        if np.isnan(self.margin[row]):
-            self.worth[row] = self.price[row] * np.float32(self._margin_share)
+        self.worth[row] = self._worth(row)
         if not np.array_equal(worth_before, self.worth[row], equal_nan=True):
             self.price_changes += 1
         self.changes += 1  # last: whoever sees it finds all of the above
+
+    def _worth(self, row: int) -> float:
+        if not np.isnan(self.margin[row]):
+            return float(self.margin[row])
+        if np.isnan(self.price[row]):
+            return float(self._nights_worth[row])
+        return float(self.price[row] * np.float32(self._margin_share))
 
 
 class LiveProducts:
@@ -83,8 +92,7 @@ class LiveProducts:
     What is told of a product before its version comes isn't lost: the version takes it when it is opened.
     """
 
-    def __init__(self, margin_share: float = MARGIN_SHARE) -> None:
-        self._margin_share = margin_share
+    def __init__(self) -> None:
         self._told: dict[str, LiveValues] = {}
         self._shelves: WeakSet[Shelf] = WeakSet()
         self._turn = threading.Lock()
@@ -103,7 +111,6 @@ class LiveProducts:
     def carry_to(self, shelf: Shelf) -> None:
         """Bring a version up to date, before it answers, and from now on."""
         with self._turn:
-            shelf.value_by(self._margin_share)
             for product_id, values in self._told.items():
                 shelf.apply(product_id, values)
             self._shelves.add(shelf)

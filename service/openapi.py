@@ -14,6 +14,7 @@ from service.parameters import (
     N_MAX,
     N_MIN,
     OBJECTIVES,
+    OFFER_OBJECTIVES,
 )
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
@@ -49,6 +50,17 @@ QUERY: list[Json] = [
         ),
         # A string, not an array: an array can't tell [""] from [], nor an id with a comma from two ids.
         "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
+    },
+]
+
+OFFER_QUERY: list[Json] = [
+    QUERY[0] | {"description": "How many offers."},
+    QUERY[1],
+    {
+        "name": "objective",
+        "in": "query",
+        "description": "What the order is for: what an offer adds, or how probably it is redeemed.",
+        "schema": {"enum": list(OFFER_OBJECTIVES), "default": OFFER_OBJECTIVES[0]},
     },
 ]
 
@@ -95,6 +107,13 @@ def document() -> Json:
                 "The next best products of a customer; the popular ones for a customer that isn't known",
                 [customer, *QUERY, OBJECTIVE],
                 "Recommendations",
+                ("400", "503"),
+            ),
+            "/offers/{customer_id}": _route(
+                "offers",
+                "The next best offers of a customer; those for everybody for a customer that isn't known",
+                [customer, *OFFER_QUERY],
+                "Offers",
                 ("400", "503"),
             ),
             "/popular": _route("popular", "The most popular products", QUERY, "Popular", ("400", "503")),
@@ -259,12 +278,42 @@ def _schemas() -> Json:
         "variant": text,
         "experiments": {"type": "array", "maxItems": 0},
     }
+    moment = {"type": ["string", "null"], "format": "date-time"}
+    offer = {
+        "offer_id": text,
+        "discount": maybe_number,
+        "starts_at": moment,
+        "ends_at": moment,
+        "promised_until": moment,
+        "probability": maybe_number,
+        "expected_value": maybe_number,
+    }
+    experiment = _object(id=text, variant=text)
+    tried = of_all | {"experiments": {"type": "array", "items": experiment}}
     return {
         "Recommendations": _object(
             customer_id=text,
-            **of_all,
+            **tried,
             source={"enum": ["personal", "session", "popular"]},
             recommendations=products,
+        ),
+        "Offers": _object(
+            customer_id=text,
+            request_id=text,
+            version=text,
+            source={"enum": ["personal", "popular"]},
+            offers={"type": "array", "maxItems": N_MAX, "items": _ref("Offer")},
+        ),
+        "Offer": _object(
+            rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
+            **offer,
+            n_products={"type": "integer", "minimum": 1},
+            products={"type": "array", "items": _object(product_id=text, title=text)},
+            reason=_object(
+                code={"enum": ["bought_before", "others_redeem", "for_everybody"]},
+                text=text,
+                evidence={"type": "object"},
+            ),
         ),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
@@ -278,7 +327,7 @@ def _schemas() -> Json:
             price=maybe_number,
             url=maybe_text,
             image_url=maybe_text,
-            offer=null,
+            offer={"oneOf": [null, _object(**offer)]},
             reason=_ref("Reason"),
         ),
         "Reason": _reason(),

@@ -14,7 +14,9 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
+KNOWN_PERSONAL = (*KNOWN, "objective")
 OBJECTIVES = ("probability", "value", "discovery", "reorder")
+OFFER_OBJECTIVES = ("value", "probability")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 
@@ -36,15 +38,21 @@ def parse_query(query_string: bytes) -> Query:
         RefusedError: a parameter is unknown, given twice, or out of its limits.
     """
     if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string)
-    return _parse(query_string)
+        return _remembered(query_string, KNOWN)
+    return _parse(query_string, KNOWN)
 
 
 def parse_personal_query(query_string: bytes) -> Query:
     """The same for a route that is about a customer, which has an objective."""
     if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, of_customer=True)
-    return _parse(query_string, of_customer=True)
+        return _remembered(query_string, KNOWN_PERSONAL)
+    return _parse(query_string, KNOWN_PERSONAL)
+
+
+def parse_offers_query(query_string: bytes) -> Query:
+    """The parameters of a route about a customer's offers: n, placement, and an objective, which is `value`
+    unless it is said. Raises as `parse_query`."""
+    return _parse(query_string, ("n", "placement", "objective"), OFFER_OBJECTIVES)
 
 
 def check_id(name: str, value: str, path_info: str) -> None:
@@ -64,8 +72,7 @@ def check_id(name: str, value: str, path_info: str) -> None:
             raise RefusedError("bad_id", name, "not UTF-8") from None
 
 
-def _parse(query_string: bytes, *, of_customer: bool = False) -> Query:
-    names = (*KNOWN, "objective") if of_customer else KNOWN
+def _parse(query_string: bytes, names: tuple[str, ...], objectives: tuple[str, ...] = OBJECTIVES) -> Query:
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
@@ -88,7 +95,7 @@ def _parse(query_string: bytes, *, of_customer: bool = False) -> Query:
         category=_category(given["category"]) if "category" in given else None,
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
         placement=_placement(given["placement"]) if "placement" in given else None,
-        objective=_objective(given["objective"]) if "objective" in given else OBJECTIVES[0],
+        objective=_objective(given["objective"], objectives) if "objective" in given else objectives[0],
     )
 
 
@@ -109,9 +116,9 @@ def _placement(text: str) -> str:
     return text
 
 
-def _objective(text: str) -> str:
-    if text not in OBJECTIVES:
-        raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(OBJECTIVES)}")
+def _objective(text: str, objectives: tuple[str, ...]) -> str:
+    if text not in objectives:
+        raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(objectives)}")
     return text
 
 

@@ -55,6 +55,26 @@ def similar(product_id: str, title: str) -> str:
     return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
 
 
+def bought_before(product_id: str, title: str, times: int, last_day: int) -> str:
+    """Of an offer: the customer bought one of its products, in so many orders, on this day last."""
+    iso, long = _day(last_day)
+    often = "once" if times == 1 else f"{times} times"
+    evidence = {"product_id": product_id, "times": times, "last_purchased_on": iso}
+    text = f"You bought {title} {often}, last on {long}"
+    return json.dumps({"code": "bought_before", "text": text, "evidence": evidence})
+
+
+def others_redeem() -> str:
+    """Of an offer: customers like this one redeem such offers."""
+    text = "Customers who buy like you use such offers"
+    return json.dumps({"code": "others_redeem", "text": text, "evidence": {}})
+
+
+def for_everybody() -> str:
+    """Of an offer of a shop where nobody redeemed anything yet."""
+    return json.dumps({"code": "for_everybody", "text": "An offer for everybody", "evidence": {}})
+
+
 @lru_cache(1024)
 def chosen_by_shop(rule_id: str) -> str:
     """Pinned to its place by a rule."""

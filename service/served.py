@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from models.arrays import IntArray
 from models.errors import DamagedVersionError
 from service.live.taste import Taste
-from service.live_products import Shelf
+from service.live_products import MARGIN_SHARE, Shelf
 from service.packed import Columns
+from storage.offers import PublishedOffers
 from storage.people import People
 from storage.record.live import Since
 from storage.versions import Version
@@ -92,6 +93,7 @@ class ServedVersion:
         candidate_evidence: the same shape, as in `storage.evidence`.
         product_interval, category_interval: after how many days such products are bought again, NaN if never.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
+        offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
     """
 
@@ -131,6 +133,7 @@ class ServedVersion:
         self.product_interval = self._intervals("products", n_products)
         self.category_interval = self._intervals("categories", len(categories))
         self.taste = self._taste(n_products)
+        self.offers = PublishedOffers(version, n_customers, n_products)
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
 
     def of_variant(self, variant: str) -> "ServedVersion":
@@ -232,7 +235,13 @@ class ServedVersion:
         margin = np.full(n_products, np.nan, np.float32)
         if self._version.has("products/margin"):
             margin = self._expect("products/margin", np.float32, n_products)
-        return Shelf(self.products, stock, price, margin)
+        share = MARGIN_SHARE
+        if self._version.has("value/margin_share"):
+            share = float(self._expect("value/margin_share", np.float32, 1)[0])
+        worth = None
+        if self._version.has("products/worth"):
+            worth = self._expect("products/worth", np.float32, n_products)
+        return Shelf(self.products, stock, price, margin, share, worth)
 
     def _brands(self, n_products: int) -> tuple[list[str], IntArray]:
         if not self._version.has("products/brand_row"):  # of a night before there were rules

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from ipaddress import ip_address
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import structlog
@@ -41,6 +42,8 @@ from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.logs import configure_logs, server_log_config, write_as_json
 from service.metrics import Metrics, count_in_folder
+from service.offers.desk import OfferDesk
+from service.offers.promises import Promises
 from service.operator_app import create_operator_app
 from service.operator_process import OperatorKeeper
 from service.overload import AcceptQueue, Shedding
@@ -61,6 +64,7 @@ from service.trials.spool import Spool, left_over
 from service.warm_up import warm_up
 from service.workers import Workers
 from storage.keyring import read_keyring
+from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults, Since
 from storage.record.record import FILE as RECORD_FILE
@@ -128,7 +132,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     """The app of one worker, made in the worker's own process."""
     metrics = _begin(plan)
     settings = plan.settings
-    live, book = LiveProducts(settings.margin_share), RuleBook()
+    live, book = LiveProducts(), RuleBook()
     follower = ChampionFollower(_store(settings), metrics, settings.poll_s, live)
     cache = None
     if plan.redis_url:
@@ -147,9 +151,13 @@ def worker_app(plan: WorkerPlan) -> Flask:
         return Recommender(first_level, cache, customers.of, only_changed=only_changed, book=book)
 
     recommender = new_recommender()
+    offers = _offer_desk(settings, events, follower, customers, book)
     _leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()
+    if offers.promises is not None:
+        offers.promises.start()
+        Finalize(None, offers.promises.end, exitpriority=1)  # a worker's process runs no atexit
     app = create_app(
         Parts(
             settings=settings,
@@ -161,8 +169,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
             desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
             products=ProductDesk(door, live, follower.knows_product),
             customers=_customer_desk(settings, door, follower, customers, news, cache),
+            offers=offers,
             log_key=plan.log_key,
-            trials=_trials(plan, events, metrics, customers, recommender, new_recommender),
+            trials=_trials(plan, events, metrics, customers, recommender, new_recommender, offers),
         )
     )
     if settings.traces:
@@ -173,6 +182,25 @@ def worker_app(plan: WorkerPlan) -> Flask:
     return app
 
 
+def _offer_desk(
+    settings: Settings,
+    counters: RecordCounters,
+    champion: ChampionFollower,
+    customers: LiveCustomers,
+    book: RuleBook,
+) -> OfferDesk:
+    """Who answers with offers, and promises them."""
+    desk = OfferDesk(None, customers.of, book)
+
+    def budgets() -> list[Budget]:
+        return desk.book_of(champion.current.served).budgets if champion.current else []
+
+    worker = f"{socket.gethostname()}-{os.getpid()}"[:128]
+    life_s = settings.promise_days * 86_400
+    desk.promises = Promises(RecordDoor(settings, counters), budgets, worker, life_s=life_s)
+    return desk
+
+
 def _trials(
     plan: WorkerPlan,
     counters: RecordCounters,
@@ -180,6 +208,7 @@ def _trials(
     customers: LiveCustomers,
     recommender: Recommender,
     new_recommender: Callable[[], Recommender],
+    offers: OfferDesk,
 ) -> Trials:
     """Who answers customers in experiments, and keeps what they were shown."""
     settings, host = plan.settings, socket.gethostname()
@@ -191,7 +220,7 @@ def _trials(
     log_of_exposures = ExposureLog(RecordDoor(settings, counters), spool, metrics, default=default)
     plans.start()
     log_of_exposures.start()
-    return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take)
+    return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take, offers.with_products)
 
 
 def _store(settings: Settings) -> Store:

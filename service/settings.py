@@ -42,7 +42,8 @@ class Settings(BaseSettings):
         events_per_customer_day: the same of all other events.
         changes_poll_s: how often a worker looks in the record for what is new of customers, products and
             rules, in seconds.
-        margin_share: of the price, what a product is taken to earn where its margin isn't known.
+        promise_days: for how long a customer may redeem an offer with a budget that was shown, in days; then
+            it goes to somebody else.
         live_customers: customers who bought since the night that each worker holds; beyond that the first
             of them get the night's list.
         first_level_lists: lists that each worker keeps to itself.
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
     trade_per_customer_day: int = Field(500, ge=1)
     events_per_customer_day: int = Field(2000, ge=1)
     changes_poll_s: float = Field(0.25, ge=0.05, le=1)
-    margin_share: float = Field(0.25, ge=0, le=1)
+    promise_days: float = Field(7, gt=0, le=366)
     live_customers: int = Field(100_000, ge=1)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)

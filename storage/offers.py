@@ -41,6 +41,7 @@ class Offer:
         discount: money off.
         margin: money earned with one piece of its products, by what sold lately.
         budget: redemptions.
+        redeemed: how many there were in the history.
     """
 
     offer_id: str
@@ -50,6 +51,7 @@ class Offer:
     ends_at: datetime | None
     segment: str | None
     budget: int | None
+    redeemed: int
     margin: float | None
 
 
@@ -63,6 +65,7 @@ class OfferArrays:
         starts_s, ends_s: shape (n,), int64, Unix seconds; NO_START_S and NO_END_S where open.
         segment: shape (n,), int32, row among the segments, NONE for everybody.
         budget: shape (n,), int32, NONE for any.
+        redeemed: shape (n,), int32, redemptions in the history.
         list_offer: shape (n_customers + 1, m), int32, offers of each, likeliest first, NONE where there are
             fewer; the last line is for whoever is not known.
         list_probability, list_anyway: the same shape, float16; probabilities NaN where unknown.
@@ -76,6 +79,7 @@ class OfferArrays:
     ends_s: AnyArray
     segment: IntArray
     budget: IntArray
+    redeemed: IntArray
     list_offer: IntArray
     list_probability: AnyArray
     list_anyway: AnyArray
@@ -84,6 +88,7 @@ class OfferArrays:
 KINDS: dict[str, type[np.generic]] = {
     **{"indptr": np.int64, "product": np.int32, "discount": np.float32, "margin": np.float32},
     **{"starts_s": np.int64, "ends_s": np.int64, "segment": np.int32, "budget": np.int32},
+    **{"redeemed": np.int32},
     **{"list_offer": np.int32, "list_probability": np.float16, "list_anyway": np.float16},
 }
 
@@ -145,6 +150,7 @@ class PublishedOffers:
             ends_at=_moment(int(a.ends_s[row])),
             segment=None if segment == NONE else self._segments[segment],
             budget=None if budget == NONE else budget,
+            redeemed=int(a.redeemed[row]),
             margin=_known(a.margin[row]),
         )
 
@@ -155,7 +161,9 @@ class PublishedOffers:
     def _check(self, arrays: dict[str, NDArray[Any]], n_customers: int, n_products: int) -> None:
         n, lists = len(self.ids), (n_customers + 1, *arrays["list_offer"].shape[1:])
         shapes = {
-            **dict.fromkeys(("discount", "margin", "starts_s", "ends_s", "segment", "budget"), (n,)),
+            **dict.fromkeys(
+                ("discount", "margin", "starts_s", "ends_s", "segment", "budget", "redeemed"), (n,)
+            ),
             **dict.fromkeys(("list_offer", "list_probability", "list_anyway"), lists),
             **{"indptr": (n + 1,), "product": arrays["product"].shape[:1]},
         }

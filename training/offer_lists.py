@@ -57,9 +57,12 @@ def product_margin(history: History, options: ValueOptions) -> FloatArray:
 def write_value(
     writer: VersionWriter, history: History, interactions: Interactions, options: ValueOptions
 ) -> None:
-    """The margins of products; of a shop with offers, those too."""
+    """The margins that were told, the share that is assumed of others; of a shop with offers, those too."""
+    told = history.products["margin"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    writer.add("products/margin", told)
+    writer.add("value/margin_share", np.array([options.margin_share], np.float32))
     margin = product_margin(history, options)
-    writer.add("products/margin", margin)
+    writer.add("products/worth", margin)
     shop = ShopOffers.of(history)
     if shop is None:
         return
@@ -90,6 +93,7 @@ def _facts(
         "ends_s": seconds["ends_at"].fill_null(NO_END_S).to_numpy(),
         "segment": np.array([places.get(name, NONE) for name in table["segment"]], np.int32),
         "budget": table["budget"].cast(pl.Int32).fill_null(NONE).to_numpy(),
+        "redeemed": np.bincount(shop.redemptions.offer_row, minlength=len(table)).astype(np.int32),
     }
 
 

@@ -21,7 +21,7 @@ class Scope(StrEnum):
 
 
 MEANING = {
-    Scope.RECOMMEND: "recommendations of any customer",
+    Scope.RECOMMEND: "recommendations and offers of any customer",
     Scope.BROWSE: "what sells and what goes with a product; nothing about a person",
     Scope.EVENTS: "what customers did: purchases, returns, views, clicks, answers",
     Scope.PRODUCTS: "stock, price and margin of products",
@@ -60,6 +60,7 @@ ROUTES = {
     route.name: route
     for route in (
         Route("recommend", Scope.RECOMMEND, Customers.OWN_ID),
+        Route("offers", Scope.RECOMMEND, Customers.OWN_ID),
         Route("popular", Scope.BROWSE, Customers.ANYTHING),
         Route("similar", Scope.BROWSE, Customers.ANYTHING),
         Route("events", Scope.EVENTS, Customers.OWN_BODY),

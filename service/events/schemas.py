@@ -77,6 +77,7 @@ class Purchase(_Sent):
     quantity: Quantity = 1
     unit_price: Price | None = None
     discount: Money | None = None
+    offer_id: Id | None = None
 
 
 class Return(_Sent):

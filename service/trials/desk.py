@@ -18,6 +18,7 @@ from service.own_list import Answer
 from service.parameters import Query
 from service.recommender import Recommender
 from service.sane import check_values
+from service.served import ServedVersion
 from service.trials.exposures import Shown, new_request_id
 
 POPULAR = "popular"  # the model that needs no lists
@@ -49,6 +50,7 @@ class Trials:
     Args:
         new_recommender: makes one for each other model, whose lists must not be mixed up.
         shown: takes what was shown.
+        offers: the offers of an answer's products.
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class Trials:
         recommender: Recommender,
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
+        offers: Callable[[ServedVersion, str, Answer], dict[int, str] | None] = lambda *_: None,
     ) -> None:
-        self._plans, self._customers, self._shown = plans, customers, shown
+        self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
         self._recommender, self._new_recommender = recommender, new_recommender
         self._plan = Plan()
         self._assigned: dict[str, Assigned | None] = {}
@@ -82,7 +85,8 @@ class Trials:
         assigned = self._arms(plan, customer_id)
         if assigned is None:
             answer = self._recommender.popular(serving.served, query)
-            return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT)
+            offers = self._offers(serving.served, customer_id, answer)
+            return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT, offers=offers)
         if not assigned:
             return None
         model, query = _asked(assigned, query)
@@ -92,7 +96,8 @@ class Trials:
         else:
             answer = recommender.recommend(chosen.served, customer_id, query)
         request_id = new_request_id()
-        body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id)
+        offers = self._offers(chosen.served, customer_id, answer)
+        body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id, offers)
         self._shown(
             Shown(
                 request_id=request_id,

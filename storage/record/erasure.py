@@ -4,13 +4,23 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from storage.record.budgets import forget_promises
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change
-from storage.record.tables import audit, consent_log, customers, events, exposures, quarantine, tombstones
+from storage.record.tables import (
+    audit,
+    consent_log,
+    customers,
+    events,
+    exposures,
+    offer_promises,
+    quarantine,
+    tombstones,
+)
 
 HOLDS_IDS = (events, quarantine, customers, consent_log, exposures)
-"""The tables in which a customer's id may stand."""
+"""The tables in which a customer's id may stand, but for promises, which go on counting without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ def _erase(
     for table in HOLDS_IDS:
         deleted = connection.execute(sa.delete(table).where(table.c.customer_id == customer_id))
         rows[table.name] = deleted.rowcount
+    rows[offer_promises.name] = forget_promises(connection, customer_id)
     hashed = key.hash_of(customer_id)
     connection.execute(sa.delete(tombstones).where(tombstones.c.customer_hash == hashed))
     connection.execute(

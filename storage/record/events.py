@@ -64,6 +64,7 @@ class Event:
     position: int | None = None
     question: str | None = None
     score: int | None = None
+    offer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.record.tables import consent_log, events, exposures, quarantine
+from storage.record.tables import consent_log, events, exposures, offer_promises, quarantine
 
 type Row = dict[str, object]
 
@@ -22,6 +22,7 @@ class Holdings:
     events: tuple[Row, ...]
     quarantine: tuple[Row, ...]
     exposures: tuple[Row, ...]
+    promises: tuple[Row, ...]
 
 
 def holdings_of(connection: sa.Connection, customer_id: str) -> Holdings:
@@ -29,7 +30,7 @@ def holdings_of(connection: sa.Connection, customer_id: str) -> Holdings:
     return Holdings(
         *(
             tuple(_rows(connection, table, customer_id))
-            for table in (consent_log, events, quarantine, exposures)
+            for table in (consent_log, events, quarantine, exposures, offer_promises)
         )
     )
 
@@ -42,7 +43,7 @@ def _rows(connection: sa.Connection, table: sa.Table, customer_id: str) -> Itera
 
 
 def _said(name: str) -> str:
-    return name.removesuffix("_ms") if name != "at_ms" else "at"
+    return name.removesuffix("_ms")
 
 
 def _value(name: str, value: Any) -> object:

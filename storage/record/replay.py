@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from storage.record.budgets import forget_promises
 from storage.record.erasure import HOLDS_IDS
 from storage.record.errors import BadTombstonesError
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change, parts
-from storage.record.tables import tombstones
+from storage.record.tables import offer_promises, tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,14 @@ def replay(record: Record, stones: Iterable[Stone]) -> int:
 def _ids(connection: sa.Connection) -> set[str]:
     return {
         customer_id
-        for table in HOLDS_IDS
+        for table in (*HOLDS_IDS, offer_promises)
         for customer_id in connection.execute(sa.select(table.c.customer_id).distinct()).scalars()
     }
 
 
 def _delete(connection: sa.Connection, customer_ids: list[str]) -> None:
+    for customer_id in customer_ids:
+        forget_promises(connection, customer_id)
     for table in HOLDS_IDS:
         for some in parts(customer_ids):
             connection.execute(sa.delete(table).where(table.c.customer_id.in_(some)))

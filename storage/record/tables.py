@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the newest migration in migrations/versions."""
 
 METADATA = sa.MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s"})
@@ -67,9 +67,11 @@ events = sa.Table(
     sa.Column("position", sa.Integer),
     sa.Column("question", sa.String(8)),
     sa.Column("score", sa.Integer),
+    sa.Column("offer_id", sa.String(256)),  # of a purchase: the offer that it redeemed
     sa.UniqueConstraint("namespace", "event_id", name="events_once"),
     sa.Index(None, "customer_id", "received_ms"),
     sa.Index(None, "client", "received_ms"),
+    sa.Index(None, "offer_id"),
     sqlite_autoincrement=True,
 )
 
@@ -241,5 +243,34 @@ lost_exposures = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("n", sa.Integer, nullable=False),
     sa.Column("why", sa.String(32), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# A part of an offer's budget that one worker may promise. What of it was never told (`granted` - `used`)
+# counts as promised until the promises could have ended.
+offer_leases = sa.Table(
+    "offer_leases",
+    METADATA,
+    _key(),
+    sa.Column("offer_id", sa.String(256), nullable=False),
+    sa.Column("worker", sa.String(128), nullable=False),
+    sa.Column("granted", sa.Integer, nullable=False),
+    sa.Column("used", sa.Integer, nullable=False),
+    sa.Column("counts_until_ms", _BIG, nullable=False),
+    sa.Index(None, "offer_id"),
+    sqlite_autoincrement=True,
+)
+
+# To whom an offer with a budget was shown: it may be redeemed until it ends.
+offer_promises = sa.Table(
+    "offer_promises",
+    METADATA,
+    _key(),
+    sa.Column("offer_id", sa.String(256), nullable=False),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("promised_ms", _BIG, nullable=False),
+    sa.Column("ends_ms", _BIG, nullable=False),
+    sa.UniqueConstraint("offer_id", "customer_id", name="offer_promises_once"),
+    sa.Index(None, "customer_id"),
     sqlite_autoincrement=True,
 )

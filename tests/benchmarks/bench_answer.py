@@ -44,6 +44,7 @@ from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
+from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
@@ -206,6 +207,7 @@ def make_routes(
                 desk,
                 products,
                 people,
+                OfferDesk(None, news_of, book),
                 b"bench",
                 trials,
             )

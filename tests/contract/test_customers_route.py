@@ -19,10 +19,12 @@ from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.metrics import Metrics
+from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordDoor
+from service.rules.book import RuleBook
 from service.settings import Settings
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
@@ -99,6 +101,7 @@ def worker_on(root: Path) -> Worker:
         EventDesk(settings, door, events, follower.knows_product, news.catch_up),
         ProductDesk(door, LiveProducts(), follower.knows_product),
         desk,
+        OfferDesk(None, live.of, RuleBook()),
         b"key",
     )
     return Worker(create_app(parts).test_client(), news, forgotten)
@@ -177,7 +180,14 @@ def test_erased_is_gone_at_once_and_the_receipt_says_where_an_id_may_still_be(wo
     receipt = worker.delete("/customers/anna")
     assert receipt["number"] == 1
     assert receipt["deleted"] == {
-        **{"events": 1, "quarantine": 0, "customers": 1, "consent_log": 1, "exposures": 0}
+        **{
+            "events": 1,
+            "quarantine": 0,
+            "customers": 1,
+            "consent_log": 1,
+            "exposures": 0,
+            "offer_promises": 0,
+        }
     }
     assert {one["where"] for one in receipt["elsewhere"]} >= {"Redis", "versions of the night", "logs"}
     assert worker.forgotten == ["anna"]

@@ -17,10 +17,11 @@ from service.events.counters import EventCounters
 from service.events.desk import EventDesk
 from service.live_products import LiveProducts
 from service.metrics import Metrics
+from service.offers.desk import OfferDesk
 from service.operator_app import create_operator_app
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
-from service.recommender import ListCache, Recommender
+from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
@@ -85,9 +86,20 @@ def tiny_app(
     desk = EventDesk(settings, door, events, follower.knows_product)
     products = ProductDesk(door, live, follower.knows_product)
     customers = CustomerDesk(door, default=PRESETS["all"])
+    offers = OfferDesk(None, nothing_new, book or RuleBook())
     return create_app(
         Parts(
-            settings, follower, recommender, metrics, lambda: "none", gate, desk, products, customers, b"key"
+            settings,
+            follower,
+            recommender,
+            metrics,
+            lambda: "none",
+            gate,
+            desk,
+            products,
+            customers,
+            offers,
+            b"key",
         )
     )
 

@@ -10,6 +10,7 @@ import polars as pl
 from models.state import ModelState
 from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
+from storage.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
@@ -29,6 +30,21 @@ class Bought:
     times: int = 1
     interval_days: float = np.nan
     due: date = EPOCH
+
+
+@dataclass(frozen=True)
+class TinyOffer:
+    """An offer. `chances` are of redeeming and of buying anyway, by customer; "" is for everybody else."""
+
+    offer_id: str
+    products: Sequence[str]
+    chances: Mapping[str, tuple[float, float]]
+    discount: float = 0.1
+    margin: float = 1.0
+    ends: datetime | None = None
+    starts: datetime | None = None
+    budget: int | None = None
+    redeemed: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,7 @@ class TinyShop:
     probability: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by customer and product
     people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the shop's columns of customers
     audiences: Mapping[str, Sequence[str]] = field(default_factory=dict)  # customers by segment
+    offers: Sequence[TinyOffer] = ()
 
 
 def publish(
@@ -131,6 +148,8 @@ def write_version(
         _add_similar(writer, shop, row)
         _add_history(writer, shop, customers, row)
         _add_candidates(writer, shop, customers, row, variants)
+        if shop.offers:
+            _add_offers(writer, shop, customers, row)
         return _finish(store, writer, shop, now, as_of, variants)
 
 
@@ -223,6 +242,32 @@ def _add_candidates(
         writer.add(f"candidates/{variant}/evidence", in_bytes(evidence))
         if shop.probability:
             writer.add(f"candidates/{variant}/probability", probability)
+
+
+def _add_offers(writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int]) -> None:
+    ids = order_of([offer.offer_id for offer in shop.offers])
+    offers = sorted(shop.offers, key=lambda offer: ids.index(offer.offer_id))
+    lists = np.full((3, len(customers) + 1, len(offers)), np.nan)
+    for customer_row, customer in enumerate([*customers, ""]):
+        theirs = [(place, o.chances[customer]) for place, o in enumerate(offers) if customer in o.chances]
+        theirs.sort(key=lambda one: -one[1][0])
+        for n, (place, (chance, anyway)) in enumerate(theirs):
+            lists[:, customer_row, n] = place, chance, anyway
+    arrays = OfferArrays(
+        indptr=np.cumsum([0, *(len(offer.products) for offer in offers)]),
+        product=np.array([row[product] for offer in offers for product in offer.products]),
+        discount=np.array([offer.discount for offer in offers]),
+        margin=np.array([offer.margin for offer in offers]),
+        starts_s=np.array([NO_START_S if o.starts is None else int(o.starts.timestamp()) for o in offers]),
+        ends_s=np.array([NO_END_S if o.ends is None else int(o.ends.timestamp()) for o in offers]),
+        segment=np.full(len(offers), -1),
+        budget=np.array([-1 if offer.budget is None else offer.budget for offer in offers]),
+        redeemed=np.array([offer.redeemed for offer in offers]),
+        list_offer=np.nan_to_num(lists[0], nan=-1),
+        list_probability=lists[1],
+        list_anyway=lists[2],
+    )
+    write_offers(writer, ids, [], arrays)
 
 
 def _finish(

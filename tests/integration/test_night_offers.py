@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from storage.offers import PublishedOffers
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
 from tests.data.nights import champion, ids, quick_config, run
@@ -21,4 +23,6 @@ def test_a_night_leaves_offers_for_each_customer(tmp_path: Path) -> None:
     offers = PublishedOffers(version, len(customers), len(products))
     at = START + timedelta(days=CAMPAIGN_DAYS[-1], hours=1)
     assert [len(offers.of(row, at)) for row in range(3)] == [3, 3, 3]
-    assert float(version.array("products/margin")[products.index("p9")]) == 5.0
+    assert np.isnan(version.array("products/margin")[products.index("p9")])  # none was told
+    assert float(version.array("products/worth")[products.index("p9")]) == 5.0
+    assert version.array("value/margin_share").tolist() == [0.5]

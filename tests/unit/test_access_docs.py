@@ -75,6 +75,7 @@ def test_a_token_by_a_shared_secret_as_the_page_says_is_taken() -> None:
 
 CALLS = {
     "GET /recommend/<customer_id>": "recommend",
+    "GET /offers/<customer_id>": "offers",
     "GET /popular": "popular",
     "GET /similar/<product_id>": "similar",
     "POST /events": "events",

@@ -81,7 +81,7 @@ def test_value_is_probability_times_margin_or_a_share_of_the_price(tiny: ServedV
 
 
 def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None:
-    store, live = Store(tmp_path), LiveProducts(margin_share=0.5)
+    store, live = Store(tmp_path), LiveProducts()
     served = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
     live.carry_to(served.shelf)
     writer, asked = AnswerWriter(served), recommender()
@@ -90,7 +90,7 @@ def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None
         found = json.loads(writer.recommendations("anna", asked.recommend(served, "anna", Query(n=4))))
         return {item["product_id"]: item["expected_value"] for item in found["recommendations"]}
 
-    assert values() == {"milk": 0.25, "bread": 0.25, "butter": 1.25, "apple": None}
+    assert values() == {"milk": 0.125, "bread": 0.25, "butter": 0.625, "apple": None}
     live.apply("milk", None, None, 4.0)
     assert values()["milk"] == 2.0
 

@@ -1,0 +1,144 @@
+"""Offers of a version that are on now: by product, with their budgets, and each as JSON."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import isnan
+from typing import NamedTuple
+
+from models.offer_value import expected_value, uplift
+from service.served import NONE, ServedVersion
+from storage.offers import Offer
+from storage.record.budgets import Budget
+
+KEPT_S = 30.0  # until it is looked again which offers are on
+
+
+class Ranked(NamedTuple):
+    """An offer for a customer.
+
+    Attributes:
+        probability: of redeeming, None where nobody ever redeemed anything.
+        value: what it adds, in the shop's currency; None where that isn't known.
+        added: purchases that it adds; 0 where the probability isn't known.
+    """
+
+    offer_row: int
+    probability: float | None
+    value: float | None
+    added: float
+
+
+class OfferBook:
+    """The offers of one version.
+
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
+        self.served, self._clock = served, clock
+        self._offers: dict[int, Offer] = {}
+        self._until_s = float("-inf")
+        self._by_product: Mapping[int, list[int]] = {}
+        self._budgets: list[Budget] = []
+
+    @property
+    def by_product(self) -> Mapping[int, list[int]]:
+        """Rows of the offers that are on, by product row; empty for a shop without any."""
+        self._look()
+        return self._by_product
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """Of the offers that are on."""
+        self._look()
+        return self._budgets
+
+    def offer(self, offer_row: int) -> Offer:
+        offer = self._offers.get(offer_row)
+        if offer is None:
+            offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
+        return offer
+
+    def ranked(self, customer_row: int) -> list[Ranked]:
+        """A customer's offers that are on and worth showing, by what they add, the most first.
+
+        An offer that costs more than it brings is left out: whoever gets it would buy anyway. Where its value
+        isn't known, it stands below those whose is, by the purchases that it adds.
+
+        Args:
+            customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
+        """
+        found = []
+        for one in self.served.offers.of(customer_row, datetime.fromtimestamp(self._clock(), UTC)):
+            value, added = self._worth(one.offer_row, one.probability, one.anyway)
+            if value is None or value > 0:
+                found.append(Ranked(one.offer_row, one.probability, value, added))
+        return sorted(found, key=lambda one: (one.value is None, -(one.value or 0.0), -one.added))
+
+    def _worth(self, offer_row: int, probability: float | None, anyway: float) -> tuple[float | None, float]:
+        if probability is None or isnan(anyway):
+            return None, 0.0
+        offer, added = self.offer(offer_row), uplift(probability, anyway)
+        if offer.margin is None or offer.discount is None:
+            return None, added
+        return expected_value(probability, anyway, offer.margin, offer.discount), added
+
+    def _look(self) -> None:
+        now_s = self._clock()
+        if now_s < self._until_s:
+            return
+        by_product: dict[int, list[int]] = defaultdict(list)
+        budgets = []
+        since_ms = self.served.since.as_of_ms
+        for offer_row in range(len(self.served.offers)):
+            offer = self.offer(offer_row)
+            if not _is_on(offer, now_s):
+                continue
+            for product_row in offer.product_rows.tolist():
+                by_product[product_row].append(offer_row)
+            if offer.budget is not None:
+                budgets.append(Budget(offer.offer_id, offer.budget, offer.redeemed, since_ms))
+        self._by_product, self._budgets, self._until_s = by_product, budgets, now_s + KEPT_S
+
+
+def _is_on(offer: Offer, now_s: float) -> bool:
+    begins = offer.starts_at is None or offer.starts_at.timestamp() <= now_s
+    return begins and (offer.ends_at is None or now_s < offer.ends_at.timestamp())
+
+
+def offer_json(offer: Offer, ranked: Ranked, promised_until_s: float | None) -> str:
+    """An offer as answers show it.
+
+    Args:
+        promised_until_s: of one with a budget.
+    """
+    return json.dumps(
+        {
+            "offer_id": offer.offer_id,
+            "discount": _round(offer.discount),
+            "starts_at": _iso(offer.starts_at),
+            "ends_at": _iso(offer.ends_at),
+            "promised_until": _iso(datetime.fromtimestamp(promised_until_s, UTC))
+            if promised_until_s
+            else None,
+            "probability": _round(ranked.probability),
+            "expected_value": _round(ranked.value),
+        }
+    )
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def row_of(served: ServedVersion, customer_id: str, *, has_night: bool) -> int:
+    """The customer's row of lists of offers; -1, which is that of everybody, for somebody who isn't known."""
+    return served.customers.find(customer_id) if has_night else NONE

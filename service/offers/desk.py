@@ -1,0 +1,135 @@
+"""Next best offers: of a customer by themselves, and with the products of an answer."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from service.live.told import NOT_PERSONAL, Told
+from service.offers.book import OfferBook, Ranked, offer_json, row_of
+from service.offers.promises import Promises
+from service.own_list import Answer
+from service.parameters import Query
+from service.reasons import bought_before, for_everybody, others_redeem
+from service.rules.book import RuleBook
+from service.served import NONE, ServedVersion
+
+SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
+
+
+class OfferDesk:
+    """The use cases around offers.
+
+    Args:
+        promises: of offers with a budget; None: those aren't shown.
+        news_of: what this worker knows of a customer since the night.
+        book: the merchandiser's rules.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        promises: Promises | None,
+        news_of: Callable[[str], Told | None],
+        book: RuleBook,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.promises, self._news_of, self._rules, self._clock = promises, news_of, book, clock
+        self._book: OfferBook | None = None
+
+    def book_of(self, served: ServedVersion) -> OfferBook:
+        """The offers of a version; those of another variant of it are the same."""
+        book = self._book
+        if book is None or book.served.offers is not served.offers:
+            book = self._book = OfferBook(served, self._clock)
+        return book
+
+    def with_products(self, served: ServedVersion, customer_id: str, answer: Answer) -> dict[int, str] | None:
+        """The best offer of each product of an answer that has one, as JSON by product row; None for none."""
+        if not served.offers.has_any:
+            return None
+        book = self.book_of(served)
+        on = book.by_product
+        rows = {pick[0] for pick in answer.picks if pick[0] in on}
+        if not rows:
+            return None
+        shown: dict[int, str] = {}
+        for one in book.ranked(self._row(served, customer_id)):
+            wanted = rows.intersection(book.offer(one.offer_row).product_rows.tolist())
+            text = self._json(book, one, customer_id) if wanted else None
+            if text is not None:
+                shown.update(dict.fromkeys(wanted, text))
+                rows -= wanted
+            if not rows:
+                break
+        return shown or None
+
+    def body(self, served: ServedVersion, customer_id: str, query: Query) -> str:
+        """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""
+        book, customer_row = self.book_of(served), self._row(served, customer_id)
+        placed = self._rules.at(served, query.placement)
+        ruling = placed.of_stranger(customer_id) if customer_row == NONE else placed.of_person(customer_row)
+        found = book.ranked(customer_row)
+        if query.objective == "probability":
+            found.sort(key=lambda one: -(one.probability or 0.0))
+        items = islice(self._items(book, found, customer_id, customer_row, ruling.shown), query.n)
+        texts = [f'{{"rank": {rank}, {text[1:]}' for rank, text in enumerate(items, 1)]
+        head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
+        source = "personal" if customer_row != NONE else "popular"
+        return f'{json.dumps(head)[:-1]}, "source": "{source}", "offers": [{", ".join(texts)}]}}'
+
+    def _items(
+        self,
+        book: OfferBook,
+        found: list[Ranked],
+        customer_id: str,
+        customer_row: int,
+        shown: "memoryview[int]",
+    ) -> Iterable[str]:
+        served = book.served
+        for one in found:
+            products = [row for row in book.offer(one.offer_row).product_rows.tolist() if shown[row]]
+            if not products:
+                continue  # hidden by rules, or out of stock
+            text = self._json(book, one, customer_id)
+            if text is None:
+                continue
+            named = [
+                {"product_id": served.products[row], "title": served.titles[row] or served.products[row]}
+                for row in products[:SHOWN_PRODUCTS]
+            ]
+            reason = self._reason(served, customer_row, products, one)
+            rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
+            yield f"{text[:-1]}, {rest}}}"
+
+    def _json(self, book: OfferBook, one: Ranked, customer_id: str) -> str | None:
+        """An offer as JSON, promised if it has a budget; None if it can't be."""
+        offer, until_s = book.offer(one.offer_row), None
+        if offer.budget is not None:
+            until_s = self.promises.make(offer.offer_id, customer_id) if self.promises else None
+            if until_s is None:
+                return None
+        return offer_json(offer, one, until_s)
+
+    def _row(self, served: ServedVersion, customer_id: str) -> int:
+        told = self._news_of(customer_id)
+        return row_of(
+            served, customer_id, has_night=told is None or (told is not NOT_PERSONAL and told.has_night)
+        )
+
+    @staticmethod
+    def _reason(served: ServedVersion, customer_row: int, products: list[int], one: Ranked) -> str:
+        """The product of the offer that the customer bought last, else what others did."""
+        if customer_row != NONE:
+            start, stop = served.history_of(customer_row)
+            of_it = set(products)
+            for place in range(start, stop):  # the most recent first
+                row = served.histories.product[place]
+                if row in of_it:
+                    title = served.titles[row] or served.products[row]
+                    histories = served.histories
+                    return bought_before(
+                        served.products[row], title, histories.times[place], histories.last_day[place]
+                    )
+        return others_redeem() if one.probability is not None else for_everybody()

@@ -1,0 +1,173 @@
+"""What this worker may still promise of offers with a budget: leased from the record in the background.
+
+An answer never waits for the record: without a lease an offer with a budget isn't shown. Each turn tells the
+record whom it was promised, before anything else of the budget is leased.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.background import every
+from service.errors import RefusedError
+from service.live.reader import Door
+from storage.record.budgets import Budget, Lease, Promise, forget_old, give_back, lease, tell
+from storage.record.record import Record
+
+TURN_S = 1.0
+LEASE_S = 60.0  # a worker promises from a lease no longer than this
+MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
+log = structlog.get_logger()
+
+
+@dataclass
+class _Held:
+    """A lease, what is left of it, and what was promised from it and isn't told yet."""
+
+    lease: Lease
+    until_s: float
+    left: int
+    untold: list[Promise] = field(default_factory=list)
+
+
+class Promises:
+    """The promises of one worker.
+
+    Args:
+        budgets: offers with a budget that are on now.
+        worker: a name for the record, such as machine and process.
+        life_s: how long a promise holds.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        budgets: Callable[[], Sequence[Budget]],
+        worker: str,
+        *,
+        life_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._door, self._budgets, self._worker = door, budgets, worker
+        self._life_s, self._clock = life_s, clock
+        self._held: dict[str, _Held] = {}
+        self._ends_s: dict[tuple[str, str], float] = {}
+        self._turn = threading.Lock()
+
+    def start(self) -> None:
+        """Look for budgets now, then go on."""
+        self._turn_and_survive()
+        every(TURN_S, self._turn_and_survive, "promises")
+
+    def make(self, offer_id: str, customer_id: str) -> float | None:
+        """Promise an offer to a customer: until when it holds, in Unix seconds; None if it can't be promised.
+
+        The same customer has the same promise until it ends.
+        """
+        now_s, key = self._clock(), (offer_id, customer_id)
+        with self._turn:
+            ends_s = self._ends_s.get(key)
+            if ends_s is not None and ends_s > now_s:
+                return ends_s
+            held = self._held.get(offer_id)
+            if held is None or held.left <= 0 or now_s >= held.until_s:
+                return None
+            held.left -= 1
+            ends_s = now_s + self._life_s
+            held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), int(ends_s * 1000)))
+            if len(self._ends_s) >= MOST_KNOWN:
+                self._ends_s.clear()
+            self._ends_s[key] = ends_s
+            return ends_s
+
+    def turn(self) -> None:
+        """Tell the record of promises, then lease what is missing.
+
+        Raises:
+            RefusedError: the record can't be used now; what is held goes on until it ends.
+        """
+        for held in list(self._held.values()):
+            self._tell(held)
+        self._lease()
+
+    def end(self) -> None:
+        """Tell the record of promises and give back what is left. Raises as `turn`."""
+        with self._turn:
+            ending, self._held = list(self._held.values()), {}
+        for held in ending:
+            self._settle(held)
+
+    def _tell(self, held: _Held) -> None:
+        """What was promised. A lease that is used up or over is ended with it."""
+        with self._turn:
+            told = held.untold[:]
+            is_over = held.left <= 0 or self._clock() >= held.until_s
+            if is_over:
+                self._held.pop(held.lease.offer_id, None)
+        if is_over:
+            self._settle(held)
+        elif told:
+            new = self._write(held.lease, told)
+            with self._turn:
+                del held.untold[: len(told)]
+                held.left += len(told) - new  # somebody else had promised these
+
+    def _settle(self, held: _Held) -> None:
+        """End a lease that nobody promises from any more."""
+        now_ms, untold = self._now_ms(), held.untold
+
+        def work(record: Record) -> None:
+            with record.writing() as connection:
+                tell(connection, held.lease.lease_id, untold, now_ms)
+                give_back(connection, [held.lease.lease_id])
+
+        try:
+            self._door.do(work)
+        except RefusedError:
+            with self._turn:  # it is told in the next turn; nothing is promised from it until then
+                held.left = 0
+                self._held.setdefault(held.lease.offer_id, held)
+            raise
+
+    def _write(self, of: Lease, promises: list[Promise]) -> int:
+        now_ms = self._now_ms()
+
+        def work(record: Record) -> int:
+            with record.writing() as connection:
+                return tell(connection, of.lease_id, promises, now_ms)
+
+        return self._door.do(work)
+
+    def _lease(self) -> None:
+        with self._turn:
+            missing = [one for one in self._budgets() if one.offer_id not in self._held]
+        if not missing:
+            return
+        now_s = self._clock()
+        ends_ms = int((now_s + LEASE_S + self._life_s) * 1000)
+
+        def work(record: Record) -> list[Lease]:
+            with record.writing() as connection:
+                forget_old(connection, int(now_s * 1000))
+                return lease(
+                    connection, missing, self._worker, now_ms=int(now_s * 1000), counts_until_ms=ends_ms
+                )
+
+        for one in self._door.do(work):
+            with self._turn:
+                self._held[one.offer_id] = _Held(one, now_s + LEASE_S, one.granted)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _turn_and_survive(self) -> None:
+        try:
+            self.turn()
+        except RefusedError:
+            pass  # the door has said why
+        except Exception:  # the worker must outlive whatever a record can hold
+            log.exception("leasing budgets of offers failed")

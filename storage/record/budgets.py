@@ -1,0 +1,162 @@
+"""Budgets of offers: workers lease parts of them and tell whom they promised, so that no budget is exceeded.
+
+Whatever a worker was granted counts as spent until it tells what became of it. One that died without a word
+may have promised all of it: its part counts for as long as such a promise would.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from storage.record.events import EventType
+from storage.record.statements import insert_new_rows, parts
+from storage.record.tables import events, offer_leases, offer_promises
+
+_BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
+SHARE = 8  # of what is left of a budget, one part at most goes to one worker
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """An offer of which only so many may be redeemed.
+
+    Attributes:
+        redeemed: before `since_ms`, as the shop's own history has it.
+    """
+
+    offer_id: str
+    redemptions: int
+    redeemed: int
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a worker may promise."""
+
+    lease_id: int
+    offer_id: str
+    granted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An offer that was shown to a customer, who may redeem it until it ends."""
+
+    offer_id: str
+    customer_id: str
+    promised_ms: int
+    ends_ms: int
+
+
+def left_of(connection: sa.Connection, budget: Budget, now_ms: int) -> int:
+    """How many may still be promised: less what was redeemed, is promised, or is leased; never below 0."""
+    spent = budget.redeemed + _redeemed(connection, budget) + _promised(connection, budget.offer_id, now_ms)
+    return max(0, budget.redemptions - spent - _leased(connection, budget.offer_id, now_ms))
+
+
+def lease(
+    connection: sa.Connection, budgets: Iterable[Budget], worker: str, *, now_ms: int, counts_until_ms: int
+) -> list[Lease]:
+    """Take a part of each budget of which something is left, within a transaction that writes.
+
+    Args:
+        counts_until_ms: when the last promise from it would have ended, if nothing is heard of the worker.
+    """
+    _lock(connection)
+    leases = []
+    for budget in budgets:
+        left = left_of(connection, budget, now_ms)
+        if not left:
+            continue
+        granted = -(-left // SHARE)
+        row = {"offer_id": budget.offer_id, "worker": worker, "granted": granted, "used": 0}
+        insert = sa.insert(offer_leases).returning(offer_leases.c.id)
+        number = connection.execute(insert, row | {"counts_until_ms": counts_until_ms}).scalar_one()
+        leases.append(Lease(int(number), budget.offer_id, granted))
+    return leases
+
+
+def tell(connection: sa.Connection, lease_id: int, promises: Sequence[Promise], now_ms: int) -> int:
+    """Note promises that were made from a lease, within a transaction that writes; how many were new.
+
+    One that somebody else made before is the same promise: it takes nothing from this lease.
+    """
+    _lock(connection)
+    promised = offer_promises.c
+    for promise in promises:
+        over = (promised.offer_id == promise.offer_id, promised.customer_id == promise.customer_id)
+        connection.execute(sa.delete(offer_promises).where(*over, promised.ends_ms <= now_ms))
+    rows = [
+        {name: getattr(promise, name) for name in ("offer_id", "customer_id", "promised_ms", "ends_ms")}
+        for promise in sorted(promises, key=lambda one: (one.offer_id, one.customer_id))
+    ]
+    new = len(insert_new_rows(connection, offer_promises, rows, promised.id)) if rows else 0
+    used = sa.update(offer_leases).where(offer_leases.c.id == lease_id)
+    connection.execute(used.values(used=offer_leases.c.used + new))
+    return new
+
+
+def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
+    """End leases whose promises were all told: what is left of them is free again."""
+    for some in parts(lease_ids):
+        connection.execute(sa.delete(offer_leases).where(offer_leases.c.id.in_(some)))
+
+
+def forget_promises(connection: sa.Connection, customer_id: str) -> int:
+    """Delete a customer's promises, within a transaction that writes; how many.
+
+    They may be redeemed all the same, so they go on counting, without a name.
+    """
+    promised = offer_promises.c
+    mine = promised.customer_id == customer_id
+    found = connection.execute(sa.select(promised.offer_id, promised.ends_ms).where(mine)).all()
+    if found:
+        connection.execute(
+            sa.insert(offer_leases),
+            [
+                {"offer_id": offer_id, "worker": "", "granted": 1, "used": 0, "counts_until_ms": ends_ms}
+                for offer_id, ends_ms in found
+            ],
+        )
+    return connection.execute(sa.delete(offer_promises).where(mine)).rowcount
+
+
+def forget_old(connection: sa.Connection, now_ms: int) -> None:
+    """Delete promises and leases that count no more."""
+    connection.execute(sa.delete(offer_promises).where(offer_promises.c.ends_ms <= now_ms))
+    connection.execute(sa.delete(offer_leases).where(offer_leases.c.counts_until_ms <= now_ms))
+
+
+def _redeemed(connection: sa.Connection, budget: Budget) -> int:
+    """Customers who redeemed the offer since the shop's history ended."""
+    rows = sa.select(sa.func.count(events.c.customer_id.distinct())).where(
+        events.c.offer_id == budget.offer_id,
+        events.c.type == EventType.PURCHASE.value,
+        events.c.at_ms >= budget.since_ms,
+    )
+    return int(connection.scalar(rows) or 0)
+
+
+def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
+    """Promises that hold and were not redeemed yet: those that were count as redemptions."""
+    promised = offer_promises.c
+    redeemed = sa.exists().where(
+        events.c.offer_id == promised.offer_id, events.c.customer_id == promised.customer_id
+    )
+    rows = sa.select(sa.func.count()).select_from(offer_promises)
+    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms, sa.not_(redeemed))
+    return int(connection.scalar(rows.where(*holds)) or 0)
+
+
+def _leased(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
+    rest = sa.func.sum(offer_leases.c.granted - offer_leases.c.used)
+    counts = (offer_leases.c.offer_id == offer_id, offer_leases.c.counts_until_ms > now_ms)
+    return int(connection.scalar(sa.select(rest).where(*counts)) or 0)
+
+
+def _lock(connection: sa.Connection) -> None:
+    """One at a time: on SQLite every writer is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_BUDGET_LOCK)))

@@ -1,0 +1,175 @@
+"""Budgets of offers in the record, on SQLite and on a real Postgres: never more is promised than there is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import URL
+
+from storage.record.budgets import (
+    Budget,
+    Lease,
+    Promise,
+    forget_old,
+    give_back,
+    lease,
+    left_of,
+    tell,
+)
+from storage.record.engine import parse_url
+from storage.record.erasure import erase
+from storage.record.record import Record
+from storage.record.tables import offer_leases, offer_promises
+from tests.data.records import NOON_MS, empty_record, event, rows, sqlite_url, take
+
+TEN = Budget("ten", 10, 0, 0)
+LIFE_MS = 1000
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    return parse_url(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def record(url: URL) -> Iterator[Record]:
+    with empty_record(url) as record:
+        yield record
+
+
+def take_lease(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> Lease | None:
+    with record.writing() as connection:
+        found = lease(connection, [budget], "worker", now_ms=now_ms, counts_until_ms=now_ms + 2 * LIFE_MS)
+    return found[0] if found else None
+
+
+def told(record: Record, one: Lease, *customers: str, now_ms: int = NOON_MS) -> int:
+    promises = [Promise(one.offer_id, customer, now_ms, now_ms + LIFE_MS) for customer in customers]
+    with record.writing() as connection:
+        return tell(connection, one.lease_id, promises, now_ms)
+
+
+def left(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> int:
+    with record.reading() as connection:
+        return left_of(connection, budget, now_ms)
+
+
+def test_a_part_of_a_budget_is_leased_told_and_given_back(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    assert (one.granted, left(record)) == (2, 8)  # an eighth of ten, rounded up
+    assert told(record, one, "anna") == 1
+    assert left(record) == 8  # one is promised, one is leased
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    assert left(record) == 9
+
+
+def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
+    first, second = take_lease(record), take_lease(record)
+    assert first is not None
+    assert second is not None
+    assert [told(record, first, "anna"), told(record, second, "anna"), told(record, first, "anna")] == [
+        1,
+        0,
+        0,
+    ]
+    with record.writing() as connection:
+        give_back(connection, [first.lease_id, second.lease_id])
+    assert left(record) == 9
+
+
+def test_a_promise_comes_back_when_it_ends_and_a_redemption_never(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna", "bert")
+    assert left(record) == 8
+    take(record, event("r", "anna", at_ms=NOON_MS + 1, offer_id="ten"))
+    assert left(record) == 8  # promised and redeemed is one
+    assert left(record, now_ms=NOON_MS + LIFE_MS) == 9
+    assert left(record, Budget("ten", 10, 3, 0), now_ms=NOON_MS + LIFE_MS) == 6
+    assert (
+        left(record, Budget("ten", 10, 3, NOON_MS + 2), now_ms=NOON_MS + LIFE_MS) == 7
+    )  # the night knows it
+
+
+def test_what_a_dead_worker_held_counts_until_its_promises_would_have_ended(record: Record) -> None:
+    assert take_lease(record) is not None
+    assert left(record, now_ms=NOON_MS + 2 * LIFE_MS - 1) == 8
+    assert left(record, now_ms=NOON_MS + 2 * LIFE_MS) == 10
+    with record.writing() as connection:
+        forget_old(connection, NOON_MS + 2 * LIFE_MS)
+    assert rows(record, offer_leases, "id") == []
+
+
+def test_an_ended_promise_can_be_made_again(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna")
+    later = NOON_MS + LIFE_MS
+    again = take_lease(record, now_ms=later)
+    assert again is not None
+    assert told(record, again, "anna", now_ms=later) == 1
+    assert rows(record, offer_promises, "customer_id", "ends_ms") == [("anna", later + LIFE_MS)]
+
+
+def test_an_empty_budget_leases_nothing(record: Record) -> None:
+    assert take_lease(record, Budget("none", 0, 0, 0)) is None
+    assert take_lease(record, Budget("spent", 5, 7, 0)) is None
+    leases = []
+    while (one := take_lease(record)) is not None:
+        leases.append(one.granted)
+    assert sum(leases) == 10
+    assert leases == sorted(leases, reverse=True)
+
+
+def test_an_erased_customers_promise_loses_its_name_and_goes_on_counting(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna")
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    assert left(record) == 9
+    assert erase(record, "anna", now_ms=NOON_MS, client="k").rows["offer_promises"] == 1
+    assert rows(record, offer_promises, "id") == []
+    assert left(record) == 9
+    assert left(record, now_ms=NOON_MS + LIFE_MS) == 10
+
+
+STEP = st.tuples(
+    st.sampled_from(["lease", "promise", "tell", "die", "settle"]), st.integers(0, 3), st.integers(0, 30)
+)
+
+
+@given(budget=st.integers(0, 12), steps=st.lists(STEP, max_size=40))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_workers_do_and_whenever_they_die_no_more_is_promised_than_there_is(
+    tmp_path_factory: pytest.TempPathFactory, budget: int, steps: list[tuple[str, int, int]]
+) -> None:
+    ours = Budget("ten", budget, 0, 0)
+    with empty_record(sqlite_url(tmp_path_factory.mktemp("budget"))) as record:
+        held: dict[int, tuple[Lease, list[str]]] = {}
+        promised: set[str] = set()  # what customers saw, told or not
+        for what, worker, customer in steps:
+            if what == "lease" and worker not in held:
+                one = take_lease(record, ours)
+                if one is not None:
+                    held[worker] = (one, [])
+            elif what == "promise" and worker in held:
+                one, waiting = held[worker]
+                if len(waiting) < one.granted:
+                    waiting.append(str(customer))
+                    promised.add(str(customer))
+            elif what in ("tell", "settle") and worker in held:
+                one, waiting = held.pop(worker)
+                told(record, one, *dict.fromkeys(waiting))
+                if what == "settle":
+                    with record.writing() as connection:
+                        give_back(connection, [one.lease_id])
+            elif what == "die":
+                held.pop(worker, None)
+            assert len(promised) <= budget

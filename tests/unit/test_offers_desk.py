@@ -1,0 +1,219 @@
+"""Offers are ranked by what they add, shown with their products, and promised while a budget is left."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.answers import AnswerWriter
+from service.live.told import NOT_PERSONAL, Told
+from service.offers.desk import OfferDesk
+from service.offers.promises import LEASE_S, Promises
+from service.own_list import FirstLevel
+from service.parameters import Query, parse_offers_query
+from service.recommender import Recommender
+from service.rules.book import RuleBook
+from service.rules.reading import NO_RULES, parse_rules
+from service.served import ServedVersion
+from storage.record.budgets import Budget, left_of
+from storage.record.record import Record
+from storage.store import Store
+from tests.data.records import empty_record, event, sqlite_url, take
+from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish
+
+NOW_S = AS_OF.timestamp() + 3600
+ALL = parse_offers_query(b"")
+# Worth to anna: milk .5 x ((1 - .8) x 1 - .1) = .05, butter .2 x ((1 - .1) x 1 - .1) = .16; cheese costs more
+# than it brings: .9 x ((1 - .95) x 1 - .1) < 0; of cake the discount isn't known.
+MILK = TinyOffer("milk 10 off", ["milk"], {"anna": (0.5, 0.8)})
+BUTTER = TinyOffer("butter 10 off", ["butter", "yoghurt"], {"anna": (0.2, 0.1), "": (0.1, 0.05)})
+CHEESE = TinyOffer("cheese 10 off", ["cheese"], {"anna": (0.9, 0.95)})
+CAKE = TinyOffer("cake", ["cake"], {"anna": (0.4, 0.5)}, discount=float("nan"))
+OVER = TinyOffer("over", ["milk"], {"anna": (0.9, 0.0)}, ends=AS_OF)
+LATER = TinyOffer("later", ["milk"], {"anna": (0.9, 0.0)}, starts=AS_OF + timedelta(days=1))
+SHOP = TinyShop(offers=(MILK, BUTTER, CHEESE, CAKE, OVER, LATER))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def served_of(folder: Path, shop: TinyShop = SHOP) -> ServedVersion:
+    return ServedVersion(Store(folder).open(publish(Store(folder), shop)), VARIANT)
+
+
+def desk_of(
+    news_of: Callable[[str], Told | None] = lambda _: None, book: RuleBook | None = None
+) -> OfferDesk:
+    return OfferDesk(None, news_of, book or RuleBook(NO_RULES, Clock()), Clock())
+
+
+def offers(desk: OfferDesk, served: ServedVersion, customer_id: str = "anna", query: Query = ALL) -> Any:
+    return json.loads(desk.body(served, customer_id, query))
+
+
+def ids(body: Any) -> list[str]:
+    return [offer["offer_id"] for offer in body["offers"]]
+
+
+def test_offers_are_ranked_by_what_they_add_and_those_that_cost_more_are_left_out(tmp_path: Path) -> None:
+    body = offers(desk_of(), served_of(tmp_path))
+    assert ids(body) == ["butter 10 off", "milk 10 off", "cake"]
+    first, second, third = body["offers"]
+    assert (first["rank"], first["expected_value"], first["probability"]) == (1, 0.16, 0.2)
+    assert second["expected_value"] == pytest.approx(0.05, abs=1e-3)
+    assert (third["expected_value"], third["discount"]) == (None, None)
+    assert (first["n_products"], [one["product_id"] for one in first["products"]]) == (
+        2,
+        ["butter", "yoghurt"],
+    )
+    assert second["reason"]["code"] == "bought_before"
+    assert second["reason"]["text"].startswith("You bought Fresh Milk")
+    assert first["reason"]["code"] == "others_redeem"
+    assert body["source"] == "personal"
+
+
+def test_they_can_be_ranked_by_how_probably_they_are_redeemed_and_cut(tmp_path: Path) -> None:
+    served = served_of(tmp_path)
+    assert ids(offers(desk_of(), served, query=parse_offers_query(b"objective=probability"))) == [
+        *("milk 10 off", "cake", "butter 10 off"),
+    ]
+    assert ids(offers(desk_of(), served, query=parse_offers_query(b"n=1"))) == ["butter 10 off"]
+
+
+@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), False, 0)])
+def test_who_is_not_known_or_wants_nothing_personal_gets_what_is_for_everybody(
+    tmp_path: Path, news: Told
+) -> None:
+    served = served_of(tmp_path)
+    for body in (offers(desk_of(), served, "a stranger"), offers(desk_of(lambda _: news), served)):
+        assert (ids(body), body["source"]) == (["butter 10 off"], "popular")
+
+
+def test_an_offer_whose_products_are_hidden_or_sold_out_is_hidden(tmp_path: Path) -> None:
+    rules = parse_rules(
+        'schema = 1\n[[rules]]\nid = "no-milk"\nkind = "block"\nproducts = ["milk", "butter"]\n'
+    )
+    body = offers(desk_of(book=RuleBook(rules, Clock())), served_of(tmp_path))
+    assert ids(body) == ["butter 10 off", "cake"]
+    assert [one["product_id"] for one in body["offers"][0]["products"]] == ["yoghurt"]
+    shop = TinyShop(offers=SHOP.offers, out_of_stock=frozenset({"milk", "butter", "yoghurt"}))
+    assert ids(offers(desk_of(), served_of(tmp_path / "other", shop))) == ["cake"]
+
+
+def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
+    served = served_of(tmp_path, TinyShop())
+    assert offers(desk_of(), served)["offers"] == []
+    answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query())
+    assert desk_of().with_products(served, "anna", answer) is None
+
+
+def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: Path) -> None:
+    served = served_of(tmp_path)
+    answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=12))
+    for _ in range(2):  # the second time from what was written before
+        found = desk_of().with_products(served, "anna", answer)
+        body = json.loads(AnswerWriter(served).recommendations("anna", answer, offers=found))
+        shown = {one["product_id"]: one["offer"] for one in body["recommendations"]}
+        assert {one for one in shown if shown[one]} == {"milk", "butter", "yoghurt", "cake"} & set(shown)
+        assert shown["milk"]["offer_id"] == "milk 10 off"
+        assert shown["milk"]["promised_until"] is None
+
+
+class Door:
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        return work(self._record)
+
+
+def promises_of(record: Record, budgets: Sequence[Budget], clock: Clock, life_s: float = 100) -> Promises:
+    return Promises(Door(record), lambda: budgets, "worker", life_s=life_s, clock=clock)
+
+
+def left(record: Record, budget: Budget, clock: Clock) -> int:
+    with record.reading() as connection:
+        return left_of(connection, budget, int(clock() * 1000))
+
+
+SIXTEEN = Budget("milk 10 off", 16, 0, 0)
+
+
+def test_a_worker_promises_what_it_leased_and_the_same_customer_once(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        promises = promises_of(record, [SIXTEEN], clock)
+        assert promises.make("milk 10 off", "anna") is None  # nothing is leased yet
+        promises.turn()
+        assert left(record, SIXTEEN, clock) == 14
+        ends_s = promises.make("milk 10 off", "anna")
+        assert ends_s == NOW_S + 100
+        clock.now_s += 1
+        assert promises.make("milk 10 off", "anna") == ends_s
+        assert promises.make("milk 10 off", "bert") == NOW_S + 101
+        assert promises.make("milk 10 off", "cleo") is None
+        assert promises.make("other", "anna") is None
+        promises.turn()  # tells, ends the lease that is used up, and leases anew
+        assert left(record, SIXTEEN, clock) == 12
+        assert promises.make("milk 10 off", "cleo") is not None
+        promises.end()
+        assert left(record, SIXTEEN, clock) == 13
+        assert promises.make("milk 10 off", "dora") is None
+
+
+def test_two_workers_that_promise_the_same_customer_use_one_of_the_budget(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        workers = [promises_of(record, [SIXTEEN], clock) for _ in range(2)]
+        for worker in workers:
+            worker.turn()
+            assert worker.make("milk 10 off", "anna") is not None
+        for worker in workers:
+            worker.turn()
+            worker.end()
+        assert left(record, SIXTEEN, clock) == 15
+
+
+def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        promises = promises_of(record, [SIXTEEN], clock)
+        promises.turn()
+        assert promises.make("milk 10 off", "anna") is not None
+        clock.now_s += LEASE_S
+        assert promises.make("milk 10 off", "bert") is None
+        promises.turn()
+        promises.end()
+        assert left(record, SIXTEEN, clock) == 15
+        clock.now_s += 100
+        assert left(record, SIXTEEN, clock) == 16
+        take(record, event("r", "anna", at_ms=int(NOW_S * 1000), offer_id="milk 10 off"))
+        assert left(record, SIXTEEN, clock) == 15
+
+
+def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path: Path) -> None:
+    budgeted = TinyOffer(
+        "milk 10 off", ["milk"], {"anna": (0.5, 0.8), "ben": (0.5, 0.8)}, budget=2, redeemed=1
+    )
+    served = served_of(tmp_path, TinyShop(offers=(budgeted, BUTTER)))
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        desk = desk_of()
+        desk.promises = promises_of(record, desk.book_of(served).budgets, clock)
+        assert [one.redemptions - one.redeemed for one in desk.book_of(served).budgets] == [1]
+        assert ids(offers(desk, served)) == ["butter 10 off"]
+        desk.promises.turn()
+        body = offers(desk, served)
+        assert ids(body) == ["butter 10 off", "milk 10 off"]
+        ends = datetime.fromtimestamp(NOW_S + 100, UTC).isoformat()
+        assert body["offers"][1]["promised_until"] == ends
+        assert ids(offers(desk, served)) == ["butter 10 off", "milk 10 off"]
+        assert ids(offers(desk, served, "ben")) == []
