@@ -33,8 +33,8 @@ class Shelf:
         price, margin: float32, NaN where unknown.
         in_stock: bool.
         changes: grows with each change of anything.
-        worth: what one sold unit earns: the margin, else a share of the price, else what the night took for it
-            from what was paid; NaN where none is known.
+        worth: what one sold unit earns: the margin, else a share of the price, else what the night took for
+            it from what was paid; NaN where none is known.
         price_changes: grows with each change of a price or of a worth.
         repriced: rows whose price changed; whoever keeps texts with prices takes them out.
     """

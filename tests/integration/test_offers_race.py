@@ -1,4 +1,4 @@
-"""Twenty clients race for an offer with a budget of ten; Redis is killed, then a worker: at most ten get it."""
+"""Twenty clients race for an offer with a budget of ten; Redis is killed, then a worker: at most ten win."""
 
 import os
 import signal
