@@ -8,12 +8,14 @@ from models.errors import NextbestError
 from storage.lazy_commands import LazyCommands
 
 COMMANDS = {
+    "plan": "experiments.plan_command",
     "start": "experiments.running_commands",
     "list": "experiments.running_commands",
     "pause": "experiments.running_commands",
     "stop": "experiments.running_commands",
     "ship": "experiments.running_commands",
     "holdout": "experiments.running_commands",
+    "report": "experiments.report_command",
 }
 
 

@@ -22,3 +22,29 @@ class UnknownExperimentError(NextbestError):
     def __init__(self, experiment_id: str) -> None:
         self.experiment_id = experiment_id
         super().__init__(f"no experiment {experiment_id} in this record; `nbo-experiment list` shows them")
+
+
+class BadLogError(NextbestError):
+    """A log of exposures or outcomes isn't what the judge reads."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")
+
+
+class UnderpoweredError(NextbestError):
+    """The planned size can't show the effect that is said to matter.
+
+    Attributes:
+        needed_n: customers of all arms that would.
+        visible: the smallest relative effect that the planned size shows.
+    """
+
+    def __init__(self, metric: str, planned_n: int, mde: float, needed_n: int, visible: float) -> None:
+        self.metric, self.planned_n, self.mde = metric, planned_n, mde
+        self.needed_n, self.visible = needed_n, visible
+        super().__init__(
+            f"planned_n = {planned_n:,} can't show {mde:.1%} on {metric}: that needs {needed_n:,} customers, "
+            f"and {planned_n:,} show {visible:.1%} or more. Raise planned_n or mde, or say "
+            "accept_underpowered = true"
+        )

@@ -1,17 +1,21 @@
-"""How a page that fetches nothing is made from a template: for nights, evaluations and the shop's report."""
+"""How a page that fetches nothing is made from a template: of nights, evaluations, shops and experiments.
+
+It stands here, as the pictures do, because storage is what the night and the judge share.
+"""
 
 import math
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page(template: str, timezone: str, **content: object) -> str:
-    """The template filled in; times are written in this zone."""
+    """The template, such as training/report.html.j2, filled in; times are written in this zone."""
+    package, _, name = template.partition("/")
     environment = Environment(
-        loader=PackageLoader("training"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("storage")]),  # style.css is storage's
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -25,7 +29,7 @@ def page(template: str, timezone: str, **content: object) -> str:
         "day": lambda at: day(at, timezone),
     }
     environment.filters |= {"change": _change, "count": lambda value: f"{value:,.0f}"}
-    return environment.get_template(template).render(timezone=timezone, **content)
+    return environment.get_template(name).render(timezone=timezone, **content)
 
 
 def share(value: float) -> str:
