@@ -8,24 +8,23 @@ from werkzeug.routing import BaseConverter
 from service.access.cors import Cors
 from service.access.gate import Gate
 from service.access.guard import guard
+from service.body_routes import register_body_routes
 from service.champion import ChampionFollower, Serving
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
-from service.finished import Finished
+from service.finished import NO_SNIFFING, PRIVATE, Finished
 from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
-from service.parameters import check_id, parse_personal_query, parse_query
+from service.parameters import check_id, parse_personal_query, parse_query, parse_reorder_query
 from service.problems import register_problems
 from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
 
-NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
-PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
 SAME_FOR_ALL = [("Cache-Control", "private, max-age=5"), NO_SNIFFING, ("Vary", "Origin")]
 MAX_BODY_BYTES = 64 * 1024
 
@@ -87,8 +86,19 @@ def register_answers(app: Flask, parts: Parts) -> None:
         query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
         now = serving()
         answer = recommender.recommend(now.served, customer_id, query)
-        metrics.answer(answer)
+        metrics.answer(answer, query.placement)
         return Finished(now.writer.recommendations(customer_id, answer), PRIVATE)
+
+    @app.get("/reorder/<id:customer_id>")
+    def reorder(customer_id: str) -> Response:
+        check_id("customer_id", customer_id, request.environ["PATH_INFO"])
+        query = parse_reorder_query(request.query_string)
+        now = serving()
+        answer = recommender.reorder(now.served, customer_id, query)
+        metrics.answer(answer, query.placement)
+        return Finished(now.writer.reorder(customer_id, answer), PRIVATE)
+
+    register_body_routes(app, serving, recommender, metrics, parts.gate)
 
     @app.get("/popular")
     def popular() -> Response:

@@ -14,19 +14,23 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
+OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective"), (*KNOWN, "within")
+WITHIN_MAX = 366
 OBJECTIVES = ("probability", "value", "discovery", "reorder")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was asked for: how many products, from which category, without which, to be shown where."""
+    """What was asked for: how many products, from which category, without which, to be shown where, what for;
+    of what is due again, within how many days."""
 
     n: int = N_DEFAULT
     category: str | None = None
     exclude: tuple[str, ...] = ()
     placement: str | None = None
     objective: str = OBJECTIVES[0]
+    within_days: int = 0
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -43,8 +47,15 @@ def parse_query(query_string: bytes) -> Query:
 def parse_personal_query(query_string: bytes) -> Query:
     """The same for a route that is about a customer, which has an objective."""
     if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, of_customer=True)
-    return _parse(query_string, of_customer=True)
+        return _remembered(query_string, OF_CUSTOMER)
+    return _parse(query_string, OF_CUSTOMER)
+
+
+def parse_reorder_query(query_string: bytes) -> Query:
+    """The same of `/reorder`."""
+    if len(query_string) <= REMEMBERED_BYTES:
+        return _remembered(query_string, OF_REORDER)
+    return _parse(query_string, OF_REORDER)
 
 
 def check_id(name: str, value: str, path_info: str) -> None:
@@ -64,8 +75,7 @@ def check_id(name: str, value: str, path_info: str) -> None:
             raise RefusedError("bad_id", name, "not UTF-8") from None
 
 
-def _parse(query_string: bytes, *, of_customer: bool = False) -> Query:
-    names = (*KNOWN, "objective") if of_customer else KNOWN
+def _parse(query_string: bytes, names: tuple[str, ...] = KNOWN) -> Query:
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
@@ -85,10 +95,11 @@ def _parse(query_string: bytes, *, of_customer: bool = False) -> Query:
         given[name] = value
     return Query(
         n=_n(given["n"]) if "n" in given else N_DEFAULT,
-        category=_category(given["category"]) if "category" in given else None,
+        category=category_of(given["category"]) if "category" in given else None,
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
-        placement=_placement(given["placement"]) if "placement" in given else None,
-        objective=_objective(given["objective"]) if "objective" in given else OBJECTIVES[0],
+        placement=placement_of(given["placement"]) if "placement" in given else None,
+        objective=objective_of(given["objective"]) if "objective" in given else OBJECTIVES[0],
+        within_days=_within(given["within"]) if "within" in given else 0,
     )
 
 
@@ -101,7 +112,14 @@ def _n(text: str) -> int:
     return int(text)
 
 
-def _placement(text: str) -> str:
+def _within(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= WITHIN_MAX):
+        raise RefusedError("bad_parameter", "within", f"must be a whole number from 0 to {WITHIN_MAX}")
+    return int(text)
+
+
+def placement_of(text: str) -> str:
+    """A placement, checked."""
     if not PLACEMENT.fullmatch(text):
         raise RefusedError(
             "bad_parameter", "placement", "must be 1 to 32 of a-z, 0-9, - and _, and begin with a-z or 0-9"
@@ -109,13 +127,15 @@ def _placement(text: str) -> str:
     return text
 
 
-def _objective(text: str) -> str:
+def objective_of(text: str) -> str:
+    """An objective, checked."""
     if text not in OBJECTIVES:
         raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(OBJECTIVES)}")
     return text
 
 
-def _category(text: str) -> str:
+def category_of(text: str) -> str:
+    """A category, of a length that one may have."""
     if not 1 <= len(text.encode()) <= CATEGORY_BYTES:
         raise RefusedError("bad_parameter", "category", f"must have 1 to {CATEGORY_BYTES} bytes")
     return text
