@@ -15,13 +15,18 @@ from service.parameters import (
     N_MIN,
     OBJECTIVES,
     OFFER_OBJECTIVES,
+    WITHIN_MAX,
 )
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
+from service.question_description import ID, body_operation, question_schemas
+from service.rules.description import rules_paths, rules_schemas
 
 type Json = dict[str, Any]
 
-ID = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
+MANY = "The next best products of up to 1,000 customers, in their order; each one's failure stands by itself"
+CART = "What goes with a cart, and never what is in it"
+
 QUERY: list[Json] = [
     {
         "name": "n",
@@ -74,12 +79,19 @@ OBJECTIVE: Json = {
     "schema": {"enum": list(OBJECTIVES), "default": OBJECTIVES[0]},
 }
 
+WITHIN: Json = {
+    "name": "within",
+    "in": "query",
+    "description": "Within how many days it is due; 0 for today or earlier.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": WITHIN_MAX, "default": 0},
+}
+
 ERRORS = {
     "400": "A parameter or id can't be used",
     "401": "Neither an API key nor a customer's token that is valid",
     "403": "The key or token may not do that; whether the id exists makes no difference",
-    "404": "The product isn't known",
-    "409": "Another event has this event_id",
+    "404": "The product, or the version of the rules, isn't known",
+    "409": "Another event has this event_id, or rules come from a file",
     "410": "The customer was erased",
     "411": "The body's length isn't told beforehand",
     "413": "The body is too large",
@@ -116,6 +128,15 @@ def document() -> Json:
                 "Offers",
                 ("400", "503"),
             ),
+            "/recommend": {"post": _asked("recommend_many", MANY, "ManyQuestion", "ManyAnswers")},
+            "/reorder/{customer_id}": _route(
+                "reorder",
+                "What a customer bought before and is due again",
+                [customer, *QUERY, WITHIN],
+                "Reorder",
+                ("400", "503"),
+            ),
+            "/basket": {"post": _asked("basket", CART, "CartQuestion", "Basket")},
             "/popular": _route("popular", "The most popular products", QUERY, "Popular", ("400", "503")),
             "/similar/{product_id}": _route(
                 "similar",
@@ -132,9 +153,15 @@ def document() -> Json:
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
+            **_rules(),
         },
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
+
+
+def _asked(name: str, summary: str, asked: str, answer: str) -> Json:
+    errors = ("400", "411", "413", "415", "503")
+    return body_operation(name, summary, asked, answer, _problems(errors + _refusals(name)), _security(name))
 
 
 def _events() -> Json:
@@ -177,6 +204,19 @@ def _route(name: str, summary: str, parameters: list[Json], answer: str, errors:
             "security": _security(name),
         }
     }
+
+
+def _rules() -> Json:
+    with_body = ("400", "409", "411", "413", "415", "503", "507")
+    errors = {
+        "rules": ("503",),
+        "rules_versions": ("503",),
+        "put_rules": with_body,
+        "roll_back_rules": ("404", *with_body),
+        "try_rules": with_body,
+    }
+    problems = {name: _problems(some + _refusals(name)) for name, some in errors.items()}
+    return rules_paths(problems, {name: _security(name) for name in errors})
 
 
 def _metrics() -> Json:
@@ -253,7 +293,9 @@ def _probability() -> Json:
 
 def _reason() -> Json:
     reason = _object(
-        code={"enum": ["due_again", "because_you_bought", "similar", "popular", "chosen_by_shop"]},
+        code={
+            "enum": ["due_again", "because_you_bought", "similar", "bought_with", "popular", "chosen_by_shop"]
+        },
         text={"type": "string"},
         evidence={"type": "object"},
     )
@@ -315,6 +357,22 @@ def _schemas() -> Json:
                 evidence={"type": "object"},
             ),
         ),
+        "ManyAnswers": _object(
+            received={"type": "integer", "minimum": 1},
+            failed={"type": "integer", "minimum": 0},
+            answers={"type": "array", "items": {"oneOf": [_ref("Recommendations"), _ref("Failed")]}},
+        ),
+        "Failed": _object(customer_id=null, problem=_ref("Problem")),
+        "Reorder": _object(
+            customer_id=text,
+            **of_all,
+            source={"enum": ["personal", "session", "unknown"]},
+            recommendations=products,
+        ),
+        "Basket": _object(
+            **of_all, source={"enum": ["personal", "basket", "popular"]}, recommendations=products
+        ),
+        **question_schemas(),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
         "Product": _object(
@@ -350,6 +408,7 @@ def _schemas() -> Json:
         "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
         **event_schemas(),
         **customer_schemas(),
+        **rules_schemas(),
         "Problem": {
             "type": "object",
             "properties": {

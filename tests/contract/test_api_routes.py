@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from service.openapi import document
 from storage.store import Store
-from tests.data.tiny_service import get, tiny_app
+from tests.data.tiny_service import EVERYBODY, get, tiny_app, tiny_operator_app
 from tests.data.tiny_version import TinyShop, publish
 
 
@@ -182,7 +182,7 @@ def test_a_body_without_a_length_is_411_and_one_that_is_too_large_413(app: Flask
 def test_what_is_not_there_is_404(app: Flask) -> None:
     for path in (
         "/nope",
-        "/recommend",
+        "/reorder",
         "/popular/",
         "/docs/../service/settings.py",
         "/docs/%2e%2e/__init__.py",
@@ -263,9 +263,9 @@ def test_metrics_count_answers_by_route_status_and_level(store: Path) -> None:
     assert 'nextbest_requests_total{route="recommend",status="200"} 4.0' in text
     assert 'nextbest_requests_total{route="recommend",status="400"} 1.0' in text
     assert 'nextbest_requests_total{route="none",status="404"} 1.0' in text
-    assert 'nextbest_recommendations_total{level="map"} 2.0' in text
-    assert 'nextbest_recommendations_total{level="category"} 1.0' in text
-    assert 'nextbest_recommendations_total{level="popular"} 1.0' in text
+    assert 'nextbest_recommendations_total{level="map",placement=""} 2.0' in text
+    assert 'nextbest_recommendations_total{level="category",placement=""} 1.0' in text
+    assert 'nextbest_recommendations_total{level="popular",placement=""} 1.0' in text
     assert 'nextbest_filled_products_total{rung="scores"} 4.0' in text  # cheese and rolls, twice
     assert 'nextbest_version_info{variant="blend"' in text
     assert "last_success" not in text
@@ -286,10 +286,12 @@ def test_a_last_success_that_cannot_be_read_is_left_out(content: str, tmp_path: 
     assert "last_success" not in response.text
 
 
-def test_the_document_is_valid_and_knows_every_route(app: Flask) -> None:
+def test_the_document_is_valid_and_knows_every_route(app: Flask, tmp_path: Path) -> None:
     description = document()
     validate(description)
     described = {path.replace("{", "<id:").replace("}", ">") for path in description["paths"]}
     routes = {str(rule) for rule in app.url_map.iter_rules()}
+    operators = tiny_operator_app(tmp_path, EVERYBODY)
+    routes |= {str(rule) for rule in operators.url_map.iter_rules()}
     assert routes - described == {"/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
     assert described <= routes
