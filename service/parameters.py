@@ -14,7 +14,8 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
-KNOWN_PERSONAL = (*KNOWN, "objective")
+KNOWN_PERSONAL = (*KNOWN, "objective", "variant")
+FORCED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 OBJECTIVES = ("probability", "value", "discovery", "reorder")
 OFFER_OBJECTIVES = ("value", "probability")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
@@ -22,13 +23,15 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was asked for: how many products, from which category, without which, to be shown where."""
+    """What was asked for: how many products, from which category, without which, to be shown where; and,
+    by an operator, which variant of an experiment: `EXPERIMENT:VARIANT`."""
 
     n: int = N_DEFAULT
     category: str | None = None
     exclude: tuple[str, ...] = ()
     placement: str | None = None
     objective: str = OBJECTIVES[0]
+    variant: str | None = None
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -96,6 +99,7 @@ def _parse(query_string: bytes, names: tuple[str, ...], objectives: tuple[str, .
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
         placement=_placement(given["placement"]) if "placement" in given else None,
         objective=_objective(given["objective"], objectives) if "objective" in given else objectives[0],
+        variant=_variant(given["variant"]) if "variant" in given else None,
     )
 
 
@@ -119,6 +123,12 @@ def _placement(text: str) -> str:
 def _objective(text: str, objectives: tuple[str, ...]) -> str:
     if text not in objectives:
         raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(objectives)}")
+    return text
+
+
+def _variant(text: str) -> str:
+    if not FORCED.fullmatch(text):
+        raise RefusedError("bad_parameter", "variant", "must be EXPERIMENT:VARIANT, of one that runs")
     return text
 
 
