@@ -7,7 +7,7 @@ from werkzeug.routing import BaseConverter
 
 from service.access.cors import Cors
 from service.access.gate import Gate
-from service.access.guard import guard
+from service.access.guard import caller_of, guard
 from service.body_routes import register_body_routes
 from service.champion import ChampionFollower, Serving
 from service.customer_desk import CustomerDesk
@@ -117,6 +117,10 @@ def register_answers(app: Flask, parts: Parts) -> None:
         environ = request.environ
         check_id("customer_id", customer_id, environ["PATH_INFO"])
         query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
+        if query.variant is not None:
+            parts.gate.check_may_force(caller_of(environ))
+            if trials is None:
+                raise RefusedError("bad_parameter", "variant", "nothing is tried here")
         return Finished(told(serving(), customer_id, query), PRIVATE)
 
     @app.get("/offers/<id:customer_id>", endpoint="offers")

@@ -9,6 +9,7 @@ from service.parameters import (
     CATEGORY_BYTES,
     EXCLUDE_BYTES,
     EXCLUDE_MAX,
+    FORCED,
     ID_BYTES,
     N_DEFAULT,
     N_MAX,
@@ -86,6 +87,16 @@ WITHIN: Json = {
     "schema": {"type": "integer", "minimum": 0, "maximum": WITHIN_MAX, "default": 0},
 }
 
+VARIANT: Json = {
+    "name": "variant",
+    "in": "query",
+    "description": (
+        "Of which experiment's variant, as EXPERIMENT:VARIANT: for an operator's key alone. Left out of "
+        "the experiment's report. A customer who allows no experiments gets what they would have got."
+    ),
+    "schema": {"type": "string", "pattern": f"^{FORCED.pattern}$"},
+}
+
 ERRORS = {
     "400": "A parameter or id can't be used",
     "401": "Neither an API key nor a customer's token that is valid",
@@ -117,7 +128,7 @@ def document() -> Json:
             "/recommend/{customer_id}": _route(
                 "recommend",
                 "The next best products of a customer; the popular ones for a customer that isn't known",
-                [customer, *QUERY, OBJECTIVE],
+                [customer, *QUERY, OBJECTIVE, VARIANT],
                 "Recommendations",
                 ("400", "503"),
             ),

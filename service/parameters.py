@@ -14,9 +14,10 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
-OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective"), (*KNOWN, "within")
+OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective", "variant"), (*KNOWN, "within")
 OF_OFFERS = ("n", "placement", "objective")
 WITHIN_MAX = 366
+FORCED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 OBJECTIVES = ("probability", "value", "discovery", "reorder")
 OFFER_OBJECTIVES = ("value", "probability")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
@@ -25,7 +26,8 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 @dataclass(frozen=True, slots=True)
 class Query:
     """What was asked for: how many products, from which category, without which, to be shown where, what for;
-    of what is due again, within how many days."""
+    of what is due again, within how many days; and, by an operator, which variant of an experiment:
+    `EXPERIMENT:VARIANT`."""
 
     n: int = N_DEFAULT
     category: str | None = None
@@ -33,6 +35,7 @@ class Query:
     placement: str | None = None
     objective: str = OBJECTIVES[0]
     within_days: int = 0
+    variant: str | None = None
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -109,6 +112,7 @@ def _parse(
         placement=placement_of(given["placement"]) if "placement" in given else None,
         objective=objective_of(given["objective"], objectives) if "objective" in given else objectives[0],
         within_days=_within(given["within"]) if "within" in given else 0,
+        variant=_variant(given["variant"]) if "variant" in given else None,
     )
 
 
@@ -140,6 +144,12 @@ def objective_of(text: str, objectives: tuple[str, ...] = OBJECTIVES) -> str:
     """An objective, checked."""
     if text not in objectives:
         raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(objectives)}")
+    return text
+
+
+def _variant(text: str) -> str:
+    if not FORCED.fullmatch(text):
+        raise RefusedError("bad_parameter", "variant", "must be EXPERIMENT:VARIANT, of one that runs")
     return text
 
 

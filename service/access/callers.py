@@ -7,7 +7,7 @@ from itertools import islice
 
 import structlog
 
-from service.access.routes import Customers, open_to_customers, open_to_scopes
+from service.access.routes import Customers, Scope, open_to_customers, open_to_scopes
 from service.access.tokens import BadKeyError, CheckingKey, Issued, checking_key, verify
 from storage.keyring import ApiKey, Keyring, TokenKey
 
@@ -28,6 +28,7 @@ class Caller:
         customer_id: whom a token is for; None: an API key.
         expires_s: from then on it is nobody, in Unix seconds.
         is_retiring: its use is to be logged.
+        is_operator: it is an operator's key.
     """
 
     key_id: str
@@ -36,6 +37,7 @@ class Caller:
     customer_id: str | None
     expires_s: float
     is_retiring: bool
+    is_operator: bool = False
 
 
 class Callers:
@@ -94,7 +96,8 @@ def _credential(header: str) -> str:
 
 def _shops(key: ApiKey) -> Caller:
     may = open_to_scopes(frozenset(key.scopes))
-    return Caller(key.key_id, may, frozenset(), None, _ends_s(key), key.state == "retiring")
+    is_retiring, is_operator = key.state == "retiring", Scope.OPERATE in key.scopes
+    return Caller(key.key_id, may, frozenset(), None, _ends_s(key), is_retiring, is_operator)
 
 
 def _checking(key: TokenKey) -> CheckingKey | None:

@@ -111,6 +111,15 @@ class Gate:
         """Turn away a caller who is known and may not do this; `why` is for the counter."""
         self._turn_away("forbidden", why, reason)
 
+    def check_may_force(self, caller: Caller | None) -> None:
+        """Turn away who may not say which variant of an experiment answers.
+
+        Args:
+            caller: as `check` returned it.
+        """
+        if caller is not None and not caller.is_operator:
+            self.refuse("forced_variant", "a variant is forced with a key of the scope operate only")
+
     def refuse_other_id(self) -> NoReturn:
         """Turn away a customer who asks about another."""
         self.refuse("other_id", "a customer's token may ask for nobody else")

@@ -26,7 +26,7 @@ MEANING = {
     Scope.EVENTS: "what customers did: purchases, returns, views, clicks, answers",
     Scope.PRODUCTS: "stock, price and margin of products",
     Scope.CUSTOMERS: "what customers allow, all that is held of them, and their erasure",
-    Scope.OPERATE: "the operator's listener, and nothing else",
+    Scope.OPERATE: "the operator's listener; on the public one recommendations, also of a forced variant",
 }
 
 
@@ -48,18 +48,20 @@ class Route:
         scope: what an API key needs; None: anybody may call, without a key or token.
         customers: what a customer's token may ask.
         is_limited: calls without an API key count for the limit of their address.
+        is_for_operators: an operator's key may call it too, which has no other right on the public listener.
     """
 
     name: str
     scope: Scope | None
     customers: Customers = Customers.NOTHING
     is_limited: bool = True
+    is_for_operators: bool = False
 
 
 ROUTES = {
     route.name: route
     for route in (
-        Route("recommend", Scope.RECOMMEND, Customers.OWN_ID),
+        Route("recommend", Scope.RECOMMEND, Customers.OWN_ID, is_for_operators=True),  # to force a variant
         Route("offers", Scope.RECOMMEND, Customers.OWN_ID),
         Route("recommend_many", Scope.RECOMMEND),
         Route("reorder", Scope.RECOMMEND, Customers.OWN_ID),
@@ -97,7 +99,11 @@ class UndeclaredRouteError(NextbestError):
 
 def open_to_scopes(scopes: frozenset[str]) -> frozenset[str]:
     """Names of the routes that an API key with these scopes may call."""
-    return frozenset(route.name for route in ROUTES.values() if route.scope in scopes)
+    return frozenset(
+        route.name
+        for route in ROUTES.values()
+        if route.scope in scopes or (route.is_for_operators and Scope.OPERATE in scopes)
+    )
 
 
 def open_to_customers(may: Customers) -> frozenset[str]:

@@ -13,6 +13,7 @@ from experiments.assignment import Arm, Entry, Plan, assign, is_held_out
 from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.champion import Serving
+from service.errors import RefusedError
 from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Answer
 from service.parameters import Query
@@ -73,16 +74,17 @@ class Trials:
         """The answer of an experiment, and its body; None for a customer who is in none.
 
         Raises:
-            RefusedError: the category isn't known.
+            RefusedError: the category isn't known, or the variant that was forced doesn't run.
         """
         plan = self._plans.current
+        forced = None if query.variant is None else _forced(plan, query.variant)
         if plan.is_empty:
             return None
         start_s = time.perf_counter()
         told = self._customers.of(customer_id)
         if told is NOT_PERSONAL or not self._customers.may_experiment(customer_id):
             return None
-        assigned = self._arms(plan, customer_id)
+        assigned = self._arms(plan, customer_id) if forced is None else forced
         if assigned is None:
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer)
@@ -111,6 +113,7 @@ class Trials:
                 is_fallback=is_fallback,
                 latency_ms=(time.perf_counter() - start_s) * 1000,
                 is_cached=answer.level in ("worker", "redis"),
+                is_forced=forced is not None,
             )
         )
         return answer, body
@@ -152,6 +155,15 @@ class Trials:
             )
             return None
         return Serving(served, AnswerWriter(served)), self._new_recommender()
+
+
+def _forced(plan: Plan, variant: str) -> Assigned:
+    """The one experiment and arm that an operator asks for, whoever the customer is."""
+    for entry in plan.entries:
+        for arm in entry.arms:
+            if variant == f"{entry.experiment_id}:{arm.name}":
+                return ((entry, arm),)
+    raise RefusedError("bad_parameter", "variant", "no experiment with such a variant runs")
 
 
 def _asked(assigned: Assigned, query: Query) -> tuple[str, Query]:

@@ -31,6 +31,7 @@ class Shown(NamedTuple):
 
     Attributes:
         assigned: each experiment with the arm that the customer has.
+        is_forced: an operator asked for the arm.
         teams: of an interleaved answer, by product row.
         propensity: of products that were drawn at random, by product row.
     """
@@ -46,6 +47,7 @@ class Shown(NamedTuple):
     is_fallback: bool
     latency_ms: float
     is_cached: bool
+    is_forced: bool = False
     teams: dict[int, str] | None = None
     propensity: dict[int, float] | None = None
 
@@ -168,7 +170,7 @@ def rows_of(shown: Shown) -> list[Exposure]:
             spec_hash=entry.spec_hash,
             layer=entry.layer,
             variant=arm.name,
-            is_forced=False,
+            is_forced=shown.is_forced,
             model_version=f"{shown.served.version_id}/{shown.served.variant}"[:64],
             is_fallback=shown.is_fallback,
             source=shown.source,

@@ -106,7 +106,7 @@ CALLERS = {
     "a key to recommend": Caller(lambda _: ONLY_RECOMMEND, 200, 403, 403, 403, 403),
     "a key to browse": Caller(lambda _: ONLY_BROWSE, 403, 200, 200, 403, 403),
     "the right key in a browser": Caller(lambda _: RIGHT_KEY | BROWSER, 403, 403, 403, 403, 403),
-    "an operator": Caller(lambda _: OPERATOR, 403, 403, 403, 200, 403),
+    "an operator": Caller(lambda _: OPERATOR, 200, 403, 403, 200, 403),
     "an operator in a browser": Caller(lambda _: OPERATOR | BROWSER, 403, 403, 403, 403, 403),
     "a token, own id": Caller(lambda asked: bearer(SHOP.token(asked)), 200, 200, 200, 401, 200),
     "a token by HS256, own id": Caller(
@@ -226,6 +226,15 @@ def test_many_customers_at_once_are_for_a_key_to_recommend(apps: Apps, who: str)
         sent = {"customer_ids": ["anna"]}
         answer = app.test_client().post("/recommend", json=sent, headers=caller.headers("anna"))
         assert answer.status_code == allowed, answer.text
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_a_variant_is_forced_by_an_operator_alone(apps: Apps, who: str) -> None:
+    caller, path = CALLERS[who], "/recommend/anna?variant=try:als"
+    answer = apps.public.test_client().get(path, headers=caller.headers("anna"))
+    nothing_runs, forbidden = 400, 403
+    refused = forbidden if caller.recommend == 200 else caller.recommend
+    assert answer.status_code == (nothing_runs if who == "an operator" else refused)
 
 
 def view_of(customer_id: str) -> dict[str, str]:

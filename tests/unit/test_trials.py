@@ -11,6 +11,7 @@ import pytest
 from experiments.assignment import Arm, Entry, Plan
 from service.answers import AnswerWriter
 from service.champion import Serving
+from service.errors import RefusedError
 from service.live.customers import LiveCustomers
 from service.own_list import FirstLevel
 from service.parameters import parse_personal_query
@@ -111,6 +112,28 @@ def test_layers_change_different_things_and_each_leaves_an_exposure(desk: Desk) 
     assert not {"milk", "bread"} & {one["product_id"] for one in body["recommendations"]}
     assert [row.experiment_id for row in rows_of(desk.shown[0])] == ["a", "b"]
     assert len({row.event_id for row in rows_of(desk.shown[0])}) == 2
+
+
+def test_an_operator_sees_an_arm_whoever_the_customer_is_and_that_is_marked(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"), entry("", name="b", layer="order")), holdout_share=1.0)
+    body = desk.ask(query=parse_personal_query(b"n=3&variant=a:control"))
+    assert (body["variant"], body["experiments"]) == (VARIANT, [{"id": "a", "variant": "control"}])
+    body = desk.ask(query=parse_personal_query(b"n=3&variant=a:arm-als"))
+    assert (body["variant"], len(body["recommendations"])) == ("als", 3)
+    assert [row.is_forced for shown in desk.shown for row in rows_of(shown)] == [True, True]
+    for unknown in (b"variant=a:nope", b"variant=c:control"):
+        with pytest.raises(RefusedError):
+            desk.ask(query=parse_personal_query(unknown))
+    desk.plans.current = Plan()
+    with pytest.raises(RefusedError):
+        desk.ask(query=parse_personal_query(b"variant=a:control"))
+
+
+def test_nobody_is_forced_into_an_experiment_who_allows_none(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),))
+    desk.live.take(now("anna", True, False))
+    assert desk.ask(query=parse_personal_query(b"variant=a:arm-als")) is None
+    assert desk.shown == []
 
 
 def test_a_held_out_customer_gets_what_is_popular_and_leaves_no_exposure(desk: Desk) -> None:
