@@ -39,7 +39,7 @@ def grown(*, new_share: float) -> Ensembles:
 
 def found_in(window: Window) -> Candidates:
     rows = np.arange(len(window), dtype=np.int32)
-    return Candidates(window.customer_row, rows, window.is_own, NEITHER, NEITHER)
+    return Candidates(window.customer_row, rows, window.is_own, NEITHER, NEITHER, NEITHER)
 
 
 def test_scores_are_dealt_within_each_customer_the_highest_to_the_one_liked_most() -> None:
