@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.arrays import LongArray
+from models.arrays import BoolArray, LongArray
 from models.boosting import MOST_TREES, Binned, TreeOptions, Trees
 from models.calibration import Predicted
 from models.cores import at_once
@@ -24,17 +24,34 @@ class Lessons:
         self._weight = np.concatenate([each.weight for each in windows])
         self._share = np.concatenate([each.share for each in windows])
         self._window = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
+        self._has_come = np.concatenate([each.has_come for each in windows])
+        self._is_new = self._has_come & ~np.concatenate([each.is_own for each in windows])
+
+    @property
+    def has_own(self) -> bool:
+        """Whether any pair is of a product that the customer had bought before."""
+        return bool((self._has_come & ~self._is_new).any())
+
+    @property
+    def n_new(self) -> int:
+        """How many products were bought that were new to their customer."""
+        return int((self._pairs.is_bought & self._is_new).sum())
 
     def order(self, options: TreeOptions) -> Trees:
         """Trees for the order among those who came."""
-        came = [each.customer_row[each.has_come] for each in self._windows]
-        group = np.concatenate([np.unique(rows, return_counts=True)[1] for rows in came])
-        kept = np.flatnonzero(np.concatenate([each.has_come for each in self._windows]))
-        return Trees.for_order(self._pairs, kept, group, options, self._seed)
+        return self._order(options, self._has_come)
 
     def chance(self, options: TreeOptions) -> Trees:
         """Trees for the probability, also of those who stayed away."""
         return self._chance(options, np.arange(len(self._window)))
+
+    def new_order(self, options: TreeOptions) -> Trees:
+        """Trees for the order of products that are new to the customer, among those who came."""
+        return self._order(options, self._is_new)
+
+    def new_chance(self, options: TreeOptions) -> Trees:
+        """Trees for the chance of a product that is new to the customer, given that they come."""
+        return self._chance(options, np.flatnonzero(self._is_new))
 
     def learned(self, options: TreeOptions) -> tuple[TreeOptions, list[Predicted]]:
         """How many trees to grow, and what as many say of windows that they have not seen.
@@ -57,6 +74,13 @@ class Lessons:
             )
             for number, each in enumerate(self._windows)
         ]
+
+    def _order(self, options: TreeOptions, is_kept: BoolArray) -> Trees:
+        kept = np.flatnonzero(is_kept)
+        customer = np.concatenate([each.customer_row for each in self._windows])[kept]
+        turns = np.flatnonzero((np.diff(customer) != 0) | (np.diff(self._window[kept]) != 0)) + 1
+        group = np.diff(np.concatenate([[0], turns, [len(kept)]]))
+        return Trees.for_order(self._pairs, kept, group, options, self._seed)
 
     def _chance(self, options: TreeOptions, kept: LongArray, unseen: LongArray | None = None) -> Trees:
         return Trees.for_chance(self._pairs, kept, self._weight, self._share, options, self._seed, unseen)

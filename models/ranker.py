@@ -14,13 +14,14 @@ from models.als import AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
-from models.boosting import MOST_TREES, Sums, TreeOptions, Trees
+from models.boosting import MOST_TREES, TreeOptions
 from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
 from models.content import ContentOptions
 from models.cores import AT_ONCE, at_once
 from models.due import DueOptions
 from models.ease import EaseOptions
+from models.ensembles import Ensembles
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.item_item import ItemItemOptions
@@ -130,13 +131,15 @@ class Ranker(Model[RankerOptions]):
 
     Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
     the order among those who came; a classifier the probability, also from those who stayed away. The order
-    is by the sum of both, each in its standard deviations. With too little history the blend answers instead.
+    is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
+    get the places of new ones in it, is said by two more ensembles that learn from such products alone. With
+    too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 
@@ -145,9 +148,7 @@ class Ranker(Model[RankerOptions]):
     windows_: list[int]  # where those that were learned from begin, Unix seconds
     gains_: dict[str, float]  # how much each feature brought to the order
     _history: Interactions
-    _order: Trees
-    _chance: Trees
-    _spread: tuple[float, ...]  # standard deviations of what either says
+    _ensembles: Ensembles
     _blend: Blend
     _pool: IntArray | None  # of what was loaded: its history has no titles to find it by
 
@@ -225,11 +226,9 @@ class Ranker(Model[RankerOptions]):
         """
         for found in self._view().candidates(rows):
             able = found.at(np.flatnonzero(~found.is_own)) if self.is_for_new_only else found
-            features = self._view().features(able)
-            order, log_odds = self._sums(features)
+            order, log_odds = self._ensembles.judged(able, self._view().features(able))
             assert self.options_.calibration is not None
-            both = order / self._spread[0] + log_odds / self._spread[1]
-            yield Opinions(able, both.astype(np.float32), calibrated(log_odds, self.options_.calibration))
+            yield Opinions(able, order.astype(np.float32), calibrated(log_odds, self.options_.calibration))
 
     def state(self) -> ModelState:
         """See Model; the sources' arrays, or the blend's, carry their name in front."""
@@ -245,15 +244,11 @@ class Ranker(Model[RankerOptions]):
             return gathered(ModelState({}, facts), {Blend.name: self._blend})
         arrays = {name: getattr(self._history, name) for name in HISTORY}
         arrays |= {name: getattr(self._history.catalogue, name) for name in CATALOGUE}
-        arrays |= {
-            "pool": self._view().pool,
-            "order_trees": self._order.text,
-            "chance_trees": self._chance.text,
-        }
+        arrays |= {"pool": self._view().pool, **self._ensembles.arrays()}
         facts |= {
             "as_of_s": self._history.as_of_s,
             "n_customers": self._history.n_customers,
-            "spread": list(self._spread),
+            "spread": self._ensembles.spread,
         }
         return gathered(ModelState(arrays, facts), self.sources_)
 
@@ -279,8 +274,7 @@ class Ranker(Model[RankerOptions]):
             n_customers=facts["n_customers"],
         )
         model._pool = arrays["pool"]
-        model._spread = tuple(facts["spread"])
-        model._order, model._chance = Trees(arrays["order_trees"]), Trees(arrays["chance_trees"])
+        model._ensembles = Ensembles.of_arrays(arrays, facts["spread"])
         return model
 
     def _view(self) -> View:
@@ -340,19 +334,11 @@ class Ranker(Model[RankerOptions]):
             trees, predicted = lessons.learned(trees)
             calibration = calibration or learned_calibration(predicted)
             self.options_ = replace(options, trees=trees, calibration=calibration)
-        self._order, self._chance = at_once([lambda: lessons.order(trees), lambda: lessons.chance(trees)])
-        came = windows[0].features[windows[0].has_come]
-        order, log_odds = (max(float(sums.std()), 1e-9) for sums in self._sums(came))
-        self._spread = order, log_odds
+        self._ensembles = Ensembles.grown(lessons, trees, windows[0])
         names = feature_names(self.sources_)
         self.gains_ = {
-            name: round(float(gain), 6) for name, gain in zip(names, self._order.gains(), strict=True)
+            name: round(float(gain), 6) for name, gain in zip(names, self._ensembles.gains(), strict=True)
         }
-
-    def _sums(self, features: FloatArray) -> tuple[Sums, Sums]:
-        """What the trees of the order and those of the chance say."""
-        order, log_odds = at_once([lambda: self._order.sums(features), lambda: self._chance.sums(features)])
-        return order, log_odds
 
     def _fall_back(self, interactions: Interactions) -> None:
         """The blend of the same sources, which is what little history is enough for."""

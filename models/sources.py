@@ -42,6 +42,11 @@ LEAST_ROWS, MOST_ROWS = 16, 256  # customers whose scores are held at a time
 CELLS = 1_000_000  # of scores that are held at a time in any case, where there are few products
 
 
+def personal(sources: Mapping[str, Model[Any]]) -> list[str]:
+    """The names of those that tell one customer's new products apart otherwise than another's."""
+    return [name for name, model in sources.items() if not isinstance(model, (*SAME_FOR_ALL, *OWN))]
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Pairs of customers and products, sorted by both, with what each source says of them.
@@ -51,6 +56,8 @@ class Candidates:
         is_own: shape (n,), bool, whether the customer bought the product before.
         scores: shape (n, n_sources), float32, NaN where a source has no opinion.
         places: shape (n, n_sources), float32, from 0, in the source's list; NaN where it isn't there.
+        nearness: shape (n, len(personal(sources))), float32: the score over the customer's highest one among
+            products new to them; NaN for own products, and where none is above 0.
     """
 
     customer_row: IntArray
@@ -58,6 +65,7 @@ class Candidates:
     is_own: BoolArray
     scores: FloatArray
     places: FloatArray
+    nearness: FloatArray
 
     def __len__(self) -> int:
         return len(self.customer_row)
@@ -70,6 +78,7 @@ class Candidates:
             self.is_own[kept],
             self.scores[kept],
             self.places[kept],
+            self.nearness[kept],
         )
 
 
@@ -166,7 +175,8 @@ def _block(
         elif name not in listed:
             best = top_k(np.where(is_able, scores[-1], np.float32(np.nan)), limits.new)
             listed[name] = np.where(best >= 0, columns[best], -1)
-    return _joined(rows, columns, is_own, scores, [listed[name] for name in sources])
+    telling = [number for number, name in enumerate(sources) if name in personal(sources)]
+    return _joined(rows, columns, is_own, scores, [listed[name] for name in sources], telling)
 
 
 def _joined(
@@ -175,6 +185,7 @@ def _joined(
     is_own: BoolArray,
     scores: list[FloatArray],
     lists: list[IntArray],
+    telling: list[int],
 ) -> Candidates:
     """All that is in some list, with what every source says of it.
 
@@ -183,6 +194,7 @@ def _joined(
         columns: products, rising, of `is_own` and `scores`.
         scores: of each source, a line for each customer, or one for all.
         lists: of each source, products of each customer, best first, -1 for none.
+        telling: numbers of the sources that have a nearness.
     """
     is_listed = np.zeros_like(is_own)
     entries = []
@@ -197,13 +209,28 @@ def _joined(
     for number, (listed, place) in enumerate(entries):
         places[np.searchsorted(key, listed), number] = place
     found = [dense[customer if len(dense) == len(rows) else 0, column] for dense in scores]
+    said = np.stack(found, axis=1) if found else np.empty((len(key), 0), np.float32)
+    mine = is_own[customer, column]
+    new_alone = np.where(mine[:, None], np.float32(np.nan), said[:, telling])
     return Candidates(
         rows[customer],
         columns[column].astype(np.int32),
-        is_own[customer, column],
-        np.stack(found, axis=1) if found else np.empty((len(key), 0), np.float32),
+        mine,
+        said,
         places,
+        _over_best(new_alone, customer),
     )
+
+
+def _over_best(scores: FloatArray, customer: LongArray) -> FloatArray:
+    """Each column over its highest of the same customer, NaN unless that is above 0; customers rise."""
+    if not len(customer):
+        return scores
+    starts = np.flatnonzero(np.diff(customer, prepend=-1))
+    best = np.fmax.reduceat(scores, starts, axis=0)
+    best[~(best > 0)] = np.nan
+    over: FloatArray = scores / np.repeat(best, np.diff(starts, append=len(customer)), axis=0)
+    return over
 
 
 def _is_own(model: Model[Any]) -> bool:

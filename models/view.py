@@ -10,7 +10,7 @@ from models.base import Model
 from models.due import Due
 from models.features import Features, names
 from models.interactions import Interactions
-from models.sources import Candidates, Limits, candidates, pool_of
+from models.sources import Candidates, Limits, candidates, personal, pool_of
 
 
 class View:
@@ -39,7 +39,8 @@ class View:
     def features(self, found: Candidates) -> FloatArray:
         """Shape (n, len(feature_names(sources))), float32, NaN for nothing to say."""
         known = self._features.of(found.customer_row, found.product_row)
-        return np.concatenate([known, self._due_figures(found), found.scores, found.places], axis=1)
+        of_sources = [found.scores, found.places, found.nearness]
+        return np.concatenate([known, self._due_figures(found), *of_sources], axis=1)
 
     def _due_figures(self, found: Candidates) -> FloatArray:
         """Days to expect between purchases, and days since the last one against them."""
@@ -60,4 +61,5 @@ def feature_names(sources: Mapping[str, Model[Any]]) -> list[str]:
         *("due: expected_days", "due: last_age over expected_days"),
         *(f"score: {name}" for name in sources),
         *(f"place: {name}" for name in sources),
+        *(f"nearness: {name}" for name in personal(sources)),
     ]

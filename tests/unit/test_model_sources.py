@@ -41,7 +41,7 @@ def few_sources() -> dict[str, Model[Any]]:
 def together(blocks: list[Candidates]) -> Candidates:
     parts = (
         np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("customer_row", "product_row", "is_own", "scores", "places")
+        for name in ("customer_row", "product_row", "is_own", "scores", "places", "nearness")
     )
     return Candidates(*parts)
 
@@ -57,8 +57,23 @@ def pairs(of: Candidates) -> list[tuple[int, int]]:
 
 
 def assert_same(one: Candidates, other: Candidates) -> None:
-    for name in ("customer_row", "product_row", "is_own", "scores", "places"):
+    for name in ("customer_row", "product_row", "is_own", "scores", "places", "nearness"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_nearness_is_the_score_over_the_customers_best_among_new_products() -> None:
+    """Of `fixed` alone: popular says the same to all, and repeat speaks of own products."""
+    listed = found(few_sources())
+    expected = [NAN, 5 / 7, 1, 6 / 7, 1 / 5, 2 / 5, NAN, 4 / 5, 1, NAN, NAN]
+    np.testing.assert_allclose(listed.nearness[:, 0], np.array(expected, np.float32), rtol=1e-6)
+    assert listed.nearness.shape == (11, 1)
+    (alone,) = candidates(few_sources(), HISTORY.matrix(), ROWS[1:2], Limits(1, 2, 6), EVERY)
+    np.testing.assert_array_equal(alone.nearness, listed.nearness[4:9])
+
+
+def test_there_is_no_nearness_where_nothing_scores_above_0() -> None:
+    below = {"fixed": Fixed(np.where(np.isnan(SCORES), np.float32(np.nan), -SCORES))}
+    assert np.isnan(found(below).nearness).all()
 
 
 def test_candidates_are_the_union_of_the_lists_sorted_and_without_duplicates() -> None:

@@ -40,7 +40,7 @@ def test_columns_are_figures_then_due_then_scores_and_places_of_each_source() ->
         *("due: expected_days", "due: last_age over expected_days"),
         *("score: trend", "score: repeat", "score: due"),
         *("place: trend", "place: repeat", "place: due"),
-    ]
+    ]  # none of them has a nearness
     found, columns = known(view, [0, 1, 150])
     for place, name in enumerate(view.sources):
         np.testing.assert_array_equal(columns[f"score: {name}"], found.scores[:, place])

@@ -60,7 +60,7 @@ def test_the_fit_on_all_makes_the_one_window_that_the_gates_did_not_have(made: l
     assert made == [2, 3, 4, 5, 6, 7, 1]
     assert on_all["ranker"].windows_ == [HISTORY.as_of_s - number * WEEK_S for number in range(1, 7)]
     alone = fitted(HISTORY, learned(gate))  # nothing at hand: the same windows, all made anew
-    assert on_all["ranker"]._order.text.tobytes() == alone["ranker"]._order.text.tobytes()
+    assert_same_trees(on_all["ranker"], alone["ranker"])
 
 
 def test_discovery_learns_from_the_rankers_windows(made: list[int]) -> None:
@@ -112,7 +112,14 @@ def test_windows_that_took_too_long_are_the_last_and_the_second_fit_takes_as_man
     assert (cut.options_.n_folds, cut.options_.time_budget_s) == (len(cut.windows_), 0.0)
     again = Ranker(cut.options_).fit(PAST)
     assert again.windows_ == cut.windows_
-    assert again._order.text.tobytes() == cut._order.text.tobytes()
+    assert_same_trees(again, cut)
+
+
+def assert_same_trees(one: Any, other: Any) -> None:
+    kept = other._ensembles.arrays()
+    assert one._ensembles.arrays().keys() == kept.keys()
+    for name, text in one._ensembles.arrays().items():
+        assert text.tobytes() == kept[name].tobytes()
 
 
 def with_options(**more: Any) -> Any:

@@ -1,0 +1,97 @@
+"""A ranker's trees together: what they say of a customer's candidates, their order and the log odds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from models.arrays import AnyArray, FloatArray, LongArray
+from models.boosting import Sums, TreeOptions, Trees
+from models.cores import at_once
+from models.lessons import Lessons
+from models.sources import Candidates
+from models.windows import Window
+
+MIN_NEW = 200  # products bought that were new to their customer, for trees that learn from such alone
+OF_NEW = ("new_order", "new_chance")
+
+
+@dataclass(frozen=True, eq=False)
+class Ensembles:
+    """Two ensembles for all candidates, and up to two more for those that are new to their customer.
+
+    What a customer buys again is easier to tell from the rest than one novelty from another, so trees that
+    learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
+    standard deviations. The places that new products hold in it go to those that the trees of the new ones,
+    and the order of all, would put first.
+
+    Attributes:
+        trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
+        spread: the standard deviation of what each of them says.
+    """
+
+    trees: dict[str, Trees]
+    spread: dict[str, float]
+
+    @classmethod
+    def grown(cls, lessons: Lessons, options: TreeOptions, window: Window) -> Self:
+        """Ensembles that learned from the lessons; their spread is that on those who came in the window."""
+        steps = {"order": lessons.order, "chance": lessons.chance}
+        if lessons.n_new >= MIN_NEW:
+            if lessons.has_own:  # else it is the order of all
+                steps["new_order"] = lessons.new_order
+            steps["new_chance"] = lessons.new_chance
+        grown = at_once([partial(step, options) for step in steps.values()])
+        trees = dict(zip(steps, grown, strict=True))
+        came = window.only(window.has_come)
+        said = _said(trees, came.features, np.flatnonzero(~came.is_own))
+        return cls(trees, {name: _spread(sums) for name, sums in said.items()})
+
+    def judged(self, found: Candidates, features: FloatArray) -> tuple[Sums, Sums]:
+        """The order of candidates, higher is better, and the log odds of each."""
+        new = np.flatnonzero(~found.is_own)
+        said = _said(self.trees, features, new)
+        scaled = {name: sums / self.spread[name] for name, sums in said.items()}
+        order = scaled["order"] + scaled["chance"]
+        among_new = [scaled[name] for name in OF_NEW if name in scaled]
+        if among_new:
+            liking = scaled["order"][new] + np.sum(among_new, axis=0)
+            order[new] = dealt(order[new], liking, found.customer_row[new])
+        return order, said["chance"]
+
+    def gains(self) -> Sums:
+        """How much each feature brought to the order, as a share of all."""
+        return self.trees["order"].gains()
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """The text of the trees, by name."""
+        return {f"{name}_trees": trees.text for name, trees in self.trees.items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Any], spread: Mapping[str, float]) -> Self:
+        """The ensembles with these spreads, from what `arrays` gave."""
+        return cls({name: Trees(arrays[f"{name}_trees"]) for name in spread}, dict(spread))
+
+
+def dealt(scores: Sums, liking: Sums, customer_row: AnyArray) -> Sums:
+    """Each customer's scores dealt out anew among their pairs: the highest goes to the one liked most.
+
+    Args:
+        scores, liking, customer_row: shape (n,); among equals the first pair goes first.
+    """
+    found = scores.copy()
+    found[np.lexsort((-liking, customer_row))] = scores[np.lexsort((-scores, customer_row))]
+    return found
+
+
+def _said(trees: Mapping[str, Trees], features: FloatArray, new: LongArray) -> dict[str, Sums]:
+    """What each ensemble says: of all pairs, or of the new ones at these places."""
+    of_new = features[new] if set(trees) & set(OF_NEW) else features[:0]
+    steps = [partial(each.sums, of_new if name in OF_NEW else features) for name, each in trees.items()]
+    return dict(zip(trees, at_once(steps), strict=True))
+
+
+def _spread(sums: Sums) -> float:
+    return max(float(sums.std()), 1e-9) if len(sums) else 1.0

@@ -1,0 +1,114 @@
+"""The ensembles together: who gets the places of new products, and what is kept of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.boosting import TreeOptions
+from models.ensembles import MIN_NEW, Ensembles, dealt
+from models.lessons import Lessons
+from models.sources import Candidates
+from models.windows import Window
+
+OPTIONS = TreeOptions(n_trees=10, leaves=8, min_pairs=10)
+NEITHER = np.empty((0, 0), np.float32)
+
+
+def windows(*, new_share: float) -> list[Window]:
+    """Three windows of 60 customers with 20 pairs each; three figures tell of purchases."""
+    found = []
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        customer_row = np.repeat(np.arange(60, dtype=np.int32), 20)
+        n = len(customer_row)
+        features = rng.normal(size=(n, 3)).astype(np.float32)
+        is_own = rng.random(n) >= new_share
+        is_bought = features @ [1, 1, 0.5] + 2 * is_own + rng.normal(size=n) > 2
+        ones = np.ones(n, np.float32)
+        came = np.ones(n, np.bool_)
+        found.append(Window(number, 0, customer_row, came, is_own, features, is_bought, ones, ones))
+    return found
+
+
+def grown(*, new_share: float) -> Ensembles:
+    past = windows(new_share=new_share)
+    return Ensembles.grown(Lessons(past, 0), OPTIONS, past[0])
+
+
+def found_in(window: Window) -> Candidates:
+    rows = np.arange(len(window), dtype=np.int32)
+    return Candidates(window.customer_row, rows, window.is_own, NEITHER, NEITHER, NEITHER)
+
+
+def test_scores_are_dealt_within_each_customer_the_highest_to_the_one_liked_most() -> None:
+    scores, liking = np.array([3.0, 1.0, 2.0, 7.0, 9.0]), np.array([0.0, 5.0, 1.0, 2.0, 1.0])
+    found = dealt(scores, liking, np.array([4, 4, 4, 6, 6]))
+    np.testing.assert_array_equal(found, [1.0, 3.0, 2.0, 9.0, 7.0])
+
+
+@given(
+    st.integers(0, 30).flatmap(
+        lambda n: st.tuples(
+            arrays(np.float64, n, elements=st.floats(-9, 9)),
+            arrays(np.float64, n, elements=st.floats(-9, 9)),
+            arrays(np.int32, n, elements=st.integers(0, 3)).map(np.sort),
+        )
+    )
+)
+def test_each_customer_keeps_the_scores_that_they_had(given: tuple[np.ndarray, ...]) -> None:
+    scores, liking, customer = given
+    found = dealt(scores, liking, customer)
+    for row in np.unique(customer):
+        mine = customer == row
+        np.testing.assert_array_equal(np.sort(found[mine]), np.sort(scores[mine]))
+        by_liking = found[mine][np.argsort(-liking[mine], kind="stable")]
+        assert (np.diff(by_liking) <= 0).all()
+
+
+def test_what_was_bought_before_keeps_its_score_and_new_products_change_places() -> None:
+    ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[0]
+    first_two = {name: ensembles.trees[name] for name in ("order", "chance")}
+    without = Ensembles(first_two, ensembles.spread)
+    one, log_odds = ensembles.judged(found_in(window), window.features)
+    other, as_before = without.judged(found_in(window), window.features)
+    np.testing.assert_array_equal(one[window.is_own], other[window.is_own])
+    assert (one != other).any()
+    np.testing.assert_array_equal(log_odds, as_before)
+    for row in range(60):
+        mine = (window.customer_row == row) & ~window.is_own
+        np.testing.assert_array_equal(np.sort(one[mine]), np.sort(other[mine]))
+
+
+@pytest.mark.parametrize(
+    ("new_share", "names"),
+    [
+        (0.5, ["order", "chance", "new_order", "new_chance"]),
+        (1.0, ["order", "chance", "new_chance"]),  # the order of all is that of the new
+        (0.01, ["order", "chance"]),
+    ],
+)
+def test_there_are_as_many_ensembles_as_there_is_to_learn_from(new_share: float, names: list[str]) -> None:
+    ensembles = grown(new_share=new_share)
+    assert list(ensembles.trees) == list(ensembles.spread) == names
+    assert (Lessons(windows(new_share=new_share), 0).n_new >= MIN_NEW) == ("new_chance" in names)
+
+
+def test_what_was_kept_says_the_same_to_the_bit() -> None:
+    ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[1]
+    again = Ensembles.of_arrays(ensembles.arrays(), ensembles.spread)
+    for one, other in zip(
+        ensembles.judged(found_in(window), window.features),
+        again.judged(found_in(window), window.features),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_customers_without_new_candidates_are_judged_all_the_same() -> None:
+    ensembles, window = grown(new_share=0.5), windows(new_share=0.0)[0]
+    order, _ = ensembles.judged(found_in(window), window.features)
+    assert np.isfinite(order).all()
+    nobody = window.only(np.zeros(len(window), np.bool_))
+    assert len(ensembles.judged(found_in(nobody), nobody.features)[0]) == 0
