@@ -41,6 +41,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     metrics = Metrics(None)
     metrics.swapped(served)
     metrics.request("recommend", 200, 0.001)
+    metrics.exposures("written", 1)
     metrics.request("overload", 503, 0.0)
     recommender = Recommender(FirstLevel(1, 0), None)
     for customer in ("anna", "nobody"):
