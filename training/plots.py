@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from storage.svg import COLOURS, INK, MARKERS, chart
 from training.bootstrap import Interval
 from training.comparison import Evaluation
 from training.folds import Target
 from training.metrics import KS, MetricArray
-from training.svg import COLOURS, INK, MARKERS, chart
 
 
 def curves(evaluation: Evaluation, metric: str, target: Target) -> str:

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
+from storage.svg import COLOURS, HEIGHT, INK, LINE, MARKERS, picture
 from training.calibration import STEADY, WindowFigures
 from training.contribution import KindFigures
 from training.reliability import N_BARS, Ratio, Reliability
-from training.svg import COLOURS, HEIGHT, INK, LINE, MARKERS, picture
 
 MAX_DAYS = 6  # written below a picture; more would touch
 

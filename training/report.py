@@ -8,15 +8,15 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from storage.page import page, without_nan
+from storage.svg import COLOURS
 from training import plots
 from training.comparison import Evaluation
 from training.evaluation import Seconds
 from training.folds import TARGETS, Target, local_day
 from training.inside import Inside
 from training.metrics import KS, METRICS
-from training.page import page, without_nan
 from training.sections import Picture, candidates_parts, probabilities_parts
-from training.svg import COLOURS
 
 TARGET_TITLES: dict[Target, str] = {
     "all": "Everything bought in the window",

@@ -9,10 +9,10 @@ import click
 
 from models.errors import NoChampionError
 from storage.history import read_history
+from storage.page import page, without_nan
 from storage.store import Store, write_atomic
 from training import shop_figures
 from training.config import load_config
-from training.page import page, without_nan
 from training.progress import Progress
 from training.shop_figures import LISTED, Section
 

@@ -1,17 +1,20 @@
-"""How a page that fetches nothing is made from a template: for nights, evaluations and the shop's report."""
+"""How a page that fetches nothing is made from a template: of nights, evaluations, shops and experiments.
+
+It stands here, as the pictures do, because storage is what the night and the judge share.
+"""
 
 import math
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def page(template: str, timezone: str, **content: object) -> str:
-    """The template filled in; times are written in this zone."""
+def page(template: str, timezone: str, *, package: str = "training", **content: object) -> str:
+    """The template of this package filled in; times are written in this zone."""
     environment = Environment(
-        loader=PackageLoader("training"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("storage")]),  # style.css is storage's
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
