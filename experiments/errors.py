@@ -22,3 +22,11 @@ class UnknownExperimentError(NextbestError):
     def __init__(self, experiment_id: str) -> None:
         self.experiment_id = experiment_id
         super().__init__(f"no experiment {experiment_id} in this record; `nbo-experiment list` shows them")
+
+
+class BadLogError(NextbestError):
+    """A log of exposures or outcomes isn't what the judge reads."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")

@@ -132,8 +132,8 @@ class Metric(Strict):
     denom: str = ""
     cuped: bool = False
     direction: Literal["up", "down"] = "up"
-    mde: float | None = Field(None, gt=0)
-    margin: float | None = Field(None, gt=0)
+    mde: float | None = Field(default=None, gt=0)
+    margin: float | None = Field(default=None, gt=0)
     scale_min: int | None = None
 
     @model_validator(mode="after")

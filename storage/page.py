@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def page(template: str, timezone: str, *, package: str = "training", **content: object) -> str:
-    """The template of this package filled in; times are written in this zone."""
+def page(template: str, timezone: str, **content: object) -> str:
+    """The template, such as training/report.html.j2, filled in; times are written in this zone."""
+    package, _, name = template.partition("/")
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("storage")]),  # style.css is storage's
         autoescape=True,
@@ -28,7 +29,7 @@ def page(template: str, timezone: str, *, package: str = "training", **content: 
         "day": lambda at: day(at, timezone),
     }
     environment.filters |= {"change": _change, "count": lambda value: f"{value:,.0f}"}
-    return environment.get_template(template).render(timezone=timezone, **content)
+    return environment.get_template(name).render(timezone=timezone, **content)
 
 
 def share(value: float) -> str:

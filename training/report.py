@@ -143,7 +143,7 @@ def _render(
     inside: Inside,
 ) -> str:
     return page(
-        "report.html.j2",
+        "training/report.html.j2",
         timezone,
         title=title,
         night=night,

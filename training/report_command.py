@@ -61,7 +61,7 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
     write_atomic(
         out / "shop-report.html",
         page(
-            "shop.html.j2",
+            "training/shop.html.j2",
             history.timezone,
             title="What the history says",
             as_of=history.as_of,

@@ -1,0 +1,73 @@
+"""Every metric of every arm, in its role: what decides, what guards, what is looked at beside."""
+
+from dataclasses import replace
+from typing import get_args
+
+from experiments.effects import holm
+from experiments.judgement import Comparison, Segment
+from experiments.measures import Table, harmless, measure, others, sequence, sign
+from experiments.specification import Metric, Specification
+
+
+def compare(specification: Specification, closed: Table) -> tuple[Comparison, ...]:
+    """All comparisons: the specification's own, what is known beside, and the primary for new and returning.
+
+    Args:
+        closed: customers whose window is over.
+    """
+    own = [
+        _comparison(specification, metric, metric.role, closed, number, "all")
+        for metric in specification.metrics
+        for number in range(1, len(specification.arms))
+    ]
+    beside = [
+        _comparison(specification, metric, "exploratory", closed, number, "all")
+        for metric in others(specification)
+        for number in range(1, len(specification.arms))
+    ]
+    apart = [
+        _comparison(
+            specification,
+            specification.primary,
+            "exploratory",
+            closed.where(closed.is_new == (segment == "new")),
+            number,
+            segment,
+        )
+        for segment in get_args(Segment.__value__)
+        if segment != "all"
+        for number in range(1, len(specification.arms))
+    ]
+    return (*_corrected(own), *beside, *apart)
+
+
+def _comparison(
+    specification: Specification, metric: Metric, role: str, table: Table, number: int, segment: Segment
+) -> Comparison:
+    analysis = specification.analysis
+    effect = measure(metric, table, number, analysis.winsor_quantile)
+    alpha = analysis.alpha / (len(specification.arms) - 1)
+    if role == "guardrail":
+        alpha = analysis.alpha / len(specification.guardrails)
+    around = sequence(effect, len(table.arm), alpha, analysis.planned_n)
+    state = ""
+    if role == "guardrail":
+        state = "open"
+        worst, best = sorted((sign(metric) * around.low, sign(metric) * around.high))
+        if effect is not None and best < 0:
+            state = "harmful"
+        elif effect is not None and worst >= -harmless(metric, effect):
+            state = "harmless"
+    name = specification.arms[number].name
+    return Comparison(
+        metric.name, metric.kind, role, metric.direction, name, segment, effect, around, None, state
+    )
+
+
+def _corrected(found: list[Comparison]) -> list[Comparison]:
+    """The secondary metrics of all arms are one family."""
+    places = [i for i, one in enumerate(found) if one.role == "secondary" and one.effect is not None]
+    ps = holm([found[i].effect.p for i in places])  # type: ignore[union-attr]
+    for i, p in zip(places, ps, strict=True):
+        found[i] = replace(found[i], p_corrected=p)
+    return found

@@ -1,0 +1,185 @@
+"""From logs to figures: what each customer did on each day of the window, and before it."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from experiments.cohort import DAY_MS, ITEM, Cohort
+from experiments.specification import Analysis
+
+SKEW_MS = 60_000  # a click may be written before the answer that it follows, by this much
+SUMS = ("revenue", "orders", "units", "clicks", "impressions", "answers", "fallbacks", "latency_ms")
+BEFORE = ("revenue", "orders", "units", "has_bought", "bought_again", "clicks")
+_PURCHASES = pl.col("kind").is_in(["purchase", "return"])
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """What the cohort did.
+
+    Attributes:
+        daily: one row for each customer and day on which something happened; `day` is counted from the first
+            exposure, in whole days of 24 hours.
+        customers: one row for each customer in the order of the first exposure: arm, first_ms, is_new, the
+            columns that metrics know over the window (`specification.COLUMNS`), `before_` some of them in
+            the days before, `nps` and `ces` the last answer, null for none.
+        counts: of outcomes, by what became of them.
+    """
+
+    daily: pl.DataFrame
+    customers: pl.DataFrame
+    counts: dict[str, int]
+
+
+def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_ms: int) -> Figures:
+    """Every customer's figures, over the window and before it.
+
+    Args:
+        outcomes: by `frames.OUTCOMES`, in the order of arrival.
+        now_ms: what is later isn't known yet.
+    """
+    past = outcomes.filter(pl.col("at_ms") <= now_ms)
+    once = past.unique("event_id", keep="first", maintain_order=True)
+    late = once["at_ms"].cum_max() - once["at_ms"]
+    people = cohort.customers.select("customer_id", "first_ms")
+    theirs = once.join(people, on="customer_id", how="inner").with_columns(
+        since=pl.col("at_ms") - pl.col("first_ms")
+    )
+    answers = cohort.exposures.select("request_id", "customer_id", answered_ms="at_ms").unique(
+        ["request_id", "customer_id"]
+    )
+    theirs = theirs.join(answers, on=["request_id", "customer_id"], how="left", maintain_order="left")
+    is_click = pl.col("kind") == "click"
+    counts = {
+        "outcomes": outcomes.height,
+        "later than now": outcomes.height - past.height,
+        "duplicates": past.height - once.height,
+        "of nobody here": once.height - theirs.height,
+        "out of order": int((late > 0).sum()),
+        "more than a day late": int((late > DAY_MS).sum()),
+        "clicks": theirs.filter(is_click).height,
+        "clicks on no answer here": theirs.filter(
+            is_click & pl.col("request_id").is_not_null() & pl.col("answered_ms").is_null()
+        ).height,
+        "clicks before their answer": theirs.filter(
+            is_click & (pl.col("at_ms") < pl.col("answered_ms") - SKEW_MS)
+        ).height,
+    }
+    window = analysis.attribution_days * DAY_MS
+    during = theirs.filter((pl.col("since") >= 0) & (pl.col("since") < window))
+    before = theirs.filter((pl.col("since") < 0) & (pl.col("since") >= -analysis.cuped_days * DAY_MS))
+    daily = _daily(_shown(cohort, people, window), _done(during))
+    customers = (
+        cohort.customers.join(_summed(daily), on="customer_id", how="left", maintain_order="left")
+        .join(_before(before), on="customer_id", how="left", maintain_order="left")
+        .join(_surveys(during), on="customer_id", how="left", maintain_order="left")
+        .join(_products(cohort, people, window), on="customer_id", how="left", maintain_order="left")
+    )
+    scores = {"nps", "ces"}
+    filled = customers.with_columns(pl.exclude("customer_id", "arm", "first_ms", *scores).fill_null(0))
+    returning = theirs.filter((pl.col("since") < 0) & (pl.col("kind") == "purchase"))["customer_id"]
+    return Figures(
+        daily, filled.with_columns(is_new=~pl.col("customer_id").is_in(returning.unique().implode())), counts
+    )
+
+
+def _shown(cohort: Cohort, people: pl.DataFrame, window: int) -> pl.DataFrame:
+    """What customers were shown on each of their days."""
+    return (
+        cohort.exposures.join(people, on="customer_id", how="inner")
+        .with_columns(since=pl.col("at_ms") - pl.col("first_ms"))
+        .filter(pl.col("since") < window)
+        .group_by("customer_id", day=pl.col("since") // DAY_MS)
+        .agg(
+            answers=pl.len().cast(pl.Float64),
+            impressions=pl.col("items").str.count_matches(ITEM).sum().cast(pl.Float64),
+            fallbacks=pl.col("is_fallback").sum().cast(pl.Float64),
+            latency_ms=pl.col("latency_ms").sum(),
+        )
+    )
+
+
+def _done(lines: pl.DataFrame) -> pl.DataFrame:
+    """What customers did on each of their days; an order is of the day of its first line."""
+    clicks = (
+        lines.filter(
+            (pl.col("kind") == "click")
+            & (pl.col("request_id").is_null() | pl.col("answered_ms").is_not_null())
+        )
+        .group_by("customer_id", day=pl.col("since") // DAY_MS)
+        .agg(clicks=pl.len().cast(pl.Float64))
+    )
+    bought = _orders(lines).group_by("customer_id", "day").agg(pl.col("revenue", "units", "orders").sum())
+    return bought.join(clicks, on=["customer_id", "day"], how="full", coalesce=True)
+
+
+def _orders(lines: pl.DataFrame) -> pl.DataFrame:
+    """Orders and returns with day, revenue and units; without an order_id, a day's purchases are one."""
+    day = pl.col("since") // DAY_MS
+    return (
+        lines.filter(_PURCHASES)
+        .with_columns(
+            is_order=pl.col("kind") == "purchase", order=pl.coalesce("order_id", day.cast(pl.String))
+        )
+        .group_by("customer_id", "order", "is_order")
+        .agg(day=day.min(), revenue=pl.col("revenue").sum(), units=pl.col("units").sum())
+        .with_columns(orders=pl.col("is_order").cast(pl.Float64))
+    )
+
+
+def _daily(shown: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:
+    both = shown.join(done, on=["customer_id", "day"], how="full", coalesce=True)
+    return both.with_columns(pl.col(SUMS).fill_null(0.0))
+
+
+def _summed(daily: pl.DataFrame) -> pl.DataFrame:
+    return daily.group_by("customer_id").agg(pl.col(SUMS).sum()).with_columns(_has_bought(), _bought_again())
+
+
+def _before(lines: pl.DataFrame) -> pl.DataFrame:
+    bought = _orders(lines).group_by("customer_id").agg(pl.col("revenue", "units", "orders").sum())
+    clicks = (
+        lines.filter(pl.col("kind") == "click").group_by("customer_id").agg(clicks=pl.len().cast(pl.Float64))
+    )
+    both = bought.join(clicks, on="customer_id", how="full", coalesce=True).fill_null(0.0)
+    both = both.with_columns(_has_bought(), _bought_again())
+    return both.rename({name: f"before_{name}" for name in BEFORE})
+
+
+def _has_bought() -> pl.Expr:
+    return (pl.col("orders") > 0).cast(pl.Float64).alias("has_bought")
+
+
+def _bought_again() -> pl.Expr:
+    return (pl.col("orders") > 1).cast(pl.Float64).alias("bought_again")
+
+
+def _surveys(lines: pl.DataFrame) -> pl.DataFrame:
+    """A line without a score is a question that was asked; the last answer to each counts."""
+    asked = lines.filter(pl.col("kind") == "survey").sort("at_ms", maintain_order=True)
+    score = pl.col("score").cast(pl.Float64)
+    return asked.group_by("customer_id").agg(
+        surveys_asked=pl.len().cast(pl.Float64),
+        surveys_answered=pl.col("score").count().cast(pl.Float64),
+        nps=score.filter((pl.col("question") == "nps") & score.is_not_null()).last(),
+        ces=score.filter((pl.col("question") == "ces") & score.is_not_null()).last(),
+    )
+
+
+def _products(cohort: Cohort, people: pl.DataFrame, window: int) -> pl.DataFrame:
+    """How many different products each customer was shown."""
+    return (
+        shown_products(cohort.exposures.join(people, on="customer_id", how="inner"), window)
+        .group_by("customer_id")
+        .agg(products_shown=pl.col("product").n_unique().cast(pl.Float64))
+    )
+
+
+def shown_products(exposures: pl.DataFrame, window: int) -> pl.DataFrame:
+    """Customer and product, a row for each time that one was shown within the window."""
+    return (
+        exposures.filter(pl.col("at_ms") - pl.col("first_ms") < window)
+        .select("customer_id", "arm", product=pl.col("items").str.extract_all(ITEM + r'((?:[^"\\]|\\.)*)"'))
+        .explode("product")
+        .drop_nulls("product")
+    )

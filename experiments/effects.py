@@ -1,0 +1,173 @@
+"""One metric of two arms compared: what tea-tasting finds, and what surveys need beside it."""
+
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+
+import numpy as np
+import tea_tasting
+from numpy.typing import NDArray
+from scipy.stats import norm
+from tea_tasting.aggr import Aggregates
+
+type Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+EASY = 5  # of 7: answers from here on say that it was easy
+PROMOTER, DETRACTOR = 9, 6  # of 10: from, and up to
+CLEAR = 3.0  # standard errors that a mean must be away from 0, for a relative effect to mean something
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Treatment against control.
+
+    Attributes:
+        n_control, n_treatment: customers who are in it.
+        low, high: 95 % interval of the difference, as if this were the only look.
+        relative, relative_low, relative_high: the same over the control; None for surveys, and near a
+            control of 0.
+        p: two-sided, as if this were the only look.
+        variance: of the difference.
+    """
+
+    n_control: int
+    n_treatment: int
+    control: float
+    treatment: float
+    difference: float
+    low: float
+    high: float
+    relative: float | None
+    relative_low: float | None
+    relative_high: float | None
+    p: float
+    variance: float
+
+    @property
+    def statistic(self) -> float:
+        return self.difference / sqrt(self.variance)
+
+
+def of_means(
+    control: Floats, treatment: Floats, *, before: tuple[Floats, Floats] | None = None
+) -> Effect | None:
+    """Means over customers; None with fewer than two on a side, or where nobody differs.
+
+    Args:
+        before: the same figure of the same customers before the experiment, which explains a part (CUPED).
+    """
+    names = ["x"] if before is None else ["x", "before"]
+    if before is None:
+        sides = [np.stack([control]), np.stack([treatment])]
+    else:
+        sides = [np.stack([control, before[0]]), np.stack([treatment, before[1]])]
+    metric = tea_tasting.Mean(
+        "x", None if before is None else "before", use_t=False, confidence_level=CONFIDENCE
+    )
+    return _analysed(metric, names, sides)
+
+
+def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) -> Effect | None:
+    """Sums of numerators over sums of denominators, with customers as what varies (delta method)."""
+    metric = tea_tasting.RatioOfMeans("x", "per", use_t=False, confidence_level=CONFIDENCE)
+    if not (control[1].any() and treatment[1].any()):
+        return None
+    return _analysed(metric, ["x", "per"], [np.stack(control), np.stack(treatment)])
+
+
+def of_nps(control: Floats, treatment: Floats) -> Effect | None:
+    """Net promoter score in points, from answers of 0 to 10, one a customer (Welch)."""
+    metric = tea_tasting.Mean("x", use_t=True, equal_var=False, confidence_level=CONFIDENCE)
+    found = _analysed(metric, ["x"], [np.stack([recoded(control)]), np.stack([recoded(treatment)])])
+    return found and _without_relative(found)
+
+
+def recoded(answers: Floats) -> Floats:
+    """Promoters are 100, detractors -100, others 0: the mean is the score."""
+    return np.where(answers >= PROMOTER, 100.0, np.where(answers <= DETRACTOR, -100.0, 0.0))
+
+
+def of_ces(control: Floats, treatment: Floats) -> Effect | None:
+    """Share of those who found it easy, from answers of 1 to 7, one a customer.
+
+    Source: Newcombe 1998, method 10: Wilson's intervals of both shares put together.
+    """
+    if len(control) < 2 or len(treatment) < 2:
+        return None
+    (n0, n1), z = (len(control), len(treatment)), float(norm.isf((1 - CONFIDENCE) / 2))
+    p0, p1 = float((control >= EASY).mean()), float((treatment >= EASY).mean())
+    (low0, high0), (low1, high1) = _wilson(p0, n0, z), _wilson(p1, n1, z)
+    variance = p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1
+    if variance == 0:
+        return None
+    difference = p1 - p0
+    low = difference - sqrt((p1 - low1) ** 2 + (high0 - p0) ** 2)
+    high = difference + sqrt((high1 - p1) ** 2 + (p0 - low0) ** 2)
+    p = float(2 * norm.sf(abs(difference) / sqrt(variance)))
+    return Effect(n0, n1, p0, p1, difference, low, high, None, None, None, p, variance)
+
+
+def holm(ps: list[float]) -> list[float]:
+    """p-values of several questions together, in their order: none of them is a chance find (Holm 1979)."""
+    corrected = [1.0] * len(ps)
+    least = 0.0
+    for place, number in enumerate(sorted(range(len(ps)), key=lambda number: ps[number])):
+        least = max(least, min(1.0, (len(ps) - place) * ps[number]))
+        corrected[number] = least
+    return corrected
+
+
+def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Floats]) -> Effect | None:
+    n0, n1 = (side.shape[1] for side in sides)
+    if n0 < 2 or n1 < 2 or all((side[0] == side[0, 0]).all() for side in sides):
+        return None
+    found = metric.analyze_aggregates(*(_aggregates(names, side) for side in sides))
+    # Half an interval over its quantile: the statistic itself is 0 where the difference is.
+    difference = float(found.effect_size)
+    scale = _scale(metric, found.effect_size_ci_upper - difference, difference, float(found.statistic))
+    if not isfinite(scale) or scale <= 0:
+        return None
+    low, high = float(found.rel_effect_size_ci_lower), float(found.rel_effect_size_ci_upper)
+    is_clear = abs(found.control) > CLEAR * scale and isfinite(low) and isfinite(high)
+    return Effect(
+        n0,
+        n1,
+        float(found.control),
+        float(found.treatment),
+        difference,
+        float(found.effect_size_ci_lower),
+        float(found.effect_size_ci_upper),
+        float(found.rel_effect_size) if is_clear else None,
+        low if is_clear else None,
+        high if is_clear else None,
+        float(found.pvalue),
+        scale * scale,
+    )
+
+
+def _scale(metric: tea_tasting.RatioOfMeans, half: float, difference: float, statistic: float) -> float:
+    """The standard error of a difference."""
+    if statistic:
+        return difference / statistic
+    return half / float(norm.isf((1 - metric.confidence_level) / 2))
+
+
+def _aggregates(names: list[str], rows: Floats) -> Aggregates:
+    means, spread = rows.mean(axis=1), np.atleast_2d(np.cov(rows))
+    return Aggregates(
+        rows.shape[1],
+        {name: float(mean) for name, mean in zip(names, means, strict=True)},
+        {name: float(spread[i, i]) for i, name in enumerate(names)},
+        {(names[0], names[1]): float(spread[0, 1])} if len(names) == 2 else {},
+    )
+
+
+def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def _without_relative(effect: Effect) -> Effect:
+    """A score that can be 0 or below has no share of itself."""
+    return replace(effect, relative=None, relative_low=None, relative_high=None)

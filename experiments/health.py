@@ -1,0 +1,142 @@
+"""Whether the logs can be trusted: what can go wrong with an experiment, each with its name and limit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from experiments.cohort import Cohort
+from experiments.daily import Figures
+from experiments.measures import Table, measure, sequence
+from experiments.sequences import ratio_evidence, ratio_p
+from experiments.specification import Metric, Specification
+
+SAMPLE_RATIO = 0.05  # of a p-value that holds at every look; about 1 % false alarms
+PRE_PERIOD = 0.01
+CROSSOVERS, LOSS, EDITED = 0.001, 0.005, 0.001
+DUPLICATES, SKEW, FALLBACKS = 0.01, 0.01, 0.01
+
+type Level = Literal["fine", "warning", "invalid"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        level: `invalid` ends the experiment without a verdict, a `warning` is for people.
+        value, limit: of a p-value at least the limit is wanted, of a share at most.
+    """
+
+    name: str
+    level: Level
+    value: float
+    limit: float
+    text: str
+
+
+def findings(
+    specification: Specification, cohort: Cohort, figures: Figures, table: Table, *, dropped: int
+) -> tuple[Finding, ...]:
+    """All checks, whatever they find, in a fixed order.
+
+    Args:
+        table: all customers, their windows over or not.
+        dropped: exposures that the service counted and couldn't write.
+    """
+    seen, done = cohort.counts, figures.counts
+    lines = max(1, seen["exposures"] + done["outcomes"])
+    once = max(1, seen["exposures"] - seen["later than now"] - seen["duplicates"])
+    people = max(1, seen["customers"] + seen["crossovers"])
+    skewed = done["clicks before their answer"] + seen["before the start"]
+    return (
+        _sample_ratio(specification, table),
+        _share("crossovers", seen["crossovers"], people, CROSSOVERS, "invalid", "customers saw two variants"),
+        _share(
+            "missing logs", dropped, dropped + once, LOSS, "invalid", "exposures were dropped, not logged"
+        ),
+        _share(
+            "specification edited",
+            seen["of another specification"] + seen["of no variant"],
+            once,
+            EDITED,
+            "invalid",
+            "exposures are of a specification that isn't this one",
+        ),
+        _pre_period(specification, table),
+        _share(
+            "duplicated logs",
+            seen["duplicates"] + done["duplicates"],
+            lines,
+            DUPLICATES,
+            "warning",
+            "lines came again and counted once",
+        ),
+        _share(
+            "clock skew",
+            skewed,
+            max(1, done["clicks"] + seen["exposures"])
+            if seen["before the start"]
+            else max(1, done["clicks"]),
+            SKEW,
+            "warning",
+            "lines are of a time before what they follow",
+        ),
+        _fallbacks(specification, cohort),
+    )
+
+
+def _sample_ratio(specification: Specification, table: Table) -> Finding:
+    arms = specification.arms
+    weights = [arm.weight for arm in arms]
+    counts = np.bincount(table.arm, minlength=len(arms)).tolist()
+    p = ratio_evidence(table.arm, weights)
+    told = ", ".join(f"{arm.name} {count:,}" for arm, count in zip(arms, counts, strict=True))
+    expected = " : ".join(f"{weight:g}" for weight in weights)
+    text = f"{told}; expected {expected} (chi-square of today p = {ratio_p(counts, weights):.3g})"
+    return Finding("sample ratio", "invalid" if p < SAMPLE_RATIO else "fine", p, SAMPLE_RATIO, text)
+
+
+def _pre_period(specification: Specification, table: Table) -> Finding:
+    """Whether the arms differed before anybody saw a variant, by a sequence since it is looked at daily."""
+    metric = Metric(name="revenue before", role="secondary", column="revenue")
+    before = Table(table.arm, table.closed_ms, table.is_new, {"revenue": table.columns["before_revenue"]})
+    arms = specification.arms[1:]
+    worst, told = 0.0, "nobody bought before"
+    for number, arm in enumerate(arms, start=1):
+        effect = measure(metric, before, number, specification.analysis.winsor_quantile)
+        if effect is None:
+            continue
+        around = sequence(effect, len(table.arm), PRE_PERIOD / len(arms), specification.analysis.planned_n)
+        reach = abs(effect.difference) / (around.high - effect.difference)
+        if reach >= worst:
+            worst = reach
+            told = f"revenue before: {effect.control:.4g} in control, {effect.treatment:.4g} in {arm.name}"
+    return Finding("pre-period difference", "invalid" if worst > 1 else "fine", worst, 1.0, told)
+
+
+def _fallbacks(specification: Specification, cohort: Cohort) -> Finding:
+    arms = specification.arms
+    shares = cohort.exposures.group_by("arm").agg(pl.col("is_fallback").mean())
+    found = dict(zip(shares["arm"].to_list(), shares["is_fallback"].to_list(), strict=True))
+    worst = max(range(len(arms)), key=lambda number: found.get(number) or 0.0)
+    value = float(found.get(worst) or 0.0)
+    return Finding(
+        "fallback share",
+        "warning" if value > FALLBACKS else "fine",
+        value,
+        FALLBACKS,
+        f"{value:.2%} of the answers of {arms[worst].name} were the champion's: the variant couldn't answer",
+    )
+
+
+def _share(name: str, part: int, whole: int, limit: float, level: Level, text: str) -> Finding:
+    value = part / max(1, whole)
+    return Finding(name, level if value > limit else "fine", value, limit, f"{part:,} of {whole:,}: {text}")
+
+
+def failures(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What makes an experiment invalid."""
+    return tuple(finding for finding in found if finding.level == "invalid")

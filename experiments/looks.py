@@ -1,0 +1,85 @@
+"""What was looked at before: each look at a primary metric spends a part of alpha, once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from typing import Protocol
+
+from experiments.bounds import bounds, spent
+
+NEWS = 0.001  # of the planned information: with less of it another look would see the same
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the primary metric of one arm.
+
+    Attributes:
+        at_ms: when, Unix milliseconds.
+        information: customers whose window was over, as a share of those planned, at most 1.
+        statistic: standardised; above 0 is the good direction.
+        bound: beyond which one may stop; infinite early on.
+        spent: of alpha, up to and with this look.
+    """
+
+    experiment_id: str
+    version: int
+    metric: str
+    arm: str
+    at_ms: int
+    information: float
+    statistic: float
+    bound: float = inf
+    spent: float = 0.0
+
+
+class Ledger(Protocol):
+    """Where looks are kept: only what is kept makes a repeated report cost nothing."""
+
+    def looks(self, experiment_id: str, version: int) -> Sequence[Look]:
+        """All looks at a version of an experiment, in any order."""
+
+    def add(self, looks: Sequence[Look]) -> None:
+        """Keep looks that aren't there yet: one by experiment, version, metric, arm and information."""
+
+
+class LedgerInMemory:
+    """A ledger that ends with the process."""
+
+    def __init__(self) -> None:
+        self._looks: dict[tuple[str, int, str, str, float], Look] = {}
+
+    def looks(self, experiment_id: str, version: int) -> Sequence[Look]:
+        return [
+            look
+            for look in self._looks.values()
+            if (look.experiment_id, look.version) == (experiment_id, version)
+        ]
+
+    def add(self, looks: Sequence[Look]) -> None:
+        for look in looks:
+            key = (look.experiment_id, look.version, look.metric, look.arm, look.information)
+            self._looks.setdefault(key, look)
+
+
+def rounded(information: float) -> float:
+    """Information as a ledger holds it: at most 1, and 1 where it is all but there."""
+    return 1.0 if information > 1 - NEWS else information
+
+
+def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look, bool]:
+    """The look that counts now, and whether it is a new one.
+
+    Args:
+        before: earlier looks at the same metric and arm.
+        new: what is seen now; its bound and what it spends are worked out here.
+    Returns:
+        the last look that had seen as much, where there is too little news for another.
+    """
+    past = sorted(before, key=lambda look: look.information)
+    if past and new.information < past[-1].information + NEWS:
+        seen = [look for look in past if look.information <= new.information + NEWS]
+        return (seen[-1] if seen else past[0]), False
+    limit = bounds((*(look.information for look in past), new.information), alpha)[-1]
+    used = spent(new.information, alpha) if isfinite(limit) else past[-1].spent if past else 0.0
+    return replace(new, bound=limit, spent=used), True

@@ -1,0 +1,128 @@
+"""A metric of the specification, measured on customers whose window is over."""
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from experiments.cohort import DAY_MS
+from experiments.effects import Effect, Floats, of_ces, of_means, of_nps, of_ratios
+from experiments.sequences import half_width
+from experiments.specification import MEANS, RATIOS, Analysis, Metric, Specification
+
+POINTS = 100.0  # of an NPS: its margin is in points, not a share
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Customers as arrays.
+
+    Attributes:
+        arm: number of each one's variant, 0 for the control.
+        closed_ms: when each one's window is over.
+        columns: by name, shape (n,); NaN for a survey without an answer.
+    """
+
+    arm: NDArray[np.int32]
+    closed_ms: NDArray[np.int64]
+    is_new: NDArray[np.bool_]
+    columns: dict[str, Floats]
+
+    @staticmethod
+    def of(customers: pl.DataFrame, analysis: Analysis) -> "Table":
+        """Of `daily.Figures.customers`."""
+        plain = ("customer_id", "arm", "first_ms", "is_new")
+        return Table(
+            customers["arm"].to_numpy(),
+            customers["first_ms"].to_numpy() + analysis.attribution_days * DAY_MS,
+            customers["is_new"].to_numpy(),
+            {
+                name: customers[name].cast(pl.Float64).to_numpy()
+                for name in customers.columns
+                if name not in plain
+            },
+        )
+
+    def where(self, keep: NDArray[np.bool_]) -> "Table":
+        """The same of some customers only."""
+        columns = {name: column[keep] for name, column in self.columns.items()}
+        return Table(self.arm[keep], self.closed_ms[keep], self.is_new[keep], columns)
+
+    def closed(self, at_ms: int) -> "Table":
+        """Of customers whose window was over then."""
+        return self.where(self.closed_ms <= at_ms)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A confidence sequence around a difference: it holds whenever one looks."""
+
+    low: float
+    high: float
+
+
+def measure(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> Effect | None:
+    """An arm against the control; None where too little is known."""
+    control, treatment = table.arm == 0, table.arm == arm
+    if metric.kind in ("nps", "ces"):
+        answers = table.columns[metric.kind]
+        sides = [answers[side & ~np.isnan(answers)] for side in (control, treatment)]
+        return of_nps(*sides) if metric.kind == "nps" else of_ces(*sides)
+    if metric.kind == "ratio":
+        above, below = (_bounded(table, name, winsor_quantile) for name in metric.of_ratio)
+        return of_ratios((above[control], below[control]), (above[treatment], below[treatment]))
+    name = metric.of_mean
+    values = _bounded(table, name, winsor_quantile)
+    if not metric.cuped or f"before_{name}" not in table.columns:
+        return of_means(values[control], values[treatment])
+    before = _bounded(table, f"before_{name}", winsor_quantile)
+    return of_means(values[control], values[treatment], before=(before[control], before[treatment]))
+
+
+def sequence(effect: Effect | None, n: int, alpha: float, planned_n: int) -> Sequence:
+    """The confidence sequence of an effect measured on n customers; without an effect, everything."""
+    if effect is None:
+        return Sequence(-inf, inf)
+    half = half_width(effect.variance, n, alpha, planned_n)
+    return Sequence(effect.difference - half, effect.difference + half)
+
+
+def sign(metric: Metric) -> int:
+    """1 where more is better, -1 where less is."""
+    return 1 if metric.direction == "up" else -1
+
+
+def harmless(metric: Metric, effect: Effect) -> float:
+    """How much worse a guardrail may be, in its own unit."""
+    margin = metric.margin or 0.0
+    return margin if metric.kind in ("nps", "ces") else margin * abs(effect.control)
+
+
+def statistic(metric: Metric, effect: Effect) -> float:
+    """Standardised, above 0 in the good direction."""
+    return sign(metric) * effect.difference / sqrt(effect.variance)
+
+
+def others(specification: Specification) -> tuple[Metric, ...]:
+    """What is known without having been asked for: shown beside, decides nothing."""
+    named = {metric.name for metric in specification.metrics}
+    kinds = {metric.kind for metric in specification.metrics}
+    down = {"fallback", "latency"}
+    means = [Metric(name=name, role="secondary", kind="mean") for name in MEANS if name not in named]
+    ratios = [
+        Metric(name=name, role="secondary", kind="ratio", direction="down" if name in down else "up")
+        for name in RATIOS
+        if name not in named
+    ]
+    surveys = [Metric(name=kind, role="secondary", kind=kind) for kind in ("nps", "ces") if kind not in kinds]
+    return (*means, *ratios, *surveys)
+
+
+def _bounded(table: Table, name: str, quantile: float) -> Floats:
+    """A column; of money, what is above the quantile of all customers counts as the quantile."""
+    values = table.columns[name]
+    if not name.endswith("revenue") or quantile >= 1 or not len(values):
+        return values
+    return np.minimum(values, np.quantile(values, quantile))

@@ -1,0 +1,199 @@
+"""The decision, by rules in one order; the first that fires decides."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil, isfinite, sqrt
+
+from scipy.stats import norm
+
+from experiments.effects import Effect
+from experiments.health import Finding, failures
+from experiments.looks import Look
+from experiments.measures import Sequence, harmless, sign
+from experiments.specification import Metric, Specification
+
+WEEK_DAYS = 7
+
+
+class Word(StrEnum):
+    """What to do."""
+
+    INVALID = "INVALID"
+    ROLLBACK = "ROLLBACK"
+    SHIP = "SHIP"
+    NO_MATERIAL_DIFFERENCE = "NO MATERIAL DIFFERENCE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    CONTINUE = "CONTINUE"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision on one arm.
+
+    Attributes:
+        rule: the name of the rule that fired.
+        text: why, in one sentence.
+        needed_n: customers of all arms that would show the smallest effect that matters; None where the
+            question doesn't arise.
+    """
+
+    word: Word
+    rule: str
+    text: str
+    needed_n: int | None = None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guardrail as it stands: its effect and the sequence around it."""
+
+    metric: Metric
+    effect: Effect | None
+    around: Sequence
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision on one arm rests on.
+
+    Attributes:
+        elapsed_days: whole days since the start.
+        look: at the primary metric; None where there is nothing to look at yet.
+        n: customers of all arms whose window is over.
+    """
+
+    specification: Specification
+    health: tuple[Finding, ...]
+    elapsed_days: int
+    n: int
+    primary: Effect | None
+    look: Look | None
+    guards: tuple[Guard, ...]
+
+
+def decide(evidence: Evidence) -> Verdict:
+    """INVALID, ROLLBACK, SHIP, at the planned size NO MATERIAL DIFFERENCE or INCONCLUSIVE, else CONTINUE.
+
+    A primary metric that crosses its lower bound is harm as sure as a gain would be: it isn't waited for.
+    """
+    for rule in (_invalid, _guardrail, _harm, _gain, _too_small, _open):
+        verdict = rule(evidence)
+        if verdict is not None:
+            return verdict
+    return _going_on(evidence)
+
+
+def _invalid(evidence: Evidence) -> Verdict | None:
+    found = failures(evidence.health)
+    if not found:
+        return None
+    names = ", ".join(finding.name for finding in found)
+    return Verdict(Word.INVALID, f"health: {names}", f"{found[0].name}: {found[0].text}")
+
+
+def _guardrail(evidence: Evidence) -> Verdict | None:
+    for guard in evidence.guards:
+        best = guard.around.high if sign(guard.metric) > 0 else -guard.around.low
+        if guard.effect is not None and best < 0:
+            text = f"{guard.metric.name} is worse, surely: {guard.effect.difference:+.4g}"
+            return Verdict(Word.ROLLBACK, f"guardrail {guard.metric.name}", text)
+    return None
+
+
+def _harm(evidence: Evidence) -> Verdict | None:
+    look = evidence.look
+    if look is None or look.statistic > -look.bound:
+        return None
+    name = evidence.specification.primary.name
+    text = f"{name} is worse: its statistic {look.statistic:.2f} is beyond the lower bound {-look.bound:.2f}"
+    return Verdict(Word.ROLLBACK, "primary below its lower bound", text)
+
+
+def _gain(evidence: Evidence) -> Verdict | None:
+    look = evidence.look
+    if look is None or look.statistic < look.bound or waits_for(evidence) or unproven(evidence):
+        return None
+    name = evidence.specification.primary.name
+    text = (
+        f"{name} is better: its statistic {look.statistic:.2f} is beyond the bound {look.bound:.2f}, "
+        f"and no guardrail is worse than its margin"
+    )
+    return Verdict(Word.SHIP, "primary above its upper bound", text)
+
+
+def waits_for(evidence: Evidence) -> str:
+    """Why nothing may be shipped today, whatever was found; "" if it may."""
+    head, analysis = evidence.specification.experiment, evidence.specification.analysis
+    if evidence.elapsed_days < head.min_days:
+        return f"day {evidence.elapsed_days} of at least {head.min_days}"
+    # Weekdays differ: those who are judged must have entered over whole weeks.
+    entered = evidence.elapsed_days - analysis.attribution_days
+    if (entered <= 0 or entered % WEEK_DAYS) and not _at_planned_size(evidence):
+        return f"those who are judged entered over {max(0, entered)} days, not whole weeks"
+    return ""
+
+
+def unproven(evidence: Evidence) -> tuple[str, ...]:
+    """Guardrails that aren't shown to be harmless."""
+    names = []
+    for guard in evidence.guards:
+        worst = guard.around.low if sign(guard.metric) > 0 else -guard.around.high
+        if guard.effect is None or worst < -harmless(guard.metric, guard.effect):
+            names.append(guard.metric.name)
+    return tuple(names)
+
+
+def _too_small(evidence: Evidence) -> Verdict | None:
+    effect, look = evidence.primary, evidence.look
+    if effect is None or look is None or not _at_planned_size(evidence) or not isfinite(look.bound):
+        return None
+    half = look.bound * sqrt(effect.variance)
+    matters = (evidence.specification.primary.mde or 0.0) * abs(effect.control)
+    low, high = effect.difference - half, effect.difference + half
+    if low <= -matters or high >= matters:
+        return None
+    text = f"the difference lies between {low:+.4g} and {high:+.4g}, within ±{matters:.4g} that would matter"
+    return Verdict(Word.NO_MATERIAL_DIFFERENCE, "interval inside the smallest effect that matters", text)
+
+
+def _open(evidence: Evidence) -> Verdict | None:
+    if not _at_planned_size(evidence):
+        return None
+    look = evidence.look
+    missing = unproven(evidence)
+    if look is not None and look.statistic >= look.bound and missing:
+        text = f"the primary is better, but {', '.join(missing)} isn't shown to be harmless"
+        return Verdict(Word.INCONCLUSIVE, "guardrail not shown harmless", text, needed_n(evidence))
+    if look is not None and look.statistic >= look.bound:
+        return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {waits_for(evidence)}")
+    needed = needed_n(evidence)
+    more = "" if needed is None else f"; {needed:,} customers would show the smallest effect that matters"
+    return Verdict(Word.INCONCLUSIVE, "planned size reached", f"neither bound was crossed{more}", needed)
+
+
+def _going_on(evidence: Evidence) -> Verdict:
+    look = evidence.look
+    planned = evidence.specification.analysis.planned_n
+    if look is None:
+        return Verdict(Word.CONTINUE, "nothing to look at yet", "no window is over that says anything")
+    if look.statistic >= look.bound:
+        why = waits_for(evidence) or f"{', '.join(unproven(evidence))} isn't shown to be harmless yet"
+        return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {why}")
+    text = f"{evidence.n:,} of {planned:,} customers; neither bound is crossed"
+    return Verdict(Word.CONTINUE, "planned size not reached", text)
+
+
+def needed_n(evidence: Evidence) -> int | None:
+    """Customers of all arms at which the smallest effect that matters would be seen, by today's variance."""
+    effect, specification = evidence.primary, evidence.specification
+    if effect is None or not effect.control:
+        return None
+    analysis = specification.analysis
+    alpha = analysis.alpha / (len(specification.arms) - 1)
+    z = float(norm.isf(alpha / 2) + norm.isf(1 - analysis.power))
+    matters = (specification.primary.mde or 0.0) * abs(effect.control)
+    return ceil(evidence.n * effect.variance * (z / matters) ** 2)
+
+
+def _at_planned_size(evidence: Evidence) -> bool:
+    return evidence.look is not None and evidence.look.information >= 1
