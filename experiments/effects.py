@@ -70,7 +70,7 @@ def of_means(
 def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) -> Effect | None:
     """Sums of numerators over sums of denominators, with customers as what varies (delta method)."""
     metric = tea_tasting.RatioOfMeans("x", "per", use_t=False, confidence_level=CONFIDENCE)
-    if not (control[1].any() and treatment[1].any()):
+    if not all(_varies(above, below) for above, below in (control, treatment)):
         return None
     return _analysed(metric, ["x", "per"], [np.stack(control), np.stack(treatment)])
 
@@ -143,6 +143,13 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
         float(found.pvalue),
         scale * scale,
     )
+
+
+def _varies(above: Floats, below: Floats) -> bool:
+    """Whether a ratio isn't the same for everybody: rounding would take its variance below 0."""
+    if not below.any():
+        return False
+    return not np.allclose(above, above.sum() / below.sum() * below)
 
 
 def _scale(metric: tea_tasting.RatioOfMeans, half: float, difference: float, statistic: float) -> float:

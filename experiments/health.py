@@ -9,9 +9,10 @@ import polars as pl
 
 from experiments.cohort import Cohort
 from experiments.daily import Figures
-from experiments.measures import Table, measure, sequence
+from experiments.effects import of_means
+from experiments.measures import Table, bounded, sequence
 from experiments.sequences import ratio_evidence, ratio_p
-from experiments.specification import Metric, Specification
+from experiments.specification import Specification
 
 SAMPLE_RATIO = 0.05  # of a p-value that holds at every look; about 1 % false alarms
 PRE_PERIOD = 0.01
@@ -101,12 +102,11 @@ def _sample_ratio(specification: Specification, table: Table) -> Finding:
 
 def _pre_period(specification: Specification, table: Table) -> Finding:
     """Whether the arms differed before anybody saw a variant, by a sequence since it is looked at daily."""
-    metric = Metric(name="revenue before", role="secondary", column="revenue")
-    before = Table(table.arm, table.closed_ms, table.is_new, {"revenue": table.columns["before_revenue"]})
+    spent = bounded(table, "before_revenue", specification.analysis.winsor_quantile)
     arms = specification.arms[1:]
     worst, told = 0.0, "nobody bought before"
     for number, arm in enumerate(arms, start=1):
-        effect = measure(metric, before, number, specification.analysis.winsor_quantile)
+        effect = of_means(spent[table.arm == 0], spent[table.arm == number])
         if effect is None:
             continue
         around = sequence(effect, len(table.arm), PRE_PERIOD / len(arms), specification.analysis.planned_n)

@@ -71,13 +71,13 @@ def measure(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> E
         sides = [answers[side & ~np.isnan(answers)] for side in (control, treatment)]
         return of_nps(*sides) if metric.kind == "nps" else of_ces(*sides)
     if metric.kind == "ratio":
-        above, below = (_bounded(table, name, winsor_quantile) for name in metric.of_ratio)
+        above, below = (bounded(table, name, winsor_quantile) for name in metric.of_ratio)
         return of_ratios((above[control], below[control]), (above[treatment], below[treatment]))
     name = metric.of_mean
-    values = _bounded(table, name, winsor_quantile)
+    values = bounded(table, name, winsor_quantile)
     if not metric.cuped or f"before_{name}" not in table.columns:
         return of_means(values[control], values[treatment])
-    before = _bounded(table, f"before_{name}", winsor_quantile)
+    before = bounded(table, f"before_{name}", winsor_quantile)
     return of_means(values[control], values[treatment], before=(before[control], before[treatment]))
 
 
@@ -120,7 +120,7 @@ def others(specification: Specification) -> tuple[Metric, ...]:
     return (*means, *ratios, *surveys)
 
 
-def _bounded(table: Table, name: str, quantile: float) -> Floats:
+def bounded(table: Table, name: str, quantile: float) -> Floats:
     """A column; of money, what is above the quantile of all customers counts as the quantile."""
     values = table.columns[name]
     if not name.endswith("revenue") or quantile >= 1 or not len(values):
