@@ -56,6 +56,10 @@ class LedgerInMemory:
             if (look.experiment_id, look.version) == (experiment_id, version)
         ]
 
+    def all(self) -> Sequence[Look]:
+        """The looks of all experiments."""
+        return list(self._looks.values())
+
     def add(self, looks: Sequence[Look]) -> None:
         for look in looks:
             key = (look.experiment_id, look.version, look.metric, look.arm, look.information)

@@ -1,0 +1,49 @@
+"""Where the report finds its specification, its two logs and its earlier looks: files that a shop gives."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from experiments.errors import BadLogError
+from experiments.looks import LedgerInMemory, Look
+from storage.store import write_atomic
+
+
+def read_log(path: Path) -> pl.DataFrame:
+    """A log from a Parquet file.
+
+    Raises:
+        BadLogError: it can't be read.
+    """
+    try:
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as err:
+        raise BadLogError(str(path), f"can't be read as Parquet ({err})") from err
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """Looks in a JSON file, for logs that come from elsewhere than the record."""
+
+    path: Path
+
+    def looks(self, experiment_id: str, version: int) -> list[Look]:
+        return list(self._all().looks(experiment_id, version))
+
+    def add(self, looks: tuple[Look, ...]) -> None:
+        if not looks:
+            return
+        kept = self._all()
+        kept.add(looks)
+        write_atomic(self.path, json.dumps([asdict(look) for look in kept.all()], indent=1) + "\n")
+
+    def _all(self) -> LedgerInMemory:
+        found = LedgerInMemory()
+        if self.path.exists():
+            try:
+                found.add([Look(**line) for line in json.loads(self.path.read_text())])
+            except (ValueError, TypeError) as err:
+                raise BadLogError(str(self.path), f"holds no looks ({err})") from err
+        return found

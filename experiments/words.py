@@ -1,0 +1,33 @@
+"""How figures of a judgement are written, the same on its page and in Markdown."""
+
+from datetime import UTC, datetime
+from math import isfinite
+
+from experiments.judgement import Comparison
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3g}" if isfinite(value) else "unbounded"
+
+
+def probability(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def bound(value: float) -> str:
+    return f"{value:.2f}" if isfinite(value) else "none yet"
+
+
+def moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M}"
+
+
+def side(one: Comparison) -> str:
+    """`good` or `bad` where the 95 % interval is on one side of 0."""
+    if one.effect is None or one.effect.low <= 0 <= one.effect.high:
+        return ""
+    return "good" if (one.effect.low > 0) == (one.direction == "up") else "bad"

@@ -1,0 +1,105 @@
+"""Two arms compared, with answers worked out by hand and intervals that cover."""
+
+import numpy as np
+import pytest
+
+from experiments.effects import Floats, holm, of_ces, of_means, of_nps, of_ratios, recoded
+
+
+def test_means_differ_as_welch_says() -> None:
+    found = of_means(np.array([11.0, 12.0, 13.0, 14.0]), np.array([13.0, 15.0, 17.0, 19.0]))
+    assert found is not None
+    assert (found.control, found.treatment, found.difference) == (12.5, 16.0, 3.5)
+    assert found.variance == pytest.approx((5 / 3) / 4 + (20 / 3) / 4)  # 2.08333
+    assert found.statistic == pytest.approx(2.42487, abs=1e-5)
+    assert (found.low, found.high) == pytest.approx((3.5 - 2.829, 3.5 + 2.829), abs=1e-3)
+    assert found.relative == pytest.approx(0.28)
+
+
+def test_a_ratio_has_the_delta_methods_variance() -> None:
+    # Clicks 1, 3 over views 2, 4: ratio 2/3; residuals 1 - 4/3, 3 - 8/3: +-1/3, variance 2/9; over 9 * 2.
+    found = of_ratios(
+        (np.array([1.0, 3.0]), np.array([2.0, 4.0])), (np.array([1.0, 4.0]), np.array([2.0, 4.0]))
+    )
+    assert found is not None
+    assert found.control == pytest.approx(2 / 3)
+    assert found.treatment == pytest.approx(5 / 6)
+    # The other side: residuals 1 - 5/3, 4 - 10/3: +-2/3, variance 8/9; both over 9 and 2.
+    assert found.variance == pytest.approx((2 / 9 + 8 / 9) / 9 / 2)
+
+
+def test_what_customers_did_before_takes_its_part_of_the_variance_away() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.normal(10, 3, (2, 4000))
+    after = before + rng.normal(0, 3, (2, 4000)) + np.array([[0.0], [0.3]])
+    plain, explained = of_means(*after), of_means(*after, before=(before[0], before[1]))
+    assert plain is not None
+    assert explained is not None
+    assert explained.variance / plain.variance == pytest.approx(0.5, abs=0.03)
+    assert explained.difference == pytest.approx(0.3, abs=0.25)
+
+
+def test_a_score_is_promoters_less_detractors_with_the_variance_of_both_together() -> None:
+    control = np.array([10.0, 9.0, 8.0, 7.0, 6.0, 0.0, 9.0, 8.0, 9.0, 3.0])  # 4 promoters, 3 detractors
+    assert recoded(control).mean() == pytest.approx(10)
+    treatment = np.array([10.0] * 6 + [8.0] * 2 + [2.0] * 2)  # 6 and 2
+    found = of_nps(control, treatment)
+    assert found is not None
+    assert (found.control, found.treatment) == pytest.approx((10, 40))
+    # 100^2 (p + d - (p - d)^2) / (n - 1): (0.7 - 0.01) and (0.8 - 0.16), over 9
+    assert found.variance == pytest.approx(1e4 * (0.69 + 0.64) / 9)
+    assert found.relative is None
+
+
+def test_ease_has_newcombes_interval() -> None:
+    # Newcombe 1998, case (a): 56 of 70 against 48 of 80: difference .2, 95 % from .0524 to .3339
+    control, treatment = np.array([7.0] * 48 + [4.0] * 32), np.array([5.0] * 56 + [1.0] * 14)
+    found = of_ces(control, treatment)
+    assert found is not None
+    assert found.difference == pytest.approx(0.2)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0]])
+def test_where_nothing_can_be_said_nothing_is(values: list[float]) -> None:
+    side = np.array(values)
+    assert of_means(side, side) is None
+    assert of_nps(side, side) is None
+    assert of_ces(side, side) is None
+    assert of_ratios((side, side), (side, side)) is None
+
+
+def test_an_equal_pair_differs_by_nothing_and_has_a_variance() -> None:
+    side = np.array([1.0, 2.0, 3.0])
+    found = of_means(side, side)
+    assert found is not None
+    assert (found.difference, found.statistic, found.p) == (0, 0, 1)
+    assert found.variance == pytest.approx(2 / 3)
+
+
+def test_a_control_near_zero_has_no_relative_effect() -> None:
+    rng = np.random.default_rng(2)
+    found = of_means(rng.normal(0.01, 1, 50), rng.normal(1, 1, 50))
+    assert found is not None
+    assert found.relative is None
+
+
+def test_several_questions_are_corrected_by_holm() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def nps(rng: np.random.Generator, n: int) -> Floats:
+    return rng.choice([0.0, 8.0, 10.0], n, p=[0.25, 0.4, 0.35])
+
+
+def ces(rng: np.random.Generator, n: int) -> Floats:
+    return rng.choice([3.0, 6.0], n, p=[0.35, 0.65])
+
+
+@pytest.mark.parametrize(("draw", "compare"), [(nps, of_nps), (ces, of_ces)])
+def test_intervals_of_surveys_cover_as_often_as_they_say(draw, compare) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(4)
+    found = [compare(draw(rng, 120), draw(rng, 150)) for _ in range(600)]
+    assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.97
