@@ -8,6 +8,7 @@ from models.errors import NextbestError
 from storage.lazy_commands import LazyCommands
 
 COMMANDS = {
+    "plan": "experiments.plan_command",
     "start": "experiments.running_commands",
     "list": "experiments.running_commands",
     "pause": "experiments.running_commands",

@@ -30,3 +30,21 @@ class BadLogError(NextbestError):
     def __init__(self, where: str, why: str) -> None:
         self.where, self.why = where, why
         super().__init__(f"{where}: {why}")
+
+
+class UnderpoweredError(NextbestError):
+    """The planned size can't show the effect that is said to matter.
+
+    Attributes:
+        needed_n: customers of all arms that would.
+        visible: the smallest relative effect that the planned size shows.
+    """
+
+    def __init__(self, metric: str, planned_n: int, mde: float, needed_n: int, visible: float) -> None:
+        self.metric, self.planned_n, self.mde = metric, planned_n, mde
+        self.needed_n, self.visible = needed_n, visible
+        super().__init__(
+            f"planned_n = {planned_n:,} can't show {mde:.1%} on {metric}: that needs {needed_n:,} customers, "
+            f"and {planned_n:,} show {visible:.1%} or more. Raise planned_n or mde, or say "
+            "accept_underpowered = true"
+        )

@@ -1,0 +1,230 @@
+"""A plan: what the shop's own history says an experiment can show, and whether that was promised."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from experiments.cohort import DAY_MS, Cohort
+from experiments.daily import Figures, figures_of
+from experiments.effects import Floats
+from experiments.errors import BadLogError, UnderpoweredError
+from experiments.frames import OUTCOMES
+from experiments.measures import Table, bounded, others
+from experiments.power import Design, Spread
+from experiments.specification import Analysis, Metric, Specification
+
+ENOUGH = 30  # customers, before a variance says anything
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of the plan.
+
+    Attributes:
+        spread: None where purchases can't tell the metric, as clicks.
+        needed_n: customers of all arms that show the metric's `mde`, or the primary's.
+        visible: the smallest relative effect that `planned_n` customers show.
+        needed_n_cuped, visible_cuped: the same with what customers did before; None for ratios.
+    """
+
+    metric: str
+    role: str
+    spread: Spread | None
+    relative: float
+    needed_n: int | None = None
+    visible: float | None = None
+    needed_n_cuped: int | None = None
+    visible_cuped: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the history says.
+
+    Attributes:
+        customers: whose windows it was measured on.
+        per_day: customers seen for the first time on each of so many days in a row, from `history_days` ago.
+    """
+
+    planned_n: int
+    attribution_days: int
+    customers: int
+    lines: tuple[Line, ...]
+    per_day: tuple[float, ...]
+
+    @property
+    def primary(self) -> Line:
+        return next(line for line in self.lines if line.role == "primary")
+
+    def days(self, n: int | None) -> int | None:
+        """Days until so many customers have come and their windows are over; None beyond the history."""
+        if n is None:
+            return None
+        come = np.cumsum(self.per_day)
+        if not len(come) or come[-1] < n:
+            return None
+        return int(np.searchsorted(come, n)) + 1 + self.attribution_days
+
+
+def outcomes_of(purchases: pl.DataFrame) -> pl.DataFrame:
+    """The purchases of a version's `purchases.parquet` as a log of outcomes."""
+    paid = pl.col("quantity") * pl.col("unit_price") - pl.col("discount").fill_null(0.0)
+    frame = purchases.with_row_index("line").select(
+        event_id=pl.col("line").cast(pl.String),
+        customer_id="customer_id",
+        kind=pl.lit("purchase"),
+        at_ms=pl.col("purchased_at").dt.epoch("ms"),
+        order_id=pl.col("order_row").cast(pl.String),
+        product_id="product_id",
+        units=pl.col("quantity").fill_null(1.0),
+        revenue=paid,
+        request_id=pl.lit(None),
+        position=pl.lit(None),
+        question=pl.lit(None),
+        score=pl.lit(None),
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+
+
+def plan_of(specification: Specification, purchases: pl.DataFrame) -> Plan:
+    """Measure each metric on the last whole window of the history, on those who bought in the weeks before.
+
+    Args:
+        purchases: as in a version's `purchases.parquet`; who doesn't buy isn't seen there, so that days are
+            an upper bound for a shop whose visitors look more often than they buy.
+    Raises:
+        BadLogError: too short, or too few customers.
+    """
+    analysis, head = specification.analysis, specification.experiment
+    outcomes = outcomes_of(purchases)
+    figures, start_ms = last_window(outcomes, analysis)
+    table = Table.of(figures.customers, analysis)
+    n = len(table.arm)
+    if n < ENOUGH:
+        raise BadLogError(
+            "history", f"only {n} customers bought in the {analysis.cuped_days} days before its last window"
+        )
+    has_prices = bool(outcomes["revenue"].is_not_null().any())
+    asked = (*specification.metrics, *others(specification))
+    lines = tuple(_line(specification, metric, table, has_prices=has_prices) for metric in asked)
+    per_day = _coming(outcomes, start_ms, head.traffic, 3 * head.planned_days)
+    return Plan(analysis.planned_n, analysis.attribution_days, n, lines, per_day)
+
+
+def refuse_underpowered(specification: Specification, purchases: pl.DataFrame) -> None:
+    """Nothing, where the planned size shows the primary's mde or the specification accepts that it doesn't.
+
+    Raises:
+        UnderpoweredError: the experiment would end without an answer.
+        BadLogError: the history can't tell.
+    """
+    if specification.experiment.accept_underpowered:
+        return
+    plan = plan_of(specification, purchases)
+    line = plan.primary
+    is_cuped = specification.primary.cuped and line.needed_n_cuped is not None
+    needed = line.needed_n_cuped if is_cuped else line.needed_n
+    visible = line.visible_cuped if is_cuped else line.visible
+    if needed is not None and visible is not None and needed > plan.planned_n:
+        raise UnderpoweredError(line.metric, plan.planned_n, line.relative, needed, visible)
+
+
+def last_window(outcomes: pl.DataFrame, analysis: Analysis) -> tuple[Figures, int]:
+    """Figures as if everybody who bought lately had seen something at the start of the last whole window."""
+    if not outcomes.height:
+        raise BadLogError("history", "holds no purchase")
+    end = int(outcomes["at_ms"].max()) + 1  # type: ignore[arg-type]
+    start = end - analysis.attribution_days * DAY_MS
+    lately = outcomes.filter(
+        pl.col("at_ms").is_between(start - analysis.cuped_days * DAY_MS, start, closed="left")
+    )
+    people = (
+        lately.select("customer_id")
+        .unique(maintain_order=True)
+        .with_columns(arm=pl.lit(0, pl.Int32), first_ms=pl.lit(start, pl.Int64))
+    )
+    nothing = pl.DataFrame(
+        schema={
+            "request_id": pl.String,
+            "customer_id": pl.String,
+            "at_ms": pl.Int64,
+            "arm": pl.Int32,
+            "items": pl.String,
+            "is_fallback": pl.Boolean,
+            "latency_ms": pl.Float64,
+        }
+    )
+    return figures_of(Cohort(nothing, people, {}), outcomes, analysis, end), start
+
+
+def _line(specification: Specification, metric: Metric, table: Table, *, has_prices: bool) -> Line:
+    analysis = specification.analysis
+    relative = metric.mde or specification.primary.mde or 0.0
+    is_primary = metric.role == "primary"
+    weights = [arm.weight for arm in specification.arms]
+    design = Design(
+        analysis.alpha / (len(weights) - 1),
+        analysis.power,
+        weights,
+        max(1, specification.experiment.planned_days) if is_primary else 1,
+    )
+    plain, explained = spreads(metric, table, analysis.winsor_quantile)
+    names = metric.of_ratio if metric.kind == "ratio" else (metric.of_mean,)
+    if plain is None or ("revenue" in names and not has_prices):
+        return Line(metric.name, metric.role, None, relative)
+    n = analysis.planned_n
+    return Line(
+        metric.name,
+        metric.role,
+        plain,
+        relative,
+        design.needed_n(plain, relative),
+        design.visible(plain, n),
+        None if explained is None else design.needed_n(explained, relative),
+        None if explained is None else design.visible(explained, n),
+    )
+
+
+def spreads(metric: Metric, table: Table, winsor_quantile: float) -> tuple[Spread | None, Spread | None]:
+    """A metric's spread without and with what customers did before; None where it can't be told."""
+    if metric.kind == "ratio":
+        above, below = (bounded(table, name, winsor_quantile) for name in metric.of_ratio)
+        return _of_ratio(above, below), None
+    values = bounded(table, metric.of_mean, winsor_quantile) if metric.kind == "mean" else np.zeros(0)
+    if not values.any():
+        return None, None
+    plain = Spread(float(values.mean()), float(values.var(ddof=1)))
+    name = f"before_{metric.of_mean}"
+    before = bounded(table, name, winsor_quantile) if name in table.columns else np.zeros(0)
+    if not (before.any() and before.var() and plain.variance):
+        return plain, None
+    related = float(np.corrcoef(values, before)[0, 1])
+    return plain, Spread(plain.value, plain.variance * (1 - related * related))
+
+
+def _of_ratio(above: Floats, below: Floats) -> Spread | None:
+    """The delta method's variance for one customer."""
+    if not (below.any() and above.any()):
+        return None
+    value = float(above.sum() / below.sum())
+    rest = (above - value * below) / below.mean()
+    return Spread(value, float(rest.var(ddof=1)))
+
+
+def _coming(outcomes: pl.DataFrame, start_ms: int, traffic: float, days: int) -> tuple[float, ...]:
+    """How many come for the first time on each day, over the last days of the history before its window."""
+    first_ms = int(outcomes["at_ms"].min())  # type: ignore[arg-type]
+    n_days = min(days, max(0, (start_ms - first_ms) // DAY_MS))
+    since = outcomes.filter(pl.col("at_ms").is_between(start_ms - n_days * DAY_MS, start_ms, closed="left"))
+    day = (pl.col("at_ms") - (start_ms - n_days * DAY_MS)) // DAY_MS
+    firsts = since.group_by("customer_id").agg(day=day.min())["day"].to_numpy()
+    return tuple(float(count) * traffic for count in np.bincount(firsts, minlength=n_days))
+
+
+def told_days(plan: Plan, n: int | None) -> str:
+    """Days in words."""
+    if n is None:
+        return "-"
+    days = plan.days(n)
+    return f"{days}" if days is not None else f"over {len(plan.per_day) + plan.attribution_days}"

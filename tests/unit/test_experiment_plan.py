@@ -1,0 +1,130 @@
+"""A plan is measured on the shop's own history, and refuses to promise what can't be seen."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tea_tasting
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tea_tasting.aggr import Aggregates
+
+from experiments.cli import commands
+from experiments.errors import BadLogError, UnderpoweredError
+from experiments.planning import plan_of, refuse_underpowered
+from experiments.power import Design, Spread, drift_of
+from tests.data.shop_logs import SPECIFICATION, specification_of
+
+END = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+def test_the_needed_size_is_the_textbooks() -> None:
+    # (1.95996 + .84162)^2 * 2 * .0564 / (.2 * .06)^2 for each of two arms
+    design = Design(0.05, 0.8, (0.5, 0.5))
+    spread = Spread(0.06, 0.0564)
+    assert design.needed_n(spread, 0.2) == pytest.approx(2 * 6148.3, abs=2)
+    assert design.visible(spread, 12_297) == pytest.approx(0.2, abs=1e-4)
+
+
+def test_the_needed_size_is_tea_tastings_too() -> None:
+    metric = tea_tasting.Mean("x", alpha=0.05, power=0.8, ratio=1, rel_effect_size=0.05, use_t=False)
+    known = metric.solve_power_from_aggregates(Aggregates(1000, {"x": 2.0}, {"x": 9.0}), "n_obs")[0]
+    assert Design(0.05, 0.8, (0.5, 0.5)).needed_n(Spread(2.0, 9.0), 0.05) == pytest.approx(
+        known.n_obs, rel=1e-3
+    )
+
+
+@settings(max_examples=25)
+@given(st.floats(0.01, 0.5), st.integers(100, 10**6), st.floats(0.1, 0.9))
+def test_what_a_size_shows_needs_that_size(alpha: float, n: int, weight: float) -> None:
+    design = Design(alpha, 0.8, (weight, 1 - weight))
+    spread = Spread(2.0, 7.0)
+    visible = design.visible(spread, n)
+    assert visible is not None
+    assert design.needed_n(spread, visible) == pytest.approx(n, abs=2)
+
+
+def test_looking_daily_costs_a_few_percent_of_customers() -> None:
+    dearer = (drift_of(0.05, 0.8, 28) / drift_of(0.05, 0.8, 1)) ** 2
+    assert 1.02 < dearer < 1.05
+
+
+def test_what_never_varies_has_no_size() -> None:
+    assert Design(0.05, 0.8, (0.5, 0.5)).needed_n(Spread(0.0, 1.0), 0.1) is None
+    assert Design(0.05, 0.8, (0.5, 0.5)).visible(Spread(1.0, 0.0), 100) is None
+
+
+def purchases(n_customers: int = 400, days: int = 60, price: float | None = 10.0) -> pl.DataFrame:
+    """A version's purchases: customers with habits, so that the weeks before explain the week after."""
+    rng = np.random.default_rng(6)
+    rate = rng.gamma(1.0, 0.3, n_customers)
+    customer = np.repeat(np.arange(n_customers), rng.poisson(rate * days))
+    seconds = rng.integers(0, days * 86_400, len(customer))
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{one}" for one in customer],
+            "product_id": "p1",
+            "order_row": np.arange(len(customer)),
+            "purchased_at": [END - timedelta(seconds=int(second)) for second in seconds],
+            "quantity": 1.0,
+            "unit_price": price,
+            "discount": None,
+        },
+        schema_overrides={"unit_price": pl.Float32, "discount": pl.Float32, "quantity": pl.Float32},
+    )
+
+
+def test_each_metric_is_measured_with_and_without_what_customers_did_before() -> None:
+    plan = plan_of(specification_of(planned_n=500), purchases())
+    revenue = plan.primary
+    assert revenue.metric == "revenue_per_customer"
+    assert revenue.spread is not None
+    assert revenue.needed_n is not None
+    assert revenue.needed_n_cuped is not None
+    assert revenue.needed_n_cuped < 0.8 * revenue.needed_n
+    by_name = {line.metric: line for line in plan.lines}
+    assert by_name["ctr"].spread is None
+    assert by_name["order_value"].spread is not None
+    assert by_name["order_value"].spread.value == pytest.approx(10.0, rel=0.01)  # the dearest are winsorised
+
+
+def test_days_are_those_in_which_so_many_customers_came() -> None:
+    plan = plan_of(specification_of(planned_n=100), purchases())
+    assert plan.days(1) == 1 + 7
+    assert plan.days(10**6) is None
+    assert plan.days(None) is None
+
+
+def test_without_prices_nothing_is_said_of_revenue() -> None:
+    by_name = {line.metric: line for line in plan_of(specification_of(), purchases(price=None)).lines}
+    assert by_name["revenue_per_customer"].spread is None
+    assert by_name["conversion"].spread is not None
+
+
+def test_too_little_history_is_refused() -> None:
+    with pytest.raises(BadLogError, match="holds no purchase"):
+        plan_of(specification_of(), purchases().clear())
+    with pytest.raises(BadLogError, match="only 4 customers"):
+        plan_of(specification_of(), purchases(4))
+
+
+def test_what_cannot_be_seen_is_not_promised() -> None:
+    with pytest.raises(UnderpoweredError, match=r"planned_n = 50 can't show 10.0%") as caught:
+        refuse_underpowered(specification_of(planned_n=50), purchases())
+    refuse_underpowered(specification_of(planned_n=caught.value.needed_n), purchases())
+    head = specification_of(planned_n=50).experiment.model_copy(update={"accept_underpowered": True})
+    refuse_underpowered(specification_of(planned_n=50).model_copy(update={"experiment": head}), purchases())
+
+
+def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id="rec", planned_n=50))
+    purchases().drop("order_row", "discount").write_parquet(tmp_path / "purchases.parquet")
+    said = ["plan", "--spec", str(tmp_path / "spec.toml"), "--data", str(tmp_path)]
+    result = CliRunner().invoke(commands, said)
+    assert "revenue_per_customer" in result.output
+    assert isinstance(result.exception, UnderpoweredError)
+    neither = CliRunner().invoke(commands, said[:3])
+    assert "either --store or --data" in neither.output
