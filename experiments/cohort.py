@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from experiments.errors import BadLogError
+from experiments.frames import DAY_MS
 from experiments.specification import Specification, hash_of
 
-DAY_MS = 86_400_000
 # An item begins with its id; a bracket and a quote follow each other nowhere else: `["` in an id is `[\"`.
 ITEM = r'\[\s*"'
 

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+DAY_MS = 86_400_000
+
 EXPOSURES = pl.Schema(
     {
         "event_id": pl.String,  # of the exposure: the same one twice is one

@@ -8,10 +8,10 @@ from math import inf
 import polars as pl
 
 from experiments.bounds import bounds
-from experiments.cohort import DAY_MS, Cohort, check_log, cohort_of, start_ms
+from experiments.cohort import Cohort, check_log, cohort_of, start_ms
 from experiments.compared import compare
 from experiments.daily import Figures, figures_of, shown_products
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.health import Finding, findings
 from experiments.judgement import ArmState, Day, Judgement
 from experiments.looks import NEWS, Look, next_look, rounded

@@ -1,4 +1,4 @@
-"""What was looked at before: each look at a primary metric spends a part of alpha, once."""
+"""What was looked at before: each look at a primary metric spends a part of alpha, once; one a day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from math import inf, isfinite
 from typing import Protocol
 
 from experiments.bounds import bounds, spent
+from experiments.frames import DAY_MS
 
 NEWS = 0.001  # of the planned information: with less of it another look would see the same
 
@@ -40,14 +41,14 @@ class Ledger(Protocol):
         """All looks at a version of an experiment, in any order."""
 
     def add(self, looks: Sequence[Look]) -> None:
-        """Keep looks that aren't there yet: one by experiment, version, metric, arm and information."""
+        """Keep looks that aren't there yet: one by experiment, version, metric, arm and day."""
 
 
 class LedgerInMemory:
     """A ledger that ends with the process."""
 
     def __init__(self) -> None:
-        self._looks: dict[tuple[str, int, str, str, float], Look] = {}
+        self._looks: dict[tuple[str, int, str, str, int], Look] = {}
 
     def looks(self, experiment_id: str, version: int) -> Sequence[Look]:
         return [
@@ -62,7 +63,7 @@ class LedgerInMemory:
 
     def add(self, looks: Sequence[Look]) -> None:
         for look in looks:
-            key = (look.experiment_id, look.version, look.metric, look.arm, look.information)
+            key = (look.experiment_id, look.version, look.metric, look.arm, look.at_ms // DAY_MS)
             self._looks.setdefault(key, look)
 
 
@@ -78,9 +79,12 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look, bo
         before: earlier looks at the same metric and arm.
         new: what is seen now; its bound and what it spends are worked out here.
     Returns:
-        the last look that had seen as much, where there is too little news for another.
+        the look of the same day, or the last that had seen as much where there is too little news for another.
     """
     past = sorted(before, key=lambda look: look.information)
+    today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]
+    if today:
+        return today[-1], False
     if past and new.information < past[-1].information + NEWS:
         seen = [look for look in past if look.information <= new.information + NEWS]
         return (seen[-1] if seen else past[0]), False

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.cohort import DAY_MS
 from experiments.effects import Effect, Floats, of_ces, of_means, of_nps, of_ratios
+from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import MEANS, RATIOS, Analysis, Metric, Specification
 

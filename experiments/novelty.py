@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from experiments.cohort import DAY_MS
 from experiments.daily import Figures
 from experiments.effects import of_means, of_ratios
+from experiments.frames import DAY_MS
 from experiments.judgement import Novelty
 from experiments.specification import Specification
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from experiments.cohort import DAY_MS, Cohort
+from experiments.cohort import Cohort
 from experiments.daily import Figures, figures_of
 from experiments.effects import Floats
 from experiments.errors import BadLogError, UnderpoweredError
-from experiments.frames import OUTCOMES
+from experiments.frames import DAY_MS, OUTCOMES
 from experiments.measures import Table, bounded, others
 from experiments.power import Design, Spread
 from experiments.specification import Analysis, Metric, Specification

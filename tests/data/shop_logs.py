@@ -9,13 +9,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from experiments.assignment import arm_of
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.specification import Specification, entry_of, hash_of, parse
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 START = datetime(2026, 12, 1, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
 ITEMS = pl.Series(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.bounds import Spending, bounds, crossing, spent
+from experiments.frames import DAY_MS
 from experiments.looks import LedgerInMemory, Look, next_look, rounded
 from experiments.sequences import half_width, ratio_evidence, ratio_p
 
@@ -82,7 +83,9 @@ def test_a_repeated_look_costs_nothing() -> None:
     assert is_new
     assert look.bound == pytest.approx(bounds((0.5,), 0.05)[0])
     ledger.add([look])
-    again, is_new = next_look(ledger.looks("rec", 1), Look("rec", 1, "revenue", "ranker", 9, 0.5, 3.0), 0.05)
+    again, is_new = next_look(
+        ledger.looks("rec", 1), Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.5, 3.0), 0.05
+    )
     assert (again, is_new) == (look, False)
     ledger.add([again])
     assert len(ledger.looks("rec", 1)) == 1
@@ -91,7 +94,7 @@ def test_a_repeated_look_costs_nothing() -> None:
 
 def test_more_information_is_another_look_at_the_bound_of_the_whole_path() -> None:
     first, _ = next_look([], LOOK, 0.05)
-    second, is_new = next_look([first], Look("rec", 1, "revenue", "ranker", 9, 0.75, 3.0), 0.05)
+    second, is_new = next_look([first], Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.75, 3.0), 0.05)
     assert is_new
     assert second.bound == pytest.approx(bounds((0.5, 0.75), 0.05)[1])
     assert second.spent == pytest.approx(spent(0.75, 0.05))
@@ -99,18 +102,24 @@ def test_more_information_is_another_look_at_the_bound_of_the_whole_path() -> No
 
 def test_a_report_as_of_an_earlier_day_finds_the_look_of_then() -> None:
     first, _ = next_look([], LOOK, 0.05)
-    second, _ = next_look([first], Look("rec", 1, "revenue", "ranker", 9, 0.75, 3.0), 0.05)
-    assert next_look([second, first], Look("rec", 1, "revenue", "ranker", 5, 0.6, 2.0), 0.05) == (
+    second, _ = next_look([first], Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.75, 3.0), 0.05)
+    assert next_look([second, first], Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 0.6, 2.0), 0.05) == (
         first,
         False,
     )
+
+
+def test_one_day_has_one_look() -> None:
+    first, _ = next_look([], LOOK, 0.05)
+    later = Look("rec", 1, "revenue", "ranker", DAY_MS - 1, 0.75, 3.0)
+    assert next_look([first], later, 0.05) == (first, False)
 
 
 def test_the_planned_size_is_looked_at_once() -> None:
     assert rounded(0.9995) == rounded(1.3) == 1.0
     assert rounded(0.9) == 0.9
     last, _ = next_look([], Look("rec", 1, "revenue", "ranker", 0, 1.0, 1.9), 0.05)
-    assert next_look([last], Look("rec", 1, "revenue", "ranker", 5, 1.0, 2.5), 0.05) == (last, False)
+    assert next_look([last], Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 1.0, 2.5), 0.05) == (last, False)
 
 
 def test_a_sequence_is_as_wide_as_its_formula_by_hand() -> None:

@@ -12,14 +12,14 @@ from experiments.cli import commands
 from experiments.cohort import cohort_of
 from experiments.daily import figures_of
 from experiments.errors import BadLogError
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.judge import Case, judge, open_case
 from experiments.judgement import Judgement
 from experiments.markdown import to_markdown
 from experiments.report import to_html, to_json
 from experiments.specification import Specification, hash_of
 from experiments.verdict import Word
-from tests.data.shop_logs import DAY_MS, SPECIFICATION, START_MS, Truth, at, logs, specification_of
+from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, at, logs, specification_of
 
 SPEC = specification_of()
 HOUR_MS = DAY_MS // 24
