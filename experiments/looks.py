@@ -79,7 +79,7 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look, bo
         before: earlier looks at the same metric and arm.
         new: what is seen now; its bound and what it spends are worked out here.
     Returns:
-        the look of the same day, or the last that had seen as much where there is too little news for another.
+        the look of the same day, or where there is too little news for another, the last that saw as much.
     """
     past = sorted(before, key=lambda look: look.information)
     today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]

@@ -1,0 +1,119 @@
+"""One made-up experiment: what was decided each day from its written logs, and what the careless would."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from experiments.bounds import bounds
+from experiments.judge import Case, decide_arm, open_case
+from experiments.looks import LedgerInMemory, rounded
+from experiments.measures import Table, measure, statistic
+from experiments.specification import Metric
+from experiments.verdict import Word
+from tests.data.shop_logs import DAY_MS, START_MS, Truth, at, logs, specification_of
+
+CARELESS = float(norm.isf(0.025))
+DAYS = range(8, 36)  # the first windows are over on day 8, the last on day 35
+CTR = Metric(name="ctr", role="secondary", kind="ratio")
+SURVEYS = (Metric(name="nps", role="secondary", kind="nps"), Metric(name="ces", role="secondary", kind="ces"))
+
+
+@dataclass(frozen=True)
+class SameRun:
+    """An experiment where nothing differs, looked at daily.
+
+    Attributes:
+        crossed: a bound was crossed on some day.
+        careless: so was 1.96.
+        independent: so was 1.96 by clicks over impressions, each impression by itself.
+        covers: whether each metric's last interval holds the truth, 0.
+    """
+
+    crossed: bool
+    careless: bool
+    independent: bool
+    covers: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class RuleRun:
+    """An experiment under the whole rule, looked at daily until it decides.
+
+    Attributes:
+        word: the decision, CONTINUE or the last day's.
+        day: of the decision.
+    """
+
+    word: str
+    day: int
+
+
+def written(truth: Truth, seed: int, folder: Path) -> Case:
+    """A case from logs in files, as they were at the end."""
+    specification = specification_of(f"gate-{seed}", truth.customers)
+    exposures, outcomes = logs(specification, truth, seed)
+    exposures.write_parquet(folder / "exposures.parquet")
+    outcomes.write_parquet(folder / "outcomes.parquet")
+    read = (pl.read_parquet(folder / f"{name}.parquet") for name in ("exposures", "outcomes"))
+    return open_case(specification, *read, at(DAYS[-1]))
+
+
+def run_same(truth: Truth, seed: int, folder: Path) -> SameRun:
+    """Nothing differs."""
+    case = written(truth, seed, folder)
+    specification, quantile = case.specification, case.specification.analysis.winsor_quantile
+    seen, information, independent = [], [], False
+    for day in DAYS:
+        closed = case.table.closed(START_MS + day * DAY_MS)
+        effect = measure(specification.primary, closed, 1, quantile)
+        independent = independent or abs(_of_impressions(closed)) > CARELESS
+        if effect is not None:
+            seen.append(abs(statistic(specification.primary, effect)))
+            information.append(rounded(len(closed.arm) / specification.analysis.planned_n))
+    # A bound rests on the looks before it alone: those of the whole path are those of each day's report.
+    crossed = np.array(seen) >= np.array(bounds(tuple(information), case.alpha))
+    last = case.table.closed(START_MS + DAYS[-1] * DAY_MS)
+    covers = {}
+    for metric in (specification.primary, CTR, *SURVEYS):
+        effect = measure(metric, last, 1, quantile)
+        covers[metric.name] = effect is not None and effect.low <= 0 <= effect.high
+    return SameRun(bool(crossed.any()), max(seen) >= CARELESS, independent, covers)
+
+
+def run_rule(truth: Truth, seed: int, folder: Path) -> RuleRun:
+    """Whatever is true: a report each day, until it says ship or roll back."""
+    whole = written(truth, seed, folder)
+    ledger = LedgerInMemory()
+    head = whole.specification.experiment
+    word, day = Word.CONTINUE, 0
+    for day in DAYS:
+        case = Case(
+            whole.specification,
+            START_MS + day * DAY_MS,
+            whole.cohort,
+            whole.figures,
+            whole.table,
+            whole.health,
+        )
+        verdict, look, is_new = decide_arm(case, 1, ledger.looks(head.id, head.version))
+        if look is not None and is_new:
+            ledger.add([look])
+        word = verdict.word
+        if word in (Word.SHIP, Word.ROLLBACK, Word.INVALID):
+            break
+    return RuleRun(word.value, day)
+
+
+def _of_impressions(table: Table) -> float:
+    """The statistic of two shares, as if impressions were independent of each other."""
+    clicks, shown = (
+        [table.columns[name][table.arm == arm].sum() for arm in (0, 1)] for name in ("clicks", "impressions")
+    )
+    share = sum(clicks) / max(1.0, sum(shown))
+    variance = share * (1 - share) * sum(1 / max(1.0, one) for one in shown)
+    return float(
+        (clicks[1] / max(1.0, shown[1]) - clicks[0] / max(1.0, shown[0])) / np.sqrt(max(variance, 1e-12))
+    )
