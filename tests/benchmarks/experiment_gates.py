@@ -93,7 +93,7 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
         found = [one for one in results if one["kind"] == kind]
         if found:
             right = float(np.mean([one["word"] == word for one in found]))
-            yield Gate(f"{kind} by {LIFT:.0%}: {word}", right, 0.9 - wide, 1)
+            yield Gate(f"{kind}: {word}", right, 0.9 - wide, 1)
 
 
 def share(results: list[dict[str, object]], name: str) -> float:
