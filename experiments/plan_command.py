@@ -10,12 +10,11 @@ import polars as pl
 from pydantic import ValidationError
 
 from experiments.planning import Plan, plan_of, refuse_underpowered, told_days
-from experiments.sources import read_log
+from experiments.sources import champion_purchases
 from experiments.specification import read_specification
-from models.errors import BadConfigError, NoChampionError
+from models.errors import BadConfigError
 from storage.history import read_history
 from storage.history_options import HistoryOptions
-from storage.store import Store
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -37,19 +36,6 @@ def plan(*, spec: Path, store: Path | None, data: str | None, config: Path | Non
     purchases = champion_purchases(store) if store is not None else _history(str(data), config)
     click.echo(told(plan_of(specification, purchases)))
     refuse_underpowered(specification, purchases)
-
-
-def champion_purchases(root: Path) -> pl.DataFrame:
-    """The purchases beside the version that answers now.
-
-    Raises:
-        NoChampionError: no night has published yet.
-    """
-    store = Store(root)
-    champion = store.champion()
-    if champion is None:
-        raise NoChampionError(str(root))
-    return read_log(store.versions / champion.current.version_id / "purchases.parquet")
 
 
 def told(found: Plan) -> str:

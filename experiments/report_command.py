@@ -1,4 +1,4 @@
-"""`nbo-experiment report`: the verdict and what it rests on, from the logs."""
+"""`nbo-experiment report`: the verdict and what it rests on, from the record or from files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,42 +6,86 @@ from pathlib import Path
 import click
 
 from experiments.judge import judge, open_case
+from experiments.judgement import Judgement
+from experiments.looks import Ledger
 from experiments.markdown import to_markdown
+from experiments.recorded import RecordLedger, recorded_logs, recorded_specification
 from experiments.report import to_html, to_json
-from experiments.sources import LedgerFile, read_log
-from experiments.specification import read_specification
-from storage.store import write_atomic
+from experiments.sources import LedgerFile, Logs, read_log
+from experiments.specification import Specification, read_specification
+from storage.record_options import key_option, opened_record, url_option
+from storage.store import Store, write_atomic
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("report")
-@click.option("--spec", required=True, type=_FILE, help="TOML file of the experiment.")
-@click.option("--exposures", required=True, type=_FILE, help="Parquet file of who was shown what.")
-@click.option("--outcomes", required=True, type=_FILE, help="Parquet file of what customers did.")
+@click.argument("experiment_id", required=False)
+@click.option("--version", type=click.IntRange(1), help="Of the experiment.  [default: its newest]")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="NEXTBEST_STORE",
+    help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
+)
+@url_option
+@key_option
+@click.option("--spec", type=_FILE, help="TOML file: judge logs from elsewhere, of these files.")
+@click.option("--exposures", type=_FILE, help="Parquet file of who was shown what.")
+@click.option("--outcomes", type=_FILE, help="Parquet file of what customers did.")
 @click.option("--dropped", default=0, type=click.IntRange(0), help="Exposures that could not be written.")
 @click.option(
     "--now",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     help="Judge as of then, UTC.  [default: now]",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
-)
+@click.option("--out", required=True, type=_FOLDER, help="Folder to write to.")
 def report(
-    *, spec: Path, exposures: Path, outcomes: Path, dropped: int, now: datetime | None, out: Path
+    *,
+    experiment_id: str | None,
+    version: int | None,
+    store: Path | None,
+    url: str | None,
+    erasure_key: str | None,
+    spec: Path | None,
+    exposures: Path | None,
+    outcomes: Path | None,
+    dropped: int,
+    now: datetime | None,
+    out: Path,
 ) -> None:
-    """Judge an experiment: report.html, .md and .json in --out, with its looks in looks.json."""
-    specification, _ = read_specification(spec)
+    """Judge an experiment: report.html, report.md and report.json in --out.
+
+    EXPERIMENT_ID is one of the record's; without it --spec, --exposures and --outcomes are judged, and the
+    looks that were taken stand in looks.json of --out.
+    """
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
-    case = open_case(specification, read_log(exposures), read_log(outcomes), moment, dropped=dropped)
+    if experiment_id is None:
+        if spec is None or exposures is None or outcomes is None:
+            raise click.UsageError("name an experiment, or give --spec, --exposures and --outcomes")
+        specification, _ = read_specification(spec)
+        logs = Logs(read_log(exposures), read_log(outcomes), dropped)
+        out.mkdir(parents=True, exist_ok=True)
+        found = _judged(specification, logs, moment, LedgerFile(out / "looks.json"))
+    else:
+        if store is None:
+            raise click.UsageError("say where the store is: --store")
+        with opened_record(store, url, erasure_key) as record:
+            specification = recorded_specification(record, experiment_id, version)
+            logs = recorded_logs(record, Store(store), specification, moment)
+            found = _judged(specification, logs, moment, RecordLedger(record))
     out.mkdir(parents=True, exist_ok=True)
-    ledger = LedgerFile(out / "looks.json")
-    head = specification.experiment
-    found = judge(case, ledger.looks(head.id, head.version))
-    ledger.add(found.new_looks)  # before anybody reads the report: a look that was seen is spent
-    write_atomic(out / "report.json", to_json(found))
-    write_atomic(out / "report.md", to_markdown(found))
-    write_atomic(out / "report.html", to_html(found))
+    for name, text in (("html", to_html(found)), ("md", to_markdown(found)), ("json", to_json(found))):
+        write_atomic(out / f"report.{name}", text)
     arm = f" {found.headline_arm}" if found.headline_arm else ""
     click.echo(f"{found.headline.word}{arm}: {found.headline.text}\n{out / 'report.html'}")
+
+
+def _judged(specification: Specification, logs: Logs, moment: datetime, ledger: Ledger) -> Judgement:
+    """Looks are kept before anybody reads the report: what was seen is spent."""
+    case = open_case(specification, logs.exposures, logs.outcomes, moment, dropped=logs.dropped)
+    head = specification.experiment
+    found = judge(case, ledger.looks(head.id, head.version))
+    ledger.add(found.new_looks)
+    return found

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from experiments.assignment import Arm
-from experiments.errors import UnknownExperimentError
-from experiments.specification import entry_of, hash_of, parse, read_specification
-from models.errors import NextbestError
+from experiments.errors import BadLogError, UnknownExperimentError
+from experiments.planning import refuse_underpowered
+from experiments.sources import champion_purchases
+from experiments.specification import Specification, entry_of, hash_of, parse, read_specification
+from models.errors import NextbestError, NoChampionError
 from storage.record.experiments import (
     ExperimentConflictError,
     NewExperiment,
@@ -49,6 +51,7 @@ def start(store: Path, url: str | None, erasure_key: str | None, specification: 
     spec, text = read_specification(specification)
     head = spec.experiment
     _check_models(store, spec.arms)
+    _check_size(store, spec)
     new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
     with opened_record(store, url, erasure_key) as record, record.writing() as connection:
         started = start_experiment(connection, new, now_ms=_now_ms(), client=_who())
@@ -71,6 +74,16 @@ def _check_models(store: Path, arms: tuple[Arm, ...]) -> None:
                 " customers get the champion until a night with it in `routed` of [night] is published",
                 err=True,
             )
+
+
+def _check_size(store: Path, spec: Specification) -> None:
+    """Refuse what the champion's purchases say can't be seen; say so where they can't tell."""
+    if spec.experiment.accept_underpowered:
+        return
+    try:
+        refuse_underpowered(spec, champion_purchases(store))
+    except (BadLogError, NoChampionError) as err:
+        click.echo(f"warning: whether planned_n is enough can't be told: {err}", err=True)
 
 
 @click.command("list")

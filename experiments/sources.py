@@ -1,6 +1,7 @@
 """Where the report finds its specification, its two logs and its earlier looks: files that a shop gives."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,7 +9,24 @@ import polars as pl
 
 from experiments.errors import BadLogError
 from experiments.looks import LedgerInMemory, Look
-from storage.store import write_atomic
+from models.errors import NoChampionError
+from storage.store import Store, write_atomic
+
+PURCHASES = "purchases.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Logs:
+    """What an experiment is judged by.
+
+    Attributes:
+        exposures, outcomes: by `frames`, in the order of arrival.
+        dropped: exposures that were counted and never written.
+    """
+
+    exposures: pl.DataFrame
+    outcomes: pl.DataFrame
+    dropped: int
 
 
 def read_log(path: Path) -> pl.DataFrame:
@@ -23,6 +41,19 @@ def read_log(path: Path) -> pl.DataFrame:
         raise BadLogError(str(path), f"can't be read as Parquet ({err})") from err
 
 
+def champion_purchases(root: Path) -> pl.DataFrame:
+    """The purchases beside the version that answers now.
+
+    Raises:
+        NoChampionError: no night has published yet.
+    """
+    store = Store(root)
+    champion = store.champion()
+    if champion is None:
+        raise NoChampionError(str(root))
+    return read_log(store.versions / champion.current.version_id / PURCHASES)
+
+
 @dataclass(frozen=True)
 class LedgerFile:
     """Looks in a JSON file, for logs that come from elsewhere than the record."""
@@ -32,7 +63,7 @@ class LedgerFile:
     def looks(self, experiment_id: str, version: int) -> list[Look]:
         return list(self._all().looks(experiment_id, version))
 
-    def add(self, looks: tuple[Look, ...]) -> None:
+    def add(self, looks: Sequence[Look]) -> None:
         if not looks:
             return
         kept = self._all()

@@ -220,3 +220,23 @@ def _whole(part: pl.DataFrame) -> pl.DataFrame:
         (pl.col(name) if name in part.columns else pl.lit(None)).cast(kind).alias(name)
         for name, kind in OUTCOMES.items()
     )
+
+
+def purchases(n_customers: int = 400, days: int = 60, price: float | None = 10.0) -> pl.DataFrame:
+    """A version's purchases: customers with habits, so that the weeks before explain the week after."""
+    rng = np.random.default_rng(6)
+    rate = rng.gamma(1.0, 0.3, n_customers)
+    customer = np.repeat(np.arange(n_customers), rng.poisson(rate * days))
+    seconds = rng.integers(0, days * 86_400, len(customer))
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{one}" for one in customer],
+            "product_id": "p1",
+            "order_row": np.arange(len(customer)),
+            "purchased_at": [START - timedelta(seconds=int(second)) for second in seconds],
+            "quantity": 1.0,
+            "unit_price": price,
+            "discount": None,
+        },
+        schema_overrides={"unit_price": pl.Float32, "discount": pl.Float32, "quantity": pl.Float32},
+    )

@@ -14,7 +14,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def held() -> dict[str, bool]:
-    """Which gates hold, with wide bounds: few runs of a small shop, with a large effect where there is one."""
+    """Which gates hold, with wide bounds: few runs of a small shop, with a large effect if any."""
     results = [run(task) for task in tasks(100, 10, Truth(customers=2800), lift=1.0)]
     return {gate.name: gate.holds for gate in gates(results, wide=0.06)}
 

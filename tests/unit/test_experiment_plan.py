@@ -1,10 +1,7 @@
 """A plan is measured on the shop's own history, and refuses to promise what can't be seen."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 import tea_tasting
 from click.testing import CliRunner
@@ -16,9 +13,7 @@ from experiments.cli import commands
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.planning import plan_of, refuse_underpowered
 from experiments.power import Design, Spread, drift_of
-from tests.data.shop_logs import SPECIFICATION, specification_of
-
-END = datetime(2026, 11, 29, tzinfo=UTC)
+from tests.data.shop_logs import SPECIFICATION, purchases, specification_of
 
 
 def test_the_needed_size_is_the_textbooks() -> None:
@@ -55,26 +50,6 @@ def test_looking_daily_costs_a_few_percent_of_customers() -> None:
 def test_what_never_varies_has_no_size() -> None:
     assert Design(0.05, 0.8, (0.5, 0.5)).needed_n(Spread(0.0, 1.0), 0.1) is None
     assert Design(0.05, 0.8, (0.5, 0.5)).visible(Spread(1.0, 0.0), 100) is None
-
-
-def purchases(n_customers: int = 400, days: int = 60, price: float | None = 10.0) -> pl.DataFrame:
-    """A version's purchases: customers with habits, so that the weeks before explain the week after."""
-    rng = np.random.default_rng(6)
-    rate = rng.gamma(1.0, 0.3, n_customers)
-    customer = np.repeat(np.arange(n_customers), rng.poisson(rate * days))
-    seconds = rng.integers(0, days * 86_400, len(customer))
-    return pl.DataFrame(
-        {
-            "customer_id": [f"c{one}" for one in customer],
-            "product_id": "p1",
-            "order_row": np.arange(len(customer)),
-            "purchased_at": [END - timedelta(seconds=int(second)) for second in seconds],
-            "quantity": 1.0,
-            "unit_price": price,
-            "discount": None,
-        },
-        schema_overrides={"unit_price": pl.Float32, "discount": pl.Float32, "quantity": pl.Float32},
-    )
 
 
 def test_each_metric_is_measured_with_and_without_what_customers_did_before() -> None:

@@ -1,0 +1,94 @@
+"""Where the report finds everything in a shop that runs: the record, and what the night left of purchases."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from experiments.errors import UnknownExperimentError
+from experiments.frames import DAY_MS, OUTCOMES
+from experiments.looks import Look
+from experiments.planning import outcomes_of
+from experiments.sources import Logs, champion_purchases
+from experiments.specification import Specification, parse
+from storage.record.experiments import find_experiment, keep_looks, looks_of
+from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
+from storage.record.record import Record
+from storage.store import Store
+
+TRADE = pl.col("kind").is_in(["purchase", "return"])
+
+
+def recorded_specification(record: Record, experiment_id: str, version: int | None) -> Specification:
+    """The specification that an experiment was started with, of its newest version without a number.
+
+    Raises:
+        UnknownExperimentError: the record has no such experiment.
+    """
+    with record.reading() as connection:
+        found = find_experiment(connection, experiment_id, version)
+    if found is None:
+        raise UnknownExperimentError(experiment_id)
+    return parse(found.content, f"{experiment_id} version {found.version}")
+
+
+def recorded_logs(record: Record, store: Store, specification: Specification, now: datetime) -> Logs:
+    """Both logs of an experiment, and how many exposures were lost."""
+    head = specification.experiment
+    exposures = read_exposures(record, head.id, head.version)
+    now_ms = int(now.timestamp() * 1000)
+    first = exposures["at_ms"].min() if exposures.height else now_ms
+    since_ms = int(first) - specification.analysis.cuped_days * DAY_MS  # type: ignore[arg-type]
+    events = read_outcomes(record, since_ms, now_ms + 1)
+    outcomes = joined(events, *night_purchases(store), since_ms)
+    return Logs(exposures, outcomes, read_lost(record, head.id, head.version))
+
+
+def night_purchases(store: Store) -> tuple[pl.DataFrame, int]:
+    """What the champion's night knew, as outcomes, and until when; nothing where no night has published."""
+    champion = store.champion()
+    if champion is None:
+        return pl.DataFrame(schema=OUTCOMES), 0
+    as_of = store.open(champion.current.version_id, verify=False).manifest.as_of
+    return outcomes_of(champion_purchases(store.root)), int(as_of.timestamp() * 1000)
+
+
+def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_ms: int) -> pl.DataFrame:
+    """Events and the night's purchases, no purchase twice.
+
+    The night has joined what was recorded before its as_of with the shop's own history, and taken returns
+    off: of the customers that it knows, trade before as_of is the night's, everything else is the record's.
+    Events stay in the order of arrival, the night's purchases stand where they are neither early nor late.
+    """
+    known = purchases["customer_id"].unique().implode()
+    is_nights = TRADE & (pl.col("at_ms") < as_of_ms) & pl.col("customer_id").is_in(known)
+    own = purchases.filter(pl.col("at_ms").is_between(since_ms, as_of_ms, closed="left"))
+    own = own.with_columns(event_id=pl.lit("night ") + pl.col("event_id"))
+    rest = events.filter(~is_nights).select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+    arrived = (own.with_columns(arrived="at_ms"), rest.with_columns(arrived=pl.col("at_ms").cum_max()))
+    both = pl.concat(arrived)
+    return both.sort("arrived", maintain_order=True).drop("arrived")
+
+
+@dataclass(frozen=True)
+class RecordLedger:
+    """Looks in the record."""
+
+    record: Record
+
+    def looks(self, experiment_id: str, version: int) -> list[Look]:
+        with self.record.reading() as connection:
+            kept = looks_of(connection, experiment_id, version)
+        return [Look(**json.loads(content)) for content in kept.values()]
+
+    def add(self, looks: Sequence[Look]) -> None:
+        for look in looks:
+            content = {(look.metric, look.arm, day_of(look)): json.dumps(asdict(look))}
+            with self.record.writing() as connection:
+                keep_looks(connection, look.experiment_id, look.version, content)
+
+
+def day_of(look: Look) -> date:
+    return datetime.fromtimestamp(look.at_ms / 1000, tz=UTC).date()

@@ -1,0 +1,154 @@
+"""The report of an experiment that ran: from the record and the night's purchases to files."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from experiments.cli import commands
+from experiments.errors import UnderpoweredError, UnknownExperimentError
+from experiments.frames import DAY_MS, OUTCOMES
+from experiments.recorded import joined
+from experiments.specification import hash_of
+from storage.record.erasure_key import load_erasure_key
+from storage.record.events import DailyCaps
+from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
+from storage.record.intake import Intake
+from storage.record.record import Record, record_url
+from storage.record.schema import prepare
+from storage.store import Store
+from tests.data.records import event, take
+from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, logs, purchases, specification_of
+from tests.data.tiny_version import publish
+
+SPEC = specification_of()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with a record in which the experiment runs, and 300 customers who were shown something."""
+    root = tmp_path / "store"
+    root.mkdir()
+    (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id=SPEC.experiment.id, planned_n=14_000))
+    prepare(record_url(root, None))
+    told = CliRunner().invoke(
+        commands, ["start", str(tmp_path / "spec.toml"), "--store", str(root)], catch_exceptions=False
+    )
+    assert "can't be told" in told.stderr  # no night has published yet
+    shown = logs(SPEC, Truth(customers=300), 1)[0]
+    with opened(root) as record, record.writing() as connection:
+        lines = [Exposure(**line) for line in shown.iter_rows(named=True)]
+        write_exposures(connection, load_erasure_key(root, None), lines, default_experiment=True)
+        write_lost(connection, [Lost(START_MS, SPEC.experiment.id, 1, 40, "spool full")])
+    return root
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Record]:
+    """The store's own record."""
+    record = Record(record_url(root, None), load_erasure_key(root, None), lock_ms=2000)
+    try:
+        yield record
+    finally:
+        record.close()
+
+
+def said(store: Path, *more: str) -> str:
+    command = ["report", SPEC.experiment.id, "--store", str(store), "--now", "2026-12-22", *more]
+    out = ["--out", str(store.parent / "out")]
+    return CliRunner().invoke(commands, [*command, *out], catch_exceptions=False).output
+
+
+def test_the_record_is_judged_with_what_was_lost(store: Path) -> None:
+    assert said(store).startswith("INVALID")
+    found = json.loads((store.parent / "out" / "report.json").read_text())
+    assert found["headline"]["rule"] == "health: missing logs"
+    assert found["spec_hash"] == hash_of(SPEC)
+    assert found["customers"] > 100
+    assert {one["name"]: one["level"] for one in found["health"]}["missing logs"] == "invalid"
+
+
+def test_looks_stand_in_the_record_and_are_taken_once(store: Path) -> None:
+    done = logs(SPEC, Truth(customers=300), 1)[1].filter(pl.col("kind") == "purchase").head(90)
+    sold = [
+        event(
+            line["event_id"],
+            line["customer_id"],
+            at_ms=line["at_ms"],
+            order_id=line["order_id"],
+            quantity=1.0,
+            unit_price=line["revenue"],
+        )
+        for line in done.iter_rows(named=True)
+    ]
+    with opened(store) as record:
+        taking = Intake(load_erasure_key(store, None), DailyCaps(1000, 1000), True, lambda _: True)
+        take(record, *sold, taking=taking)
+    said(store)
+    first = json.loads((store.parent / "out" / "report.json").read_text())
+    assert 80 < first["outcome_counts"]["outcomes"] <= 90  # some lie before the weeks that explain
+    assert len(first["new_looks"]) == 1
+    said(store)
+    again = json.loads((store.parent / "out" / "report.json").read_text())
+    assert again["new_looks"] == []
+    assert again["looks"] == first["looks"]
+
+
+def test_of_an_experiment_that_the_record_does_not_have_the_report_says_so(store: Path) -> None:
+    with pytest.raises(UnknownExperimentError, match="no experiment another"):
+        CliRunner().invoke(
+            commands,
+            ["report", "another", "--store", str(store), "--out", str(store.parent)],
+            catch_exceptions=False,
+        )
+
+
+def test_no_purchase_counts_twice(store: Path) -> None:
+    def trade(number: int, customer: str, at_ms: int, kind: str = "purchase") -> dict[str, object]:
+        return {
+            "event_id": f"{number}",
+            "customer_id": customer,
+            "kind": kind,
+            "at_ms": at_ms,
+            "revenue": 1.0,
+        }
+
+    night = pl.DataFrame([trade(0, "a", 5), trade(1, "a", 90)], schema=OUTCOMES)
+    events = pl.DataFrame(
+        [
+            trade(1, "a", 91),  # the same, by another clock
+            trade(2, "a", 92, "return"),  # of which the night knows
+            trade(3, "b", 93),  # whom the night may not learn from
+            trade(4, "a", 94, "click"),
+            trade(5, "a", 120),
+        ],
+        schema=OUTCOMES,
+    )
+    found = joined(events, night, as_of_ms=100, since_ms=50)
+    assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
+
+
+def test_what_arrives_late_is_the_events_own_and_not_the_nights() -> None:
+    def at_day(number: int, day: float) -> dict[str, object]:
+        return {"event_id": f"{number}", "customer_id": "a", "kind": "view", "at_ms": int(day * DAY_MS)}
+
+    night = pl.DataFrame([at_day(0, 1), at_day(1, 4)], schema=OUTCOMES)
+    events = pl.DataFrame([at_day(2, 3), at_day(3, 0.5), at_day(4, 5)], schema=OUTCOMES)
+    found = joined(events, night, as_of_ms=6 * DAY_MS, since_ms=0)
+    late = found["at_ms"].cum_max() - found["at_ms"]
+    assert found.filter(late > 0)["event_id"].to_list() == ["3"]
+
+
+def test_an_experiment_that_cannot_end_is_not_started(tmp_path: Path) -> None:
+    root = Store(tmp_path / "store")
+    root.root.mkdir()
+    version = publish(root)
+    purchases().write_parquet(root.versions / version / "purchases.parquet")
+    (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id="rec", planned_n=50))
+    command = ["start", str(tmp_path / "spec.toml"), "--store", str(root.root)]
+    with pytest.raises(UnderpoweredError, match="can't show"):
+        CliRunner().invoke(commands, command, catch_exceptions=False)
