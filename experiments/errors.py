@@ -48,3 +48,14 @@ class UnderpoweredError(NextbestError):
             f"and {planned_n:,} show {visible:.1%} or more. Raise planned_n or mde, or say "
             "accept_underpowered = true"
         )
+
+
+class TooFarError(NextbestError):
+    """Logs of one policy can't tell the value of another."""
+
+    def __init__(self, effective_n: float, n: int) -> None:
+        self.effective_n, self.n = effective_n, n
+        super().__init__(
+            f"the policies are too far apart: {n:,} answers are worth {effective_n:,.0f} of the other's, "
+            "and 100 and 5 % are needed"
+        )

@@ -13,6 +13,7 @@ from experiments.compared import compare
 from experiments.daily import Figures, figures_of, shown_products
 from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.health import Finding, findings
+from experiments.interleaved import Preference, preference
 from experiments.judgement import ArmState, Day, Judgement
 from experiments.looks import NEWS, Look, next_look, rounded
 from experiments.measures import Table, measure, sequence, sign, statistic
@@ -23,7 +24,11 @@ from experiments.verdict import Evidence, Guard, Verdict, Word, decide
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An experiment's logs made into figures, as they were known at a moment."""
+    """An experiment's logs made into figures, as they were known at a moment.
+
+    Attributes:
+        preferences: of each arm whose lists were interleaved.
+    """
 
     specification: Specification
     now_ms: int
@@ -31,6 +36,7 @@ class Case:
     figures: Figures
     table: Table
     health: tuple[Finding, ...]
+    preferences: dict[str, Preference]
 
     @property
     def alpha(self) -> float:
@@ -64,7 +70,13 @@ def open_case(
     figures = figures_of(cohort, check_log(outcomes, OUTCOMES, "outcomes"), specification.analysis, now_ms)
     table = Table.of(figures.customers, specification.analysis)
     health = findings(specification, cohort, figures, table, dropped=dropped)
-    return Case(specification, now_ms, cohort, figures, table, health)
+    done = outcomes.filter(pl.col("at_ms") <= now_ms)
+    preferences = {
+        arm.name: preference(cohort, done, number)
+        for number, arm in enumerate(specification.arms)
+        if arm.interleave
+    }
+    return Case(specification, now_ms, cohort, figures, table, health, preferences)
 
 
 def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
@@ -108,6 +120,7 @@ def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
         days=days_of(case),
         novelty=novelty_of(specification, case.figures, case.now_ms),
         exposures_by_day=_exposures_by_day(case),
+        preferences=case.preferences,
         exposure_counts=case.cohort.counts,
         outcome_counts=case.figures.counts,
         notes=_notes(case, decided),

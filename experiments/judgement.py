@@ -6,6 +6,7 @@ from typing import Literal
 
 from experiments.effects import Effect
 from experiments.health import Finding
+from experiments.interleaved import Preference
 from experiments.looks import Look
 from experiments.measures import Sequence
 from experiments.verdict import Verdict
@@ -98,6 +99,7 @@ class Judgement:
         looks: all that count, with those of today.
         new_looks: those of today that a ledger must keep.
         next_bound: of the look after the next day, if as many customers come; None at the planned size.
+        preferences: of each arm whose lists were interleaved; they nominate, and decide nothing.
         exposures_by_day: by arm, cumulative, one figure for each day since the start.
         notes: what a reader must know beside.
     """
@@ -126,6 +128,7 @@ class Judgement:
     days: tuple[Day, ...]
     novelty: tuple[Novelty, ...]
     exposures_by_day: dict[str, tuple[int, ...]]
+    preferences: dict[str, Preference]
     exposure_counts: dict[str, int]
     outcome_counts: dict[str, int]
     notes: tuple[str, ...] = field(default=())

@@ -69,6 +69,8 @@ def to_markdown(found: Judgement) -> str:
         lines = [one for one in found.comparisons if one.role == role]
         if lines:
             parts += [f"## {title}", _comparisons(lines)]
+    if found.preferences:
+        parts += ["## Interleaved lists: they nominate, and decide nothing", _preferences(found)]
     parts += [
         "## Looks",
         _table(
@@ -96,6 +98,24 @@ def to_markdown(found: Judgement) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _preferences(found: Judgement) -> str:
+    head = ("arm", "customers who clicked", "more on its model's", "more on the other's", "share", "p")
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{one.customers:,}",
+                f"{one.first:,}",
+                f"{one.second:,}",
+                "-" if one.share is None else f"{one.share:.1%} ({one.low:.1%} to {one.high:.1%})",
+                probability(one.p),
+            )
+            for name, one in found.preferences.items()
+        ),
+    )
 
 
 def _sample(found: Judgement) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -335,14 +336,25 @@ def test_markdown_has_a_line_for_each_metric(judged: Judgement) -> None:
     assert "| units\\_per\\_customer | ranker |" in text
 
 
+def test_interleaved_lists_are_told_beside(better: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    control, ranker = SPEC.variants
+    mixed = SPEC.model_copy(
+        update={"variants": (control, ranker.model_copy(update={"interleave": "popular"}))}
+    )
+    items = pl.lit('[["p1", 0.5, null, "A"], ["p2", 0.4, null, "B"]]')
+    shown = better[0].with_columns(items=items, spec_hash=pl.lit(hash_of(mixed)))
+    found = judge(open_case(mixed, shown, better[1], at(21)))
+    assert found.preferences["ranker"].second == 0
+    assert found.preferences["ranker"].first > 1000
+    assert "Interleaved lists" in to_html(found)
+    assert "100.0%" in to_markdown(found)
+
+
 def test_words_of_a_specification_cannot_write_on_the_page(better_case: Case) -> None:
     wicked = "<script>alert(1)</script> | `x`"
     head = SPEC.experiment.model_copy(update={"hypothesis": wicked})
     spec: Specification = SPEC.model_copy(update={"experiment": head})
-    case = Case(
-        spec, *(getattr(better_case, name) for name in ("now_ms", "cohort", "figures", "table", "health"))
-    )
-    found = judge(case)
+    found = judge(replace(better_case, specification=spec))
     assert "<script>" not in to_html(found)
     assert "<script>" not in to_markdown(found)
 

@@ -1,0 +1,74 @@
+"""What interleaved lists say: for whom the first side was clicked more, for whom the second.
+
+It screens: a variant that wins here is worth an A/B test, and no more than that. Customers are what varies:
+one who clicks all day has one voice.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import polars as pl
+from scipy.stats import binomtest, norm
+
+from experiments.cohort import Cohort
+from experiments.interleaving import FIRST, SECOND
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Which side customers clicked more.
+
+    Attributes:
+        customers: who clicked something that counts for a side.
+        first, second: how many of them clicked more of each; the others are ties.
+        share: of the voices, ties half and half, that are for the first side; None without any.
+        low, high: its 95 % interval over customers.
+        p: two-sided, of a fair coin (sign test without ties).
+    """
+
+    customers: int
+    first: int
+    second: int
+    share: float | None
+    low: float
+    high: float
+    p: float
+
+
+def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
+    """Who won for the customers of an arm whose lists were interleaved.
+
+    Args:
+        outcomes: by `frames.OUTCOMES`; clicks count by request and position, each place once.
+    """
+    clicks = credited(cohort.exposures.filter(pl.col("arm") == arm), outcomes)
+    votes = clicks.group_by("customer_id").agg(
+        lead=(pl.col("team") == FIRST).sum().cast(pl.Int64) - (pl.col("team") == SECOND).sum().cast(pl.Int64)
+    )
+    first, second = int((votes["lead"] > 0).sum()), int((votes["lead"] < 0).sum())
+    n = votes.height
+    if not first + second:
+        return Preference(n, first, second, 0.5 if n else None, 0.0, 1.0, 1.0)
+    share = (first + (n - first - second) / 2) / n
+    # A voice is 1, 0 or 1/2: its variance is that of these three.
+    variance = ((first + (n - first - second) / 4) / n - share * share) / n
+    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(max(0.0, variance))
+    p = float(binomtest(first, first + second).pvalue)
+    return Preference(n, first, second, share, max(0.0, share - half), min(1.0, share + half), p)
+
+
+def credited(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Customer and team of each place that was clicked, once."""
+    clicks = (
+        outcomes.filter((pl.col("kind") == "click") & (pl.col("position") >= 1))
+        .select("request_id", "customer_id", "position")
+        .unique()
+    )
+    shown = exposures.select("request_id", "customer_id", "items").unique(["request_id", "customer_id"])
+    hit = clicks.join(shown, on=["request_id", "customer_id"], how="inner")
+    items = pl.col("items").str.json_decode(pl.List(pl.List(pl.String)))
+    item = items.list.get(pl.col("position").cast(pl.Int64) - 1, null_on_oob=True)
+    teams = hit.select("customer_id", team=item.list.get(3, null_on_oob=True))
+    return teams.filter(pl.col("team").is_in([FIRST, SECOND]))

@@ -1,0 +1,97 @@
+"""What another policy would have earned, from answers whose places were drawn with known chances.
+
+Each answer counts as often as the other policy would have given it. Where that policy is far from the one
+that answered, few answers carry all the weight and nothing can be said: then nothing is.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from experiments.effects import Floats
+from experiments.errors import TooFarError
+
+LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective sample size that a value needs
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Value:
+    """The other policy's mean reward for one answer.
+
+    Attributes:
+        low, high: 95 % interval over customers.
+        effective_n: how many answers drawn by the other policy these are worth.
+    """
+
+    value: float
+    low: float
+    high: float
+    effective_n: float
+
+
+def effective_n(weights: Floats) -> float:
+    """(sum of weights)^2 over the sum of their squares; 0 without any weight."""
+    squares = float((weights * weights).sum())
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def snips(rewards: Floats, propensities: Floats, targets: Floats, customers: NDArray[np.int64]) -> Value:
+    """Self-normalised inverse propensities.
+
+    Args:
+        rewards: of each answer.
+        propensities: chance with which it was drawn, above 0.
+        targets: chance that the other policy would have drawn it.
+        customers: number of each answer's customer; answers of one aren't independent.
+    Raises:
+        TooFarError: the policies are too far apart.
+    Source: Swaminathan, Joachims 2015.
+    """
+    weights = targets / propensities
+    n = _checked(weights)
+    value = float((weights * rewards).sum() / weights.sum())
+    return _around(value, weights * (rewards - value) / weights.mean(), customers, n)
+
+
+def doubly_robust(
+    rewards: Floats,
+    propensities: Floats,
+    targets: Floats,
+    customers: NDArray[np.int64],
+    *,
+    guessed: Floats,
+    guessed_target: Floats,
+) -> Value:
+    """A guess of the reward, set right by what was seen where it was drawn: right if either is.
+
+    Args:
+        guessed: what a model expects of each answer as it was given.
+        guessed_target: what it expects of the other policy there, on average over what that might draw.
+    Raises:
+        TooFarError: the policies are too far apart.
+    Source: Dudik, Langford, Li 2011.
+    """
+    weights = targets / propensities
+    n = _checked(weights)
+    parts = guessed_target + weights * (rewards - guessed)
+    value = float(parts.mean())
+    return _around(value, parts - value, customers, n)
+
+
+def _checked(weights: Floats) -> float:
+    n = effective_n(weights)
+    if n < LEAST_N or n < LEAST_SHARE * len(weights):
+        raise TooFarError(n, len(weights))
+    return n
+
+
+def _around(value: float, apart: Floats, customers: NDArray[np.int64], n: float) -> Value:
+    """With its interval, from what each customer's answers add to it together."""
+    _, number = np.unique(customers, return_inverse=True)
+    sums = np.bincount(number, weights=apart)
+    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(float((sums * sums).sum())) / len(apart)
+    return Value(value, value - half, value + half, n)
