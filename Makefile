@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers bench-replay lock sbom image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers bench-replay bench-experiments lock sbom image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -73,6 +73,10 @@ bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since t
 
 bench-offers: $(VENV)/.demo  ## which coupons households redeem, learned from earlier campaigns, on later ones
 	$(BIN)/python -m tests.benchmarks.bench_offers
+
+bench-experiments: $(VENV)/.demo $(VENV)/.dev  ## 2,000 made-up experiments and more: false alarms, power, coverage; goes on where it was stopped
+	$(BIN)/nbo-train demo-data --out .nextbest/bench/journey
+	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/bench/gates --journey .nextbest/bench/journey $(BENCH)
 
 lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

@@ -1,6 +1,6 @@
 """One made-up experiment: what was decided each day from its written logs, and what the careless would."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,14 +90,7 @@ def run_rule(truth: Truth, seed: int, folder: Path) -> RuleRun:
     head = whole.specification.experiment
     word, day = Word.CONTINUE, 0
     for day in DAYS:
-        case = Case(
-            whole.specification,
-            START_MS + day * DAY_MS,
-            whole.cohort,
-            whole.figures,
-            whole.table,
-            whole.health,
-        )
+        case = replace(whole, now_ms=START_MS + day * DAY_MS)
         verdict, look, is_new = decide_arm(case, 1, ledger.looks(head.id, head.version))
         if look is not None and is_new:
             ledger.add([look])
