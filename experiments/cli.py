@@ -14,6 +14,7 @@ COMMANDS = {
     "stop": "experiments.running_commands",
     "ship": "experiments.running_commands",
     "holdout": "experiments.running_commands",
+    "simulate": "experiments.simulate_command",
 }
 
 

@@ -22,3 +22,16 @@ class UnknownExperimentError(NextbestError):
     def __init__(self, experiment_id: str) -> None:
         self.experiment_id = experiment_id
         super().__init__(f"no experiment {experiment_id} in this record; `nbo-experiment list` shows them")
+
+
+class ServiceError(NextbestError):
+    """A running service doesn't do what is asked of it.
+
+    Attributes:
+        url: of the service.
+        why: what happened.
+    """
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"{url}: {why}")
