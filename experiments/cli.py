@@ -16,6 +16,7 @@ COMMANDS = {
     "ship": "experiments.running_commands",
     "holdout": "experiments.running_commands",
     "report": "experiments.report_command",
+    "simulate": "experiments.simulate_command",
 }
 
 

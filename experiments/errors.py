@@ -59,3 +59,16 @@ class TooFarError(NextbestError):
             f"the policies are too far apart: {n:,} answers are worth {effective_n:,.0f} of the other's, "
             "and 100 and 5 % are needed"
         )
+
+
+class ServiceError(NextbestError):
+    """A running service doesn't do what is asked of it.
+
+    Attributes:
+        url: of the service.
+        why: what happened.
+    """
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"{url}: {why}")

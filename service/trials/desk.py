@@ -20,6 +20,7 @@ from service.parameters import Query
 from service.recommender import Recommender
 from service.sane import check_values
 from service.served import ServedVersion
+from service.trials.drafted import drafted
 from service.trials.exposures import Shown, new_request_id
 
 POPULAR = "popular"  # the model that needs no lists
@@ -92,11 +93,22 @@ class Trials:
         if not assigned:
             return None
         model, query = _asked(assigned, query)
-        chosen, recommender, is_fallback = self._model(serving, model)
-        if model == POPULAR:
-            answer = recommender.popular(chosen.served, query)
-        else:
-            answer = recommender.recommend(chosen.served, customer_id, query)
+        chosen, answer, is_fallback = self._listed(serving, model, customer_id, query)
+        teams: dict[int, str] | None = None
+        second = next((one for one in assigned if one[1].interleave), None)
+        if second is not None and not is_fallback:
+            entry, arm = second
+            _, other, is_fallback = self._listed(serving, arm.interleave, customer_id, query)
+            if not is_fallback:
+                answer, teams = drafted(
+                    chosen.served,
+                    answer,
+                    other,
+                    query.n,
+                    entry=entry,
+                    customer_id=customer_id,
+                    at_s=time.time(),
+                )
         request_id = new_request_id()
         offers = self._offers(chosen.served, customer_id, answer)
         body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id, offers)
@@ -114,6 +126,7 @@ class Trials:
                 latency_ms=(time.perf_counter() - start_s) * 1000,
                 is_cached=answer.level in ("worker", "redis"),
                 is_forced=forced is not None,
+                teams=teams,
             )
         )
         return answer, body
@@ -131,6 +144,15 @@ class Trials:
             self._assigned.clear()
         self._assigned[customer_id] = found
         return found
+
+    def _listed(
+        self, serving: Serving, model: str, customer_id: str, query: Query
+    ) -> tuple[Serving, Answer, bool]:
+        """What a model shows, by whom, and whether that is the champion in its stead."""
+        chosen, recommender, is_fallback = self._model(serving, model)
+        if model == POPULAR:
+            return chosen, recommender.popular(chosen.served, query), False
+        return chosen, recommender.recommend(chosen.served, customer_id, query), is_fallback
 
     def _model(self, serving: Serving, model: str) -> tuple[Serving, Recommender, bool]:
         """What answers for a model, and whether that is the champion in its stead."""

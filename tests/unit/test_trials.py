@@ -97,6 +97,28 @@ def test_a_variant_without_lists_is_answered_by_the_champion_and_that_is_noted(d
     assert rows_of(desk.shown[0])[0].is_fallback
 
 
+def test_an_interleaved_arm_deals_both_lists_and_says_whose_each_product_is(desk: Desk) -> None:
+    both = (Arm("control", 0.0), Arm("both", 1.0, "popular", interleave="als"))
+    desk.plans.current = Plan((entry(arms=both),))
+    body = desk.ask("käthe/1", parse_personal_query(b"n=4"))
+    shown = [one["product_id"] for one in body["recommendations"]]
+    items = json.loads(rows_of(desk.shown[0])[0].items)
+    assert [one[0] for one in items] == shown
+    assert len(set(shown)) == 4
+    teams = {one[0]: one[3] for one in items}
+    # Popular: milk, bread, apple, butter; her own: bread, butter. Nobody picks what is there already.
+    assert sorted(teams.values()) == ["A", "A", "B", "B"]
+    assert teams["milk"] == "A"
+    assert desk.ask("käthe/1", parse_personal_query(b"n=4"))["recommendations"] == body["recommendations"]
+
+
+def test_without_one_of_both_lists_the_champion_answers_for_an_interleaved_arm(desk: Desk) -> None:
+    desk.plans.current = Plan((entry(arms=(Arm("control", 0.0), Arm("both", 1.0, interleave="ease"))),))
+    assert desk.ask()["variant"] == VARIANT
+    assert rows_of(desk.shown[0])[0].is_fallback
+    assert desk.shown[0].teams is None
+
+
 def test_popular_needs_no_lists(desk: Desk) -> None:
     desk.plans.current = Plan((entry("popular"),))
     body = desk.ask()

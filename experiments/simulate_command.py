@@ -1,0 +1,197 @@
+"""`nbo-experiment simulate`: customers whose likings are known take part in an experiment that runs."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import click
+import polars as pl
+
+from experiments.errors import ServiceError, UnknownExperimentError
+from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.shop_client import ShopClient
+from experiments.simulated_shop import SimulatedShop
+from experiments.simulation import PLACES, Simulation, dated
+from experiments.specification import Specification, parse
+from models.errors import NoChampionError
+from storage.record.experiments import find_experiment
+from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
+from storage.record.record import Record
+from storage.record_options import key_option, opened_record, store_option
+from storage.store import Store, write_atomic
+
+WITHIN_S = 10.0  # every worker knows the experiment, and exposures are in the record
+ASKED = 200  # customers that the truth is made of
+
+
+@click.command("simulate")
+@store_option
+@click.option("--url", "service", required=True, help="Of the service, such as http://127.0.0.1:8000.")
+@click.option(
+    "--record-url",
+    "url",
+    envvar="NEXTBEST_RECORD_URL",
+    help="Of the record.  [env: NEXTBEST_RECORD_URL; default: in the store]",
+)
+@key_option
+@click.option("--key", default="", envvar="NEXTBEST_KEY", help="API key.  [env: NEXTBEST_KEY]")
+@click.option(
+    "--operator-key",
+    default="",
+    envvar="NEXTBEST_OPERATOR_KEY",
+    help="Its own.  [env: NEXTBEST_OPERATOR_KEY]",
+)
+@click.option("--days", default=28, show_default=True, type=click.IntRange(1, 366))
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day, UTC.  [default: after the history, or --days before today]",
+)
+@click.option("--customers", default=2000, show_default=True, type=click.IntRange(1), help="Of the history.")
+@click.option(
+    "--lift",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(-1, 1),
+    help="How much more is bought from lists of other variants than the control, besides what they hold.",
+)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="To write to.")
+@click.argument("experiment_id")
+def simulate(
+    *,
+    store: Path,
+    url: str | None,
+    erasure_key: str | None,
+    service: str,
+    key: str,
+    operator_key: str,
+    days: int,
+    start: datetime | None,
+    customers: int,
+    lift: float,
+    seed: int,
+    out: Path,
+    experiment_id: str,
+) -> None:
+    """Let made-up customers visit a shop that runs EXPERIMENT_ID, and write its logs and what is true.
+
+    They ask the service, click, buy and answer surveys through its own routes, on days that are over. What
+    they do stands in the record as if it were real: use a store that nothing is learned from.
+    """
+    now = datetime.now(UTC)
+    purchases, as_of = _history(Store(store))
+    began = start.replace(tzinfo=UTC) if start else _first_day(as_of, now, days)
+    if began + timedelta(days=days) > now:
+        raise click.UsageError(
+            f"{began:%Y-%m-%d} and {days} days end in the future: events of it are refused"
+        )
+    shop = SimulatedShop(purchases, most=customers, lift=lift, seed=seed)
+    with opened_record(store, url, erasure_key) as record:
+        specification = _specification(record, experiment_id)
+        run = f"simulated.{seed}.{int(now.timestamp())}"
+        client = ShopClient(service, key, operator_key)
+        try:
+            truth = _truth(client, shop, specification)
+            control = specification.arms[0].name
+            simulation = Simulation(client, shop, experiment_id, control, run, seed)
+            simulation.play(began, days)
+        finally:
+            client.close()
+        _write(record, specification, simulation, began, days, out)
+    write_atomic(out / "truth.json", json.dumps({"relative": truth, "lift": lift}, indent=1) + "\n")
+    told = ", ".join(f"{n:,} {what}" for what, n in simulation.counts.items())
+    click.echo(f"{len(shop.tastes):,} customers, {days} days: {told}")
+    for arm, effect in truth.items():
+        click.echo(f"true effect of {arm} on revenue per customer: {effect:+.1%}")
+    click.echo(
+        f"judge it: nbo-experiment report --spec {out}/spec.toml --exposures {out}/exposures.parquet"
+        f" --outcomes {out}/outcomes.parquet --now {began + timedelta(days=days):%Y-%m-%d} --out {out}"
+    )
+
+
+def _history(store: Store) -> tuple[pl.DataFrame, datetime]:
+    champion = store.champion()
+    if champion is None:
+        raise NoChampionError(str(store.root))
+    version_id = champion.current.version_id
+    version = store.open(version_id, verify=False)
+    return pl.read_parquet(store.versions / version_id / "purchases.parquet"), version.manifest.as_of
+
+
+def _first_day(as_of: datetime, now: datetime, days: int) -> datetime:
+    first = min(as_of + timedelta(days=1), now - timedelta(days=days))
+    return first.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _specification(record: Record, experiment_id: str) -> Specification:
+    with record.reading() as connection:
+        found = find_experiment(connection, experiment_id)
+    if found is None:
+        raise UnknownExperimentError(experiment_id)
+    return parse(found.content, experiment_id)
+
+
+def _truth(client: ShopClient, shop: SimulatedShop, specification: Specification) -> dict[str, float]:
+    """What each variant is worth beside the control, by the lists that the service shows of it now."""
+    head, arms = specification.experiment, [arm.name for arm in specification.arms]
+    _wait_until_it_runs(client, next(iter(shop.tastes)), f"{head.id}:{arms[0]}")
+
+    def shown(arm: str, customer_id: str) -> Sequence[str]:
+        answer = client.recommend(customer_id, PLACES, f"{head.id}:{arm}")
+        return [str(one["product_id"]) for one in answer["recommendations"]]
+
+    lists = {arm: partial(shown, arm) for arm in arms}
+    days = specification.analysis.attribution_days
+    found = shop.truth(lists, control=arms[0], days=days, most=ASKED)
+    return {arm: effect for arm, effect in found.items() if arm != arms[0]}
+
+
+def _wait_until_it_runs(client: ShopClient, customer_id: str, variant: str) -> None:
+    """Raises ServiceError when the service doesn't know the experiment within the time that it may take."""
+    until_s = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            client.recommend(customer_id, 1, variant)
+        except ServiceError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.5)
+            continue
+        return
+
+
+def _write(
+    record: Record,
+    specification: Specification,
+    simulation: Simulation,
+    began: datetime,
+    days: int,
+    out: Path,
+) -> None:
+    """Both logs as the record has them: what was shown as of the simulated time, since the service has its
+    own clock."""
+    head, until_s = specification.experiment, time.monotonic() + WITHIN_S
+    while True:
+        exposures = dated(read_exposures(record, head.id, head.version), simulation.visited_ms)
+        if exposures.height + read_lost(record, head.id, head.version) >= simulation.counts["exposed"]:
+            break
+        if time.monotonic() > until_s:
+            break  # what isn't there is for the report to find
+        time.sleep(0.5)
+    since, until = began, began + timedelta(days=days + 1)
+    outcomes = read_outcomes(record, int(since.timestamp() * 1000), int(until.timestamp() * 1000))
+    outcomes = outcomes.filter(pl.col("event_id").str.contains(simulation.run, literal=True))
+    out.mkdir(parents=True, exist_ok=True)
+    exposures.select(pl.col(name).cast(kind) for name, kind in EXPOSURES.items()).write_parquet(
+        out / "exposures.parquet"
+    )
+    outcomes.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items()).write_parquet(
+        out / "outcomes.parquet"
+    )
+    with record.reading() as connection:
+        found = find_experiment(connection, head.id, head.version)
+    write_atomic(out / "spec.toml", found.content if found else "")

@@ -1,0 +1,130 @@
+"""Made-up customers take part in an experiment of a real service, and what is true of it comes out."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments.cli import commands
+from experiments.frames import EXPOSURES, OUTCOMES
+from models.errors import NextbestError
+from storage.store import Store
+from tests.data.running_service import Running, free_port, running_service, until
+from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish
+
+SPEC = """
+[experiment]
+id = "sim"
+hypothesis = "what they bought before sells more than what everybody buys"
+start = 2026-12-01
+accept_underpowered = true
+[[variants]]
+name = "control"
+weight = 0.5
+model = "popular"
+[[variants]]
+name = "own"
+weight = 0.5
+model = "als"
+[analysis]
+planned_n = 100
+[[metrics]]
+name = "revenue_per_customer"
+role = "primary"
+mde = 0.1
+"""
+DAYS = 7
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a version of a tiny shop of 60 customers, who bought two products again and again."""
+    place = tmp_path_factory.mktemp("simulate")
+    (place / "spec.toml").write_text(SPEC)
+    products = list(TinyShop().products)
+    own = {f"c{i}": (products[i % 11], products[(i + 5) % 11]) for i in range(60)}
+    shop = TinyShop(
+        out_of_stock=(),
+        prices=dict.fromkeys(products, 2.0),
+        history={name: [Bought(product) for product in some] for name, some in own.items()},
+        candidates={name: [(product, product) for product in some] for name, some in own.items()},
+    )
+    store = Store(place / "store")
+    version_id = publish(store, shop, variants=(VARIANT, "als"))
+    lines = [
+        (name, product, 4 * i + k)
+        for i, (name, some) in enumerate(own.items())
+        for product in some
+        for k in range(4)
+    ]
+    pl.DataFrame(
+        {
+            "customer_id": [line[0] for line in lines],
+            "product_id": [line[1] for line in lines],
+            "order_row": [line[2] for line in lines],
+            "purchased_at": [AS_OF - timedelta(days=1 + 4 * (line[2] % 4)) for line in lines],
+            "unit_price": 2.0,
+        }
+    ).write_parquet(store.versions / version_id / "purchases.parquet")
+    return place
+
+
+@pytest.fixture(scope="module")
+def service(place: Path) -> Iterator[Running]:
+    with running_service(place / "store", place / "log", workers=2, record_timeout_ms="5000") as running:
+        until(lambda: running.get("/health/ready").ok, 20)
+        yield running
+
+
+def nbo(place: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(commands, [arguments[0], "--store", str(place / "store"), *arguments[1:]])
+
+
+def simulate(place: Path, url: str, out: str, *more: str) -> Result:
+    common = ("--days", str(DAYS), "--customers", "60", "--out", str(place / out), *more)
+    return nbo(place, "simulate", "--url", url, *common, "sim")
+
+
+def test_the_logs_of_a_run_hold_all_that_was_shown_and_done_and_the_truth(
+    place: Path, service: Running
+) -> None:
+    assert nbo(place, "start", str(place / "spec.toml")).exit_code == 0
+    ended = simulate(place, service.url, "out", "--lift", "0.5")
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    exposures = pl.read_parquet(place / "out" / "exposures.parquet")
+    outcomes = pl.read_parquet(place / "out" / "outcomes.parquet")
+    assert (exposures.schema, outcomes.schema) == (EXPOSURES, OUTCOMES)
+    assert exposures.height == exposures["request_id"].n_unique() > 50
+    assert set(exposures["variant"]) == {"control", "own"}
+    assert not exposures["is_forced"].any()
+    assert not exposures["is_fallback"].any()
+    assert exposures.group_by("customer_id").agg(pl.col("variant").n_unique())["variant"].max() == 1
+    assert set(outcomes["kind"]) >= {"purchase", "click"}
+    assert outcomes["event_id"].is_unique().all()
+    clicks = outcomes.filter(pl.col("kind") == "click").join(exposures, on="request_id", suffix="_shown")
+    assert clicks.height == outcomes.filter(pl.col("kind") == "click").height
+    for position, product, items in clicks.select("position", "product_id", "items").iter_rows():
+        assert json.loads(items)[position - 1][0] == product
+    assert (clicks["at_ms"] > clicks["at_ms_shown"]).all()
+    days = pl.from_epoch(exposures["at_ms"], time_unit="ms").dt.date().n_unique()
+    assert days > DAYS / 2
+    truth = json.loads((place / "out" / "truth.json").read_text())["relative"]
+    assert truth["own"] > 0.05  # what everybody buys is liked less than what one bought, and there is a lift
+    assert (place / "out" / "spec.toml").read_text() == SPEC
+
+
+def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:
+    ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    assert "end in the future" in simulate(place, service.url, "no", "--start", ahead).output
+    for url, told in ((f"http://127.0.0.1:{free_port()}", "doesn't answer"), ("nonsense", "isn't a URL")):
+        ended = simulate(place, url, "no")
+        assert isinstance(ended.exception, NextbestError)
+        assert told in str(ended.exception)
+    assert "no experiment other" in str(
+        nbo(place, "simulate", "--url", service.url, "--out", str(place / "no"), "other").exception
+    )
+    assert not (place / "no").exists()
