@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan, nan
@@ -57,6 +57,21 @@ class AnswerWriter:
             f'"recommendations": [{", ".join(items)}]}}'
         )
 
+    def reorder(self, customer_id: str, answer: Answer) -> str:
+        """The body of `/reorder/<customer_id>`. `unknown` is whoever nothing is known of, or may be."""
+        own = answer.own
+        source = "unknown" if own is None else "session" if own.session else "personal"
+        items = self._own_items(answer, own) if own else []
+        return self._of_all(source, items, f'"customer_id": {quoted(customer_id)}, ')
+
+    def complements(self, cart: Sequence[int], answer: Answer) -> str:
+        """The body of `/basket`, whose products have these rows."""
+        source = "personal" if answer.own else "basket" if cart else "popular"
+        titles = [(self._served.products[row], self._title(row)) for row in cart]
+        why = [reasons.similar(*title, "bought_with") for title in titles]
+        items = self._own_items(answer, answer.own, why) if answer.own else self._items(answer, "", why)
+        return self._of_all(source, items)
+
     def popular(self, answer: Answer) -> str:
         """The body of `/popular`."""
         return self._of_all("popular", self._items(answer))
@@ -73,7 +88,7 @@ class AnswerWriter:
             f'"source": "{source}", "recommendations": [{", ".join(items)}]}}'
         )
 
-    def _own_items(self, answer: Answer, own: OwnList) -> list[str]:
+    def _own_items(self, answer: Answer, own: OwnList, goes_with: Sequence[str] = ()) -> list[str]:
         if self._served.shelf.repriced or own.price_changes != self._served.shelf.price_changes:
             self._take_new_prices(own)
         written, product, items = own.written, self._product, []
@@ -83,6 +98,8 @@ class AnswerWriter:
             if tail is None:
                 if rung is Rung.PINNED:
                     why = reasons.chosen_by_shop(answer.pinned[row])
+                elif rung is Rung.GOES_WITH:
+                    why = goes_with[evidence]
                 else:
                     why = self._own_reason(row, evidence, own)
                 value = self._value(row, probability)
@@ -92,14 +109,16 @@ class AnswerWriter:
             items.append(f"{head}{rank}{tail}")
         return items
 
-    def _items(self, answer: Answer, similar: str = "") -> list[str]:
+    def _items(self, answer: Answer, similar: str = "", goes_with: Sequence[str] = ()) -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
         items = []
-        for rank, (row, rung, _, _) in enumerate(answer.picks, 1):
+        for rank, (row, rung, evidence, _) in enumerate(answer.picks, 1):
             head, tail = self._product(row)
             if rung is Rung.PINNED:
                 why = reasons.chosen_by_shop(answer.pinned[row])
+            elif rung is Rung.GOES_WITH:
+                why = goes_with[evidence]
             else:
                 why = similar if rung is Rung.SIMILAR else self._popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")

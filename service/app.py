@@ -8,19 +8,28 @@ from werkzeug.routing import BaseConverter
 from service.access.cors import Cors
 from service.access.gate import Gate
 from service.access.guard import guard
+from service.body_routes import register_body_routes
 from service.champion import ChampionFollower, Serving
 from service.customer_desk import CustomerDesk
 from service.customer_routes import register_customers
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
-from service.finished import Finished
+from service.finished import NO_SNIFFING, PRIVATE, Finished
 from service.measured import Measured
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
 from service.operations import RedisState, register_operations
 from service.operator_app import register_operator_routes
-from service.parameters import check_id, parse_offers_query, parse_personal_query, parse_query
+from service.own_list import Answer
+from service.parameters import (
+    Query,
+    check_id,
+    parse_offers_query,
+    parse_personal_query,
+    parse_query,
+    parse_reorder_query,
+)
 from service.problems import register_problems
 from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
@@ -28,8 +37,6 @@ from service.served import NONE
 from service.settings import Settings
 from service.trials.desk import Trials
 
-NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
-PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
 SAME_FOR_ALL = [("Cache-Control", "private, max-age=5"), NO_SNIFFING, ("Vary", "Origin")]
 MAX_BODY_BYTES = 64 * 1024
 
@@ -94,20 +101,23 @@ def register_answers(app: Flask, parts: Parts) -> None:
             raise RefusedError("no_version", None, "no night has published a version to this store yet")
         return follower.current
 
+    def recommended(now: Serving, customer_id: str, query: Query) -> tuple[Answer, str]:
+        """A customer's answer and its body: of an experiment, else the champion's with its offers."""
+        tried = trials.answer(now, customer_id, query) if trials is not None else None
+        if tried is not None:
+            return tried
+        answer = recommender.recommend(now.served, customer_id, query)
+        with_products = offers.with_products(now.served, customer_id, answer)
+        return answer, now.writer.recommendations(customer_id, answer, offers=with_products)
+
     @app.get("/recommend/<id:customer_id>")
     def recommend(customer_id: str) -> Response:
         environ = request.environ
         check_id("customer_id", customer_id, environ["PATH_INFO"])
         query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
         now = serving()
-        tried = trials.answer(now, customer_id, query) if trials is not None else None
-        if tried is not None:
-            answer, body = tried
-        else:
-            answer = recommender.recommend(now.served, customer_id, query)
-            with_products = offers.with_products(now.served, customer_id, answer)
-            body = now.writer.recommendations(customer_id, answer, offers=with_products)
-        metrics.answer(answer)
+        answer, body = recommended(now, customer_id, query)
+        metrics.answer(answer, query.placement)
         return Finished(body, PRIVATE)
 
     @app.get("/offers/<id:customer_id>", endpoint="offers")
@@ -115,6 +125,17 @@ def register_answers(app: Flask, parts: Parts) -> None:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_offers_query(request.query_string)
         return Finished(offers.body(serving().served, customer_id, query), PRIVATE)
+
+    @app.get("/reorder/<id:customer_id>")
+    def reorder(customer_id: str) -> Response:
+        check_id("customer_id", customer_id, request.environ["PATH_INFO"])
+        query = parse_reorder_query(request.query_string)
+        now = serving()
+        answer = recommender.reorder(now.served, customer_id, query)
+        metrics.answer(answer, query.placement)
+        return Finished(now.writer.reorder(customer_id, answer), PRIVATE)
+
+    register_body_routes(app, serving, recommended, recommender, metrics, parts.gate)
 
     @app.get("/popular")
     def popular() -> Response:

@@ -7,7 +7,8 @@ import numpy as np
 
 from models.arrays import BoolArray, IntArray
 from service.errors import RefusedError
-from service.live.session import FIRST_LINE, Session
+from service.live.session import FIRST, FIRST_LINE, Session
+from service.neighbours import goes_with
 from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.packed import Entry
 from service.parameters import N_MAX, Query
@@ -30,10 +31,17 @@ class Basket:
     Args:
         own: the list of the customer, where there is one.
         without: a product that isn't shown, in addition to those of the query.
+        is_of_due: only what is due will be taken: no pins then, and nothing is held until it is due.
     """
 
     def __init__(
-        self, ruling: Ruling, query: Query, *, own: OwnList | None = None, without: int = NONE
+        self,
+        ruling: Ruling,
+        query: Query,
+        *,
+        own: OwnList | None = None,
+        without: int = NONE,
+        is_of_due: bool = False,
     ) -> None:
         served = ruling.served
         self._served, self._ruling, self._n, self._own = served, ruling, query.n, own
@@ -57,10 +65,10 @@ class Basket:
                 if not (of_one and limit.is_of_categories)
             ]
         self._pins: list[tuple[Place, int]] = []
-        if ruling.pins:
+        if ruling.pins and not is_of_due:
             self._take_pins()
         self._held: list[int] = []
-        if own is not None and own.session is not None:
+        if own is not None and own.session is not None and not is_of_due:
             self._held = [row for row in own.session.held if row not in self.taken]
             self.taken.update(self._held)
 
@@ -109,21 +117,33 @@ class Basket:
         """
         start, stop = self._served.history_of(customer_row)
         history = self._served.history_product[start : min(stop, start + ANCHORS)]
-        neighbours = self._served.similar_product[history]
-        places, columns = np.nonzero(neighbours != NONE)
-        if not len(places):
-            return
-        products = neighbours[places, columns]
-        scores = self._served.similar_score[history[places], columns].astype(np.float64)
-        order = np.lexsort((places, -scores, products))
-        products, first = np.unique(products[order], return_index=True)
-        totals = np.add.reduceat(scores[order], first)
-        if self._ruling.factors is not None:
-            totals *= self._ruling.factors[products]
-        anchors = places[order][first]
-        best = np.lexsort((products, -totals))
-        found = zip(products[best].tolist(), anchors[best].tolist(), strict=True)
+        products, anchors = goes_with(self._served, history, self._ruling.factors)
+        found = zip(products.tolist(), anchors.tolist(), strict=True)
         self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.SCORES)
+
+    def take_complements(self, cart: IntArray) -> None:
+        """What goes with a cart; of a customer whose own list there is, what that has too comes sooner.
+
+        Both have an order and no common scale, so a product counts by its places. The evidence is a place in
+        the cart.
+        """
+        products, anchors = goes_with(self._served, cart, self._ruling.factors)
+        found = zip(products.tolist(), anchors.tolist(), strict=True)
+        if self._own is None:
+            self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.GOES_WITH)
+            return
+        rows, _, probability = self._own.columns
+        place_of = {row: place for place, row in enumerate(rows.tolist())}
+        known = [
+            (1 / (FIRST + place) + (1 / (FIRST + place_of[row]) if row in place_of else 0), row, anchor)
+            for place, (row, anchor) in enumerate(found)
+        ]
+        known.sort(key=lambda one: (-one[0], one[1]))
+        entries = (
+            (row, anchor, probability[place_of[row]] if row in place_of else UNKNOWN)
+            for _, row, anchor in known
+        )
+        self._take(entries, Rung.GOES_WITH)
 
     def take_trends(self, category: int) -> None:
         """Fill with the trend of a category, and with the popular of all if no category was asked for."""

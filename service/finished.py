@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 type Headers = Sequence[tuple[str, str]]
 
+NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
+PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
+
 
 class Finished(Response):
     """A 200 with this body. It is only for WSGI: Flask's hooks would find neither headers nor data on it."""

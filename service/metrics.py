@@ -15,7 +15,9 @@ from prometheus_client.registry import Collector
 from service.own_list import Answer, Rung
 from service.served import ServedVersion
 
-LEVELS = ("worker", "redis", "map", "category", "popular")  # of the ladder, from the top
+LEVELS = ("worker", "redis", "map", "category", "popular", "none")  # of the ladder, from the top
+PLACEMENTS_MAX = 30  # that are counted by themselves, the empty one among them; the rest is OTHER
+OTHER = "(other)"
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -47,8 +49,8 @@ class Metrics:
         )
         self._answers = Counter(
             "nextbest_recommendations",
-            "Recommendations by level: worker, redis, map, category, popular",
-            ["level"],
+            "Recommendations by level (worker, redis, map, category, popular, none) and placement",
+            ["level", "placement"],
             registry=own,
         )
         self._fills = Counter(
@@ -101,7 +103,10 @@ class Metrics:
         self._answering: list[Gauge] = []
         self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._outcomes: dict[str, Counter] = {}
-        self._levels = {level: self._answers.labels(level) for level in LEVELS}
+        self._placements = {""}
+        self._levels: dict[tuple[str, str | None], Counter] = {
+            (level, None): self._answers.labels(level, "") for level in LEVELS
+        }
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)
@@ -119,12 +124,23 @@ class Metrics:
         parts[0].inc()
         parts[1].observe(elapsed_s)
 
-    def answer(self, answer: Answer) -> None:
-        self._levels[answer.level].inc()
+    def answer(self, answer: Answer, placement: str | None) -> None:
+        part = self._levels.get((answer.level, placement))
+        if part is None:
+            part = self._answers.labels(answer.level, self._label_of(placement or ""))
+            if len(self._levels) < PLACEMENTS_MAX * len(LEVELS):
+                self._levels[answer.level, placement] = part
+        part.inc()
         if answer.own is not None and answer.picks and answer.picks[-1][1] is not Rung.OWN:
             for _, rung, _, _ in answer.picks:
                 if rung is not Rung.OWN:
                     self._fills.labels(rung.value).inc()
+
+    def _label_of(self, placement: str) -> str:
+        """Callers may name any placement, and a label is a series for ever: the first ones have their own."""
+        if placement not in self._placements and len(self._placements) < PLACEMENTS_MAX:
+            self._placements.add(placement)
+        return placement if placement in self._placements else OTHER
 
     def cache(self, outcome: str) -> None:
         part = self._outcomes.get(outcome)

@@ -46,17 +46,17 @@ def by_value(columns: Columns, worth: FloatArray, factors: FloatArray | None) ->
 def due_first(columns: Columns, owned: list[Owned], today: int) -> Columns:
     """What is due again, then the rest of what was bought before, then the list as it is.
 
-    What is due stands in the order of the list, and behind that by the day it was due; what isn't due yet
-    or at no known day by that day.
+    What is due stands in the order of the list, and behind that by the day it was due, the latest first: what
+    has been due for years won't be bought again. What isn't due yet or at no known day stands by that day.
     """
     rows = columns.rows.tolist()
     place_of = {row: place for place, row in enumerate(rows)}
     far = len(rows)
 
     def order(one: Owned) -> tuple[bool, int, int, int]:
-        is_due = 0 < one.due_day <= today
-        place = place_of.get(one.product_row, far) if is_due else 0
-        return not is_due, place, one.due_day or 2**31, one.product_row
+        if 0 < one.due_day <= today:
+            return False, place_of.get(one.product_row, far), -one.due_day, one.product_row
+        return True, 0, one.due_day or 2**31, one.product_row
 
     first = sorted(owned, key=order)
     of_owned = {one.product_row for one in first}

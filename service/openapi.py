@@ -15,13 +15,17 @@ from service.parameters import (
     N_MIN,
     OBJECTIVES,
     OFFER_OBJECTIVES,
+    WITHIN_MAX,
 )
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
+from service.question_description import ID, body_operation, question_schemas
 
 type Json = dict[str, Any]
 
-ID = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
+MANY = "The next best products of up to 1,000 customers, in their order; each one's failure stands by itself"
+CART = "What goes with a cart, and never what is in it"
+
 QUERY: list[Json] = [
     {
         "name": "n",
@@ -74,6 +78,13 @@ OBJECTIVE: Json = {
     "schema": {"enum": list(OBJECTIVES), "default": OBJECTIVES[0]},
 }
 
+WITHIN: Json = {
+    "name": "within",
+    "in": "query",
+    "description": "Within how many days it is due; 0 for today or earlier.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": WITHIN_MAX, "default": 0},
+}
+
 ERRORS = {
     "400": "A parameter or id can't be used",
     "401": "Neither an API key nor a customer's token that is valid",
@@ -116,6 +127,15 @@ def document() -> Json:
                 "Offers",
                 ("400", "503"),
             ),
+            "/recommend": {"post": _asked("recommend_many", MANY, "ManyQuestion", "ManyAnswers")},
+            "/reorder/{customer_id}": _route(
+                "reorder",
+                "What a customer bought before and is due again",
+                [customer, *QUERY, WITHIN],
+                "Reorder",
+                ("400", "503"),
+            ),
+            "/basket": {"post": _asked("basket", CART, "CartQuestion", "Basket")},
             "/popular": _route("popular", "The most popular products", QUERY, "Popular", ("400", "503")),
             "/similar/{product_id}": _route(
                 "similar",
@@ -135,6 +155,11 @@ def document() -> Json:
         },
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
+
+
+def _asked(name: str, summary: str, asked: str, answer: str) -> Json:
+    errors = ("400", "411", "413", "415", "503")
+    return body_operation(name, summary, asked, answer, _problems(errors + _refusals(name)), _security(name))
 
 
 def _events() -> Json:
@@ -253,7 +278,9 @@ def _probability() -> Json:
 
 def _reason() -> Json:
     reason = _object(
-        code={"enum": ["due_again", "because_you_bought", "similar", "popular", "chosen_by_shop"]},
+        code={
+            "enum": ["due_again", "because_you_bought", "similar", "bought_with", "popular", "chosen_by_shop"]
+        },
         text={"type": "string"},
         evidence={"type": "object"},
     )
@@ -315,6 +342,22 @@ def _schemas() -> Json:
                 evidence={"type": "object"},
             ),
         ),
+        "ManyAnswers": _object(
+            received={"type": "integer", "minimum": 1},
+            failed={"type": "integer", "minimum": 0},
+            answers={"type": "array", "items": {"oneOf": [_ref("Recommendations"), _ref("Failed")]}},
+        ),
+        "Failed": _object(customer_id=null, problem=_ref("Problem")),
+        "Reorder": _object(
+            customer_id=text,
+            **of_all,
+            source={"enum": ["personal", "session", "unknown"]},
+            recommendations=products,
+        ),
+        "Basket": _object(
+            **of_all, source={"enum": ["personal", "basket", "popular"]}, recommendations=products
+        ),
+        **question_schemas(),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
         "Product": _object(

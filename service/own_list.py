@@ -12,7 +12,7 @@ from service.live.told import Told
 from service.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
 from service.packed import Columns, Entry
 from service.rules.placed import PlacedRules
-from service.rules.ruling import Moved, Ruling
+from service.rules.ruling import Moved, Ruling, in_new_order
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import NO_EVIDENCE
 
@@ -25,6 +25,7 @@ class Rung(Enum):
 
     PINNED = "pinned"
     OWN = "own"
+    GOES_WITH = "goes_with"
     SCORES = "scores"
     SIMILAR = "similar"
     CATEGORY = "category"
@@ -33,7 +34,8 @@ class Rung(Enum):
 
 type Pick = tuple[int, Rung, int, float]
 """One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
-SCORES there is none) and its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
+SCORES there is none, and of GOES_WITH it is a place in the cart) and its probability, UNKNOWN or 0 to 1. A
+plain tuple: answers make ten."""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class OwnList:
         bought: what the rules leave out because it was bought lately.
         session: what was bought since the night.
         is_in_new_order: it isn't the beginning of the list that the map has.
-        owned: what the customer ever bought; only where the objective asks for it.
+        owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
+            where that isn't known); only where the objective asks for it.
         written: what was already written of it, by product row, with prices as of `price_changes`.
     """
 
@@ -63,7 +66,7 @@ class OwnList:
     bought: frozenset[int] = frozenset()
     session: Session | None = None
     is_in_new_order: bool = False
-    owned: frozenset[int] = frozenset()
+    owned: Mapping[int, int] = field(default_factory=dict)
     written: dict[int, str] = field(default_factory=dict)
     price_changes: int = 0
 
@@ -163,9 +166,10 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
         own.moved = ruling.moved(own.columns)
     if objective in (DISCOVERY, REORDER):
         owned = owned_by(served, own.customer_row, own.session)
-        own.owned = frozenset(one.product_row for one in owned)
+        own.owned = {one.product_row: one.due_day for one in owned}
         if objective == REORDER:
-            own.columns = due_first(own.columns, owned, day_of(served, now_s))
+            columns = Columns.of(in_new_order(own.columns, own.moved)) if own.moved else own.columns
+            own.columns = due_first(columns, owned, day_of(served, now_s))
             own.moved, own.is_in_new_order = [], True
     if ruling.bought:
         own.bought = _bought_lately(own)

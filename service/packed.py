@@ -5,9 +5,11 @@ only what is looked at becomes a number. Numbers are in the order of bytes of x8
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
+
+import numpy as np
 
 HEAD = struct.Struct("<IH")  # checksum of what follows it, length of the owner
 ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
@@ -22,6 +24,13 @@ class Columns(NamedTuple):
     rows: "memoryview[int]"
     evidence: "memoryview[int]"
     probability: "memoryview[float]"
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Columns":
+        """A list of these entries."""
+        rows, evidence, probability = list(zip(*entries, strict=True)) or [(), (), ()]
+        halves: memoryview[float] = memoryview(np.array(probability, np.float16))
+        return cls(memoryview(np.array(rows, np.int32)), memoryview(np.array(evidence, np.uint8)), halves)
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
         """The entries from a place on, one by one."""

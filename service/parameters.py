@@ -14,7 +14,8 @@ EXCLUDE_MAX = 100
 EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
-KNOWN_PERSONAL = (*KNOWN, "objective")
+KNOWN_PERSONAL, OF_REORDER = (*KNOWN, "objective"), (*KNOWN, "within")
+WITHIN_MAX = 366
 OBJECTIVES = ("probability", "value", "discovery", "reorder")
 OFFER_OBJECTIVES = ("value", "probability")
 REMEMBERED_BYTES = 64  # longer query strings are parsed each time
@@ -22,13 +23,15 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was asked for: how many products, from which category, without which, to be shown where."""
+    """What was asked for: how many products, from which category, without which, to be shown where, what for;
+    of what is due again, within how many days."""
 
     n: int = N_DEFAULT
     category: str | None = None
     exclude: tuple[str, ...] = ()
     placement: str | None = None
     objective: str = OBJECTIVES[0]
+    within_days: int = 0
 
 
 def parse_query(query_string: bytes) -> Query:
@@ -53,6 +56,13 @@ def parse_offers_query(query_string: bytes) -> Query:
     """The parameters of a route about a customer's offers: n, placement, and an objective, which is `value`
     unless it is said. Raises as `parse_query`."""
     return _parse(query_string, ("n", "placement", "objective"), OFFER_OBJECTIVES)
+
+
+def parse_reorder_query(query_string: bytes) -> Query:
+    """The same of `/reorder`."""
+    if len(query_string) <= REMEMBERED_BYTES:
+        return _remembered(query_string, OF_REORDER)
+    return _parse(query_string, OF_REORDER)
 
 
 def check_id(name: str, value: str, path_info: str) -> None:
@@ -92,10 +102,11 @@ def _parse(query_string: bytes, names: tuple[str, ...], objectives: tuple[str, .
         given[name] = value
     return Query(
         n=_n(given["n"]) if "n" in given else N_DEFAULT,
-        category=_category(given["category"]) if "category" in given else None,
+        category=category_of(given["category"]) if "category" in given else None,
         exclude=_exclude(given["exclude"]) if "exclude" in given else (),
-        placement=_placement(given["placement"]) if "placement" in given else None,
-        objective=_objective(given["objective"], objectives) if "objective" in given else objectives[0],
+        placement=placement_of(given["placement"]) if "placement" in given else None,
+        objective=objective_of(given["objective"], objectives) if "objective" in given else objectives[0],
+        within_days=_within(given["within"]) if "within" in given else 0,
     )
 
 
@@ -108,7 +119,14 @@ def _n(text: str) -> int:
     return int(text)
 
 
-def _placement(text: str) -> str:
+def _within(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= WITHIN_MAX):
+        raise RefusedError("bad_parameter", "within", f"must be a whole number from 0 to {WITHIN_MAX}")
+    return int(text)
+
+
+def placement_of(text: str) -> str:
+    """A placement, checked."""
     if not PLACEMENT.fullmatch(text):
         raise RefusedError(
             "bad_parameter", "placement", "must be 1 to 32 of a-z, 0-9, - and _, and begin with a-z or 0-9"
@@ -116,13 +134,15 @@ def _placement(text: str) -> str:
     return text
 
 
-def _objective(text: str, objectives: tuple[str, ...]) -> str:
+def objective_of(text: str, objectives: tuple[str, ...] = OBJECTIVES) -> str:
+    """An objective, checked."""
     if text not in objectives:
         raise RefusedError("bad_parameter", "objective", f"must be one of {', '.join(objectives)}")
     return text
 
 
-def _category(text: str) -> str:
+def category_of(text: str) -> str:
+    """A category, of a length that one may have."""
     if not 1 <= len(text.encode()) <= CATEGORY_BYTES:
         raise RefusedError("bad_parameter", "category", f"must have 1 to {CATEGORY_BYTES} bytes")
     return text

@@ -44,14 +44,15 @@ NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
 
 
+def problem_text(err: RefusedError) -> str:
+    """The problem document of an error, as it stands in an answer about several things."""
+    return json.dumps(_body(err.kind, err.reason, err.field))
+
+
 def problem(kind: str, detail: str, field: str | None = None, retry_after_s: int | None = None) -> Response:
     """The answer for an error of this kind."""
-    status, title = PROBLEMS[kind]
-    body: dict[str, object] = {"type": f"urn:nextbest:problem:{kind}", "title": title, "status": status}
-    body["detail"] = f"{field}: {detail}" if field else detail
-    if field:
-        body |= {"field": field, "reason": detail}
-    response = Response(json.dumps(body), status, mimetype=PROBLEM_JSON)
+    status = PROBLEMS[kind][0]
+    response = Response(json.dumps(_body(kind, detail, field)), status, mimetype=PROBLEM_JSON)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Vary"] = "Origin"
@@ -60,6 +61,13 @@ def problem(kind: str, detail: str, field: str | None = None, retry_after_s: int
     if retry_after_s or status == 503:
         response.headers["Retry-After"] = str(retry_after_s or NO_VERSION_RETRY_S)
     return response
+
+
+def _body(kind: str, detail: str, field: str | None) -> dict[str, object]:
+    status, title = PROBLEMS[kind]
+    body: dict[str, object] = {"type": f"urn:nextbest:problem:{kind}", "title": title, "status": status}
+    body["detail"] = f"{field}: {detail}" if field else detail
+    return body | {"field": field, "reason": detail} if field else body
 
 
 def register_problems(app: Flask) -> None:

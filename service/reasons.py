@@ -49,10 +49,10 @@ def bought_on(last_day: int) -> str:
     return f'"{_day(last_day)[0]}"}}}}'
 
 
-def similar(product_id: str, title: str) -> str:
-    """Bought by the customers of another product."""
+def similar(product_id: str, title: str, code: str = "similar") -> str:
+    """Bought by the customers of another product; `bought_with` where that lies in the cart."""
     text = f"Bought by customers who bought {title}"
-    return json.dumps({"code": "similar", "text": text, "evidence": {"product_id": product_id}})
+    return json.dumps({"code": code, "text": text, "evidence": {"product_id": product_id}})
 
 
 def bought_before(product_id: str, title: str, times: int, last_day: int) -> str:

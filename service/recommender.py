@@ -2,19 +2,31 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
+import numpy as np
+
 from service.basket import Basket
-from service.live.session import Session, Sessions
+from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told
-from service.objectives import DISCOVERY, PROBABILITY, VALUE
-from service.own_list import LIST_LENGTH, Answer, FirstLevel, OwnList, made_list, put_under_rules, rest_of
+from service.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
+from service.own_list import (
+    LIST_LENGTH,
+    NO_PINS,
+    Answer,
+    FirstLevel,
+    OwnList,
+    made_list,
+    put_under_rules,
+    rest_of,
+)
 from service.packed import Columns, owner_of, pack, unpack
 from service.parameters import Query
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
-from service.rules.ruling import in_new_order
+from service.rules.ruling import Ruling, in_new_order
 from service.served import NONE, ServedVersion
 
 LATEST = 500  # requests that are remembered
@@ -86,12 +98,7 @@ class Recommender:
             basket = Basket(own.ruling.fresh(), query, own=own)
             if query.objective == DISCOVERY:
                 basket.leave_out(own.owned)
-            if own.moved:
-                basket.take_own(in_new_order(own.columns, own.moved))
-            else:
-                basket.take_own(own.columns.entries())
-                if not basket.is_full:
-                    basket.take_own(rest_of(own))
+            _take_list(basket, own)
             if not basket.is_full and own.customer_row != NONE:
                 basket.take_scores(own.customer_row)
         basket.take_trends(basket.category)
@@ -104,6 +111,51 @@ class Recommender:
         basket = Basket(rules.of_nobody(), query)
         basket.take_trends(basket.category)
         return basket.answer(None, "popular" if query.category is None else "category")
+
+    def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
+        """What a customer bought before and is due again within `query.within_days`: nothing else, so it may
+        be fewer than n, and of somebody of whom nothing may be known nothing."""
+        own, level, ruling = self._of_person(self._book.at(served, query.placement), customer_id, REORDER)
+        if own is None:
+            return Answer([], None, "none", NO_PINS)
+        last_day = day_of(served, self._clock()) + query.within_days
+        basket = Basket(ruling, query, own=own, is_of_due=True)
+        owned = islice(own.columns.entries(), len(own.owned))
+        basket.take_own(entry for entry in owned if 0 < own.owned[entry[0]] <= last_day)
+        return basket.answer(own, level)
+
+    def complements(
+        self, served: ServedVersion, cart: Sequence[int], customer_id: str | None, query: Query
+    ) -> Answer:
+        """What goes with a cart, whose products the query excludes; then what the customer, if there is one,
+        may want; then what is popular.
+
+        Args:
+            cart: product rows. Of the rung GOES_WITH, evidence is a place in it.
+        """
+        rules = self._book.at(served, query.placement)
+        own, level, ruling = None, "popular", rules.of_nobody()
+        if customer_id is not None:
+            own, level, ruling = self._of_person(rules, customer_id, PROBABILITY)
+        basket = Basket(ruling, query, own=own)
+        if cart:
+            basket.take_complements(np.array(cart, np.int32))
+        if own is not None:
+            _take_list(basket, own)
+        basket.take_trends(basket.category)
+        return basket.answer(own, level)
+
+    def _of_person(
+        self, rules: PlacedRules, customer_id: str, objective: str
+    ) -> tuple[OwnList | None, str, Ruling]:
+        """A customer's list, its level and what holds for them; None where nothing is, or may be, known."""
+        told = self._news_of(customer_id)
+        if told is NOT_PERSONAL:
+            return None, "popular", rules.of_nobody()
+        own, level = self._own_list(rules, customer_id, told, objective)
+        if own is None:
+            return None, "popular", rules.of_stranger(customer_id)
+        return own, level, own.ruling.fresh()
 
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
@@ -169,3 +221,13 @@ class Recommender:
         value = pack(owner, columns.first(LIST_LENGTH))
         self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
         return columns, "map"
+
+
+def _take_list(basket: Basket, own: OwnList) -> None:
+    """Take from a customer's list, in the order that the rules give it."""
+    if own.moved:
+        basket.take_own(in_new_order(own.columns, own.moved))
+        return
+    basket.take_own(own.columns.entries())
+    if not basket.is_full:
+        basket.take_own(rest_of(own))

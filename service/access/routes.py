@@ -61,6 +61,9 @@ ROUTES = {
     for route in (
         Route("recommend", Scope.RECOMMEND, Customers.OWN_ID),
         Route("offers", Scope.RECOMMEND, Customers.OWN_ID),
+        Route("recommend_many", Scope.RECOMMEND),
+        Route("reorder", Scope.RECOMMEND, Customers.OWN_ID),
+        Route("basket", Scope.RECOMMEND, Customers.OWN_BODY),
         Route("popular", Scope.BROWSE, Customers.ANYTHING),
         Route("similar", Scope.BROWSE, Customers.ANYTHING),
         Route("events", Scope.EVENTS, Customers.OWN_BODY),

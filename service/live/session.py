@@ -10,6 +10,7 @@ import numpy as np
 
 from models.arrays import IntArray
 from service.live.told import MOST_LINES, Told
+from service.neighbours import goes_with
 from service.packed import Columns
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
@@ -146,7 +147,7 @@ def assembled(session: Session) -> Columns:
     """
     served = session.served
     night = served.candidates(session.customer_row) if session.customer_row != NONE else None
-    similar, anchors = _similar(session)
+    similar, anchors = goes_with(served, np.array([one.product_row for one in session.bought]))
     sources = [(similar[:SIMILAR], SIMILAR_COUNTS)]
     if night is not None:
         sources.insert(0, (np.asarray(night.rows), NIGHT_COUNTS))
@@ -158,23 +159,6 @@ def assembled(session: Session) -> Columns:
             sources.append((taste, TASTE_COUNTS))
     rows = _by_places(sources, session.held)
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
-
-
-def _similar(session: Session) -> tuple[IntArray, IntArray]:
-    """What goes with the purchases, best first, by the sum of similarities; and of each, the line of the
-    session that it is most similar to, ties by the later one."""
-    served = session.served
-    rows = [one.product_row for one in session.bought]
-    neighbours, scores = served.similar_product[rows], served.similar_score[rows]
-    lines, places = np.nonzero(neighbours != NONE)
-    near, strength = neighbours[lines, places], scores[lines, places].astype(np.float64)
-    order = np.lexsort((lines, -strength, near))
-    products, first = np.unique(near[order], return_index=True)
-    if not len(products):
-        return products, products
-    totals = np.add.reduceat(strength[order], first)
-    best = np.lexsort((products, -totals))
-    return products[best], lines[order][first][best]
 
 
 def _trends(session: Session) -> list[IntArray]:

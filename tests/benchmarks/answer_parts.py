@@ -73,7 +73,7 @@ def parts_of(
         Part("JSON", fresh),
         Part("JSON of a list in the worker", lambda _: now.writer.recommendations(ids[0], ready)),
         Part("answer and headers", lambda _: finished({"REQUEST_METHOD": "GET"}, _started)),
-        Part("metrics and time", lambda _: (around({}, _started), metrics.answer(ready))),
+        Part("metrics and time", lambda _: (around({}, _started), metrics.answer(ready, None))),
     ]
 
 

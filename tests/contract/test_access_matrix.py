@@ -28,6 +28,9 @@ BROWSER = {"Origin": "https://shop.example"}
 PATHS = {
     "recommend": ("/recommend/anna", "/recommend/ghost"),
     "offers": ("/offers/anna", "/offers/ghost"),
+    "recommend_many": ("/recommend", "/recommend"),
+    "reorder": ("/reorder/anna", "/reorder/ghost"),
+    "basket": ("/basket", "/basket"),
     "popular": ("/popular", "/popular"),
     "similar": ("/similar/milk", "/similar/ghost"),
     "events": ("/events", "/events"),
@@ -172,12 +175,12 @@ def test_an_app_with_a_route_that_says_nowhere_who_may_call_it_is_refused(apps: 
 
 
 @pytest.mark.parametrize("who", CALLERS)
-@pytest.mark.parametrize("route", ["recommend", "offers", "popular", "similar"])
+@pytest.mark.parametrize("route", ["recommend", "offers", "reorder", "popular", "similar"])
 def test_a_caller_gets_what_the_table_says_whether_or_not_the_id_exists(
     apps: Apps, route: str, who: str
 ) -> None:
     caller, (existing, missing) = CALLERS[who], PATHS[route]
-    allowed = caller.recommend if route == "offers" else getattr(caller, route)
+    allowed = caller.recommend if route in ("offers", "reorder") else getattr(caller, route)
     first, second = ask(apps.public, existing, caller), ask(apps.public, missing, caller)
     assert first.status_code == allowed, first.text
     if allowed == 200:
@@ -190,6 +193,39 @@ def test_a_caller_gets_what_the_table_says_whether_or_not_the_id_exists(
     before_any_look_up = ask(apps.empty, existing, caller)
     assert (before_any_look_up.status_code, before_any_look_up.data) == (allowed, first.data)
     assert ask(apps.public, existing, caller, "HEAD").status_code == allowed
+
+
+CART = {"product_ids": ["milk"]}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_a_cart_may_be_asked_about_by_a_key_to_recommend_or_by_the_customer(apps: Apps, who: str) -> None:
+    caller, answers = CALLERS[who], []
+    for app in (apps.public, apps.empty):  # the second has no version: what is decided there needed none
+        for customer_id in ("anna", "ghost"):
+            sent = {**CART, "customer_id": customer_id}
+            answers.append(app.test_client().post("/basket", json=sent, headers=caller.headers(customer_id)))
+    may = caller.recommend == 200
+    assert [answer.status_code for answer in answers] == [caller.recommend] * 2 + [
+        503 if may else caller.recommend
+    ] * 2
+    if not may:
+        assert len({answer.data for answer in answers}) == 1
+
+
+def test_a_token_may_ask_about_a_cart_without_saying_whose_it_is(apps: Apps) -> None:
+    answer = apps.public.test_client().post("/basket", json=CART, headers=bearer(SHOP.token("bert")))
+    assert (answer.status_code, answer.get_json()["source"]) == (200, "basket")
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_many_customers_at_once_are_for_a_key_to_recommend(apps: Apps, who: str) -> None:
+    caller = CALLERS[who]
+    may = 403 if "token" in who and caller.recommend == 200 else caller.recommend
+    for app, allowed in ((apps.public, may), (apps.empty, 503 if may == 200 else may)):
+        sent = {"customer_ids": ["anna"]}
+        answer = app.test_client().post("/recommend", json=sent, headers=caller.headers("anna"))
+        assert answer.status_code == allowed, answer.text
 
 
 def view_of(customer_id: str) -> dict[str, str]:

@@ -182,7 +182,7 @@ def test_a_body_without_a_length_is_411_and_one_that_is_too_large_413(app: Flask
 def test_what_is_not_there_is_404(app: Flask) -> None:
     for path in (
         "/nope",
-        "/recommend",
+        "/reorder",
         "/popular/",
         "/docs/../service/settings.py",
         "/docs/%2e%2e/__init__.py",
@@ -263,9 +263,9 @@ def test_metrics_count_answers_by_route_status_and_level(store: Path) -> None:
     assert 'nextbest_requests_total{route="recommend",status="200"} 4.0' in text
     assert 'nextbest_requests_total{route="recommend",status="400"} 1.0' in text
     assert 'nextbest_requests_total{route="none",status="404"} 1.0' in text
-    assert 'nextbest_recommendations_total{level="map"} 2.0' in text
-    assert 'nextbest_recommendations_total{level="category"} 1.0' in text
-    assert 'nextbest_recommendations_total{level="popular"} 1.0' in text
+    assert 'nextbest_recommendations_total{level="map",placement=""} 2.0' in text
+    assert 'nextbest_recommendations_total{level="category",placement=""} 1.0' in text
+    assert 'nextbest_recommendations_total{level="popular",placement=""} 1.0' in text
     assert 'nextbest_filled_products_total{rung="scores"} 4.0' in text  # cheese and rolls, twice
     assert 'nextbest_version_info{variant="blend"' in text
     assert "last_success" not in text

@@ -104,6 +104,6 @@ def test_an_answer_takes_little_longer_than_a_bare_route(
 def test_what_was_measured_came_from_where_it_should(routes: dict[str, Route]) -> None:
     text = routes["- before a key is made"].app.test_client().get("/metrics").text
     for level in ("worker", "redis", "map", "popular"):
-        assert f'nextbest_recommendations_total{{level="{level}"}} 0.0' not in text
-        assert f'nextbest_recommendations_total{{level="{level}"}}' in text
+        assert f'nextbest_recommendations_total{{level="{level}",placement=""}} 0.0' not in text
+        assert f'nextbest_recommendations_total{{level="{level}",placement=""}}' in text
     assert 'nextbest_cache_total{outcome="error"}' not in text

@@ -190,7 +190,7 @@ def test_by_default_lists_of_customers_who_did_nothing_since_the_night_come_from
     ) as running:
         for _ in range(3):
             assert running.get("/recommend/anna").json()["source"] == "personal"
-        assert metric(running, 'nextbest_recommendations_total{level="map"}') == 3
+        assert metric(running, 'nextbest_recommendations_total{level="map",placement=""}') == 3
         assert metric(running, hits) == metric(running, 'nextbest_cache_total{outcome="miss"}') == 0
 
 

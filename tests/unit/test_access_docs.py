@@ -76,6 +76,9 @@ def test_a_token_by_a_shared_secret_as_the_page_says_is_taken() -> None:
 CALLS = {
     "GET /recommend/<customer_id>": "recommend",
     "GET /offers/<customer_id>": "offers",
+    "POST /recommend": "recommend_many",
+    "GET /reorder/<customer_id>": "reorder",
+    "POST /basket": "basket",
     "GET /popular": "popular",
     "GET /similar/<product_id>": "similar",
     "POST /events": "events",
@@ -92,10 +95,12 @@ CALLS = {
 }
 WORDS = {
     Customers.OWN_ID: "its own id",
-    Customers.OWN_BODY: "its own customer's views, carts, clicks and survey answers; "
-    "no purchases, no returns",
     Customers.ANYTHING: "yes",
     Customers.NOTHING: "no",
+}
+OWN_BODY = {
+    "events": "its own customer's views, carts, clicks and survey answers; no purchases, no returns",
+    "basket": "its own id, or none",
 }
 
 
@@ -103,7 +108,9 @@ def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> N
     rows = re.findall(r"^\| `([A-Z]+ /[^`]*)`[^|]* \| `(\w+)` \| ([^|]+) \|$", PAGE, re.M)
     told = {CALLS[call]: (scope, token) for call, scope, token in rows}
     closed = {
-        route.name: (route.scope.value, WORDS[route.customers]) for route in ROUTES.values() if route.scope
+        route.name: (route.scope.value, OWN_BODY.get(route.name) or WORDS[route.customers])
+        for route in ROUTES.values()
+        if route.scope
     }
     assert told == closed
     assert {scope for scope, _ in told.values()} == set(Scope)
@@ -111,13 +118,24 @@ def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> N
 
 def test_the_description_of_the_api_says_what_each_route_wants() -> None:
     paths = document()["paths"]
-    wanted = {path.split("/")[1]: what["security"] for path, item in paths.items() for what in item.values()}
-    assert wanted["recommend"] == [{"apiKey": ["recommend"]}, {"customerToken": []}]
+    wanted = {
+        name: what["security"]
+        for item in paths.values()
+        for what in item.values()
+        for name in [what["operationId"]]
+    }
+    assert wanted["recommend_many"] == [{"apiKey": ["recommend"]}]
+    assert (
+        wanted["recommend"]
+        == wanted["reorder"]
+        == wanted["basket"]
+        == [{"apiKey": ["recommend"]}, {"customerToken": []}]
+    )
     assert wanted["popular"] == wanted["similar"] == [{"apiKey": ["browse"]}, {"customerToken": []}]
     assert wanted["events"] == [{"apiKey": ["events"]}, {"customerToken": []}]
-    assert wanted["products"] == [{"apiKey": ["products"]}]
+    assert wanted["put_product"] == [{"apiKey": ["products"]}]
     assert wanted["metrics"] == [{"operatorKey": ["operate"]}]
-    assert wanted["health"] == []
+    assert wanted["live"] == []
     assert {"401", "403", "429"} <= set(paths["/recommend/{customer_id}"]["get"]["responses"])
     schemes = document()["components"]["securitySchemes"]
     assert set(schemes) == {name for needs in wanted.values() for need in needs for name in need}

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from service.own_list import FirstLevel
 from service.parameters import OBJECTIVES, Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.record.live import Trade
 from storage.store import Store
@@ -107,6 +109,26 @@ def test_reorder_has_what_is_due_then_what_was_bought_then_the_list(tiny: Served
     # due: milk stands in the list, rolls don't; bread was bought, but nobody knows when it is due
     assert names(items) == ["milk", "rolls", "bread", "butter", "apple"]
     assert [item["reason"].get("due_on") for item in items[:3]] == ["2018-01-03", "2018-01-01", None]
+
+
+def test_of_what_is_due_and_not_in_the_list_the_latest_comes_first(tmp_path: Path) -> None:
+    long_ago = [Bought("cake", due=date(2015, 1, 1)), Bought("plum", due=date(2018, 1, 2))]
+    shop = replace(SHOP, history={**SHOP.history, "anna": [*SHOP.history["anna"], *long_ago]})
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    found = names(answer(served, Query(n=5, objective="reorder")))
+    assert found == ["milk", "plum", "rolls", "cake", "bread"]
+
+
+def test_what_a_rule_buries_comes_later_among_what_is_due(tmp_path: Path) -> None:
+    shop = replace(SHOP, candidates={**SHOP.candidates, "anna": [("milk", "milk"), ("rolls", "rolls")]})
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    buried = 'schema = 1\n[[rules]]\nid = "a"\nkind = "bury"\nproducts = ["milk"]\nfactor = 10\n'
+    book = RuleBook(parse_rules(buried), NOW.timestamp)
+    asked = Recommender(FirstLevel(10, 1), None, book=book, clock=NOW.timestamp)
+    picks = asked.recommend(served, "anna", Query(n=2, objective="reorder")).picks
+    assert [served.products[row] for row, *_ in picks] == ["rolls", "milk"]
 
 
 def test_what_was_bought_just_now_is_not_due_and_never_a_discovery(tiny: ServedVersion) -> None:

@@ -44,7 +44,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     metrics.request("overload", 503, 0.0)
     recommender = Recommender(FirstLevel(1, 0), None)
     for customer in ("anna", "nobody"):
-        metrics.answer(recommender.recommend(served, customer, Query(n=9)))
+        metrics.answer(recommender.recommend(served, customer, Query(n=9)), None)
     for why in ("credential", "browser"):
         metrics.turned_away(why)
     metrics.cache("dropped")

@@ -1,0 +1,68 @@
+"""POST /basket and POST /recommend: questions that don't fit into a URL."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+
+from service.access.gate import Gate
+from service.access.guard import caller_of
+from service.bodies import read_json
+from service.champion import Serving
+from service.errors import RefusedError
+from service.finished import PRIVATE, Finished
+from service.metrics import Metrics
+from service.own_list import Answer
+from service.parameters import Query
+from service.problems import problem_text
+from service.questions import cart_question, id_of, many_question
+from service.recommender import Recommender
+from service.served import NONE
+
+CART_BYTES = 64 * 1024
+MANY_BYTES = 1024 * 1024
+
+
+def register_body_routes(
+    app: Flask,
+    serving: Callable[[], Serving],
+    recommended: Callable[[Serving, str, Query], tuple[Answer, str]],
+    recommender: Recommender,
+    metrics: Metrics,
+    gate: Gate,
+) -> None:
+    """Add these routes to the app.
+
+    Args:
+        recommended: a customer's answer to GET /recommend, and its body.
+    """
+
+    @app.post("/basket")
+    def basket() -> Response:
+        asked = cart_question(read_json(request, CART_BYTES))
+        caller = caller_of(request.environ)
+        if caller is not None and caller.customer_id not in (None, asked.customer_id or caller.customer_id):
+            gate.refuse_other_id()
+        now = serving()
+        find = now.served.products.find
+        cart = [row for product_id in dict.fromkeys(asked.product_ids) if (row := find(product_id)) != NONE]
+        answer = recommender.complements(now.served, cart, asked.customer_id, asked.query)
+        metrics.answer(answer, asked.query.placement)
+        return Finished(now.writer.complements(cart, answer), PRIVATE)
+
+    @app.post("/recommend", endpoint="recommend_many")
+    def recommend_many() -> Response:
+        asked = many_question(read_json(request, MANY_BYTES))
+        now = serving()
+        texts, failed = [], 0
+        for sent in asked.customer_ids:
+            try:
+                customer_id = id_of("customer_id", sent)
+            except RefusedError as err:
+                failed += 1
+                texts.append(f'{{"customer_id": null, "problem": {problem_text(err)}}}')
+                continue
+            answer, text = recommended(now, customer_id, asked.query)
+            metrics.answer(answer, asked.query.placement)
+            texts.append(text)
+        answers = ", ".join(texts)
+        return Finished(f'{{"received": {len(texts)}, "failed": {failed}, "answers": [{answers}]}}', PRIVATE)

@@ -1,0 +1,62 @@
+"""POST /basket and POST /recommend in the API's own description."""
+
+from typing import Any
+
+from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES
+from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
+
+type Json = dict[str, Any]
+
+ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
+COMMON: Json = {
+    "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
+    "placement": {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
+    "category": {"type": ["string", "null"], "minLength": 1, "maxLength": CATEGORY_BYTES},
+    "exclude": {"type": "array", "maxItems": EXCLUDE_MAX, "items": ID},
+}
+
+
+def body_operation(
+    name: str, summary: str, asked: str, answer: str, problems: Json, security: list[Json]
+) -> Json:
+    """An operation with a body of one schema and an answer of another."""
+
+    def content(schema: str) -> Json:
+        return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+    return {
+        "operationId": name,
+        "summary": summary,
+        "requestBody": {"required": True, "content": content(asked)},
+        "responses": {"200": {"description": summary, "content": content(answer)}, **problems},
+        "security": security,
+    }
+
+
+def question_schemas() -> Json:
+    """What is asked."""
+    customer = {**ID, "type": ["string", "null"], "description": "Whose list orders what goes with the cart."}
+    many = f"Of customers times n there may be {PRODUCTS_MAX}."
+    return {
+        "CartQuestion": {
+            "type": "object",
+            "properties": {
+                "product_ids": {"type": "array", "minItems": 1, "maxItems": CART_MAX, "items": ID},
+                "customer_id": customer,
+                **COMMON,
+            },
+            "required": ["product_ids"],
+            "additionalProperties": False,
+        },
+        "ManyQuestion": {
+            "type": "object",
+            "description": many,
+            "properties": {
+                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX, "items": ID},
+                "objective": {"enum": [*OBJECTIVES, None], "default": OBJECTIVES[0]},
+                **COMMON,
+            },
+            "required": ["customer_ids"],
+            "additionalProperties": False,
+        },
+    }
