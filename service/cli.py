@@ -8,6 +8,7 @@ from storage.lazy_commands import LazyCommands
 
 COMMANDS = {
     "run": "service.run_command",
+    "batch": "service.batch_command",
     "keys": "service.access.key_commands",
     "token-keys": "service.access.token_commands",
     "token": "service.access.token_commands",

@@ -52,7 +52,7 @@ def question_schemas() -> Json:
             "type": "object",
             "description": many,
             "properties": {
-                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX, "items": ID},
+                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX},
                 "objective": {"enum": [*OBJECTIVES, None], "default": OBJECTIVES[0]},
                 **COMMON,
             },

@@ -90,13 +90,14 @@ def prepare_record(settings: Settings) -> None:
         NextbestError: the record is newer than this release, or its URL can't be used.
     """
     try:
-        _prepare(settings)
+        prepare_now(settings)
     except (RecordUnavailableError, ErasureKeyError) as err:
         log.error("the record can't be prepared, events are refused until it can", why=str(err))
         threading.Thread(target=_keep_trying, args=(settings,), name="record", daemon=True).start()
 
 
-def _prepare(settings: Settings) -> None:
+def prepare_now(settings: Settings) -> None:
+    """The same, or fail at once. Raises also where the record can't be reached."""
     url = record_url(settings.store, url_of(settings))
     load_erasure_key(settings.store, secret_of(settings))
     before = prepare(url)
@@ -107,7 +108,7 @@ def _keep_trying(settings: Settings) -> None:
     while True:
         time.sleep(RETRY_S)
         try:
-            _prepare(settings)
+            prepare_now(settings)
             return
         except (RecordUnavailableError, ErasureKeyError):
             continue  # it was said once, and workers say it whenever they need the record

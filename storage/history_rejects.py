@@ -7,8 +7,9 @@ from typing import Self
 
 import polars as pl
 
+from storage.safe_cell import safe_cell
+
 HEADER = ("table", "file", "line", "reason", "row")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class RejectFile:
@@ -36,8 +37,3 @@ class RejectFile:
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-
-def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

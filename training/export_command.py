@@ -1,5 +1,6 @@
 """`nbo-train export`: the lists of all customers as one file, for a mail tool or a spreadsheet."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -9,7 +10,8 @@ import polars as pl
 from models.arrays import FloatArray, LongArray
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
-from storage.history_rejects import safe_cell
+from storage.safe_cell import safe_cell
+from storage.shop_files import note_shop_file
 from storage.store import Store
 from storage.versions import Version
 from training.candidates import OwnHistory, evidence
@@ -38,6 +40,7 @@ def export(store: Path, k: int, out: Path, variant: str | None) -> None:
     version = Store(store).open(champion.current.version_id)
     table = lists(version, variant or champion.current.variant, k)
     try:
+        note_shop_file(store, out, "nbo-train export", now=datetime.now(UTC))
         _write(table, out)
     except (OSError, pl.exceptions.ComputeError) as err:  # the latter is polars' word for a full disk
         why = err.strerror if isinstance(err, OSError) and err.strerror else err

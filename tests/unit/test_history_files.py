@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.errors import BadHistoryError
 from storage import history_csv
 from storage.history_csv import DamagedCsvError, careful_batches, plain_utf8, quick_batches
-from storage.history_rejects import safe_cell
+from storage.safe_cell import safe_cell
 from tests.data.exports import HEADER, WEB_SHOP_OPTIONS, read, rejected, web_shop_export, write
 
 LINES = "".join(f"c{i},p{i % 3},2020-01-{1 + i % 28:02} 10:00:00\n" for i in range(400))

@@ -1,0 +1,176 @@
+"""`nbo-serve batch`: a campaign's lists as a file, by the same use case as the route."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+import click
+import structlog
+
+from models.errors import NextbestError, NoChampionError
+from service.access.options import store_option
+from service.answers import AnswerWriter
+from service.cache.server import private_folder
+from service.campaign import Campaign
+from service.campaign_file import WRITERS, BadOutError, write_lists
+from service.champion import Serving
+from service.changes import ChangesFollower
+from service.live.customers import LiveCustomers
+from service.live.reader import LiveReader
+from service.live_products import LiveProducts
+from service.own_list import FirstLevel
+from service.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
+from service.recommender import Recommender
+from service.record import RecordDoor, prepare_now
+from service.rules.book import RuleBook
+from service.rules.desk import StoreChampion
+from service.rules.kept import KeptRules
+from service.rules.watch import read_rules_file
+from service.settings import Settings
+from storage.record.consent import PRESETS
+from storage.shop_files import note_shop_file
+from storage.signing import Signers
+from storage.store import Store
+
+RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
+TELL_EACH_S = 5.0
+
+ids_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@store_option
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"File to write: {', '.join(WRITERS)}.",
+)
+@click.option(
+    "--customers", type=ids_file, help="Whose lists, an id on each line.  [default: everybody who bought]"
+)
+@click.option(
+    "--suppress", type=ids_file, multiple=True, help="Who must not get any, an id on each line; once or more."
+)
+@click.option(
+    "--without-consent",
+    type=click.Choice(["leave-out", "popular"]),
+    default="leave-out",
+    show_default=True,
+    help="What becomes of those who allow no personal answers.",
+)
+@click.option("--placement", help="Where it will be shown, such as mail: the rules of that placement hold.")
+@click.option("--n", default=N_DEFAULT, show_default=True, help="Products for each.")
+@click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True)
+@click.option("--category", help="Only products of this category.")
+@click.option("--exclude", help="Product ids that may not be shown, joined by commas.")
+def batch(
+    store: Path,
+    out: Path,
+    customers: Path | None,
+    suppress: tuple[Path, ...],
+    without_consent: str,
+    **asked: object,
+) -> None:
+    """Write what each customer of a campaign would be recommended now, by rules, stock, consent and erasures.
+
+    Settings of the service hold here too, from the same NEXTBEST_ variables. Exit code 1 and no file where
+    consents, erasures or rules can't be read.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    if out.suffix not in WRITERS:
+        raise BadOutError(out, f"must end in {', '.join(WRITERS)}")
+    told = {name: value for name, value in asked.items() if value is not None}
+    query = parse_personal_query(urlencode(told).encode())
+    settings = Settings(store=store, record_timeout_ms=RECORD_TIMEOUT_MS)  # type: ignore[call-arg]
+    suppressed = frozenset(one for path in suppress for one in ids_of(path))
+    campaign = open_campaign(settings, suppressed, is_for_all=without_consent == "popular")
+    named = ids_of(customers) if customers else campaign.everybody()
+    answers = _told(campaign, campaign.lists(named, query))
+
+    def note() -> None:
+        note_shop_file(store, out, "nbo-serve batch", now=datetime.now(UTC))
+
+    write_lists(out, answers, note)
+    tally = campaign.tally
+    click.echo(f"{out}: {tally.listed} customers")
+    for why, number in sorted(tally.left_out.items()):
+        click.echo(f"left out, {why}: {number}")
+    if suppressed and not tally.left_out["suppressed"]:
+        click.echo(
+            "warning: nobody of those to suppress was among the customers: are these the right ids?", err=True
+        )
+
+
+def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all: bool) -> Campaign:
+    """What a worker knows after its start: the champion, the rules, live products, consents and purchases.
+
+    Raises:
+        NextbestError: some of it can't be had, and then nobody is written to.
+    """
+    served = StoreChampion(Store(settings.store, signers=Signers.read(settings.trusted_signers)))()
+    if served is None:
+        raise NoChampionError(str(settings.store))
+    prepare_now(settings)
+    live, book = LiveProducts(settings.margin_share), RuleBook()
+    live.carry_to(served.shelf)
+    if settings.rules:
+        book.take(read_rules_file(settings.rules))
+    is_personal = PRESETS[settings.consent_default].personalise
+    known = LiveCustomers(is_personal_by_default=is_personal, most=settings.live_customers)
+    door = RecordDoor(settings, _NobodyCounts())
+    kept = KeptRules(private_folder(settings.store) / "rules.json")
+    changes = ChangesFollower(door, live, None if settings.rules else book, kept, settings.changes_poll_s)
+    reader = LiveReader(door, known, lambda: served.since, personal_by_default=is_personal)
+
+    def look() -> None:
+        changes.look()
+        reader.look()
+        while reader.is_behind:
+            reader.go_on()
+
+    look()
+    recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book)
+    serving = Serving(served, AnswerWriter(served))
+    return Campaign(serving, recommender, known, look, suppressed=suppressed, is_for_all=is_for_all)
+
+
+def ids_of(path: Path) -> Iterator[str]:
+    """The ids of a file, one on each line; a first line `customer_id` is a heading.
+
+    Raises:
+        NextbestError: it isn't UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file):
+                customer_id = line.rstrip("\r\n")
+                if customer_id and not (number == 0 and customer_id == "customer_id"):
+                    yield customer_id
+    except UnicodeDecodeError as err:
+        raise NextbestError(f"{path.name} is not UTF-8") from err
+
+
+def _told(
+    campaign: Campaign, answers: Iterator[str], clock: Callable[[], float] = time.monotonic
+) -> Iterator[str]:
+    """The answers; now and then a line on standard error says how far it is."""
+    next_s = clock() + TELL_EACH_S
+    for answer in answers:
+        yield answer
+        if clock() >= next_s:
+            next_s = clock() + TELL_EACH_S
+            tally = campaign.tally
+            click.echo(f"{tally.looked_at} customers so far, {tally.listed} with a list", err=True)
+
+
+class _NobodyCounts:
+    def record_failed(self) -> None:
+        """There is no page of metrics here: the command ends and says why."""

@@ -1,0 +1,112 @@
+"""A campaign's lists: what `/recommend` would answer, for everybody but those who must not get any."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from service.champion import Serving
+from service.errors import RefusedError
+from service.live.customers import LiveCustomers
+from service.live.told import NOT_PERSONAL
+from service.parameters import Query
+from service.questions import id_of
+from service.recommender import Recommender
+from service.served import NONE
+
+LOOK_EACH = 1000  # customers, after which the record is asked again what changed
+
+
+@dataclass
+class Tally:
+    """How it went.
+
+    Attributes:
+        left_out: customers without a list, by reason.
+    """
+
+    listed: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def looked_at(self) -> int:
+        return self.listed + self.left_out.total()
+
+
+class Campaign:
+    """Makes the lists, one customer after another.
+
+    Args:
+        look: brings what the record says up to date, and raises where it can't: nobody is written to whose
+            consent isn't known.
+        suppressed: ids that get no list, whatever else holds.
+        is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
+            never gets one.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        recommender: Recommender,
+        customers: LiveCustomers,
+        look: Callable[[], None],
+        *,
+        suppressed: frozenset[str],
+        is_for_all: bool,
+    ) -> None:
+        self._serving, self._recommender, self._customers, self._look = serving, recommender, customers, look
+        self._suppressed, self._is_for_all = suppressed, is_for_all
+        self._rows_seen = bytearray(len(serving.served.customers))
+        self._others_seen: set[str] = set()
+        self.tally = Tally()
+
+    def everybody(self) -> Iterator[str]:
+        """The customers of the version, and who bought for the first time since."""
+        customers = self._serving.served.customers
+        yield from (customers[row] for row in range(len(customers)))
+        yield from (one for one in self._customers.known() if customers.find(one) == NONE)
+
+    def lists(self, customer_ids: Iterable[str], query: Query) -> Iterator[str]:
+        """The answers, each as `/recommend` has it, in the order asked.
+
+        Raises:
+            RefusedError: the category isn't known, or the record can't be used any more.
+        """
+        served, writer = self._serving.served, self._serving.writer
+        for number, customer_id in enumerate(customer_ids):
+            if number % LOOK_EACH == 0:
+                self._look()
+            why = self._why_not(customer_id)
+            if why is None:
+                answer = self._recommender.recommend(served, customer_id, query)
+                if answer.picks:
+                    self.tally.listed += 1
+                    yield writer.recommendations(customer_id, answer)
+                    continue
+                why = "nothing to show"
+            self.tally.left_out[why] += 1
+
+    def _why_not(self, customer_id: str) -> str | None:
+        """Why a customer gets no list; None for one who does."""
+        try:
+            id_of("customer_id", customer_id)
+        except RefusedError:
+            return "no id"
+        if customer_id in self._suppressed:
+            return "suppressed"
+        if self._was_seen(customer_id):
+            return "named twice"
+        if self._customers.of(customer_id) is NOT_PERSONAL:
+            if self._customers.was_erased(customer_id):
+                return "erased"
+            if not self._is_for_all:
+                return "no consent"
+        return None
+
+    def _was_seen(self, customer_id: str) -> bool:
+        row = self._serving.served.customers.find(customer_id)
+        if row == NONE:
+            was_seen = customer_id in self._others_seen
+            self._others_seen.add(customer_id)
+            return was_seen
+        was_seen, self._rows_seen[row] = bool(self._rows_seen[row]), True
+        return was_seen

@@ -1,0 +1,120 @@
+"""A campaign's file: JSON lines as the route answers, or a line for each product as CSV or Parquet.
+
+Written aside and put in its place at the end: whoever waits for it never reads a part of it.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TextIO
+
+from models.errors import NextbestError
+from storage.safe_cell import safe_cell
+from storage.versions import sync
+
+COLUMNS = {
+    "customer_id": "text",
+    "rank": "whole",
+    "product_id": "text",
+    "title": "text",
+    "probability": "number",
+    "expected_value": "number",
+    "reason_code": "text",
+    "reason_text": "text",
+    "due_on": "text",
+    "source": "text",
+    "version": "text",
+    "variant": "text",
+    "request_id": "text",
+}
+
+
+class BadOutError(NextbestError):
+    """A file can't be written as it is asked for."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"--out {path}: {why}")
+
+
+def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[[], None]) -> None:
+    """Write answers of `/recommend` to a file, whose suffix says how. Only its owner may read it.
+
+    Args:
+        before_it_is_there: called when all is written, before the file gets its name.
+    Raises:
+        BadOutError: another suffix, or the file can't be written. What stood there before stands there still.
+    """
+    write = WRITERS.get(out.suffix)
+    if write is None:
+        raise BadOutError(out, f"must end in {', '.join(WRITERS)}")
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        _private(part).close()
+        write(part, answers)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        before_it_is_there()
+        part.replace(out)
+        sync(out.parent)
+    except OSError as err:
+        raise BadOutError(out, f"can't be written: {err.strerror or err}") from err
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _json_lines(part: Path, answers: Iterable[str]) -> None:
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(f"{answer}\n" for answer in answers)
+
+
+def _csv(part: Path, answers: Iterable[str]) -> None:
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for answer in answers:
+            writer.writerows([cell_of(value) for value in row.values()] for row in rows_of(answer))
+
+
+def _parquet(part: Path, answers: Iterable[str]) -> None:
+    lines = part.with_suffix(".lines")
+    try:
+        with _private(lines) as file:
+            for answer in answers:
+                file.writelines(f"{json.dumps(row)}\n" for row in rows_of(answer))
+        # By its name: the day never imports polars, and a worker never comes here.
+        import_module("storage.parquet_rows").write_parquet(lines, part, COLUMNS)
+    finally:
+        lines.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> TextIO:
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8")
+
+
+def cell_of(value: object) -> str:
+    """A cell; a negative number is text for a spreadsheet, too, as the promise has no exception."""
+    return "" if value is None else safe_cell(str(value))
+
+
+def rows_of(answer: str) -> list[dict[str, Any]]:
+    """A row for each product of an answer, with COLUMNS."""
+    content = json.loads(answer)
+    of_all = {name: content[name] for name in ("customer_id", "source", "version", "variant", "request_id")}
+    rows = []
+    for item in content["recommendations"]:
+        reason = item["reason"]
+        told = {"reason_code": reason["code"], "reason_text": reason["text"], "due_on": reason.get("due_on")}
+        row = of_all | item | told
+        rows.append({name: row[name] for name in COLUMNS})
+    return rows
+
+
+WRITERS: dict[str, Callable[[Path, Iterable[str]], None]] = {
+    ".jsonl": _json_lines,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

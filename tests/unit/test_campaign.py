@@ -1,0 +1,263 @@
+"""A campaign's lists are the route's answers, who must not get one gets none, a file is whole or no file."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import NextbestError
+from service.answers import AnswerWriter
+from service.batch_command import ids_of, open_campaign
+from service.campaign import Campaign
+from service.campaign_file import COLUMNS, BadOutError, cell_of, rows_of, write_lists
+from service.champion import Serving
+from service.errors import RefusedError
+from service.live.customers import LiveCustomers
+from service.own_list import FirstLevel
+from service.parameters import Query
+from service.recommender import Recommender
+from service.served import ServedVersion
+from service.settings import Settings
+from storage.record.consent import PRESETS, set_consent
+from storage.record.erasure import erase
+from storage.record.erasure_key import load_erasure_key
+from storage.record.live import CustomerNow, Trade
+from storage.record.record import Record, record_url
+from storage.record.schema import prepare
+from storage.safe_cell import FORMULA_STARTS
+from storage.shop_files import FILE, shop_files
+from storage.store import Store
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish, write_version
+
+NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+CLI = "from service.cli import main; main()"
+EVERYBODY = {"anna", "ben", "7", "007", "käthe/1", "new"}
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Serving:
+    store = Store(tmp_path / "store")
+    served = ServedVersion(store.open(write_version(store, TinyShop(), now=AS_OF)), VARIANT)
+    return Serving(served, AnswerWriter(served))
+
+
+def known_customers() -> LiveCustomers:
+    known = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
+    known.heard()
+    return known
+
+
+def campaign(
+    serving: Serving,
+    known: LiveCustomers,
+    *suppressed: str,
+    is_for_all: bool = False,
+    look: Callable[[], None] = lambda: None,
+) -> Campaign:
+    recommender = Recommender(FirstLevel(1, 0), None, known.of, clock=NOW.timestamp)
+    return Campaign(
+        serving, recommender, known, look, suppressed=frozenset(suppressed), is_for_all=is_for_all
+    )
+
+
+def who(answers: Iterator[str]) -> list[str]:
+    return [json.loads(answer)["customer_id"] for answer in answers]
+
+
+def test_a_list_is_the_answer_of_the_route(serving: Serving) -> None:
+    known, query = known_customers(), Query(n=4)
+    asked = campaign(serving, known)
+    (one,) = asked.lists(["anna"], query)
+    recommender = Recommender(FirstLevel(1, 0), None, known.of)
+    route = serving.writer.recommendations("anna", recommender.recommend(serving.served, "anna", query))
+    mine, its = json.loads(one), json.loads(route)
+    assert mine.pop("request_id") != its.pop("request_id")
+    assert mine == its
+
+
+def test_everybody_is_who_bought_before_the_night_or_since(serving: Serving) -> None:
+    known = known_customers()
+    known.take(CustomerNow("zoe", 1, None, [Trade("milk", False, NOW_MS, "o", 1.0)]))
+    asked = campaign(serving, known)
+    found = who(asked.lists(asked.everybody(), Query(n=2)))
+    assert sorted(found) == sorted(EVERYBODY | {"zoe"})
+    assert asked.tally.listed == 7
+
+
+def test_nobody_gets_a_list_who_must_not_and_each_is_counted(serving: Serving) -> None:
+    known = known_customers()
+    known.take(CustomerNow("ben", 1, False, []))
+    asked = campaign(serving, known, "7")
+    named = ["anna", "ben", "7", "anna", "", "x" * 300, "stranger", "stranger"]
+    assert who(asked.lists(named, Query(n=2))) == ["anna", "stranger"]
+    assert asked.tally.left_out == {"no consent": 1, "suppressed": 1, "named twice": 2, "no id": 2}
+    assert asked.tally.looked_at == len(named)
+
+
+def test_who_allows_no_personal_answers_gets_what_is_popular_only_by_option(serving: Serving) -> None:
+    known = known_customers()
+    known.take(CustomerNow("anna", 1, False, []))
+    (one,) = campaign(serving, known, is_for_all=True).lists(["anna"], Query(n=3))
+    assert json.loads(one)["source"] == "popular"
+
+
+def test_nothing_is_written_on_when_the_record_no_longer_answers(serving: Serving) -> None:
+    looks = iter([None])
+
+    def look() -> None:
+        if next(looks, "gone") == "gone":
+            raise RefusedError("record_unavailable", None, "gone")
+
+    asked = campaign(serving, known_customers(), look=look)
+    answers = asked.lists((f"c{n}" for n in range(2000)), Query(n=1))
+    with pytest.raises(RefusedError):
+        list(answers)
+    assert asked.tally.listed == 1000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    shop = TinyShop(
+        products={**TinyShop().products, "=cmd|' /C calc'!A0": "dairy"},
+        titles={"milk": "=1+1", "bread": 'Bread "Rustic", sliced'},
+        margins={"milk": -1.0},
+        probability={("anna", "milk"): 0.5},
+    )
+    publish(Store(root), shop)
+    prepare(record_url(root, None))
+    record = Record(record_url(root, None), load_erasure_key(root, None))
+    with record.writing() as connection:
+        set_consent(connection, "ben", PRESETS["nothing"], now_ms=NOW_MS, client="")
+    erase(record, "7", now_ms=NOW_MS, client="")
+    record.close()
+    return root
+
+
+def batch(store: Path, out: Path, *more: str | Path, fails: bool = False) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CLI, "batch", "--store", store, "--out", out, *more]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode != 0) is fails, ended.stderr
+    return ended
+
+
+def test_the_command_writes_json_lines_and_says_who_was_left_out(store: Path, tmp_path: Path) -> None:
+    out, suppress = tmp_path / "mail.jsonl", tmp_path / "no-mail.txt"
+    suppress.write_text("﻿customer_id\r\nkäthe/1\r\n\n")
+    ended = batch(store, out, "--suppress", suppress, "--n", "3", "--placement", "mail")
+    lines: list[Any] = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {line["customer_id"] for line in lines} == EVERYBODY - {"ben", "7", "käthe/1"}
+    assert {len(line["recommendations"]) for line in lines} == {3}
+    assert ended.stdout.splitlines() == [
+        f"{out}: 3 customers",
+        "left out, erased: 1",
+        "left out, no consent: 1",
+        "left out, suppressed: 1",
+    ]
+    assert out.stat().st_mode & 0o777 == 0o600
+    (noted,) = shop_files(store, now=datetime.now(UTC))
+    assert (noted.path, noted.what) == (str(out), "nbo-serve batch")
+
+
+def test_csv_and_parquet_have_a_line_for_each_product(store: Path, tmp_path: Path) -> None:
+    for name in ("a.csv", "a.parquet"):
+        (tmp_path / "who.txt").write_text("anna\n7\nnobody\n")
+        ended = batch(
+            store, tmp_path / name, "--customers", tmp_path / "who.txt", "--without-consent", "popular"
+        )
+        assert "left out, erased: 1" in ended.stdout
+    with (tmp_path / "a.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    table = pl.read_parquet(tmp_path / "a.parquet")
+    assert table.columns == list(COLUMNS) == list(lines[0])
+    assert [line["product_id"] for line in lines] == [
+        f"'{one}" if one[0] == "=" else one for one in table["product_id"]
+    ]
+    assert (lines[0]["title"], table["title"][0]) == ("'=1+1", "=1+1")
+    assert (lines[0]["expected_value"], table["expected_value"][0]) == ("'-0.5", -0.5)
+    assert lines[1]["probability"] == ""
+    assert table["probability"].dtype == pl.Float64
+    assert table["due_on"].dtype == pl.String
+    assert not [file for file in tmp_path.iterdir() if ".part" in file.name or ".lines" in file.name]
+
+
+def test_rules_of_the_placement_hold(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk"]\nplacements = ["mail"]\n'
+    (tmp_path / "rules.toml").write_text(rules)
+    monkeypatch.setenv("NEXTBEST_RULES", str(tmp_path / "rules.toml"))
+    for placement, is_there in (("mail", False), ("home", True)):
+        batch(store, tmp_path / "a.jsonl", "--placement", placement)
+        lists = [
+            json.loads(line)["recommendations"] for line in (tmp_path / "a.jsonl").read_text().splitlines()
+        ]
+        assert any(item["product_id"] == "milk" for items in lists for item in items) is is_there
+
+
+def test_what_cannot_be_done_is_told_and_leaves_the_file_before(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    out.write_text("of the campaign before")
+    assert "category" in batch(store, out, "--category", "nothing", fails=True).stderr
+    assert "n: must be" in batch(store, out, "--n", "1000", fails=True).stderr
+    assert "must end in" in batch(store, tmp_path / "a.xls", fails=True).stderr
+    assert "can't be written" in batch(store, tmp_path / "nowhere" / "a.csv", fails=True).stderr
+    assert out.read_text() == "of the campaign before"
+    assert [file.name for file in tmp_path.glob(".*")] == []
+
+
+def test_a_suppression_list_that_meets_nobody_is_warned_of(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.txt").write_text("ANNA\n")
+    ended = batch(store, tmp_path / "a.jsonl", "--suppress", tmp_path / "no.txt")
+    assert "nobody of those to suppress" in ended.stderr
+
+
+def test_without_the_record_nobody_is_written_to(store: Path) -> None:
+    (store / "record" / "record.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(NextbestError):
+        open_campaign(Settings(store=store), frozenset(), is_for_all=False)
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4), st.sampled_from(["", *FORMULA_STARTS]))
+def test_no_cell_is_a_formula(texts: list[str], start: str) -> None:
+    item = {"product_id": start + texts[0], "title": start + texts[-1], "rank": 1, "probability": None}
+    item |= {"expected_value": -1.0, "reason": {"code": "popular", "text": start}}
+    head = dict.fromkeys(("source", "version", "variant", "request_id"), start)
+    answer = json.dumps({"customer_id": start + "x", **head, "recommendations": [item]})
+    for row in rows_of(answer):
+        assert not any(cell_of(value).startswith(FORMULA_STARTS) for value in row.values())
+
+
+def test_a_failure_in_the_middle_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    def answers() -> Iterator[str]:
+        yield "{}"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(BadOutError, match="No space left"):
+        write_lists(tmp_path / "a.jsonl", answers(), lambda: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_are_read_line_by_line_and_must_be_text(tmp_path: Path) -> None:
+    path = tmp_path / "ids"
+    path.write_bytes("a\r\n 7\nkäthe\n\n".encode())
+    assert list(ids_of(path)) == ["a", " 7", "käthe"]
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(NextbestError, match="not UTF-8"):
+        list(ids_of(path))
+
+
+def test_a_note_that_was_cut_off_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(
+        '{"path": "/a", "what": "w", "written_at": "2018-01-01T00:00:00+00:00"}\n{"pa'
+    )
+    assert [file.path for file in shop_files(tmp_path, now=NOW)] == ["/a"]
+    assert shop_files(tmp_path, now=datetime(2020, 1, 1, tzinfo=UTC)) == []
