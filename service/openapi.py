@@ -20,6 +20,7 @@ from service.parameters import (
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
 from service.question_description import ID, body_operation, question_schemas
+from service.rules.description import rules_paths, rules_schemas
 
 type Json = dict[str, Any]
 
@@ -89,8 +90,8 @@ ERRORS = {
     "400": "A parameter or id can't be used",
     "401": "Neither an API key nor a customer's token that is valid",
     "403": "The key or token may not do that; whether the id exists makes no difference",
-    "404": "The product isn't known",
-    "409": "Another event has this event_id",
+    "404": "The product, or the version of the rules, isn't known",
+    "409": "Another event has this event_id, or rules come from a file",
     "410": "The customer was erased",
     "411": "The body's length isn't told beforehand",
     "413": "The body is too large",
@@ -152,6 +153,7 @@ def document() -> Json:
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
             "/metrics": _metrics(),
+            **_rules(),
         },
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
@@ -202,6 +204,19 @@ def _route(name: str, summary: str, parameters: list[Json], answer: str, errors:
             "security": _security(name),
         }
     }
+
+
+def _rules() -> Json:
+    with_body = ("400", "409", "411", "413", "415", "503", "507")
+    errors = {
+        "rules": ("503",),
+        "rules_versions": ("503",),
+        "put_rules": with_body,
+        "roll_back_rules": ("404", *with_body),
+        "try_rules": with_body,
+    }
+    problems = {name: _problems(some + _refusals(name)) for name, some in errors.items()}
+    return rules_paths(problems, {name: _security(name) for name in errors})
 
 
 def _metrics() -> Json:
@@ -393,6 +408,7 @@ def _schemas() -> Json:
         "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
         **event_schemas(),
         **customer_schemas(),
+        **rules_schemas(),
         "Problem": {
             "type": "object",
             "properties": {

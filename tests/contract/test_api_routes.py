@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from service.openapi import document
 from storage.store import Store
-from tests.data.tiny_service import get, tiny_app
+from tests.data.tiny_service import EVERYBODY, get, tiny_app, tiny_operator_app
 from tests.data.tiny_version import TinyShop, publish
 
 
@@ -286,10 +286,12 @@ def test_a_last_success_that_cannot_be_read_is_left_out(content: str, tmp_path: 
     assert "last_success" not in response.text
 
 
-def test_the_document_is_valid_and_knows_every_route(app: Flask) -> None:
+def test_the_document_is_valid_and_knows_every_route(app: Flask, tmp_path: Path) -> None:
     description = document()
     validate(description)
     described = {path.replace("{", "<id:").replace("}", ">") for path in description["paths"]}
     routes = {str(rule) for rule in app.url_map.iter_rules()}
+    operators = tiny_operator_app(tmp_path, EVERYBODY)
+    routes |= {str(rule) for rule in operators.url_map.iter_rules()}
     assert routes - described == {"/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
     assert described <= routes

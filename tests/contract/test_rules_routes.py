@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator
 
 from service.changes import ChangesFollower
 from service.events.counters import EventCounters
 from service.live_products import LiveProducts
 from service.metrics import Metrics
+from service.openapi import document
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
@@ -65,6 +67,23 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     yield Shop(tmp_path)
+
+
+def test_answers_are_as_the_document_says(shop: Shop) -> None:
+    schemas = document()["components"]["schemas"]
+    sent = [
+        ("PUT", "/rules", ONE, "RulesPut"),
+        ("GET", "/rules", None, "RulesInForce"),
+        ("PUT", "/rules", TWO, "RulesPut"),
+        ("GET", "/rules/versions", None, "RulesVersions"),
+        ("POST", "/rules/rollback", None, "RulesBack"),
+        ("POST", "/rules/dry-run", TWO, "DryRun"),
+    ]
+    for method, path, body, name in sent:
+        answer = shop.operator.open(path, method=method, data=body)
+        assert answer.status_code == 200, answer.text
+        described = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        OAS31Validator(described).validate(answer.get_json())
 
 
 def test_before_there_are_rules_there_are_none(shop: Shop) -> None:

@@ -1,0 +1,112 @@
+"""The operator's routes about rules in the API's own description."""
+
+from typing import Any
+
+type Json = dict[str, Any]
+
+WHERE = "on the operator's listener"
+TEXT: Json = {"type": "string"}
+MAYBE_TEXT: Json = {"type": ["string", "null"]}
+COUNT: Json = {"type": "integer", "minimum": 0}
+SHARE: Json = {"type": "number"}
+AT: Json = {
+    "name": "at",
+    "in": "query",
+    "description": "The moment to try them at, with its offset; now without.",
+    "schema": {"type": "string", "format": "date-time"},
+}
+
+
+def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> Json:
+    """The operations.
+
+    Args:
+        problems, security: by the name of the route.
+    """
+
+    def operation(name: str, summary: str, answer: str, **more: Any) -> Json:
+        content = {"application/json": {"schema": _ref(answer)}}
+        return {
+            "operationId": name,
+            "summary": f"{summary}, {WHERE}",
+            **more,
+            "responses": {"200": {"description": summary, "content": content}, **problems[name]},
+            "security": security[name],
+        }
+
+    toml = {"required": True, "content": {"application/toml": {"schema": TEXT}}}
+    version = {"content": {"application/json": {"schema": _ref("RulesVersionAsked")}}}
+    return {
+        "/rules": {
+            "get": operation("rules", "The rules in force", "RulesInForce"),
+            "put": operation("put_rules", "Put a file of rules in force", "RulesPut", requestBody=toml),
+        },
+        "/rules/versions": {"get": operation("rules_versions", "The last 100 versions", "RulesVersions")},
+        "/rules/rollback": {
+            "post": operation(
+                "roll_back_rules", "Back to a version of the rules", "RulesBack", requestBody=version
+            )
+        },
+        "/rules/dry-run": {
+            "post": operation(
+                "try_rules", "What a file of rules would change", "DryRun", parameters=[AT], requestBody=toml
+            )
+        },
+    }
+
+
+def rules_schemas() -> Json:
+    """What the operations refer to."""
+    version = _object(version=TEXT, active={"type": "boolean"}, changed_at=TEXT, client=TEXT, text=TEXT)
+    warnings = _list(TEXT)
+    moved = _object(product_id=TEXT, title=TEXT, lists=COUNT)
+    change = _object(
+        placement=TEXT,
+        lists=COUNT,
+        changed=COUNT,
+        entering=_list(moved),
+        leaving=_list(moved),
+        expected_before=SHARE,
+        expected_after=SHARE,
+    )
+    pin = _object(rule=TEXT, why=TEXT, lists=COUNT)
+    dry_run = _object(
+        version=TEXT,
+        rules_before=TEXT,
+        rules_after=TEXT,
+        customers=COUNT,
+        placements=_list(change),
+        never_fired=_list(TEXT),
+        asleep=_list(TEXT),
+        pins_not_shown=_list(pin),
+        warnings=warnings,
+    )
+    return {
+        "RulesInForce": _object(version=TEXT, source=TEXT, changed_at=MAYBE_TEXT, rules=COUNT, text=TEXT),
+        "RulesPut": _object(version=TEXT, warnings=warnings),
+        "RulesVersions": _object(versions=_list(version)),
+        "RulesVersionAsked": {
+            "type": "object",
+            "properties": {"version": {"type": "string", "pattern": "^[0-9]{1,15}$"}},
+            "additionalProperties": False,
+        },
+        "RulesBack": _object(version=TEXT),
+        "DryRun": dry_run,
+    }
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _object(**properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
