@@ -29,6 +29,7 @@ class AnswerWriter:
         self._worth = memoryview(served.shelf.worth)
         self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
         self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
+        self._why = lru_cache(KEPT_PRODUCTS)(self._write_why)
 
     def recommendations(
         self,
@@ -186,7 +187,7 @@ class AnswerWriter:
         days = known_days + max(since.day - last_days[since.place], 0)
         return times + since.times, days / (times + since.times - 1)
 
-    def _why(self, product_row: int, place: int) -> str:
+    def _write_why(self, product_row: int, place: int) -> str:
         """The reason of a product, from a place in the histories."""
         products, times, last_days, intervals_days, due_days = self._served.histories
         bought, last_day = products[place], last_days[place]

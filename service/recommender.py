@@ -212,6 +212,8 @@ class Recommender:
         if self._cache is None or (self._only_changed and told is None):
             return made_list(served, customer_row, session), "map"
         epoch, mark = (told.epoch, told.mark) if told else (0, 0)
+        if session is not None:
+            mark += session.today << 32  # what steps back today does so less tomorrow
         owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
         value = self._cache.get(served.version_id, served.variant, customer_id, epoch)
         columns = unpack(owner, value) if value is not None else None

@@ -7,6 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import IntArray
 from service.live.told import MOST_LINES, Told
@@ -21,8 +22,16 @@ below, since the night explains other products by the latest 200 purchases only.
 
 MOST = 200  # products of a list
 SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
-FIRST = 10.0  # a place counts 1 / (FIRST + place): smaller is steeper
-NIGHT_COUNTS, SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 1.0, 0.5, 0.5, 0.25
+FIRST = 2.0
+"""A place counts 1 / (FIRST + place): how often what stood there was bought, in a week of the Complete
+Journey."""
+NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
+SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom the night didn't see
+STEPS_BACK = 0.65
+"""Of what a product counts, right after it or another of its category was bought; half of it is made up in
+each HALF_LIFE of the interval at which it is bought."""
+HALF_LIFE = 1 / 48
+SHORTEST_DAYS = 0.25
 EPOCH = date(1970, 1, 1)
 
 assert FIRST_LINE + MOST_LINES <= ITSELF
@@ -53,7 +62,9 @@ class Session:
         customer_row: NONE of a customer without a history that counts.
         bought: the latest first.
         by_row: the same by product row.
-        held: products that are not due yet, the one that is due first ahead.
+        held: products that nobody buys twice; of somebody whom the night didn't see also those that are not
+            due yet, the one that is due first ahead.
+        today: the shop's local date, in days since 1970-01-01.
     """
 
     served: ServedVersion
@@ -61,6 +72,7 @@ class Session:
     bought: tuple[Bought, ...]
     by_row: dict[int, Bought]
     held: tuple[int, ...]
+    today: int
 
 
 class Sessions:
@@ -94,7 +106,7 @@ def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: floa
     if not found:
         return None
     today = day_of(served, now_s)
-    waiting = [one for one in found if one.due_day == 0 or one.due_day > today]
+    waiting = [one for one in found if one.due_day == 0 or (customer_row == NONE and one.due_day > today)]
     waiting.sort(key=lambda one: (one.due_day == 0, one.due_day, one.product_row))
     return Session(
         served,
@@ -102,6 +114,7 @@ def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: floa
         tuple(found),
         {one.product_row: one for one in found},
         tuple(one.product_row for one in waiting),
+        today,
     )
 
 
@@ -139,8 +152,9 @@ def _interval_days(served: ServedVersion, row: int, place: int) -> float:
 
 
 def assembled(session: Session) -> Columns:
-    """The customer's list with what is new: the night's, what goes with the purchases, and for somebody whom
-    the night didn't see what their taste and the categories say. What isn't due yet isn't in it.
+    """The customer's list with what is new: the night's, in which what was bought and its like step back, and
+    what goes with the purchases; for somebody whom the night didn't see what their taste and the categories
+    say. What is held isn't in it.
 
     Every source proposes products in an order, and a product counts by its places: scores of different
     sources have no common scale, and places have. Ties go to the lower product row.
@@ -148,16 +162,20 @@ def assembled(session: Session) -> Columns:
     served = session.served
     night = served.candidates(session.customer_row) if session.customer_row != NONE else None
     similar, anchors = goes_with(served, np.array([one.product_row for one in session.bought]))
-    sources = [(similar[:SIMILAR], SIMILAR_COUNTS)]
     if night is not None:
-        sources.insert(0, (np.asarray(night.rows), NIGHT_COUNTS))
+        sources = [(np.asarray(night.rows), NIGHT_COUNTS), (similar[:SIMILAR], SIMILAR_BESIDE_NIGHT)]
     else:
+        sources = [(similar[:SIMILAR], SIMILAR_COUNTS)]
         sources += [(rows, TREND_COUNTS) for rows in _trends(session)]
         if served.taste is not None:
             bought = [one.product_row for one in session.bought]
             taste = served.taste.nearest(bought, [one.times for one in session.bought], TASTE)
             sources.append((taste, TASTE_COUNTS))
-    rows = _by_places(sources, session.held)
+    products, scores = _by_places(sources)
+    if night is not None:
+        scores = scores * _left(session, products)
+    best = products[np.lexsort((products, -scores))]
+    rows = best[~np.isin(best, session.held)][:MOST]
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
 
 
@@ -166,13 +184,42 @@ def _trends(session: Session) -> list[IntArray]:
     return [session.served.trends[category][:TREND] for category in sorted(categories)]
 
 
-def _by_places(sources: list[tuple[IntArray, float]], without: tuple[int, ...]) -> IntArray:
+def _by_places(sources: list[tuple[IntArray, float]]) -> tuple[IntArray, NDArray[np.float64]]:
     rows = np.concatenate([proposed for proposed, _ in sources])
     counts = np.concatenate([weight / (FIRST + np.arange(len(proposed))) for proposed, weight in sources])
     products, inverse = np.unique(rows, return_inverse=True)
-    scores = np.bincount(inverse, counts, minlength=len(products))
-    best = products[np.lexsort((products, -scores))]
-    return best[~np.isin(best, without)][:MOST]
+    return products, np.bincount(inverse, counts, minlength=len(products))
+
+
+def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
+    """What is left of the counts of products after the purchases of the session: 0 to 1.
+
+    Whoever bought of a category needs no more of it for a while, whichever product it was.
+    """
+    served, left = session.served, np.ones(len(products))
+    category_rows = np.asarray(served.category_row)[products]
+    latest: dict[int, int] = {}
+    for one in session.bought:  # the latest first
+        latest.setdefault(served.category_row[one.product_row], one.day)
+    for category, day in latest.items():
+        if category != NONE:
+            days = session.today - day
+            left[category_rows == category] = left_after(days, served.category_interval[category])
+    for one in session.bought:
+        left[products == one.product_row] = left_after(session.today - one.day, one.due_day - one.day)
+    return left
+
+
+def left_after(days: float, interval_days: float) -> float:
+    """What is left of a count so many days after a purchase.
+
+    Args:
+        interval_days: after how many days such things are bought again; NaN or negative if never.
+    """
+    if not interval_days >= 0:  # NaN isn't
+        return 1 - STEPS_BACK
+    half_life_days = max(interval_days * HALF_LIFE, SHORTEST_DAYS)
+    return 1 - STEPS_BACK * float(np.exp2(-max(days, 0) / half_life_days))
 
 
 def _explained(session: Session, rows: IntArray, night: Columns | None, anchors: dict[int, int]) -> Columns:

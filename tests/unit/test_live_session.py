@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.answers import AnswerWriter
+from service.live.session import STEPS_BACK, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
@@ -58,16 +59,41 @@ def body(served: ServedVersion, customer: str, answer: Answer) -> Any:
     return json.loads(AnswerWriter(served).recommendations(customer, answer))
 
 
-def test_what_was_bought_waits_until_it_is_due_again(tiny: ServedVersion) -> None:
-    before = shown(tiny, recommender(None).recommend(tiny, "anna", Query(n=4)))
-    assert before[0] == "milk"
-    after = recommender(bought("milk")).recommend(tiny, "anna", Query(n=4))
-    assert "milk" not in shown(tiny, after)
-    # her own interval, 2017-12-28 to 2018-01-03: 6 days after the purchase of 2018-01-02
-    waiting = recommender(bought("milk"), datetime(2018, 1, 7, 23, tzinfo=UTC))
-    assert "milk" not in shown(tiny, waiting.recommend(tiny, "anna", Query(n=4)))
-    due = recommender(bought("milk"), datetime(2018, 1, 8, 1, tzinfo=UTC))
-    assert "milk" in shown(tiny, due.recommend(tiny, "anna", Query(n=4)))
+def test_what_was_bought_steps_back_and_the_less_the_longer_ago(tiny: ServedVersion) -> None:
+    def places(day: int) -> list[str]:
+        asked = recommender(bought("milk"), datetime(2018, 1, day, 9, tzinfo=UTC))
+        return shown(tiny, asked.recommend(tiny, "anna", Query(n=4)))
+
+    # night: milk 1/2, bread 1/4, butter 1/5, apple 1/6. Dairy steps back to .35 x: nobody buys dairy again
+    # in general, so butter .07 + .05/2; milk is bought each 6 days, so half of it is made up in .25 days
+    assert places(2) == ["bread", "milk", "apple", "butter"]  # milk .5 x .35
+    assert places(3) == ["milk", "bread", "apple", "butter"]  # .5 x (1 - .65/16)
+
+
+def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) -> None:
+    asked = recommender(bought("apple", at=MORNING), datetime(2018, 3, 1, tzinfo=UTC))
+    assert "apple" not in shown(tiny, asked.recommend(tiny, "anna", Query(n=9)))
+
+
+@given(days=st.floats(0, 1000), more=st.floats(0, 100), interval=st.floats(0, 400) | st.just(float("nan")))
+def test_what_is_left_never_falls_with_time(days: float, more: float, interval: float) -> None:
+    now, later = left_after(days, interval), left_after(days + more, interval)
+    assert 1 - STEPS_BACK - 1e-9 <= now <= later <= 1
+    assert left_after(0, interval) == pytest.approx(1 - STEPS_BACK)
+
+
+def test_half_of_what_stepped_back_is_made_up_in_a_48th_of_the_interval() -> None:
+    assert left_after(1, 48) == pytest.approx(1 - 0.65 / 2)
+    assert left_after(2, 48) == pytest.approx(1 - 0.65 / 4)
+
+
+def test_a_list_in_redis_is_one_of_the_day_on_which_it_was_made(tiny: ServedVersion) -> None:
+    cache, told = DictCache(), bought("milk")
+    first = recommender(told, cache=cache).recommend(tiny, "anna", Query(n=4))
+    next_day = recommender(told, datetime(2018, 1, 3, 9, tzinfo=UTC), cache).recommend(
+        tiny, "anna", Query(n=4)
+    )
+    assert (shown(tiny, first)[0], shown(tiny, next_day)[0]) == ("bread", "milk")
 
 
 def test_without_an_own_interval_the_products_counts_then_the_categorys(tiny: ServedVersion) -> None:
@@ -97,8 +123,8 @@ def test_what_goes_with_the_purchase_steps_up_and_says_why(tiny: ServedVersion) 
 
 def test_a_customer_never_seen_gets_a_personal_list_from_the_first_purchase(tiny: ServedVersion) -> None:
     answer = recommender(bought("bread")).recommend(tiny, "nobody", Query(n=5))
-    # similar: butter .5/10, cheese .5/11, rolls .5/12; the trend: rolls .25/11, cake .25/12; bread waits
-    assert shown(tiny, answer) == ["rolls", "butter", "cheese", "cake", "milk"]
+    # similar: butter .5/2, cheese .5/3, rolls .5/4; the trend: rolls .25/3, cake .25/4; bread waits
+    assert shown(tiny, answer) == ["butter", "rolls", "cheese", "cake", "milk"]
     said = body(tiny, "nobody", answer)
     assert said["source"] == "session"
     codes = [one["reason"]["code"] for one in said["recommendations"]]
@@ -109,7 +135,7 @@ def test_dates_of_reasons_are_those_of_the_latest_purchase(tiny: ServedVersion) 
     answer = recommender(bought("milk")).recommend(tiny, "anna", Query(n=12))
     reasons = {one["product_id"]: one["reason"] for one in body(tiny, "anna", answer)["recommendations"]}
     assert reasons["butter"]["evidence"] == {"product_id": "milk", "last_purchased_on": "2018-01-02"}
-    milk = reasons["milk"]  # 11 others are fewer than 12, so it comes at last
+    milk = reasons["milk"]
     # 5 orders 6.1 days apart (6.102 as a float16), and one 5 days after them: 29.4 days in 5 gaps
     assert milk["evidence"] == {"times": 6, "interval_days": 5.9, "last_purchased_on": "2018-01-02"}
     assert milk["due_on"] == "2018-01-08"

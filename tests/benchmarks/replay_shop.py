@@ -1,0 +1,85 @@
+"""A worker's app whose clock stands where a replay wants it: real routes, a real record, one process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from service.access.gate import Gate, Limits
+from service.app import Parts, create_app
+from service.champion import ChampionFollower
+from service.events.counters import EventCounters
+from service.events.desk import EventDesk
+from service.live.customers import LiveCustomers
+from service.live.follower import LiveFollower
+from service.live.reader import LiveReader
+from service.live_products import LiveProducts
+from service.metrics import Metrics
+from service.own_list import FirstLevel
+from service.product_routes import ProductDesk
+from service.recommender import Recommender
+from service.record import RecordDoor
+from service.rules.book import RuleBook
+from service.settings import Settings
+from storage.record.record import record_url
+from storage.record.schema import prepare
+from storage.store import Store
+from tests.data.tiny_service import EVERYBODY
+
+PATIENT_MS = 5000
+BATCH = 500  # events of one request
+
+
+class Clock:
+    """Unix seconds, set by hand."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class ReplayShop:
+    """The service over a store's champion.
+
+    Args:
+        folder: for its own record, so that the store has nothing of it.
+    """
+
+    def __init__(self, store: Path, folder: Path, clock: Clock) -> None:
+        url = f"sqlite:///{folder / 'record.db'}"
+        settings = Settings(store=store, record_url=url, record_timeout_ms=PATIENT_MS)
+        prepare(record_url(store, url))
+        metrics, live = Metrics(None), LiveProducts()
+        champion = ChampionFollower(Store(store), metrics, 1, live)
+        champion.look()
+        assert champion.current is not None
+        since = champion.current.served.since
+        events = EventCounters(metrics.registry)
+        door = RecordDoor(settings, events)
+        known = LiveCustomers(is_personal_by_default=True, most=settings.live_customers)
+        reader = LiveReader(door, known, lambda: since, personal_by_default=True)
+        reader.look()
+        news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
+        book = RuleBook(clock=clock)
+        recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
+        desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
+        gate = Gate(EVERYBODY, Limits(), (), metrics)
+        products = ProductDesk(door, live, champion.knows_product)
+        parts = Parts(settings, champion, recommender, metrics, lambda: "none", gate, desk, products, b"key")
+        self._client = create_app(parts).test_client()
+
+    def recommend(self, customer_id: str, n: int) -> list[str]:
+        """The products of GET /recommend."""
+        answer = self._client.get(f"/recommend/{customer_id}?n={n}")
+        assert answer.status_code == 200, answer.text
+        return [item["product_id"] for item in answer.json["recommendations"]]  # type: ignore[index]
+
+    def send(self, events: Sequence[dict[str, Any]]) -> int:
+        """Send events; how many were recorded."""
+        recorded = 0
+        for start in range(0, len(events), BATCH):
+            answer = self._client.post("/events", json={"events": list(events[start : start + BATCH])})
+            assert answer.status_code == 200, answer.text
+            recorded += answer.json["recorded"]  # type: ignore[index]
+        return recorded
