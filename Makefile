@@ -68,7 +68,7 @@ bench-night: $(VENV)/.demo  ## how a night's cost grows with the purchases: one,
 bench-quality: $(VENV)/.demo $(VENV)/.bench $(PEERS)/.made  ## how good the lists are, beside peers and published tables (BENCH=--quick)
 	$(BIN)/python -m tests.benchmarks.bench_quality $(BENCH)
 
-bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since the night: a week as live events (BENCH=--validation)
+bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since the night (BENCH=--validation)
 	$(BIN)/python -m tests.benchmarks.bench_replay $(BENCH)
 
 bench-offers: $(VENV)/.demo  ## which coupons households redeem, learned from earlier campaigns, on later ones
