@@ -68,13 +68,6 @@ def parse_reorder_query(query_string: bytes) -> Query:
     return _parse(query_string, OF_REORDER)
 
 
-def parse_reorder_query(query_string: bytes) -> Query:
-    """The same of `/reorder`."""
-    if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, OF_REORDER)
-    return _parse(query_string, OF_REORDER)
-
-
 def check_id(name: str, value: str, path_info: str) -> None:
     """Refuse an id of the path that is too long or was not UTF-8.
 
