@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers bench-replay bench-experiments lock sbom image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments lock sbom image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -46,7 +46,7 @@ def test_a_new_key_is_printed_once_and_is_taken(run: Runner) -> None:
     assert re.fullmatch(r"nbk_[0-9a-f]{8}_[\w-]{43}", text)
     caller = run.callers.by_key(f"Bearer {text}", b"digest")
     assert caller is not None
-    assert caller.may == {"recommend", "popular", "similar"}
+    assert caller.may == {"recommend", "recommend_many", "offers", "reorder", "basket", "popular", "similar"}
     assert text not in (run.store / KEYRING).read_text()
 
 
