@@ -44,8 +44,15 @@ class Case:
         return self.specification.analysis.alpha / (len(self.specification.arms) - 1)
 
     @property
+    def start_ms(self) -> int:
+        """Midnight of the first day: the planned one, or a later one on which it really began."""
+        first = self.cohort.customers["first_ms"].min()
+        planned = start_ms(self.specification)
+        return max(planned, int(first) // DAY_MS * DAY_MS) if first is not None else planned  # type: ignore[arg-type]
+
+    @property
     def elapsed_days(self) -> int:
-        return max(0, (self.now_ms - start_ms(self.specification)) // DAY_MS)
+        return max(0, (self.now_ms - self.start_ms) // DAY_MS)
 
 
 def open_case(
@@ -178,7 +185,7 @@ def headline_of(case: Case, verdicts: dict[str, Verdict]) -> tuple[str, Verdict]
 def days_of(case: Case) -> tuple[Day, ...]:
     """The primary metric at the end of each day and now, with its sequence: looking back spends nothing."""
     specification, analysis = case.specification, case.specification.analysis
-    metric, start = specification.primary, start_ms(specification)
+    metric, start = specification.primary, case.start_ms
     ends = [start + day * DAY_MS for day in range(1, case.elapsed_days + 1)]
     found = []
     for at_ms in ends:
@@ -256,7 +263,7 @@ def _arms(case: Case, verdicts: dict[str, Verdict]) -> tuple[ArmState, ...]:
 
 
 def _exposures_by_day(case: Case) -> dict[str, tuple[int, ...]]:
-    day = (pl.col("at_ms") - start_ms(case.specification)) // DAY_MS
+    day = (pl.col("at_ms") - case.start_ms) // DAY_MS
     counts = case.cohort.exposures.group_by("arm", day=day.clip(0)).len()
     n_days = max(1, case.elapsed_days + 1)
     found = {}

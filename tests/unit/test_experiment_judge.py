@@ -183,6 +183,16 @@ def test_a_better_variant_is_shipped_after_whole_weeks_and_not_before(
     assert "whole weeks" in days_later.headline.text
 
 
+def test_days_count_from_the_first_exposure_where_it_began_late(
+    better: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    late = better[0].filter(pl.col("at_ms") >= START_MS + 3 * DAY_MS)
+    found = judge(open_case(SPEC, late, better[1], at(21)))
+    assert found.elapsed_days == 18
+    assert found.headline.word is Word.CONTINUE
+    assert "whole weeks" in found.headline.text
+
+
 def test_information_is_of_closed_windows_only(better_case: Case) -> None:
     found = judge(better_case)
     assert found.customers > found.closed
