@@ -51,9 +51,9 @@ class RuleRun:
     day: int
 
 
-def written(truth: Truth, seed: int, folder: Path) -> Case:
+def written(truth: Truth, seed: int, folder: Path, primary: str = "revenue_per_customer") -> Case:
     """A case from logs in files, as they were at the end."""
-    specification = specification_of(f"gate-{seed}", truth.customers)
+    specification = specification_of(f"gate-{seed}", truth.customers, primary)
     exposures, outcomes = logs(specification, truth, seed)
     exposures.write_parquet(folder / "exposures.parquet")
     outcomes.write_parquet(folder / "outcomes.parquet")
@@ -84,8 +84,8 @@ def run_same(truth: Truth, seed: int, folder: Path) -> SameRun:
 
 
 def run_rule(truth: Truth, seed: int, folder: Path) -> RuleRun:
-    """Whatever is true: a report each day, until it says ship or roll back."""
-    whole = written(truth, seed, folder)
+    """Whatever is true: a report on conversion each day, until it says ship or roll back."""
+    whole = written(truth, seed, folder, "conversion")
     ledger = LedgerInMemory()
     head = whole.specification.experiment
     word, day = Word.CONTINUE, 0

@@ -81,8 +81,14 @@ class Truth:
     window_days: int = 7
 
 
-def specification_of(name: str = "rec-2026-12", planned_n: int = 14_000) -> Specification:
-    return parse(SPECIFICATION.format(id=name, planned_n=planned_n))
+def specification_of(
+    name: str = "rec-2026-12", planned_n: int = 14_000, primary: str = "revenue_per_customer"
+) -> Specification:
+    """The experiment of these logs; `conversion` may be its primary metric, revenue a secondary one then."""
+    names = {"revenue_per_customer": primary, primary: "revenue_per_customer"}
+    found = parse(SPECIFICATION.format(id=name, planned_n=planned_n))
+    metrics = tuple(one.model_copy(update={"name": names.get(one.name, one.name)}) for one in found.metrics)
+    return found.model_copy(update={"metrics": metrics})
 
 
 def at(days: float) -> datetime:
