@@ -10,12 +10,16 @@ from pathlib import Path
 import click
 import polars as pl
 
-from experiments.errors import ServiceError, UnknownExperimentError
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.errors import ServiceError
+from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.planning import outcomes_of
+from experiments.recorded import recorded_specification
+from experiments.report_command import report
 from experiments.shop_client import ShopClient
 from experiments.simulated_shop import SimulatedShop
 from experiments.simulation import PLACES, Simulation, dated
-from experiments.specification import Specification, parse
+from experiments.sources import champion_purchases
+from experiments.specification import Specification
 from models.errors import NoChampionError
 from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
@@ -77,13 +81,13 @@ def simulate(
     out: Path,
     experiment_id: str,
 ) -> None:
-    """Let made-up customers visit a shop that runs EXPERIMENT_ID, and write its logs and what is true.
+    """Let made-up customers visit a shop that runs EXPERIMENT_ID; write its logs, the truth and the report.
 
     They ask the service, click, buy and answer surveys through its own routes, on days that are over. What
     they do stands in the record as if it were real: use a store that nothing is learned from.
     """
     now = datetime.now(UTC)
-    purchases, as_of = _history(Store(store))
+    purchases, as_of = champion_purchases(store), _as_of(Store(store))
     began = start.replace(tzinfo=UTC) if start else _first_day(as_of, now, days)
     if began + timedelta(days=days) > now:
         raise click.UsageError(
@@ -91,7 +95,7 @@ def simulate(
         )
     shop = SimulatedShop(purchases, most=customers, lift=lift, seed=seed)
     with opened_record(store, url, erasure_key) as record:
-        specification = _specification(record, experiment_id)
+        specification = recorded_specification(record, experiment_id, None)
         run = f"simulated.{seed}.{int(now.timestamp())}"
         client = ShopClient(service, key, operator_key)
         try:
@@ -101,38 +105,38 @@ def simulate(
             simulation.play(began, days)
         finally:
             client.close()
-        _write(record, specification, simulation, began, days, out)
+        dropped = _write(record, specification, simulation, purchases, began, days, out)
     write_atomic(out / "truth.json", json.dumps({"relative": truth, "lift": lift}, indent=1) + "\n")
     told = ", ".join(f"{n:,} {what}" for what, n in simulation.counts.items())
     click.echo(f"{len(shop.tastes):,} customers, {days} days: {told}")
     for arm, effect in truth.items():
         click.echo(f"true effect of {arm} on revenue per customer: {effect:+.1%}")
-    click.echo(
-        f"judge it: nbo-experiment report --spec {out}/spec.toml --exposures {out}/exposures.parquet"
-        f" --outcomes {out}/outcomes.parquet --now {began + timedelta(days=days):%Y-%m-%d} --out {out}"
+    click.get_current_context().invoke(
+        report,
+        experiment_id=None,
+        version=None,
+        store=None,
+        url=None,
+        erasure_key=None,
+        spec=out / "spec.toml",
+        exposures=out / "exposures.parquet",
+        outcomes=out / "outcomes.parquet",
+        dropped=dropped,
+        now=(began + timedelta(days=days)).replace(tzinfo=None),
+        out=out,
     )
 
 
-def _history(store: Store) -> tuple[pl.DataFrame, datetime]:
+def _as_of(store: Store) -> datetime:
     champion = store.champion()
     if champion is None:
         raise NoChampionError(str(store.root))
-    version_id = champion.current.version_id
-    version = store.open(version_id, verify=False)
-    return pl.read_parquet(store.versions / version_id / "purchases.parquet"), version.manifest.as_of
+    return store.open(champion.current.version_id, verify=False).manifest.as_of
 
 
 def _first_day(as_of: datetime, now: datetime, days: int) -> datetime:
     first = min(as_of + timedelta(days=1), now - timedelta(days=days))
     return first.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _specification(record: Record, experiment_id: str) -> Specification:
-    with record.reading() as connection:
-        found = find_experiment(connection, experiment_id)
-    if found is None:
-        raise UnknownExperimentError(experiment_id)
-    return parse(found.content, experiment_id)
 
 
 def _truth(client: ShopClient, shop: SimulatedShop, specification: Specification) -> dict[str, float]:
@@ -168,30 +172,37 @@ def _write(
     record: Record,
     specification: Specification,
     simulation: Simulation,
+    purchases: pl.DataFrame,
     began: datetime,
     days: int,
     out: Path,
-) -> None:
+) -> int:
     """Both logs as the record has them: what was shown as of the simulated time, since the service has its
-    own clock."""
+    own clock. Before the first day the history says what they bought.
+
+    Returns:
+        exposures that were lost."""
     head, until_s = specification.experiment, time.monotonic() + WITHIN_S
     while True:
         exposures = dated(read_exposures(record, head.id, head.version), simulation.visited_ms)
-        if exposures.height + read_lost(record, head.id, head.version) >= simulation.counts["exposed"]:
+        lost = read_lost(record, head.id, head.version)
+        if exposures.height + lost >= simulation.counts["exposed"]:
             break
         if time.monotonic() > until_s:
             break  # what isn't there is for the report to find
         time.sleep(0.5)
-    since, until = began, began + timedelta(days=days + 1)
-    outcomes = read_outcomes(record, int(since.timestamp() * 1000), int(until.timestamp() * 1000))
-    outcomes = outcomes.filter(pl.col("event_id").str.contains(simulation.run, literal=True))
+    since_ms = int(began.timestamp() * 1000)
+    told = read_outcomes(record, since_ms, since_ms + (days + 1) * DAY_MS)
+    told = told.filter(pl.col("event_id").str.starts_with(simulation.run))
+    told = told.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+    before_ms = since_ms - specification.analysis.cuped_days * DAY_MS
+    before = outcomes_of(purchases).filter(pl.col("at_ms").is_between(before_ms, since_ms, closed="left"))
     out.mkdir(parents=True, exist_ok=True)
     exposures.select(pl.col(name).cast(kind) for name, kind in EXPOSURES.items()).write_parquet(
         out / "exposures.parquet"
     )
-    outcomes.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items()).write_parquet(
-        out / "outcomes.parquet"
-    )
+    pl.concat([before, told.sort("at_ms", maintain_order=True)]).write_parquet(out / "outcomes.parquet")
     with record.reading() as connection:
         found = find_experiment(connection, head.id, head.version)
     write_atomic(out / "spec.toml", found.content if found else "")
+    return lost

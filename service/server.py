@@ -61,6 +61,7 @@ from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.plan import PlanFollower
 from service.trials.spool import Spool, left_over
+from service.trials.tally import killed, tally_at
 from service.warm_up import warm_up
 from service.workers import Workers
 from storage.keyring import read_keyring
@@ -216,8 +217,12 @@ def _trials(
     folder = settings.store / RECORD_FILE.parent
     spool = Spool(folder, f"{host}-{os.getpid()}")
     spool.take_over(left_over(folder, host))
+    counts = folder / f"exposures-{host}-{os.getpid()}.count"
+    gone = list(killed([counts, *left_over(folder, host, "count")]))  # in a container process ids come again
     default = PRESETS[settings.consent_default].experiment
-    log_of_exposures = ExposureLog(RecordDoor(settings, counters), spool, metrics, default=default)
+    door = RecordDoor(settings, counters)
+    log_of_exposures = ExposureLog(door, spool, metrics, default=default, tally=tally_at(counts))
+    log_of_exposures.note_killed(gone)
     plans.start()
     log_of_exposures.start()
     return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take, offers.with_products)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -16,13 +16,14 @@ from service.live.reader import Door
 from service.own_list import Pick
 from service.served import UNKNOWN, ServedVersion
 from service.trials.spool import Spool
+from service.trials.tally import Key, Tally
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
 
 MOST_WAITING = 20_000
 BATCH = 200  # of one transaction: events don't wait for it longer than 30 ms on SQLite
 PAUSE_S = 0.5
-QUEUE_FULL, SPOOL_FULL = "queue full", "spool full"
+QUEUE_FULL, SPOOL_FULL, KILLED = "queue full", "spool full", "worker killed"
 log = structlog.get_logger()
 
 
@@ -64,6 +65,7 @@ class ExposureLog:
     Args:
         spool: where they wait while the record can't be reached.
         default: what is allowed by who said nothing, of the consent `experiment`.
+        tally: counts what waits in memory, for whoever comes after this worker.
     """
 
     def __init__(
@@ -73,10 +75,11 @@ class ExposureLog:
         counters: ExposureCounters,
         *,
         default: bool,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._spool, self._counters = door, spool, counters
-        self._default, self._clock = default, clock
+        self._default, self._tally, self._clock = default, tally, clock
         self._waiting: deque[Shown] = deque()
         self._lost: Counter[tuple[str, int, str]] = Counter()
 
@@ -84,12 +87,21 @@ class ExposureLog:
         """Go on writing what comes."""
         every(PAUSE_S, self._write_and_survive, "exposures")
 
+    def note_killed(self, gone: Iterable[tuple[Key, int]]) -> None:
+        """Count what was gone with workers that were killed."""
+        for (experiment_id, version), n in gone:
+            self._lost[experiment_id, version, KILLED] += n
+            self._counters.exposures("lost", n)
+
     def take(self, shown: Shown) -> None:
         """Remember an answer. It costs a request no more than this."""
         if len(self._waiting) >= MOST_WAITING:
             self._lose(shown.assigned, QUEUE_FULL)
             return
-        self._waiting.append(shown)
+        if self._tally is not None:
+            for entry, _ in shown.assigned:
+                self._tally.take((entry.experiment_id, entry.version))
+        self._waiting.append(shown)  # last: from here on it may be written
 
     def write(self) -> None:
         """Write all that waits: to the record, else to the spool, whose content goes first."""
@@ -98,6 +110,8 @@ class ExposureLog:
             rows = [row for shown in batch for row in rows_of(shown)]
             if not self._record(rows):
                 self._keep(rows)
+            if self._tally is not None:
+                self._tally.settle((row.experiment_id, row.version) for row in rows)
         self._drain()
         self._tell_lost()
 

@@ -79,9 +79,9 @@ class Spool:
         self._done_bytes = self._read_bytes
 
 
-def left_over(folder: Path, host: str) -> list[Path]:
+def left_over(folder: Path, host: str, kind: str = "jsonl") -> list[Path]:
     """Files of workers of this machine that ended."""
-    files = folder.glob(f"exposures-{host}-*.jsonl")
+    files = folder.glob(f"exposures-{host}-*.{kind}")
     return [file for file in files if not Path(f"/proc/{file.stem.rpartition('-')[2]}").exists()]
 
 

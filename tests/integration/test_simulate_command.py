@@ -67,7 +67,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "product_id": [line[1] for line in lines],
             "order_row": [line[2] for line in lines],
             "purchased_at": [AS_OF - timedelta(days=1 + 4 * (line[2] % 4)) for line in lines],
+            "quantity": 1.0,
             "unit_price": 2.0,
+            "discount": 0.0,
         }
     ).write_parquet(store.versions / version_id / "purchases.parquet")
     return place
@@ -104,6 +106,8 @@ def test_the_logs_of_a_run_hold_all_that_was_shown_and_done_and_the_truth(
     assert not exposures["is_fallback"].any()
     assert exposures.group_by("customer_id").agg(pl.col("variant").n_unique())["variant"].max() == 1
     assert set(outcomes["kind"]) >= {"purchase", "click"}
+    first_ms = exposures["at_ms"].min()
+    assert outcomes.filter(pl.col("at_ms") < first_ms).height > 0  # the history, for what is compared before
     assert outcomes["event_id"].is_unique().all()
     clicks = outcomes.filter(pl.col("kind") == "click").join(exposures, on="request_id", suffix="_shown")
     assert clicks.height == outcomes.filter(pl.col("kind") == "click").height
@@ -115,6 +119,8 @@ def test_the_logs_of_a_run_hold_all_that_was_shown_and_done_and_the_truth(
     truth = json.loads((place / "out" / "truth.json").read_text())["relative"]
     assert truth["own"] > 0.05  # what everybody buys is liked less than what one bought, and there is a lift
     assert (place / "out" / "spec.toml").read_text() == SPEC
+    judged = json.loads((place / "out" / "report.json").read_text())
+    assert judged["headline"]["word"] in ended.output
 
 
 def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:

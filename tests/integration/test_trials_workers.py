@@ -65,14 +65,19 @@ class Shop:
         return answer.json()
 
     def exposures(self) -> dict[str, str]:
-        """Variants by request."""
+        """Variants by request, where none was lost."""
+        found, lost = self.kept()
+        assert lost == 0
+        return found
+
+    def kept(self) -> tuple[dict[str, str], int]:
+        """Variants by request, and how many were lost."""
         record = Record(record_url(self.store, None), load_erasure_key(self.store, None), lock_ms=5000)
         try:
-            frame = read_exposures(record, "try", 1)
-            assert read_lost(record, "try", 1) == 0
+            frame, lost = read_exposures(record, "try", 1), read_lost(record, "try", 1)
         finally:
             record.close()
-        return dict(zip(frame["request_id"], frame["variant"], strict=True))
+        return dict(zip(frame["request_id"], frame["variant"], strict=True)), lost
 
     def everywhere(self, holds: Callable[[requests.Session], bool]) -> float:
         """Seconds until it holds on many connections, so on both workers."""
@@ -87,7 +92,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     store, specification = tmp_path / "store", tmp_path / "try.toml"
     specification.write_text(SPEC)
     publish(Store(store), TinyShop(), variants=(VARIANT, "als"))
-    with running_service(store, tmp_path / "log", workers=2) as running:
+    with running_service(store, tmp_path / "log", workers=2, record_timeout_ms="2000") as running:
         yield Shop(running, store, specification)
 
 
@@ -168,6 +173,25 @@ def test_exposures_outlive_a_locked_record_and_the_death_of_a_worker(shop: Shop)
     lock.close()
     until(lambda: told <= set(shop.exposures()), 30)
     assert spooled(folder) == 0
+
+
+def test_what_a_killed_worker_had_not_written_is_counted(shop: Shop) -> None:
+    shop.nbo("start", str(shop.specification))
+    assert shop.everywhere(lambda session: in_one(shop, session)) < SEEN_S
+    until(lambda: bool(shop.kept()[0]), 10)
+    before, _ = shop.kept()
+    files = list((shop.store / FILE).parent.glob("exposures-*.count"))
+    assert len(files) == 2
+    sessions = [requests.Session() for _ in range(12)]
+    told = {shop.ask(name, session)["request_id"] for session in sessions for name in ("anna", "ben", "7")}
+    os.kill(int(files[0].stem.rpartition("-")[2]), signal.SIGKILL)
+
+    def all_accounted_for() -> bool:
+        kept, lost = shop.kept()
+        return len(told - set(kept)) <= lost
+
+    until(all_accounted_for, 30)
+    assert before.items() <= shop.kept()[0].items()
 
 
 def spooled(folder: Path) -> int:

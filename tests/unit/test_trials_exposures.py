@@ -15,6 +15,7 @@ from service.own_list import Rung
 from service.trials import exposures as module
 from service.trials.exposures import ExposureLog, Shown
 from service.trials.spool import Spool, left_over
+from service.trials.tally import SLOTS, Tally, killed, tally_at
 from storage.record.erasure import erase
 from storage.record.exposure_log import read_exposures, read_lost
 from storage.record.record import Record
@@ -173,3 +174,35 @@ def test_a_folder_that_cannot_be_written_loses_them_by_number(bench: Bench, tmp_
     bench.take(1)
     bench.log.write()
     assert bench.counted.by["lost"] == 1
+
+
+def test_what_waited_in_a_worker_that_was_killed_is_counted_as_lost_by_the_next_one(
+    bench: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "exposures-here-1.count"
+    first = ExposureLog(bench.door, bench.spool, bench.counted, default=True, tally=Tally(file))
+    for number in range(5):
+        first.take(shown(number))
+    first.write()
+    for number in range(5, 8):
+        first.take(shown(number))
+    gone = list(killed([file, tmp_path / "absent.count"]))  # killed here: what it held in memory is gone
+    assert gone == [(("a", 1), 3)]
+    assert list(killed([file])) == []
+    bench.log.note_killed(gone)
+    bench.log.write()
+    assert (len(bench.written()), read_lost(bench.record, "a", 1)) == (5, 3)
+
+
+def test_where_nothing_can_be_written_a_worker_goes_on_without_a_count(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert tally_at(tmp_path / "file" / "exposures-here-1.count") is None
+
+
+def test_a_count_takes_no_more_versions_than_it_has_places_for(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "exposures-here-1.count")
+    for number in range(SLOTS + 5):
+        tally.take((f"experiment-{number}", number))
+    tally.settle([("experiment-0", 0), ("never taken", 1)])
+    gone = dict(killed([tmp_path / "exposures-here-1.count"]))
+    assert gone == {(f"experiment-{number}", number): 1 for number in range(1, SLOTS)}
