@@ -15,7 +15,7 @@ SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-offers bench-replay lock sbom image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers lock sbom image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -68,7 +68,7 @@ bench-night: $(VENV)/.demo  ## how a night's cost grows with the purchases: one,
 bench-quality: $(VENV)/.demo $(VENV)/.bench $(PEERS)/.made  ## how good the lists are, beside peers and published tables (BENCH=--quick)
 	$(BIN)/python -m tests.benchmarks.bench_quality $(BENCH)
 
-bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since the night: a week as live events (BENCH=--validation)
+bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since the night (BENCH=--validation)
 	$(BIN)/python -m tests.benchmarks.bench_replay $(BENCH)
 
 bench-offers: $(VENV)/.demo  ## which coupons households redeem, learned from earlier campaigns, on later ones
