@@ -21,6 +21,7 @@ from service.changes import ChangesFollower
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
+from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
 from service.recommender import Recommender
@@ -141,7 +142,8 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     look()
     recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book)
     serving = Serving(served, AnswerWriter(served))
-    return Campaign(serving, recommender, known, look, suppressed=suppressed, is_for_all=is_for_all)
+    offers = OfferDesk(None, known.of, book)  # without promises: nothing of a budget is given away here
+    return Campaign(serving, recommender, offers, known, look, suppressed=suppressed, is_for_all=is_for_all)
 
 
 def ids_of(path: Path) -> Iterator[str]:

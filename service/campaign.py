@@ -8,6 +8,7 @@ from service.champion import Serving
 from service.errors import RefusedError
 from service.live.customers import LiveCustomers
 from service.live.told import NOT_PERSONAL
+from service.offers.desk import OfferDesk
 from service.parameters import Query
 from service.questions import id_of
 from service.recommender import Recommender
@@ -47,13 +48,15 @@ class Campaign:
         self,
         serving: Serving,
         recommender: Recommender,
+        offers: OfferDesk,
         customers: LiveCustomers,
         look: Callable[[], None],
         *,
         suppressed: frozenset[str],
         is_for_all: bool,
     ) -> None:
-        self._serving, self._recommender, self._customers, self._look = serving, recommender, customers, look
+        self._serving, self._recommender, self._offers = serving, recommender, offers
+        self._customers, self._look = customers, look
         self._suppressed, self._is_for_all = suppressed, is_for_all
         self._rows_seen = bytearray(len(serving.served.customers))
         self._others_seen: set[str] = set()
@@ -80,7 +83,8 @@ class Campaign:
                 answer = self._recommender.recommend(served, customer_id, query)
                 if answer.picks:
                     self.tally.listed += 1
-                    yield writer.recommendations(customer_id, answer)
+                    offers = self._offers.with_products(served, customer_id, answer)
+                    yield writer.recommendations(customer_id, answer, offers=offers)
                     continue
                 why = "nothing to show"
             self.tally.left_out[why] += 1

@@ -20,7 +20,8 @@ from service.parameters import (
 )
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
-from service.question_description import ID, body_operation, question_schemas
+from service.question_description import ID, answer_schemas, body_operation, question_schemas
+from service.rules.description import ERRORS as RULES_ERRORS
 from service.rules.description import rules_paths, rules_schemas
 
 type Json = dict[str, Any]
@@ -218,16 +219,8 @@ def _route(name: str, summary: str, parameters: list[Json], answer: str, errors:
 
 
 def _rules() -> Json:
-    with_body = ("400", "409", "411", "413", "415", "503", "507")
-    errors = {
-        "rules": ("503",),
-        "rules_versions": ("503",),
-        "put_rules": with_body,
-        "roll_back_rules": ("404", *with_body),
-        "try_rules": with_body,
-    }
-    problems = {name: _problems(some + _refusals(name)) for name, some in errors.items()}
-    return rules_paths(problems, {name: _security(name) for name in errors})
+    problems = {name: _problems(some + _refusals(name)) for name, some in RULES_ERRORS.items()}
+    return rules_paths(problems, {name: _security(name) for name in RULES_ERRORS})
 
 
 def _metrics() -> Json:
@@ -368,21 +361,7 @@ def _schemas() -> Json:
                 evidence={"type": "object"},
             ),
         ),
-        "ManyAnswers": _object(
-            received={"type": "integer", "minimum": 1},
-            failed={"type": "integer", "minimum": 0},
-            answers={"type": "array", "items": {"oneOf": [_ref("Recommendations"), _ref("Failed")]}},
-        ),
-        "Failed": _object(customer_id=null, problem=_ref("Problem")),
-        "Reorder": _object(
-            customer_id=text,
-            **of_all,
-            source={"enum": ["personal", "session", "unknown"]},
-            recommendations=products,
-        ),
-        "Basket": _object(
-            **of_all, source={"enum": ["personal", "basket", "popular"]}, recommendations=products
-        ),
+        **answer_schemas(of_all, products),
         **question_schemas(),
         "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
         "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),

@@ -60,3 +60,36 @@ def question_schemas() -> Json:
             "additionalProperties": False,
         },
     }
+
+
+def answer_schemas(of_all: Json, products: Json) -> Json:
+    """What is answered.
+
+    Args:
+        of_all: properties of every answer with products.
+        products: the schema of its list.
+    """
+
+    def answer(sources: list[str], **more: Json) -> Json:
+        return _object(**more, **of_all, source={"enum": sources}, recommendations=products)
+
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Recommendations", "Failed")]
+    return {
+        "ManyAnswers": _object(
+            received={"type": "integer", "minimum": 1},
+            failed={"type": "integer", "minimum": 0},
+            answers={"type": "array", "items": {"oneOf": either}},
+        ),
+        "Failed": _object(customer_id={"type": "null"}, problem={"$ref": "#/components/schemas/Problem"}),
+        "Reorder": answer(["personal", "session", "unknown"], customer_id={"type": "string"}),
+        "Basket": answer(["personal", "basket", "popular"]),
+    }
+
+
+def _object(**properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

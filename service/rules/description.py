@@ -17,6 +17,16 @@ AT: Json = {
 }
 
 
+WITH_BODY = ("400", "409", "411", "413", "415", "503", "507")
+ERRORS = {
+    "rules": ("503",),
+    "rules_versions": ("503",),
+    "put_rules": WITH_BODY,
+    "roll_back_rules": ("404", *WITH_BODY),
+    "try_rules": WITH_BODY,
+}
+
+
 def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> Json:
     """The operations.
 

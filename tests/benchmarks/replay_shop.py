@@ -7,6 +7,7 @@ from typing import Any
 from service.access.gate import Gate, Limits
 from service.app import Parts, create_app
 from service.champion import ChampionFollower
+from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
 from service.live.customers import LiveCustomers
@@ -14,12 +15,15 @@ from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.metrics import Metrics
+from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.settings import Settings
+from storage.record.consent import PRESETS
+from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.store import Store
@@ -59,7 +63,7 @@ class ReplayShop:
         events = EventCounters(metrics.registry)
         door = RecordDoor(settings, events)
         known = LiveCustomers(is_personal_by_default=True, most=settings.live_customers)
-        reader = LiveReader(door, known, lambda: since, personal_by_default=True)
+        reader = LiveReader(door, known, lambda: since, defaults=Defaults(personalise=True, experiment=True))
         reader.look()
         news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
         book = RuleBook(clock=clock)
@@ -67,7 +71,21 @@ class ReplayShop:
         desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
         gate = Gate(EVERYBODY, Limits(), (), metrics)
         products = ProductDesk(door, live, champion.knows_product)
-        parts = Parts(settings, champion, recommender, metrics, lambda: "none", gate, desk, products, b"key")
+        customers = CustomerDesk(door, default=PRESETS["all"])
+        offers = OfferDesk(None, known.of, book)
+        parts = Parts(
+            settings,
+            champion,
+            recommender,
+            metrics,
+            lambda: "none",
+            gate,
+            desk,
+            products,
+            customers,
+            offers,
+            b"key",
+        )
         self._client = create_app(parts).test_client()
 
     def recommend(self, customer_id: str, n: int) -> list[str]:

@@ -22,9 +22,11 @@ from service.campaign_file import COLUMNS, BadOutError, cell_of, rows_of, write_
 from service.champion import Serving
 from service.errors import RefusedError
 from service.live.customers import LiveCustomers
+from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
+from service.rules.book import RuleBook
 from service.served import ServedVersion
 from service.settings import Settings
 from storage.record.consent import PRESETS, set_consent
@@ -65,8 +67,9 @@ def campaign(
     look: Callable[[], None] = lambda: None,
 ) -> Campaign:
     recommender = Recommender(FirstLevel(1, 0), None, known.of, clock=NOW.timestamp)
+    offers = OfferDesk(None, known.of, RuleBook())
     return Campaign(
-        serving, recommender, known, look, suppressed=frozenset(suppressed), is_for_all=is_for_all
+        serving, recommender, offers, known, look, suppressed=frozenset(suppressed), is_for_all=is_for_all
     )
 
 
