@@ -112,7 +112,10 @@ class PublishedOffers:
         self._version_id = version.version_id
         self.ids = version.ids("offers")
         self._segments = version.strings("offers/segments")
-        arrays = {name: version.array(f"offers/{name}") for name in KINDS}
+        arrays = {name: version.array(f"offers/{name}") for name in KINDS if name != "redeemed"}
+        arrays["redeemed"] = np.zeros(len(self.ids), np.int32)  # of a night before there were budgets
+        if version.has("offers/redeemed"):
+            arrays["redeemed"] = version.array("offers/redeemed")
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
 
