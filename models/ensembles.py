@@ -1,7 +1,7 @@
 """A ranker's trees together: what they say of a customer's candidates, their order and the log odds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ class Ensembles:
     What a customer buys again is easier to tell from the rest than one novelty from another, so trees that
     learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
     standard deviations. The places that new products hold in it go to those that the trees of the new ones,
-    and the order of all, would put first.
+    and the order of all, would put first; half as many trees do, since there is less to tell.
 
     Attributes:
         trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
@@ -43,7 +43,8 @@ class Ensembles:
             if lessons.has_own:  # else it is the order of all
                 steps["new_order"] = lessons.new_order
             steps["new_chance"] = lessons.new_chance
-        grown = at_once([partial(step, options) for step in steps.values()])
+        fewer = replace(options, n_trees=options.n_trees and -(-options.n_trees // 2))
+        grown = at_once([partial(step, fewer if name in OF_NEW else options) for name, step in steps.items()])
         trees = dict(zip(steps, grown, strict=True))
         came = window.only(window.has_come)
         said = _said(trees, came.features, np.flatnonzero(~came.is_own))
