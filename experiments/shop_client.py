@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -10,6 +11,7 @@ from experiments.errors import ServiceError
 
 TIMEOUT_S = 10.0
 BATCH = 500
+TRY_AGAIN, ATTEMPTS, PAUSE_S = (429, 503), 20, 1.0
 
 
 class ShopClient:
@@ -48,19 +50,25 @@ class ShopClient:
         self._connection.close()
 
     def _call(self, method: str, path: str, body: bytes | None = None, *, key: str) -> dict[str, Any]:
+        for attempt in range(ATTEMPTS):
+            status, text = self._sent(method, path, body, key)
+            if status not in TRY_AGAIN or attempt == ATTEMPTS - 1:
+                break
+            time.sleep(PAUSE_S)  # events are known by their ids: none counts twice
+        if status != 200:
+            told = text[:300].decode("utf-8", "replace")
+            raise ServiceError(self._url, f"{method} {path}: {status} {told}")
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+    def _sent(self, method: str, path: str, body: bytes | None, key: str) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"} if body else {}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
-            text = response.read()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as err:
             self._connection.close()
             raise ServiceError(self._url, f"doesn't answer ({err})") from err
-        if response.status != 200:
-            raise ServiceError(
-                self._url, f"{method} {path}: {response.status} {text[:300].decode('utf-8', 'replace')}"
-            )
-        answer: dict[str, Any] = json.loads(text)
-        return answer

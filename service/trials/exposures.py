@@ -23,6 +23,7 @@ from storage.record.record import Record
 MOST_WAITING = 20_000
 BATCH = 200  # of one transaction: events don't wait for it longer than 30 ms on SQLite
 PAUSE_S = 0.5
+BREATH_S = 0.02  # between two batches, in which events get the lock of SQLite
 QUEUE_FULL, SPOOL_FULL, KILLED = "queue full", "spool full", "worker killed"
 log = structlog.get_logger()
 
@@ -112,6 +113,8 @@ class ExposureLog:
                 self._keep(rows)
             if self._tally is not None:
                 self._tally.settle((row.experiment_id, row.version) for row in rows)
+            if self._waiting:
+                time.sleep(BREATH_S)
         self._drain()
         self._tell_lost()
 
