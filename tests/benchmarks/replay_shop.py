@@ -65,7 +65,7 @@ class ReplayShop:
         known = LiveCustomers(is_personal_by_default=True, most=settings.live_customers)
         reader = LiveReader(door, known, lambda: since, defaults=Defaults(personalise=True, experiment=True))
         reader.look()
-        news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
+        news = self._news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
         book = RuleBook(clock=clock)
         recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
         desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
@@ -90,6 +90,7 @@ class ReplayShop:
 
     def recommend(self, customer_id: str, n: int) -> list[str]:
         """The products of GET /recommend."""
+        self._news.catch_up()  # as a worker does all the time: after 300 s without it nobody's answer is personal
         answer = self._client.get(f"/recommend/{customer_id}?n={n}")
         assert answer.status_code == 200, answer.text
         return [item["product_id"] for item in answer.json["recommendations"]]  # type: ignore[index]
