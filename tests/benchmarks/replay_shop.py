@@ -90,7 +90,7 @@ class ReplayShop:
 
     def recommend(self, customer_id: str, n: int) -> list[str]:
         """The products of GET /recommend."""
-        self._news.catch_up()  # as a worker does all the time: after 300 s without it nobody's answer is personal
+        self._news.catch_up()  # as a worker does all the time: else nobody is personal after 300 s
         answer = self._client.get(f"/recommend/{customer_id}?n={n}")
         assert answer.status_code == 200, answer.text
         return [item["product_id"] for item in answer.json["recommendations"]]  # type: ignore[index]
