@@ -68,6 +68,7 @@ def customer_schemas() -> Json:
     elsewhere = _object(
         {"where": text, "until": {"type": ["string", "null"], "format": "date-time"}, "what": text}
     )
+    file = _object({"path": text, "what": text, "written_at": text | {"format": "date-time"}})
     moment = text | {"format": "date-time"}
     export = _object(
         {
@@ -106,6 +107,7 @@ def customer_schemas() -> Json:
                 "number": number,
                 "deleted": {"type": "object", "additionalProperties": number},
                 "elsewhere": {"type": "array", "items": elsewhere},
+                "files": {"type": ["array", "null"], "items": file},
             }
         ),
     }

@@ -5,12 +5,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
+import structlog
+
 from service.record import RecordDoor
 from service.served import EPOCH, NONE, ServedVersion
 from storage.record.consent import Consent, consent_of, set_consent
 from storage.record.erasure import Erasure, erase
 from storage.record.holdings import Holdings, holdings_of
 from storage.record.record import Record
+from storage.shop_files import ShopFile
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class CustomerDesk:
         was_erased: whether this worker knows that a customer was erased once: then the night's word is void.
         served: the version that answers; None before there is one.
         forget: lets go of a customer's lists outside this process, as far as that is possible now.
+        files: those with customers' ids that were written for the shop.
     """
 
     def __init__(
@@ -51,11 +57,12 @@ class CustomerDesk:
         was_erased: Callable[[str], bool] = lambda customer_id: False,
         served: Callable[[], ServedVersion | None] = lambda: None,
         forget: Callable[[str], None] = lambda customer_id: None,
+        files: Callable[[], list[ShopFile]] = list,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._default = door, default
         self._told, self._was_erased, self._served, self._forget = told, was_erased, served, forget
-        self._clock = clock
+        self._files, self._clock = files, clock
 
     def consent(self, customer_id: str) -> Consent:
         """What a customer allows.
@@ -112,6 +119,14 @@ class CustomerDesk:
         self._forget(customer_id)  # while this worker still knows under which epoch they lie
         self._told()
         return erasure
+
+    def files(self) -> list[ShopFile] | None:
+        """Files for the shop in which an erased customer may still be; None if that can't be told now."""
+        try:
+            return self._files()
+        except OSError as err:  # what was erased stays erased
+            log.error("the files written for the shop can't be told", why=str(err))
+            return None
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -17,11 +17,13 @@ from storage.record.tables import CONSENTS
 MAX_BYTES = 4096
 LIST_LIFE = timedelta(hours=24)
 VERSION_LIFE = timedelta(hours=72)
+SPOOL_LIFE = timedelta(days=1)
 LOG_LIFE = timedelta(days=14)
 BACKUP_LIFE = timedelta(days=30)
 ELSEWHERE = (
     ("Redis", LIST_LIFE, "unreachable now, deleted as far as Redis answered, gone by the end of its life"),
     ("versions of the night", VERSION_LIFE, "no answer is made from it; gone when the versions are deleted"),
+    ("exposures on a worker's disk", SPOOL_LIFE, "left out when they are written to the record, and deleted"),
     ("logs", LOG_LIFE, "only as a hash whose key ended with the service; gone by your rotation"),
     ("backups of the record", BACKUP_LIFE, "a restore erases again before it serves; gone by your rotation"),
     ("the shop's own history, exports, batch files and reports", None, "the shop's: delete it there"),
@@ -49,7 +51,8 @@ def register_customers(app: Flask, desk: CustomerDesk) -> None:
     @app.delete("/customers/<id:customer_id>", endpoint="delete_customer")
     def delete_customer(customer_id: str) -> Response:
         _check(customer_id)
-        return write_json({"customer_id": customer_id, **_receipt(desk.erase(customer_id, _client()))})
+        erasure = desk.erase(customer_id, _client())
+        return write_json({"customer_id": customer_id, **_receipt(erasure), "files": _files(desk)})
 
 
 def parse_consent(body: object) -> dict[str, bool]:
@@ -113,3 +116,8 @@ def _receipt(erasure: Erasure) -> dict[str, object]:
             for where, life, what in ELSEWHERE
         ],
     }
+
+
+def _files(desk: CustomerDesk) -> list[dict[str, str]] | None:
+    files = desk.files()
+    return None if files is None else [file._asdict() for file in files]

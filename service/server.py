@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from ipaddress import ip_address
@@ -69,6 +70,7 @@ from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults, Since
 from storage.record.record import FILE as RECORD_FILE
+from storage.shop_files import shop_files
 from storage.signing import Signers
 from storage.store import CHAMPION, Store
 
@@ -295,6 +297,7 @@ def _customer_desk(
         was_erased=customers.was_erased,
         served=served,
         forget=forget,
+        files=lambda: shop_files(settings.store, now=datetime.now(UTC)),
     )
 
 

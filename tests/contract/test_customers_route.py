@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
+from storage.shop_files import FILE, note_shop_file, shop_files
 from storage.store import Store
 from tests.data.tiny_service import EVERYBODY, PATIENT_MS
 from tests.data.tiny_version import publish
@@ -85,6 +87,7 @@ def worker_on(root: Path) -> Worker:
     news.catch_up()
     desk = CustomerDesk(
         door,
+        files=lambda: shop_files(root, now=datetime.now(UTC)),
         default=PRESETS["all"],
         told=news.catch_up,
         was_erased=live.was_erased,
@@ -195,6 +198,17 @@ def test_erased_is_gone_at_once_and_the_receipt_says_where_an_id_may_still_be(wo
     held = worker.get("/customers/anna")
     assert (held["events"], held["consents"], held["night"]) == ([], [], None)
     assert worker.send(BOUGHT | {"event_id": "late"}, 410)["type"] == "urn:nextbest:problem:erased"
+
+
+def test_a_receipt_names_the_files_that_are_the_shops(worker: Worker, root: Path) -> None:
+    assert worker.delete("/customers/anna")["files"] == []
+    note_shop_file(root, root / "mail.csv", "nbo-serve batch", now=datetime.now(UTC))
+    (file,) = worker.delete("/customers/anna")["files"]
+    assert (file["path"], file["what"]) == (str(root / "mail.csv"), "nbo-serve batch")
+    (root / FILE).unlink()
+    (root / FILE).mkdir()  # can't be read
+    receipt = worker.delete("/customers/anna")
+    assert (receipt["files"], receipt["number"]) == (None, 3)
 
 
 def test_an_erasure_may_be_asked_again_and_of_somebody_who_never_was(worker: Worker) -> None:
