@@ -55,7 +55,7 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path: Path) -> None:
         [sys.executable, *install.split(), "--target", tmp_path / "site", tmp_path], check=True, timeout=60
     )
     installed = {path.relative_to(tmp_path / "site") for path in (tmp_path / "site").rglob("*")}
-    for package in ("models", "storage", "training", "service"):
+    for package in ("models", "storage", "training", "service", "experiments"):
         files = [path for path in (ROOT / package).rglob("*") if path.suffix in {".py", ".html"}]
         assert files
         assert {path.relative_to(ROOT) for path in files} <= installed
@@ -73,10 +73,12 @@ def test_what_the_image_copies_is_enough_to_install(tmp_path: Path) -> None:
         (["tune", "--data", "d"], "nbo-train tune --data d"),
         (["keys", "create", "--name", "a b"], "nbo-serve keys create --name a b"),
         (["token-keys", "list"], "nbo-serve token-keys list"),
+        (["batch", "--out", "l.csv"], "nbo-serve batch --out l.csv"),
+        (["experiment", "list"], "nbo-experiment list"),
     ],
 )
 def test_the_first_argument_is_the_role(tmp_path: Path, arguments: list[str], becomes: str) -> None:
-    for command in ("nbo-serve", "nbo-train"):
+    for command in ("nbo-serve", "nbo-train", "nbo-experiment"):
         _fake(tmp_path / command, 'echo "$(basename "$0") $*"')
     ended = _entrypoint(tmp_path, *arguments)
     assert (ended.returncode, ended.stdout.strip()) == (0, becomes)
@@ -151,7 +153,7 @@ def test_the_crontab_has_a_time_a_user_and_a_safe_path() -> None:
 
 def _cron_command() -> str:
     lines = (ROOT / "deploy/crontab").read_text().splitlines()
-    line = next(line for line in lines if line and line[0].isdigit())
+    line = next(line for line in lines if line and line[0].isdigit() and " nightly " in line)
     return line.split(maxsplit=6)[6]
 
 
