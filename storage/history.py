@@ -1,7 +1,7 @@
 """A shop's purchase history, read, cleaned and numbered: what a night learns from."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -164,7 +164,7 @@ def read_history(
     as_of: datetime | None,
     rejects: Path,
     now: datetime,
-    recorded: Recorded | None = None,
+    recorded: Callable[[pl.DataFrame | None], Recorded | None] = lambda customers: None,
 ) -> History:
     """Read a shop's history as it was known at `as_of`.
 
@@ -173,7 +173,8 @@ def read_history(
         as_of: aware; lines at or after it are not seen. None: just after the last purchase.
         rejects: where the reject file is written; replaced if it is there.
         now: aware; later times are rejected.
-        recorded: what the record knows; None: there is none.
+        recorded: what the record knows, told the shop's table of customers if there is one; None: there is
+            no record.
     Raises:
         BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
         TooLittleHistoryError: no purchase is left.
@@ -190,8 +191,9 @@ def read_history(
             if (read := read_table(source, cleaner, options, file)) is not None:
                 tables[name] = read
     from_record = None
-    if recorded is not None:
-        tables, from_record = _with_recorded(tables, recorded, options, seen_until_s)
+    known = recorded(tables["customers"].lines if "customers" in tables else None)
+    if known is not None:
+        tables, from_record = _with_recorded(tables, known, options, seen_until_s)
     lines = tables["purchases"].lines
     if not lines.height:
         before = "" if as_of is None else f" before {as_of.isoformat()}"

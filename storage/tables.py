@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from storage.record.tables import CONSENTS
+
 MAX_ID_BYTES = 256
 
 
@@ -116,7 +118,10 @@ _TABLES = (
     ),
     Table(
         "customers",
-        (Column("customer_id", Kind.ID, is_required=True),),
+        (
+            Column("customer_id", Kind.ID, is_required=True),
+            *(Column(name, Kind.TEXT) for name in CONSENTS),
+        ),
         keeps_other_columns=True,
         key="customer_id",
     ),

@@ -3,6 +3,7 @@
 import platform
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
             as_of=job.as_of,
             rejects=job.folder / "rejects.csv",
             now=job.now,
-            recorded=recorded_by(job.store, job.config.record),
+            recorded=partial(recorded_by, job.store, job.config.record, now=job.now, say=progress.say),
         )
         interactions = history.interactions()
     counts = history_counts(history, interactions)

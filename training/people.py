@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from storage.people import MAX_WORDS, UNKNOWN_WORD
+from storage.record.tables import CONSENTS
 from storage.strings import order_of
 from storage.versions import VersionWriter
 
@@ -64,8 +65,8 @@ def _write_traits(writer: VersionWriter, customers: pl.DataFrame, rows: pl.DataF
 
 
 def _words_of(customers: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """Each of the shop's own columns with its different words, sorted."""
-    for name in sorted(set(customers.columns) - {"customer_id"}):
+    """Each of the shop's own columns, consents apart, with its different words, sorted."""
+    for name in sorted(set(customers.columns) - {"customer_id", *CONSENTS}):
         yield name, sorted(customers[name].drop_nulls().unique().to_list())
 
 

@@ -1,14 +1,20 @@
 """The record that a night reads: where it is, and what it knows."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
+import polars as pl
+
+from storage.history_consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
 from storage.record.erasure_key import load_erasure_key
 from storage.record.learning import Recorded, read_recorded
 from storage.record.record import FILE, Record, record_url
+from storage.record.schema import prepare
+from storage.record.shop_consents import take_shop_consents
 from storage.store import Store
 from training.config import RecordOptions
 
@@ -17,14 +23,36 @@ STATEMENT_MS = 600_000
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"
 
 
-def recorded_by(store: Store, options: RecordOptions) -> Recorded | None:
+def recorded_by(
+    store: Store,
+    options: RecordOptions,
+    customers: pl.DataFrame | None,
+    *,
+    now: datetime,
+    say: Callable[..., None],
+) -> Recorded | None:
     """What the record knows; None if no URL is given and the store has none.
 
+    What the shop's table tells of consents is put into the record first, which is made where it must be: so
+    the day obeys it too, for customers of whom no version knows.
+
+    Args:
+        customers: the shop's table, if there is one.
+        say: tells how many consents changed.
     Raises:
         NextbestError: it can't be read. Then there is no night: it would learn from customers who said no.
     """
+    told, default = consents_in(customers), PRESETS[options.consent_default]
+    if told.by_customer and options.url is None:
+        prepare(record_url(store.root, None))
     with _opened(store, options) as record:
-        return read_recorded(record, PRESETS[options.consent_default]) if record else None
+        if record is None:
+            return None
+        if told.by_customer:
+            now_ms = int(now.timestamp() * 1000)
+            changed = take_shop_consents(record, told.by_customer, default, now_ms=now_ms)
+            say("consents of the shop's table", changed=changed, unreadable=told.unreadable)
+        return read_recorded(record, default)
 
 
 def erased_since(store: Store, options: RecordOptions, number: int) -> int:

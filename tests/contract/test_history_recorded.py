@@ -80,7 +80,7 @@ def history(
         as_of=as_of,
         rejects=folder / "rejects.csv",
         now=NOW,
-        recorded=recorded,
+        recorded=lambda _: recorded,
     )
 
 

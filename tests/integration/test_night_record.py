@@ -1,5 +1,6 @@
 """A night that reads the service's record: it learns of what was bought since, and of nobody who said no."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage.record.consent import PRESETS, set_consent
+from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.engine import parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
@@ -109,3 +110,20 @@ def test_a_night_that_cannot_read_its_record_publishes_nothing(shop: Path, tmp_p
 def test_a_record_url_that_is_none_is_a_wrong_option(shop: Path, tmp_path: Path) -> None:
     ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--record", "mysql://u:s3cret@h/d")
     assert (ran.code, "s3cret" in ran.err) == (2, False)
+
+
+def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_record(
+    shop: Path, tmp_path: Path
+) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    shutil.copytree(shop, data)
+    lines = "customer_id,train,personalise\nc1,no,\nc2,yes,\nshy,,false\nodd,perhaps,\n"
+    (data / "customers.csv").write_text(lines)
+    ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
+    assert ran.code == 0, ran.err
+    customers = ids(champion(store), "customers")
+    assert ("c1" in customers, "c2" in customers) == (False, True)
+    told = next(event for event in ran.events if event["event"] == "consents of the shop's table")
+    assert (told["changed"], told["unreadable"]) == (3, 1)
+    with Record(record_url(store, None), load_erasure_key(store, None)).reading() as connection:
+        assert not consent_of(connection, "shy", PRESETS["all"]).personalise

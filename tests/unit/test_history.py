@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from models.errors import BadHistoryError, TooLittleHistoryError
 from storage.history import History
 from storage.history_options import HistoryOptions
+from storage.record.tables import CONSENTS
 from storage.strings import order_of
 from tests.data.exports import HEADER, NOW, read, rejected, write
 
@@ -238,7 +239,7 @@ def test_offers_redemptions_customers_and_audiences_are_read(tmp_path: Path) -> 
     assert history.offers["ends_at"].to_list() == [datetime(2031, 1, 1, tzinfo=UTC)]
     assert history.redemptions.rows() == [("o1", "a", datetime(2020, 1, 2, tzinfo=UTC))]
     assert history.customers is not None and history.customers.rows(named=True) == [
-        {"customer_id": "a", "personalise": "yes", "plan": "gold"}
+        dict.fromkeys(CONSENTS) | {"customer_id": "a", "personalise": "yes", "plan": "gold"}
     ]
     assert history.audiences is not None and history.audiences.rows() == [("s", "a")]
     assert rejected(tmp_path).select("table", "line", "reason").rows() == [

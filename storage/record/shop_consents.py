@@ -1,0 +1,93 @@
+"""Puts consents in force that the shop's own table tells, of customers who said nothing by themselves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from storage.record.consent import Consent
+from storage.record.record import Record
+from storage.record.statements import consent_lock, next_change, parts, upsert
+from storage.record.tables import CONSENTS, consent_log, customers, tombstones
+
+CLIENT = "the shop's table"
+"""Who changed a consent, where the log has this; no key is called so."""
+
+
+def take_shop_consents(
+    record: Record, told: Mapping[str, Mapping[str, bool]], default: Consent, *, now_ms: int
+) -> int:
+    """Put in force what a table tells; how many consents changed. Asked again it changes nothing more.
+
+    A customer's own word goes before the table's, and whoever was erased isn't brought back by it.
+
+    Args:
+        told: by customer, what the table has; what it leaves open is the default.
+    Raises:
+        RecordUnavailableError: some may be in force: ask again.
+    """
+    changed = 0
+    for some in parts(told):
+        with record.reading() as connection:
+            wanted = _wanted(connection, record, some, told, default)
+        if not wanted:
+            continue
+        with record.writing() as connection:
+            consent_lock(connection, exclusive=True)
+            wanted = _wanted(connection, record, some, told, default)  # somebody may have spoken meanwhile
+            changed += len(wanted)
+            _put(connection, wanted, now_ms)
+    return changed
+
+
+def _wanted(
+    connection: sa.Connection,
+    record: Record,
+    customer_ids: Sequence[str],
+    told: Mapping[str, Mapping[str, bool]],
+    default: Consent,
+) -> dict[str, Consent]:
+    """The consents that are to change."""
+    columns = [customers.c[name] for name in CONSENTS]
+    rows = sa.select(customers.c.customer_id, *columns).where(
+        customers.c.customer_id.in_(customer_ids), customers.c.personalise.is_not(None)
+    )
+    now = {customer_id: Consent(*map(bool, said)) for customer_id, *said in connection.execute(rows)}
+    own = _spoke_themselves(connection, list(now))
+    erased = _erased(connection, record, customer_ids)
+    wanted = {}
+    for customer_id in customer_ids:
+        consent = Consent(**asdict(default) | dict(told[customer_id]))
+        if customer_id not in own | erased and consent != now.get(customer_id, default):
+            wanted[customer_id] = consent
+    return wanted
+
+
+def _spoke_themselves(connection: sa.Connection, customer_ids: Sequence[str]) -> set[str]:
+    """Those whose consent in force isn't the table's."""
+    log = consent_log.c
+    last = sa.select(sa.func.max(log.id)).where(log.customer_id.in_(customer_ids)).group_by(log.customer_id)
+    by_table = sa.select(log.customer_id).where(log.id.in_(last), log.client == CLIENT)
+    return set(customer_ids).difference(connection.execute(by_table).scalars())
+
+
+def _erased(connection: sa.Connection, record: Record, customer_ids: Sequence[str]) -> set[str]:
+    by_hash = {record.key.hash_of(customer_id): customer_id for customer_id in customer_ids}
+    rows = sa.select(tombstones.c.customer_hash).where(tombstones.c.customer_hash.in_(list(by_hash)))
+    return {by_hash[bytes(hashed)] for hashed in connection.execute(rows).scalars()}
+
+
+def _put(connection: sa.Connection, wanted: Mapping[str, Consent], now_ms: int) -> None:
+    if not wanted:
+        return
+    log = [
+        {"customer_id": customer_id, "at_ms": now_ms, "client": CLIENT, **asdict(consent)}
+        for customer_id, consent in wanted.items()
+    ]
+    connection.execute(sa.insert(consent_log), log)
+    epoch = next_change(connection)
+    rows = [
+        {"customer_id": customer_id, "epoch": epoch, **asdict(consent)}
+        for customer_id, consent in wanted.items()
+    ]
+    connection.execute(upsert(connection, customers, ["epoch", *CONSENTS]), rows)
