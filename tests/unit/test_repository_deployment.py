@@ -153,7 +153,7 @@ def test_the_crontab_has_a_time_a_user_and_a_safe_path() -> None:
 
 def _cron_command() -> str:
     lines = (ROOT / "deploy/crontab").read_text().splitlines()
-    line = next(line for line in lines if line and line[0].isdigit() and " nightly " in line)
+    line = next(line for line in lines if line[:1].isdigit() and " nightly " in line)
     return line.split(maxsplit=6)[6]
 
 
