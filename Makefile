@@ -14,6 +14,10 @@ PYTHONS := python3.12 python3.13 python3
 SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info < (3, 14))
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
+# Tests that assert times, of an answer or of workers: nothing else may run beside them.
+ALONE := tests/faults $(addprefix tests/integration/test_,answer_cost.py live_workers.py trials_workers.py \
+	offers_race.py service_process.py rules_process.py access_process.py redis_cache.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments lock sbom image clean
 
@@ -26,8 +30,8 @@ demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-
 	@$(BIN)/python scripts/demo.py --port $(PORT)
 
 test: lint  ## lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract
-	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/contract
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests $(ALONE:%=--ignore %)
+	$(BIN)/python -m pytest $(ALONE)
 
 test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
 	$(BIN)/python -m pytest tests/faults -m faults -s $(FAULTS)

@@ -71,7 +71,7 @@ def tally_at(file: Path) -> Tally | None:
     try:
         return Tally(file)
     except OSError as err:
-        log.warning("exposures of a worker that is killed won't be counted", why=str(err))
+        log.info("exposures of a worker that is killed won't be counted", why=str(err))
         return None
 
 

@@ -88,7 +88,7 @@ def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(
         buy(sessions[0], running, customer, "milk")
         at_once = answer(sessions[0], running, customer)
         assert at_once["source"] == "session"
-        assert "milk" not in [one["product_id"] for one in at_once["recommendations"]]
+        assert at_once["recommendations"][0]["product_id"] != "milk"  # it steps back
         assert until_all(sessions, partial(has_session, running, customer)) < WITHIN_S
     said = {answer(session, running, "nobody")["recommendations"][0]["product_id"] for session in sessions}
     assert said == {"butter"}

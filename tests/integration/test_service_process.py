@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -76,6 +77,12 @@ def test_new_champions_and_rollbacks_are_taken_within_5_s_under_load_without_a_f
         assert steps == order
 
 
+def warnings(running: Running) -> list[dict[str, Any]]:
+    """Lines of this level, but for a Redis that a busy machine let wait."""
+    lines = [line for line in running.lines() if line["level"] == "warning"]
+    return [line for line in lines if not line["event"].startswith("redis does not answer")]
+
+
 def test_the_first_champion_is_taken_without_a_restart(tmp_path: Path) -> None:
     root = tmp_path / "store"
     root.mkdir()
@@ -85,7 +92,7 @@ def test_the_first_champion_is_taken_without_a_restart(tmp_path: Path) -> None:
         publish(Store(root))
         until(lambda: running.get("/health/ready").ok, 5)
         assert running.get("/recommend/anna").json()["source"] == "personal"
-        assert [line["event"] for line in running.lines() if line["level"] == "warning"] == [
+        assert [line["event"] for line in warnings(running)] == [
             "no key was made yet: whoever reaches this address gets every answer, without limits",
             "no champion in the store, answering 503 until a night publishes one",
         ]
@@ -95,7 +102,7 @@ def test_a_store_folder_that_is_not_there_is_warned_of_and_followed_once_it_is(t
     root = tmp_path / "nope"
     with running_service(root, tmp_path / "log") as running:
         assert running.get("/health/ready").status_code == 503
-        _, warning = [line for line in running.lines() if line["level"] == "warning"]
+        _, warning = warnings(running)
         assert warning["event"] == "there is no such store folder, answering 503 until a night makes it"
         assert warning["store"] == str(root)
         root.mkdir()
