@@ -111,10 +111,10 @@ class Promises:
         if is_over:
             self._settle(held)
         elif told:
-            new = self._write(held.lease, told)
+            by_others = self._write(held.lease, told)
             with self._turn:
                 del held.untold[: len(told)]
-                held.left += len(told) - new  # somebody else had promised these
+                held.left += by_others
 
     def _settle(self, held: _Held) -> None:
         """End a lease that nobody promises from any more."""
@@ -122,7 +122,7 @@ class Promises:
 
         def work(record: Record) -> None:
             with record.writing() as connection:
-                tell(connection, held.lease.lease_id, untold, now_ms)
+                tell(connection, held.lease, untold, now_ms)
                 give_back(connection, [held.lease.lease_id])
 
         try:
@@ -138,7 +138,7 @@ class Promises:
 
         def work(record: Record) -> int:
             with record.writing() as connection:
-                return tell(connection, of.lease_id, promises, now_ms)
+                return tell(connection, of, promises, now_ms)
 
         return self._door.do(work)
 

@@ -4,7 +4,7 @@ Whatever a worker was granted counts as spent until it tells what became of it. 
 may have promised all of it: its part counts for as long as such a promise would.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -78,24 +78,45 @@ def lease(
     return leases
 
 
-def tell(connection: sa.Connection, lease_id: int, promises: Sequence[Promise], now_ms: int) -> int:
-    """Note promises that were made from a lease, within a transaction that writes; how many were new.
+def tell(connection: sa.Connection, of: Lease, promises: Sequence[Promise], now_ms: int) -> int:
+    """Note promises that were made from a lease, within a transaction that writes.
 
-    One that somebody else made before is the same promise: it takes nothing from this lease.
+    One that somebody else made before is the same promise: it takes nothing from this lease, and holds until
+    the later of their ends. Told again, since nobody knows whether the first time was committed, nothing
+    changes.
+
+    Returns:
+        how many somebody else had made: so many of the lease are left to its worker again.
     """
     _lock(connection)
-    promised = offer_promises.c
-    for promise in promises:
-        over = (promised.offer_id == promise.offer_id, promised.customer_id == promise.customer_id)
-        connection.execute(sa.delete(offer_promises).where(*over, promised.ends_ms <= now_ms))
+    latest = {promise.customer_id: promise for promise in promises}
+    known = _known(connection, of.offer_id, latest, now_ms)
     rows = [
         {name: getattr(promise, name) for name in ("offer_id", "customer_id", "promised_ms", "ends_ms")}
-        for promise in sorted(promises, key=lambda one: (one.offer_id, one.customer_id))
+        for customer_id, promise in sorted(latest.items())
+        if customer_id not in known
     ]
-    new = len(insert_new_rows(connection, offer_promises, rows, promised.id)) if rows else 0
-    used = sa.update(offer_leases).where(offer_leases.c.id == lease_id)
+    new = len(insert_new_rows(connection, offer_promises, rows, offer_promises.c.id)) if rows else 0
+    used = sa.update(offer_leases).where(offer_leases.c.id == of.lease_id)
     connection.execute(used.values(used=offer_leases.c.used + new))
-    return new
+    return sum(promised_ms != latest[customer_id].promised_ms for customer_id, promised_ms in known.items())
+
+
+def _known(
+    connection: sa.Connection, offer_id: str, latest: Mapping[str, Promise], now_ms: int
+) -> dict[str, int]:
+    """When those of these promises that hold already were made, by customer; they end no sooner than these."""
+    promised, known = offer_promises.c, {}
+    for some in parts(latest):
+        theirs = (promised.offer_id == offer_id, promised.customer_id.in_(some))
+        connection.execute(sa.delete(offer_promises).where(*theirs, promised.ends_ms <= now_ms))
+        found = sa.select(promised.id, promised.customer_id, promised.promised_ms, promised.ends_ms)
+        for number, customer_id, promised_ms, ends_ms in connection.execute(found.where(*theirs)).all():
+            known[customer_id] = promised_ms
+            if ends_ms < latest[customer_id].ends_ms:
+                later = sa.update(offer_promises).where(promised.id == number)
+                connection.execute(later.values(ends_ms=latest[customer_id].ends_ms))
+    return known
 
 
 def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:

@@ -50,7 +50,7 @@ def take_lease(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -
 def told(record: Record, one: Lease, *customers: str, now_ms: int = NOON_MS) -> int:
     promises = [Promise(one.offer_id, customer, now_ms, now_ms + LIFE_MS) for customer in customers]
     with record.writing() as connection:
-        return tell(connection, one.lease_id, promises, now_ms)
+        return tell(connection, one, promises, now_ms)
 
 
 def left(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> int:
@@ -62,7 +62,7 @@ def test_a_part_of_a_budget_is_leased_told_and_given_back(record: Record) -> Non
     one = take_lease(record)
     assert one is not None
     assert (one.granted, left(record)) == (2, 8)  # an eighth of ten, rounded up
-    assert told(record, one, "anna") == 1
+    assert told(record, one, "anna") == 0
     assert left(record) == 8  # one is promised, one is leased
     with record.writing() as connection:
         give_back(connection, [one.lease_id])
@@ -73,11 +73,9 @@ def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
     first, second = take_lease(record), take_lease(record)
     assert first is not None
     assert second is not None
-    assert [told(record, first, "anna"), told(record, second, "anna"), told(record, first, "anna")] == [
-        1,
-        0,
-        0,
-    ]
+    assert told(record, first, "anna") == 0
+    assert told(record, second, "anna", now_ms=NOON_MS + 1) == 1
+    assert told(record, first, "anna") == 0  # again, since the worker heard no answer the first time
     with record.writing() as connection:
         give_back(connection, [first.lease_id, second.lease_id])
     assert left(record) == 9
@@ -106,6 +104,20 @@ def test_what_a_dead_worker_held_counts_until_its_promises_would_have_ended(reco
     assert rows(record, offer_leases, "id") == []
 
 
+def test_a_promise_that_two_workers_made_holds_until_the_later_of_its_ends(record: Record) -> None:
+    first, second = take_lease(record), take_lease(record)
+    assert first is not None
+    assert second is not None
+    later = NOON_MS + LIFE_MS // 2
+    told(record, first, "anna")
+    told(record, second, "anna", now_ms=later)
+    told(record, first, "anna")
+    with record.writing() as connection:
+        give_back(connection, [first.lease_id, second.lease_id])
+    assert rows(record, offer_promises, "ends_ms") == [(later + LIFE_MS,)]
+    assert [left(record, now_ms=now) for now in (NOON_MS + LIFE_MS, later + LIFE_MS)] == [9, 10]
+
+
 def test_an_ended_promise_can_be_made_again(record: Record) -> None:
     one = take_lease(record)
     assert one is not None
@@ -113,7 +125,7 @@ def test_an_ended_promise_can_be_made_again(record: Record) -> None:
     later = NOON_MS + LIFE_MS
     again = take_lease(record, now_ms=later)
     assert again is not None
-    assert told(record, again, "anna", now_ms=later) == 1
+    assert told(record, again, "anna", now_ms=later) == 0
     assert rows(record, offer_promises, "customer_id", "ends_ms") == [("anna", later + LIFE_MS)]
 
 

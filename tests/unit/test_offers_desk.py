@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.answers import AnswerWriter
+from service.errors import RefusedError
 from service.live.told import NOT_PERSONAL, Told
 from service.offers.desk import OfferDesk
 from service.offers.promises import LEASE_S, Promises
@@ -180,6 +181,35 @@ def test_two_workers_that_promise_the_same_customer_use_one_of_the_budget(tmp_pa
             worker.turn()
             worker.end()
         assert left(record, SIXTEEN, clock) == 15
+
+
+class CutOff(Door):
+    """Does the work, and then there is no answer: nobody knows whether it was committed."""
+
+    is_cut = False
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        done = super().do(work)
+        if self.is_cut:
+            raise RefusedError("record_unavailable", None, "no answer")
+        return done
+
+
+def test_what_was_committed_without_an_answer_counts_once(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), CutOff(record)
+        budget = Budget("milk 10 off", 24, 0, 0)  # three for each lease
+        promises = Promises(door, lambda: [budget], "worker", life_s=100, clock=clock)
+        promises.turn()
+        assert promises.make("milk 10 off", "anna") is not None
+        door.is_cut = True
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                promises.turn()
+        door.is_cut = False
+        promises.turn()
+        shown = [promises.make("milk 10 off", name) is not None for name in ("bert", "cleo", "dora")]
+        assert shown == [True, True, False]
 
 
 def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
