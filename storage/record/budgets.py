@@ -105,7 +105,7 @@ def tell(connection: sa.Connection, of: Lease, promises: Sequence[Promise], now_
 def _known(
     connection: sa.Connection, offer_id: str, latest: Mapping[str, Promise], now_ms: int
 ) -> dict[str, int]:
-    """When those of these promises that hold already were made, by customer; they end no sooner than these."""
+    """When those of these promises that hold already were made, by customer; no end is earlier than these."""
     promised, known = offer_promises.c, {}
     for some in parts(latest):
         theirs = (promised.offer_id == offer_id, promised.customer_id.in_(some))
