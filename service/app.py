@@ -107,7 +107,8 @@ def register_answers(app: Flask, parts: Parts) -> None:
             answer, body = tried
         else:
             answer = recommender.recommend(now.served, customer_id, query)
-            with_products = offers.with_products(now.served, customer_id, answer)
+            with_products = offers.with_products(now.served, customer_id, answer, query.placement)
+            recommender.note_shown(now.served, customer_id, query, answer)
             body = now.writer.recommendations(customer_id, answer, offers=with_products)
         metrics.answer(answer, query.placement)
         return body
@@ -135,6 +136,7 @@ def register_answers(app: Flask, parts: Parts) -> None:
         query = parse_reorder_query(request.query_string)
         now = serving()
         answer = recommender.reorder(now.served, customer_id, query)
+        recommender.note_shown(now.served, customer_id, query, answer)
         metrics.answer(answer, query.placement)
         return Finished(now.writer.reorder(customer_id, answer), PRIVATE)
 

@@ -30,7 +30,7 @@ class Basket:
 
     Args:
         own: the list of the customer, where there is one.
-        without: a product that isn't shown, in addition to those of the query.
+        without: products that aren't shown, in addition to those of the query.
         is_of_due: only what is due will be taken: no pins then, and nothing is held until it is due.
     """
 
@@ -40,7 +40,7 @@ class Basket:
         query: Query,
         *,
         own: OwnList | None = None,
-        without: int = NONE,
+        without: Iterable[int] = (),
         is_of_due: bool = False,
     ) -> None:
         served = ruling.served
@@ -51,8 +51,8 @@ class Basket:
             if self.category == NONE:
                 raise RefusedError("unknown_category", "category", "no product has this category")
         self.taken = {served.products.find(product_id) for product_id in query.exclude}
-        if without != NONE:
-            self.taken.add(without)
+        if without:
+            self.taken.update(without)
         if own is not None and own.bought:
             self.taken |= own.bought
         self.picks: list[Pick] = []

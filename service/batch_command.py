@@ -13,7 +13,8 @@ import structlog
 
 from models.errors import NextbestError, NoChampionError
 from service.answers import AnswerWriter
-from service.cache.server import private_folder
+from service.cache.redis_cache import RedisCache
+from service.cache.server import SOCKET, private_folder
 from service.campaign import Campaign
 from service.campaign_file import WRITERS, BadOutError, write_lists
 from service.champion import Serving
@@ -31,6 +32,7 @@ from service.rules.desk import StoreChampion
 from service.rules.kept import KeptRules
 from service.rules.watch import read_rules_file
 from service.settings import Settings
+from service.showings import Showings
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record_options import store_option
@@ -39,6 +41,7 @@ from storage.signing import Signers
 from storage.store import Store
 
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
+REDIS_TIMEOUT_MS = 1000
 TELL_EACH_S = 5.0
 
 ids_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -105,6 +108,11 @@ def batch(
     click.echo(f"{out}: {tally.listed} customers")
     for why, number in sorted(tally.left_out.items()):
         click.echo(f"left out, {why}: {number}")
+    if campaign.showings is not None and campaign.showings.is_alone:
+        click.echo(
+            "warning: no Redis: rules of frequency knew these lists alone, and these won't be known",
+            err=True,
+        )
     if suppressed and not tally.left_out["suppressed"]:
         click.echo(
             "warning: nobody of those to suppress was among the customers: are these the right ids?", err=True
@@ -140,10 +148,33 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
             reader.go_on()
 
     look()
-    recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book)
+    showings = Showings(known, _showings_store(settings))
+    recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, showings=showings)
     serving = Serving(served, AnswerWriter(served))
-    offers = OfferDesk(None, known.of, book)  # without promises: nothing of a budget is given away here
-    return Campaign(serving, recommender, offers, known, look, suppressed=suppressed, is_for_all=is_for_all)
+    # without promises: nothing of a budget is given away here
+    offers = OfferDesk(None, known.of, book, showings=showings)
+    return Campaign(
+        serving,
+        recommender,
+        offers,
+        known,
+        look,
+        suppressed=suppressed,
+        is_for_all=is_for_all,
+        showings=showings,
+    )
+
+
+def _showings_store(settings: Settings) -> RedisCache | None:
+    """The Redis of the service: the shop's own, or that which a running service keeps for this store."""
+    own = private_folder(settings.store) / SOCKET
+    if settings.redis_url:
+        url = settings.redis_url.get_secret_value()
+    elif own.exists():
+        url = f"unix://{own}"
+    else:
+        return None
+    return RedisCache(url, timeout_ms=REDIS_TIMEOUT_MS, ttl_s=settings.list_ttl_s, counters=_NobodyCounts())
 
 
 def ids_of(path: Path) -> Iterator[str]:
@@ -178,3 +209,6 @@ def _told(
 class _NobodyCounts:
     def record_failed(self) -> None:
         """There is no page of metrics here: the command ends and says why."""
+
+    def cache(self, outcome: str) -> None: ...
+    def redis_down(self, is_down: bool) -> None: ...

@@ -13,6 +13,7 @@ from service.parameters import Query
 from service.questions import id_of
 from service.recommender import Recommender
 from service.served import NONE
+from service.showings import Showings
 
 LOOK_EACH = 1000  # customers, after which the record is asked again what changed
 
@@ -42,6 +43,7 @@ class Campaign:
         suppressed: ids that get no list, whatever else holds.
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.
+        showings: what customers were shown, these lists too; None: no rule of frequency holds.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class Campaign:
         *,
         suppressed: frozenset[str],
         is_for_all: bool,
+        showings: Showings | None = None,
     ) -> None:
         self._serving, self._recommender, self._offers = serving, recommender, offers
-        self._customers, self._look = customers, look
+        self._customers, self._look, self.showings = customers, look, showings
         self._suppressed, self._is_for_all = suppressed, is_for_all
         self._rows_seen = bytearray(len(serving.served.customers))
         self._others_seen: set[str] = set()
@@ -78,16 +81,24 @@ class Campaign:
         for number, customer_id in enumerate(customer_ids):
             if number % LOOK_EACH == 0:
                 self._look()
+                self._settle()
             why = self._why_not(customer_id)
             if why is None:
                 answer = self._recommender.recommend(served, customer_id, query)
                 if answer.picks:
                     self.tally.listed += 1
-                    offers = self._offers.with_products(served, customer_id, answer)
+                    offers = self._offers.with_products(served, customer_id, answer, query.placement)
+                    self._recommender.note_shown(served, customer_id, query, answer)
                     yield writer.recommendations(customer_id, answer, offers=offers)
                     continue
                 why = "nothing to show"
             self.tally.left_out[why] += 1
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until it is kept what was shown: more of it would be dropped."""
+        if self.showings is not None:
+            self.showings.flush()
 
     def _why_not(self, customer_id: str) -> str | None:
         """Why a customer gets no list; None for one who does."""

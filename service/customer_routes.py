@@ -10,18 +10,20 @@ from service.bodies import read_json, write_json
 from service.customer_desk import CustomerDesk, Held
 from service.errors import RefusedError
 from service.parameters import check_id
+from service.showings import LIFE_S
 from storage.record.consent import PRESETS
 from storage.record.erasure import Erasure
 from storage.record.tables import CONSENTS
 
 MAX_BYTES = 4096
-LIST_LIFE = timedelta(hours=24)
+LIST_LIFE, SHOWINGS_LIFE = timedelta(hours=24), timedelta(seconds=LIFE_S)
 VERSION_LIFE = timedelta(hours=72)
 SPOOL_LIFE = timedelta(days=1)
 LOG_LIFE = timedelta(days=14)
 BACKUP_LIFE = timedelta(days=30)
 ELSEWHERE = (
     ("Redis", LIST_LIFE, "unreachable now, deleted as far as Redis answered, gone by the end of its life"),
+    ("Redis: what was shown", SHOWINGS_LIFE, "the same; a keyed hash stands for the id"),
     ("versions of the night", VERSION_LIFE, "no answer is made from it; gone when the versions are deleted"),
     ("exposures on a worker's disk", SPOOL_LIFE, "left out when they are written to the record, and deleted"),
     ("logs", LOG_LIFE, "only as a hash whose key ended with the service; gone by your rotation"),

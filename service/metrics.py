@@ -91,6 +91,12 @@ class Metrics:
             ["outcome"],
             registry=own,
         )
+        self._held_back = Counter(
+            "nextbest_held_back",
+            "Products and offers that an answer left out, since the customer was shown them often enough",
+            ["what"],
+            registry=own,
+        )
         self._turned_away = Counter(
             "nextbest_turned_away", "Calls without the right to an answer", ["why"], registry=own
         )
@@ -107,6 +113,8 @@ class Metrics:
         self._levels: dict[tuple[str, str | None], Counter] = {
             (level, None): self._answers.labels(level, "") for level in LEVELS
         }
+        for what in ("products", "offers"):
+            self._held_back.labels(what)
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)
@@ -150,6 +158,9 @@ class Metrics:
 
     def exposures(self, outcome: str, n: int) -> None:
         self._exposures.labels(outcome).inc(n)
+
+    def held_back(self, what: str, n: int) -> None:
+        self._held_back.labels(what).inc(n)
 
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))

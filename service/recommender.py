@@ -28,6 +28,7 @@ from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling, in_new_order
 from service.served import NONE, ServedVersion
+from service.showings import NOTHING, Showings
 
 LATEST = 500  # requests that are remembered
 
@@ -55,6 +56,7 @@ class Recommender:
         only_changed: leave the cache to customers with something new. The others' lists stand in the map as
             they are, which is read in less time than a cache is asked.
         book: the merchandiser's rules.
+        showings: what customers were shown; None: no rule of frequency holds.
         clock: Unix seconds.
     Attributes:
         latest: what was asked last, in this process alone.
@@ -68,9 +70,10 @@ class Recommender:
         *,
         only_changed: bool = False,
         book: RuleBook | None = None,
+        showings: Showings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._first_level, self._cache = first_level, cache
+        self._first_level, self._cache, self._showings = first_level, cache, showings
         self._book = book or RuleBook()
         self._news_of, self._only_changed, self._clock = news_of, only_changed, clock
         self._sessions = Sessions()
@@ -91,11 +94,12 @@ class Recommender:
         if told is NOT_PERSONAL:
             return self._of_nobody(rules, query)
         own, level = self._own_list(rules, customer_id, told, query.objective)
+        ruling = rules.of_stranger(customer_id) if own is None else own.ruling.fresh()
+        enough = self._shown_enough(rules, ruling, customer_id, query.placement)
+        basket = Basket(ruling, query, own=own, without=enough)
         if own is None:
-            basket = Basket(rules.of_stranger(customer_id), query)
             level = "popular" if query.category is None else "category"
         else:
-            basket = Basket(own.ruling.fresh(), query, own=own)
             if query.objective == DISCOVERY:
                 basket.leave_out(own.owned)
             _take_list(basket, own)
@@ -106,6 +110,12 @@ class Recommender:
             basket.take_held(own.session)
         return basket.answer(own, level)
 
+    def note_shown(self, served: ServedVersion, customer_id: str, query: Query, answer: Answer) -> None:
+        """Count an answer that is given to a customer, where a rule of frequency wants it counted."""
+        if self._showings is not None:
+            rules = self._book.at(served, query.placement)
+            self._showings.note_products(rules, customer_id, query.placement, answer.picks)
+
     def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""
         basket = Basket(rules.of_nobody(), query)
@@ -115,11 +125,13 @@ class Recommender:
     def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """What a customer bought before and is due again within `query.within_days`: nothing else, so it may
         be fewer than n, and of somebody of whom nothing may be known nothing."""
-        own, level, ruling = self._of_person(self._book.at(served, query.placement), customer_id, REORDER)
+        rules = self._book.at(served, query.placement)
+        own, level, ruling = self._of_person(rules, customer_id, REORDER)
         if own is None:
             return Answer([], None, "none", NO_PINS)
         last_day = day_of(served, self._clock()) + query.within_days
-        basket = Basket(ruling, query, own=own, is_of_due=True)
+        enough = self._shown_enough(rules, ruling, customer_id, query.placement)
+        basket = Basket(ruling, query, own=own, is_of_due=True, without=enough)
         owned = islice(own.columns.entries(), len(own.owned))
         basket.take_own(entry for entry in owned if 0 < own.owned[entry[0]] <= last_day)
         return basket.answer(own, level)
@@ -134,10 +146,11 @@ class Recommender:
             cart: product rows. Of the rung GOES_WITH, evidence is a place in it.
         """
         rules = self._book.at(served, query.placement)
-        own, level, ruling = None, "popular", rules.of_nobody()
+        own, level, ruling, enough = None, "popular", rules.of_nobody(), NOTHING
         if customer_id is not None:
             own, level, ruling = self._of_person(rules, customer_id, PROBABILITY)
-        basket = Basket(ruling, query, own=own)
+            enough = self._shown_enough(rules, ruling, customer_id, query.placement)
+        basket = Basket(ruling, query, own=own, without=enough)
         if cart:
             basket.take_complements(np.array(cart, np.int32))
         if own is not None:
@@ -157,6 +170,13 @@ class Recommender:
             return None, "popular", rules.of_stranger(customer_id)
         return own, level, own.ruling.fresh()
 
+    def _shown_enough(
+        self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
+    ) -> frozenset[int]:
+        if self._showings is None or not ruling.often:
+            return NOTHING
+        return self._showings.products_shown_enough(rules, ruling, customer_id, placement)
+
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
         basket = Basket(self._book.at(served, query.placement).of_nobody(), query)
@@ -165,7 +185,7 @@ class Recommender:
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
         """Products that the same customers bought, filled with the trend of the product's category."""
-        basket = Basket(self._book.at(served, query.placement).of_nobody(), query, without=product_row)
+        basket = Basket(self._book.at(served, query.placement).of_nobody(), query, without=(product_row,))
         basket.take_similar(product_row)
         basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
         return basket.answer(None, "popular")

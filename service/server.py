@@ -58,6 +58,7 @@ from service.rules.kept import KeptRules
 from service.rules.watch import RulesFileFollower, read_rules_file
 from service.served import ServedVersion
 from service.settings import Settings
+from service.showings import Showings
 from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.plan import PlanFollower
@@ -148,13 +149,16 @@ def worker_app(plan: WorkerPlan) -> Flask:
     _follow_rules_and_products(plan, events, live, book)
     customers, news = _follow_customers(settings, events, follower)
     only_changed = settings.redis_lists == "changed"
+    showings = Showings(customers, cache, metrics)
 
     def new_recommender() -> Recommender:
         first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
-        return Recommender(first_level, cache, customers.of, only_changed=only_changed, book=book)
+        return Recommender(
+            first_level, cache, customers.of, only_changed=only_changed, book=book, showings=showings
+        )
 
     recommender = new_recommender()
-    offers = _offer_desk(settings, events, follower, customers, book)
+    offers = _offer_desk(settings, events, follower, customers, book, showings)
     _leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()
@@ -191,9 +195,10 @@ def _offer_desk(
     champion: ChampionFollower,
     customers: LiveCustomers,
     book: RuleBook,
+    showings: Showings,
 ) -> OfferDesk:
     """Who answers with offers, and promises them."""
-    desk = OfferDesk(None, customers.of, book)
+    desk = OfferDesk(None, customers.of, book, showings=showings)
 
     def budgets() -> list[Budget]:
         return desk.book_of(champion.current.served).budgets if champion.current else []
@@ -288,7 +293,8 @@ def _customer_desk(
     def forget(customer_id: str) -> None:
         version, told = served(), customers.of(customer_id)
         if cache is not None and version is not None:
-            cache.forget(version.version_id, version.variant, customer_id, told.epoch if told else 0)
+            epoch, name = told.epoch if told else 0, customers.showings_name(customer_id)
+            cache.forget(version.version_id, version.variant, customer_id, epoch, name)
 
     return CustomerDesk(
         door,

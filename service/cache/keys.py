@@ -11,6 +11,11 @@ def list_key(version_id: str, variant: str, customer_id: str, epoch: int = 0) ->
     return f"nb:{FORMAT}:list:{version_id}:{variant}:{epoch}:{customer_id}"
 
 
+def showings_key(name: str) -> str:
+    """Where the showings of a customer lie; their life is told with each."""
+    return f"nb:{FORMAT}:shown:{name}"
+
+
 def list_life_s(ttl_s: int, chance: float) -> int:
     """Life of a list in seconds, between nine tenths of `ttl_s` and all of it. `chance` is in [0, 1)."""
     return max(1, round(ttl_s * (1 - 0.1 * chance)))

@@ -18,6 +18,7 @@ from models.errors import NextbestError
 from service import die_with_parent
 from service.cache.redis_cache import redis_client
 
+SOCKET = "redis.sock"
 log = structlog.get_logger()
 
 
@@ -64,7 +65,7 @@ class RedisKeeper:
 
     @property
     def url(self) -> str:
-        return f"unix://{self._folder / 'redis.sock'}"
+        return f"unix://{self._folder / SOCKET}"
 
     def start(self, wait_s: float = 3.0) -> None:
         """Start keeping it; returns when it answers, or after `wait_s`."""
@@ -110,7 +111,7 @@ class RedisKeeper:
     def _arguments(self) -> list[str]:
         options = {
             "port": "0",
-            "unixsocket": str(self._folder / "redis.sock"),
+            "unixsocket": str(self._folder / SOCKET),
             "unixsocketperm": "700",
             "dir": str(self._folder),
             "logfile": str(self._folder / "redis.log"),

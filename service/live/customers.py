@@ -68,6 +68,12 @@ class LiveCustomers:
         """Whether a customer whose answers may be personal may take part in experiments, too."""
         return (customer_id in self._experiment_others) is not self._experiments_by_default
 
+    def showings_name(self, customer_id: str) -> str:
+        """Under which name it is counted what a customer is shown: another one after an erasure, and nobody
+        who reads it learns whose it is."""
+        erased = self._erased.get(self._hash_of(customer_id)) if self._erased else None
+        return self._hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
+
     def heard(self) -> None:
         """The record answered just now."""
         self._trusted_until_s = self._clock() + CUT_OFF_S

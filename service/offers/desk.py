@@ -13,7 +13,10 @@ from service.own_list import Answer
 from service.parameters import Query
 from service.reasons import bought_before, for_everybody, others_redeem
 from service.rules.book import RuleBook
+from service.rules.placed import PlacedRules
+from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
+from service.showings import Showings
 
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
 
@@ -26,6 +29,7 @@ class OfferDesk:
         news_of: what this worker knows of a customer since the night.
         book: the merchandiser's rules.
         clock: Unix seconds.
+        showings: what customers were shown; None: no rule of frequency holds.
     """
 
     def __init__(
@@ -34,8 +38,11 @@ class OfferDesk:
         news_of: Callable[[str], Told | None],
         book: RuleBook,
         clock: Callable[[], float] = time.time,
+        *,
+        showings: Showings | None = None,
     ) -> None:
         self.promises, self._news_of, self._rules, self._clock = promises, news_of, book, clock
+        self._showings = showings
         self._book: OfferBook | None = None
 
     def book_of(self, served: ServedVersion) -> OfferBook:
@@ -45,7 +52,9 @@ class OfferDesk:
             book = self._book = OfferBook(served, self._clock)
         return book
 
-    def with_products(self, served: ServedVersion, customer_id: str, answer: Answer) -> dict[int, str] | None:
+    def with_products(
+        self, served: ServedVersion, customer_id: str, answer: Answer, placement: str | None = None
+    ) -> dict[int, str] | None:
         """The best offer of each product of an answer that has one, as JSON by product row; None for none."""
         if not served.offers.has_any:
             return None
@@ -55,26 +64,31 @@ class OfferDesk:
         if not rows:
             return None
         shown: dict[int, str] = {}
-        for one in book.ranked(self._row(served, customer_id)):
+        noted: list[str] = []
+        placed, customer_row = self._rules.at(served, placement), self._row(served, customer_id)
+        for one in self._ranked(book, placed, customer_id, customer_row, placement):
             wanted = rows.intersection(book.offer(one.offer_row).product_rows.tolist())
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
                 shown.update(dict.fromkeys(wanted, text))
                 rows -= wanted
+                noted.append(book.offer(one.offer_row).offer_id)
             if not rows:
                 break
+        self._note(placed, customer_id, placement, noted)
         return shown or None
 
     def body(self, served: ServedVersion, customer_id: str, query: Query) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""
         book, customer_row = self.book_of(served), self._row(served, customer_id)
         placed = self._rules.at(served, query.placement)
-        ruling = placed.of_stranger(customer_id) if customer_row == NONE else placed.of_person(customer_row)
-        found = book.ranked(customer_row)
+        ruling = _ruling_of(placed, customer_id, customer_row)
+        found = self._ranked(book, placed, customer_id, customer_row, query.placement)
         if query.objective == "probability":
             found.sort(key=lambda one: -(one.probability or 0.0))
-        items = islice(self._items(book, found, customer_id, customer_row, ruling.shown), query.n)
-        texts = [f'{{"rank": {rank}, {text[1:]}' for rank, text in enumerate(items, 1)]
+        items = list(islice(self._items(book, found, customer_id, customer_row, ruling.shown), query.n))
+        self._note(placed, customer_id, query.placement, [offer_id for offer_id, _ in items])
+        texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
         head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
         source = "personal" if customer_row != NONE else "popular"
         return f'{json.dumps(head)[:-1]}, "source": "{source}", "offers": [{", ".join(texts)}]}}'
@@ -86,7 +100,8 @@ class OfferDesk:
         customer_id: str,
         customer_row: int,
         shown: "memoryview[int]",
-    ) -> Iterable[str]:
+    ) -> Iterable[tuple[str, str]]:
+        """The id of each offer that can be shown, and it as JSON."""
         served = book.served
         for one in found:
             products = [row for row in book.offer(one.offer_row).product_rows.tolist() if shown[row]]
@@ -101,7 +116,27 @@ class OfferDesk:
             ]
             reason = self._reason(served, customer_row, products, one)
             rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
-            yield f"{text[:-1]}, {rest}}}"
+            yield book.offer(one.offer_row).offer_id, f"{text[:-1]}, {rest}}}"
+
+    def _ranked(
+        self,
+        book: OfferBook,
+        placed: PlacedRules,
+        customer_id: str,
+        customer_row: int,
+        placement: str | None,
+    ) -> list[Ranked]:
+        """A customer's offers, without those that were shown often enough at the placement."""
+        found = book.ranked(customer_row)
+        if self._showings is None or not placed.counts_offers:
+            return found
+        ruling = _ruling_of(placed, customer_id, customer_row)
+        enough = self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
+        return [one for one in found if book.offer(one.offer_row).offer_id not in enough]
+
+    def _note(self, placed: PlacedRules, customer_id: str, placement: str | None, shown: list[str]) -> None:
+        if self._showings is not None:
+            self._showings.note_offers(placed, customer_id, placement, shown)
 
     def _json(self, book: OfferBook, one: Ranked, customer_id: str) -> str | None:
         """An offer as JSON, promised if it has a budget; None if it can't be."""
@@ -133,3 +168,7 @@ class OfferDesk:
                         served.products[row], title, histories.times[place], histories.last_day[place]
                     )
         return others_redeem() if one.probability is not None else for_everybody()
+
+
+def _ruling_of(placed: PlacedRules, customer_id: str, customer_row: int) -> Ruling:
+    return placed.of_stranger(customer_id) if customer_row == NONE else placed.of_person(customer_row)

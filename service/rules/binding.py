@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
-from service.rules.effects import Allowed, Bought, Effect, Hide, Limit, Place, Scale, as_mask
+from service.rules.effects import Allowed, Bought, Effect, Hide, Limit, Often, Place, Scale, as_mask
 from service.rules.file import (
     PRODUCT_NUMBERS,
     Boost,
@@ -15,7 +15,9 @@ from service.rules.file import (
     Condition,
     Eligible,
     ExcludeBought,
+    Frequency,
     MinStock,
+    OfferFrequency,
     Pin,
     PriceRange,
     Rule,
@@ -63,14 +65,22 @@ class Binder:
             return Place(rule.id, rule.position, tuple(row for row in found if row != NONE))
         if isinstance(rule, Cap):
             return self._limit(rule)
+        if isinstance(rule, OfferFrequency):
+            return Often(rule.at_most, rule.days, is_of_offers=True)
         rows = self.rows_of(rule)
         if rows is not None and not rows.size:
             return None
+        return self._effect_on(rule, rows)
+
+    def _effect_on(self, rule: Rule, rows: IntArray | None) -> Effect:
+        """What a rule does to rows of products; None for all."""
         if isinstance(rule, Boost | Bury):
             assert rows is not None
             return Scale(rows, rule.factor if isinstance(rule, Boost) else 1 / rule.factor)
         if isinstance(rule, ExcludeBought):
             return Bought(rule.days, as_mask(rows, self._n))
+        if isinstance(rule, Frequency):
+            return Often(rule.at_most, rule.days, as_mask(rows, self._n))
         return Hide(rows, self._allowed(rule, rows))
 
     def _allowed(self, rule: Rule, rows: IntArray | None) -> Allowed | None:

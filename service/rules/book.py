@@ -14,6 +14,7 @@ from service.rules.reading import NO_RULES, Rules
 from service.served import EPOCH, ServedVersion
 
 FOREVER = float("inf")
+BY_DAYS = ("exclude_bought", "frequency", "offer_frequency")
 KEPT = 8  # versions and variants of them that answer at once
 
 
@@ -58,7 +59,7 @@ class _Bound:
         self.placements = {placement for rule in rules.rules for placement in rule.placements}
         binder = Binder(served)
         self._parts = [(period_of(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
-        self._counts_days = any(rule.kind == "exclude_bought" for rule in rules.rules)
+        self._counts_days = any(rule.kind in BY_DAYS for rule in rules.rules)
         self._placed: dict[str | None, PlacedRules] = {}
 
     def fits(self, served: ServedVersion, rules: Rules) -> bool:

@@ -68,7 +68,17 @@ class Bought:
     about: BoolArray | None
 
 
-type Effect = Hide | Scale | Limit | Place | Bought
+@dataclass(frozen=True, slots=True, eq=False)
+class Often:
+    """Not what was shown so often within so many days; `about` says by product row whether it is meant."""
+
+    at_most: int
+    days: int
+    about: BoolArray | None = None
+    is_of_offers: bool = False
+
+
+type Effect = Hide | Scale | Limit | Place | Bought | Often
 
 
 def as_mask(rows: IntArray | None, n_products: int) -> BoolArray | None:

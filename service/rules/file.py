@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 SCHEMA = 1
 MAX_RULES = 1000
 PINNED_MAX, FACTOR_MAX = 100, 1000.0
+MOST_SHOWN_DAYS = 30  # as long showings are kept
 
 type RuleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 type Placement = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -150,6 +151,22 @@ class ExcludeBought(Scoped):
     days: int = Field(ge=1, le=3650)
 
 
+class Frequency(Scoped):
+    """Not what the customer was shown so many times at the same placement within so many days."""
+
+    kind: Literal["frequency"]
+    at_most: int = Field(ge=1, le=1000)
+    days: int = Field(ge=1, le=MOST_SHOWN_DAYS)
+
+
+class OfferFrequency(AnyRule):
+    """The same of offers."""
+
+    kind: Literal["offer_frequency"]
+    at_most: int = Field(ge=1, le=1000)
+    days: int = Field(ge=1, le=MOST_SHOWN_DAYS)
+
+
 class MinStock(Scoped):
     """Only what has so many pieces in stock; what isn't counted is enough."""
 
@@ -174,11 +191,22 @@ class PriceRange(Scoped):
 
 
 type Rule = Annotated[
-    Pin | Boost | Bury | Block | Eligible | Cap | ExcludeBought | MinStock | PriceRange,
+    Pin
+    | Boost
+    | Bury
+    | Block
+    | Eligible
+    | Cap
+    | ExcludeBought
+    | Frequency
+    | OfferFrequency
+    | MinStock
+    | PriceRange,
     Field(discriminator="kind"),
 ]
 KINDS_OF_RULES: tuple[type[AnyRule], ...] = (
-    *(Pin, Boost, Bury, Block, Eligible, Cap, ExcludeBought, MinStock, PriceRange),
+    *(Pin, Boost, Bury, Block, Eligible, Cap, ExcludeBought),
+    *(Frequency, OfferFrequency, MinStock, PriceRange),
 )
 
 

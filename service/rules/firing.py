@@ -8,7 +8,7 @@ from models.arrays import BoolArray
 from service.own_list import Answer
 from service.rules.binding import Binder, BoundRule
 from service.rules.book import RuleBook, holds_at, period_of
-from service.rules.effects import Bought, Hide, Limit, Place, Scale
+from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
@@ -26,9 +26,10 @@ class Firing:
         self._served, binder = served, Binder(served)
         self._today = RuleBook(rules, lambda: now_s).at(served, None).today
         awake = [rule for rule in rules.rules if holds_at(period_of(rule, served.zone), now_s)]
-        self._ids = [rule.id for rule in awake]
-        self.asleep = [rule.id for rule in rules.rules if rule.id not in set(self._ids)]
-        self._parts = [part for rule in awake for part in binder.bind(rule)]
+        self.asleep = [rule.id for rule in rules.rules if rule not in awake]
+        parts = [part for rule in awake for part in binder.bind(rule)]
+        self._parts = [part for part in parts if not isinstance(part.effect, Often)]  # nobody was shown any
+        self._ids = [rule.id for rule in awake if rule.kind not in ("frequency", "offer_frequency")]
         self._masks = {id(part): _mask(part, served) for part in self._parts}
         self._fired: set[str] = set()
         self.missed: Counter[tuple[str, str]] = Counter()

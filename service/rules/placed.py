@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from service.rules.binding import BoundRule
-from service.rules.effects import Effect
+from service.rules.effects import Effect, Often
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
 from service.served import ServedVersion
@@ -18,6 +18,7 @@ class PlacedRules:
     Attributes:
         since_s, until_s: Unix seconds from which on, and at which no more, this is so.
         today: the shop's local date, in days since 1970-01-01.
+        counts_products, counts_offers: whether it matters, for anybody, how often these are shown.
     """
 
     def __init__(
@@ -32,6 +33,9 @@ class PlacedRules:
         self.served, self.today = served, today
         self.since_s, self.until_s = since_s, until_s
         self._parts = tuple(parts)
+        often = [part.effect for part in parts if isinstance(part.effect, Often)]
+        self.counts_products = any(not rule.is_of_offers for rule in often)
+        self.counts_offers = any(rule.is_of_offers for rule in often)
         self._for_some = [(n, part.who) for n, part in enumerate(parts) if not part.who.is_everybody]
         self._rulings: OrderedDict[tuple[int, ...], Ruling] = OrderedDict()
         self._everybodys = Ruling(served, self._effects(()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
 from service.packed import Columns, Entry
-from service.rules.effects import Bought, Effect, Hide, Limit, Place, Scale
+from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale
 from service.served import ServedVersion, Trends
 
 type Moved = tuple[float, int]
@@ -28,6 +28,7 @@ class Ruling:
         limits: at most so many of a group.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
+        often, offers_often: how often products and offers may be shown.
         seen: the shelf's number of changes that `shown` knows: see `fresh`.
     """
 
@@ -37,6 +38,9 @@ class Ruling:
         self.limits = tuple(effect for effect in effects if isinstance(effect, Limit))
         self.bought = tuple(effect for effect in effects if isinstance(effect, Bought))
         self._bought_days = max((rule.days for rule in self.bought), default=0)
+        often = [effect for effect in effects if isinstance(effect, Often)]
+        self.often = tuple(rule for rule in often if not rule.is_of_offers)
+        self.offers_often = tuple(rule for rule in often if rule.is_of_offers)
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])

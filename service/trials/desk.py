@@ -62,7 +62,7 @@ class Trials:
         recommender: Recommender,
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
-        offers: Callable[[ServedVersion, str, Answer], dict[int, str] | None] = lambda *_: None,
+        offers: Callable[[ServedVersion, str, Answer, str | None], dict[int, str] | None] = lambda *_: None,
     ) -> None:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
         self._recommender, self._new_recommender = recommender, new_recommender
@@ -88,7 +88,7 @@ class Trials:
         assigned = self._arms(plan, customer_id) if forced is None else forced
         if assigned is None:
             answer = self._recommender.popular(serving.served, query)
-            offers = self._offers(serving.served, customer_id, answer)
+            offers = self._offers(serving.served, customer_id, answer, query.placement)
             return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT, offers=offers)
         if not assigned:
             return None
@@ -110,7 +110,8 @@ class Trials:
                     at_s=time.time(),
                 )
         request_id = new_request_id()
-        offers = self._offers(chosen.served, customer_id, answer)
+        self._recommender.note_shown(chosen.served, customer_id, query, answer)
+        offers = self._offers(chosen.served, customer_id, answer, query.placement)
         body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id, offers)
         self._shown(
             Shown(

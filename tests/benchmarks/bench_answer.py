@@ -53,6 +53,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.served import ServedVersion
 from service.settings import Settings
+from service.showings import Showings
 from service.trials.desk import Trials
 from service.trials.exposures import Shown
 from storage.keyring import Keyring
@@ -66,6 +67,7 @@ from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
+SELDOM = 'schema = 1\n[[rules]]\nid = "seldom"\nkind = "frequency"\nat_most = 1000\ndays = 7\n'
 RULES = Path(__file__).parent / "rules.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
@@ -182,11 +184,15 @@ def make_routes(
         rules: Rules = NO_RULES,
         news_of: Callable[[str], Told | None] = nothing_new,
         plans: Running | None = None,
+        kept: RedisCache | None = None,
     ) -> Flask:
         book = RuleBook(rules)
+        showings = Showings(quiet, kept)
 
         def new_recommender() -> Recommender:
-            return Recommender(FirstLevel(2000, first_level_life_s), cache, news_of, book=book)
+            return Recommender(
+                FirstLevel(2000, first_level_life_s), cache, news_of, book=book, showings=showings
+            )
 
         recommender = new_recommender()
         trials = Trials(plans, quiet, recommender, new_recommender, waiting.append) if plans else None
@@ -207,13 +213,14 @@ def make_routes(
                 desk,
                 products,
                 people,
-                OfferDesk(None, news_of, book),
+                OfferDesk(None, news_of, book, showings=showings),
                 b"bench",
                 trials,
             )
         )
 
     rules = parse_rules(RULES.read_text())
+    seldom = parse_rules(SELDOM)
     quiet = LiveCustomers(is_personal_by_default=True, most=1)
     quiet.heard()
     quiet.erase([Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"k").digest())
@@ -238,6 +245,9 @@ def make_routes(
         Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
+        Route(
+            "- from the map, showings counted", app(0, None, rules=seldom, kept=cache), one_after_another, key
+        ),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
         Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
         Route("- from Redis, in an experiment", app(0, cache, plans=running), one_after_another, key),

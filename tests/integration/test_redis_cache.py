@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.cache import redis_cache
-from service.cache.keys import list_key
+from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.own_list import FirstLevel
@@ -62,6 +62,30 @@ def test_a_list_is_read_back_and_every_key_has_a_life(cache: RedisCache, server:
     client = redis_client(server.url, 500)
     assert client.keys() == [list_key(*KEY).encode()]
     assert 530 <= client.ttl(list_key(*KEY)) <= 600
+
+
+def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
+    cache: RedisCache, server: RedisServer
+) -> None:
+    assert cache.showings("somebody") == (True, None)
+    for value in (b"[1],", b"[2],"):
+        cache.add_showings("somebody", value, 600, anew=False)
+    cache.flush()
+    assert cache.showings("somebody") == (True, b"[1],[2],")
+    client = redis_client(server.url, 500)
+    client.expire(showings_key("somebody"), 5)
+    cache.add_showings("somebody", b"[3],", 600, anew=True)
+    cache.add_showings("somebody", b"[4],", 700, anew=False)
+    cache.flush()
+    assert cache.showings("somebody") == (True, b"[3],[4],")
+    assert 600 < client.ttl(showings_key("somebody")) <= 700
+    cache.forget(*KEY, 0, "somebody")
+    assert cache.showings("somebody") == (True, None)
+    server.kill()
+    assert cache.showings("somebody") == (False, None)
+    cache.add_showings("somebody", b"[5],", 600, anew=False)
+    cache.forget(*KEY, 0, "somebody")
+    cache.flush()
 
 
 def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(

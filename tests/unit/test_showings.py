@@ -1,0 +1,251 @@
+"""Rules of frequency: what a customer was shown often enough at a placement is held back there alone."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.live.customers import LiveCustomers
+from service.offers.desk import OfferDesk
+from service.own_list import FirstLevel
+from service.parameters import Query, parse_offers_query
+from service.recommender import Recommender
+from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
+from service.served import ServedVersion
+from service.showings import FRESH_S, LIFE_S, MOST_BYTES, Showings
+from storage.record.changes import Tombstone
+from storage.record.live import CustomerNow
+from storage.store import Store
+from tests.data.records import KEY
+from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, write_version
+
+DAY_S = 86_400
+NOON = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
+TWICE = '[[rules]]\nid = "twice"\nkind = "frequency"\nat_most = 2\ndays = 3\n'
+OFFER_ONCE = '[[rules]]\nid = "once"\nkind = "offer_frequency"\nat_most = 1\ndays = 7\n'
+THREE = Query(3, placement="home")
+FIRST, NEXT = ["milk", "bread", "butter"], ["apple", "cheese", "rolls"]
+SHOP = TinyShop(
+    offers=(
+        TinyOffer("butter off", ["butter"], {"anna": (0.5, 0.1)}),
+        TinyOffer("bread off", ["bread"], {"anna": (0.2, 0.1)}),
+    )
+)
+
+
+class Kept:
+    """A store of showings, which may be gone."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.lives: set[int] = set()
+        self.is_up = True
+        self.asked = 0
+
+    def showings(self, name: str) -> tuple[bool, bytes | None]:
+        self.asked += 1
+        return self.is_up, self.values.get(name) if self.is_up else None
+
+    def add_showings(self, name: str, value: bytes, life_s: int, *, anew: bool) -> None:
+        if self.is_up:
+            self.values[name] = value if anew else self.values.get(name, b"") + value
+            self.lives.add(life_s)
+
+    def flush(self) -> None:
+        pass
+
+
+class Day:
+    """Two workers on one day, which can be moved on."""
+
+    def __init__(self, served: ServedVersion, rules: str, kept: Kept | None = None) -> None:
+        self.now_s = NOON
+        self.served, self.kept = served, kept or Kept()
+        self.customers = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+        self.customers.erase([], KEY.hash_of)
+        self.customers.heard()
+        self.book = RuleBook(parse_rules(f"schema = 1\n{rules}"), lambda: self.now_s)
+        self.workers = [self.worker() for _ in range(2)]
+
+    def worker(self) -> Recommender:
+        showings = Showings(self.customers, self.kept, clock=lambda: self.now_s)
+        return Recommender(FirstLevel(10, 0), None, self.customers.of, book=self.book, showings=showings)
+
+    def ask(self, worker: int = 0, customer: str = "anna", query: Query = THREE) -> list[str]:
+        """What a customer is shown, which is counted; the next one asks two seconds later."""
+        recommender = self.workers[worker]
+        answer = recommender.recommend(self.served, customer, query)
+        recommender.note_shown(self.served, customer, query, answer)
+        self.now_s += 2 * FRESH_S
+        return [self.served.products[row] for row, *_ in answer.picks]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedVersion]:
+    store = Store(tmp_path_factory.mktemp("store"))
+    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def test_after_so_many_showings_other_products_are_shown_whichever_worker_answers(
+    served: ServedVersion,
+) -> None:
+    day = Day(served, TWICE)
+    assert [day.ask(0), day.ask(1), day.ask(0), day.ask(1)] == [FIRST, FIRST, NEXT, NEXT]
+    assert day.kept.lives == {LIFE_S}
+
+
+def test_one_worker_counts_at_once(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    first = [day.ask(), day.ask()]
+    day.now_s -= 2 * FRESH_S
+    assert [*first, day.ask()] == [FIRST, FIRST, NEXT]
+
+
+def test_a_worker_asks_the_store_once_in_a_while_and_only_where_a_rule_holds(served: ServedVersion) -> None:
+    day = Day(served, TWICE + 'placements = ["home"]\n')
+    for _ in range(5):
+        day.ask()
+        day.now_s -= 2 * FRESH_S
+    assert day.kept.asked == 1
+    day.ask(query=Query(3, placement="mail"))
+    assert day.kept.asked == 1
+    assert len(day.kept.values) == 1
+
+
+def test_each_placement_and_each_customer_is_counted_by_itself(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    day.ask()
+    day.ask()
+    assert day.ask(query=Query(3, placement="mail")) == FIRST
+    assert day.ask(query=Query(3)) == FIRST
+    assert day.ask(customer="a stranger") == day.ask(customer="another") == ["milk", "bread", "apple"]
+    assert day.ask() == NEXT
+
+
+def test_what_was_shown_comes_back_after_its_days(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    day.ask()
+    day.ask()
+    day.now_s += 2 * DAY_S
+    assert day.ask() == NEXT  # the day after tomorrow is the third day
+    day.now_s += DAY_S
+    assert day.ask() == FIRST
+
+
+def test_a_rule_about_some_products_leaves_the_others_alone(served: ServedVersion) -> None:
+    day = Day(served, TWICE + 'categories = ["bakery"]\n')
+    assert [day.ask(), day.ask(), day.ask()] == [FIRST, FIRST, ["milk", "butter", "apple"]]
+
+
+def test_a_pin_is_held_back_too(served: ServedVersion) -> None:
+    pin = '[[rules]]\nid = "pin"\nkind = "pin"\nproducts = ["cake"]\nposition = 1\n'
+    day = Day(served, TWICE + pin)
+    assert [day.ask()[0], day.ask()[0], day.ask()[0]] == ["cake", "cake", "butter"]
+
+
+def test_without_the_store_each_worker_goes_by_what_it_showed_itself(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    day.kept.is_up = False
+    assert [day.ask(0), day.ask(1), day.ask(0), day.ask(1)] == [FIRST] * 4
+    assert [day.ask(0), day.ask(1)] == [NEXT] * 2
+    day.kept.is_up = True
+    assert day.ask(0) == FIRST  # it has forgotten: nothing of it was kept
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\x00", b"[1,", b"{}"])
+def test_what_cannot_be_read_counts_for_nothing(served: ServedVersion, damaged: bytes) -> None:
+    day = Day(served, TWICE)
+    day.kept.values[day.customers.showings_name("anna")] = damaged
+    assert day.ask() == FIRST
+
+
+def test_who_allows_nothing_personal_is_not_counted(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    day.customers.take(CustomerNow("anna", 5, False, True, ()))
+    for _ in range(3):
+        assert day.ask() == ["milk", "bread", "apple"]
+    assert day.kept.values == {}
+
+
+def test_after_an_erasure_nothing_of_before_counts_and_no_name_tells_whose_it_was(
+    served: ServedVersion,
+) -> None:
+    day = Day(served, TWICE)
+    day.ask()
+    day.ask()
+    before = set(day.kept.values)
+    day.customers.erase([Tombstone(1, KEY.hash_of("anna"), 7)], KEY.hash_of)
+    assert day.ask() == ["milk", "bread", "apple"]
+    assert set(day.kept.values) == before
+    day.customers.take(CustomerNow("anna", 9, True, True, ()))  # she begins anew
+    day.ask()
+    assert len(day.kept.values) == 2
+    assert not any("anna" in name for name in day.kept.values)
+
+
+def test_of_many_showings_the_newer_half_is_kept(served: ServedVersion) -> None:
+    day = Day(served, '[[rules]]\nid = "a"\nkind = "frequency"\nat_most = 1000\ndays = 30\n')
+    for _ in range(400):
+        day.ask(query=Query(10, placement="home"))
+    (value,) = day.kept.values.values()
+    assert MOST_BYTES // 2 - 200 < len(value) <= MOST_BYTES
+    assert len(json.loads(b"[%b]" % value[:-1])) > 50
+
+
+def test_an_offer_is_held_back_by_itself_and_beside_its_product(served: ServedVersion) -> None:
+    day = Day(served, OFFER_ONCE)
+    showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
+    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+
+    def offers(query: bytes) -> list[str]:
+        body = json.loads(desk.body(served, "anna", parse_offers_query(query)))
+        return [offer["offer_id"] for offer in body["offers"]]
+
+    assert offers(b"placement=home&n=1") == ["butter off"]
+    assert offers(b"placement=home&n=1") == ["bread off"]
+    assert offers(b"placement=home") == []
+    answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(5))
+    assert desk.with_products(served, "anna", answer, "home") is None
+    assert len(desk.with_products(served, "anna", answer, "mail") or {}) == 2
+    assert desk.with_products(served, "anna", answer, "mail") is None
+
+
+def test_products_may_be_capped_and_offers_not(served: ServedVersion) -> None:
+    day = Day(served, TWICE)
+    showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
+    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+    for _ in range(3):
+        assert len(json.loads(desk.body(served, "anna", parse_offers_query(b"")))["offers"]) == 2
+    assert day.kept.values == {}
+
+
+@given(
+    at_most=st.integers(1, 3),
+    days=st.integers(1, 3),
+    asked=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 11)), max_size=25),
+)
+def test_no_product_is_shown_more_often_than_a_rule_allows_and_none_is_missing(
+    served: ServedVersion, at_most: int, days: int, asked: list[tuple[int, int, int]]
+) -> None:
+    rule = f'[[rules]]\nid = "a"\nkind = "frequency"\nat_most = {at_most}\ndays = {days}\n'
+    day = Day(served, rule)
+    seen: list[tuple[int, str]] = []
+    for later, worker, n in asked:
+        day.now_s += later * DAY_S
+        today = int(day.now_s // DAY_S)
+        times = [name for on, name in seen if on > today - days]
+        free = {name for name in SHOP.products if name != "cream" and times.count(name) < at_most}
+        shown = day.ask(worker, query=Query(n, placement="home"))
+        assert set(shown) <= free
+        assert len(shown) == len(set(shown)) == min(n, len(free))
+        seen += [(today, name) for name in shown]
+
+
+def test_the_docs_say_for_how_long_showings_are_kept() -> None:
+    text = (Path(__file__).parents[2] / "docs/rules.md").read_text()
+    assert f"{LIFE_S // DAY_S} days" in text
