@@ -146,9 +146,12 @@ class RedisCache:
                 time.sleep(PAUSE_S)
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get())
+            last = {waiting.key: place for place, waiting in enumerate(batch) if not waiting.is_more}
             try:
                 with self._writer.pipeline(transaction=False) as pipeline:
-                    for key, value, life_s, is_more in batch:
+                    for place, (key, value, life_s, is_more) in enumerate(batch):
+                        if not is_more and last[key] != place:
+                            continue  # the same list was made again before it was stored
                         if is_more:
                             pipeline.append(key, value)
                             pipeline.expire(key, life_s)
