@@ -30,6 +30,7 @@ class RedemptionOptions:
         max_customers: of those who redeemed nothing in a campaign, at most so many are looked at, by lot.
         max_pairs: of pairs that were not redeemed, at most about so many are learned from, by lot.
         ridge: how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it.
+        doubt: redemptions that speak for the level of probabilities being right as it is.
         seed: of the lots.
     """
 
@@ -38,6 +39,7 @@ class RedemptionOptions:
     max_customers: int = 2000
     max_pairs: int = 250_000
     ridge: float = 10.0
+    doubt: float = 20.0
     seed: int = 0
 
 
@@ -65,12 +67,15 @@ class Redemption:
 
     def fit(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> Self:
         """Learn from the campaigns that the history's `as_of_s` looks back on."""
-        lessons = self._lessons(history, offers, redemptions.before(history.as_of_s))
+        rng = np.random.default_rng(self.options.seed)
+        parts = list(self._campaigns(history, offers, redemptions.before(history.as_of_s), rng))
+        lessons = self._joined(parts, rng)
         self.n_redemptions = int(lessons.is_redeemed.sum())
         self._mean, self._spread = np.zeros(len(NAMES)), np.ones(len(NAMES))
         self._intercept, self._coefficients = 0.0, PRIOR
         if self.n_redemptions:
             self._learn(lessons)
+            self._intercept += self._correction(parts, rng)
         return self
 
     def log_odds(self, features: FloatArray) -> Doubles:
@@ -98,9 +103,24 @@ class Redemption:
             ridge=self.options.ridge,
         )
 
-    def _lessons(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> _Lessons:
-        rng = np.random.default_rng(self.options.seed)
-        parts = list(self._campaigns(history, offers, redemptions, rng))
+    def _correction(self, parts: list[_Lessons], rng: np.random.Generator) -> float:
+        """What the log odds of later campaigns were too low by, where earlier ones were learned from.
+
+        Habits grow with the history, and what comes next is no such campaign: learned from the first half of
+        the campaigns, more was expected in the second half than was seen.
+        """
+        n_later = len(parts) // 2
+        earlier, later = self._joined(parts[n_later:], rng), self._joined(parts[:n_later], rng)
+        if not n_later or not earlier.is_redeemed.any():
+            return 0.0
+        trial = Redemption(self.options)
+        trial._learn(earlier)
+        expected = float(later.weight @ expit(trial.log_odds(later.features)))
+        seen = float(later.weight @ later.is_redeemed)
+        return float(np.log((seen + self.options.doubt) / (expected + self.options.doubt)))
+
+    def _joined(self, parts: list[_Lessons], rng: np.random.Generator) -> _Lessons:
+        """Pairs of some campaigns, those that were not redeemed by lot if they are too many."""
         if not parts:
             return _Lessons(
                 np.empty((0, len(NAMES)), np.float32), np.empty(0, np.bool_), np.empty(0, np.float32)

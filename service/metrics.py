@@ -97,6 +97,12 @@ class Metrics:
             ["what"],
             registry=own,
         )
+        self._promises = Counter(
+            "nextbest_promises",
+            "Offers with a budget that were to be shown, by what became of it",
+            ["outcome"],
+            registry=own,
+        )
         self._turned_away = Counter(
             "nextbest_turned_away", "Calls without the right to an answer", ["why"], registry=own
         )
@@ -115,6 +121,8 @@ class Metrics:
         }
         for what in ("products", "offers"):
             self._held_back.labels(what)
+        for outcome in ("new", "again", "none"):
+            self._promises.labels(outcome)
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)
@@ -161,6 +169,9 @@ class Metrics:
 
     def held_back(self, what: str, n: int) -> None:
         self._held_back.labels(what).inc(n)
+
+    def promise(self, outcome: str) -> None:
+        self._promises.labels(outcome).inc()
 
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))

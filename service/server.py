@@ -158,7 +158,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
         )
 
     recommender = new_recommender()
-    offers = _offer_desk(settings, events, follower, customers, book, showings)
+    offers = _offer_desk(settings, events, metrics, follower, customers, book, showings)
     _leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()
@@ -192,6 +192,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
 def _offer_desk(
     settings: Settings,
     counters: RecordCounters,
+    metrics: Metrics,
     champion: ChampionFollower,
     customers: LiveCustomers,
     book: RuleBook,
@@ -205,7 +206,8 @@ def _offer_desk(
 
     worker = f"{socket.gethostname()}-{os.getpid()}"[:128]
     life_s = settings.promise_days * 86_400
-    desk.promises = Promises(RecordDoor(settings, counters), budgets, worker, life_s=life_s)
+    door = RecordDoor(settings, counters)
+    desk.promises = Promises(door, budgets, worker, life_s=life_s, counters=metrics)
     return desk
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -20,6 +21,7 @@ from storage.record.record import Record
 TURN_S = 1.0
 LEASE_S = 60.0  # a worker promises from a lease no longer than this
 MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
+NEW, AGAIN, NONE_LEFT = ("new", "again", "none")
 log = structlog.get_logger()
 
 
@@ -33,6 +35,12 @@ class _Held:
     untold: list[Promise] = field(default_factory=list)
 
 
+class PromiseCounters(Protocol):
+    """Who counts what became of offers with a budget."""
+
+    def promise(self, outcome: str) -> None: ...
+
+
 class Promises:
     """The promises of one worker.
 
@@ -40,6 +48,7 @@ class Promises:
         budgets: offers with a budget that are on now.
         worker: a name for the record, such as machine and process.
         life_s: how long a promise holds.
+        counters: told of each: `new`, `again`, or `none` where nothing is leased or left.
         clock: Unix seconds.
     """
 
@@ -50,10 +59,11 @@ class Promises:
         worker: str,
         *,
         life_s: float,
+        counters: PromiseCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._budgets, self._worker = door, budgets, worker
-        self._life_s, self._clock = life_s, clock
+        self._life_s, self._counters, self._clock = life_s, counters, clock
         self._held: dict[str, _Held] = {}
         self._ends_s: dict[tuple[str, str], float] = {}
         self._turn = threading.Lock()
@@ -68,21 +78,27 @@ class Promises:
 
         The same customer has the same promise until it ends.
         """
+        outcome, ends_s = self._made(offer_id, customer_id)
+        if self._counters is not None:
+            self._counters.promise(outcome)
+        return ends_s
+
+    def _made(self, offer_id: str, customer_id: str) -> tuple[str, float | None]:
         now_s, key = self._clock(), (offer_id, customer_id)
         with self._turn:
             ends_s = self._ends_s.get(key)
             if ends_s is not None and ends_s > now_s:
-                return ends_s
+                return AGAIN, ends_s
             held = self._held.get(offer_id)
             if held is None or held.left <= 0 or now_s >= held.until_s:
-                return None
+                return NONE_LEFT, None
             held.left -= 1
             ends_s = now_s + self._life_s
             held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), int(ends_s * 1000)))
             if len(self._ends_s) >= MOST_KNOWN:
                 self._ends_s.clear()
             self._ends_s[key] = ends_s
-            return ends_s
+            return NEW, ends_s
 
     def turn(self) -> None:
         """Tell the record of promises, then lease what is missing.

@@ -136,8 +136,21 @@ class Door:
         return work(self._record)
 
 
-def promises_of(record: Record, budgets: Sequence[Budget], clock: Clock, life_s: float = 100) -> Promises:
-    return Promises(Door(record), lambda: budgets, "worker", life_s=life_s, clock=clock)
+class Outcomes(list[str]):
+    """What became of promises, one after another."""
+
+    def promise(self, outcome: str) -> None:
+        self.append(outcome)
+
+
+def promises_of(
+    record: Record,
+    budgets: Sequence[Budget],
+    clock: Clock,
+    life_s: float = 100,
+    outcomes: Outcomes | None = None,
+) -> Promises:
+    return Promises(Door(record), lambda: budgets, "worker", life_s=life_s, counters=outcomes, clock=clock)
 
 
 def left(record: Record, budget: Budget, clock: Clock) -> int:
@@ -150,8 +163,8 @@ SIXTEEN = Budget("milk 10 off", 16, 0, 0)
 
 def test_a_worker_promises_what_it_leased_and_the_same_customer_once(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record:
-        clock = Clock()
-        promises = promises_of(record, [SIXTEEN], clock)
+        clock, outcomes = Clock(), Outcomes()
+        promises = promises_of(record, [SIXTEEN], clock, outcomes=outcomes)
         assert promises.make("milk 10 off", "anna") is None  # nothing is leased yet
         promises.turn()
         assert left(record, SIXTEEN, clock) == 14
@@ -162,6 +175,7 @@ def test_a_worker_promises_what_it_leased_and_the_same_customer_once(tmp_path: P
         assert promises.make("milk 10 off", "bert") == NOW_S + 101
         assert promises.make("milk 10 off", "cleo") is None
         assert promises.make("other", "anna") is None
+        assert outcomes == ["none", "new", "again", "new", "none", "none"]
         promises.turn()  # tells, ends the lease that is used up, and leases anew
         assert left(record, SIXTEEN, clock) == 12
         assert promises.make("milk 10 off", "cleo") is not None

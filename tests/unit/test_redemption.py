@@ -59,6 +59,25 @@ def test_expected_redemptions_are_about_those_seen() -> None:
     assert 0.75 * seen < expected < 1.25 * seen
 
 
+def test_where_later_campaigns_were_redeemed_less_than_earlier_ones_promised_the_level_falls() -> None:
+    """Of the redemptions of the later two campaigns every third is left; the order stays what it is."""
+    history, shop = the_shop()
+    found = shop.redemptions
+    of_later = np.concatenate([campaign.offer_rows for campaign in shop.offers.campaigns[2:]])
+    later = np.isin(found.offer_row, of_later)
+    kept = ~later | (np.arange(len(later)) % 3 == 0)
+    fewer = Redemptions(found.offer_row[kept], found.customer_row[kept], found.at_s[kept])
+    told = [
+        Redemption(replace(RedemptionOptions(), doubt=doubt)).fit(history.interactions(), shop.offers, fewer)
+        for doubt in (20.0, 1e12)
+    ]
+    last = shop.offers.campaigns[-1]
+    asked = OfferFeatures(history.interactions(), shop.offers, fewer).of(last.customer_rows, last.offer_rows)
+    corrected, plain = (model.log_odds(asked) for model in told)
+    assert np.ptp(corrected - plain) < 1e-6
+    assert np.log(0.25) < (corrected - plain)[0, 0] < np.log(0.6)
+
+
 def test_what_comes_after_the_moment_changes_nothing() -> None:
     history, shop = the_shop()
     as_of_s = int(START.timestamp()) + CAMPAIGN_DAYS[2] * DAY_S
