@@ -19,7 +19,7 @@ from service.access.routes import Scope
 from storage.keyring import change_keyring
 from storage.store import Store
 from tests.data.credentials import Credentials, bearer
-from tests.data.running_service import Running, free_port, running_service, runs, until
+from tests.data.running_service import START_S, Running, free_port, running_service, runs, until
 from tests.data.tiny_version import publish
 
 ANYWHERE = "0.0.0.0"  # noqa: S104  # what must be refused without a key
@@ -58,7 +58,7 @@ def with_operator(store: Path, log: Path, **settings: str) -> Iterator[tuple[Run
     port = free_port()
     with running_service(store, log, operator_port=str(port), **settings) as running:
         url = f"http://127.0.0.1:{port}/metrics"
-        until(lambda: answers(url), 10)
+        until(lambda: answers(url), START_S)
         yield running, url
 
 
