@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 import numpy as np
@@ -10,13 +11,16 @@ import polars as pl
 from models.arrays import FloatArray, LongArray
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
+from storage.record.consent import PRESETS
 from storage.safe_cell import safe_cell
 from storage.shop_files import note_shop_file
 from storage.store import Store
 from storage.versions import Version
 from training.candidates import OwnHistory, evidence
+from training.config import RecordOptions
 from training.options import store_option
 from training.ranking import rank_with_probability
+from training.recorded import may_be_listed
 
 SOURCES = ["popular", "due_again", "because_you_bought"]
 
@@ -30,15 +34,41 @@ SOURCES = ["popular", "due_again", "because_you_bought"]
     "--out", required=True, type=click.Path(path_type=Path), help="File to write: .parquet or .csv."
 )
 @click.option("--variant", help="Any fitted variant of the champion's version.  [default: the champion's]")
-def export(store: Path, k: int, out: Path, variant: str | None) -> None:
-    """Write customer_id, product_id, rank, probability, source for every known customer."""
+@click.option(
+    "--record",
+    envvar="NEXTBEST_RECORD_URL",
+    help="URL of the service's record.  [env: NEXTBEST_RECORD_URL; default: the store's, if it is there]",
+)
+@click.option(
+    "--consent-default",
+    type=click.Choice(list(PRESETS)),
+    default="all",
+    envvar="NEXTBEST_CONSENT_DEFAULT",
+    show_default=True,
+    help="What is allowed by a customer who said nothing.  [env: NEXTBEST_CONSENT_DEFAULT]",
+)
+def export(
+    store: Path,
+    k: int,
+    out: Path,
+    variant: str | None,
+    record: str | None,
+    consent_default: Literal["all", "no_personalisation", "nothing"],
+) -> None:
+    """Write customer_id, product_id, rank, probability, source for every known customer.
+
+    Customers who were erased since the night, or who allow no personal lists, are left out.
+    """
     if out.suffix not in (".parquet", ".csv"):
         raise BadConfigError("--out", f"{out.name} must end in .parquet or .csv")
     champion = Store(store).champion()
     if champion is None:
         raise NoChampionError(str(store))
     version = Store(store).open(champion.current.version_id)
+    options = RecordOptions(url=record, consent_default=consent_default)
+    unwanted = _unwanted(Store(store), version, options)
     table = lists(version, variant or champion.current.variant, k)
+    table = table.filter(~pl.col("customer_id").is_in(unwanted))
     try:
         note_shop_file(store, out, "nbo-train export", now=datetime.now(UTC))
         _write(table, out)
@@ -46,6 +76,17 @@ def export(store: Path, k: int, out: Path, variant: str | None) -> None:
         why = err.strerror if isinstance(err, OSError) and err.strerror else err
         raise BadConfigError("--out", f"{out} can't be written: {why}") from err
     click.echo(f"{out}: {table['customer_id'].n_unique()} customers, {table.height} rows")
+    if unwanted:
+        click.echo(f"left out, erased or not to be personal: {len(unwanted)}")
+
+
+def _unwanted(store: Store, version: Version, options: RecordOptions) -> list[str]:
+    """Customers of a version of whom no list is written now."""
+    ids = version.ids("customers")
+    customer_ids = [ids[row] for row in range(len(ids))]
+    known_erasures = version.manifest.history.tombstone or 0
+    is_wanted = may_be_listed(store, options, customer_ids, known_erasures)
+    return [customer_id for customer_id, wanted in zip(customer_ids, is_wanted, strict=True) if not wanted]
 
 
 def _write(table: pl.DataFrame, out: Path) -> None:

@@ -1,7 +1,7 @@
 """The record that a night reads: where it is, and what it knows."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
 from storage.record.erasure_key import load_erasure_key
 from storage.record.learning import Recorded, read_recorded
+from storage.record.personal import may_have_lists
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.shop_consents import take_shop_consents
@@ -66,6 +67,23 @@ def erased_since(store: Store, options: RecordOptions, number: int) -> int:
             return 0
         with record.reading() as connection:
             return erasures_after(connection, number)
+
+
+def may_be_listed(
+    store: Store, options: RecordOptions, customer_ids: Sequence[str], known_erasures: int
+) -> list[bool]:
+    """For each customer of a version, whether a personal list may be written; all may without a record.
+
+    Args:
+        known_erasures: number of the latest erasure that the version knows.
+    Raises:
+        NextbestError: it can't be read.
+    """
+    by_default = PRESETS[options.consent_default].personalise
+    with _opened(store, options) as record:
+        if record is None:
+            return [by_default] * len(customer_ids)
+        return may_have_lists(record, customer_ids, tombstone=known_erasures, by_default=by_default)
 
 
 @contextmanager

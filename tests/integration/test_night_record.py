@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from storage.record.consent import PRESETS, consent_of, set_consent
@@ -127,3 +128,37 @@ def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_r
     assert (told["changed"], told["unreadable"]) == (3, 1)
     with Record(record_url(store, None), load_erasure_key(store, None)).reading() as connection:
         assert not consent_of(connection, "shy", PRESETS["all"]).personalise
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_no_list_is_exported_of_who_was_erased_since_the_night_or_allows_none(
+    where: str, shop: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    store = tmp_path / "store"
+    url = request.getfixturevalue("postgres_url") if where == "postgres" else None
+    named = ["--record", url] if url else []
+    try:
+        record = recorded(store, url, shop)
+        erase(record, "newcomer", now_ms=1, client="")
+        with record.writing() as connection:  # a new life, which the night knows
+            set_consent(connection, "newcomer", PRESETS["all"], now_ms=2, client="")
+        config = quick_config(tmp_path)
+        ran = run("nightly", "--data", shop, "--store", store, "--config", config, *named)
+        assert ran.code == 0, ran.err
+        recorded(store, url, shop).close()
+        erase(record, "c1", now_ms=3, client="")
+        with record.writing() as connection:
+            set_consent(connection, "c2", PRESETS["no_personalisation"], now_ms=4, client="")
+        record.close()
+        out = tmp_path / "lists.parquet"
+        ran = run("export", "--store", store, "--out", out, *named)
+        assert ran.code == 0, ran.err
+        listed = set(pl.read_parquet(out)["customer_id"])
+        known = set(ids(champion(store), "customers"))
+        assert known - listed == {"c1", "c2"}
+        assert ran.out.endswith("left out, erased or not to be personal: 2\n")
+        run("export", "--store", store, "--out", out, *named, "--consent-default", "nothing")
+        assert set(pl.read_parquet(out)["customer_id"]) == known & {"newcomer"}
+    finally:
+        if url:
+            clear(parse_url(url))
