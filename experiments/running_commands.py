@@ -24,7 +24,7 @@ from storage.record.experiments import (
     set_holdout,
     start_experiment,
 )
-from storage.record_options import key_option, opened_record, store_option, url_option
+from storage.record_options import opened_record, record_options
 from storage.store import Store
 
 POPULAR = "popular"  # needs no lists
@@ -42,9 +42,7 @@ def _who() -> str:
 
 
 @click.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("specification", type=click.Path(path_type=Path))
 def start(store: Path, url: str | None, erasure_key: str | None, specification: Path) -> None:
     """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
@@ -97,9 +95,7 @@ def _check_size(store: Path, spec: Specification) -> None:
 
 
 @click.command("list")
-@store_option
-@url_option
-@key_option
+@record_options
 def list_(store: Path, url: str | None, erasure_key: str | None) -> None:
     """Every experiment, the newest first, and the holdout."""
     with opened_record(store, url, erasure_key) as record, record.reading() as connection:
@@ -124,9 +120,7 @@ def _change(
 
 
 @click.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("experiment_id")
 def pause(store: Path, url: str | None, erasure_key: str | None, experiment_id: str) -> None:
     """Give its customers the champion, and keep their part of the layer. `start` goes on."""
@@ -135,9 +129,7 @@ def pause(store: Path, url: str | None, erasure_key: str | None, experiment_id: 
 
 
 @click.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("experiment_id")
 def stop(store: Path, url: str | None, erasure_key: str | None, experiment_id: str) -> None:
     """End it for good: everybody gets the champion. Its report can still be made."""
@@ -146,9 +138,7 @@ def stop(store: Path, url: str | None, erasure_key: str | None, experiment_id: s
 
 
 @click.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.option(
     "--experiment", "experiment_id", help="Of which.  [default: the one that runs with this variant]"
 )
@@ -205,9 +195,7 @@ def _serve(store: Path, model: str, why: str) -> None:
 
 
 @click.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.option("--salt", default="1", show_default=True, help="Another one draws other customers.")
 @click.argument("share", type=click.FloatRange(0, 0.5))
 def holdout(store: Path, url: str | None, erasure_key: str | None, salt: str, share: float) -> None:

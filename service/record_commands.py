@@ -11,7 +11,7 @@ from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
 from storage.record.tables import SCHEMA
-from storage.record_options import key_option, opened_record, store_option, url_option
+from storage.record_options import opened_record, record_options, store_option, url_option
 
 
 @click.group()
@@ -31,9 +31,7 @@ def migrate(store: Path, url: str | None) -> None:
 
 
 @record.command()
-@store_option
-@url_option
-@key_option
+@record_options
 def status(store: Path, url: str | None, erasure_key: str | None) -> None:
     """How much the record holds, and what is in quarantine."""
     with opened_record(store, url, erasure_key) as opened, opened.reading() as connection:
@@ -47,9 +45,7 @@ def status(store: Path, url: str | None, erasure_key: str | None) -> None:
 
 
 @record.command()
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("target", type=click.Path(path_type=Path))
 def backup(store: Path, url: str | None, erasure_key: str | None, target: Path) -> None:
     """Copy a record in SQLite to the file TARGET while the service runs; in Postgres pg_dump does."""
@@ -59,9 +55,7 @@ def backup(store: Path, url: str | None, erasure_key: str | None, target: Path) 
 
 
 @record.command("tombstones")
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("target", type=click.File("w", atomic=True))
 def write_tombstones(store: Path, url: str | None, erasure_key: str | None, target: IO[str]) -> None:
     """Write who was erased, as hashes, to TARGET: what a restore needs. No id is in it."""
@@ -72,9 +66,7 @@ def write_tombstones(store: Path, url: str | None, erasure_key: str | None, targ
 
 
 @record.command("replay")
-@store_option
-@url_option
-@key_option
+@record_options
 @click.argument("source", type=click.File("r"))
 def replay_tombstones(store: Path, url: str | None, erasure_key: str | None, source: IO[str]) -> None:
     """Erase again whom SOURCE names, in a record restored from a backup. Before the service starts."""

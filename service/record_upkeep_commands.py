@@ -7,7 +7,7 @@ import click
 
 from service.access.options import now_utc
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
-from storage.record_options import key_option, opened_record, store_option, url_option
+from storage.record_options import opened_record, record_options
 
 BY_HAND = "command line"
 DAY_MS = 86_400_000
@@ -27,9 +27,7 @@ client_option = click.option("--client", help="Only what this key sent, by its i
 
 
 @quarantine.command("list")
-@store_option
-@url_option
-@key_option
+@record_options
 def list_aside(store: Path, url: str | None, erasure_key: str | None) -> None:
     """What is there: why, of which type and key, how many events of how many customers, from when to when."""
     with opened_record(store, url, erasure_key) as opened, opened.reading() as connection:
@@ -42,9 +40,7 @@ def list_aside(store: Path, url: str | None, erasure_key: str | None) -> None:
 
 
 @quarantine.command("release")
-@store_option
-@url_option
-@key_option
+@record_options
 @reason_option
 @client_option
 def release_aside(
@@ -57,9 +53,7 @@ def release_aside(
 
 
 @quarantine.command("drop")
-@store_option
-@url_option
-@key_option
+@record_options
 @reason_option
 @client_option
 def drop_aside(
@@ -72,9 +66,7 @@ def drop_aside(
 
 
 @click.command("purge")
-@store_option
-@url_option
-@key_option
+@record_options
 @click.option(
     "--client", required=True, help="Id of the key that sent it, as `nbo-serve keys list` shows it."
 )
@@ -99,9 +91,7 @@ def purge_sent(
 
 
 @click.command("expire")
-@store_option
-@url_option
-@key_option
+@record_options
 @click.option("--trade-days", type=click.IntRange(1), help="Of purchases and returns.  [default: for ever]")
 @click.option(
     "--other-days", type=click.IntRange(1), default=400, show_default=True, help="Of all other events."

@@ -1,13 +1,16 @@
 """What the commands about the record have in common: the store, where the record is, and with which key."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
+
+type Command = Callable[..., Any]
 
 LOCK_MS = 10_000
 STATEMENT_MS = 600_000
@@ -26,6 +29,11 @@ url_option = click.option(
     help="Of the record.  [env: NEXTBEST_RECORD_URL; default: in the store]",
 )
 key_option = click.option("--erasure-key", envvar="NEXTBEST_ERASURE_KEY", hidden=True)
+
+
+def record_options(command: Command) -> Command:
+    """The options of whatever opens a record: `--store`, `--url` and the erasure key."""
+    return store_option(url_option(key_option(command)))
 
 
 @contextmanager
