@@ -6,7 +6,7 @@ The distribution of the statistic among the ways that haven't stopped is carried
 (Armitage, McPherson, Rowe 1969; Lan, DeMets 1983). Information is a share of the planned, in (0, 1].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -109,7 +109,10 @@ class _Walk:
         """The limit at which the next look spends this much."""
         if error <= 0 or sum(self.outside(FARTHEST, step)) >= error:
             return np.inf
-        missing: Callable[[float], float] = lambda limit: sum(self.outside(limit, step)) - error  # noqa: E731
+
+        def missing(limit: float) -> float:
+            return sum(self.outside(limit, step)) - error
+
         return float(brentq(missing, 0.0, FARTHEST, xtol=1e-8)) if missing(0.0) > 0 else 0.0
 
     def pass_look(self, limit: float, step: float) -> None:

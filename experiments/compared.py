@@ -66,8 +66,8 @@ def _comparison(
 
 def _corrected(found: list[Comparison]) -> list[Comparison]:
     """The secondary metrics of all arms are one family."""
-    places = [i for i, one in enumerate(found) if one.role == "secondary" and one.effect is not None]
-    ps = holm([found[i].effect.p for i in places])  # type: ignore[union-attr]
-    for i, p in zip(places, ps, strict=True):
-        found[i] = replace(found[i], p_corrected=p)
-    return found
+    ps = {
+        i: one.effect.p for i, one in enumerate(found) if one.role == "secondary" and one.effect is not None
+    }
+    corrected = dict(zip(ps, holm(list(ps.values())), strict=True))
+    return [replace(one, p_corrected=corrected.get(i)) for i, one in enumerate(found)]

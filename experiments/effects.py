@@ -8,6 +8,7 @@ import tea_tasting
 from numpy.typing import NDArray
 from scipy.stats import norm
 from tea_tasting.aggr import Aggregates
+from tea_tasting.experiment import ExperimentResult
 
 type Floats = NDArray[np.float64]
 
@@ -109,12 +110,9 @@ def of_ces(control: Floats, treatment: Floats) -> Effect | None:
 
 def holm(ps: list[float]) -> list[float]:
     """p-values of several questions together, in their order: none of them is a chance find (Holm 1979)."""
-    corrected = [1.0] * len(ps)
-    least = 0.0
-    for place, number in enumerate(sorted(range(len(ps)), key=lambda number: ps[number])):
-        least = max(least, min(1.0, (len(ps) - place) * ps[number]))
-        corrected[number] = least
-    return corrected
+    asked = ExperimentResult({str(number): {"pvalue": p} for number, p in enumerate(ps)})
+    found = tea_tasting.adjust_fwer(asked, arbitrary_dependence=True, method="bonferroni")
+    return [float(one["pvalue_adj"]) for one in found.to_dicts()]
 
 
 def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Floats]) -> Effect | None:

@@ -46,9 +46,8 @@ class Case:
     @property
     def start_ms(self) -> int:
         """Midnight of the first day: the planned one, or a later one on which it really began."""
-        first = self.cohort.customers["first_ms"].min()
-        planned = start_ms(self.specification)
-        return max(planned, int(first) // DAY_MS * DAY_MS) if first is not None else planned  # type: ignore[arg-type]
+        first_ms, planned = self.cohort.customers["first_ms"].to_numpy(), start_ms(self.specification)
+        return max(planned, int(first_ms.min()) // DAY_MS * DAY_MS) if len(first_ms) else planned
 
     @property
     def elapsed_days(self) -> int:

@@ -131,19 +131,7 @@ def _sample(found: Judgement) -> str:
 
 
 def _comparisons(lines: list[Comparison]) -> str:
-    head = (
-        "metric",
-        "arm",
-        "control",
-        "arm's",
-        "difference",
-        "relative",
-        "at every look",
-        "p",
-        "p corrected",
-        "",
-    )
-    return _table(head, (_comparison(one) for one in lines))
+    return _table(HEAD, (_comparison(one) for one in lines))
 
 
 def _comparison(one: Comparison) -> tuple[str, ...]:

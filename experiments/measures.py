@@ -12,8 +12,6 @@ from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import MEANS, RATIOS, Analysis, Metric, Specification
 
-POINTS = 100.0  # of an NPS: its margin is in points, not a share
-
 
 @dataclass(frozen=True, eq=False)
 class Table:

@@ -134,7 +134,7 @@ def last_window(outcomes: pl.DataFrame, analysis: Analysis) -> tuple[Figures, in
     """Figures as if everybody who bought lately had seen something at the start of the last whole window."""
     if not outcomes.height:
         raise BadLogError("history", "holds no purchase")
-    end = int(outcomes["at_ms"].max()) + 1  # type: ignore[arg-type]
+    end = int(outcomes["at_ms"].to_numpy().max()) + 1
     start = end - analysis.attribution_days * DAY_MS
     lately = outcomes.filter(
         pl.col("at_ms").is_between(start - analysis.cuped_days * DAY_MS, start, closed="left")
@@ -214,7 +214,7 @@ def _of_ratio(above: Floats, below: Floats) -> Spread | None:
 
 def _coming(outcomes: pl.DataFrame, start_ms: int, traffic: float, days: int) -> tuple[float, ...]:
     """How many come for the first time on each day, over the last days of the history before its window."""
-    first_ms = int(outcomes["at_ms"].min())  # type: ignore[arg-type]
+    first_ms = int(outcomes["at_ms"].to_numpy().min())
     n_days = min(days, max(0, (start_ms - first_ms) // DAY_MS))
     since = outcomes.filter(pl.col("at_ms").is_between(start_ms - n_days * DAY_MS, start_ms, closed="left"))
     day = (pl.col("at_ms") - (start_ms - n_days * DAY_MS)) // DAY_MS

@@ -39,8 +39,8 @@ def recorded_logs(record: Record, store: Store, specification: Specification, no
     head = specification.experiment
     exposures = read_exposures(record, head.id, head.version)
     now_ms = int(now.timestamp() * 1000)
-    first = exposures["at_ms"].min() if exposures.height else now_ms
-    since_ms = int(first) - specification.analysis.cuped_days * DAY_MS  # type: ignore[arg-type]
+    first_ms = int(exposures["at_ms"].to_numpy().min()) if exposures.height else now_ms
+    since_ms = first_ms - specification.analysis.cuped_days * DAY_MS
     events = read_outcomes(record, since_ms, now_ms + 1)
     outcomes = joined(events, *night_purchases(store), since_ms)
     return Logs(exposures, outcomes, read_lost(record, head.id, head.version))

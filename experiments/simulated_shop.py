@@ -147,5 +147,4 @@ def _tastes(purchases: pl.DataFrame, most: int, seed: int) -> dict[str, Taste]:
 
 
 def _days(times: pl.Series) -> float:
-    first, last = times.min(), times.max()
-    return max((last - first).total_seconds() / 86_400, 1.0)  # type: ignore[operator,union-attr]
+    return max(float(np.ptp(times.dt.epoch("s").to_numpy())) / 86_400, 1.0)
