@@ -26,7 +26,6 @@ class Arm:
         objective: what answers are ordered by; "" for the caller's own choice.
         placement: the placement whose rules hold in place of the caller's; "" for the caller's own.
         interleave: a second model; the answer is a team draft of both. "" for none.
-        explores: share of answers whose last place is drawn at random.
     """
 
     name: str
@@ -35,7 +34,6 @@ class Arm:
     objective: str = ""
     placement: str = ""
     interleave: str = ""
-    explores: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

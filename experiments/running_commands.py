@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from experiments.assignment import Arm
-from experiments.errors import BadLogError, BadSpecificationError, UnknownExperimentError
+from experiments.errors import BadLogError, UnknownExperimentError
 from experiments.planning import refuse_underpowered
 from experiments.sources import champion_purchases
 from experiments.specification import Specification, entry_of, hash_of, parse, read_specification
@@ -48,7 +48,6 @@ def start(store: Path, url: str | None, erasure_key: str | None, specification: 
     """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
     spec, text = read_specification(specification)
     head = spec.experiment
-    _check_arms(str(specification), spec.arms)
     _check_models(store, spec.arms)
     _check_size(store, spec)
     new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
@@ -57,15 +56,6 @@ def start(store: Path, url: str | None, erasure_key: str | None, specification: 
     entry = entry_of(spec, started.slot_start)
     slot = f"{entry.slot_start:g} to {entry.slot_start + entry.slot_width:g}"
     click.echo(f"{head.id} version {head.version} runs in layer {head.layer}, {slot} of its customers")
-
-
-def _check_arms(where: str, arms: tuple[Arm, ...]) -> None:
-    """Refuse what the service doesn't do yet, rather than run something else than was said."""
-    for arm in arms:
-        if arm.explores:
-            raise BadSpecificationError(
-                f"{where}: variants.{arm.name}.explores", "isn't served yet: leave it out"
-            )
 
 
 def _check_models(store: Path, arms: tuple[Arm, ...]) -> None:

@@ -87,7 +87,6 @@ class VariantSpec(Strict):
     objective: Literal["", "probability", "value", "discovery", "reorder"] = ""
     placement: str = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,31})?$")
     interleave: str = Field("", max_length=64)
-    explores: float = Field(0.0, ge=0, le=1)
 
 
 class Analysis(Strict):
@@ -236,8 +235,12 @@ def parse(text: str, where: str = "specification") -> Specification:
 
 
 def hash_of(specification: Specification) -> str:
-    """16 hexadecimal digits that change with what a specification says, not with its comments or spaces."""
-    return hashlib.sha256(specification.model_dump_json().encode()).hexdigest()[:16]
+    """16 hexadecimal digits that change with what a specification says, not with its comments or spaces.
+
+    Nor with what a later release lets one say: what is at its default is no part of it.
+    """
+    said = specification.model_dump_json(exclude_defaults=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def entry_of(specification: Specification, slot_start: float) -> Entry:

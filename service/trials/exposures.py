@@ -35,7 +35,6 @@ class Shown(NamedTuple):
         assigned: each experiment with the arm that the customer has.
         is_forced: an operator asked for the arm.
         teams: of an interleaved answer, by product row.
-        propensity: of products that were drawn at random, by product row.
     """
 
     request_id: str
@@ -51,7 +50,6 @@ class Shown(NamedTuple):
     is_cached: bool
     is_forced: bool = False
     teams: dict[int, str] | None = None
-    propensity: dict[int, float] | None = None
 
 
 class ExposureCounters(Protocol):
@@ -201,14 +199,17 @@ def rows_of(shown: Shown) -> list[Exposure]:
 
 
 def items_of(shown: Shown) -> str:
-    """What was shown, by position: product, score, propensity and team, null for what isn't."""
+    """What was shown, by position: product, score, propensity and team, null for what isn't.
+
+    Nothing is drawn at random yet, so nothing has a propensity.
+    """
     products = shown.served.products
-    teams, propensity = shown.teams or {}, shown.propensity or {}
+    teams = shown.teams or {}
     items = [
         [
             products[row],
             None if probability == UNKNOWN else round(float(probability), 4),
-            propensity.get(row),
+            None,
             teams.get(row),
         ]
         for row, _, _, probability in shown.picks
