@@ -1,12 +1,10 @@
 """/customers/<id> in the API's own description."""
 
 from collections.abc import Callable
-from typing import Any
 
+from service.json_schema import Json, as_json, exactly
 from storage.record.consent import PRESETS
 from storage.record.tables import CONSENTS
-
-type Json = dict[str, Any]
 
 WRITE_ERRORS = ("400", "411", "413", "415", "503", "507")
 
@@ -30,12 +28,12 @@ def customers_path(
             "summary": summary,
             "parameters": [customer],
             "responses": {
-                "200": {"description": summary, "content": _content(answer)},
+                "200": {"description": summary, "content": as_json(answer)},
                 **problems(name, errors),
             },
             "security": security(name),
         }
-        return described | ({"requestBody": {"required": True, "content": _content(body)}} if body else {})
+        return described | ({"requestBody": {"required": True, "content": as_json(body)}} if body else {})
 
     return {
         "get": operation(
@@ -65,62 +63,32 @@ def customer_schemas() -> Json:
     text, number = {"type": "string"}, {"type": "integer"}
     consents: Json = {name: {"type": "boolean"} for name in CONSENTS}
     rows = {"type": "array", "items": {"type": "object"}}
-    elsewhere = _object(
-        {"where": text, "until": {"type": ["string", "null"], "format": "date-time"}, "what": text}
+    elsewhere = exactly(
+        **{"where": text, "until": {"type": ["string", "null"], "format": "date-time"}, "what": text}
     )
-    file = _object({"path": text, "what": text, "written_at": text | {"format": "date-time"}})
+    file = exactly(path=text, what=text, written_at=text | {"format": "date-time"})
     moment = text | {"format": "date-time"}
-    export = _object(
-        {
-            "customer_id": text,
-            "consent": _object(consents),
-            "consents": rows,
-            "events": rows,
-            "quarantine": rows,
-            "exposures": rows,
-            "promises": rows,
-            "night": {"type": ["object", "null"]},
-        }
+    export = exactly(
+        customer_id=text,
+        consent=exactly(**consents),
+        consents=rows,
+        events=rows,
+        quarantine=rows,
+        exposures=rows,
+        promises=rows,
+        night={"type": ["object", "null"]},
     )
+    some = {"type": "object", "properties": consents, "additionalProperties": False, "minProperties": 1}
     return {
-        "ConsentChange": _object(
-            {
-                "consent": {
-                    "oneOf": [
-                        {"enum": list(PRESETS)},
-                        {
-                            "type": "object",
-                            "properties": consents,
-                            "additionalProperties": False,
-                            "minProperties": 1,
-                        },
-                    ]
-                }
-            }
-        ),
-        "CustomerConsent": _object({"customer_id": text, "consent": _object(consents)}),
+        "ConsentChange": exactly(consent={"oneOf": [{"enum": list(PRESETS)}, some]}),
+        "CustomerConsent": exactly(customer_id=text, consent=exactly(**consents)),
         "CustomerExport": export | {"required": ["customer_id", "consent"]},  # to a token no more than these
-        "Erasure": _object(
-            {
-                "customer_id": text,
-                "erased_at": moment,
-                "number": number,
-                "deleted": {"type": "object", "additionalProperties": number},
-                "elsewhere": {"type": "array", "items": elsewhere},
-                "files": {"type": ["array", "null"], "items": file},
-            }
+        "Erasure": exactly(
+            customer_id=text,
+            erased_at=moment,
+            number=number,
+            deleted={"type": "object", "additionalProperties": number},
+            elsewhere={"type": "array", "items": elsewhere},
+            files={"type": ["array", "null"], "items": file},
         ),
-    }
-
-
-def _content(schema: str) -> Json:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
-def _object(properties: Json) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
     }

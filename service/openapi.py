@@ -1,10 +1,10 @@
 """The API's own description (OpenAPI 3.1), from the parser's limits and the table of who may call what."""
 
-from typing import Any
-
 from service.access.routes import ROUTES, Customers, Scope
 from service.customer_description import customer_schemas, customers_path
 from service.events.description import event_schemas, events_operation
+from service.json_schema import Json, exactly, ref
+from service.offers.description import OFFER_OBJECTIVE, offer_schemas
 from service.parameters import (
     CATEGORY_BYTES,
     EXCLUDE_BYTES,
@@ -15,7 +15,6 @@ from service.parameters import (
     N_MAX,
     N_MIN,
     OBJECTIVES,
-    OFFER_OBJECTIVES,
     WITHIN_MAX,
 )
 from service.problems import PROBLEM_JSON
@@ -23,8 +22,6 @@ from service.product_routes import AMOUNT_MAX, STOCK_MAX
 from service.question_description import ID, answer_schemas, body_operation, question_schemas
 from service.rules.description import ERRORS as RULES_ERRORS
 from service.rules.description import rules_paths, rules_schemas
-
-type Json = dict[str, Any]
 
 MANY = "The next best products of up to 1,000 customers, in their order; each one's failure stands by itself"
 CART = "What goes with a cart, and never what is in it"
@@ -57,17 +54,6 @@ QUERY: list[Json] = [
         ),
         # A string, not an array: an array can't tell [""] from [], nor an id with a comma from two ids.
         "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
-    },
-]
-
-OFFER_QUERY: list[Json] = [
-    QUERY[0] | {"description": "How many offers."},
-    QUERY[1],
-    {
-        "name": "objective",
-        "in": "query",
-        "description": "What the order is for: what an offer adds, or how probably it is redeemed.",
-        "schema": {"enum": list(OFFER_OBJECTIVES), "default": OFFER_OBJECTIVES[0]},
     },
 ]
 
@@ -136,7 +122,7 @@ def document() -> Json:
             "/offers/{customer_id}": _route(
                 "offers",
                 "The next best offers of a customer; those for everybody for a customer that isn't known",
-                [customer, *OFFER_QUERY],
+                [customer, *QUERY[:2], OFFER_OBJECTIVE],
                 "Offers",
                 ("400", "503"),
             ),
@@ -183,8 +169,8 @@ def _events() -> Json:
 
 def _put_product(product: Json) -> Json:
     summary = "A product's stock, price and margin from now on"
-    content = {"application/json": {"schema": _ref("LiveProduct")}}
-    answer = {"application/json": {"schema": _ref("LiveProductAnswer")}}
+    content = {"application/json": {"schema": ref("LiveProduct")}}
+    answer = {"application/json": {"schema": ref("LiveProductAnswer")}}
     errors = ("400", "411", "413", "415", "503", "507")
     return {
         "operationId": "put_product",
@@ -205,7 +191,7 @@ def _path_id(name: str, description: str) -> Json:
 
 def _route(name: str, summary: str, parameters: list[Json], answer: str, errors: tuple[str, ...]) -> Json:
     responses: Json = {
-        "200": {"description": summary, "content": {"application/json": {"schema": _ref(answer)}}}
+        "200": {"description": summary, "content": {"application/json": {"schema": ref(answer)}}}
     }
     return {
         "get": {
@@ -236,7 +222,7 @@ def _metrics() -> Json:
 
 
 def _problems(statuses: tuple[str, ...]) -> Json:
-    content = {PROBLEM_JSON: {"schema": _ref("Problem")}}
+    content = {PROBLEM_JSON: {"schema": ref("Problem")}}
     return {status: {"description": ERRORS[status], "content": content} for status in sorted(statuses)}
 
 
@@ -276,27 +262,13 @@ def _security_schemes() -> Json:
     }
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(**properties: Any) -> Json:
-    """An object that has all of these properties and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 def _probability() -> Json:
     what = "That the customer buys the product within the horizon; null where it isn't known."
     return {"type": ["number", "null"], "minimum": 0, "maximum": 1, "description": what}
 
 
 def _reason() -> Json:
-    reason = _object(
+    reason = exactly(
         code={
             "enum": ["due_again", "because_you_bought", "similar", "bought_with", "popular", "chosen_by_shop"]
         },
@@ -317,55 +289,28 @@ def _schemas() -> Json:
         "price": {**amount, "minimum": 0},
         "margin": {**amount, "minimum": -AMOUNT_MAX},
     }
-    products = {"type": "array", "maxItems": N_MAX, "items": _ref("Product")}
+    products = {"type": "array", "maxItems": N_MAX, "items": ref("Product")}
     of_all = {
         "request_id": text,
         "version": text,
         "variant": text,
         "experiments": {"type": "array", "maxItems": 0},
     }
-    moment = {"type": ["string", "null"], "format": "date-time"}
-    offer = {
-        "offer_id": text,
-        "discount": maybe_number,
-        "starts_at": moment,
-        "ends_at": moment,
-        "promised_until": moment,
-        "probability": maybe_number,
-        "expected_value": maybe_number,
-    }
-    experiment = _object(id=text, variant=text)
+    experiment = exactly(id=text, variant=text)
     tried = of_all | {"experiments": {"type": "array", "items": experiment}}
     return {
-        "Recommendations": _object(
+        "Recommendations": exactly(
             customer_id=text,
             **tried,
             source={"enum": ["personal", "session", "popular"]},
             recommendations=products,
         ),
-        "Offers": _object(
-            customer_id=text,
-            request_id=text,
-            version=text,
-            source={"enum": ["personal", "popular"]},
-            offers={"type": "array", "maxItems": N_MAX, "items": _ref("Offer")},
-        ),
-        "Offer": _object(
-            rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
-            **offer,
-            n_products={"type": "integer", "minimum": 1},
-            products={"type": "array", "items": _object(product_id=text, title=text)},
-            reason=_object(
-                code={"enum": ["bought_before", "others_redeem", "for_everybody"]},
-                text=text,
-                evidence={"type": "object"},
-            ),
-        ),
+        **offer_schemas(),
         **answer_schemas(of_all, products),
         **question_schemas(),
-        "Popular": _object(**of_all, source={"const": "popular"}, recommendations=products),
-        "Similar": _object(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
-        "Product": _object(
+        "Popular": exactly(**of_all, source={"const": "popular"}, recommendations=products),
+        "Similar": exactly(product_id=text, **of_all, source={"const": "similar"}, recommendations=products),
+        "Product": exactly(
             product_id=text,
             rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
             probability=_probability(),
@@ -375,12 +320,12 @@ def _schemas() -> Json:
             price=maybe_number,
             url=maybe_text,
             image_url=maybe_text,
-            offer={"oneOf": [null, _object(**offer)]},
-            reason=_ref("Reason"),
+            offer={"oneOf": [null, ref("OfferOfProduct")]},
+            reason=ref("Reason"),
         ),
         "Reason": _reason(),
-        "Live": _object(status={"const": "live"}),
-        "Ready": _object(
+        "Live": exactly(status={"const": "live"}),
+        "Ready": exactly(
             status={"const": "ready"},
             version=text,
             variant=text,
@@ -395,7 +340,7 @@ def _schemas() -> Json:
             "minProperties": 1,
             "description": "What is left out or null is again as the last night has it.",
         },
-        "LiveProductAnswer": _object(product_id=text, **live, known={"type": "boolean"}),
+        "LiveProductAnswer": exactly(product_id=text, **live, known={"type": "boolean"}),
         **event_schemas(),
         **customer_schemas(),
         **rules_schemas(),

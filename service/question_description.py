@@ -1,11 +1,8 @@
 """POST /basket and POST /recommend in the API's own description."""
 
-from typing import Any
-
+from service.json_schema import Json, as_json, exactly
 from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES
 from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
-
-type Json = dict[str, Any]
 
 ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
 COMMON: Json = {
@@ -21,14 +18,11 @@ def body_operation(
 ) -> Json:
     """An operation with a body of one schema and an answer of another."""
 
-    def content(schema: str) -> Json:
-        return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
     return {
         "operationId": name,
         "summary": summary,
-        "requestBody": {"required": True, "content": content(asked)},
-        "responses": {"200": {"description": summary, "content": content(answer)}, **problems},
+        "requestBody": {"required": True, "content": as_json(asked)},
+        "responses": {"200": {"description": summary, "content": as_json(answer)}, **problems},
         "security": security,
     }
 
@@ -71,25 +65,16 @@ def answer_schemas(of_all: Json, products: Json) -> Json:
     """
 
     def answer(sources: list[str], **more: Json) -> Json:
-        return _object(**more, **of_all, source={"enum": sources}, recommendations=products)
+        return exactly(**more, **of_all, source={"enum": sources}, recommendations=products)
 
     either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Recommendations", "Failed")]
     return {
-        "ManyAnswers": _object(
+        "ManyAnswers": exactly(
             received={"type": "integer", "minimum": 1},
             failed={"type": "integer", "minimum": 0},
             answers={"type": "array", "items": {"oneOf": either}},
         ),
-        "Failed": _object(customer_id={"type": "null"}, problem={"$ref": "#/components/schemas/Problem"}),
+        "Failed": exactly(customer_id={"type": "null"}, problem={"$ref": "#/components/schemas/Problem"}),
         "Reorder": answer(["personal", "session", "unknown"], customer_id={"type": "string"}),
         "Basket": answer(["personal", "basket", "popular"]),
-    }
-
-
-def _object(**properties: Json) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
     }

@@ -1,94 +1,39 @@
-"""From the command to running workers: the parent keeps Redis, the operator's listener and the workers.
+"""From the command to running workers: the parent keeps Redis, the operator's listener and the workers."""
 
-Each worker makes its app in its own process.
-"""
-
-import gc
 import os
 import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from ipaddress import ip_address
-from multiprocessing.util import Finalize
 from pathlib import Path
 
 import structlog
-from flask import Flask
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from threadpoolctl import threadpool_limits
 
 from models.errors import NextbestError
-from service.access.start import may_be_open, say_what_is_missing, start_gate
-from service.app import Parts, create_app
-from service.cache.redis_cache import RedisCache
+from service.access.start import may_be_open, say_what_is_missing
 from service.cache.server import RedisKeeper, find_redis_server, private_folder
-from service.champion import ChampionFollower
-from service.changes import ChangesFollower
-from service.customer_desk import CustomerDesk
-from service.die_with_parent import die_with_parent, watch_parent
-from service.events.counters import EventCounters
-from service.events.desk import EventDesk
-from service.live.customers import LiveCustomers
-from service.live.follower import LiveFollower
-from service.live.reader import LiveReader
-from service.live_products import LiveProducts
-from service.logs import configure_logs, server_log_config, write_as_json
-from service.metrics import Metrics, count_in_folder
-from service.offers.desk import OfferDesk
-from service.offers.promises import Promises
-from service.operator_app import create_operator_app
+from service.die_with_parent import die_with_parent
+from service.logs import configure_logs, server_log_config
 from service.operator_process import OperatorKeeper
-from service.overload import AcceptQueue, Shedding
-from service.own_list import FirstLevel
-from service.product_routes import ProductDesk
-from service.recommender import Recommender
-from service.record import RecordCounters, RecordDoor, prepare_record
-from service.rules.book import RuleBook
-from service.rules.desk import RulesDesk, StoreChampion
-from service.rules.kept import KeptRules
-from service.rules.watch import RulesFileFollower, read_rules_file
-from service.served import ServedVersion
+from service.record import prepare_record
+from service.rules.watch import read_rules_file
 from service.settings import Settings
-from service.showings import Showings
-from service.trials.desk import Trials
-from service.trials.exposures import ExposureLog
-from service.trials.plan import PlanFollower
-from service.trials.spool import Spool, left_over
-from service.trials.tally import killed, tally_at
-from service.warm_up import warm_up
+from service.worker import WorkerPlan, operator_app, store_of, worker_app
 from service.workers import Workers
 from storage.keyring import read_keyring
-from storage.record.budgets import Budget
-from storage.record.consent import PRESETS
-from storage.record.live import Defaults, Since
-from storage.record.record import FILE as RECORD_FILE
-from storage.shop_files import shop_files
-from storage.signing import Signers
-from storage.store import CHAMPION, Store
+from storage.store import CHAMPION
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """What the parent tells its workers; it can be pickled."""
-
-    settings: Settings
-    parent_pid: int
-    redis_url: str | None
-    metrics_folder: Path
-    log_key: bytes
-    is_open: bool
 
 
 def run(settings: Settings) -> None:
@@ -107,7 +52,7 @@ def run(settings: Settings) -> None:
         say_what_is_missing(keyring, settings)
     if settings.rules:
         read_rules_file(settings.rules)
-    _store(settings)
+    store_of(settings)
     if settings.traces:
         import_module("service.tracing")
     folder = private_folder(settings.store)
@@ -130,215 +75,6 @@ def run(settings: Settings) -> None:
     finally:
         shutil.rmtree(metrics_folder, ignore_errors=True)
         log.info("service stopped")
-
-
-def worker_app(plan: WorkerPlan) -> Flask:
-    """The app of one worker, made in the worker's own process."""
-    metrics = _begin(plan)
-    settings = plan.settings
-    live, book = LiveProducts(), RuleBook()
-    follower = ChampionFollower(_store(settings), metrics, settings.poll_s, live)
-    cache = None
-    if plan.redis_url:
-        cache = RedisCache(
-            plan.redis_url, timeout_ms=settings.redis_timeout_ms, ttl_s=settings.list_ttl_s, counters=metrics
-        )
-    events = EventCounters(metrics.registry)
-    door = RecordDoor(settings, events)
-    door.connect_soon()
-    _follow_rules_and_products(plan, events, live, book)
-    customers, news = _follow_customers(settings, events, follower)
-    only_changed = settings.redis_lists == "changed"
-    showings = Showings(customers, cache, metrics)
-
-    def new_recommender() -> Recommender:
-        first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
-        return Recommender(
-            first_level, cache, customers.of, only_changed=only_changed, book=book, showings=showings
-        )
-
-    recommender = new_recommender()
-    offers = _offer_desk(settings, events, metrics, follower, customers, book, showings)
-    _leave_to_themselves()
-    follower.start(partial(warm_up, recommender))
-    news.start()
-    if offers.promises is not None:
-        offers.promises.start()
-        Finalize(None, offers.promises.end, exitpriority=1)  # a worker's process runs no atexit
-    app = create_app(
-        Parts(
-            settings=settings,
-            follower=follower,
-            recommender=recommender,
-            metrics=metrics,
-            redis_state=lambda: cache.state if cache else "none",
-            gate=start_gate(settings, metrics, is_open=plan.is_open),
-            desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
-            products=ProductDesk(door, live, follower.knows_product),
-            customers=_customer_desk(settings, door, follower, customers, news, cache),
-            offers=offers,
-            log_key=plan.log_key,
-            trials=_trials(plan, events, metrics, customers, recommender, new_recommender, offers),
-        )
-    )
-    if settings.traces:
-        write_as_json("opentelemetry")
-        tracing = import_module("service.tracing")
-        app.wsgi_app = tracing.Traced(app.wsgi_app, tracing.new_provider())  # type: ignore[method-assign]
-    app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
-    return app
-
-
-def _offer_desk(
-    settings: Settings,
-    counters: RecordCounters,
-    metrics: Metrics,
-    champion: ChampionFollower,
-    customers: LiveCustomers,
-    book: RuleBook,
-    showings: Showings,
-) -> OfferDesk:
-    """Who answers with offers, and promises them."""
-    desk = OfferDesk(None, customers.of, book, showings=showings)
-
-    def budgets() -> list[Budget]:
-        return desk.book_of(champion.current.served).budgets if champion.current else []
-
-    worker = f"{socket.gethostname()}-{os.getpid()}"[:128]
-    life_s = settings.promise_days * 86_400
-    door = RecordDoor(settings, counters)
-    desk.promises = Promises(door, budgets, worker, life_s=life_s, counters=metrics)
-    return desk
-
-
-def _trials(
-    plan: WorkerPlan,
-    counters: RecordCounters,
-    metrics: Metrics,
-    customers: LiveCustomers,
-    recommender: Recommender,
-    new_recommender: Callable[[], Recommender],
-    offers: OfferDesk,
-) -> Trials:
-    """Who answers customers in experiments, and keeps what they were shown."""
-    settings, host = plan.settings, socket.gethostname()
-    plans = PlanFollower(RecordDoor(settings, counters))
-    folder = settings.store / RECORD_FILE.parent
-    spool = Spool(folder, f"{host}-{os.getpid()}")
-    spool.take_over(left_over(folder, host))
-    counts = folder / f"exposures-{host}-{os.getpid()}.count"
-    gone = list(killed([counts, *left_over(folder, host, "count")]))  # in a container process ids come again
-    default = PRESETS[settings.consent_default].experiment
-    door = RecordDoor(settings, counters)
-    log_of_exposures = ExposureLog(door, spool, metrics, default=default, tally=tally_at(counts))
-    log_of_exposures.note_killed(gone)
-    plans.start()
-    log_of_exposures.start()
-    return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take, offers.with_products)
-
-
-def _store(settings: Settings) -> Store:
-    """The store, which opens what is signed by whom the shop trusts.
-
-    Raises:
-        UnusableSigningKeyError: a file of `trusted_signers` holds no key.
-    """
-    return Store(settings.store, signers=Signers.read(settings.trusted_signers))
-
-
-def _follow_rules_and_products(
-    plan: WorkerPlan, counters: RecordCounters, live: LiveProducts, book: RuleBook
-) -> None:
-    """Begin with what is known of rules and products, and keep it up to date."""
-    settings, kept = plan.settings, KeptRules(plan.metrics_folder.parent / "rules.json")
-    if settings.rules:
-        RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
-    of_record = None if settings.rules else book
-    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
-    ChangesFollower(door, live, of_record, kept, settings.changes_poll_s).start()
-
-
-def _follow_customers(
-    settings: Settings, counters: RecordCounters, champion: ChampionFollower
-) -> tuple[LiveCustomers, LiveFollower]:
-    """What is new of customers, and who keeps it up to date once it is started."""
-    default = PRESETS[settings.consent_default]
-    customers = LiveCustomers(
-        is_personal_by_default=default.personalise,
-        experiments_by_default=default.experiment,
-        most=settings.live_customers,
-    )
-    door = RecordDoor(settings, counters)  # of its own: events don't wait for it
-
-    def since() -> Since | None:
-        serving = champion.current
-        return serving.served.since if serving else None
-
-    reader = LiveReader(door, customers, since, defaults=Defaults(default.personalise, default.experiment))
-    wait_s = settings.record_timeout_ms / 1000
-    return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
-
-
-def _customer_desk(
-    settings: Settings,
-    door: RecordDoor,
-    champion: ChampionFollower,
-    customers: LiveCustomers,
-    news: LiveFollower,
-    cache: RedisCache | None,
-) -> CustomerDesk:
-    """Who takes consents and erasures."""
-
-    def served() -> ServedVersion | None:
-        return champion.current.served if champion.current else None
-
-    def forget(customer_id: str) -> None:
-        version, told = served(), customers.of(customer_id)
-        if cache is not None and version is not None:
-            epoch, name = told.epoch if told else 0, customers.showings_name(customer_id)
-            cache.forget(version.version_id, version.variant, customer_id, epoch, name)
-
-    return CustomerDesk(
-        door,
-        default=PRESETS[settings.consent_default],
-        told=news.catch_up,
-        was_erased=customers.was_erased,
-        served=served,
-        forget=forget,
-        files=lambda: shop_files(settings.store, now=datetime.now(UTC)),
-    )
-
-
-def _leave_to_themselves() -> None:
-    """Take what is there now, modules above all, out of the garbage collector's sight.
-
-    It would look through 80,000 objects now and then, and an answer would wait 30 ms for it. Not later: a
-    version that is no longer used has to be found.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def operator_app(plan: WorkerPlan) -> Flask:
-    """The app of the operator's listener, made in its own worker process."""
-    metrics = _begin(plan)
-    settings = plan.settings
-    gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
-    door = RecordDoor(settings, EventCounters(metrics.registry))
-    desk = RulesDesk(door, settings.rules, StoreChampion(_store(settings)))
-    return create_operator_app(settings, metrics, gate, desk, plan.log_key)
-
-
-def _begin(plan: WorkerPlan) -> Metrics:
-    """What every worker process does first."""
-    die_with_parent(plan.parent_pid, signal.SIGTERM)
-    watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
-    for name in [name for name in os.environ if name.startswith("HTTP_")]:
-        del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
-    configure_logs(plan.settings.log_level)
-    threadpool_limits(1, "blas")  # its threads would wait for each other on a busy machine
-    count_in_folder(plan.metrics_folder)
-    return Metrics(plan.metrics_folder)
 
 
 @contextmanager

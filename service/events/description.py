@@ -1,21 +1,18 @@
 """POST /events in the API's own description, from the models that check what is sent."""
 
-from typing import Any
-
 from pydantic.json_schema import models_json_schema
 
 from service.events.desk import STATUS
 from service.events.schemas import BATCH_MAX, MODELS
-
-type Json = dict[str, Any]
+from service.json_schema import Json, exactly, ref
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
 def events_operation(problems: Json, security: list[Json]) -> Json:
     """The operation, with these error answers."""
-    body = {"oneOf": [_reference("Event"), _reference("EventBatch")]}
-    answer = {"oneOf": [_reference("EventAnswer"), _reference("EventBatchAnswer")]}
+    body = {"oneOf": [ref("Event"), ref("EventBatch")]}
+    answer = {"oneOf": [ref("EventAnswer"), ref("EventBatchAnswer")]}
     summary = "Keep what customers did: one event, or a batch"
     return {
         "operationId": "events",
@@ -37,13 +34,13 @@ def event_schemas() -> Json:
     names = [model.__name__ for model in MODELS]
     _, definitions = models_json_schema([(model, "validation") for model in MODELS], ref_template=_REFERENCE)
     kinds: Json = definitions["$defs"]
-    mapping = {kinds[name]["properties"]["type"]["const"]: _reference(name)["$ref"] for name in names}
+    mapping = {kinds[name]["properties"]["type"]["const"]: ref(name)["$ref"] for name in names}
     return kinds | {
         "Event": {
-            "oneOf": [_reference(name) for name in names],
+            "oneOf": [ref(name) for name in names],
             "discriminator": {"propertyName": "type", "mapping": mapping},
         },
-        "EventBatch": _object(
+        "EventBatch": exactly(
             events={"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": {"type": "object"}}
         ),
         **_answers(),
@@ -54,9 +51,9 @@ def _answers() -> Json:
     text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
     fates = [str(fate) for fate in STATUS]
     kept = [fate for fate in fates if STATUS[fate] == 200]
-    one = _object(event_id=text, fate={"enum": kept})
+    one = exactly(event_id=text, fate={"enum": kept})
     one["properties"]["reason"] = text
-    other = _object(
+    other = exactly(
         place={"type": "integer", "minimum": 0, "maximum": BATCH_MAX - 1},
         event_id={"type": ["string", "null"]},
         fate={"enum": fates},
@@ -64,18 +61,5 @@ def _answers() -> Json:
         status={"enum": sorted(set(STATUS.values()))},
     )
     counts = dict.fromkeys(fates, count)
-    batch = _object(received=count, **counts, not_recorded={"type": "array", "items": other})
+    batch = exactly(received=count, **counts, not_recorded={"type": "array", "items": other})
     return {"EventAnswer": one, "EventBatchAnswer": batch}
-
-
-def _reference(name: str) -> Json:
-    return {"$ref": _REFERENCE.format(model=name)}
-
-
-def _object(**properties: Any) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

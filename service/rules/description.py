@@ -2,7 +2,7 @@
 
 from typing import Any
 
-type Json = dict[str, Any]
+from service.json_schema import Json, exactly, ref
 
 WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}
@@ -35,7 +35,7 @@ def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> J
     """
 
     def operation(name: str, summary: str, answer: str, **more: Any) -> Json:
-        content = {"application/json": {"schema": _ref(answer)}}
+        content = {"application/json": {"schema": ref(answer)}}
         return {
             "operationId": name,
             "summary": f"{summary}, {WHERE}",
@@ -45,7 +45,7 @@ def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> J
         }
 
     toml = {"required": True, "content": {"application/toml": {"schema": TEXT}}}
-    version = {"content": {"application/json": {"schema": _ref("RulesVersionAsked")}}}
+    version = {"content": {"application/json": {"schema": ref("RulesVersionAsked")}}}
     return {
         "/rules": {
             "get": operation("rules", "The rules in force", "RulesInForce"),
@@ -67,10 +67,10 @@ def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> J
 
 def rules_schemas() -> Json:
     """What the operations refer to."""
-    version = _object(version=TEXT, active={"type": "boolean"}, changed_at=TEXT, client=TEXT, text=TEXT)
+    version = exactly(version=TEXT, active={"type": "boolean"}, changed_at=TEXT, client=TEXT, text=TEXT)
     warnings = _list(TEXT)
-    moved = _object(product_id=TEXT, title=TEXT, lists=COUNT)
-    change = _object(
+    moved = exactly(product_id=TEXT, title=TEXT, lists=COUNT)
+    change = exactly(
         placement=TEXT,
         lists=COUNT,
         changed=COUNT,
@@ -79,8 +79,8 @@ def rules_schemas() -> Json:
         expected_before=SHARE,
         expected_after=SHARE,
     )
-    pin = _object(rule=TEXT, why=TEXT, lists=COUNT)
-    dry_run = _object(
+    pin = exactly(rule=TEXT, why=TEXT, lists=COUNT)
+    dry_run = exactly(
         version=TEXT,
         rules_before=TEXT,
         rules_after=TEXT,
@@ -92,31 +92,18 @@ def rules_schemas() -> Json:
         warnings=warnings,
     )
     return {
-        "RulesInForce": _object(version=TEXT, source=TEXT, changed_at=MAYBE_TEXT, rules=COUNT, text=TEXT),
-        "RulesPut": _object(version=TEXT, warnings=warnings),
-        "RulesVersions": _object(versions=_list(version)),
+        "RulesInForce": exactly(version=TEXT, source=TEXT, changed_at=MAYBE_TEXT, rules=COUNT, text=TEXT),
+        "RulesPut": exactly(version=TEXT, warnings=warnings),
+        "RulesVersions": exactly(versions=_list(version)),
         "RulesVersionAsked": {
             "type": "object",
             "properties": {"version": {"type": "string", "pattern": "^[0-9]{1,15}$"}},
             "additionalProperties": False,
         },
-        "RulesBack": _object(version=TEXT),
+        "RulesBack": exactly(version=TEXT),
         "DryRun": dry_run,
     }
 
 
 def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
-
-
-def _object(**properties: Json) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -90,7 +90,8 @@ def test_workers_that_cannot_start_end_the_service(store: Store, tmp_path: Path)
     """A supervisor sees that, and so does a person."""
     command = f"""
 import service.server as server
-server.create_app = lambda parts: 1 / 0
+import service.worker as worker
+worker.create_app = lambda parts: 1 / 0
 server.run(server.Settings(store={str(store.root)!r}, port={free_port()}))
 """
     with (tmp_path / "log").open("wb") as log:

@@ -1,0 +1,25 @@
+"""Pieces of JSON Schema that all parts of the API's description are made of."""
+
+from typing import Any
+
+type Json = dict[str, Any]
+
+
+def exactly(**properties: Any) -> Json:
+    """An object that has all of these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def ref(name: str) -> Json:
+    """A schema of this name, which stands among the components."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def as_json(schema: str) -> Json:
+    """Content of a body that is a schema of this name."""
+    return {"application/json": {"schema": ref(schema)}}

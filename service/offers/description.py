@@ -1,0 +1,48 @@
+"""Offers in the API's own description."""
+
+from service.json_schema import Json, exactly, ref
+from service.parameters import N_MAX, OFFER_OBJECTIVES
+
+OFFER_OBJECTIVE: Json = {
+    "name": "objective",
+    "in": "query",
+    "description": "What the order is for: what an offer adds, or how probably it is redeemed.",
+    "schema": {"enum": list(OFFER_OBJECTIVES), "default": OFFER_OBJECTIVES[0]},
+}
+
+
+def offer_schemas() -> Json:
+    """All schemas that offers need."""
+    text, maybe_number = {"type": "string"}, {"type": ["number", "null"]}
+    moment = {"type": ["string", "null"], "format": "date-time"}
+    offer: Json = {
+        "offer_id": text,
+        "discount": maybe_number,
+        "starts_at": moment,
+        "ends_at": moment,
+        "promised_until": moment,
+        "probability": maybe_number,
+        "expected_value": maybe_number,
+    }
+    reason = exactly(
+        code={"enum": ["bought_before", "others_redeem", "for_everybody"]},
+        text=text,
+        evidence={"type": "object"},
+    )
+    return {
+        "OfferOfProduct": exactly(**offer),
+        "Offer": exactly(
+            rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
+            **offer,
+            n_products={"type": "integer", "minimum": 1},
+            products={"type": "array", "items": exactly(product_id=text, title=text)},
+            reason=reason,
+        ),
+        "Offers": exactly(
+            customer_id=text,
+            request_id=text,
+            version=text,
+            source={"enum": ["personal", "popular"]},
+            offers={"type": "array", "maxItems": N_MAX, "items": ref("Offer")},
+        ),
+    }
