@@ -5,8 +5,7 @@ from typing import Protocol
 
 import structlog
 
-from service.background import every
-from service.errors import RefusedError
+from service.background import now_and_every
 from service.live_products import LiveProducts
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
@@ -45,8 +44,7 @@ class ChangesFollower:
         kept = self._kept.load() if self._book else None
         if self._book and kept is not None:
             self._book.take(kept)
-        self._look_and_survive()
-        every(self._poll_s, self._look_and_survive, "changes")
+        now_and_every(self._poll_s, self.look, "changes")
 
     def look(self) -> None:
         """Take in what changed since the last look."""
@@ -76,14 +74,6 @@ class ChangesFollower:
             self._book.take(rules)
             log.info("rules taken", version=rules.version, rules=len(rules.rules))
         self._kept.save(rules)
-
-    def _look_and_survive(self) -> None:
-        try:
-            self.look()
-        except RefusedError:
-            pass  # the door has said why; what was known goes on
-        except Exception:  # the worker must outlive whatever a record can hold
-            log.exception("looking for changes failed")
 
 
 def rules_of(active: RulesVersion | None) -> Rules:

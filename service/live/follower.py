@@ -3,14 +3,11 @@
 import threading
 import time
 
-import structlog
-
-from service.background import every
+from service.background import now_and_every
 from service.errors import RefusedError
 from service.live.reader import LiveReader
 
 PIECES_S = 0.1  # how long what is behind may be read in one turn
-log = structlog.get_logger()
 
 
 class LiveFollower:
@@ -27,8 +24,7 @@ class LiveFollower:
 
     def start(self) -> None:
         """Look now, then go on looking."""
-        self._look_and_survive()
-        every(self._poll_s, self._look_and_survive, "customers")
+        now_and_every(self._poll_s, self._look, "customers")
 
     def catch_up(self) -> None:
         """Know what was just committed before it is acknowledged; where that fails, the next turn does it."""
@@ -41,15 +37,10 @@ class LiveFollower:
         finally:
             self._turn.release()
 
-    def _look_and_survive(self) -> None:
-        try:
+    def _look(self) -> None:
+        with self._turn:
+            self._reader.look()
+        until_s = time.monotonic() + PIECES_S
+        while self._reader.is_behind and time.monotonic() < until_s:
             with self._turn:
-                self._reader.look()
-            until_s = time.monotonic() + PIECES_S
-            while self._reader.is_behind and time.monotonic() < until_s:
-                with self._turn:
-                    self._reader.go_on()
-        except RefusedError:
-            pass  # the door has said why; what was known goes on
-        except Exception:  # the worker must outlive whatever a record can hold
-            log.exception("looking for what is new of customers failed")
+                self._reader.go_on()

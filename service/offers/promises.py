@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from service.background import every
+from service.background import now_and_every
 from service.errors import RefusedError
 from service.live.reader import Door
 from storage.record.budgets import Budget, Lease, Promise, forget_old, give_back, lease, tell
@@ -70,8 +70,7 @@ class Promises:
 
     def start(self) -> None:
         """Look for budgets now, then go on."""
-        self._turn_and_survive()
-        every(TURN_S, self._turn_and_survive, "promises")
+        now_and_every(TURN_S, self.turn, "promises")
 
     def make(self, offer_id: str, customer_id: str) -> float | None:
         """Promise an offer to a customer: until when it holds, in Unix seconds; None if it can't be promised.
@@ -179,11 +178,3 @@ class Promises:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-    def _turn_and_survive(self) -> None:
-        try:
-            self.turn()
-        except RefusedError:
-            pass  # the door has said why
-        except Exception:  # the worker must outlive whatever a record can hold
-            log.exception("leasing budgets of offers failed")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import structlog
 
-from service.background import every
+from service.background import now_and_every
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules
@@ -41,8 +41,7 @@ class RulesFileFollower:
         kept = self._kept.load()
         if kept is not None:
             self._book.take(kept)
-        self._look_and_survive()
-        every(self._poll_s, self._look_and_survive, "rules")
+        now_and_every(self._poll_s, self.look, "rules")
 
     def look(self) -> None:
         """Read the file if it changed since the last look."""
@@ -75,9 +74,3 @@ class RulesFileFollower:
             mistakes=mistakes[:20],
             in_force=self._book.rules.version,
         )
-
-    def _look_and_survive(self) -> None:
-        try:
-            self.look()
-        except Exception:  # the worker must outlive whatever a file can hold
-            log.exception("looking for rules failed")

@@ -84,7 +84,7 @@ class ExposureLog:
 
     def start(self) -> None:
         """Go on writing what comes."""
-        every(PAUSE_S, self._write_and_survive, "exposures")
+        every(PAUSE_S, self.write, "exposures")
 
     def note_killed(self, gone: Iterable[tuple[Key, int]]) -> None:
         """Count what was gone with workers that were killed."""
@@ -163,12 +163,6 @@ class ExposureLog:
             return
         self._lost -= told
         log.error("exposures were lost", **{why.replace(" ", "_"): n for (_, _, why), n in told.items()})
-
-    def _write_and_survive(self) -> None:
-        try:
-            self.write()
-        except Exception:  # the worker must outlive whatever a record or a disk can do
-            log.exception("writing exposures failed")
 
 
 def rows_of(shown: Shown) -> list[Exposure]:

@@ -3,8 +3,7 @@
 import structlog
 
 from experiments.assignment import Plan
-from service.background import every
-from service.errors import RefusedError
+from service.background import now_and_every
 from service.live.reader import Door
 from service.trials.reading import plan_of
 from storage.record.changes import clock_now
@@ -25,8 +24,7 @@ class PlanFollower:
 
     def start(self) -> None:
         """Look now, then go on looking."""
-        self._look_and_survive()
-        every(POLL_S, self._look_and_survive, "experiments")
+        now_and_every(POLL_S, self.look, "experiments")
 
     def look(self) -> None:
         """Take in what changed since the last look.
@@ -47,11 +45,3 @@ class PlanFollower:
                 self.current = plan
                 log.info("experiments taken", running=[entry.experiment_id for entry in plan.entries])
         self._seen = now
-
-    def _look_and_survive(self) -> None:
-        try:
-            self.look()
-        except RefusedError:
-            pass  # the door has said why
-        except Exception:  # the worker must outlive whatever a record can hold
-            log.exception("looking for experiments failed")
