@@ -8,36 +8,22 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.engine import URL
 
 from storage.history import History, read_history
 from storage.history_options import HistoryOptions, PurchasesOptions
 from storage.history_recorded import join_recorded
 from storage.record import learning
 from storage.record.consent import PRESETS, set_consent
-from storage.record.engine import parse_url
 from storage.record.erasure import erase
 from storage.record.events import Event, EventType
 from storage.record.learning import Recorded, Wishes, read_recorded
 from storage.record.record import Record
-from tests.data.records import KEY, SHOP, clear, empty_record, event, sqlite_url, take
+from tests.data.records import KEY, SHOP, empty_record, event, sqlite_url, take
 
 DAY_S = 86_400
 BEGAN_S = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 RETURN = EventType.RETURN
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Record]:
-    if request.param == "sqlite":
-        with empty_record(sqlite_url(tmp_path)) as made:
-            yield made
-        return
-    url: URL = parse_url(request.getfixturevalue("postgres_url"))
-    with empty_record(url) as made:
-        yield made
-    clear(url)
 
 
 @pytest.fixture

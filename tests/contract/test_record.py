@@ -1,6 +1,5 @@
 """One suite for the record, on SQLite and on a real Postgres: schema, events, changes, consent, erasure."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from storage.record.changes import (
     shop_changes_since,
 )
 from storage.record.consent import PRESETS, consent_of, set_consent
-from storage.record.engine import open_engine, parse_url
+from storage.record.engine import open_engine
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
 from storage.record.erasure_key import ErasureKey
 from storage.record.errors import ErasureKeyError, SchemaError
@@ -47,31 +46,12 @@ from tests.data.records import (
     KEY,
     NOON_MS,
     SHOP,
-    clear,
-    empty_record,
     event,
     intake,
     opened,
     rows,
-    sqlite_url,
     take,
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
-    if request.param == "sqlite":
-        yield sqlite_url(tmp_path)
-        return
-    found = parse_url(request.getfixturevalue("postgres_url"))
-    yield found
-    clear(found)
-
-
-@pytest.fixture
-def record(url: URL) -> Iterator[Record]:
-    with empty_record(url) as made:
-        yield made
 
 
 def fates(record: Record, *batch: object, **how: object) -> list[Fate]:

@@ -1,12 +1,8 @@
 """Budgets of offers in the record, on SQLite and on a real Postgres: never more is promised than there is."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.engine import URL
 
 from storage.record.budgets import (
     Budget,
@@ -18,7 +14,6 @@ from storage.record.budgets import (
     left_of,
     tell,
 )
-from storage.record.engine import parse_url
 from storage.record.erasure import erase
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
@@ -26,19 +21,6 @@ from tests.data.records import NOON_MS, empty_record, event, rows, sqlite_url, t
 
 TEN = Budget("ten", 10, 0, 0)
 LIFE_MS = 1000
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    return parse_url(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def record(url: URL) -> Iterator[Record]:
-    with empty_record(url) as record:
-        yield record
 
 
 def take_lease(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> Lease | None:

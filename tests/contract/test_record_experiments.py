@@ -1,20 +1,16 @@
 """Experiments in the record, on SQLite and on a real Postgres: what runs, where, and who was shown what."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.engine import URL
 
 from experiments.frames import EXPOSURES, OUTCOMES
 from storage.record.changes import clock_now
 from storage.record.consent import PRESETS, set_consent
-from storage.record.engine import parse_url
 from storage.record.erasure import erase
 from storage.record.events import EventType
 from storage.record.experiments import (
@@ -39,19 +35,6 @@ from storage.record.upkeep import expire
 from tests.data.records import KEY, NOON_MS, empty_record, event, rows, sqlite_url, take
 
 A = NewExperiment("a", 1, "text", "hash-a-1", "recommend", 0.5)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    return parse_url(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def record(url: URL) -> Iterator[Record]:
-    with empty_record(url) as record:
-        yield record
 
 
 def start(record: Record, new: NewExperiment = A, now_ms: int = NOON_MS) -> Recorded:

@@ -1,12 +1,10 @@
 """What operators do to a record, on SQLite and on a real Postgres: quarantine, purge, age, backup, replay."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
 
 from service.events.schemas import check_event
 from storage.record.consent import PRESETS, set_consent
@@ -20,19 +18,6 @@ from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.tables import audit, customers, events, quarantine, tombstones
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from tests.data.records import KEY, NOON_MS, SHOP, empty_record, event, intake, opened, rows, sqlite_url, take
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    return parse_url(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def record(url: URL) -> Iterator[Record]:
-    with empty_record(url) as record:
-        yield record
 
 
 def sent(event_id: str, product_id: str = "milk", *, at_ms: int = NOON_MS) -> Event:

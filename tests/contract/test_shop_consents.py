@@ -1,31 +1,19 @@
 """Consents of the shop's table: obeyed, below a customer's own word, never a way back for who was erased."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from storage.history_consents import consents_in
 from storage.record.consent import PRESETS, Consent, consent_of, set_consent
-from storage.record.engine import parse_url
 from storage.record.erasure import erase
 from storage.record.record import Record
 from storage.record.shop_consents import take_shop_consents
 from storage.record.tables import consent_log
-from tests.data.records import NOON_MS, empty_record, sqlite_url
+from tests.data.records import NOON_MS
 
 ALL = PRESETS["all"]
 NO_TRAINING = Consent(personalise=True, train=False, experiment=True, store=True)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Record]:
-    postgres = request.param == "postgres"
-    url = parse_url(request.getfixturevalue("postgres_url")) if postgres else sqlite_url(tmp_path)
-    with empty_record(url) as record:
-        yield record
 
 
 def taken(record: Record, told: dict[str, dict[str, bool]]) -> int:

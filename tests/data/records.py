@@ -1,7 +1,7 @@
 """Records for tests: an empty one on SQLite or on a real Postgres, and events to put into it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from service.errors import RefusedError
 from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import DailyCaps, Event, EventType, Outcome, Sending
@@ -42,6 +43,18 @@ def opened(url: URL, key: ErasureKey = KEY) -> Iterator[Record]:
         yield record
     finally:
         record.close()
+
+
+class Door:
+    """The way of a worker to a record, without its bounds; it can be shut."""
+
+    def __init__(self, record: Record) -> None:
+        self._record, self.is_shut = record, False
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        if self.is_shut:
+            raise RefusedError("record_unavailable", None, "shut")
+        return work(self._record)
 
 
 def sqlite_url(folder: Path) -> URL:

@@ -15,22 +15,10 @@ from storage.record.erasure import erase
 from storage.record.events import Sending
 from storage.record.live import Defaults, Since, first_event_since
 from storage.record.record import Record
-from tests.data.records import NOON_MS, empty_record, event, sqlite_url, take
+from tests.data.records import NOON_MS, Door, empty_record, event, sqlite_url, take
 
 HOUR_MS = 3_600_000
 NIGHT = Since(NOON_MS - 12 * HOUR_MS, NOON_MS - 10 * HOUR_MS)
-
-
-class Straight:
-    """A door that is always open, unless it is shut."""
-
-    def __init__(self, record: Record) -> None:
-        self._record, self.is_shut = record, False
-
-    def do[T](self, work: Callable[[Record], T]) -> T:
-        if self.is_shut:
-            raise RefusedError("record_unavailable", None, "shut")
-        return work(self._record)
 
 
 @pytest.fixture
@@ -48,7 +36,7 @@ def opened(
     record: Record, since: Callable[[], Since | None] = lambda: NIGHT
 ) -> tuple[LiveReader, LiveCustomers]:
     live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
-    return LiveReader(Straight(record), live, since, defaults=Defaults(True, True)), live
+    return LiveReader(Door(record), live, since, defaults=Defaults(True, True)), live
 
 
 def read_all(reader: LiveReader) -> None:
@@ -122,7 +110,7 @@ def test_consents_and_erasures_of_before_are_known_at_once(record: Record) -> No
 
 def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(record: Record) -> None:
     live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
-    door = Straight(record)
+    door = Door(record)
     reader = LiveReader(door, live, lambda: NIGHT, defaults=Defaults(True, True))
     take(record, event("1"))
     read_all(reader)

@@ -22,7 +22,7 @@ from service.served import ServedVersion
 from storage.record.budgets import Budget, left_of
 from storage.record.record import Record
 from storage.store import Store
-from tests.data.records import empty_record, event, sqlite_url, take
+from tests.data.records import Door, empty_record, event, sqlite_url, take
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish
 
 NOW_S = AS_OF.timestamp() + 3600
@@ -126,14 +126,6 @@ def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: 
         assert {one for one in shown if shown[one]} == {"milk", "butter", "yoghurt", "cake"} & set(shown)
         assert shown["milk"]["offer_id"] == "milk 10 off"
         assert shown["milk"]["promised_until"] is None
-
-
-class Door:
-    def __init__(self, record: Record) -> None:
-        self._record = record
-
-    def do[T](self, work: Callable[[Record], T]) -> T:
-        return work(self._record)
 
 
 class Outcomes(list[str]):

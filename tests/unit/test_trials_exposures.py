@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from experiments.assignment import Arm, Entry
-from service.errors import RefusedError
 from service.own_list import Rung
 from service.trials import exposures as module
 from service.trials.exposures import ExposureLog, Shown
@@ -19,7 +18,7 @@ from service.trials.tally import SLOTS, Tally, killed, tally_at
 from storage.record.erasure import erase
 from storage.record.exposure_log import read_exposures, read_lost
 from storage.record.record import Record
-from tests.data.records import NOON_MS, empty_record, sqlite_url
+from tests.data.records import NOON_MS, Door, empty_record, sqlite_url
 
 IN_A = ((Entry("a", 1, "hash", "recommend", 0, 1, (Arm("control", 1.0),)), Arm("control", 1.0)),)
 SERVED: Any = SimpleNamespace(version_id="v1", variant="blend", products=["milk", "bread"])
@@ -30,18 +29,6 @@ def shown(number: int, customer_id: str = "anna") -> Shown:
     return Shown(
         f"r{number}", NOON_MS / 1000, customer_id, IN_A, SERVED, picks, "personal", "", False, 1.0, True
     )
-
-
-class Door:
-    """A door to a record that can be shut."""
-
-    def __init__(self, record: Record) -> None:
-        self._record, self.is_shut = record, False
-
-    def do[T](self, work: Callable[[Record], T]) -> T:
-        if self.is_shut:
-            raise RefusedError("record_unavailable", None, "shut")
-        return work(self._record)
 
 
 class Counted:
