@@ -34,6 +34,10 @@ def event_schemas() -> Json:
     names = [model.__name__ for model in MODELS]
     _, definitions = models_json_schema([(model, "validation") for model in MODELS], ref_template=_REFERENCE)
     kinds: Json = definitions["$defs"]
+    one_or_named = [
+        ref("Event"),
+        {"description": "Anything else is named in the answer, and the rest is kept"},
+    ]
     mapping = {kinds[name]["properties"]["type"]["const"]: ref(name)["$ref"] for name in names}
     return kinds | {
         "Event": {
@@ -41,7 +45,7 @@ def event_schemas() -> Json:
             "discriminator": {"propertyName": "type", "mapping": mapping},
         },
         "EventBatch": exactly(
-            events={"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": {"type": "object"}}
+            events={"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": {"anyOf": one_or_named}}
         ),
         **_answers(),
     }

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 
 from service.changes import ChangesFollower
+from service.errors import RefusedError
 from service.events.counters import EventCounters
 from service.live_products import LiveProducts
 from service.metrics import Metrics
@@ -183,7 +184,8 @@ def test_without_a_record_rules_cannot_be_put_and_answers_go_on(shop: Shop) -> N
     shop.operator.put("/rules", data=ONE)
     assert shop.shown() == ["bread", "butter"]
     (shop.root / "record" / "record.db").rename(shop.root / "record" / "gone.db")
-    shop.follower._look_and_survive()
+    with pytest.raises(RefusedError):
+        shop.follower.look()
     refused = shop.listener().put("/rules", data=TWO)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert [item["product_id"] for item in get(shop.app, "/recommend/anna?n=1")["recommendations"]] == [
