@@ -41,11 +41,15 @@ class Shop:
         prepare(record_url(root, None))
         self.app = tiny_app(root, book=self.book, live=self.live, first_level_life_s=1)
         self.operator = self.listener()
-        door = RecordDoor(
-            Settings(store=root, record_timeout_ms=PATIENT_MS), EventCounters(Metrics(None).registry)
-        )
-        self.follower = ChangesFollower(door, self.live, self.book, KeptRules(root / "kept.json"), 1)
+        self.connect()
         self.follower.look()
+
+    def connect(self) -> None:
+        """A follower that has yet to open the record."""
+        settings = Settings(store=self.root, record_timeout_ms=PATIENT_MS)
+        door = RecordDoor(settings, EventCounters(Metrics(None).registry))
+        kept = KeptRules(self.root / "kept.json")
+        self.follower = ChangesFollower(door, self.live, self.book, kept, poll_s=1)
 
     def listener(self, rules: Path | None = None) -> FlaskClient:
         client = tiny_operator_app(self.root, known(SHOP.keyring), rules).test_client()
@@ -184,6 +188,7 @@ def test_without_a_record_rules_cannot_be_put_and_answers_go_on(shop: Shop) -> N
     shop.operator.put("/rules", data=ONE)
     assert shop.shown() == ["bread", "butter"]
     (shop.root / "record" / "record.db").rename(shop.root / "record" / "gone.db")
+    shop.connect()
     with pytest.raises(RefusedError):
         shop.follower.look()
     refused = shop.listener().put("/rules", data=TWO)
