@@ -34,6 +34,7 @@ from service.product_routes import ProductDesk, register_products
 from service.recommender import Recommender
 from service.served import NONE
 from service.settings import Settings
+from service.thin_flask import ThinFlask
 from service.trials.desk import Trials
 
 SAME_FOR_ALL = [("Cache-Control", "private, max-age=5"), NO_SNIFFING, ("Vary", "Origin")]
@@ -72,7 +73,7 @@ class IdConverter(BaseConverter):
 
 def create_app(parts: Parts) -> Flask:
     """The app of a worker."""
-    app = Flask("service", static_folder=None)
+    app = ThinFlask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["id"] = IdConverter
     register_problems(app)

@@ -13,13 +13,14 @@ from service.rules.desk import RulesDesk
 from service.rules.reading import MAX_BYTES
 from service.rules.routes import register_rules
 from service.settings import Settings
+from service.thin_flask import ThinFlask
 
 
 def create_operator_app(
     settings: Settings, metrics: Metrics, gate: Gate, desk: RulesDesk, log_key: bytes
 ) -> Flask:
     """The app of the operator's own listener."""
-    app = Flask("service", static_folder=None)
+    app = ThinFlask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     register_problems(app)
     register_operator_routes(app, settings, metrics)

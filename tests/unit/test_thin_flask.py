@@ -1,0 +1,66 @@
+"""ThinFlask finds what Flask finds, for any path and method, and neither reads nor sets a session."""
+
+from typing import Any
+
+from flask import Flask, session
+from hypothesis import example, given
+from hypothesis import strategies as st
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from service.app import IdConverter
+from service.thin_flask import ThinFlask
+
+PARTS = st.sampled_from(["recommend", "health", "live", "", "a b", "ü", "%2F", "..", "anna", "\ud800"])
+PATHS = st.lists(PARTS, max_size=4).map("/".join)
+
+
+def app_of(kind: type[Flask]) -> Flask:
+    app = kind("shop", static_folder=None)
+    app.url_map.converters["id"] = IdConverter
+    for path in ("/", "/recommend/<id:customer_id>", "/health/live", "/health/<name>/x"):
+        app.add_url_rule(path, path, lambda **_: "")
+    return app
+
+
+FLASK, THIN = app_of(Flask), app_of(ThinFlask)
+
+
+def found(app: Flask, path: str, method: str) -> Any:
+    environ = {
+        "PATH_INFO": path.encode("utf-8", "replace").decode("latin-1"),
+        "REQUEST_METHOD": method,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "shop.example:8000",
+        "wsgi.url_scheme": "http",
+    }
+    adapter = app.create_url_adapter(app.request_class(environ))
+    assert adapter is not None
+    try:
+        return adapter.match()
+    except RequestRedirect as redirect:
+        return redirect.new_url
+    except HTTPException as err:
+        return type(err), getattr(err, "valid_methods", None)
+
+
+@given(path=PATHS.map("/{}".format), method=st.sampled_from(["GET", "HEAD", "POST", "OPTIONS"]))
+@example(path="/health//live", method="GET")
+@example(path="/recommend/a//b", method="GET")
+@example(path="//recommend/a", method="GET")
+@example(path="", method="GET")
+def test_a_thin_flask_finds_what_flask_finds(path: str, method: str) -> None:
+    assert found(THIN, path, method) == found(FLASK, path, method)
+
+
+def test_a_thin_flask_has_no_session_and_sets_no_cookie() -> None:
+    app = ThinFlask("shop", static_folder=None)
+    app.secret_key = "secret"
+
+    @app.get("/")
+    def length() -> str:
+        return str(len(session))
+
+    answer = app.test_client().get("/", headers={"Cookie": "session=anything"})
+    assert (answer.text, "Set-Cookie" in answer.headers) == ("0", False)
