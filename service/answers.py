@@ -90,24 +90,32 @@ class AnswerWriter:
         )
 
     def _own_items(self, answer: Answer, own: OwnList, goes_with: Sequence[str] = ()) -> list[str]:
-        if self._served.shelf.repriced or own.price_changes != self._served.shelf.price_changes:
+        shelf = self._served.shelf
+        if shelf.repriced or own.price_changes != shelf.price_changes:
             self._take_new_prices(own)
-        written, product, items = own.written, self._product, []
+        said = (answer.picks, answer.pinned)
+        if own.written is not None and own.written[0] == said and not goes_with:
+            return own.written[1].copy()
+        products, worth_of, items = self._products, self._worth, []
+        first = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
-            head, middle = product(row)
-            tail = written.get(row) if rung is Rung.OWN else None
-            if tail is None:
-                if rung is Rung.PINNED:
-                    why = reasons.chosen_by_shop(answer.pinned[row])
-                elif rung is Rung.GOES_WITH:
-                    why = goes_with[evidence]
-                else:
-                    why = self._own_reason(row, evidence, own)
-                value = self._value(row, probability)
-                tail = f"{PROBABILITY}{_told(probability)}{EXPECTED}{value}{middle}{why}}}"
-                if rung is Rung.OWN:
-                    written[row] = tail
-            items.append(f"{head}{rank}{tail}")
+            head, middle = products.get(row) or self._write_product(row)
+            if evidence < ITSELF and own.session is None and rung is not Rung.GOES_WITH:
+                why = self._why(row, first + evidence)
+            elif rung is Rung.PINNED:
+                why = reasons.chosen_by_shop(answer.pinned[row])
+            elif rung is Rung.GOES_WITH:
+                why = goes_with[evidence]
+            else:
+                why = self._own_reason(row, evidence, own)
+            if probability == UNKNOWN:
+                told = value = "null"
+            else:  # what showing it is expected to earn: its probability times what one of it earns
+                told, worth = _told(probability), worth_of[row]
+                value = "null" if isnan(worth) else f"{min(probability, MOST) * worth:.4g}"
+            items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{why}}}")
+        if not goes_with:
+            own.written = said, items.copy()
         return items
 
     def _items(self, answer: Answer, similar: str = "", goes_with: Sequence[str] = ()) -> list[str]:
@@ -115,7 +123,7 @@ class AnswerWriter:
             self._forget_prices()
         items = []
         for rank, (row, rung, evidence, _) in enumerate(answer.picks, 1):
-            head, tail = self._product(row)
+            head, tail = self._products.get(row) or self._write_product(row)
             if rung is Rung.PINNED:
                 why = reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
@@ -125,16 +133,9 @@ class AnswerWriter:
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
         return items
 
-    def _value(self, row: int, probability: float) -> str:
-        """What showing the product is expected to earn: its probability times what one of it earns."""
-        worth = self._worth[row]
-        if probability == UNKNOWN or isnan(worth):
-            return "null"
-        return f"{min(probability, MOST) * worth:.4g}"
-
     def _take_new_prices(self, own: OwnList) -> None:
         own.price_changes = self._served.shelf.price_changes  # first: what changes meanwhile comes again
-        own.written.clear()
+        own.written = None
         self._forget_prices()
 
     def _forget_prices(self) -> None:
@@ -142,23 +143,13 @@ class AnswerWriter:
         while repriced:
             self._products.pop(repriced.pop(), None)
 
-    def _product(self, row: int) -> tuple[str, str]:
-        """What stands before the rank of a product and after its probability."""
-        written = self._products.get(row)
-        if written is None:
-            if len(self._products) >= KEPT_PRODUCTS:
-                self._products.clear()
-            written = self._products[row] = self._write_product(row)
-        return written
-
     def _own_reason(self, product_row: int, evidence: int, own: OwnList) -> str:
+        """The reason of a product that no purchase near in the history explains by itself."""
         if evidence == NO_EVIDENCE:
             return self._popular(product_row)
         if own.session is not None:
             return self._with_session(product_row, evidence, own.session)
-        if evidence == ITSELF:
-            return self._why(product_row, self._served.place_of(own.customer_row, product_row))
-        return self._why(product_row, self._served.history_of(own.customer_row)[0] + evidence)
+        return self._why(product_row, self._served.place_of(own.customer_row, product_row))
 
     def _with_session(self, product_row: int, evidence: int, session: Session) -> str:
         """The reason of a product of a list with something new; dates are those of the latest purchase."""
@@ -207,17 +198,22 @@ class AnswerWriter:
         return self._served.titles[product_row] or self._served.products[product_row]
 
     def _write_product(self, product_row: int) -> tuple[str, str]:
+        """What stands before the rank of a product and after its probability, which is kept."""
         served = self._served
         category_row, price = served.category_row[product_row], served.prices[product_row]
         category = quoted(served.categories[category_row]) if category_row != NONE else "null"
         # 2.99, not the nearest double of a float32
         told_price = str(float(str(price))) if isfinite(price) else "null"
         head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
-        return head, (
+        middle = (
             f', "title": {quoted(self._title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
             f'"image_url": {_or_null(served.image_urls[product_row])}, {NO_OFFER}, "reason": '
         )
+        if len(self._products) >= KEPT_PRODUCTS:
+            self._products.clear()
+        self._products[product_row] = head, middle
+        return head, middle
 
 
 def _or_null(text: str) -> str:
@@ -226,5 +222,5 @@ def _or_null(text: str) -> str:
 
 @lru_cache(4096)
 def _told(probability: float) -> str:
-    """Three digits, which are what a float16 holds; null where it isn't known."""
-    return "null" if probability == UNKNOWN else f"{min(probability, MOST):.3g}"
+    """Three digits, which are what a float16 holds."""
+    return f"{min(probability, MOST):.3g}"

@@ -53,7 +53,8 @@ class OwnList:
         is_in_new_order: it isn't the beginning of the list that the map has.
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
-        written: what was already written of it, by product row, with prices as of `price_changes`.
+        written: the products and pins of its latest answer, and their items as JSON, with prices as of
+            `price_changes`.
     """
 
     served: ServedVersion
@@ -67,7 +68,7 @@ class OwnList:
     session: Session | None = None
     is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
-    written: dict[int, str] = field(default_factory=dict)
+    written: tuple[object, list[str]] | None = None
     price_changes: int = 0
 
     def probability(self, product_row: int) -> float:

@@ -58,7 +58,7 @@ def parts_of(
     def fresh(number: int) -> str:
         answer = answers[number % ASKED]
         assert answer.own is not None
-        answer.own.written.clear()
+        answer.own.written = None
         return now.writer.recommendations(ids[number % ASKED], answer)
 
     return [
