@@ -162,8 +162,9 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
         own.columns = by_value(own.columns, served.shelf.worth, ruling.factors)
         own.is_in_new_order = True
     elif ruling.factors is not None:
-        whole = made_list(served, own.customer_row, own.session)
-        own.columns = own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
+        if len(own.columns.rows) <= LIST_LENGTH:  # else it is whole
+            whole = made_list(served, own.customer_row, own.session)
+            own.columns = own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
         own.moved = ruling.moved(own.columns)
     if objective in (DISCOVERY, REORDER):
         owned = owned_by(served, own.customer_row, own.session)

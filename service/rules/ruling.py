@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import compress
 from math import inf
 
 import numpy as np
@@ -44,10 +43,8 @@ class Ruling:
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
-        if (
-            self.factors is not None
-        ):  # numpy's own look-ups of a few rows take longer, above all the first time
-            self._has_factor = (self.factors != 1).tobytes().__getitem__
+        if self.factors is not None:
+            self._has_factor = self.factors != 1
             self._factor_views = memoryview(self.factors)
         self._mask: BoolArray = served.shelf.in_stock
         self.shown, self.seen = memoryview(self._mask), served.shelf.changes
@@ -116,7 +113,7 @@ class Ruling:
         if self.factors is None:
             return []
         rows, factors = columns.rows, self._factor_views
-        places = list(compress(range(len(rows)), map(self._has_factor, rows)))
+        places = self._has_factor[np.asarray(rows)].nonzero()[0].tolist()
         return sorted([(-score_at(columns, place) * factors[rows[place]], place) for place in places])
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
@@ -147,19 +144,19 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
     waiting = iter(moved)
     first = next(waiting, LAST)
     score, known_at = 1.0, 0
-    for place, row in enumerate(rows):
+    for place, entry in enumerate(columns.entries()):
         if place in away:
             continue
-        known = probability[place]
-        if known >= 0:
+        if entry[2] >= 0:
             known_at = place
-            score = min(score, known)
+            if entry[2] < score:
+                score = entry[2]
         now = -score * (known_at + 1) / (place + 1)
-        while first[0] < now or (first[0] == now and first[1] < place):
+        while first[0] <= now and first < (now, place):
             at = first[1]
             yield rows[at], evidence[at], probability[at]
             first = next(waiting, LAST)
-        yield row, evidence[place], known
+        yield entry
     while first is not LAST:
         at = first[1]
         yield rows[at], evidence[at], probability[at]
