@@ -37,6 +37,11 @@ class ListCache(Protocol):
     """Packed lists outside this process. It never raises: what can't be read isn't there."""
 
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None: ...
+    def get_both(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
+    ) -> tuple[bytes | None, bool, bytes | None]:
+        """The list, and what was shown as `ShowingsStore.showings` has it: in one round trip."""
+
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None: ...
 
 
@@ -209,7 +214,7 @@ class Recommender:
         if objective == VALUE:  # the most worth may stand anywhere in a list, and Redis has its beginning
             columns, level = made_list(served, customer_row, session), "map"
         else:
-            columns, level = self._columns(served, customer_id, customer_row, told, session)
+            columns, level = self._columns(rules, customer_id, customer_row, told, session)
         if customer_row != NONE:
             ruling = rules.of_person(customer_row)
         elif told is not None and told.has_night:
@@ -223,19 +228,20 @@ class Recommender:
 
     def _columns(
         self,
-        served: ServedVersion,
+        rules: PlacedRules,
         customer_id: str,
         customer_row: int,
         told: Told | None,
         session: Session | None,
     ) -> tuple[Columns, str]:
+        served = rules.served
         if self._cache is None or (self._only_changed and told is None):
             return made_list(served, customer_row, session), "map"
         epoch, mark = (told.epoch, told.mark) if told else (0, 0)
         if session is not None:
             mark += session.today << 32  # what steps back today does so less tomorrow
         owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
-        value = self._cache.get(served.version_id, served.variant, customer_id, epoch)
+        value = self._from_cache(self._cache, rules, customer_id, epoch)
         columns = unpack(owner, value) if value is not None else None
         if columns is not None:
             return columns, "redis"
@@ -243,6 +249,17 @@ class Recommender:
         value = pack(owner, columns.first(LIST_LENGTH))
         self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
         return columns, "map"
+
+    def _from_cache(self, cache: ListCache, rules: PlacedRules, customer_id: str, epoch: int) -> bytes | None:
+        """A packed list; what the customer was shown comes along where a rule counts that."""
+        served, showings = rules.served, self._showings
+        key = served.version_id, served.variant, customer_id, epoch
+        name = showings.to_ask(customer_id) if showings is not None and rules.counts_any else None
+        if showings is None or name is None:
+            return cache.get(*key)
+        value, has_answer, shown = cache.get_both(*key, name)
+        showings.take(name, has_answer, shown)
+        return value
 
 
 def _take_list(basket: Basket, own: OwnList) -> None:

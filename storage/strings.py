@@ -1,13 +1,13 @@
 """Many strings in two mapped arrays, and ids found in them without a dictionary in memory."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import LongArray
+from models.arrays import IntArray, LongArray
 
 type HashArray = NDArray[np.uint64]
 type ByteArray = NDArray[np.uint8]
@@ -57,6 +57,19 @@ class IdIndex:
 
     def __getitem__(self, row: int) -> str:
         return self.table[row]
+
+    def hashes_of(self, rows: Iterable[int]) -> list[int]:
+        """By which the ids of these rows are found: the same in each version."""
+        return [self._sorted[row] for row in rows]
+
+    def rows_of(self, hashes: Sequence[int]) -> IntArray:
+        """Rows of the ids with these hashes; none for those that aren't here."""
+        wanted = np.array(hashes, np.uint64)
+        rows: IntArray = np.searchsorted(self.hashes, wanted).astype(np.int32)
+        is_within = rows < len(self.hashes)
+        rows, wanted = rows[is_within], wanted[is_within]
+        found: IntArray = rows[self.hashes[rows] == wanted]
+        return found
 
     def find(self, text: str) -> int:
         """The row of an id, -1 if it isn't here."""

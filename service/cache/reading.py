@@ -1,4 +1,4 @@
-"""GET over one connection to Redis, within one time limit for all of it.
+"""GET of one key or two over one connection to Redis, in one round trip and one time limit for all of it.
 
 redis-py's limit is for each `recv`: a server that sends a byte now and then would hold a request for seconds.
 """
@@ -12,7 +12,7 @@ from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
 from redis.exceptions import ResponseError
 
-MOST_BYTES = 1 << 20  # no list is as long
+MOST_BYTES = 1 << 20  # no reply is as long
 
 
 class Reader:
@@ -33,8 +33,8 @@ class Reader:
         self._connection, self._budget_s, self._clock = connection, budget_s, clock
         self._socket: socket.socket | None = None
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key, None if there is none.
+    def get(self, *keys: bytes) -> list[bytes | None]:
+        """The value of each key, None if there is none.
 
         Raises:
             RedisError, OSError: no answer within the budget, or none that makes sense.
@@ -43,8 +43,8 @@ class Reader:
         try:
             connected = self._socket or self._connect(deadline_s)
             connected.settimeout(self._left_s(deadline_s))
-            connected.sendall(get_command(key))
-            return self._reply(connected, deadline_s)
+            connected.sendall(b"".join(map(get_command, keys)))
+            return self._replies(connected, len(keys), deadline_s)
         except BaseException:
             self.close()
             raise
@@ -68,9 +68,15 @@ class Reader:
             raise RedisTimeoutError("no whole answer in time")
         return left_s
 
-    def _reply(self, connected: socket.socket, deadline_s: float) -> bytes | None:
-        data = connected.recv(65_536)
-        while (end := _end(data)) is None or len(data) < end:
+    def _replies(self, connected: socket.socket, number: int, deadline_s: float) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        data, start = connected.recv(65_536), 0
+        while len(found) < number:
+            end = _end(data, start)
+            if end is not None and end <= len(data):
+                found.append(_value(data, start, end))
+                start = end
+                continue
             if not data or len(data) > MOST_BYTES:
                 raise RedisConnectionError("closed, or no end of a reply")
             connected.settimeout(self._left_s(deadline_s))
@@ -78,11 +84,9 @@ class Reader:
             if not more:
                 raise RedisConnectionError("closed within a reply")
             data += more
-        if len(data) != end:
-            raise RedisConnectionError("more than one reply")
-        if data[:1] != b"$":
-            raise ResponseError(data[1:60].decode("ascii", "replace"))
-        return None if data[1:2] == b"-" else data[data.index(b"\r\n") + 2 : -2]
+        if start != len(data):
+            raise RedisConnectionError("more replies than questions")
+        return found
 
 
 def get_command(key: bytes) -> bytes:
@@ -90,16 +94,20 @@ def get_command(key: bytes) -> bytes:
     return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)
 
 
-def _end(data: bytes) -> int | None:
-    """Length of the reply that data begins with, None if that can't be told yet."""
-    line = data.find(b"\r\n")
+def _end(data: bytes, start: int) -> int | None:
+    """Where the reply ends that begins at `start`, None if that can't be told yet."""
+    line = data.find(b"\r\n", start)
     if line < 0:
         return None
-    if data[:1] != b"$":
-        return line + 2  # an error, such as LOADING
-    size = data[1:line]
-    if size == b"-1":
-        return line + 2
+    size = data[start + 1 : line]
+    if data[start : start + 1] != b"$" or size == b"-1":
+        return line + 2  # an error, such as LOADING, or no value
     if not size.isdigit() or len(size) > 7:
         raise RedisConnectionError("not a reply")
     return line + 2 + int(size) + 2
+
+
+def _value(data: bytes, start: int, end: int) -> bytes | None:
+    if data[start : start + 1] != b"$":
+        raise ResponseError(data[start + 1 : start + 60].decode("ascii", "replace"))
+    return None if data[start + 1 : start + 2] == b"-" else data[data.index(b"\r\n", start) + 2 : end - 2]

@@ -4,6 +4,7 @@ import queue
 import random
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import redis
@@ -59,8 +60,9 @@ def redis_client(url: str, timeout_ms: int) -> redis.Redis:
 class RedisCache:
     """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
-    `get` is the only round trip that a request makes: `put` leaves the list to a thread that stores it later.
-    While nobody asks, that thread looks now and then whether Redis is there, so that `state` is true.
+    A `get` of one kind is the only round trip that a request makes: `put` leaves the list to a thread that
+    stores it later. While nobody asks, that thread looks now and then whether Redis is there, so that
+    `state` is true.
     """
 
     def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, counters: CacheCounters) -> None:
@@ -80,29 +82,43 @@ class RedisCache:
 
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
         """The packed list, None if there is none or Redis doesn't say."""
-        has_answer, value = self._ask(list_key(version_id, variant, customer_id, epoch))
+        has_answer, (value,) = self._ask(list_key(version_id, variant, customer_id, epoch))
         if has_answer:
             self._counters.cache("miss" if value is None else "hit")
         return value
 
+    def get_both(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
+    ) -> tuple[bytes | None, bool, bytes | None]:
+        """The list and, as `showings`, what is kept under a name, in one round trip."""
+        has_answer, (value, shown) = self._ask(
+            list_key(version_id, variant, customer_id, epoch), showings_key(name)
+        )
+        if has_answer:
+            self._counters.cache("miss" if value is None else "hit")
+        return value, has_answer, shown
+
     def showings(self, name: str) -> tuple[bool, bytes | None]:
         """Whether Redis answers, and if so what is kept of a customer's showings."""
-        return self._ask(showings_key(name))
+        has_answer, (value,) = self._ask(showings_key(name))
+        return has_answer, value
 
-    def _ask(self, key: str) -> tuple[bool, bytes | None]:
+    def _ask(self, *keys: str) -> tuple[bool, Sequence[bytes | None]]:
+        """Whether Redis answers, and the values of these keys."""
+        nothing = [None] * len(keys)
         if not self._breaker.allows():
             self._counters.cache("skipped")
-            return False, None
+            return False, nothing
         self._is_asked = True
         start_s = time.perf_counter()
         try:
             with self._reading:
-                value = self._reader.get(key.encode())
+                values = self._reader.get(*(key.encode() for key in keys))
         except (redis.RedisError, OSError) as err:
             self._failed(err, time.perf_counter() - start_s)
-            return False, None
+            return False, nothing
         self._answered(time.perf_counter() - start_s)
-        return True, value
+        return True, values
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int = 0) -> None:
         """Store a list soon. If too many wait or Redis is down it is dropped: it can be made again."""

@@ -64,7 +64,7 @@ class OfferDesk:
         if not rows:
             return None
         shown: dict[int, str] = {}
-        noted: list[str] = []
+        noted: list[int] = []
         placed, customer_row = self._rules.at(served, placement), self._row(served, customer_id)
         for one in self._ranked(book, placed, customer_id, customer_row, placement):
             wanted = rows.intersection(book.offer(one.offer_row).product_rows.tolist())
@@ -72,7 +72,7 @@ class OfferDesk:
             if text is not None:
                 shown.update(dict.fromkeys(wanted, text))
                 rows -= wanted
-                noted.append(book.offer(one.offer_row).offer_id)
+                noted.append(one.offer_row)
             if not rows:
                 break
         self._note(placed, customer_id, placement, noted)
@@ -87,7 +87,7 @@ class OfferDesk:
         if query.objective == "probability":
             found.sort(key=lambda one: -(one.probability or 0.0))
         items = list(islice(self._items(book, found, customer_id, customer_row, ruling.shown), query.n))
-        self._note(placed, customer_id, query.placement, [offer_id for offer_id, _ in items])
+        self._note(placed, customer_id, query.placement, [offer_row for offer_row, _ in items])
         texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
         head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
         source = "personal" if customer_row != NONE else "popular"
@@ -100,8 +100,8 @@ class OfferDesk:
         customer_id: str,
         customer_row: int,
         shown: "memoryview[int]",
-    ) -> Iterable[tuple[str, str]]:
-        """The id of each offer that can be shown, and it as JSON."""
+    ) -> Iterable[tuple[int, str]]:
+        """The row of each offer that can be shown, and it as JSON."""
         served = book.served
         for one in found:
             products = [row for row in book.offer(one.offer_row).product_rows.tolist() if shown[row]]
@@ -116,7 +116,7 @@ class OfferDesk:
             ]
             reason = self._reason(served, customer_row, products, one)
             rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
-            yield book.offer(one.offer_row).offer_id, f"{text[:-1]}, {rest}}}"
+            yield one.offer_row, f"{text[:-1]}, {rest}}}"
 
     def _ranked(
         self,
@@ -132,9 +132,9 @@ class OfferDesk:
             return found
         ruling = _ruling_of(placed, customer_id, customer_row)
         enough = self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
-        return [one for one in found if book.offer(one.offer_row).offer_id not in enough]
+        return [one for one in found if one.offer_row not in enough]
 
-    def _note(self, placed: PlacedRules, customer_id: str, placement: str | None, shown: list[str]) -> None:
+    def _note(self, placed: PlacedRules, customer_id: str, placement: str | None, shown: list[int]) -> None:
         if self._showings is not None:
             self._showings.note_offers(placed, customer_id, placement, shown)
 

@@ -41,6 +41,10 @@ class PlacedRules:
         self._everybodys = Ruling(served, self._effects(()))
         self._nobodys = self.of_person(NOBODY_KNOWN)
 
+    @property
+    def counts_any(self) -> bool:
+        return self.counts_products or self.counts_offers
+
     def of_person(self, person_row: int) -> Ruling:
         """The ruling of a person by the row that `storage.people` has them at."""
         if not self._for_some:

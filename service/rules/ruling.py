@@ -149,8 +149,7 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
             continue
         if entry[2] >= 0:
             known_at = place
-            if entry[2] < score:
-                score = entry[2]
+            score = min(score, entry[2])
         now = -score * (known_at + 1) / (place + 1)
         while first[0] <= now and first < (now, place):
             at = first[1]

@@ -34,7 +34,7 @@ def drafted(
     picks = [sides[team][product_id] for product_id, team in dealt]
     own = first.own or second.own
     if own is not None:
-        own = replace(own, written={})  # what was written of a product says its probability by one side
+        own = replace(own, written=None)  # what was written of a product says its probability by one side
     answer = Answer(picks, own, first.level, {**second.pinned, **first.pinned})
     return answer, {pick[0]: team for pick, (_, team) in zip(picks, dealt, strict=True)}
 

@@ -42,6 +42,11 @@ class DictCache:
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None:
         return self.lists.get((version_id, variant, customer_id, epoch))
 
+    def get_both(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
+    ) -> tuple[bytes | None, bool, bytes | None]:
+        return self.get(version_id, variant, customer_id, epoch), False, None
+
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None:
         self.lists[version_id, variant, customer_id, epoch] = value
 

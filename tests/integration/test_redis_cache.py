@@ -65,7 +65,7 @@ def test_a_list_is_read_back_and_every_key_has_a_life(cache: RedisCache, server:
 
 
 def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
-    cache: RedisCache, server: RedisServer
+    cache: RedisCache, server: RedisServer, outcomes: Outcomes
 ) -> None:
     assert cache.showings("somebody") == (True, None)
     for value in (b"[1],", b"[2],"):
@@ -79,9 +79,16 @@ def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
     cache.flush()
     assert cache.showings("somebody") == (True, b"[3],[4],")
     assert 600 < client.ttl(showings_key("somebody")) <= 700
+    assert cache.get_both(*KEY, 0, "somebody") == (None, True, b"[3],[4],")
+    cache.put(*KEY, b"a list", 0)
+    cache.flush()
+    assert cache.get_both(*KEY, 0, "somebody") == (b"a list", True, b"[3],[4],")
+    assert cache.get_both(*KEY, 0, "nobody") == (b"a list", True, None)
     cache.forget(*KEY, 0, "somebody")
-    assert cache.showings("somebody") == (True, None)
+    assert cache.get_both(*KEY, 0, "somebody") == (None, True, None)
+    assert (outcomes.counted["hit"], outcomes.counted["miss"]) == (2, 2)
     server.kill()
+    assert cache.get_both(*KEY, 0, "somebody") == (None, False, None)
     assert cache.showings("somebody") == (False, None)
     cache.add_showings("somebody", b"[5],", 600, anew=False)
     cache.forget(*KEY, 0, "somebody")

@@ -40,6 +40,13 @@ def test_ids_of_one_hash_are_told_apart(ids: set[str], other: str, n_hashes: int
         assert index.find(other) == (ordered.index(other) if other in ids else -1)
 
 
+@given(st.sets(text, max_size=20), st.sets(text, max_size=5))
+def test_ids_are_found_by_their_hashes_in_another_index(ids: set[str], others: set[str]) -> None:
+    here, there = IdIndex.build(order_of(list(ids))), IdIndex.build(order_of(list(others | set("a"))))
+    hashes = there.hashes_of(range(len(there)))
+    assert {here[row] for row in here.rows_of(hashes).tolist()} == ids & (others | set("a"))
+
+
 def test_equal_looking_ids_are_different_ids() -> None:
     ids = order_of(["7", "007", "7 ", "7.0", "\N{FULLWIDTH DIGIT SEVEN}", "e\u0301", "\u00e9", "", "\0"])
     index = IdIndex.build(ids)

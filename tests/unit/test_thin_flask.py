@@ -56,7 +56,7 @@ def test_a_thin_flask_finds_what_flask_finds(path: str, method: str) -> None:
 
 def test_a_thin_flask_has_no_session_and_sets_no_cookie() -> None:
     app = ThinFlask("shop", static_folder=None)
-    app.secret_key = "secret"
+    app.secret_key = "secret"  # noqa: S105
 
     @app.get("/")
     def length() -> str:
