@@ -1,5 +1,6 @@
 """A version's offers as the day reads them: mapped arrays, and each customer's offers, likeliest first."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -118,29 +119,32 @@ class PublishedOffers:
             arrays["redeemed"] = version.array("offers/redeemed")
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
+        self._starts_s, self._ends_s = memoryview(arrays["starts_s"]), memoryview(arrays["ends_s"])
 
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def of(self, customer_row: int, at: datetime) -> list[RankedOffer]:
+    def of(
+        self, customer_row: int, at: datetime, among: Container[int] | None = None
+    ) -> list[RankedOffer]:
         """A customer's offers that are on at this moment, likeliest redeemed first.
 
         Args:
             customer_row: -1 for who is not in the version: the offers that are for everybody.
             at: aware.
+            among: offer rows; None for any.
         """
         if not self.has_any:
             return []
-        a, at_s = self._arrays, int(at.timestamp())
-        rows = a.list_offer[customer_row]
-        rows = rows[rows != NONE]
-        is_on = (a.starts_s[rows] <= at_s) & (at_s < a.ends_s[rows])
-        chances = a.list_probability[customer_row, : len(rows)][is_on].tolist()
-        others = a.list_anyway[customer_row, : len(rows)][is_on].tolist()
-        return [
-            RankedOffer(row, None if isnan(chance) else chance, anyway)
-            for row, chance, anyway in zip(rows[is_on].tolist(), chances, others, strict=True)
-        ]
+        a, at_s, found = self._arrays, int(at.timestamp()), []
+        chances, others = a.list_probability[customer_row], a.list_anyway[customer_row]
+        for place, row in enumerate(a.list_offer[customer_row].tolist()):
+            if row == NONE:
+                break
+            if (among is None or row in among) and self._starts_s[row] <= at_s < self._ends_s[row]:
+                chance = float(chances[place])
+                found.append(RankedOffer(row, None if isnan(chance) else chance, float(others[place])))
+        return found
 
     def offer(self, offer_row: int) -> Offer:
         a, row = self._arrays, offer_row

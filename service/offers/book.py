@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from math import isnan
 from typing import NamedTuple
@@ -41,6 +41,7 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
+        self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
         self._by_product: Mapping[int, list[int]] = {}
         self._budgets: list[Budget] = []
@@ -63,7 +64,7 @@ class OfferBook:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
 
-    def ranked(self, customer_row: int) -> list[Ranked]:
+    def ranked(self, customer_row: int, among: Container[int] | None = None) -> list[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.
 
         An offer that costs more than it brings is left out: whoever gets it would buy anyway. Where its value
@@ -71,13 +72,31 @@ class OfferBook:
 
         Args:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
+            among: offer rows; None for any.
         """
-        found = []
-        for one in self.served.offers.of(customer_row, datetime.fromtimestamp(self._clock(), UTC)):
+        found, now = [], datetime.fromtimestamp(self._clock(), UTC)
+        for one in self.served.offers.of(customer_row, now, among):
             value, added = self._worth(one.offer_row, one.probability, one.anyway)
             if value is None or value > 0:
                 found.append(Ranked(one.offer_row, one.probability, value, added))
         return sorted(found, key=lambda one: (one.value is None, -(one.value or 0.0), -one.added))
+
+    def json(self, ranked: Ranked, promised_until_s: float | None) -> str:
+        """An offer as answers show it to a customer.
+
+        Args:
+            promised_until_s: of one with a budget.
+        """
+        text = self._texts.get(ranked.offer_row)
+        if text is None:
+            text = self._texts[ranked.offer_row] = _beginning(self.offer(ranked.offer_row))
+        until = "null"
+        if promised_until_s:
+            until = f'"{datetime.fromtimestamp(promised_until_s, UTC).isoformat()}"'
+        return (
+            f'{text}"promised_until": {until}, "probability": {_round(ranked.probability)}, '
+            f'"expected_value": {_round(ranked.value)}}}'
+        )
 
     def _worth(self, offer_row: int, probability: float | None, anyway: float) -> tuple[float | None, float]:
         if probability is None or isnan(anyway):
@@ -110,29 +129,20 @@ def _is_on(offer: Offer, now_s: float) -> bool:
     return begins and (offer.ends_at is None or now_s < offer.ends_at.timestamp())
 
 
-def offer_json(offer: Offer, ranked: Ranked, promised_until_s: float | None) -> str:
-    """An offer as answers show it.
-
-    Args:
-        promised_until_s: of one with a budget.
-    """
-    return json.dumps(
-        {
-            "offer_id": offer.offer_id,
-            "discount": _round(offer.discount),
-            "starts_at": _iso(offer.starts_at),
-            "ends_at": _iso(offer.ends_at),
-            "promised_until": _iso(datetime.fromtimestamp(promised_until_s, UTC))
-            if promised_until_s
-            else None,
-            "probability": _round(ranked.probability),
-            "expected_value": _round(ranked.value),
-        }
-    )
+def _beginning(offer: Offer) -> str:
+    """What an answer says of an offer to every customer."""
+    shown = {
+        "offer_id": offer.offer_id,
+        "discount": None if offer.discount is None else float(_round(offer.discount)),
+        "starts_at": _iso(offer.starts_at),
+        "ends_at": _iso(offer.ends_at),
+    }
+    return f"{json.dumps(shown)[:-1]}, "
 
 
-def _round(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+def _round(value: float | None) -> str:
+    """Four digits, as JSON."""
+    return "null" if value is None else str(float(f"{value:.4g}"))
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -3,11 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from itertools import islice
 
 from service.live.told import NOT_PERSONAL, Told
-from service.offers.book import OfferBook, Ranked, offer_json, row_of
+from service.offers.book import OfferBook, Ranked, row_of
 from service.offers.promises import Promises
 from service.own_list import Answer
 from service.parameters import Query
@@ -65,9 +65,11 @@ class OfferDesk:
             return None
         shown: dict[int, str] = {}
         noted: list[int] = []
-        placed, customer_row = self._rules.at(served, placement), self._row(served, customer_id)
-        for one in self._ranked(book, placed, customer_id, customer_row, placement):
-            wanted = rows.intersection(book.offer(one.offer_row).product_rows.tolist())
+        among = {offer_row for row in rows for offer_row in on[row]}
+        placed = self._rules.at(served, placement)
+        customer_row = answer.own.customer_row if answer.own else self._row(served, customer_id)
+        for one in self._ranked(book, placed, customer_id, customer_row, placement, among):
+            wanted = {row for row in rows if one.offer_row in on[row]}
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
                 shown.update(dict.fromkeys(wanted, text))
@@ -125,9 +127,10 @@ class OfferDesk:
         customer_id: str,
         customer_row: int,
         placement: str | None,
+        among: Container[int] | None = None,
     ) -> list[Ranked]:
         """A customer's offers, without those that were shown often enough at the placement."""
-        found = book.ranked(customer_row)
+        found = book.ranked(customer_row, among)
         if self._showings is None or not placed.counts_offers:
             return found
         ruling = _ruling_of(placed, customer_id, customer_row)
@@ -145,7 +148,7 @@ class OfferDesk:
             until_s = self.promises.make(offer.offer_id, customer_id) if self.promises else None
             if until_s is None:
                 return None
-        return offer_json(offer, one, until_s)
+        return book.json(one, until_s)
 
     def _row(self, served: ServedVersion, customer_id: str) -> int:
         told = self._news_of(customer_id)
