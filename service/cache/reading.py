@@ -1,11 +1,11 @@
-"""GET of one key or two over one connection to Redis, in one round trip and one time limit for all of it.
+"""Commands over one connection to Redis, in one round trip and within one time limit for all of it.
 
 redis-py's limit is for each `recv`: a server that sends a byte now and then would hold a request for seconds.
 """
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis import ConnectionError as RedisConnectionError
 from redis import TimeoutError as RedisTimeoutError
@@ -15,12 +15,12 @@ from redis.exceptions import ResponseError
 MOST_BYTES = 1 << 20  # no reply is as long
 
 
-class Reader:
-    """Reads values. An error closes the connection, so that no late reply can answer another request.
+class Wire:
+    """Asks and tells. An error closes the connection, so that no late reply can answer another request.
 
     Args:
         connection: redis-py's, which says hello, authenticates and chooses the database.
-        budget_s: for one `get` in all, in seconds, connecting included.
+        budget_s: for one round trip in all, in seconds, connecting included.
         clock: seconds that never run backwards.
     """
 
@@ -34,7 +34,11 @@ class Reader:
         self._socket: socket.socket | None = None
 
     def get(self, *keys: bytes) -> list[bytes | None]:
-        """The value of each key, None if there is none.
+        """The value of each key, None if there is none. Raises as `ask`."""
+        return self.ask([command(b"GET", key) for key in keys])
+
+    def ask(self, commands: Sequence[bytes]) -> list[bytes | None]:
+        """What Redis says to each command.
 
         Raises:
             RedisError, OSError: no answer within the budget, or none that makes sense.
@@ -43,8 +47,8 @@ class Reader:
         try:
             connected = self._socket or self._connect(deadline_s)
             connected.settimeout(self._left_s(deadline_s))
-            connected.sendall(b"".join(map(get_command, keys)))
-            return self._replies(connected, len(keys), deadline_s)
+            connected.sendall(b"".join(commands))
+            return self._replies(connected, len(commands), deadline_s)
         except BaseException:
             self.close()
             raise
@@ -89,9 +93,12 @@ class Reader:
         return found
 
 
-def get_command(key: bytes) -> bytes:
-    """GET as it goes over the wire."""
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)
+def command(*words: bytes) -> bytes:
+    """A command as it goes over the wire."""
+    return b"*%d\r\n%b" % (
+        len(words),
+        b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]),
+    )
 
 
 def _end(data: bytes, start: int) -> int | None:
@@ -101,13 +108,16 @@ def _end(data: bytes, start: int) -> int | None:
         return None
     size = data[start + 1 : line]
     if data[start : start + 1] != b"$" or size == b"-1":
-        return line + 2  # an error, such as LOADING, or no value
+        return line + 2  # an error, such as LOADING, or no value, or one line
     if not size.isdigit() or len(size) > 7:
         raise RedisConnectionError("not a reply")
     return line + 2 + int(size) + 2
 
 
 def _value(data: bytes, start: int, end: int) -> bytes | None:
-    if data[start : start + 1] != b"$":
-        raise ResponseError(data[start + 1 : start + 60].decode("ascii", "replace"))
-    return None if data[start + 1 : start + 2] == b"-" else data[data.index(b"\r\n", start) + 2 : end - 2]
+    kind = data[start : start + 1]
+    if kind == b"$":
+        return None if data[start + 1 : start + 2] == b"-" else data[data.index(b"\r\n", start) + 2 : end - 2]
+    if kind in (b"+", b":"):  # OK, or a number
+        return data[start + 1 : end - 2]
+    raise ResponseError(data[start + 1 : start + 60].decode("ascii", "replace"))
