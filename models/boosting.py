@@ -14,6 +14,7 @@ type Sums = NDArray[np.float64]
 
 MOST_TREES = 100  # that are grown; a shop with little to learn from wants fewer
 MOST_LEAVES = 131_072  # that LightGBM takes
+MOST_RIDGE = 1e6  # leaves say nothing long before
 TRUNCATION = 15  # places at the top whose order LambdaRank learns; a little more than are judged
 
 
@@ -28,6 +29,8 @@ class TreeOptions:
         leaves: of one tree at most.
         min_pairs: a leaf has at least so many pairs; fewer say little.
         columns: share of the features that each tree may look at.
+        ridge: how strongly each leaf is drawn towards saying nothing; it matters where leaves have little to
+            learn from.
     """
 
     n_trees: int | None = None
@@ -35,12 +38,14 @@ class TreeOptions:
     leaves: int = 31
     min_pairs: int = 100
     columns: float = 0.5
+    ridge: float = 60.0
 
     def __post_init__(self) -> None:
         within("trees leaves", self.leaves, 2, MOST_LEAVES)
         above_zero("trees learning_rate", self.learning_rate)
         above_zero("trees columns", self.columns)
         within("trees columns", self.columns, 0, 1)
+        within("trees ridge", self.ridge, 0, MOST_RIDGE)
 
 
 class Binned:
@@ -139,6 +144,7 @@ class Trees:
             "num_leaves": options.leaves,
             "min_data_in_leaf": options.min_pairs,
             "feature_fraction": options.columns,
+            "lambda_l2": options.ridge,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "num_threads": 1,

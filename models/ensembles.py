@@ -25,7 +25,8 @@ class Ensembles:
     What a customer buys again is easier to tell from the rest than one novelty from another, so trees that
     learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
     standard deviations. The places that new products hold in it go to those that the trees of the new ones,
-    and the order of all, would put first; half as many trees do, since there is less to tell.
+    and the order of all, would put first; half as many trees do, since there is less to tell, and without a
+    ridge: what few purchases say of a novelty is all that there is.
 
     Attributes:
         trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
@@ -43,8 +44,10 @@ class Ensembles:
             if lessons.has_own:  # else it is the order of all
                 steps["new_order"] = lessons.new_order
             steps["new_chance"] = lessons.new_chance
-        fewer = replace(options, n_trees=options.n_trees and -(-options.n_trees // 2))
-        grown = at_once([partial(step, fewer if name in OF_NEW else options) for name, step in steps.items()])
+        of_new = replace(options, n_trees=options.n_trees and -(-options.n_trees // 2), ridge=0)
+        grown = at_once(
+            [partial(step, of_new if name in OF_NEW else options) for name, step in steps.items()]
+        )
         trees = dict(zip(steps, grown, strict=True))
         came = window.only(window.has_come)
         said = _said(trees, came.features, np.flatnonzero(~came.is_own))

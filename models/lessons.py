@@ -25,6 +25,7 @@ class Lessons:
         self._share = np.concatenate([each.share for each in windows])
         self._window = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
         self._has_come = np.concatenate([each.has_come for each in windows])
+        self._is_even = np.concatenate([each.is_even for each in windows])
         self._is_new = self._has_come & ~np.concatenate([each.is_own for each in windows])
 
     @property
@@ -76,7 +77,7 @@ class Lessons:
         ]
 
     def _order(self, options: TreeOptions, is_kept: BoolArray) -> Trees:
-        kept = np.flatnonzero(is_kept)
+        kept = np.flatnonzero(is_kept & self._is_even)
         customer = np.concatenate([each.customer_row for each in self._windows])[kept]
         turns = np.flatnonzero((np.diff(customer) != 0) | (np.diff(self._window[kept]) != 0)) + 1
         group = np.diff(np.concatenate([[0], turns, [len(kept)]]))

@@ -57,7 +57,10 @@ class RankerOptions(FoldOptions):
         new_candidates: products new to the customer that each source may list.
         pool: at most so many products may be listed as new to somebody, those most taken up lately; bounds
             the cost where a catalogue is large.
-        negatives: about so many candidates that were not bought are learned from for each customer.
+        negatives: about so many candidates that were not bought are learned from for each customer, drawn
+            evenly.
+        likely_negatives: for the probability about so many more, of own products, drawn in proportion to
+            what was expected of them.
         enough_bought: with so many products bought, each counted once for a customer and window, no more
             windows are needed; one window holds at most a fifth of them, so that several are seen.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
@@ -74,6 +77,7 @@ class RankerOptions(FoldOptions):
     new_candidates: int = 100
     pool: int = 8000
     negatives: int = 60
+    likely_negatives: int = 30
     enough_bought: int = 110_000
     time_budget_s: float = 0.0
     calibration: tuple[float, ...] | None = None
@@ -139,7 +143,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 
@@ -295,6 +299,7 @@ class Ranker(Model[RankerOptions]):
             max_customers=options.max_customers,
             max_bought=options.enough_bought // FEWEST_WINDOWS,
             negatives=options.negatives,
+            likely=options.likely_negatives,
             seed=options.seed,
         )
         kind = repr([(name, source.options) for name, source in sources.items()] + [about])

@@ -9,6 +9,7 @@ import numpy as np
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.interactions import Interactions
+from models.repeat import Repeat
 from models.sources import Candidates, Limits
 from models.view import View
 
@@ -23,7 +24,9 @@ class WindowOptions:
         max_customers: at most so many customers who came, and a third as many who didn't.
         max_bought: about so many products that they bought, each counted once for a customer, at most: fewer
             customers where each buys much.
-        negatives: about so many pairs that were not bought are kept for each customer.
+        negatives: about so many pairs that were not bought are kept for each customer, by an even lot.
+        likely: about so many more own products that were not bought, drawn in proportion to what `repeat`
+            expected of them.
         seed: of all that is drawn by lot.
     """
 
@@ -32,6 +35,7 @@ class WindowOptions:
     max_customers: int
     max_bought: int
     negatives: int
+    likely: int
     seed: int
 
 
@@ -53,7 +57,9 @@ class Window:
         features: shape (n, n_features), float32.
         is_bought: shape (n,), bool.
         weight: shape (n,), float32: how many customers the pair's stands for.
-        share: shape (n,), float32: of the customer's candidates that were not bought, the share that is here.
+        share: shape (n,), float32: of pairs like this one that were not bought, the share that is here.
+        is_even: shape (n,), whether it was bought or the even lot drew it: an order is learned from these,
+            since it can't be told that of the others more are here.
     """
 
     as_of_s: int
@@ -65,6 +71,7 @@ class Window:
     is_bought: BoolArray
     weight: FloatArray
     share: FloatArray
+    is_even: BoolArray
 
     def __len__(self) -> int:
         return len(self.customer_row)
@@ -85,6 +92,7 @@ class Window:
             is_bought=self.is_bought[mask],
             weight=self.weight[mask],
             share=self.share[mask],
+            is_even=self.is_even[mask],
         )
 
 
@@ -184,10 +192,7 @@ def window(
     fitted = {name: type(model)(model.options).fit(history) for name, model in sources.items()}
     view = View(history, fitted, options.horizon_days, options.limits)
     lot = np.random.default_rng([options.seed, start_s])
-    parts = [
-        _kept(view, block, customers, truth, lot, options.negatives)
-        for block in view.candidates(customers.rows)
-    ]
+    parts = [_kept(view, block, customers, truth, lot, options) for block in view.candidates(customers.rows)]
     n_bought = int(np.isin(buyer, customers.rows).sum())
     return Window(start_s, n_bought, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -198,14 +203,21 @@ def _kept(
     customers: Drawn,
     truth: LongArray,
     lot: np.random.Generator,
-    negatives: int,
-) -> tuple[IntArray, BoolArray, BoolArray, FloatArray, BoolArray, FloatArray, FloatArray]:
-    """The fields of a Window after the first, of one block of candidates."""
+    options: WindowOptions,
+) -> tuple[IntArray, BoolArray, BoolArray, FloatArray, BoolArray, FloatArray, FloatArray, BoolArray]:
+    """The fields of a Window after the first, of one block of candidates.
+
+    An even lot alone would hold few of the pairs that were likely and came to nothing, and these say what a
+    high probability is worth.
+
+    Source: the more surprising an outcome, the more it tells, Fithian and Hastie 2014.
+    """
     is_bought = np.isin(_keys(found.customer_row, found.product_row, view.n_products), truth)
     place = np.searchsorted(customers.rows, found.customer_row)
-    n_others = np.bincount(place[~is_bought], minlength=len(customers.rows))
-    share = np.minimum(negatives / np.maximum(n_others, 1), 1).astype(np.float32)[place]
-    kept = np.flatnonzero(is_bought | (lot.random(len(found)) < share))
+    even = _shares(np.ones(len(found), np.float32), is_bought, place, options.negatives)
+    share = np.maximum(even, _shares(_expected(view, found), is_bought, place, options.likely))
+    drawn_at = lot.random(len(found))
+    kept = np.flatnonzero(is_bought | (drawn_at < share))
     return (
         found.customer_row[kept],
         customers.has_come[place[kept]],
@@ -214,7 +226,30 @@ def _kept(
         is_bought[kept],
         customers.weight[place[kept]],
         share[kept],
+        (is_bought | (drawn_at < even))[kept],
     )
+
+
+def _expected(view: View, found: Candidates) -> FloatArray:
+    """What `repeat` expects of each pair, 0 for new products; without it all own products are alike."""
+    names = list(view.sources)
+    if Repeat.name not in names:
+        return found.is_own.astype(np.float32)
+    scores = found.scores[:, names.index(Repeat.name)]
+    return np.where(found.is_own, np.fmax(scores, 0), np.float32(0))
+
+
+def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: int) -> FloatArray:
+    """The chance of each pair in a draw of about `number` of a customer's that were not bought.
+
+    Args:
+        weight: shape (n,), at least 0: the chances are in proportion to it, and at most 1.
+        is_bought: shape (n,); what was bought gets the chance that it would have had.
+        place: shape (n,), whose the pair is, from 0.
+    """
+    others = np.bincount(place, np.where(is_bought, 0, weight))
+    share: FloatArray = np.minimum(number * weight / np.maximum(others[place], 1e-9), 1).astype(np.float32)
+    return share
 
 
 def _keys(customer_row: IntArray, product_row: IntArray, n_products: int) -> LongArray:

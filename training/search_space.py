@@ -21,7 +21,8 @@ FIXED = ("horizon_days", "seed", "threads", "time_budget_s")
 # More of these is more work for hardly ever a worse list: tried only when asked for by name.
 COSTS = (
     *("n_folds", "enough_customers", "enough_bought", "max_customers", "max_pairs", "max_products"),
-    *("max_basket", "pool", "n_candidates", "own_candidates", "new_candidates", "negatives"),
+    *("max_basket", "pool", "n_candidates", "own_candidates", "new_candidates"),
+    *("negatives", "likely_negatives"),
 )
 SHARES = {"columns": (0.1, 1.0), "alpha": (0.0, 1.0)}
 LEAST = {"leaves": 2, "factors": 2}

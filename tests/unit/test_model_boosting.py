@@ -156,7 +156,7 @@ def test_losses_tell_when_trees_learn_by_heart() -> None:
     features = rng.normal(size=(2200, 5)).astype(np.float32)
     is_bought = rng.random(2200) < expit(0.5 * features[:, 0])
     ones = np.ones(2200, np.float32)
-    options = TreeOptions(n_trees=60, min_pairs=5)
+    options = TreeOptions(n_trees=60, min_pairs=5, ridge=0)
     trees = Trees.for_chance(
         Binned(features, is_bought), np.arange(200), ones, ones, options, unseen=np.arange(200, 2200)
     )

@@ -28,7 +28,7 @@ def windows(*, new_share: float) -> list[Window]:
         is_bought = features @ [1, 1, 0.5] + 2 * is_own + rng.normal(size=n) > 2
         ones = np.ones(n, np.float32)
         came = np.ones(n, np.bool_)
-        found.append(Window(number, 0, customer_row, came, is_own, features, is_bought, ones, ones))
+        found.append(Window(number, 0, customer_row, came, is_own, features, is_bought, ones, ones, came))
     return found
 
 

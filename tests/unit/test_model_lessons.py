@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit
 
-from models.boosting import MOST_TREES, TreeOptions
+from models.boosting import MOST_TREES, TreeOptions, Trees
 from models.lessons import FURTHER, Lessons
 from models.windows import Window
 
@@ -23,7 +23,10 @@ def windows_of(n_windows: int, n_customers: int, strength: float) -> list[Window
         ones = np.ones(n, np.float32)
         is_bought = rng.random(n) < expit(strength * features[:, 0] - 1)
         came = customer_row % 4 > 0
-        found.append(Window(number, 0, customer_row, came, is_bought, features, is_bought & came, ones, ones))
+        even = np.ones(n, np.bool_)
+        found.append(
+            Window(number, 0, customer_row, came, is_bought, features, is_bought & came, ones, ones, even)
+        )
     return found
 
 
@@ -51,6 +54,23 @@ def test_predictions_of_a_window_do_not_depend_on_what_was_bought_in_it() -> Non
         np.testing.assert_array_equal(one[number].log_odds, two[number].log_odds)
     assert (one[1].log_odds != two[1].log_odds).any()
     assert [len(each.log_odds) for each in one] == [600] * 4
+
+
+def test_an_order_is_learned_from_the_even_lot_and_a_chance_from_all() -> None:
+    windows = windows_of(2, 60, 1.0)
+    odd = np.arange(600) % 2 == 1
+    some = [replace(each, is_even=odd) for each in windows]
+    alone = [each.only(odd) for each in windows]
+    options = replace(QUICK, n_trees=3)
+    order, chance = (Lessons(some, 0).order(options), Lessons(some, 0).chance(options))
+    np.testing.assert_array_equal(chance.text, Lessons(windows, 0).chance(options).text)
+    assert _counted(order) == _counted(Lessons(alone, 0).order(options)) < _counted(chance)
+
+
+def _counted(trees: Trees) -> int:
+    """How many pairs the first tree's root has seen."""
+    first = trees.text.tobytes().decode().split("\ninternal_count=")[1]
+    return int(first.split()[0])
 
 
 def test_the_ensembles_are_those_of_their_options() -> None:

@@ -1,20 +1,28 @@
 """Past windows: when they begin, whose pairs are in them, and that nothing later is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DAY_S
+from models.due import Due
 from models.interactions import Interactions
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.sources import Limits
+from models.view import feature_names
 from models.windows import Drawn, Window, WindowOptions, drawn, window, window_starts
 from tests.data.scores import history_of
 from tests.data.shops import START_S, Shop, market
 
 STARTS_S = START_S + 77 * DAY_S  # the last week of the shop's twelve
+SOURCES = {
+    "popular": Popular(PopularOptions(half_life_days=28.0)),
+    "repeat": Repeat(RepeatOptions(half_life_days=28.0, due_power=0.0)),
+}
 
 
 def starts(days_known: int, *, horizon_days: float = 7, count: int = 6, as_of_day: int = 2000) -> list[float]:
@@ -124,16 +132,14 @@ def made(
     shop: Shop,
     *,
     negatives: int = 10_000,
+    likely: int = 0,
     max_customers: int = 1000,
     max_bought: int = 10**6,
     seed: int = 0,
 ) -> Window:
-    sources = {
-        "popular": Popular(PopularOptions(half_life_days=28.0)),
-        "repeat": Repeat(RepeatOptions(half_life_days=28.0, due_power=0.0)),
-    }
-    options = WindowOptions(7.0, Limits(100, 20, 1000), max_customers, max_bought, negatives, seed)
-    found = window(shop.interactions(), STARTS_S, sources, options)
+    limits = Limits(100, 20, 1000)
+    options = WindowOptions(7.0, limits, max_customers, max_bought, negatives, likely, seed)
+    found = window(shop.interactions(), STARTS_S, SOURCES, options)
     assert found is not None
     return found
 
@@ -177,6 +183,32 @@ def test_all_that_was_bought_is_kept_and_about_so_many_others() -> None:
     np.testing.assert_allclose(thin.share, 6 / of_each[thin.customer_row], rtol=1e-6)
     negatives = ~thin.is_bought
     assert (1 / thin.share[negatives]).sum() == pytest.approx((~whole.is_bought).sum(), rel=0.1)
+
+
+def test_of_own_products_that_were_not_bought_the_likely_ones_are_drawn_as_well() -> None:
+    """With the even lot's share and theirs, both are seen as often as they are."""
+    whole, even, both = made(market()), made(market(), negatives=2), made(market(), negatives=2, likely=4)
+    assert len(even) < len(both) < len(whole)
+    assert (both.is_bought.sum(), both.is_own[both.is_even].sum()) == (
+        whole.is_bought.sum(),
+        even.is_own.sum(),
+    )
+    new = ~both.is_own
+    assert both.is_even[new].all()
+    others = ~both.is_bought & both.is_own
+    assert (1 / both.share[others]).sum() == pytest.approx((~whole.is_bought & whole.is_own).sum(), rel=0.15)
+    expected = both.features[:, feature_names(SOURCES).index("score: repeat")]
+    assert expected[others & ~both.is_even].mean() > 1.2 * expected[others & both.is_even].mean()
+
+
+def test_where_no_source_expects_anything_own_products_are_alike() -> None:
+    options = WindowOptions(7.0, Limits(100, 20, 1000), 1000, 10**6, 1, 3, 0)
+    found = window(market().interactions(), STARTS_S, {"due": Due()}, options)
+    assert found is not None
+    whole = window(market().interactions(), STARTS_S, {"due": Due()}, replace(options, negatives=1000))
+    assert whole is not None
+    others = np.bincount(whole.customer_row[~whole.is_bought], minlength=1000)[found.customer_row]
+    np.testing.assert_allclose(found.share, np.minimum(3 / np.maximum(others, 1e-9), 1), rtol=1e-5)
 
 
 def test_fewer_customers_stand_for_as_many() -> None:
@@ -226,5 +258,5 @@ def test_the_same_seed_makes_the_same_window() -> None:
 def test_a_window_in_which_too_few_came_is_none() -> None:
     shop = market()
     few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 19)))
-    options = WindowOptions(7.0, Limits(5, 5, 1000), 100, 10**6, 10, 0)
+    options = WindowOptions(7.0, Limits(5, 5, 1000), 100, 10**6, 10, 0, 0)
     assert window(few.interactions(), STARTS_S, {"popular": Popular()}, options) is None
