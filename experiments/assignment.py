@@ -26,6 +26,9 @@ class Arm:
         objective: what answers are ordered by; "" for the caller's own choice.
         placement: the placement whose rules hold in place of the caller's; "" for the caller's own.
         interleave: a second model; the answer is a team draft of both. "" for none.
+        explore: the place, from 1, that is filled by lot; 0 for none.
+        explore_among: from so many products that may stand there, each with the same chance.
+        rivals: models whose choice for that place is noted, so that it can be valued without being served.
     """
 
     name: str
@@ -34,6 +37,9 @@ class Arm:
     objective: str = ""
     placement: str = ""
     interleave: str = ""
+    explore: int = 0
+    explore_among: int = 5
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

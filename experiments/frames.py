@@ -20,7 +20,9 @@ EXPOSURES = pl.Schema(
         "is_fallback": pl.Boolean,  # the variant couldn't answer: the champion did
         "source": pl.String,
         "placement": pl.String,
-        "items": pl.String,  # JSON, by position: [product_id, score, propensity, team], null for what isn't
+        # JSON, by position: [product_id, score, propensity, team], null for what isn't. Of what was drawn by
+        # lot a fifth follows: {"pool": {product_id: score}, "rivals": {model: product_id}}.
+        "items": pl.String,
         "latency_ms": pl.Float64,
         "is_cached": pl.Boolean,
     }

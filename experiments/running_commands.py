@@ -59,17 +59,19 @@ def start(store: Path, url: str | None, erasure_key: str | None, specification: 
 
 
 def _check_models(store: Path, arms: tuple[Arm, ...]) -> None:
-    """Say of which models the champion has no lists: their customers would all get the champion."""
+    """Say of which models the champion has no lists: their customers would all get the champion, and what a
+    rival chooses would not be known."""
     champion = Store(store).champion()
     if champion is None:
         return
     manifest = Store(store).open(champion.current.version_id, verify=False).manifest
     routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
-    for model in dict.fromkeys(model for arm in arms for model in (arm.model, arm.interleave)):
+    for model in dict.fromkeys(model for arm in arms for model in (arm.model, arm.interleave, *arm.rivals)):
         if model and model != POPULAR and model not in routed:
             click.echo(
                 f"warning: {manifest.version_id} has no lists of {model!r}, only of {', '.join(routed)}: its"
-                " customers get the champion until a night with it in `routed` of [night] is published",
+                " customers get the champion, and of a rival nothing is known, until a night with it in"
+                " `routed` of [night] is published",
                 err=True,
             )
 

@@ -16,6 +16,7 @@ type Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 type Share = Annotated[float, Field(gt=0, le=1)]
 type Role = Literal["primary", "secondary", "guardrail"]
 type Kind = Literal["mean", "ratio", "nps", "ces"]
+type Model = Annotated[str, Field(min_length=1, max_length=64)]
 
 COLUMNS = (
     "revenue",
@@ -87,6 +88,18 @@ class VariantSpec(Strict):
     objective: Literal["", "probability", "value", "discovery", "reorder"] = ""
     placement: str = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,31})?$")
     interleave: str = Field("", max_length=64)
+    explore: int = Field(0, ge=0, le=100)
+    explore_among: int = Field(5, ge=2, le=15)  # of more, too few answers would be another model's choice
+    rivals: tuple[Model, ...] = Field((), max_length=5)
+
+    @model_validator(mode="after")
+    def _has_one_policy(self) -> Self:
+        if self.explore and self.interleave:
+            raise ValueError("explore and interleave exclude each other: an answer has one list")
+        if self.rivals and not self.explore:
+            raise ValueError("rivals are valued by answers with a place that is filled by lot: say explore")
+        _expect_distinct("rival", list(self.rivals))
+        return self
 
 
 class Analysis(Strict):

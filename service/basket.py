@@ -11,7 +11,7 @@ from service.live.session import FIRST, FIRST_LINE, Session
 from service.neighbours import goes_with
 from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.packed import Entry
-from service.parameters import N_MAX, Query
+from service.parameters import Query
 from service.rules.effects import Place
 from service.rules.ruling import Ruling
 from service.served import NONE, UNKNOWN
@@ -44,7 +44,8 @@ class Basket:
         is_of_due: bool = False,
     ) -> None:
         served = ruling.served
-        self._served, self._ruling, self._n, self._own = served, ruling, query.n, own
+        self._served, self._ruling, self._own = served, ruling, own
+        self._places, self._n = query.n, query.n + query.spare
         self.category = NONE
         if query.category is not None:
             self.category = served.category_rows.get(query.category, NONE)
@@ -60,7 +61,7 @@ class Basket:
         if ruling.limits:
             of_one = query.category is not None  # "at most n per category" is no word on a category by itself
             self._counts = [
-                (limit.groups, limit.at_most, {NONE: -N_MAX - 1})  # so many without a group never come
+                (limit.groups, limit.at_most, {NONE: -self._n - 1})  # so many without a group never come
                 for limit in ruling.limits
                 if not (of_one and limit.is_of_categories)
             ]
@@ -175,7 +176,7 @@ class Basket:
         held: set[int] = set()
         for pin in self._ruling.pins:
             row = next((row for row in pin.rows if self._is_free(row)), NONE)
-            if row == NONE or pin.position > self._n or pin.position in held:
+            if row == NONE or pin.position > self._places or pin.position in held:
                 continue
             held.add(pin.position)
             self.taken.add(row)

@@ -27,7 +27,7 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 class Query:
     """What was asked for: how many products, from which category, without which, to be shown where, what for;
     of what is due again, within how many days; and, by an operator, which variant of an experiment:
-    `EXPERIMENT:VARIANT`."""
+    `EXPERIMENT:VARIANT`. Nobody asks for `spare`: so many products more, where one is to be drawn."""
 
     n: int = N_DEFAULT
     category: str | None = None
@@ -36,6 +36,7 @@ class Query:
     objective: str = OBJECTIVES[0]
     within_days: int = 0
     variant: str | None = None
+    spare: int = 0
 
 
 def parse_query(query_string: bytes) -> Query:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -114,6 +114,23 @@ class Recommender:
         if own is not None and own.session is not None and query.objective != DISCOVERY:
             basket.take_held(own.session)
         return basket.answer(own, level)
+
+    def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:
+        """Which of these products a customer's list has first, NONE if it has none of them."""
+        rules = self._book.at(served, query.placement)
+        own, _ = self._own_list(rules, customer_id, self._news_of(customer_id), query.objective)
+        if own is None:
+            return NONE
+        entries = in_new_order(own.columns, own.moved) if own.moved else own.columns.entries()
+        found = next((row for row, _, _ in entries if row in rows), NONE)
+        if found == NONE and not own.moved:
+            found = next((row for row, _, _ in rest_of(own) if row in rows), NONE)
+        return found
+
+    def most_popular_of(self, served: ServedVersion, query: Query, rows: Collection[int]) -> int:
+        """Which of these products is the most popular."""
+        places = self._book.at(served, query.placement).of_nobody().popular_places
+        return min(rows, key=places.__getitem__)
 
     def note_shown(self, served: ServedVersion, customer_id: str, query: Query, answer: Answer) -> None:
         """Count an answer that is given to a customer, where a rule of frequency wants it counted."""

@@ -82,6 +82,13 @@ class Ruling:
         return rows[np.argsort(places / self.factors[rows], kind="stable")]
 
     @cached_property
+    def popular_places(self) -> "memoryview[int]":
+        """Where each product stands in `popular`, by product row."""
+        places = np.empty(len(self.popular), np.int32)
+        places[self.popular] = np.arange(len(places))
+        return memoryview(places)
+
+    @cached_property
     def trends(self) -> Trends:
         """The same for each category."""
         served = self.served

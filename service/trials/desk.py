@@ -3,13 +3,11 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
 from typing import Protocol
 
 import structlog
 
-from experiments.assignment import Arm, Entry, Plan, assign, is_held_out
+from experiments.assignment import Plan, assign, is_held_out
 from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.champion import Serving
@@ -20,16 +18,16 @@ from service.parameters import Query
 from service.recommender import Recommender
 from service.sane import check_values
 from service.served import ServedVersion
+from service.trials.dealt import Assigned, Dealt, dealt
 from service.trials.drafted import drafted
+from service.trials.explored import Drawn, explored
 from service.trials.exposures import Shown, new_request_id
 
 POPULAR = "popular"  # the model that needs no lists
 HELD_OUT = json.dumps({"id": "holdout", "variant": POPULAR})
 KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
-KEPT_MODELS = 8
+KEPT_MODELS = 16
 log = structlog.get_logger()
-
-type Assigned = tuple[tuple[Entry, Arm], ...]
 
 
 class Plans(Protocol):
@@ -67,7 +65,7 @@ class Trials:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
         self._recommender, self._new_recommender = recommender, new_recommender
         self._plan = Plan()
-        self._assigned: dict[str, Assigned | None] = {}
+        self._dealt: dict[str, Dealt | None] = {}
         self._serving: Serving | None = None
         self._others: dict[str, tuple[Serving, Recommender] | None] = {}
 
@@ -85,19 +83,21 @@ class Trials:
         told = self._customers.of(customer_id)
         if told is NOT_PERSONAL or not self._customers.may_experiment(customer_id):
             return None
-        assigned = self._arms(plan, customer_id) if forced is None else forced
-        if assigned is None:
+        arms = self._arms(plan, customer_id) if forced is None else dealt(forced)
+        if arms is None:
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer, query.placement)
             return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT, offers=offers)
-        if not assigned:
+        if not arms.assigned:
             return None
-        model, query = _asked(assigned, query)
-        chosen, answer, is_fallback = self._listed(serving, model, customer_id, query)
+        query = arms.asked(query)
+        chosen, answer, is_fallback = self._listed(serving, arms.model, customer_id, query)
         teams: dict[int, str] | None = None
-        second = next((one for one in assigned if one[1].interleave), None)
-        if second is not None and not is_fallback:
-            entry, arm = second
+        drawn: Drawn | None = None
+        if query.spare:
+            answer, drawn = self._explored(serving, arms, answer, customer_id, query, is_fallback=is_fallback)
+        if arms.drafting is not None and not is_fallback:
+            entry, arm = arms.drafting
             _, other, is_fallback = self._listed(serving, arm.interleave, customer_id, query)
             if not is_fallback:
                 answer, teams = drafted(
@@ -112,13 +112,13 @@ class Trials:
         request_id = new_request_id()
         self._recommender.note_shown(chosen.served, customer_id, query, answer)
         offers = self._offers(chosen.served, customer_id, answer, query.placement)
-        body = chosen.writer.recommendations(customer_id, answer, _told(assigned), request_id, offers)
+        body = chosen.writer.recommendations(customer_id, answer, arms.told, request_id, offers)
         self._shown(
             Shown(
                 request_id=request_id,
                 at_s=time.time(),
                 customer_id=customer_id,
-                assigned=assigned,
+                assigned=arms.assigned,
                 served=chosen.served,
                 picks=answer.picks,
                 source=answer.source,
@@ -128,23 +128,52 @@ class Trials:
                 is_cached=answer.level in ("worker", "redis"),
                 is_forced=forced is not None,
                 teams=teams,
+                drawn=drawn,
             )
         )
         return answer, body
 
-    def _arms(self, plan: Plan, customer_id: str) -> Assigned | None:
-        """The experiments of a customer; None of one who is held out of all."""
+    def _arms(self, plan: Plan, customer_id: str) -> Dealt | None:
+        """The arms of a customer; None of one who is held out of all experiments."""
         if plan is not self._plan:
-            self._plan, self._assigned = plan, {}
+            self._plan, self._dealt = plan, {}
         try:
-            return self._assigned[customer_id]
+            return self._dealt[customer_id]
         except KeyError:
             pass
-        found = None if is_held_out(plan, customer_id) else assign(plan, customer_id)
-        if len(self._assigned) >= KEPT_CUSTOMERS:
-            self._assigned.clear()
-        self._assigned[customer_id] = found
+        found = None if is_held_out(plan, customer_id) else dealt(assign(plan, customer_id))
+        if len(self._dealt) >= KEPT_CUSTOMERS:
+            self._dealt.clear()
+        self._dealt[customer_id] = found
         return found
+
+    def _explored(
+        self,
+        serving: Serving,
+        arms: Dealt,
+        answer: Answer,
+        customer_id: str,
+        query: Query,
+        *,
+        is_fallback: bool,
+    ) -> tuple[Answer, Drawn | None]:
+        """The answer with a place filled by lot, and what the rivals would have put there."""
+        if arms.exploring is None or is_fallback:
+            return answer._replace(picks=answer.picks[: query.n]), None
+        entry, arm = arms.exploring
+        answer, drawn = explored(
+            answer, query.n, entry=entry, arm=arm, customer_id=customer_id, at_s=time.time()
+        )
+        if drawn is None:
+            return answer, None
+        rows = frozenset(pick[0] for pick in drawn.pool)
+        for rival in arm.rivals:
+            chosen, recommender, has_no_lists = self._model(serving, rival)
+            if rival == POPULAR:
+                drawn.rivals[rival] = recommender.most_popular_of(chosen.served, query, rows)
+            elif not has_no_lists:
+                drawn.rivals[rival] = recommender.first_of(chosen.served, customer_id, query, rows)
+        return answer, drawn
 
     def _listed(
         self, serving: Serving, model: str, customer_id: str, query: Query
@@ -187,24 +216,3 @@ def _forced(plan: Plan, variant: str) -> Assigned:
             if variant == f"{entry.experiment_id}:{arm.name}":
                 return ((entry, arm),)
     raise RefusedError("bad_parameter", "variant", "no experiment with such a variant runs")
-
-
-def _asked(assigned: Assigned, query: Query) -> tuple[str, Query]:
-    """The model of the arms, and the query as they change it; of two arms the first says."""
-    model = next((arm.model for _, arm in assigned if arm.model), "")
-    objective = next((arm.objective for _, arm in assigned if arm.objective), "")
-    placement = next((arm.placement for _, arm in assigned if arm.placement), "")
-    if objective or placement:
-        query = _changed(query, objective or query.objective, placement or query.placement)
-    return model, query
-
-
-@lru_cache(1000)
-def _changed(query: Query, objective: str, placement: str | None) -> Query:
-    return replace(query, objective=objective, placement=placement)
-
-
-@lru_cache(1000)
-def _told(assigned: Assigned) -> str:
-    """The experiments as an answer lists them."""
-    return ", ".join(json.dumps({"id": entry.experiment_id, "variant": arm.name}) for entry, arm in assigned)

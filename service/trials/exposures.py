@@ -14,7 +14,8 @@ from service.background import every
 from service.errors import RefusedError
 from service.live.reader import Door
 from service.own_list import Pick
-from service.served import UNKNOWN, ServedVersion
+from service.served import NONE, UNKNOWN, ServedVersion
+from service.trials.explored import Drawn
 from service.trials.spool import Spool
 from service.trials.tally import Key, Tally
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
@@ -35,6 +36,7 @@ class Shown(NamedTuple):
         assigned: each experiment with the arm that the customer has.
         is_forced: an operator asked for the arm.
         teams: of an interleaved answer, by product row.
+        drawn: of an answer with a place that was filled by lot.
     """
 
     request_id: str
@@ -50,6 +52,7 @@ class Shown(NamedTuple):
     is_cached: bool
     is_forced: bool = False
     teams: dict[int, str] | None = None
+    drawn: Drawn | None = None
 
 
 class ExposureCounters(Protocol):
@@ -195,20 +198,31 @@ def rows_of(shown: Shown) -> list[Exposure]:
 def items_of(shown: Shown) -> str:
     """What was shown, by position: product, score, propensity and team, null for what isn't.
 
-    Nothing is drawn at random yet, so nothing has a propensity.
+    Only what was drawn has a propensity, and behind its team what the reader of it needs (`_lot`).
     """
     products = shown.served.products
     teams = shown.teams or {}
-    items = [
-        [
-            products[row],
-            None if probability == UNKNOWN else round(float(probability), 4),
-            None,
-            teams.get(row),
-        ]
-        for row, _, _, probability in shown.picks
+    items: list[list[object]] = [
+        [products[row], _score(probability), None, teams.get(row)] for row, _, _, probability in shown.picks
     ]
+    drawn = shown.drawn
+    if drawn is not None:
+        at = next(at for at, pick in enumerate(shown.picks) if pick[0] == drawn.row)
+        items[at] = [*items[at][:2], 1 / len(drawn.pool), None, _lot(drawn, products)]
     return json.dumps(items, separators=(",", ":"))
+
+
+def _score(probability: float) -> float | None:
+    return None if probability == UNKNOWN else round(float(probability), 4)
+
+
+def _lot(drawn: Drawn, products: Sequence[str]) -> dict[str, dict[str, object]]:
+    """What a product was drawn from, with scores, in the order of the arm's own list; and each rival's choice
+    of it, null where it lists none."""
+    return {
+        "pool": {products[row]: _score(probability) for row, _, _, probability in drawn.pool},
+        "rivals": {name: None if row == NONE else products[row] for name, row in drawn.rivals.items()},
+    }
 
 
 def new_request_id() -> str:

@@ -8,7 +8,7 @@ import structlog
 from experiments.assignment import Arm, Entry, Plan
 from storage.record.experiments import Recorded, Running, State
 
-ARM = ("name", "weight", "model", "objective", "placement", "interleave")
+ARM = ("name", "weight", "model", "objective", "placement", "interleave", "explore", "explore_among")
 log = structlog.get_logger()
 
 
@@ -23,7 +23,13 @@ def plan_of(found: Running) -> Plan:
 def _entry(one: Recorded) -> Entry | None:
     try:
         variants: list[dict[str, Any]] = tomllib.loads(one.content)["variants"]
-        arms = [Arm(**{name: variant[name] for name in ARM if name in variant}) for variant in variants]
+        arms = [
+            Arm(
+                **{name: variant[name] for name in ARM if name in variant},
+                rivals=tuple(variant.get("rivals", ())),
+            )
+            for variant in variants
+        ]
     except (tomllib.TOMLDecodeError, KeyError, TypeError):  # of another release
         log.error("an experiment can't be read, its customers get the champion", experiment=one.experiment_id)
         return None

@@ -18,7 +18,7 @@ class Exposure:
         event_id: its own; the same one twice counts once.
         is_forced: an operator asked for the variant.
         is_fallback: the variant couldn't answer, the champion did.
-        items: JSON by position: [product_id, score, propensity, team].
+        items: JSON by position: [product_id, score, propensity, team]; of what was drawn, from what.
     """
 
     event_id: str

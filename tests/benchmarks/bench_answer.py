@@ -231,6 +231,7 @@ def make_routes(
 
     waiting: deque[Shown] = deque(maxlen=1000)
     running = Running(Plan((one_experiment(),)))
+    by_lot = Running(Plan((one_experiment(explore=3, rivals=("popular",)),)))
     events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
@@ -243,6 +244,7 @@ def make_routes(
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
         Route("- with rules", app(1.0, None, rules=rules), the_same, key),
         Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
+        Route("- with a place filled by lot", app(1.0, None, plans=by_lot), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route(
@@ -266,9 +268,10 @@ class Running:
     current: Plan
 
 
-def one_experiment() -> Entry:
-    """An experiment of all customers, whose arms both get the champion."""
-    return Entry("bench", 1, "0" * 16, "recommend", 0.0, 1.0, (Arm("control", 0.5), Arm("same", 0.5)))
+def one_experiment(**policy: Any) -> Entry:
+    """An experiment of all customers, whose arms both get the champion, by a policy."""
+    arms = (Arm("control", 0.5, **policy), Arm("same", 0.5, **policy))
+    return Entry("bench", 1, "0" * 16, "recommend", 0.0, 1.0, arms)
 
 
 def _basket_of_today(served: ServedVersion) -> list[Trade]:

@@ -70,6 +70,31 @@ def test_what_is_wrong_is_refused_by_name(old: str, new: str, why: str) -> None:
         parse(GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('explore = 3\ninterleave = "als"', "exclude each other"),
+        ('rivals = ["als"]', "say explore"),
+        ('explore = 3\nrivals = ["als", "als"]', "rival als is there twice"),
+        ("explore = 101", "explore"),
+        ("explore = 3\nexplore_among = 16", "explore_among"),
+        ("explore = 3\nexplore_among = 1", "explore_among"),
+        ('explore = 3\nrivals = [""]', "rivals"),
+    ],
+)
+def test_a_place_by_lot_is_refused_where_nothing_could_be_said_of_it(said: str, why: str) -> None:
+    with pytest.raises(BadSpecificationError, match=why):
+        parse(GOOD.replace('model = "ranker"', f'model = "ranker"\n{said}'))
+
+
+def test_what_explores_is_another_experiment_and_nothing_changes_without_it() -> None:
+    text = GOOD.replace('model = "ranker"', 'model = "ranker"\nexplore = 3\nrivals = ["als", "popular"]')
+    control, ranker = parse(text).arms
+    assert (control.explore, ranker.explore, ranker.explore_among) == (0, 3, 5)
+    assert ranker.rivals == ("als", "popular")
+    assert hash_of(parse(text)) != hash_of(parse(GOOD))
+
+
 def test_a_file_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(BadSpecificationError, match=r"none\.toml"):
         read_specification(tmp_path / "none.toml")

@@ -1,7 +1,6 @@
 """A customer in an experiment gets the arm's lists, is told so, and leaves an exposure; others nothing."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from service.live.customers import LiveCustomers
 from service.own_list import FirstLevel
 from service.parameters import parse_personal_query
 from service.recommender import Recommender
+from service.rules.book import RuleBook
 from service.served import ServedVersion
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
@@ -50,14 +50,24 @@ class Desk:
     plans: Fixed
     live: LiveCustomers
     shown: list[Shown]
+    recommender: Recommender
 
     def ask(self, customer_id: str = "anna", query: Any = PLAIN) -> Any:
         found = self.trials.answer(self.serving, customer_id, query)
         return None if found is None else json.loads(found[1])
 
+    def plain(self, query: Any, customer_id: str = "anna") -> Any:
+        """What the customer would get if nothing were tried."""
+        answer = self.recommender.recommend(self.serving.served, customer_id, query)
+        return json.loads(self.serving.writer.recommendations(customer_id, answer))
+
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Desk:
+    return desk_of(tmp_path)
+
+
+def desk_of(tmp_path: Path, book: RuleBook | None = None) -> Desk:
     version = Store(tmp_path).open(publish(Store(tmp_path), variants=(VARIANT, "als")))
     served = ServedVersion(version, VARIANT)
     plans, shown = Fixed(), list[Shown]()
@@ -65,10 +75,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     live.heard()
 
     def recommender() -> Recommender:
-        return Recommender(FirstLevel(10, 1), None, live.of)
+        return Recommender(FirstLevel(10, 1), None, live.of, book=book)
 
-    trials = Trials(plans, live, recommender(), recommender, shown.append)
-    yield Desk(trials, Serving(served, AnswerWriter(served)), plans, live, shown)
+    champions = recommender()
+    trials = Trials(plans, live, champions, recommender, shown.append)
+    return Desk(trials, Serving(served, AnswerWriter(served)), plans, live, shown, champions)
 
 
 def test_where_nothing_is_tried_nothing_is_done(desk: Desk) -> None:
