@@ -61,14 +61,16 @@ def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
 
 def credited(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Customer and team of each place that was clicked, once."""
-    clicks = (
-        outcomes.filter((pl.col("kind") == "click") & (pl.col("position") >= 1))
-        .select("request_id", "customer_id", "position")
-        .unique()
-    )
+    clicks = clicked_places(outcomes)
     shown = exposures.select("request_id", "customer_id", "items").unique(["request_id", "customer_id"])
     hit = clicks.join(shown, on=["request_id", "customer_id"], how="inner")
     items = pl.col("items").str.json_decode(pl.List(pl.List(pl.String)))
     item = items.list.get(pl.col("position").cast(pl.Int64) - 1, null_on_oob=True)
     teams = hit.select("customer_id", team=item.list.get(3, null_on_oob=True))
     return teams.filter(pl.col("team").is_in([FIRST, SECOND]))
+
+
+def clicked_places(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Request, customer and position of each place that was clicked, once."""
+    is_click = (pl.col("kind") == "click") & (pl.col("position") >= 1)
+    return outcomes.filter(is_click).select("request_id", "customer_id", "position").unique()

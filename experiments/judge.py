@@ -11,6 +11,7 @@ from experiments.bounds import bounds
 from experiments.cohort import Cohort, check_log, cohort_of, start_ms
 from experiments.compared import compare
 from experiments.daily import Figures, figures_of, shown_products
+from experiments.explored import Choice, choices_of
 from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.health import Finding, findings
 from experiments.interleaved import Preference, preference
@@ -28,6 +29,7 @@ class Case:
 
     Attributes:
         preferences: of each arm whose lists were interleaved.
+        choices: of each arm with a place that is filled by lot.
     """
 
     specification: Specification
@@ -37,6 +39,7 @@ class Case:
     table: Table
     health: tuple[Finding, ...]
     preferences: dict[str, Preference]
+    choices: dict[str, tuple[Choice, ...]]
 
     @property
     def alpha(self) -> float:
@@ -82,7 +85,12 @@ def open_case(
         for number, arm in enumerate(specification.arms)
         if arm.interleave
     }
-    return Case(specification, now_ms, cohort, figures, table, health, preferences)
+    choices = {
+        arm.name: found
+        for number, arm in enumerate(specification.arms)
+        if arm.explore and (found := choices_of(cohort, done, number, arm.rivals, now_ms))
+    }
+    return Case(specification, now_ms, cohort, figures, table, health, preferences, choices)
 
 
 def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
@@ -127,6 +135,7 @@ def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
         novelty=novelty_of(specification, case.figures, case.now_ms),
         exposures_by_day=_exposures_by_day(case),
         preferences=case.preferences,
+        choices=case.choices,
         exposure_counts=case.cohort.counts,
         outcome_counts=case.figures.counts,
         notes=_notes(case, decided),
@@ -282,6 +291,11 @@ def _notes(case: Case, decided: dict[str, tuple[Verdict, Look | None, bool]]) ->
         found.append("Nothing was spent on this report: it has no more to see than the look that stands.")
     if not case.cohort.customers.height:
         found.append("No exposure of this version is known.")
+    found += [
+        f"Arm {arm.name} is to fill a place by lot, and no answer that is a day old has one."
+        for arm in case.specification.arms
+        if arm.explore and arm.name not in case.choices
+    ]
     if case.cohort.counts["more than a day late"] or case.figures.counts["more than a day late"]:
         found.append("Some lines came more than a day after later ones; they count by their own time.")
     return tuple(found)

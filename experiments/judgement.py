@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from experiments.effects import Effect
+from experiments.explored import Choice
 from experiments.health import Finding
 from experiments.interleaved import Preference
 from experiments.looks import Look
@@ -100,6 +101,7 @@ class Judgement:
         new_looks: those of today that a ledger must keep.
         next_bound: of the look after the next day, if as many customers come; None at the planned size.
         preferences: of each arm whose lists were interleaved; they nominate, and decide nothing.
+        choices: of each arm with a place that is filled by lot, what that place would earn; so do they.
         exposures_by_day: by arm, cumulative, one figure for each day since the start.
         notes: what a reader must know beside.
     """
@@ -129,6 +131,7 @@ class Judgement:
     novelty: tuple[Novelty, ...]
     exposures_by_day: dict[str, tuple[int, ...]]
     preferences: dict[str, Preference]
+    choices: dict[str, tuple[Choice, ...]]
     exposure_counts: dict[str, int]
     outcome_counts: dict[str, int]
     notes: tuple[str, ...] = field(default=())

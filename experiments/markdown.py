@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from experiments.judgement import Comparison, Judgement
-from experiments.words import bound, moment, number, probability, signed
+from experiments.words import bound, moment, number, probability, signed, spread
 
 ROLES = {
     "primary": "Primary",
@@ -71,6 +71,9 @@ def to_markdown(found: Judgement) -> str:
             parts += [f"## {title}", _comparisons(lines)]
     if found.preferences:
         parts += ["## Interleaved lists: they nominate, and decide nothing", _preferences(found)]
+    if found.choices:
+        title = "## A place filled by lot: what models that weren't served would do there, deciding nothing"
+        parts += [title, _choices(found)]
     parts += [
         "## Looks",
         _table(
@@ -114,6 +117,28 @@ def _preferences(found: Judgement) -> str:
                 probability(one.p),
             )
             for name, one in found.preferences.items()
+        ),
+    )
+
+
+def _choices(found: Judgement) -> str:
+    head = ("arm", "who chooses", "answers", "worth customers", "same", "clicks, SNIPS", "DR", "gain, DR", "")
+    return _table(
+        head,
+        (
+            (
+                name,
+                one.chooser or "its own list",
+                f"{one.answers:,}",
+                f"{one.effective_n:,.0f}",
+                f"{one.same:.0%}",
+                spread(one.snips),
+                spread(one.robust),
+                spread(one.gain, is_gain=True),
+                one.why or one.word,
+            )
+            for name, choices in found.choices.items()
+            for one in choices
         ),
     )
 

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from experiments.effects import Floats
 from experiments.errors import TooFarError
 
-LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective sample size that a value needs
+LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective customers that a value needs, and their share of all
 CONFIDENCE = 0.95
 
 
@@ -24,7 +24,8 @@ class Value:
 
     Attributes:
         low, high: 95 % interval over customers.
-        effective_n: how many answers drawn by the other policy these are worth.
+        effective_n: how many customers of the other policy these are worth: a customer may see the same thing
+            all day, so answers would count what isn't known.
     """
 
     value: float
@@ -52,7 +53,7 @@ def snips(rewards: Floats, propensities: Floats, targets: Floats, customers: NDA
     Source: Swaminathan, Joachims 2015.
     """
     weights = targets / propensities
-    n = _checked(weights)
+    n = _checked(weights, customers)
     value = float((weights * rewards).sum() / weights.sum())
     return _around(value, weights * (rewards - value) / weights.mean(), customers, n)
 
@@ -76,22 +77,56 @@ def doubly_robust(
     Source: Dudik, Langford, Li 2011.
     """
     weights = targets / propensities
-    n = _checked(weights)
+    n = _checked(weights, customers)
     parts = guessed_target + weights * (rewards - guessed)
     value = float(parts.mean())
     return _around(value, parts - value, customers, n)
 
 
-def _checked(weights: Floats) -> float:
-    n = effective_n(weights)
-    if n < LEAST_N or n < LEAST_SHARE * len(weights):
-        raise TooFarError(n, len(weights))
+def doubly_robust_gain(
+    rewards: Floats,
+    propensities: Floats,
+    targets: Floats,
+    base: Floats,
+    customers: NDArray[np.int64],
+    *,
+    guessed: Floats,
+    guessed_target: Floats,
+    guessed_base: Floats,
+) -> Value:
+    """What the other policy earns more than a third one, from the same answers: where both would do the same
+    nothing differs, and nothing is added to the interval.
+
+    Args:
+        base: chance that the third policy would have drawn each answer.
+        guessed_base: as `guessed_target`, of the third policy.
+    Returns:
+        a difference; the effective number is that of the policy which has the fewer.
+    Raises:
+        TooFarError: one of the two is too far apart from the one that answered.
+    """
+    n = min(_checked(policy / propensities, customers) for policy in (targets, base))
+    weights = (targets - base) / propensities
+    parts = guessed_target - guessed_base + weights * (rewards - guessed)
+    value = float(parts.mean())
+    return _around(value, parts - value, customers, n)
+
+
+def _checked(weights: Floats, customers: NDArray[np.int64]) -> float:
+    sums = _by_customer(weights, customers)
+    n = effective_n(sums)
+    if n < LEAST_N or n < LEAST_SHARE * len(sums):
+        raise TooFarError(n, len(sums))
     return n
 
 
 def _around(value: float, apart: Floats, customers: NDArray[np.int64], n: float) -> Value:
     """With its interval, from what each customer's answers add to it together."""
-    _, number = np.unique(customers, return_inverse=True)
-    sums = np.bincount(number, weights=apart)
+    sums = _by_customer(apart, customers)
     half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(float((sums * sums).sum())) / len(apart)
     return Value(value, value - half, value + half, n)
+
+
+def _by_customer(values: Floats, customers: NDArray[np.int64]) -> Floats:
+    _, number = np.unique(customers, return_inverse=True)
+    return np.bincount(number, weights=values)

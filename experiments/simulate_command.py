@@ -17,7 +17,7 @@ from experiments.recorded import recorded_specification
 from experiments.report_command import report
 from experiments.shop_client import ShopClient
 from experiments.simulated_shop import SimulatedShop
-from experiments.simulation import PLACES, Simulation, dated
+from experiments.simulation import PLACES, Simulation, dated, true_clicks
 from experiments.sources import champion_purchases
 from experiments.specification import Specification
 from models.errors import NoChampionError
@@ -105,12 +105,17 @@ def simulate(
             simulation.play(began, days)
         finally:
             client.close()
-        dropped = _write(record, specification, simulation, purchases, began, days, out)
-    write_atomic(out / "truth.json", json.dumps({"relative": truth, "lift": lift}, indent=1) + "\n")
+        dropped, exposures = _write(record, specification, simulation, purchases, began, days, out)
+    by_lot = true_clicks(exposures, shop, specification)
+    known = {"relative": truth, "lift": lift, "clicks_by_chooser": by_lot}
+    write_atomic(out / "truth.json", json.dumps(known, indent=1) + "\n")
     told = ", ".join(f"{n:,} {what}" for what, n in simulation.counts.items())
     click.echo(f"{len(shop.tastes):,} customers, {days} days: {told}")
     for arm, effect in truth.items():
         click.echo(f"true effect of {arm} on revenue per customer: {effect:+.1%}")
+    for arm, clicks in by_lot.items():
+        told = ", ".join(f"{n:.3f} by {name or 'its own list'}" for name, n in clicks.items())
+        click.echo(f"true clicks for an answer of {arm}, by who fills its place: {told}")
     click.get_current_context().invoke(
         report,
         experiment_id=None,
@@ -176,12 +181,12 @@ def _write(
     began: datetime,
     days: int,
     out: Path,
-) -> int:
+) -> tuple[int, pl.DataFrame]:
     """Both logs as the record has them: what was shown as of the simulated time, since the service has its
     own clock. Before the first day the history says what they bought.
 
     Returns:
-        exposures that were lost."""
+        how many exposures were lost, and the others."""
     head, until_s = specification.experiment, time.monotonic() + WITHIN_S
     while True:
         exposures = dated(read_exposures(record, head.id, head.version), simulation.visited_ms)
@@ -205,4 +210,4 @@ def _write(
     with record.reading() as connection:
         found = find_experiment(connection, head.id, head.version)
     write_atomic(out / "spec.toml", found.content if found else "")
-    return lost
+    return lost, exposures

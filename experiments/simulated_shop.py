@@ -90,6 +90,10 @@ class SimulatedShop:
         answers = bool(bought) and rng.random() < ANSWERS
         return Visit(tuple(clicked), tuple(bought), int(rng.choice(11, p=NPS)) if answers else None)
 
+    def clicks_of(self, taste: Taste, shown: Sequence[str]) -> float:
+        """How many clicks a list gets on average."""
+        return float(sum(LOOKS_ON**at * self.clicks(taste, product) for at, product in enumerate(shown)))
+
     def worth(self, taste: Taste, shown: Sequence[str], *, has_lift: bool) -> float:
         """What a visit with this list earns on average."""
         looks = LOOKS_ON ** np.arange(len(shown))

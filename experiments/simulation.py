@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from experiments.explored import OWN, lot_of, slate_of
 from experiments.shop_client import ShopClient
 from experiments.simulated_shop import SimulatedShop, Visit
+from experiments.specification import Specification
 
 PLACES = 10
 MS = timedelta(milliseconds=1)
@@ -101,3 +103,24 @@ def dated(exposures: pl.DataFrame, visited_ms: dict[str, int]) -> pl.DataFrame:
     return (
         found.with_columns(at_ms=pl.col("visited_ms")).drop("visited_ms").sort("at_ms", maintain_order=True)
     )
+
+
+def true_clicks(
+    exposures: pl.DataFrame, shop: SimulatedShop, specification: Specification
+) -> dict[str, dict[str, float]]:
+    """What a report should find of places filled by lot: for each arm that has one, by who chooses, how many
+    clicks an answer would get on average, of the answers that were given."""
+    found: dict[str, dict[str, float]] = {}
+    for arm in specification.arms:
+        sums: dict[str, list[float]] = {}
+        theirs = exposures.filter((pl.col("variant") == arm.name) & ~pl.col("is_forced"))
+        for customer_id, items in theirs.select("customer_id", "items").iter_rows():
+            lot = lot_of(items)
+            if lot is None:
+                continue
+            for name, place in ({OWN: 0} | lot.rivals).items():
+                slate = slate_of(items, lot, place)
+                sums.setdefault(name, []).append(shop.clicks_of(shop.tastes[customer_id], slate))
+        if arm.explore:
+            found[arm.name] = {name: float(np.mean(values)) for name, values in sums.items()}
+    return found

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from experiments.judgement import Comparison
+from experiments.off_policy import Value
 
 
 def number(value: float) -> str:
@@ -16,6 +17,14 @@ def signed(value: float) -> str:
 
 def probability(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def spread(value: Value | None, *, is_gain: bool = False) -> str:
+    """A value and its 95 % interval."""
+    if value is None:
+        return "-"
+    form = signed if is_gain else number
+    return f"{form(value.value)} ({form(value.low)} to {form(value.high)})"
 
 
 def bound(value: float) -> str:

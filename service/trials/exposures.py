@@ -20,6 +20,7 @@ from service.trials.spool import Spool
 from service.trials.tally import Key, Tally
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
+from storage.strings import IdIndex
 
 MOST_WAITING = 20_000
 BATCH = 200  # of one transaction: events don't wait for it longer than 30 ms on SQLite
@@ -216,7 +217,7 @@ def _score(probability: float) -> float | None:
     return None if probability == UNKNOWN else round(float(probability), 4)
 
 
-def _lot(drawn: Drawn, products: Sequence[str]) -> dict[str, dict[str, object]]:
+def _lot(drawn: Drawn, products: IdIndex) -> dict[str, dict[str, object]]:
     """What a product was drawn from, with scores, in the order of the arm's own list; and each rival's choice
     of it, null where it lists none."""
     return {

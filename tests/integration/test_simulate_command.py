@@ -42,11 +42,11 @@ DAYS = 7
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a version of a tiny shop of 60 customers, who bought two products again and again."""
+    """A store with a version of a tiny shop of 600 customers, who bought two products again and again."""
     place = tmp_path_factory.mktemp("simulate")
     (place / "spec.toml").write_text(SPEC)
     products = list(TinyShop().products)
-    own = {f"c{i}": (products[i % 11], products[(i + 5) % 11]) for i in range(60)}
+    own = {f"c{i}": (products[i % 11], products[(i + 5) % 11]) for i in range(600)}
     shop = TinyShop(
         out_of_stock=(),
         prices=dict.fromkeys(products, 2.0),
@@ -121,6 +121,33 @@ def test_the_logs_of_a_run_hold_all_that_was_shown_and_done_and_the_truth(
     assert (place / "out" / "spec.toml").read_text() == SPEC
     judged = json.loads((place / "out" / "report.json").read_text())
     assert judged["headline"]["word"] in ended.output
+
+
+def test_the_report_finds_what_a_model_would_get_that_was_not_served(place: Path, service: Running) -> None:
+    nbo(place, "stop", "sim")
+    by_lot = SPEC.replace('"sim"', '"lot"').replace("weight = 0.5", "weight = 0.1", 1)
+    by_lot = by_lot.replace("weight = 0.5", "weight = 0.9\nexplore = 1\nexplore_among = 2\nrivals = [RIVAL]")
+    (place / "lot.toml").write_text(by_lot.replace("RIVAL", '"popular"'))
+    assert nbo(place, "start", str(place / "lot.toml")).exit_code == 0
+    run = ("--url", service.url, "--days", "4", "--customers", "600", "--out", str(place / "lot"), "lot")
+    ended = nbo(place, "simulate", *run)
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    assert nbo(place, "stop", "lot").exit_code == 0
+    judged = json.loads((place / "lot" / "report.json").read_text())
+    truth = json.loads((place / "lot" / "truth.json").read_text())["clicks_by_chooser"]
+    assert set(truth) == set(judged["choices"]) == {"own"}
+    own, popular = judged["choices"]["own"]
+    assert popular["answers"] == own["answers"] > 400
+    assert truth["own"]["popular"] != truth["own"][""]
+    for one in (own, popular):
+        for estimate in (one["snips"], one["robust"]):
+            half = (estimate["high"] - estimate["low"]) / 2
+            # Lots are another day's each time the test runs: twice as far away is one of 10,000.
+            assert abs(estimate["value"] - truth["own"][one["chooser"]]) < 2 * half
+    gain = popular["gain"]
+    true_gain = truth["own"]["popular"] - truth["own"][""]
+    assert abs(gain["value"] - true_gain) < gain["high"] - gain["low"]
+    assert "by its own list" in ended.output
 
 
 def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:

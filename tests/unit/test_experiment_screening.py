@@ -101,7 +101,7 @@ def test_a_value_is_worked_out_by_hand() -> None:
 
 def test_far_policies_are_refused() -> None:
     rewards, far = np.ones(1000), np.r_[np.full(10, 100.0), np.full(990, 0.01)] / 101
-    with pytest.raises(TooFarError, match=r"1,000 answers are worth 1[0-9] of the other's"):
+    with pytest.raises(TooFarError, match=r"1,000 customers are worth 1[0-9] of the other's"):
         snips(rewards, np.full(1000, 0.5), far, np.arange(1000))
     with pytest.raises(TooFarError):
         snips(np.ones(99), np.full(99, 0.5), np.full(99, 0.5), np.arange(99))
@@ -127,3 +127,9 @@ def test_intervals_of_another_policy_cover_its_true_value(estimate: str) -> None
             found = doubly_robust(*given, guessed=guess[action], guessed_target=expected)
         covered.append(found.low <= truth <= found.high)
     assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_a_customer_who_sees_the_same_again_and_again_counts_once() -> None:
+    customers, seen = np.repeat(np.arange(150), 10), np.repeat(np.arange(150) % 2, 10).astype(float)
+    with pytest.raises(TooFarError, match="150 customers are worth 75 of"):
+        snips(np.ones(1500), np.full(1500, 0.5), seen, customers)

@@ -48,6 +48,15 @@ def test_equal_lists_are_worth_the_same_and_a_lift_raises_what_comes_of_the_list
     assert plain - from_list == pytest.approx(2 * 0.5 * (0.5 * 3 + 0.25 * 2 + 0.25 * 3))
 
 
+def test_visits_click_on_average_what_a_list_is_expected_to_get() -> None:
+    one, rng = shop(), np.random.default_rng(2)
+    anna, shown = one.tastes["anna"], ["milk", "tea", "bread"]
+    visits = [one.visit(anna, shown, has_lift=False, rng=rng) for _ in range(20_000)]
+    assert np.mean([len(visit.clicked) for visit in visits]) == pytest.approx(
+        one.clicks_of(anna, shown), rel=0.02
+    )
+
+
 def test_visits_earn_on_average_what_a_list_is_worth() -> None:
     one, rng = shop(0.4), np.random.default_rng(1)
     anna, shown = one.tastes["anna"], ["milk", "tea", "bread"]
