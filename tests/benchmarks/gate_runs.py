@@ -8,8 +8,9 @@ import polars as pl
 from scipy.stats import norm
 
 from experiments.bounds import bounds
+from experiments.cohort import start_ms
 from experiments.judge import Case, decide_arm, open_case
-from experiments.looks import LedgerInMemory, rounded
+from experiments.looks import NEWS, LedgerInMemory, rounded
 from experiments.measures import Table, measure, statistic
 from experiments.specification import Metric
 from experiments.verdict import Word
@@ -63,21 +64,34 @@ def written(truth: Truth, seed: int, folder: Path, primary: str = "revenue_per_c
 
 def run_same(truth: Truth, seed: int, folder: Path) -> SameRun:
     """Nothing differs."""
-    case = written(truth, seed, folder)
+    return same_of(written(truth, seed, folder), DAYS, (CTR, *SURVEYS))
+
+
+def same_of(case: Case, days: range, also: tuple[Metric, ...]) -> SameRun:
+    """What was seen of an experiment where nothing differs.
+
+    Args:
+        days: since its start, on which somebody looks.
+        also: metrics beside the primary whose last interval must hold 0.
+    """
+    begin_ms = start_ms(case.specification)
     specification, quantile = case.specification, case.specification.analysis.winsor_quantile
-    seen, information, independent = [], [], False
-    for day in DAYS:
-        closed = case.table.closed(START_MS + day * DAY_MS)
+    seen: list[float] = []
+    information: list[float] = []
+    independent = False
+    for day in days:
+        closed = case.table.closed(begin_ms + day * DAY_MS)
         effect = measure(specification.primary, closed, 1, quantile)
         independent = independent or abs(_of_impressions(closed)) > CARELESS
-        if effect is not None:
+        at = rounded(len(closed.arm) / specification.analysis.planned_n)
+        if effect is not None and at >= (information[-1] if information else 0) + NEWS:
             seen.append(abs(statistic(specification.primary, effect)))
-            information.append(rounded(len(closed.arm) / specification.analysis.planned_n))
+            information.append(at)
     # A bound rests on the looks before it alone: those of the whole path are those of each day's report.
     crossed = np.array(seen) >= np.array(bounds(tuple(information), case.alpha))
-    last = case.table.closed(START_MS + DAYS[-1] * DAY_MS)
+    last = case.table.closed(begin_ms + days[-1] * DAY_MS)
     covers = {}
-    for metric in (specification.primary, CTR, *SURVEYS):
+    for metric in (specification.primary, *also):
         effect = measure(metric, last, 1, quantile)
         covers[metric.name] = effect is not None and effect.low <= 0 <= effect.high
     return SameRun(bool(crossed.any()), max(seen) >= CARELESS, independent, covers)

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from experiments.cli import commands
 from experiments.frames import EXPOSURES, OUTCOMES
 from models.errors import NextbestError
-from storage.store import Store
+from tests.benchmarks.gate_http import run_http
 from tests.data.running_service import Running, free_port, running_service, until
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish
+from tests.data.simulated_store import write_simulated_store
 
 SPEC = """
 [experiment]
@@ -45,33 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a version of a tiny shop of 600 customers, who bought two products again and again."""
     place = tmp_path_factory.mktemp("simulate")
     (place / "spec.toml").write_text(SPEC)
-    products = list(TinyShop().products)
-    own = {f"c{i}": (products[i % 11], products[(i + 5) % 11]) for i in range(600)}
-    shop = TinyShop(
-        out_of_stock=(),
-        prices=dict.fromkeys(products, 2.0),
-        history={name: [Bought(product) for product in some] for name, some in own.items()},
-        candidates={name: [(product, product) for product in some] for name, some in own.items()},
-    )
-    store = Store(place / "store")
-    version_id = publish(store, shop, variants=(VARIANT, "als"))
-    lines = [
-        (name, product, 4 * i + k)
-        for i, (name, some) in enumerate(own.items())
-        for product in some
-        for k in range(4)
-    ]
-    pl.DataFrame(
-        {
-            "customer_id": [line[0] for line in lines],
-            "product_id": [line[1] for line in lines],
-            "order_row": [line[2] for line in lines],
-            "purchased_at": [AS_OF - timedelta(days=1 + 4 * (line[2] % 4)) for line in lines],
-            "quantity": 1.0,
-            "unit_price": 2.0,
-            "discount": 0.0,
-        }
-    ).write_parquet(store.versions / version_id / "purchases.parquet")
+    write_simulated_store(place / "store", 600)
     return place
 
 
@@ -148,6 +122,18 @@ def test_the_report_finds_what_a_model_would_get_that_was_not_served(place: Path
     true_gain = truth["own"]["popular"] - truth["own"][""]
     assert abs(gain["value"] - true_gain) < gain["high"] - gain["low"]
     assert "by its own list" in ended.output
+
+
+def test_two_experiments_where_nothing_differs_are_played_and_looked_at_daily(
+    place: Path, service: Running
+) -> None:
+    """The short form of what `make soak` does fifty times."""
+    nbo(place, "stop", "sim")
+    for seed in range(2):
+        found = run_http(place, service.url, seed, customers=60, days=6)
+        assert set(found.covers) == {"revenue_per_customer", "ctr"}
+        assert (place / f"same-{seed}" / "report.json").exists()
+    assert len(json.loads((place / "same-1" / "report.json").read_text())["days"]) == 3
 
 
 def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:
