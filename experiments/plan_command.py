@@ -10,11 +10,14 @@ import polars as pl
 from pydantic import ValidationError
 
 from experiments.planning import Plan, plan_of, refuse_underpowered, told_days
-from experiments.sources import champion_purchases
+from experiments.sources import NEEDED, purchases_to_plan_on
 from experiments.specification import read_specification
 from models.errors import BadConfigError
 from storage.history import read_history
+from storage.history_consents import consents_in
 from storage.history_options import HistoryOptions
+from storage.record.consent import PRESETS, Consent
+from storage.record_options import consent_option, key_option, record_if_any, url_option
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -28,12 +31,33 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option("--data", help="Measure on this history, a folder or a database URL, instead.")
 @click.option("--config", type=_FILE, help="nextbest.toml, how --data is read.")
-def plan(*, spec: Path, store: Path | None, data: str | None, config: Path | None) -> None:
-    """Sample size, days and smallest visible effect of each metric; refuses what can't be seen."""
+@url_option
+@key_option
+@consent_option
+def plan(
+    *,
+    spec: Path,
+    store: Path | None,
+    data: str | None,
+    config: Path | None,
+    url: str | None,
+    erasure_key: str | None,
+    consent_default: str,
+) -> None:
+    """Sample size, days and smallest visible effect of each metric; refuses what can't be seen.
+
+    Of a store it leaves out customers who were erased, or who allow no experiments or no personal answers; of
+    --data those who say so in its table of customers.
+    """
     if (store is None) == (data is None):
         raise click.UsageError("say where the history is: either --store or --data")
     specification, _ = read_specification(spec)
-    purchases = champion_purchases(store) if store is not None else _history(str(data), config)
+    default = PRESETS[consent_default]
+    if store is None:
+        purchases = _history(str(data), config, default)
+    else:
+        with record_if_any(store, url, erasure_key) as record:
+            purchases = purchases_to_plan_on(store, record, default)
     click.echo(told(plan_of(specification, purchases)))
     refuse_underpowered(specification, purchases)
 
@@ -78,8 +102,8 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _history(data: str, config: Path | None) -> pl.DataFrame:
-    """The purchases of a shop's own history."""
+def _history(data: str, config: Path | None, default: Consent) -> pl.DataFrame:
+    """The purchases in a shop's own history of those who may take part."""
     options = HistoryOptions()
     if config is not None:
         try:
@@ -89,4 +113,12 @@ def _history(data: str, config: Path | None) -> pl.DataFrame:
     with TemporaryDirectory() as folder:
         rejects = Path(folder) / "rejects.csv"
         history = read_history(data, options, as_of=None, rejects=rejects, now=datetime.now(UTC))
-        return history.named_purchases()
+        purchases = history.named_purchases()
+    told = consents_in(history.customers).by_customer
+
+    def may(customer_id: str) -> bool:
+        said = told.get(customer_id, {})
+        return all(said.get(name, getattr(default, name)) for name in NEEDED)
+
+    willing = [customer_id for customer_id in history.customer_ids if may(customer_id)]
+    return purchases.filter(pl.col("customer_id").is_in(willing))

@@ -9,9 +9,10 @@ import click
 from experiments.assignment import Arm
 from experiments.errors import BadLogError, UnknownExperimentError
 from experiments.planning import refuse_underpowered
-from experiments.sources import champion_purchases
+from experiments.sources import purchases_to_plan_on
 from experiments.specification import Specification, entry_of, hash_of, parse, read_specification
 from models.errors import NextbestError, NoChampionError
+from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (
     ExperimentConflictError,
     NewExperiment,
@@ -24,7 +25,8 @@ from storage.record.experiments import (
     set_holdout,
     start_experiment,
 )
-from storage.record_options import opened_record, record_options
+from storage.record.record import Record
+from storage.record_options import consent_option, opened_record, record_if_any, record_options
 from storage.store import Store
 
 POPULAR = "popular"  # needs no lists
@@ -43,13 +45,17 @@ def _who() -> str:
 
 @click.command()
 @record_options
+@consent_option
 @click.argument("specification", type=click.Path(path_type=Path))
-def start(store: Path, url: str | None, erasure_key: str | None, specification: Path) -> None:
+def start(
+    store: Path, url: str | None, erasure_key: str | None, consent_default: str, specification: Path
+) -> None:
     """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
     spec, text = read_specification(specification)
     head = spec.experiment
     _check_models(store, spec.arms)
-    _check_size(store, spec)
+    with record_if_any(store, url, erasure_key) as found:
+        _check_size(store, spec, found, PRESETS[consent_default])
     new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
     with opened_record(store, url, erasure_key) as record, record.writing() as connection:
         started = start_experiment(connection, new, now_ms=_now_ms(), client=_who())
@@ -76,12 +82,12 @@ def _check_models(store: Path, arms: tuple[Arm, ...]) -> None:
             )
 
 
-def _check_size(store: Path, spec: Specification) -> None:
+def _check_size(store: Path, spec: Specification, record: Record | None, default: Consent) -> None:
     """Refuse what the champion's purchases say can't be seen; say so where they can't tell."""
     if spec.experiment.accept_underpowered:
         return
     try:
-        refuse_underpowered(spec, champion_purchases(store))
+        refuse_underpowered(spec, purchases_to_plan_on(store, record, default))
     except (BadLogError, NoChampionError) as err:
         click.echo(f"warning: whether planned_n is enough can't be told: {err}", err=True)
 

@@ -10,9 +10,13 @@ import polars as pl
 from experiments.errors import BadLogError
 from experiments.looks import LedgerInMemory, Look
 from models.errors import NoChampionError
+from storage.record.consent import Consent
+from storage.record.personal import allowing
+from storage.record.record import Record
 from storage.store import Store, write_atomic
 
 PURCHASES = "purchases.parquet"
+NEEDED = ("personalise", "experiment")  # consents of who may take part
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,29 @@ def champion_purchases(root: Path) -> pl.DataFrame:
     if champion is None:
         raise NoChampionError(str(root))
     return read_log(store.versions / champion.current.version_id / PURCHASES)
+
+
+def purchases_to_plan_on(root: Path, record: Record | None, default: Consent) -> pl.DataFrame:
+    """The same of customers who may take part in an experiment: not of who was erased since the night, nor of
+    who allows no experiments or no personal answers.
+
+    Args:
+        record: None where there is none: then nobody said anything.
+        default: of who said nothing.
+    Raises:
+        NoChampionError: no night has published yet.
+        RecordUnavailableError: it can't be read.
+    """
+    purchases = champion_purchases(root)
+    customer_ids = purchases["customer_id"].unique().to_list()
+    if record is None:
+        may = [all(getattr(default, name) for name in NEEDED)] * len(customer_ids)
+    else:
+        champion = Store(root).champion()
+        assert champion is not None  # it had purchases
+        known = Store(root).open(champion.current.version_id, verify=False).manifest.history.tombstone or 0
+        may = allowing(record, customer_ids, NEEDED, tombstone=known, default=default)
+    return purchases.filter(pl.col("customer_id").is_in(pl.Series(customer_ids).filter(pl.Series(may))))
 
 
 @dataclass(frozen=True)

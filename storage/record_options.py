@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from storage.record.consent import PRESETS
 from storage.record.erasure_key import load_erasure_key
-from storage.record.record import Record, record_url
+from storage.record.record import FILE, Record, record_url
 
 type Command = Callable[..., Any]
 
@@ -30,6 +31,15 @@ url_option = click.option(
 )
 key_option = click.option("--erasure-key", envvar="NEXTBEST_ERASURE_KEY", hidden=True)
 
+consent_option = click.option(
+    "--consent-default",
+    type=click.Choice(list(PRESETS)),
+    default="all",
+    envvar="NEXTBEST_CONSENT_DEFAULT",
+    show_default=True,
+    help="What is allowed by a customer who said nothing.  [env: NEXTBEST_CONSENT_DEFAULT]",
+)
+
 
 def record_options(command: Command) -> Command:
     """The options of whatever opens a record: `--store`, `--url` and the erasure key."""
@@ -45,3 +55,13 @@ def opened_record(store: Path, url: str | None, erasure_key: str | None) -> Iter
         yield opened
     finally:
         opened.close()
+
+
+@contextmanager
+def record_if_any(store: Path, url: str | None, erasure_key: str | None) -> Iterator[Record | None]:
+    """The same; None where no URL is given and the store has no record."""
+    if url is None and not (store / FILE).exists():
+        yield None
+        return
+    with opened_record(store, url, erasure_key) as record:
+        yield record

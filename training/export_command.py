@@ -11,7 +11,7 @@ import polars as pl
 from models.arrays import FloatArray, LongArray
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
-from storage.record.consent import PRESETS
+from storage.record_options import consent_option
 from storage.safe_cell import safe_cell
 from storage.shop_files import note_shop_file
 from storage.store import Store
@@ -39,14 +39,7 @@ SOURCES = ["popular", "due_again", "because_you_bought"]
     envvar="NEXTBEST_RECORD_URL",
     help="URL of the service's record.  [env: NEXTBEST_RECORD_URL; default: the store's, if it is there]",
 )
-@click.option(
-    "--consent-default",
-    type=click.Choice(list(PRESETS)),
-    default="all",
-    envvar="NEXTBEST_CONSENT_DEFAULT",
-    show_default=True,
-    help="What is allowed by a customer who said nothing.  [env: NEXTBEST_CONSENT_DEFAULT]",
-)
+@consent_option
 def export(
     store: Path,
     k: int,

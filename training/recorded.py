@@ -1,8 +1,8 @@
 """The record that a night reads: where it is, and what it knows."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import polars as pl
@@ -10,17 +10,15 @@ import polars as pl
 from storage.history_consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
-from storage.record.erasure_key import load_erasure_key
 from storage.record.learning import Recorded, read_recorded
-from storage.record.personal import may_have_lists
-from storage.record.record import FILE, Record, record_url
+from storage.record.personal import allowing
+from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.shop_consents import take_shop_consents
+from storage.record_options import record_if_any
 from storage.store import Store
 from training.config import RecordOptions
 
-LOCK_MS = 10_000
-STATEMENT_MS = 600_000
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"
 
 
@@ -79,21 +77,12 @@ def may_be_listed(
     Raises:
         NextbestError: it can't be read.
     """
-    by_default = PRESETS[options.consent_default].personalise
+    default = PRESETS[options.consent_default]
     with _opened(store, options) as record:
         if record is None:
-            return [by_default] * len(customer_ids)
-        return may_have_lists(record, customer_ids, tombstone=known_erasures, by_default=by_default)
+            return [default.personalise] * len(customer_ids)
+        return allowing(record, customer_ids, ["personalise"], tombstone=known_erasures, default=default)
 
 
-@contextmanager
-def _opened(store: Store, options: RecordOptions) -> Iterator[Record | None]:
-    if options.url is None and not (store.root / FILE).exists():
-        yield None
-        return
-    key = load_erasure_key(store.root, os.environ.get(ERASURE_KEY))
-    record = Record(record_url(store.root, options.url), key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS)
-    try:
-        yield record
-    finally:
-        record.close()
+def _opened(store: Store, options: RecordOptions) -> AbstractContextManager[Record | None]:
+    return record_if_any(store.root, options.url, os.environ.get(ERASURE_KEY))

@@ -29,6 +29,7 @@ from storage.record.events import EventType, Fate, Sending
 from storage.record.folder import private_file
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.migrate import migrate
+from storage.record.personal import allowing
 from storage.record.products import change_product
 from storage.record.record import Record
 from storage.record.schema import prepare
@@ -247,6 +248,31 @@ def test_an_erasure_leaves_a_tombstone_and_no_row(record: Record) -> None:
     assert rows(record, audit, "what", "detail") == [("erasure", "{}")]
     with record.reading() as connection:
         assert (erasures_after(connection, 0), erasures_after(connection, receipt.number)) == (1, 0)
+
+
+def test_who_still_allows_it_is_told_by_their_own_word_by_the_default_and_by_later_erasures(
+    record: Record,
+) -> None:
+    said = {
+        "anna": replace(PRESETS["all"], experiment=False),
+        "bert": PRESETS["all"],
+        "cleo": replace(PRESETS["all"], personalise=False),
+    }
+    with record.writing() as connection:
+        for customer_id, consent in said.items():
+            set_consent(connection, customer_id, consent, now_ms=NOON_MS, client="key-1")
+    known = erase(record, "dora", now_ms=NOON_MS, client="key-1").number
+    erase(record, "emil", now_ms=NOON_MS, client="key-1")
+    everybody = ["anna", "bert", "cleo", "dora", "emil", "somebody"]
+
+    def who(*consents: str, default: str = "all", tombstone: int = known) -> list[str]:
+        may = allowing(record, everybody, consents, tombstone=tombstone, default=PRESETS[default])
+        return [customer_id for customer_id, is_so in zip(everybody, may, strict=True) if is_so]
+
+    assert who("personalise", "experiment") == ["bert", "dora", "somebody"]
+    assert who("personalise", "experiment", tombstone=0) == ["bert", "somebody"]
+    assert who("personalise") == ["anna", "bert", "dora", "somebody"]
+    assert who("personalise", default="nothing") == ["anna", "bert"]
 
 
 def test_every_column_that_holds_a_customers_id_is_erased(record: Record) -> None:
