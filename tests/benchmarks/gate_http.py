@@ -1,4 +1,4 @@
-"""Experiments where nothing differs, run as a shop runs them: a real service assigns, answers and writes."""
+"""Experiments run as a shop runs them: a real service assigns, answers and writes, both arms the same."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,11 +52,14 @@ def served(folder: Path, customers: int = CUSTOMERS) -> Iterator[str]:
         yield running.url
 
 
-def run_http(folder: Path, url: str, seed: int, *, customers: int = CUSTOMERS, days: int = DAYS) -> SameRun:
+def run_http(
+    folder: Path, url: str, seed: int, *, customers: int = CUSTOMERS, days: int = DAYS, lift: float = 0.0
+) -> SameRun:
     """One experiment from its start to its stop, with a look on each day at the logs that it left.
 
     Args:
         folder: whose `store` the service at `url` has. Each seed plays on days of its own.
+        lift: how much more is bought from the lists of the second arm.
     """
     begins = AS_OF + timedelta(days=1 + seed * (days + WINDOW_DAYS))
     file, out = folder / f"same-{seed}.toml", folder / f"same-{seed}"
@@ -65,7 +68,18 @@ def run_http(folder: Path, url: str, seed: int, *, customers: int = CUSTOMERS, d
         SPECIFICATION.format(seed=seed, start=start, days=days, customers=customers, window_days=WINDOW_DAYS)
     )
     _nbo(folder, "start", str(file))
-    run = ("--days", str(days), "--customers", str(customers), "--start", start, "--seed", str(seed))
+    run = (
+        "--days",
+        str(days),
+        "--customers",
+        str(customers),
+        "--start",
+        start,
+        "--seed",
+        str(seed),
+        "--lift",
+        str(lift),
+    )
     _nbo(folder, "simulate", "--url", url, *run, "--out", str(out), f"same-{seed}")
     _nbo(folder, "stop", f"same-{seed}")
     logs = (pl.read_parquet(out / f"{name}.parquet") for name in ("exposures", "outcomes"))
