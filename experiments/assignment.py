@@ -25,6 +25,7 @@ class Arm:
         model: the variant of the version that answers; "" for the champion's default.
         objective: what answers are ordered by; "" for the caller's own choice.
         placement: the placement whose rules hold in place of the caller's; "" for the caller's own.
+        rules: the set of the shop's rules that hold for it: those `only_for` it, and none `not_for` it.
         interleave: a second model; the answer is a team draft of both. "" for none.
         explore: the place, from 1, that is filled by lot; 0 for none.
         explore_among: from so many products that may stand there, each with the same chance.
@@ -36,6 +37,7 @@ class Arm:
     model: str = ""
     objective: str = ""
     placement: str = ""
+    rules: str = ""
     interleave: str = ""
     explore: int = 0
     explore_among: int = 5

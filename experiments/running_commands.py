@@ -161,6 +161,8 @@ def ship(
         click.echo(
             f'for the nights that follow set default_variant = "{arm.model}" in [night] of nextbest.toml'
         )
+    if arm.rules:
+        click.echo(f"for everybody now: take only_for and not_for {arm.rules!r} out of the file of rules")
     for name in ("objective", "placement"):
         if getattr(arm, name):
             click.echo(f"ask with {name}={getattr(arm, name)}: that is the caller's to say")

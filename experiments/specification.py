@@ -87,6 +87,7 @@ class VariantSpec(Strict):
     model: str = Field("", max_length=64)
     objective: Literal["", "probability", "value", "discovery", "reorder"] = ""
     placement: str = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,31})?$")
+    rules: str = Field("", pattern=r"^([a-z0-9][a-z0-9_-]{0,31})?$")
     interleave: str = Field("", max_length=64)
     explore: int = Field(0, ge=0, le=100)
     explore_among: int = Field(5, ge=2, le=15)  # of more, too few answers would be another model's choice

@@ -27,7 +27,8 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 class Query:
     """What was asked for: how many products, from which category, without which, to be shown where, what for;
     of what is due again, within how many days; and, by an operator, which variant of an experiment:
-    `EXPERIMENT:VARIANT`. Nobody asks for `spare`: so many products more, where one is to be drawn."""
+    `EXPERIMENT:VARIANT`. What nobody asks for and an experiment says: `spare`, so many products more,
+    where one is to be drawn, and `rule_set`, of the rules that hold for some variants only."""
 
     n: int = N_DEFAULT
     category: str | None = None
@@ -37,6 +38,7 @@ class Query:
     within_days: int = 0
     variant: str | None = None
     spare: int = 0
+    rule_set: str = ""
 
 
 def parse_query(query_string: bytes) -> Query:

@@ -94,7 +94,7 @@ class Recommender:
             RefusedError: the category isn't known.
         """
         self.latest.append((customer_id, query))
-        rules = self._book.at(served, query.placement)
+        rules = self._book.at(served, query.placement, query.rule_set)
         told = self._news_of(customer_id)
         if told is NOT_PERSONAL:
             return self._of_nobody(rules, query)
@@ -117,7 +117,7 @@ class Recommender:
 
     def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:
         """Which of these products a customer's list has first, NONE if it has none of them."""
-        rules = self._book.at(served, query.placement)
+        rules = self._book.at(served, query.placement, query.rule_set)
         own, _ = self._own_list(rules, customer_id, self._news_of(customer_id), query.objective)
         if own is None:
             return NONE
@@ -129,13 +129,13 @@ class Recommender:
 
     def most_popular_of(self, served: ServedVersion, query: Query, rows: Collection[int]) -> int:
         """Which of these products is the most popular."""
-        places = self._book.at(served, query.placement).of_nobody().popular_places
+        places = self._book.at(served, query.placement, query.rule_set).of_nobody().popular_places
         return min(rows, key=places.__getitem__)
 
     def note_shown(self, served: ServedVersion, customer_id: str, query: Query, answer: Answer) -> None:
         """Count an answer that is given to a customer, where a rule of frequency wants it counted."""
         if self._showings is not None:
-            rules = self._book.at(served, query.placement)
+            rules = self._book.at(served, query.placement, query.rule_set)
             self._showings.note_products(rules, customer_id, query.placement, answer.picks)
 
     def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
@@ -147,7 +147,7 @@ class Recommender:
     def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """What a customer bought before and is due again within `query.within_days`: nothing else, so it may
         be fewer than n, and of somebody of whom nothing may be known nothing."""
-        rules = self._book.at(served, query.placement)
+        rules = self._book.at(served, query.placement, query.rule_set)
         own, level, ruling = self._of_person(rules, customer_id, REORDER)
         if own is None:
             return Answer([], None, "none", NO_PINS)
@@ -167,7 +167,7 @@ class Recommender:
         Args:
             cart: product rows. Of the rung GOES_WITH, evidence is a place in it.
         """
-        rules = self._book.at(served, query.placement)
+        rules = self._book.at(served, query.placement, query.rule_set)
         own, level, ruling, enough = None, "popular", rules.of_nobody(), NOTHING
         if customer_id is not None:
             own, level, ruling = self._of_person(rules, customer_id, PROBABILITY)
@@ -201,13 +201,15 @@ class Recommender:
 
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
-        basket = Basket(self._book.at(served, query.placement).of_nobody(), query)
+        basket = Basket(self._book.at(served, query.placement, query.rule_set).of_nobody(), query)
         basket.take_trends(basket.category)
         return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
         """Products that the same customers bought, filled with the trend of the product's category."""
-        basket = Basket(self._book.at(served, query.placement).of_nobody(), query, without=(product_row,))
+        basket = Basket(
+            self._book.at(served, query.placement, query.rule_set).of_nobody(), query, without=(product_row,)
+        )
         basket.take_similar(product_row)
         basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
         return basket.answer(None, "popular")

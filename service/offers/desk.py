@@ -53,7 +53,12 @@ class OfferDesk:
         return book
 
     def with_products(
-        self, served: ServedVersion, customer_id: str, answer: Answer, placement: str | None = None
+        self,
+        served: ServedVersion,
+        customer_id: str,
+        answer: Answer,
+        placement: str | None = None,
+        rule_set: str = "",
     ) -> dict[int, str] | None:
         """The best offer of each product of an answer that has one, as JSON by product row; None for none."""
         if not served.offers.has_any:
@@ -66,7 +71,7 @@ class OfferDesk:
         shown: dict[int, str] = {}
         noted: list[int] = []
         among = {offer_row for row in rows for offer_row in on[row]}
-        placed = self._rules.at(served, placement)
+        placed = self._rules.at(served, placement, rule_set)
         customer_row = answer.own.customer_row if answer.own else self._row(served, customer_id)
         for one in self._ranked(book, placed, customer_id, customer_row, placement, among):
             wanted = {row for row in rows if one.offer_row in on[row]}

@@ -35,12 +35,18 @@ class RuleBook:
         """Put these in force, in one step."""
         self.rules = rules
 
-    def at(self, served: ServedVersion, placement: str | None) -> PlacedRules:
-        """What holds now at a placement; at one that no rule names, the rules that hold everywhere."""
+    def at(self, served: ServedVersion, placement: str | None, rule_set: str = "") -> PlacedRules:
+        """What holds now at a placement; at one that no rule names, the rules that hold everywhere.
+
+        Args:
+            rule_set: of the variant of an experiment that answers, "" for none.
+        """
         bound = self._bound
         if bound is None or not bound.fits(served, self.rules):
             bound = self._bound = self._bound_to(served)
-        return bound.at(placement if placement in bound.placements else None, self._clock())
+        if rule_set and rule_set not in bound.rule_sets:
+            rule_set = ""
+        return bound.at(placement if placement in bound.placements else None, rule_set, self._clock())
 
     def _bound_to(self, served: ServedVersion) -> "_Bound":
         """The rules on a version: several answer at once while one is warmed up, or in experiments."""
@@ -52,32 +58,34 @@ class RuleBook:
 
 
 class _Bound:
-    """Rules on one version, and by placement what of them holds."""
+    """Rules on one version, and by placement and set of rules what of them holds."""
 
     def __init__(self, served: ServedVersion, rules: Rules) -> None:
         self.served, self.rules = served, rules
         self.placements = {placement for rule in rules.rules for placement in rule.placements}
+        self.rule_sets = {name for rule in rules.rules for name in (*rule.only_for, *rule.not_for)}
         binder = Binder(served)
         self._parts = [(period_of(rule, served.zone), binder.bind(rule)) for rule in rules.rules]
         self._counts_days = any(rule.kind in BY_DAYS for rule in rules.rules)
-        self._placed: dict[str | None, PlacedRules] = {}
+        self._placed: dict[tuple[str | None, str], PlacedRules] = {}
 
     def fits(self, served: ServedVersion, rules: Rules) -> bool:
         return self.served is served and self.rules is rules
 
-    def at(self, placement: str | None, now_s: float) -> PlacedRules:
-        placed = self._placed.get(placement)
+    def at(self, placement: str | None, rule_set: str, now_s: float) -> PlacedRules:
+        where = (placement, rule_set)
+        placed = self._placed.get(where)
         if placed is None or now_s >= placed.until_s or now_s < placed.since_s:
-            placed = self._placed[placement] = self._place(placement, now_s)
+            placed = self._placed[where] = self._place(placement, rule_set, now_s)
         return placed
 
-    def _place(self, placement: str | None, now_s: float) -> PlacedRules:
+    def _place(self, placement: str | None, rule_set: str, now_s: float) -> PlacedRules:
         holding: list[BoundRule] = []
         moments = [0.0, FOREVER]
         for period, parts in self._parts:
             moments += period
             if holds_at(period, now_s):
-                holding += [part for part in parts if _is_at(part.rule, placement)]
+                holding += [part for part in parts if is_at(part.rule, placement, rule_set)]
         local = datetime.fromtimestamp(now_s, UTC).astimezone(self.served.zone)
         if self._counts_days:
             moments += [_midnight_s(local.date() + timedelta(days=n), self.served.zone) for n in (0, 1)]
@@ -97,8 +105,9 @@ def holds_at(period: tuple[float, float], now_s: float) -> bool:
     return period[0] <= now_s < period[1]
 
 
-def _is_at(rule: Rule, placement: str | None) -> bool:
-    return not rule.placements or placement in rule.placements
+def is_at(rule: Rule, placement: str | None, rule_set: str) -> bool:
+    """Whether a rule is for a placement, and for answers of a variant with this set of rules."""
+    return (not rule.placements or placement in rule.placements) and rule.is_for(rule_set)
 
 
 def period_of(rule: Rule, zone: ZoneInfo) -> tuple[float, float]:

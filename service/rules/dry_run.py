@@ -15,6 +15,7 @@ CUSTOMERS = 1000
 N = 10
 TOLD = 50  # products that are named, those of most lists first
 EVERYWHERE = "(other placements)"
+VARIANTS = "(variants with rules = {}, other placements)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +78,25 @@ class DryRun:
 
 
 def dry_run(served: ServedVersion, before: Rules, after: Rules, *, now_s: float) -> DryRun:
-    """Compare the first ten products of a fixed sample of customers, at each placement that a rule names.
+    """Compare the first ten products of a fixed sample of customers, at each placement that a rule names, and
+    for the variants of experiments that one names.
 
     Args:
         now_s: Unix seconds at which both are tried.
     """
-    named = {name for rules in (before, after) for rule in rules.rules for name in rule.placements}
+    every = [rule for rules in (before, after) for rule in rules.rules]
+    placements = {name for rule in every for name in rule.placements}
+    rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
+    queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
+    queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
     rows = range(min(CUSTOMERS, len(served.customers)))  # rows are in the order of a hash of the ids
     firing = Firing(served, after, now_s)
     changes = []
-    for placement in [None, *sorted(named)]:
-        query = Query(N, placement=placement)
+    for query in queries:
         plain, old, new = (_answers(served, rules, query, rows, now_s) for rules in (NO_RULES, before, after))
-        changes.append(_change(served, placement, old, new))
+        changes.append(_change(served, query, old, new))
         for row in rows:
-            firing.look(placement, row, plain[row], new[row])
+            firing.look(query, row, plain[row], new[row])
     return DryRun(
         version=served.version_id,
         rules_before=before.version,
@@ -110,7 +115,7 @@ def _answers(served: ServedVersion, rules: Rules, query: Query, rows: range, now
 
 
 def _change(
-    served: ServedVersion, placement: str | None, before: list[Answer], after: list[Answer]
+    served: ServedVersion, query: Query, before: list[Answer], after: list[Answer]
 ) -> PlacementChange:
     entering: Counter[int] = Counter()
     leaving: Counter[int] = Counter()
@@ -121,7 +126,7 @@ def _change(
         entering.update(set(new_rows) - set(old_rows))
         leaving.update(set(old_rows) - set(new_rows))
     return PlacementChange(
-        placement or EVERYWHERE,
+        VARIANTS.format(query.rule_set) if query.rule_set else query.placement or EVERYWHERE,
         len(before),
         changed,
         _most(served, entering),

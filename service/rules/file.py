@@ -11,6 +11,7 @@ PINNED_MAX, FACTOR_MAX = 100, 1000.0
 MOST_SHOWN_DAYS = 30  # as long showings are kept
 
 type RuleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+type RuleSet = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 type Placement = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 type Name = Annotated[str, Field(min_length=1, max_length=256)]
 type Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
@@ -57,6 +58,7 @@ class AnyRule(Strict):
         customers: conditions on customers' columns, all of which must hold.
         starts: from this moment or day on.
         ends: up to this moment, or to the end of this day.
+        only_for, not_for: variants of experiments by their `rules`: it holds for these only, or not for them.
     """
 
     id: RuleId
@@ -66,6 +68,12 @@ class AnyRule(Strict):
     customers: tuple[Condition, ...] = ()
     starts: Moment | None = None
     ends: Moment | None = None
+    only_for: tuple[RuleSet, ...] = ()
+    not_for: tuple[RuleSet, ...] = ()
+
+    def is_for(self, rule_set: str) -> bool:
+        """Whether it holds for answers of a variant with this set of rules, "" for all others."""
+        return (not self.only_for or rule_set in self.only_for) and rule_set not in self.not_for
 
 
 class Scoped(AnyRule):

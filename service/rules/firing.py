@@ -6,8 +6,9 @@ import numpy as np
 
 from models.arrays import BoolArray
 from service.own_list import Answer
+from service.parameters import Query
 from service.rules.binding import Binder, BoundRule
-from service.rules.book import RuleBook, holds_at, period_of
+from service.rules.book import RuleBook, holds_at, is_at, period_of
 from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
@@ -39,11 +40,11 @@ class Firing:
         """Ids of rules that touched none of the answers, in the order of the file."""
         return [rule_id for rule_id in self._ids if rule_id not in self._fired]
 
-    def look(self, placement: str | None, customer_row: int, plain: Answer, ruled: Answer) -> None:
+    def look(self, query: Query, customer_row: int, plain: Answer, ruled: Answer) -> None:
         """Take in the answers to one customer, without rules and with them."""
         for part in self._parts:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
-            if (rule.id in self._fired and not is_pin) or not _concerns(part, placement, customer_row):
+            if (rule.id in self._fired and not is_pin) or not _concerns(part, query, customer_row):
                 continue
             if self._touches(part, customer_row, plain, ruled):
                 self._fired.add(rule.id)
@@ -75,9 +76,8 @@ class Firing:
         return "none of its products may be shown"
 
 
-def _concerns(part: BoundRule, placement: str | None, customer_row: int) -> bool:
-    placements = part.rule.placements
-    return (not placements or placement in placements) and part.who.holds(customer_row)
+def _concerns(part: BoundRule, query: Query, customer_row: int) -> bool:
+    return is_at(part.rule, query.placement, query.rule_set) and part.who.holds(customer_row)
 
 
 def _mask(part: BoundRule, served: ServedVersion) -> BoolArray | None:

@@ -16,7 +16,7 @@ class Dealt:
 
     Attributes:
         assigned: in the order of the plan; empty for a customer who is in no experiment.
-        model, objective, placement: "" where no arm says one.
+        model, objective, placement, rules: "" where no arm says one.
         drafting: the arm that deals two lists into one.
         exploring: the arm that fills a place by lot, where none drafts: an answer has one list.
         told: the experiments as an answer lists them.
@@ -26,6 +26,7 @@ class Dealt:
     model: str
     objective: str
     placement: str
+    rules: str
     drafting: tuple[Entry, Arm] | None
     exploring: tuple[Entry, Arm] | None
     told: str
@@ -35,9 +36,9 @@ class Dealt:
         spare = 0
         if self.exploring is not None and self.exploring[1].explore <= query.n:
             spare = self.exploring[1].explore_among - 1
-        if not (self.objective or self.placement or spare):
+        if not (self.objective or self.placement or self.rules or spare):
             return query
-        return _changed(query, self.objective or query.objective, self.placement or query.placement, spare)
+        return _changed(query, self.objective, self.placement, self.rules, spare)
 
 
 @lru_cache(1000)
@@ -51,6 +52,7 @@ def dealt(assigned: Assigned) -> Dealt:
         model=next((arm.model for arm in arms if arm.model), ""),
         objective=next((arm.objective for arm in arms if arm.objective), ""),
         placement=next((arm.placement for arm in arms if arm.placement), ""),
+        rules=next((arm.rules for arm in arms if arm.rules), ""),
         drafting=drafting,
         exploring=exploring if drafting is None else None,
         told=", ".join(
@@ -60,5 +62,11 @@ def dealt(assigned: Assigned) -> Dealt:
 
 
 @lru_cache(1000)
-def _changed(query: Query, objective: str, placement: str | None, spare: int) -> Query:
-    return replace(query, objective=objective, placement=placement, spare=spare)
+def _changed(query: Query, objective: str, placement: str, rule_set: str, spare: int) -> Query:
+    return replace(
+        query,
+        objective=objective or query.objective,
+        placement=placement or query.placement,
+        rule_set=rule_set,
+        spare=spare,
+    )

@@ -60,7 +60,9 @@ class Trials:
         recommender: Recommender,
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
-        offers: Callable[[ServedVersion, str, Answer, str | None], dict[int, str] | None] = lambda *_: None,
+        offers: Callable[[ServedVersion, str, Answer, str | None, str], dict[int, str] | None] = lambda *_: (
+            None
+        ),
     ) -> None:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
         self._recommender, self._new_recommender = recommender, new_recommender
@@ -86,7 +88,7 @@ class Trials:
         arms = self._arms(plan, customer_id) if forced is None else dealt(forced)
         if arms is None:
             answer = self._recommender.popular(serving.served, query)
-            offers = self._offers(serving.served, customer_id, answer, query.placement)
+            offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
             return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT, offers=offers)
         if not arms.assigned:
             return None
@@ -111,7 +113,7 @@ class Trials:
                 )
         request_id = new_request_id()
         self._recommender.note_shown(chosen.served, customer_id, query, answer)
-        offers = self._offers(chosen.served, customer_id, answer, query.placement)
+        offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
         body = chosen.writer.recommendations(customer_id, answer, arms.told, request_id, offers)
         self._shown(
             Shown(

@@ -8,7 +8,7 @@ import structlog
 from experiments.assignment import Arm, Entry, Plan
 from storage.record.experiments import Recorded, Running, State
 
-ARM = ("name", "weight", "model", "objective", "placement", "interleave", "explore", "explore_among")
+ARM = ("name", "weight", "model", "objective", "placement", "rules", "interleave", "explore", "explore_among")
 log = structlog.get_logger()
 
 

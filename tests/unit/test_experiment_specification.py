@@ -80,9 +80,10 @@ def test_what_is_wrong_is_refused_by_name(old: str, new: str, why: str) -> None:
         ("explore = 3\nexplore_among = 16", "explore_among"),
         ("explore = 3\nexplore_among = 1", "explore_among"),
         ('explore = 3\nrivals = [""]', "rivals"),
+        ('rules = "A set"', "rules"),
     ],
 )
-def test_a_place_by_lot_is_refused_where_nothing_could_be_said_of_it(said: str, why: str) -> None:
+def test_a_policy_that_could_not_be_followed_is_refused(said: str, why: str) -> None:
     with pytest.raises(BadSpecificationError, match=why):
         parse(GOOD.replace('model = "ranker"', f'model = "ranker"\n{said}'))
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.rules.dry_run import EVERYWHERE, DryRun, Moved, PinNotShown, dry_run
+from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run
 from service.rules.reading import NO_RULES, parse_rules
 from service.rules.unknown import unknown_names
 from service.served import ServedVersion
@@ -153,3 +153,16 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     assert json.loads(told.stdout)["placements"][0]["changed"] == 0
     assert run.invoke(main, ["rules", "dry-run", str(bad), *where]).exit_code == 1
     assert run.invoke(main, ["rules", "put", str(bad)]).exit_code == 1
+
+
+def test_rules_of_some_variants_are_tried_for_these_and_change_nothing_for_others(
+    served: ServedVersion,
+) -> None:
+    found = tried(served, rule("a", "block", products='["milk"]', only_for='["bold"]'))
+    assert [(one.placement, one.changed) for one in found.placements] == [
+        (EVERYWHERE, 0),
+        (VARIANTS.format("bold"), 6),
+    ]
+    assert found.never_fired == []
+    lifted = tried(served, rule("a", "block", products='["milk"]', not_for='["bold"]'))
+    assert [one.changed for one in lifted.placements] == [6, 0]

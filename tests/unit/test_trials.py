@@ -16,6 +16,7 @@ from service.own_list import FirstLevel
 from service.parameters import parse_personal_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
+from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
@@ -145,6 +146,37 @@ def test_layers_change_different_things_and_each_leaves_an_exposure(desk: Desk) 
     assert not {"milk", "bread"} & {one["product_id"] for one in body["recommendations"]}
     assert [row.experiment_id for row in rows_of(desk.shown[0])] == ["a", "b"]
     assert len({row.event_id for row in rows_of(desk.shown[0])}) == 2
+
+
+RULES = """
+schema = 1
+[[rules]]
+id = "bags-first"
+kind = "pin"
+products = ["bag"]
+position = 1
+only_for = ["bold"]
+[[rules]]
+id = "no-milk"
+kind = "block"
+products = ["milk"]
+not_for = ["bold"]
+"""
+
+
+def test_an_arm_has_rules_of_its_own_and_others_hold_for_all_but_it(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, RuleBook(parse_rules(RULES)))
+
+    def shown(**arm: Any) -> list[str]:
+        desk.plans.current = Plan((entry(arms=(Arm("control", 0.0), Arm("tried", 1.0, **arm))),))
+        return [one["product_id"] for one in desk.ask()["recommendations"]]
+
+    assert shown(rules="bold") == ["bag", "milk", "bread"]
+    assert shown(rules="bold", placement="mail") == ["bag", "milk", "bread"]
+    assert shown() == shown(rules="of no rule") == ["bread", "butter", "apple"]
+    assert shown(rules="bold", explore=2, explore_among=2)[0] == "bag"
+    desk.plans.current = Plan()
+    assert [one["product_id"] for one in desk.plain(PLAIN)["recommendations"]] == ["bread", "butter", "apple"]
 
 
 def test_an_operator_sees_an_arm_whoever_the_customer_is_and_that_is_marked(desk: Desk) -> None:
