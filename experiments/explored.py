@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import chisquare
 
 from experiments.cohort import Cohort
 from experiments.effects import Floats
@@ -27,6 +28,8 @@ type Ints = NDArray[np.int64]
 OWN = ""  # the arm's own list
 UNTOLD = -1
 MORE, FEWER, SAME, REFUSED = "more clicks", "fewer clicks", "no difference shown", "refused"
+UNFAIR_P, LEAST_EXPECTED = 0.001, 5
+NOT_BY_LOT = "what was drawn isn't spread as a lot spreads it (p < .001): are logs missing?"
 NO_LISTS = "its choice is known of no answer: do the nights publish its lists (`routed`)?"
 
 
@@ -108,6 +111,8 @@ def choices_of(
     found = _answers(cohort, outcomes, arm, rivals, now_ms)
     if found is None:
         return ()
+    if fairness_p(found) < UNFAIR_P:
+        return tuple(_refused(found, chooser, 0.0, NOT_BY_LOT) for chooser in (OWN, *rivals))
     guesses = guessed(found)
     return tuple(_choice(found, guesses, chooser) for chooser in (OWN, *rivals))
 
@@ -138,6 +143,18 @@ def slate_of(items: str, lot: Lot, place: int) -> list[str]:
     return [next(order) if item[0] in lot.pool else item[0] for item in json.loads(items)]
 
 
+def fairness_p(answers: Answers) -> float:
+    """Of the chi-square of what was drawn first for each customer, among the pools of the usual size; 1 where
+    there are too few. A lot that isn't one, or logs that lack some outcomes of it, would make values up."""
+    first = np.unique(answers.customers, return_index=True)[1]
+    sizes = np.rint(1 / answers.propensities[first]).astype(np.int64)
+    usual = int(np.bincount(sizes).argmax())
+    drawn = answers.drawn[first][sizes == usual]
+    if usual < 2 or len(drawn) < LEAST_EXPECTED * usual:
+        return 1.0
+    return float(chisquare(np.bincount(drawn, minlength=usual)).pvalue)
+
+
 def guessed(answers: Answers) -> Floats:
     """Clicks that are expected of each answer with each place of its pool, shape (n, m).
 
@@ -162,7 +179,7 @@ def guessed(answers: Answers) -> Floats:
 def _choice(answers: Answers, guesses: Floats, chooser: str) -> Choice:
     is_told = answers.choices[chooser] != UNTOLD
     if not is_told.any():
-        return Choice(chooser, 0, 0.0, 0.0, word=REFUSED, why=NO_LISTS)
+        return _refused(answers, chooser, 0.0, NO_LISTS)
     rows, drawn = np.flatnonzero(is_told), answers.drawn[is_told]
     mine, own = (answers.choices[name][is_told] for name in (chooser, OWN))
     targets, base = ((choice == drawn).astype(np.float64) for choice in (mine, own))
@@ -184,9 +201,16 @@ def _choice(answers: Answers, guesses: Floats, chooser: str) -> Choice:
             guessed_base=guesses[rows, own],
         )
     except TooFarError as err:
-        return Choice(chooser, len(mine), same, err.effective_n, word=REFUSED, why=str(err))
+        return _refused(answers, chooser, err.effective_n, str(err))
     word = MORE if gain.low > 0 else FEWER if gain.high < 0 else SAME
     return Choice(chooser, len(mine), same, value.effective_n, value, robust, gain, word)
+
+
+def _refused(answers: Answers, chooser: str, effective_n: float, why: str) -> Choice:
+    choices = answers.choices[chooser]
+    is_told = choices != UNTOLD
+    same = float((choices == 0)[is_told].mean()) if is_told.any() else 0.0
+    return Choice(chooser, int(is_told.sum()), same, effective_n, word=REFUSED, why=why)
 
 
 def _answers(

@@ -209,7 +209,7 @@ def items_of(shown: Shown) -> str:
     drawn = shown.drawn
     if drawn is not None:
         at = next(at for at, pick in enumerate(shown.picks) if pick[0] == drawn.row)
-        items[at] = [*items[at][:2], 1 / len(drawn.pool), None, _lot(drawn, products)]
+        items[at] = [*items[at][:2], round(1 / len(drawn.pool), 6), None, _lot(drawn, products)]
     return json.dumps(items, separators=(",", ":"))
 
 

@@ -117,23 +117,34 @@ def test_few_answers_say_nothing() -> None:
 
 
 def test_what_does_not_count_is_left_out() -> None:
-    good = items(["a", "b"], 0, {"als": "b"})
+    texts = [items(["a", "b"], drawn, {"als": "b"}) for drawn in (0, 1)]
     lines = [
-        *((f"c{i}", f"r{i}", 0, good) for i in range(400)),
-        ("c1", "r1", 0, good),  # the same answer again
-        ("c2", "late", NOW_MS - DAY_MS + 1, good),  # clicks on it may still come
+        *((f"c{i}", f"r{i}", 0, texts[i % 2]) for i in range(400)),
+        ("c2", "r2", 0, texts[0]),  # the same answer again
+        ("c2", "late", NOW_MS - DAY_MS + 1, texts[0]),  # clicks on it may still come
         ("c3", "none", 0, '[["a", 0.5, null, null]]'),
     ]
-    done = clicks([("c1", "r1", 1), ("c1", "r1", 1), ("c1", "r1", 3), ("c2", "r1", 1)])
+    done = clicks([("c2", "r2", 1), ("c2", "r2", 1), ("c2", "r2", 3), ("c4", "r2", 1)])
     (own, _) = choices_of(exposures(lines), done, 1, ("als",), NOW_MS)
     assert own.answers == 400
     assert own.snips is not None
-    assert own.snips.value == pytest.approx(2 / 400)
+    assert own.snips.value == pytest.approx(2 / 200)
     assert choices_of(exposures(lines), done, 0, (), NOW_MS) == ()
     assert choices_of(exposures(lines, is_fallback=True), done, 1, (), NOW_MS) == ()
     untold = choices_of(exposures(lines), done, 1, ("als", "ease"), NOW_MS)[2]
     assert (untold.answers, untold.word) == (0, REFUSED)
     assert "routed" in untold.why
+
+
+def test_a_lot_that_is_none_is_refused() -> None:
+    """As where the logs of a worker are lost that had other outcomes."""
+    lines = [(f"c{i}", f"r{i}", 0, items(["a", "b"], int(i % 10 < 4), {"als": "b"})) for i in range(1000)]
+    found = choices_of(exposures(lines), clicks([]), 1, ("als",), NOW_MS)
+    assert [one.word for one in found] == [REFUSED, REFUSED]
+    assert "isn't spread as a lot" in found[1].why
+    again = [(customer, f"{n}", 0, text) for n in range(9) for customer, _, _, text in lines[:100]]
+    few = choices_of(exposures(again), clicks([]), 1, ("als",), NOW_MS)  # a customer's lot counts once
+    assert "isn't spread" not in few[1].why
 
 
 def test_a_gain_is_the_difference_of_both_and_nothing_where_they_agree() -> None:
