@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from experiments.judgement import Judgement
 from experiments.pictures import pictures
-from experiments.words import bound, moment, number, probability, side, signed, spread
+from experiments.words import bound, moment, number, probability, side, signed
 from storage.page import page, without_nan
 from storage.svg import COLOURS
 
@@ -32,5 +32,4 @@ def to_html(found: Judgement) -> str:
         bound=bound,
         moment=moment,
         side=side,
-        spread=spread,
     )

@@ -31,7 +31,9 @@ from tests.benchmarks.gate_runs import run_rule, run_same
 from tests.data.shop_logs import SPECIFICATION, Truth, logs, specification_of
 
 SAME, RULES, HTTP, HTTP_BETTER = 2000, 200, 50, 10
-HTTP_LIFT = 1.0  # twice as much is bought from lists: a bound is crossed in most of these
+HTTP_LIFT = (
+    1.0  # twice as much is bought from lists: most of these cross a bound, where nothing differs one of 20
+)
 LIFT = 0.3
 SPLITS = 1000
 GB = 1 << 30
@@ -99,7 +101,7 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
             covered = float(np.mean([one["covers"][name] for one in over_http]))  # type: ignore[index]
             yield Gate(f"over HTTP: coverage of {name}", covered, binom.ppf(0.001, n, 0.95) / n, 1)
     if lifted := [one for one in results if one["kind"] == "http better"]:
-        yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.5, 1)
+        yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.3, 1)
     for kind, word in (("better", "SHIP"), ("worse", "ROLLBACK")):
         found = [one for one in results if one["kind"] == kind]
         if found:
