@@ -1,6 +1,7 @@
 """`nbo-experiment plan`: what the shop's own history says an experiment can show."""
 
 import tomllib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,9 +10,10 @@ import click
 import polars as pl
 from pydantic import ValidationError
 
+from experiments.off_policy import LEAST_N
 from experiments.planning import Plan, plan_of, refuse_underpowered, told_days
 from experiments.sources import NEEDED, purchases_to_plan_on
-from experiments.specification import read_specification
+from experiments.specification import Specification, read_specification
 from models.errors import BadConfigError
 from storage.history import read_history
 from storage.history_consents import consents_in
@@ -59,6 +61,8 @@ def plan(
         with record_if_any(store, url, erasure_key) as record:
             purchases = purchases_to_plan_on(store, record, default)
     click.echo(told(plan_of(specification, purchases)))
+    for line in told_lots(specification):
+        click.echo(line)
     refuse_underpowered(specification, purchases)
 
 
@@ -92,6 +96,19 @@ def told(found: Plan) -> str:
         f"sees: what {found.planned_n:,} customers of all arms show."
     )
     return "\n".join((start, *lines))
+
+
+def told_lots(specification: Specification) -> Iterator[str]:
+    """Of each arm with a place that is filled by lot, whether enough customers are planned for it to say
+    something of a rival."""
+    for arm in specification.arms:
+        if arm.explore:
+            needed, planned = LEAST_N * arm.explore_among, specification.analysis.planned_n * arm.weight
+            state = "" if planned >= needed else "too few: "
+            yield (
+                f"{arm.name}: {state}a place by lot among {arm.explore_among} says something from about "
+                f"{needed:,.0f} customers on, and {planned:,.0f} are planned"
+            )
 
 
 def _n(value: int | None) -> str:

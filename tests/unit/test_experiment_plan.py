@@ -11,6 +11,7 @@ from tea_tasting.aggr import Aggregates
 
 from experiments.cli import commands
 from experiments.errors import BadLogError, UnderpoweredError
+from experiments.plan_command import told_lots
 from experiments.planning import plan_of, refuse_underpowered
 from experiments.power import Design, Spread, drift_of
 from tests.data.shop_logs import SPECIFICATION, purchases, specification_of
@@ -103,3 +104,14 @@ def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:
     assert isinstance(result.exception, UnderpoweredError)
     neither = CliRunner().invoke(commands, said[:3])
     assert "either --store or --data" in neither.output
+
+
+def test_a_place_by_lot_is_told_how_many_customers_it_takes() -> None:
+    assert list(told_lots(specification_of())) == []
+    for planned_n, begins in ((2000, "ranker: a place"), (1000, "ranker: a place"), (999, "ranker: too few")):
+        specification = specification_of(planned_n=planned_n)
+        control, ranker = specification.variants
+        arms = (control, ranker.model_copy(update={"explore": 1}))
+        (told,) = told_lots(specification.model_copy(update={"variants": arms}))
+        assert told.startswith(begins)
+        assert "among 5 says something from about 500 customers" in told
