@@ -106,8 +106,8 @@ def told_lots(specification: Specification) -> Iterator[str]:
             needed, planned = LEAST_N * arm.explore_among, specification.analysis.planned_n * arm.weight
             state = "" if planned >= needed else "too few: "
             yield (
-                f"{arm.name}: {state}a place by lot among {arm.explore_among} says something from about "
-                f"{needed:,.0f} customers on, and {planned:,.0f} are planned"
+                f"{arm.name}: {state}a place by lot among {arm.explore_among} says nothing of a rival under "
+                f"{needed:,.0f} customers, and {planned:,.0f} are planned"
             )
 
 

@@ -114,4 +114,4 @@ def test_a_place_by_lot_is_told_how_many_customers_it_takes() -> None:
         arms = (control, ranker.model_copy(update={"explore": 1}))
         (told,) = told_lots(specification.model_copy(update={"variants": arms}))
         assert told.startswith(begins)
-        assert "among 5 says something from about 500 customers" in told
+        assert "among 5 says nothing of a rival under 500 customers" in told
