@@ -39,31 +39,7 @@ def to_markdown(found: Judgement) -> str:
             ("check", "state", "what was seen"), ((one.name, one.level, one.text) for one in found.health)
         ),
         "## Arms",
-        _table(
-            (
-                "arm",
-                "model",
-                "customers",
-                "judged",
-                "answers",
-                "products shown",
-                "latency p50, p90, p99 ms",
-                "decision",
-            ),
-            (
-                (
-                    one.name,
-                    one.model or "-",
-                    f"{one.customers:,}",
-                    f"{one.closed:,}",
-                    f"{one.answers:,}",
-                    f"{one.products:,}",
-                    ", ".join(f"{part:.1f}" for part in one.latency_ms or ()) or "-",
-                    f"{one.verdict.word}: {one.verdict.rule}" if one.verdict else "-",
-                )
-                for one in found.arms
-            ),
-        ),
+        _arms(found),
     ]
     for role, title in ROLES.items():
         lines = [one for one in found.comparisons if one.role == role]
@@ -101,6 +77,26 @@ def to_markdown(found: Judgement) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _arms(found: Judgement) -> str:
+    figures = ("customers", "judged", "answers", "products shown", "latency p50, p90, p99 ms")
+    return _table(
+        ("arm", "model", *figures, "decision"),
+        (
+            (
+                one.name,
+                one.model or "-",
+                f"{one.customers:,}",
+                f"{one.closed:,}",
+                f"{one.answers:,}",
+                f"{one.products:,}",
+                ", ".join(f"{part:.1f}" for part in one.latency_ms or ()) or "-",
+                f"{one.verdict.word}: {one.verdict.rule}" if one.verdict else "-",
+            )
+            for one in found.arms
+        ),
+    )
 
 
 def _preferences(found: Judgement) -> str:

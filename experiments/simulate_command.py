@@ -106,16 +106,9 @@ def simulate(
         finally:
             client.close()
         dropped, exposures = _write(record, specification, simulation, purchases, began, days, out)
-    by_lot = true_clicks(exposures, shop, specification)
-    known = {"relative": truth, "lift": lift, "clicks_by_chooser": by_lot}
-    write_atomic(out / "truth.json", json.dumps(known, indent=1) + "\n")
     told = ", ".join(f"{n:,} {what}" for what, n in simulation.counts.items())
     click.echo(f"{len(shop.tastes):,} customers, {days} days: {told}")
-    for arm, effect in truth.items():
-        click.echo(f"true effect of {arm} on revenue per customer: {effect:+.1%}")
-    for arm, clicks in by_lot.items():
-        told = ", ".join(f"{n:.3f} by {name or 'its own list'}" for name, n in clicks.items())
-        click.echo(f"true clicks for an answer of {arm}, by who fills its place: {told}")
+    _tell(truth, true_clicks(exposures, shop, specification), lift, out)
     click.get_current_context().invoke(
         report,
         experiment_id=None,
@@ -157,6 +150,17 @@ def _truth(client: ShopClient, shop: SimulatedShop, specification: Specification
     days = specification.analysis.attribution_days
     found = shop.truth(lists, control=arms[0], days=days, most=ASKED)
     return {arm: effect for arm, effect in found.items() if arm != arms[0]}
+
+
+def _tell(truth: dict[str, float], by_lot: dict[str, dict[str, float]], lift: float, out: Path) -> None:
+    """Write the truth down and say it: of each variant, and of who fills a place by lot."""
+    known = {"relative": truth, "lift": lift, "clicks_by_chooser": by_lot}
+    write_atomic(out / "truth.json", json.dumps(known, indent=1) + "\n")
+    for arm, effect in truth.items():
+        click.echo(f"true effect of {arm} on revenue per customer: {effect:+.1%}")
+    for arm, clicks in by_lot.items():
+        told = ", ".join(f"{n:.3f} by {name or 'its own list'}" for name, n in clicks.items())
+        click.echo(f"true clicks for an answer of {arm}, by who fills its place: {told}")
 
 
 def _wait_until_it_runs(client: ShopClient, customer_id: str, variant: str) -> None:

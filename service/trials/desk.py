@@ -29,6 +29,9 @@ KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
 KEPT_MODELS = 16
 log = structlog.get_logger()
 
+type Slate = tuple[Serving, Answer, bool, dict[int, str] | None, Drawn | None]
+"""Who answers with what; whether the champion in the arm's stead; whose each product is; what was drawn."""
+
 
 class Plans(Protocol):
     """Who knows which experiments run."""
@@ -93,24 +96,7 @@ class Trials:
         if not arms.assigned:
             return None
         query = arms.asked(query)
-        chosen, answer, is_fallback = self._listed(serving, arms.model, customer_id, query)
-        teams: dict[int, str] | None = None
-        drawn: Drawn | None = None
-        if query.spare:
-            answer, drawn = self._explored(serving, arms, answer, customer_id, query, is_fallback=is_fallback)
-        if arms.drafting is not None and not is_fallback:
-            entry, arm = arms.drafting
-            _, other, is_fallback = self._listed(serving, arm.interleave, customer_id, query)
-            if not is_fallback:
-                answer, teams = drafted(
-                    chosen.served,
-                    answer,
-                    other,
-                    query.n,
-                    entry=entry,
-                    customer_id=customer_id,
-                    at_s=time.time(),
-                )
+        chosen, answer, is_fallback, teams, drawn = self._slate(serving, arms, customer_id, query)
         request_id = new_request_id()
         self._recommender.note_shown(chosen.served, customer_id, query, answer)
         offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
@@ -134,6 +120,22 @@ class Trials:
             )
         )
         return answer, body
+
+    def _slate(self, serving: Serving, arms: Dealt, customer_id: str, query: Query) -> Slate:
+        """What a customer is shown by the policy of the arms."""
+        chosen, answer, is_fallback = self._listed(serving, arms.model, customer_id, query)
+        if query.spare:
+            answer, drawn = self._explored(serving, arms, answer, customer_id, query, is_fallback=is_fallback)
+            return chosen, answer, is_fallback, None, drawn
+        if arms.drafting is None or is_fallback:
+            return chosen, answer, is_fallback, None, None
+        entry, arm = arms.drafting
+        _, other, is_fallback = self._listed(serving, arm.interleave, customer_id, query)
+        if is_fallback:
+            return chosen, answer, is_fallback, None, None
+        both = chosen.served, answer, other, query.n
+        answer, teams = drafted(*both, entry=entry, customer_id=customer_id, at_s=time.time())
+        return chosen, answer, is_fallback, teams, None
 
     def _arms(self, plan: Plan, customer_id: str) -> Dealt | None:
         """The arms of a customer; None of one who is held out of all experiments."""
