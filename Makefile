@@ -36,7 +36,7 @@ test: lint  ## lint, then all tests
 test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
 	$(BIN)/python -m pytest tests/faults -m faults -s $(FAULTS)
 
-soak: $(VENV)/.dev  ## the full counts: a million answers, 500 kills, 1,000 swaps, an hour, 2,400 experiments, 60 over HTTP; goes on where it was stopped
+soak: $(VENV)/.dev  ## the full counts: a million answers, 500 kills, 1,000 swaps, an hour, 2,400 experiments, 80 over HTTP; goes on where it was stopped
 	$(BIN)/python -m tests.faults.soak --folder .nextbest/soak
 	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/soak/gates
 
@@ -79,7 +79,7 @@ bench-replay: $(VENV)/.demo  ## do answers get better by what was bought since t
 bench-offers: $(VENV)/.demo  ## which coupons households redeem, learned from earlier campaigns, on later ones
 	$(BIN)/python -m tests.benchmarks.bench_offers
 
-bench-experiments: $(VENV)/.demo $(VENV)/.dev  ## 2,000 made-up experiments and more, 60 over HTTP: false alarms, power, coverage; goes on where it was stopped
+bench-experiments: $(VENV)/.demo $(VENV)/.dev  ## 2,000 made-up experiments and more, 80 over HTTP: false alarms, power, coverage; goes on where it was stopped
 	$(BIN)/nbo-train demo-data --out .nextbest/bench/journey
 	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/bench/gates --journey .nextbest/bench/journey $(BENCH)
 

@@ -26,11 +26,12 @@ from scipy.stats import binom, kstest
 
 from experiments.effects import of_means
 from experiments.planning import last_window, outcomes_of
-from tests.benchmarks.gate_http import run_http, served
-from tests.benchmarks.gate_runs import run_rule, run_same
+from tests.benchmarks.gate_http import LotRun, run_http, run_lot, served
+from tests.benchmarks.gate_runs import SameRun, run_rule, run_same
 from tests.data.shop_logs import SPECIFICATION, Truth, logs, specification_of
 
-SAME, RULES, HTTP, HTTP_BETTER = 2000, 200, 50, 10
+SAME, RULES = 2000, 200
+HTTP, HTTP_BETTER, HTTP_LOT = 50, 10, 20
 HTTP_LIFT = (
     1.0  # twice as much is bought from lists: most of these cross a bound, where nothing differs one of 20
 )
@@ -102,6 +103,12 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
             yield Gate(f"over HTTP: coverage of {name}", covered, binom.ppf(0.001, n, 0.95) / n, 1)
     if lifted := [one for one in results if one["kind"] == "http better"]:
         yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.3, 1)
+    if by_lot := [one for one in results if one["kind"] == "http lot"]:
+        yield Gate("over HTTP: a place by lot, refused", share(by_lot, "is_refused"), 0, 0.1)
+        for name in ("snips", "robust", "gain"):
+            told = [one["covers"][name] for one in by_lot if one["covers"]]  # type: ignore[index]
+            least = binom.ppf(0.001, len(told), 0.95) / max(1, len(told))
+            yield Gate(f"over HTTP: a place by lot, coverage of {name}", float(np.mean(told)), least, 1)
     for kind, word in (("better", "SHIP"), ("worse", "ROLLBACK")):
         found = [one for one in results if one["kind"] == kind]
         if found:
@@ -181,7 +188,11 @@ def made_over_http(folder: Path, left: list[tuple[str, int]]) -> None:
         (folder / KEPT).open("a") as file,
     ):
         for kind, seed in left:
-            found = run_http(Path(name), url, seed, lift=HTTP_LIFT if kind == "http better" else 0.0)
+            found: SameRun | LotRun
+            if kind == "http lot":
+                found = run_lot(Path(name), url, seed)
+            else:
+                found = run_http(Path(name), url, seed, lift=HTTP_LIFT if kind == "http better" else 0.0)
             file.write(json.dumps({"kind": kind, "seed": seed} | asdict(found)) + "\n")
             file.flush()
 
@@ -208,7 +219,9 @@ def main() -> int:
     found = list(report_cost())
     made(chosen.folder, [one for one in wanted if (one.kind, one.seed) not in done], chosen.processes)
     over_http = [("http", seed) for seed in range(chosen.http)]
-    over_http += [("http better", HTTP + seed) for seed in range(HTTP_BETTER)] if chosen.http else []
+    if chosen.http:
+        over_http += [("http better", HTTP + seed) for seed in range(HTTP_BETTER)]
+        over_http += [("http lot", HTTP + HTTP_BETTER + seed) for seed in range(HTTP_LOT)]
     made_over_http(chosen.folder, [one for one in over_http if one not in done])
     found += gates(kept(chosen.folder))
     if chosen.journey:
