@@ -102,7 +102,7 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
             covered = float(np.mean([one["covers"][name] for one in over_http]))  # type: ignore[index]
             yield Gate(f"over HTTP: coverage of {name}", covered, binom.ppf(0.001, n, 0.95) / n, 1)
     if lifted := [one for one in results if one["kind"] == "http better"]:
-        yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.3, 1)
+        yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.5, 1)
     if by_lot := [one for one in results if one["kind"] == "http lot"]:
         yield Gate("over HTTP: a place by lot, refused", share(by_lot, "is_refused"), 0, 0.1)
         for name in ("snips", "robust", "gain"):
