@@ -1,17 +1,19 @@
 """An answer in the making: takes what may be shown, until it has n products."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import repeat
+from math import inf
 
 import numpy as np
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import BoolArray, FloatArray, IntArray
 from service.errors import RefusedError
 from service.live.session import FIRST, FIRST_LINE, Session
 from service.neighbours import goes_with
 from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.packed import Entry
 from service.parameters import Query
+from service.rules.diversity import Above, Scored, diverse
 from service.rules.effects import Place
 from service.rules.ruling import Ruling
 from service.served import NONE, UNKNOWN
@@ -31,6 +33,8 @@ class Basket:
     Args:
         own: the list of the customer, where there is one.
         without: products that aren't shown, in addition to those of the query.
+        strength: of variety, as in `service.rules.diversity`; 0: products come in the order that they have.
+        worth: what probabilities are multiplied by where the list is in that order, by product row.
         is_of_due: only what is due will be taken: no pins then, and nothing is held until it is due.
     """
 
@@ -41,6 +45,8 @@ class Basket:
         *,
         own: OwnList | None = None,
         without: Iterable[int] = (),
+        strength: float = 0,
+        worth: FloatArray | None = None,
         is_of_due: bool = False,
     ) -> None:
         served = ruling.served
@@ -68,6 +74,8 @@ class Basket:
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins and not is_of_due:
             self._take_pins()
+        self._strength, self._worth = strength, None if worth is None else memoryview(worth)
+        self._above = Above(served, self.picks, [row for _, row in self._pins]) if strength else None
         self._held: list[int] = []
         if own is not None and own.session is not None and not is_of_due:
             self._held = [row for row in own.session.held if row not in self.taken]
@@ -195,6 +203,8 @@ class Basket:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
+        if self._above is not None:
+            entries = diverse(self._scored(entries), self._strength, self._above)
         shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
@@ -205,6 +215,32 @@ class Basket:
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
+
+    def _scored(self, entries: Iterable[Entry]) -> Iterator[Scored]:
+        """What of these may be shown, with what it counts: its probability, and where none is known what the
+        last one before it falls to as 1 / place; but never more than what stands before it."""
+        category, taken, shown = self.category, self.taken, self._ruling.shown
+        category_row = self._served.category_row
+        is_weighed = self._worth is not None or self._ruling.factors is not None
+        least, known, known_at, place = inf, 1.0, 1, 0
+        for entry in entries:
+            row, _, score = entry
+            if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
+                continue
+            place += 1
+            if is_weighed and score >= 0:
+                score *= self._weight(row)
+            if score >= 0:  # NaN isn't
+                known, known_at = score, place
+            else:
+                score = known * known_at / place
+            least = min(least, score)
+            yield least, entry
+
+    def _weight(self, row: int) -> float:
+        """What the probability of a product is multiplied by in the order of the list."""
+        factor = self._ruling.factor_of(row)
+        return factor if self._worth is None else factor * self._worth[row]
 
 
 def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:

@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from service.live.session import Session, assembled, day_of
 from service.live.told import Told
 from service.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
 from service.packed import Columns, Entry
+from service.parameters import Query
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Moved, Ruling, in_new_order
 from service.served import NONE, UNKNOWN, ServedVersion
@@ -38,6 +39,10 @@ SCORES there is none, and of GOES_WITH it is a place in the cart) and its probab
 plain tuple: answers make ten."""
 
 
+type Asked = tuple[Query, int]
+"""A question, and the shelf's number of changes when it was asked."""
+
+
 @dataclass(slots=True)
 class OwnList:
     """A customer's assembled list.
@@ -53,6 +58,7 @@ class OwnList:
         is_in_new_order: it isn't the beginning of the list that the map has.
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
+        answers: what was already answered, where putting variety into it again would take long.
         written: the products and pins of its latest answer, and their items as JSON, with prices as of
             `price_changes`.
     """
@@ -68,6 +74,7 @@ class OwnList:
     session: Session | None = None
     is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
+    answers: dict[Asked, "Answer"] = field(default_factory=dict)
     written: tuple[object, list[str]] | None = None
     price_changes: int = 0
 
@@ -147,12 +154,13 @@ def made_list(served: ServedVersion, customer_row: int, session: Session | None)
     return assembled(session) if session else served.candidates(customer_row)
 
 
-def rest_of(own: OwnList) -> Iterable[Entry]:
-    """What comes after a list that may be only the beginning."""
+def rest_of(own: OwnList) -> Iterator[Entry]:
+    """What comes after a list that may be only the beginning; nothing is made before it is asked for."""
     n = 0 if own.is_in_new_order else len(own.columns.rows)
     if own.session is None:
-        return own.served.candidates(own.customer_row).entries(n)
-    return assembled(own.session).entries(n) if n in (0, LIST_LENGTH) else ()
+        yield from own.served.candidates(own.customer_row).entries(n)
+    elif n in (0, LIST_LENGTH):
+        yield from assembled(own.session).entries(n)
 
 
 def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
 
 LATEST = 500  # requests that are remembered
+KEPT_ANSWERS = 8  # to one customer, within a second
 
 
 class ListCache(Protocol):
@@ -101,7 +102,14 @@ class Recommender:
         own, level = self._own_list(rules, customer_id, told, query.objective)
         ruling = rules.of_stranger(customer_id) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
-        basket = Basket(ruling, query, own=own, without=enough)
+        strength = _strength(ruling, query)
+        asked = None
+        if strength and own is not None and not enough and not query.exclude:
+            asked = query, ruling.seen
+            if asked in own.answers:
+                return own.answers[asked]._replace(level=level)
+        worth = served.shelf.worth if strength and query.objective == VALUE else None
+        basket = Basket(ruling, query, own=own, without=enough, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
         else:
@@ -113,7 +121,10 @@ class Recommender:
         basket.take_trends(basket.category)
         if own is not None and own.session is not None and query.objective != DISCOVERY:
             basket.take_held(own.session)
-        return basket.answer(own, level)
+        answer = basket.answer(own, level)
+        if asked is not None and own is not None and len(own.answers) < KEPT_ANSWERS:
+            own.answers[asked] = answer
+        return answer
 
     def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:
         """Which of these products a customer's list has first, NONE if it has none of them."""
@@ -140,7 +151,8 @@ class Recommender:
 
     def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""
-        basket = Basket(rules.of_nobody(), query)
+        ruling = rules.of_nobody()
+        basket = Basket(ruling, query, strength=_strength(ruling, query))
         basket.take_trends(basket.category)
         return basket.answer(None, "popular" if query.category is None else "category")
 
@@ -286,6 +298,9 @@ def _take_list(basket: Basket, own: OwnList) -> None:
     if own.moved:
         basket.take_own(in_new_order(own.columns, own.moved))
         return
-    basket.take_own(own.columns.entries())
-    if not basket.is_full:
-        basket.take_own(rest_of(own))
+    basket.take_own(chain(own.columns.entries(), rest_of(own)))
+
+
+def _strength(ruling: Ruling, query: Query) -> float:
+    """Of variety. What is due again comes first where that is what is asked for, like or not."""
+    return 0 if query.objective == REORDER else ruling.strength

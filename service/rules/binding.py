@@ -6,13 +6,14 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
-from service.rules.effects import Allowed, Bought, Effect, Hide, Limit, Often, Place, Scale, as_mask
+from service.rules.effects import Allowed, Bought, Effect, Hide, Limit, Often, Place, Scale, Vary, as_mask
 from service.rules.file import (
     PRODUCT_NUMBERS,
     Boost,
     Bury,
     Cap,
     Condition,
+    Diversity,
     Eligible,
     ExcludeBought,
     Frequency,
@@ -67,6 +68,8 @@ class Binder:
             return self._limit(rule)
         if isinstance(rule, OfferFrequency):
             return Often(rule.at_most, rule.days, is_of_offers=True)
+        if isinstance(rule, Diversity):
+            return Vary(rule.strength)
         rows = self.rows_of(rule)
         if rows is not None and not rows.size:
             return None

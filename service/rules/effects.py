@@ -78,7 +78,14 @@ class Often:
     is_of_offers: bool = False
 
 
-type Effect = Hide | Scale | Limit | Place | Bought | Often
+@dataclass(frozen=True, slots=True)
+class Vary:
+    """How much less a product counts that is like one above it, as in `service.rules.diversity`."""
+
+    strength: float
+
+
+type Effect = Hide | Scale | Limit | Place | Bought | Often | Vary
 
 
 def as_mask(rows: IntArray | None, n_products: int) -> BoolArray | None:

@@ -175,6 +175,13 @@ class OfferFrequency(AnyRule):
     days: int = Field(ge=1, le=MOST_SHOWN_DAYS)
 
 
+class Diversity(AnyRule):
+    """What is like a product above it counts for less; of several such rules the first one holds."""
+
+    kind: Literal["diversity"]
+    strength: Number = Field(ge=0, le=1)
+
+
 class MinStock(Scoped):
     """Only what has so many pieces in stock; what isn't counted is enough."""
 
@@ -208,13 +215,14 @@ type Rule = Annotated[
     | ExcludeBought
     | Frequency
     | OfferFrequency
+    | Diversity
     | MinStock
     | PriceRange,
     Field(discriminator="kind"),
 ]
 KINDS_OF_RULES: tuple[type[AnyRule], ...] = (
     *(Pin, Boost, Bury, Block, Eligible, Cap, ExcludeBought),
-    *(Frequency, OfferFrequency, MinStock, PriceRange),
+    *(Frequency, OfferFrequency, Diversity, MinStock, PriceRange),
 )
 
 

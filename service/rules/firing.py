@@ -1,15 +1,17 @@
 """Which rules touch the answers of a dry run, and which pins don't get to their position."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from models.arrays import BoolArray
-from service.own_list import Answer
+from service.own_list import Answer, FirstLevel
 from service.parameters import Query
+from service.recommender import Recommender
 from service.rules.binding import Binder, BoundRule
 from service.rules.book import RuleBook, holds_at, is_at, period_of
-from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale
+from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
@@ -25,6 +27,7 @@ class Firing:
 
     def __init__(self, served: ServedVersion, rules: Rules, now_s: float) -> None:
         self._served, binder = served, Binder(served)
+        self._now_s = now_s
         self._today = RuleBook(rules, lambda: now_s).at(served, None).today
         awake = [rule for rule in rules.rules if holds_at(period_of(rule, served.zone), now_s)]
         self.asleep = [rule.id for rule in rules.rules if rule not in awake]
@@ -46,12 +49,14 @@ class Firing:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
             if (rule.id in self._fired and not is_pin) or not _concerns(part, query, customer_row):
                 continue
-            if self._touches(part, customer_row, plain, ruled):
+            if self._touches(part, query, customer_row, plain, ruled):
                 self._fired.add(rule.id)
             elif isinstance(part.effect, Place):
                 self.missed[rule.id, self._why_missed(part.effect, ruled)] += 1
 
-    def _touches(self, part: BoundRule, customer_row: int, plain: Answer, ruled: Answer) -> bool:
+    def _touches(
+        self, part: BoundRule, query: Query, customer_row: int, plain: Answer, ruled: Answer
+    ) -> bool:
         effect, mask = part.effect, self._masks[id(part)]
         before, after = ([row for row, *_ in answer.picks] for answer in (plain, ruled))
         if isinstance(effect, Place):
@@ -63,8 +68,18 @@ class Firing:
             return not set(before).isdisjoint(
                 Ruling(self._served, [effect]).bought_rows(customer_row, self._today)
             )
+        if isinstance(effect, Vary):
+            return self._alone(part, query, customer_row, len(before)) != before
         assert mask is not None
         return bool(mask[before].any()) or (isinstance(effect, Scale) and bool(mask[after].any()))
+
+    def _alone(self, part: BoundRule, query: Query, customer_row: int, n: int) -> list[int]:
+        """The answer if this rule were the only one."""
+        book = RuleBook(Rules("alone", "", (part.rule,)), lambda: self._now_s)
+        recommender = Recommender(FirstLevel(1, 0), None, book=book)
+        customer_id = self._served.customers[customer_row]
+        answer = recommender.recommend(self._served, customer_id, replace(query, n=max(n, 1)))
+        return [row for row, *_ in answer.picks]
 
     def _why_missed(self, pin: Place, ruled: Answer) -> str:
         if not pin.rows:

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
 from service.packed import Columns, Entry
-from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale
+from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
 from service.served import ServedVersion, Trends
 
 type Moved = tuple[float, int]
@@ -27,6 +27,7 @@ class Ruling:
         limits: at most so many of a group.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
+        strength: of variety, 0 to 1; of several the first one in the file holds.
         often, offers_often: how often products and offers may be shown.
         seen: the shelf's number of changes that `shown` knows: see `fresh`.
     """
@@ -40,6 +41,7 @@ class Ruling:
         often = [effect for effect in effects if isinstance(effect, Often)]
         self.often = tuple(rule for rule in often if not rule.is_of_offers)
         self.offers_often = tuple(rule for rule in often if rule.is_of_offers)
+        self.strength = next((effect.strength for effect in effects if isinstance(effect, Vary)), 0.0)
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
@@ -71,6 +73,10 @@ class Ruling:
     def mask(self) -> BoolArray:
         """`shown` as an array."""
         return self._mask
+
+    def factor_of(self, row: int) -> float:
+        """What rules multiply a product's score by."""
+        return 1.0 if self.factors is None else self._factor_views[row]
 
     @cached_property
     def popular(self) -> IntArray:

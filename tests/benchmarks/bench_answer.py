@@ -68,6 +68,7 @@ from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
 SELDOM = 'schema = 1\n[[rules]]\nid = "seldom"\nkind = "frequency"\nat_most = 1000\ndays = 7\n'
+VARIED = 'schema = 1\n[[rules]]\nid = "varied"\nkind = "diversity"\nstrength = 0.5\n'
 RULES = Path(__file__).parent / "rules.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
@@ -220,7 +221,7 @@ def make_routes(
         )
 
     rules = parse_rules(RULES.read_text())
-    seldom = parse_rules(SELDOM)
+    seldom, varied = parse_rules(SELDOM), parse_rules(VARIED)
     quiet = LiveCustomers(is_personal_by_default=True, most=1)
     quiet.heard()
     quiet.erase([Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"k").digest())
@@ -243,15 +244,18 @@ def make_routes(
         Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
         Route("- with rules", app(1.0, None, rules=rules), the_same, key),
+        Route("- with variety", app(1.0, None, rules=varied), the_same, key),
         Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
         Route("- with a place filled by lot", app(1.0, None, plans=by_lot), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
+        Route("- from the map, with variety", app(0, None, rules=varied), one_after_another, key),
         Route(
             "- from the map, showings counted", app(0, None, rules=seldom, kept=cache), one_after_another, key
         ),
         Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
         Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
+        Route("- from Redis, with variety", app(0, cache, rules=varied), one_after_another, key),
         Route("- from Redis, in an experiment", app(0, cache, plans=running), one_after_another, key),
         Route("- in the worker, events are followed", app(1.0, None, news_of=quiet.of), the_same, key),
         Route("- from Redis, bought since the night", app(0, cache, news_of=bought), one_after_another, key),

@@ -21,6 +21,7 @@ from tests.data.redis_server import redis_server
 
 WORKER, REDIS = "/recommend, list in the worker", "/recommend, list from Redis"
 WORKER_TRIED, REDIS_TRIED = "- in an experiment", "- from Redis, in an experiment"
+WORKER_VARIED, REDIS_VARIED = "- with variety", "- from Redis, with variety"
 WORKER_RULES, REDIS_RULES = "- with rules", "- from Redis, with rules"
 ROUNDS, CALLS, ATTEMPTS = 60, 20, 3
 
@@ -84,6 +85,8 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
         (REDIS, BARE_GET, 1.5),
         (WORKER_RULES, BARE, 2.0),
         (REDIS_RULES, BARE_GET, 1.9),
+        (WORKER_VARIED, BARE, 2.0),
+        (REDIS_VARIED, BARE_GET, 1.5),
         (WORKER_TRIED, BARE, 2.0),
         (REDIS_TRIED, BARE_GET, 1.5),
     ],

@@ -86,12 +86,14 @@ def test_rules_that_touch_nothing_are_named_and_so_are_those_asleep(served: Serv
         + rule("moves", "boost", products='["plum"]', factor="2")
         + rule("caps", "cap", per='"category"', at_most="1")
         + rule("wide", "cap", per='"category"', at_most="9")
+        + rule("varies", "diversity", strength="1")
+        + rule("too-weak", "diversity", strength="0.01")
         + rule("lately", "exclude_bought", days="30")
         + rule("not-so-lately", "exclude_bought", days="1")
         + rule("never", "block", products='["bread"]', ends="2017-12-31")
         + rule("elsewhere", "min_stock", stock="2", placements='["mail"]'),
     )
-    assert found.never_fired == ["nothing", "gone-anyway", "wide", "not-so-lately", "elsewhere"]
+    assert found.never_fired == ["nothing", "gone-anyway", "wide", "too-weak", "not-so-lately", "elsewhere"]
     assert found.asleep == ["never"]
 
 

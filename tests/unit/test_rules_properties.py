@@ -19,6 +19,7 @@ from service.rules.file import (
     Boost,
     Bury,
     Cap,
+    Diversity,
     Eligible,
     ExcludeBought,
     MinStock,
@@ -74,6 +75,7 @@ KINDS: list[tuple[type[AnyRule], dict[str, st.SearchStrategy[object]]]] = [
         Cap,
         {"per": st.sampled_from(["brand", "category"]), "at_most": st.integers(1, 3), "names": st.just(())},
     ),
+    (Diversity, {"strength": st.floats(0, 1)}),
     (ExcludeBought, some_names | {"days": st.integers(1, 40)}),
     (MinStock, some_names | {"stock": st.integers(1, 5)}),
     (PriceRange, some_names | {"at_least": st.integers(0, 2), "at_most": st.integers(2, 5)}),
@@ -234,6 +236,7 @@ class Judge:
     made=rules(),
     customer=st.sampled_from(PEOPLE),
     n=st.integers(1, 12),
+    objective=st.sampled_from(["probability", "probability", "value", "discovery"]),
     category=st.sampled_from([None, None, "a"]),
     placement=st.sampled_from([None, "home", "mail"]),
     exclude=st.lists(st.sampled_from([*IDS, "unheard of"]), max_size=2),
@@ -244,6 +247,7 @@ def test_every_answer_keeps_every_rule_and_is_as_long_as_it_can_be(
     made: tuple[Rule, ...],
     customer: str,
     n: int,
+    objective: str,
     category: str | None,
     placement: str | None,
     exclude: list[str],
@@ -251,7 +255,7 @@ def test_every_answer_keeps_every_rule_and_is_as_long_as_it_can_be(
     shop, served = versions[number]
     if category not in shop.products.values():
         category = None
-    query = Query(n, category, tuple(exclude), placement)
+    query = Query(n, category, tuple(exclude), placement, objective)
     judge = Judge(shop, made, customer, query)
     recommender = Recommender(FirstLevel(10, 1), DictCache(), book=book_of(made))
     answer = recommender.recommend(served, customer, query)
@@ -263,7 +267,11 @@ def test_every_answer_keeps_every_rule_and_is_as_long_as_it_can_be(
     for position, product in pins.items():
         assert found.index(product) == position - 1 or position > len(found)
     free = [served.products[row] for row, rung, *_ in answer.picks if rung is not Rung.PINNED]
+    owned = {bought.product for bought in shop.history.get(customer, ())}
     eligible = [product for product in shop.products if judge.may_show(product)]
+    if objective == "discovery":
+        assert owned.isdisjoint(free)
+        eligible = [product for product in eligible if product not in owned or product in pins.values()]
     if any(isinstance(rule, Cap) for rule in judge.holding):
         assert not judge.breaks_limits(free)
         missing = set(eligible) - set(found) if len(found) < n else set()
