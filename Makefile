@@ -19,7 +19,7 @@ ALONE := tests/faults $(addprefix tests/integration/test_,answer_cost.py live_wo
 	offers_race.py service_process.py rules_process.py access_process.py redis_cache.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments lock sbom image clean
+.PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments languages lock sbom image clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -82,6 +82,9 @@ bench-offers: $(VENV)/.demo  ## which coupons households redeem, learned from ea
 bench-experiments: $(VENV)/.demo $(VENV)/.dev  ## 2,000 made-up experiments and more, 80 over HTTP: false alarms, power, coverage; goes on where it was stopped
 	$(BIN)/nbo-train demo-data --out .nextbest/bench/journey
 	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/bench/gates --journey .nextbest/bench/journey $(BENCH)
+
+languages: $(VENV)/.dev  ## bring the catalogues of reasons up to the messages in the code, and compile them
+	$(BIN)/python -m scripts.languages
 
 lock: $(VENV)/.dev  ## lock the dependencies that pyproject.toml names (LOCK_FLAGS=--upgrade: their newest)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

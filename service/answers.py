@@ -5,13 +5,14 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
-from math import isfinite, isnan, nan
+from math import isfinite, isnan
 
-from service import reasons
-from service.live.session import FIRST_LINE, Bought, Session
+from service.explaining import Explainer
+from service.languages import ENGLISH
 from service.own_list import Answer, OwnList, Rung
+from service.reasons import reasons_in
 from service.served import NONE, UNKNOWN, ServedVersion
-from storage.evidence import ITSELF, NO_EVIDENCE
+from storage.evidence import ITSELF
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
@@ -27,9 +28,7 @@ class AnswerWriter:
         self._names = json.dumps({"version": served.version_id, "variant": served.variant})[1:-1]
         self._products: dict[int, tuple[str, str]] = {}
         self._worth = memoryview(served.shelf.worth)
-        self._popular = lru_cache(KEPT_PRODUCTS)(self._write_popular)
-        self._because = lru_cache(KEPT_PRODUCTS)(self._write_because)
-        self._why = lru_cache(KEPT_PRODUCTS)(self._write_why)
+        self._explainers = {ENGLISH: Explainer(served, ENGLISH)}
 
     def recommendations(
         self,
@@ -38,16 +37,18 @@ class AnswerWriter:
         experiments: str = "",
         request_id: str = "",
         offers: Mapping[int, str] | None = None,
+        language: str = ENGLISH,
     ) -> str:
         """The body of `/recommend/<customer_id>`.
 
         Args:
             offers: as JSON, by product row.
+            language: of the reasons.
             experiments: what stands in the list of that name, as JSON.
             request_id: a new one without it.
         """
         own = answer.own
-        items = self._own_items(answer, own) if own else self._items(answer)
+        items = self._own_items(answer, own, language) if own else self._items(answer, language)
         if offers:
             for place, pick in enumerate(answer.picks):
                 if pick[0] in offers:
@@ -58,29 +59,33 @@ class AnswerWriter:
             f'"recommendations": [{", ".join(items)}]}}'
         )
 
-    def reorder(self, customer_id: str, answer: Answer) -> str:
+    def reorder(self, customer_id: str, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/reorder/<customer_id>`. `unknown` is whoever nothing is known of, or may be."""
         own = answer.own
         source = "unknown" if own is None else "session" if own.session else "personal"
-        items = self._own_items(answer, own) if own else []
+        items = self._own_items(answer, own, language) if own else []
         return self._of_all(source, items, f'"customer_id": {quoted(customer_id)}, ')
 
-    def complements(self, cart: Sequence[int], answer: Answer) -> str:
+    def complements(self, cart: Sequence[int], answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/basket`, whose products have these rows."""
         source = "personal" if answer.own else "basket" if cart else "popular"
-        titles = [(self._served.products[row], self._title(row)) for row in cart]
-        why = [reasons.similar(*title, "bought_with") for title in titles]
-        items = self._own_items(answer, answer.own, why) if answer.own else self._items(answer, "", why)
+        titles = [(self._served.products[row], self._served.title(row)) for row in cart]
+        why = [reasons_in(language).similar(*title, "bought_with") for title in titles]
+        if answer.own:
+            items = self._own_items(answer, answer.own, language, why)
+        else:
+            items = self._items(answer, language, "", why)
         return self._of_all(source, items)
 
-    def popular(self, answer: Answer) -> str:
+    def popular(self, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/popular`."""
-        return self._of_all("popular", self._items(answer))
+        return self._of_all("popular", self._items(answer, language))
 
-    def similar(self, product_row: int, answer: Answer) -> str:
+    def similar(self, product_row: int, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/similar/<product_id>`."""
         product_id = self._served.products[product_row]
-        items = self._items(answer, reasons.similar(product_id, self._title(product_row)))
+        why = reasons_in(language).similar(product_id, self._served.title(product_row))
+        items = self._items(answer, language, why)
         return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
     def _of_all(self, source: str, items: list[str], about: str = "") -> str:
@@ -89,25 +94,28 @@ class AnswerWriter:
             f'"source": "{source}", "recommendations": [{", ".join(items)}]}}'
         )
 
-    def _own_items(self, answer: Answer, own: OwnList, goes_with: Sequence[str] = ()) -> list[str]:
+    def _own_items(
+        self, answer: Answer, own: OwnList, language: str, goes_with: Sequence[str] = ()
+    ) -> list[str]:
         shelf = self._served.shelf
         if shelf.repriced or own.price_changes != shelf.price_changes:
             self._take_new_prices(own)
-        said = (answer.picks, answer.pinned)
+        said = (language, answer.picks, answer.pinned)
         if own.written is not None and own.written[0] == said and not goes_with:
             return own.written[1].copy()
         products, worth_of, items = self._products, self._worth, []
+        explain = self._explainer(language)
         first = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
             head, middle = products.get(row) or self._write_product(row)
             if evidence < ITSELF and own.session is None and rung is not Rung.GOES_WITH:
-                why = self._why(row, first + evidence)
+                why = explain.why(row, first + evidence)
             elif rung is Rung.PINNED:
-                why = reasons.chosen_by_shop(answer.pinned[row])
+                why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
                 why = goes_with[evidence]
             else:
-                why = self._own_reason(row, evidence, own)
+                why = explain.own(row, evidence, own)
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
@@ -118,20 +126,29 @@ class AnswerWriter:
             own.written = said, items.copy()
         return items
 
-    def _items(self, answer: Answer, similar: str = "", goes_with: Sequence[str] = ()) -> list[str]:
+    def _items(
+        self, answer: Answer, language: str, similar: str = "", goes_with: Sequence[str] = ()
+    ) -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
-        items = []
+        items: list[str] = []
+        explain = self._explainer(language)
         for rank, (row, rung, evidence, _) in enumerate(answer.picks, 1):
             head, tail = self._products.get(row) or self._write_product(row)
             if rung is Rung.PINNED:
-                why = reasons.chosen_by_shop(answer.pinned[row])
+                why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
                 why = goes_with[evidence]
             else:
-                why = similar if rung is Rung.SIMILAR else self._popular(row)
+                why = similar if rung is Rung.SIMILAR else explain.popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
         return items
+
+    def _explainer(self, language: str) -> Explainer:
+        explainer = self._explainers.get(language)
+        if explainer is None:
+            explainer = self._explainers[language] = Explainer(self._served, language)
+        return explainer
 
     def _take_new_prices(self, own: OwnList) -> None:
         own.price_changes = self._served.shelf.price_changes  # first: what changes meanwhile comes again
@@ -143,60 +160,6 @@ class AnswerWriter:
         while repriced:
             self._products.pop(repriced.pop(), None)
 
-    def _own_reason(self, product_row: int, evidence: int, own: OwnList) -> str:
-        """The reason of a product that no purchase near in the history explains by itself."""
-        if evidence == NO_EVIDENCE:
-            return self._popular(product_row)
-        if own.session is not None:
-            return self._with_session(product_row, evidence, own.session)
-        return self._why(product_row, self._served.place_of(own.customer_row, product_row))
-
-    def _with_session(self, product_row: int, evidence: int, session: Session) -> str:
-        """The reason of a product of a list with something new; dates are those of the latest purchase."""
-        if FIRST_LINE <= evidence < ITSELF:
-            since: Bought | None = session.bought[evidence - FIRST_LINE]
-        elif evidence == ITSELF:
-            since = session.by_row.get(product_row)
-            place = NONE if since else self._served.place_of(session.customer_row, product_row)
-        else:
-            place = self._served.history_of(session.customer_row)[0] + evidence
-            since = session.by_row.get(self._served.histories.product[place])
-        if since is None:
-            return self._why(product_row, place)
-        bought = since.product_row
-        if bought == product_row:
-            return reasons.due_again(*self._purchases(since), since.day, since.due_day)
-        return self._because(bought) + reasons.bought_on(since.day)
-
-    def _purchases(self, since: Bought) -> tuple[int, float]:
-        """In how many orders a product was bought, before the night and since; mean days between them."""
-        if since.place == NONE:
-            return since.times, nan
-        _, all_times, last_days, intervals_days, _ = self._served.histories
-        times, interval_days = all_times[since.place], intervals_days[since.place]
-        known_days = interval_days * (times - 1) if times > 1 else 0.0
-        days = known_days + max(since.day - last_days[since.place], 0)
-        return times + since.times, days / (times + since.times - 1)
-
-    def _write_why(self, product_row: int, place: int) -> str:
-        """The reason of a product, from a place in the histories."""
-        products, times, last_days, intervals_days, due_days = self._served.histories
-        bought, last_day = products[place], last_days[place]
-        if bought == product_row:
-            return reasons.due_again(times[place], intervals_days[place], last_day, due_days[place])
-        return self._because(bought) + reasons.bought_on(last_day)
-
-    def _write_because(self, product_row: int) -> str:
-        return reasons.because_you_bought(self._served.products[product_row], self._title(product_row))
-
-    def _write_popular(self, product_row: int) -> str:
-        served = self._served
-        recent, ever = int(served.recent_buyers[product_row]), int(served.buyers[product_row])
-        return reasons.popular(recent, ever, served.recent_days, served.last_day)
-
-    def _title(self, product_row: int) -> str:
-        return self._served.titles[product_row] or self._served.products[product_row]
-
     def _write_product(self, product_row: int) -> tuple[str, str]:
         """What stands before the rank of a product and after its probability, which is kept."""
         served = self._served
@@ -206,7 +169,7 @@ class AnswerWriter:
         told_price = str(float(str(price))) if isfinite(price) else "null"
         head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
         middle = (
-            f', "title": {quoted(self._title(product_row))}, "category": {category}, '
+            f', "title": {quoted(self._served.title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
             f'"image_url": {_or_null(served.image_urls[product_row])}, {NO_OFFER}, "reason": '
         )

@@ -15,7 +15,8 @@ from service.customer_routes import register_customers
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
-from service.finished import NO_SNIFFING, PRIVATE, Finished
+from service.finished import TOLD_PRIVATELY, TOLD_TO_ALL, Finished
+from service.languages import language_of
 from service.measured import Measured
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
@@ -37,7 +38,6 @@ from service.settings import Settings
 from service.thin_flask import ThinFlask
 from service.trials.desk import Trials
 
-SAME_FOR_ALL = [("Cache-Control", "private, max-age=5"), NO_SNIFFING, ("Vary", "Origin")]
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -62,6 +62,11 @@ class Parts:
     offers: OfferDesk
     log_key: bytes
     trials: Trials | None = None
+
+
+def wanted() -> str:
+    """The language that the caller of the moment wants reasons in."""
+    return language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE"))
 
 
 class IdConverter(BaseConverter):
@@ -101,16 +106,16 @@ def register_answers(app: Flask, parts: Parts) -> None:
             raise RefusedError("no_version", None, "no night has published a version to this store yet")
         return follower.current
 
-    def told(now: Serving, customer_id: str, query: Query) -> str:
+    def told(now: Serving, customer_id: str, query: Query, language: str) -> str:
         """A customer's answer: that of an experiment where there is one, else the champion's."""
-        tried = trials.answer(now, customer_id, query) if trials is not None else None
+        tried = trials.answer(now, customer_id, query, language) if trials is not None else None
         if tried is not None:
             answer, body = tried
         else:
             answer = recommender.recommend(now.served, customer_id, query)
             with_products = offers.with_products(now.served, customer_id, answer, query.placement)
             recommender.note_shown(now.served, customer_id, query, answer)
-            body = now.writer.recommendations(customer_id, answer, offers=with_products)
+            body = now.writer.recommendations(customer_id, answer, offers=with_products, language=language)
         metrics.answer(answer, query.placement)
         return body
 
@@ -123,41 +128,44 @@ def register_answers(app: Flask, parts: Parts) -> None:
             parts.gate.check_may_force(caller_of(environ))
             if trials is None:
                 raise RefusedError("bad_parameter", "variant", "nothing is tried here")
-        return Finished(told(serving(), customer_id, query), PRIVATE)
+        language = language_of(environ.get("HTTP_ACCEPT_LANGUAGE"))
+        return Finished(told(serving(), customer_id, query, language), TOLD_PRIVATELY[language])
 
     @app.get("/offers/<id:customer_id>", endpoint="offers")
     def offers_of(customer_id: str) -> Response:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_offers_query(request.query_string)
-        return Finished(offers.body(serving().served, customer_id, query), PRIVATE)
+        language = wanted()
+        return Finished(offers.body(serving().served, customer_id, query, language), TOLD_PRIVATELY[language])
 
     @app.get("/reorder/<id:customer_id>")
     def reorder(customer_id: str) -> Response:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_reorder_query(request.query_string)
-        now = serving()
+        now, language = serving(), wanted()
         answer = recommender.reorder(now.served, customer_id, query)
         recommender.note_shown(now.served, customer_id, query, answer)
         metrics.answer(answer, query.placement)
-        return Finished(now.writer.reorder(customer_id, answer), PRIVATE)
+        return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
 
-    register_body_routes(app, serving, told, recommender, metrics, parts.gate)
+    register_body_routes(app, serving, told, wanted, recommender, metrics, parts.gate)
 
     @app.get("/popular")
     def popular() -> Response:
         query = parse_query(request.query_string)
-        now = serving()
-        return Finished(now.writer.popular(recommender.popular(now.served, query)), SAME_FOR_ALL)
+        now, language = serving(), wanted()
+        answer = recommender.popular(now.served, query)
+        return Finished(now.writer.popular(answer, language), TOLD_TO_ALL[language])
 
     @app.get("/similar/<id:product_id>")
     def similar(product_id: str) -> Response:
         check_id("product_id", product_id, request.environ["PATH_INFO"])
         query = parse_query(request.query_string)
-        now = serving()
+        now, language = serving(), wanted()
         row = now.served.products.find(product_id)
         if row == NONE:
             raise RefusedError(
                 "unknown_product", "product_id", "no purchase of such a product is in the history"
             )
         answer = recommender.similar(now.served, row, query)
-        return Finished(now.writer.similar(row, answer), SAME_FOR_ALL)
+        return Finished(now.writer.similar(row, answer, language), TOLD_TO_ALL[language])

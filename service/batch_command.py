@@ -19,6 +19,7 @@ from service.campaign import Campaign
 from service.campaign_file import WRITERS, BadOutError, write_lists
 from service.champion import Serving
 from service.changes import ChangesFollower
+from service.languages import ENGLISH, LANGUAGES
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
@@ -73,12 +74,16 @@ ids_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True)
 @click.option("--category", help="Only products of this category.")
 @click.option("--exclude", help="Product ids that may not be shown, joined by commas.")
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), default=ENGLISH, show_default=True, help="Of the reasons."
+)
 def batch(
     store: Path,
     out: Path,
     customers: Path | None,
     suppress: tuple[Path, ...],
     without_consent: str,
+    language: str,
     **asked: object,
 ) -> None:
     """Write what each customer of a campaign would be recommended now, by rules, stock, consent and erasures.
@@ -98,7 +103,7 @@ def batch(
     suppressed = frozenset(one for path in suppress for one in ids_of(path))
     campaign = open_campaign(settings, suppressed, is_for_all=without_consent == "popular")
     named = ids_of(customers) if customers else campaign.everybody()
-    answers = _told(campaign, campaign.lists(named, query))
+    answers = _told(campaign, campaign.lists(named, query, language))
 
     def note() -> None:
         note_shop_file(store, out, "nbo-serve batch", now=datetime.now(UTC))

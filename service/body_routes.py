@@ -9,7 +9,7 @@ from service.access.guard import caller_of
 from service.bodies import read_json
 from service.champion import Serving
 from service.errors import RefusedError
-from service.finished import PRIVATE, Finished
+from service.finished import TOLD_PRIVATELY, Finished
 from service.metrics import Metrics
 from service.parameters import Query
 from service.problems import problem_text
@@ -24,7 +24,8 @@ MANY_BYTES = 1024 * 1024
 def register_body_routes(
     app: Flask,
     serving: Callable[[], Serving],
-    told: Callable[[Serving, str, Query], str],
+    told: Callable[[Serving, str, Query, str], str],
+    wanted: Callable[[], str],
     recommender: Recommender,
     metrics: Metrics,
     gate: Gate,
@@ -32,7 +33,8 @@ def register_body_routes(
     """Add these routes to the app.
 
     Args:
-        told: the body of one customer's answer, the same as `GET /recommend/<customer_id>` gives.
+        told: the body of one customer's answer, in a language, as `GET /recommend/<customer_id>` gives it.
+        wanted: the language that the caller of the moment wants.
     """
 
     @app.post("/basket")
@@ -41,19 +43,19 @@ def register_body_routes(
         caller = caller_of(request.environ)
         if caller is not None and caller.customer_id not in (None, asked.customer_id or caller.customer_id):
             gate.refuse_other_id()
-        now = serving()
+        now, language = serving(), wanted()
         find = now.served.products.find
         cart = [row for product_id in dict.fromkeys(asked.product_ids) if (row := find(product_id)) != NONE]
         answer = recommender.complements(now.served, cart, asked.customer_id, asked.query)
         if asked.customer_id is not None:
             recommender.note_shown(now.served, asked.customer_id, asked.query, answer)
         metrics.answer(answer, asked.query.placement)
-        return Finished(now.writer.complements(cart, answer), PRIVATE)
+        return Finished(now.writer.complements(cart, answer, language), TOLD_PRIVATELY[language])
 
     @app.post("/recommend", endpoint="recommend_many")
     def recommend_many() -> Response:
         asked = many_question(read_json(request, MANY_BYTES))
-        now = serving()
+        now, language = serving(), wanted()
         texts, failed = [], 0
         for sent in asked.customer_ids:
             try:
@@ -62,6 +64,7 @@ def register_body_routes(
                 failed += 1
                 texts.append(f'{{"customer_id": null, "problem": {problem_text(err)}}}')
                 continue
-            texts.append(told(now, customer_id, asked.query))
+            texts.append(told(now, customer_id, asked.query, language))
         answers = ", ".join(texts)
-        return Finished(f'{{"received": {len(texts)}, "failed": {failed}, "answers": [{answers}]}}', PRIVATE)
+        body = f'{{"received": {len(texts)}, "failed": {failed}, "answers": [{answers}]}}'
+        return Finished(body, TOLD_PRIVATELY[language])

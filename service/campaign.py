@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from service.champion import Serving
 from service.errors import RefusedError
+from service.languages import ENGLISH
 from service.live.customers import LiveCustomers
 from service.live.told import NOT_PERSONAL
 from service.offers.desk import OfferDesk
@@ -71,8 +72,8 @@ class Campaign:
         yield from (customers[row] for row in range(len(customers)))
         yield from (one for one in self._customers.known() if customers.find(one) == NONE)
 
-    def lists(self, customer_ids: Iterable[str], query: Query) -> Iterator[str]:
-        """The answers, each as `/recommend` has it, in the order asked.
+    def lists(self, customer_ids: Iterable[str], query: Query, language: str = ENGLISH) -> Iterator[str]:
+        """The answers, each as `/recommend` has it, in the order asked, with reasons in this language.
 
         Raises:
             RefusedError: the category isn't known, or the record can't be used any more.
@@ -89,7 +90,7 @@ class Campaign:
                     self.tally.listed += 1
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
                     self._recommender.note_shown(served, customer_id, query, answer)
-                    yield writer.recommendations(customer_id, answer, offers=offers)
+                    yield writer.recommendations(customer_id, answer, offers=offers, language=language)
                     continue
                 why = "nothing to show"
             self.tally.left_out[why] += 1

@@ -11,10 +11,21 @@ from flask import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+from service.languages import LANGUAGES
+
 type Headers = Sequence[tuple[str, str]]
 
 NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
+
+
+def _told(headers: Headers, vary: str) -> dict[str, Headers]:
+    """The headers of an answer with words in it, by its language."""
+    return {one: [*headers, ("Vary", vary), ("Content-Language", one)] for one in LANGUAGES}
+
+
+TOLD_PRIVATELY = _told(PRIVATE, "Accept-Language")
+TOLD_TO_ALL = _told([("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language")
 
 
 class Finished(Response):

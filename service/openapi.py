@@ -19,7 +19,14 @@ from service.parameters import (
 )
 from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
-from service.question_description import ID, answer_schemas, body_operation, question_schemas
+from service.question_description import (
+    ID,
+    LANGUAGE,
+    TOLD_IN,
+    answer_schemas,
+    body_operation,
+    question_schemas,
+)
 from service.rules.description import ERRORS as RULES_ERRORS
 from service.rules.description import rules_paths, rules_schemas
 
@@ -115,14 +122,14 @@ def document() -> Json:
             "/recommend/{customer_id}": _route(
                 "recommend",
                 "The next best products of a customer; the popular ones for a customer that isn't known",
-                [customer, *QUERY, OBJECTIVE, VARIANT],
+                [customer, *QUERY, OBJECTIVE, VARIANT, LANGUAGE],
                 "Recommendations",
                 ("400", "503"),
             ),
             "/offers/{customer_id}": _route(
                 "offers",
                 "The next best offers of a customer; those for everybody for a customer that isn't known",
-                [customer, *QUERY[:2], OFFER_OBJECTIVE],
+                [customer, *QUERY[:2], OFFER_OBJECTIVE, LANGUAGE],
                 "Offers",
                 ("400", "503"),
             ),
@@ -130,16 +137,18 @@ def document() -> Json:
             "/reorder/{customer_id}": _route(
                 "reorder",
                 "What a customer bought before and is due again",
-                [customer, *QUERY, WITHIN],
+                [customer, *QUERY, WITHIN, LANGUAGE],
                 "Reorder",
                 ("400", "503"),
             ),
             "/basket": {"post": _asked("basket", CART, "CartQuestion", "Basket")},
-            "/popular": _route("popular", "The most popular products", QUERY, "Popular", ("400", "503")),
+            "/popular": _route(
+                "popular", "The most popular products", [*QUERY, LANGUAGE], "Popular", ("400", "503")
+            ),
             "/similar/{product_id}": _route(
                 "similar",
                 "Products that the same customers bought",
-                [product, *QUERY],
+                [product, *QUERY, LANGUAGE],
                 "Similar",
                 ("400", "404", "503"),
             ),
@@ -190,9 +199,10 @@ def _path_id(name: str, description: str) -> Json:
 
 
 def _route(name: str, summary: str, parameters: list[Json], answer: str, errors: tuple[str, ...]) -> Json:
-    responses: Json = {
-        "200": {"description": summary, "content": {"application/json": {"schema": ref(answer)}}}
-    }
+    told: Json = {"description": summary, "content": {"application/json": {"schema": ref(answer)}}}
+    if LANGUAGE in parameters:
+        told["headers"] = TOLD_IN
+    responses: Json = {"200": told}
     return {
         "get": {
             "operationId": name,

@@ -59,8 +59,8 @@ class OwnList:
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
         answers: what was already answered, where putting variety into it again would take long.
-        written: the products and pins of its latest answer, and their items as JSON, with prices as of
-            `price_changes`.
+        written: the language, products and pins of its latest answer, and their items as JSON, with prices
+            as of `price_changes`.
     """
 
     served: ServedVersion

@@ -1,6 +1,7 @@
 """POST /basket and POST /recommend in the API's own description."""
 
 from service.json_schema import Json, as_json, exactly
+from service.languages import LANGUAGES
 from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES
 from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
@@ -13,6 +14,18 @@ COMMON: Json = {
 }
 
 
+LANGUAGE: Json = {
+    "name": "Accept-Language",
+    "in": "header",
+    "description": f"The language of the reasons: {', '.join(LANGUAGES)}; English for any other.",
+    "schema": {"type": "string"},
+}
+TOLD_IN: Json = {
+    "Content-Language": {"description": "That of the reasons.", "schema": {"enum": list(LANGUAGES)}},
+    "Vary": {"description": "Has Accept-Language.", "schema": {"type": "string"}},
+}
+
+
 def body_operation(
     name: str, summary: str, asked: str, answer: str, problems: Json, security: list[Json]
 ) -> Json:
@@ -21,8 +34,12 @@ def body_operation(
     return {
         "operationId": name,
         "summary": summary,
+        "parameters": [LANGUAGE],
         "requestBody": {"required": True, "content": as_json(asked)},
-        "responses": {"200": {"description": summary, "content": as_json(answer)}, **problems},
+        "responses": {
+            "200": {"description": summary, "headers": TOLD_IN, "content": as_json(answer)},
+            **problems,
+        },
         "security": security,
     }
 

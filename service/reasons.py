@@ -1,122 +1,202 @@
 """Why a product is shown, as JSON: a code, a sentence true whenever it is read, and the figures behind it.
 
 Written by hand where a customer's own figures stand in it: that text can't be kept, and an encoder would
-cost half of an answer. Whatever a shop wrote goes through the encoder.
+cost half of an answer. So sentences are kept without their date, and written around it. Whatever a shop
+wrote goes through the encoder.
 """
 
 import json
 from datetime import date, timedelta
 from functools import lru_cache
+from gettext import NullTranslations
+from json.encoder import encode_basestring_ascii as quoted
+
+from service.languages import ENGLISH, words_of
 
 EPOCH = date(1970, 1, 1)
+SLOT = "\x00"  # where the date goes
+
+type Around = tuple[str, str, str]
+"""What stands before the date and after it, as JSON has it, and the interval as a number."""
 
 
-def due_again(times: int, interval_days: float, last_day: int, due_day: int) -> str:
-    """Bought before. `due_on` is there where it is known.
+class Reasons:
+    """Reasons in one language. Days are days since 1970-01-01."""
 
-    Args:
-        times: distinct orders.
-        interval_days: mean days between them, NaN for a single one.
-        last_day: of the last one, in days since 1970-01-01.
-        due_day: on which it is to be expected again, in the same; 0 where that isn't known. For a single
-            order it is the interval at which others buy such products.
-    """
-    iso, long = _day(last_day)
-    if interval_days >= 0:  # not NaN
-        often, interval = _often(times, interval_days)
-        text = f"Bought {often}, last on {long}"
-    elif due_day > last_day:
-        text = f"Bought on {long}; such products are bought again after about {_after(due_day - last_day)}"
-        interval = f'null, "typical_interval_days": {due_day - last_day}'
-    else:
-        text, interval = f"Bought before, on {long}", "null"
-    return (
-        f'{{"code": "due_again", "text": "{text}"{_due_on(due_day)}, "evidence": '
-        f'{{"times": {times}, "interval_days": {interval}, "last_purchased_on": "{iso}"}}}}'
-    )
+    def __init__(self, language: str = ENGLISH) -> None:
+        self._words = words_of(language)
+        self._months = _months(self._words)
+        self._date = self._words.gettext("%(day)d %(month)s %(year)d")
+        before = self._words.gettext("Bought before, on %(date)s")
+        self._before = _around(before % {"date": SLOT}, "null")
+        self._often = lru_cache(16_384)(self._write_often)
+        self._typical = lru_cache(4096)(self._write_typical)
+        self._day = lru_cache(4096)(self._write_day)
+        self.chosen_by_shop = lru_cache(1024)(self._write_chosen_by_shop)
+
+    def due_again(self, times: int, interval_days: float, last_day: int, due_day: int) -> str:
+        """Bought before. `due_on` is there where it is known.
+
+        Args:
+            times: distinct orders.
+            interval_days: mean days between them, NaN for a single one.
+            last_day: of the last one.
+            due_day: on which it is to be expected again; 0 where that isn't known. For a single order it is
+                the interval at which others buy such products.
+        """
+        iso, long = self._day(last_day)
+        if interval_days >= 0:  # not NaN
+            before, after, interval = self._often(times, interval_days)
+        elif due_day > last_day:
+            before, after, interval = self._typical(due_day - last_day)
+        else:
+            before, after, interval = self._before
+        return (
+            f'{{"code": "due_again", "text": "{before}{long}{after}"{_due_on(due_day)}, "evidence": '
+            f'{{"times": {times}, "interval_days": {interval}, "last_purchased_on": "{iso}"}}}}'
+        )
+
+    def because_you_bought(self, product_id: str, title: str) -> str:
+        """Goes with another product that the customer bought; `bought_on` ends it."""
+        text = self._words.gettext("Because you bought %(title)s") % {"title": title}
+        return (
+            f'{{"code": "because_you_bought", "text": {json.dumps(text)}, "evidence": '
+            f'{{"product_id": {json.dumps(product_id)}, "last_purchased_on": '
+        )
+
+    def bought_on(self, last_day: int) -> str:
+        """The end of `because_you_bought`: the day of the last purchase."""
+        return f'"{self._day(last_day)[0]}"}}}}'
+
+    def similar(self, product_id: str, title: str, code: str = "similar") -> str:
+        """Bought by the customers of another product; `bought_with` where that lies in the cart."""
+        text = self._words.gettext("Bought by customers who bought %(title)s") % {"title": title}
+        return json.dumps({"code": code, "text": text, "evidence": {"product_id": product_id}})
+
+    def bought_before(self, product_id: str, title: str, times: int, last_day: int) -> str:
+        """Of an offer: the customer bought one of its products, in so many orders, on this day last."""
+        sentence = self._words.ngettext(
+            "You bought %(title)s once, last on %(date)s",
+            "You bought %(title)s %(times)d times, last on %(date)s",
+            times,
+        )
+        text = sentence % {"title": title, "times": times, "date": self._date_of(last_day)}
+        evidence = {"product_id": product_id, "times": times, "last_purchased_on": _iso(last_day)}
+        return json.dumps({"code": "bought_before", "text": text, "evidence": evidence})
+
+    def others_redeem(self) -> str:
+        """Of an offer: customers like this one redeem such offers."""
+        text = self._words.gettext("Customers who buy like you use such offers")
+        return json.dumps({"code": "others_redeem", "text": text, "evidence": {}})
+
+    def for_everybody(self) -> str:
+        """Of an offer of a shop where nobody redeemed anything yet."""
+        text = self._words.gettext("An offer for everybody")
+        return json.dumps({"code": "for_everybody", "text": text, "evidence": {}})
+
+    def popular(self, recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
+        """Bought by many, of late or else ever; what is new in the shop by nobody.
+
+        Args:
+            recent_buyers: distinct customers within the last `recent_days` of the history.
+            buyers: distinct customers in the whole history.
+            recent_days: length of that window.
+            last_day: of the history.
+        """
+        number, days = (recent_buyers, recent_days) if recent_buyers else (buyers, None)
+        evidence = {"customers": number, "days": days, "until": _iso(last_day)}
+        text = self._bought_by(number, days, last_day)
+        return json.dumps({"code": "popular", "text": text, "evidence": evidence})
+
+    def _bought_by(self, number: int, days: int | None, last_day: int) -> str:
+        if not number:
+            return self._words.gettext("Nobody bought it yet")
+        if days is None:
+            sentence = self._words.ngettext(
+                "Bought by %(number)d customer", "Bought by %(number)d customers", number
+            )
+            return sentence % {"number": number}
+        # Translators: the window is the message "in the %(days)d days to %(date)s".
+        sentence = self._words.ngettext(
+            "Bought by %(number)d customer %(window)s", "Bought by %(number)d customers %(window)s", number
+        )
+        window = self._words.ngettext("in the day to %(date)s", "in the %(days)d days to %(date)s", days)
+        until = window % {"days": days, "date": self._date_of(last_day)}
+        return sentence % {"number": number, "window": until}
+
+    def _write_chosen_by_shop(self, rule_id: str) -> str:
+        """Pinned to its place by a rule."""
+        text = self._words.gettext("Chosen by the shop")
+        return json.dumps({"code": "chosen_by_shop", "text": text, "evidence": {"rule": rule_id}})
+
+    def _write_often(self, times: int, interval_days: float) -> Around:
+        """Of a product bought in several orders: how often; what is less than half a day is no interval."""
+        days = round(interval_days)
+        if days:
+            sentence = self._words.ngettext(
+                "Bought about every day, last on %(date)s",
+                "Bought about every %(days)d days, last on %(date)s",
+                days,
+            )
+        else:
+            sentence = self._words.ngettext(
+                "Bought in %(times)d order, last on %(date)s",
+                "Bought in %(times)d orders, last on %(date)s",
+                times,
+            )
+        return _around(sentence % {"days": days, "times": times, "date": SLOT}, f"{interval_days:.1f}")
+
+    def _write_typical(self, days: int) -> Around:
+        """Of a product bought once: after how many days others buy such products again."""
+        sentence = self._words.ngettext(
+            "Bought on %(date)s; such products are bought again after about a day",
+            "Bought on %(date)s; such products are bought again after about %(days)d days",
+            days,
+        )
+        return _around(sentence % {"days": days, "date": SLOT}, f'null, "typical_interval_days": {days}')
+
+    def _write_day(self, day: int) -> tuple[str, str]:
+        """A day as figures have it, and as sentences do."""
+        return _iso(day), quoted(self._date_of(day))[1:-1]
+
+    def _date_of(self, day: int) -> str:
+        when = EPOCH + timedelta(days=day)
+        return self._date % {"day": when.day, "month": self._months[when.month - 1], "year": when.year}
 
 
-def because_you_bought(product_id: str, title: str) -> str:
-    """Goes with another product that the customer bought; `bought_on` ends it."""
-    return (
-        f'{{"code": "because_you_bought", "text": {json.dumps(f"Because you bought {title}")}, "evidence": '
-        f'{{"product_id": {json.dumps(product_id)}, "last_purchased_on": '
-    )
+@lru_cache
+def reasons_in(language: str) -> Reasons:
+    """Reasons in a language, the same for all who ask: what they keep depends on no version."""
+    return Reasons(language)
 
 
-def bought_on(last_day: int) -> str:
-    """The end of `because_you_bought`: the day of the last purchase, in days since 1970-01-01."""
-    return f'"{_day(last_day)[0]}"}}}}'
-
-
-def similar(product_id: str, title: str, code: str = "similar") -> str:
-    """Bought by the customers of another product; `bought_with` where that lies in the cart."""
-    text = f"Bought by customers who bought {title}"
-    return json.dumps({"code": code, "text": text, "evidence": {"product_id": product_id}})
-
-
-def bought_before(product_id: str, title: str, times: int, last_day: int) -> str:
-    """Of an offer: the customer bought one of its products, in so many orders, on this day last."""
-    iso, long = _day(last_day)
-    often = "once" if times == 1 else f"{times} times"
-    evidence = {"product_id": product_id, "times": times, "last_purchased_on": iso}
-    text = f"You bought {title} {often}, last on {long}"
-    return json.dumps({"code": "bought_before", "text": text, "evidence": evidence})
-
-
-def others_redeem() -> str:
-    """Of an offer: customers like this one redeem such offers."""
-    text = "Customers who buy like you use such offers"
-    return json.dumps({"code": "others_redeem", "text": text, "evidence": {}})
-
-
-def for_everybody() -> str:
-    """Of an offer of a shop where nobody redeemed anything yet."""
-    return json.dumps({"code": "for_everybody", "text": "An offer for everybody", "evidence": {}})
-
-
-@lru_cache(1024)
-def chosen_by_shop(rule_id: str) -> str:
-    """Pinned to its place by a rule."""
-    return json.dumps({"code": "chosen_by_shop", "text": "Chosen by the shop", "evidence": {"rule": rule_id}})
-
-
-def popular(recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
-    """Bought by many, of late or else ever; what is new in the shop by nobody.
-
-    Args:
-        recent_buyers: distinct customers within the last `recent_days` of the history.
-        buyers: distinct customers in the whole history.
-        recent_days: length of that window.
-        last_day: of the history, in days since 1970-01-01.
-    """
-    number, days = (recent_buyers, recent_days) if recent_buyers else (buyers, None)
-    iso, long = _day(last_day)
-    who = "1 customer" if number == 1 else f"{number} customers"
-    text = f"Bought by {who}" + (f" in the {days} days to {long}" if days else "")
-    text = text if number else "Nobody bought it yet"
-    evidence = {"customers": number, "days": days, "until": iso}
-    return json.dumps({"code": "popular", "text": text, "evidence": evidence})
-
-
-@lru_cache(16_384)
-def _often(times: int, interval_days: float) -> tuple[str, str]:
-    """How often in words, and the interval as a number."""
-    days = round(interval_days)
-    words = ("about every day" if days == 1 else f"about every {days} days") if days else f"in {times} orders"
-    return words, f"{interval_days:.1f}"
-
-
-def _after(days: int) -> str:
-    return f"{days} days" if days > 1 else "a day"
+def _around(sentence: str, interval: str) -> Around:
+    before, _, after = sentence.partition(SLOT)
+    return quoted(before)[1:-1], quoted(after)[1:-1], interval
 
 
 @lru_cache(4096)
 def _due_on(day: int) -> str:
-    return f', "due_on": "{_day(day)[0]}"' if day else ""
+    return f', "due_on": "{_iso(day)}"' if day else ""
 
 
-@lru_cache(4096)
-def _day(day: int) -> tuple[str, str]:
-    when = EPOCH + timedelta(days=day)
-    return when.isoformat(), f"{when.day} {when:%B %Y}"
+def _iso(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).isoformat()
+
+
+def _months(words: NullTranslations) -> tuple[str, ...]:
+    """Their names, in the form that dates have."""
+    return (
+        words.gettext("January"),
+        words.gettext("February"),
+        words.gettext("March"),
+        words.gettext("April"),
+        words.gettext("May"),
+        words.gettext("June"),
+        words.gettext("July"),
+        words.gettext("August"),
+        words.gettext("September"),
+        words.gettext("October"),
+        words.gettext("November"),
+        words.gettext("December"),
+    )

@@ -147,6 +147,10 @@ class ServedVersion:
         other._take_candidates(variant)
         return other
 
+    def title(self, product_row: int) -> str:
+        """A product's title, its id where the shop gave none."""
+        return self.titles[product_row] or self.products[product_row]
+
     def history_of(self, customer_row: int) -> tuple[int, int]:
         """Where a customer's history begins and ends in `histories`."""
         return self._starts[customer_row], self._starts[customer_row + 1]

@@ -124,9 +124,7 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def of(
-        self, customer_row: int, at: datetime, among: Container[int] | None = None
-    ) -> list[RankedOffer]:
+    def of(self, customer_row: int, at: datetime, among: Container[int] | None = None) -> list[RankedOffer]:
         """A customer's offers that are on at this moment, likeliest redeemed first.
 
         Args:

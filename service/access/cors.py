@@ -45,7 +45,8 @@ class Cors:
 
     def _readable(self, headers: list[tuple[str, str]], origin: str) -> list[tuple[str, str]]:
         """The headers of an answer to a script of this origin."""
-        vary = [] if any(name == "Vary" for name, _ in headers) else [("Vary", "Origin")]
+        varies = any(name == "Vary" and "Origin" in value for name, value in headers)
+        vary = [] if varies else [("Vary", "Origin")]
         allowed = [("Access-Control-Allow-Origin", origin), EXPOSED] if origin in self._origins else []
         return [*headers, *vary, *allowed]
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Container, Iterable
 from itertools import islice
 
+from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
 from service.offers.book import OfferBook, Ranked, row_of
 from service.offers.promises import Promises
 from service.own_list import Answer
 from service.parameters import Query
-from service.reasons import bought_before, for_everybody, others_redeem
+from service.reasons import Reasons, reasons_in
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
@@ -85,7 +86,7 @@ class OfferDesk:
         self._note(placed, customer_id, placement, noted)
         return shown or None
 
-    def body(self, served: ServedVersion, customer_id: str, query: Query) -> str:
+    def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""
         book, customer_row = self.book_of(served), self._row(served, customer_id)
         placed = self._rules.at(served, query.placement)
@@ -93,7 +94,12 @@ class OfferDesk:
         found = self._ranked(book, placed, customer_id, customer_row, query.placement)
         if query.objective == "probability":
             found.sort(key=lambda one: -(one.probability or 0.0))
-        items = list(islice(self._items(book, found, customer_id, customer_row, ruling.shown), query.n))
+        items = list(
+            islice(
+                self._items(book, found, customer_id, customer_row, ruling.shown, reasons_in(language)),
+                query.n,
+            )
+        )
         self._note(placed, customer_id, query.placement, [offer_row for offer_row, _ in items])
         texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
         head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
@@ -107,6 +113,7 @@ class OfferDesk:
         customer_id: str,
         customer_row: int,
         shown: "memoryview[int]",
+        reasons: Reasons,
     ) -> Iterable[tuple[int, str]]:
         """The row of each offer that can be shown, and it as JSON."""
         served = book.served
@@ -118,10 +125,10 @@ class OfferDesk:
             if text is None:
                 continue
             named = [
-                {"product_id": served.products[row], "title": served.titles[row] or served.products[row]}
+                {"product_id": served.products[row], "title": served.title(row)}
                 for row in products[:SHOWN_PRODUCTS]
             ]
-            reason = self._reason(served, customer_row, products, one)
+            reason = self._reason(served, customer_row, products, one, reasons)
             rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
             yield one.offer_row, f"{text[:-1]}, {rest}}}"
 
@@ -162,7 +169,9 @@ class OfferDesk:
         )
 
     @staticmethod
-    def _reason(served: ServedVersion, customer_row: int, products: list[int], one: Ranked) -> str:
+    def _reason(
+        served: ServedVersion, customer_row: int, products: list[int], one: Ranked, reasons: Reasons
+    ) -> str:
         """The product of the offer that the customer bought last, else what others did."""
         if customer_row != NONE:
             start, stop = served.history_of(customer_row)
@@ -170,12 +179,9 @@ class OfferDesk:
             for place in range(start, stop):  # the most recent first
                 row = served.histories.product[place]
                 if row in of_it:
-                    title = served.titles[row] or served.products[row]
-                    histories = served.histories
-                    return bought_before(
-                        served.products[row], title, histories.times[place], histories.last_day[place]
-                    )
-        return others_redeem() if one.probability is not None else for_everybody()
+                    times, last_day = served.histories.times[place], served.histories.last_day[place]
+                    return reasons.bought_before(served.products[row], served.title(row), times, last_day)
+        return reasons.others_redeem() if one.probability is not None else reasons.for_everybody()
 
 
 def _ruling_of(placed: PlacedRules, customer_id: str, customer_row: int) -> Ruling:

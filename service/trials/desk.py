@@ -12,6 +12,7 @@ from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.champion import Serving
 from service.errors import RefusedError
+from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Answer
 from service.parameters import Query
@@ -74,9 +75,13 @@ class Trials:
         self._serving: Serving | None = None
         self._others: dict[str, tuple[Serving, Recommender] | None] = {}
 
-    def answer(self, serving: Serving, customer_id: str, query: Query) -> tuple[Answer, str] | None:
+    def answer(
+        self, serving: Serving, customer_id: str, query: Query, language: str = ENGLISH
+    ) -> tuple[Answer, str] | None:
         """The answer of an experiment, and its body; None for a customer who is in none.
 
+        Args:
+            language: of the reasons.
         Raises:
             RefusedError: the category isn't known, or the variant that was forced doesn't run.
         """
@@ -92,7 +97,10 @@ class Trials:
         if arms is None:
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
-            return answer, serving.writer.recommendations(customer_id, answer, HELD_OUT, offers=offers)
+            body = serving.writer.recommendations(
+                customer_id, answer, HELD_OUT, offers=offers, language=language
+            )
+            return answer, body
         if not arms.assigned:
             return None
         query = arms.asked(query)
@@ -100,7 +108,7 @@ class Trials:
         request_id = new_request_id()
         self._recommender.note_shown(chosen.served, customer_id, query, answer)
         offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
-        body = chosen.writer.recommendations(customer_id, answer, arms.told, request_id, offers)
+        body = chosen.writer.recommendations(customer_id, answer, arms.told, request_id, offers, language)
         self._shown(
             Shown(
                 request_id=request_id,

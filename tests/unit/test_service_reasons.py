@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from service import reasons
+from service.reasons import Reasons
 
+reasons = Reasons()
 DAY = (date(2017, 12, 28) - date(1970, 1, 1)).days
 
 

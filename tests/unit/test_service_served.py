@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
-from service.answers import AnswerWriter
+from service.explaining import Explainer
+from service.languages import ENGLISH
 from service.served import EPOCH, ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
@@ -40,7 +41,7 @@ def test_the_last_day_is_the_shops_own_date(
 def test_popular_names_the_window_that_the_night_counted(tmp_path: Path) -> None:
     as_of = datetime(2019, 11, 1, 1, 30, 1, tzinfo=UTC)
     served = served_from(replace(TinyShop(), timezone="America/New_York", recent_days=14), as_of, tmp_path)
-    reason = AnswerWriter(served)._write_popular(served.products.find("milk"))
+    reason = Explainer(served, ENGLISH).popular(served.products.find("milk"))
     assert "Bought by 412 customers in the 14 days to 31 October 2019" in reason
     assert '"days": 14, "until": "2019-10-31"' in reason
 
@@ -53,14 +54,14 @@ def test_a_time_zone_that_this_machine_does_not_know_is_refused_by_name(tmp_path
 def test_a_version_of_a_night_without_due_is_served_without_due_days(tmp_path: Path) -> None:
     served = served_from(replace(TinyShop(), has_due=False), AS_OF, tmp_path)
     assert served.histories.due_day[milk_of(served)] == 0
-    assert "due_on" not in AnswerWriter(served)._why(served.products.find("milk"), milk_of(served))
+    assert "due_on" not in Explainer(served, ENGLISH).why(served.products.find("milk"), milk_of(served))
 
 
 def test_a_due_day_stands_in_the_reason_of_the_entry_that_it_belongs_to(tmp_path: Path) -> None:
     served = served_from(TinyShop(), AS_OF, tmp_path)
-    writer, place = AnswerWriter(served), milk_of(served)
-    assert '"due_on": "2018-01-03"' in writer._why(served.products.find("milk"), place)
-    assert "due_on" not in writer._why(served.products.find("bread"), place + 1)  # unknown of bread
+    explain, place = Explainer(served, ENGLISH), milk_of(served)
+    assert '"due_on": "2018-01-03"' in explain.why(served.products.find("milk"), place)
+    assert "due_on" not in explain.why(served.products.find("bread"), place + 1)  # unknown of bread
 
 
 def milk_of(served: ServedVersion) -> int:

@@ -1,0 +1,79 @@
+"""Why each product of an answer is shown: from the evidence in a list to a reason in one language."""
+
+from functools import lru_cache
+from math import nan
+
+from service.live.session import FIRST_LINE, Bought, Session
+from service.own_list import OwnList
+from service.reasons import reasons_in
+from service.served import NONE, ServedVersion
+from storage.evidence import ITSELF, NO_EVIDENCE
+
+KEPT_REASONS = 20_000  # of each kind, of about 200 bytes
+
+
+class Explainer:
+    """The reasons of one version in one language. What isn't a customer's own is written once.
+
+    Attributes:
+        reasons: the sentences.
+    """
+
+    def __init__(self, served: ServedVersion, language: str) -> None:
+        self._served, self.reasons = served, reasons_in(language)
+        self.popular = lru_cache(KEPT_REASONS)(self._write_popular)
+        self._because = lru_cache(KEPT_REASONS)(self._write_because)
+        self.why = lru_cache(KEPT_REASONS)(self._write_why)
+
+    def own(self, product_row: int, evidence: int, own: OwnList) -> str:
+        """The reason of a product that no purchase near in the history explains by itself."""
+        if evidence == NO_EVIDENCE:
+            return self.popular(product_row)
+        if own.session is not None:
+            return self._with_session(product_row, evidence, own.session)
+        return self.why(product_row, self._served.place_of(own.customer_row, product_row))
+
+    def _with_session(self, product_row: int, evidence: int, session: Session) -> str:
+        """The reason of a product of a list with something new; dates are those of the latest purchase."""
+        if FIRST_LINE <= evidence < ITSELF:
+            since: Bought | None = session.bought[evidence - FIRST_LINE]
+        elif evidence == ITSELF:
+            since = session.by_row.get(product_row)
+            place = NONE if since else self._served.place_of(session.customer_row, product_row)
+        else:
+            place = self._served.history_of(session.customer_row)[0] + evidence
+            since = session.by_row.get(self._served.histories.product[place])
+        if since is None:
+            return self.why(product_row, place)
+        bought = since.product_row
+        if bought == product_row:
+            return self.reasons.due_again(*self._purchases(since), since.day, since.due_day)
+        return self._because(bought) + self.reasons.bought_on(since.day)
+
+    def _purchases(self, since: Bought) -> tuple[int, float]:
+        """In how many orders a product was bought, before the night and since; mean days between them."""
+        if since.place == NONE:
+            return since.times, nan
+        _, all_times, last_days, intervals_days, _ = self._served.histories
+        times, interval_days = all_times[since.place], intervals_days[since.place]
+        known_days = interval_days * (times - 1) if times > 1 else 0.0
+        days = known_days + max(since.day - last_days[since.place], 0)
+        return times + since.times, days / (times + since.times - 1)
+
+    def _write_why(self, product_row: int, place: int) -> str:
+        """The reason of a product, from a place in the histories."""
+        products, times, last_days, intervals_days, due_days = self._served.histories
+        bought, last_day = products[place], last_days[place]
+        if bought == product_row:
+            return self.reasons.due_again(times[place], intervals_days[place], last_day, due_days[place])
+        return self._because(bought) + self.reasons.bought_on(last_day)
+
+    def _write_because(self, product_row: int) -> str:
+        return self.reasons.because_you_bought(
+            self._served.products[product_row], self._served.title(product_row)
+        )
+
+    def _write_popular(self, product_row: int) -> str:
+        served = self._served
+        recent, ever = int(served.recent_buyers[product_row]), int(served.buyers[product_row])
+        return self.reasons.popular(recent, ever, served.recent_days, served.last_day)
