@@ -1,0 +1,161 @@
+"""Somebody has a key of the shop's: what of it counts, how far lists move, and that one night undoes it.
+
+Real record, real nights, real commands; the shop is made up. `bench_poison` says how far lists move by the
+number of identities.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from storage.record.events import DailyCaps, Event, Fate
+from storage.record.intake import DAY_MS, OVER_CAP
+from tests.data.nights import Ran, champion, ids, quick_config, run
+from tests.data.poison import CAPS, HONEST, STOLEN, Lists, Shop, pairs, returns, sent, utc_second
+from tests.data.webshop import START, habits, write_shop
+from training.exit_codes import GATE_REFUSED
+
+DAYS, CUSTOMERS, PRODUCTS = 60, 80, 40
+NOW = START.replace(tzinfo=UTC) + timedelta(days=DAYS + 3)
+NOW_MS = int(NOW.timestamp() * 1000)
+TARGET, FAMOUS, UNKNOWN = "p38", "p0", "no such product"
+REAL = [f"c{number}" for number in range(CUSTOMERS)]
+
+
+SMALL = DailyCaps(trade=30, others=30)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A shop with small caps, whose record has a purchase of each of ten customers since its history ends."""
+    write_shop(tmp_path / "data", habits(CUSTOMERS, PRODUCTS, DAYS), unsold=range(PRODUCTS))
+    known = frozenset(f"p{number}" for number in range(PRODUCTS))
+    made = Shop(tmp_path / "store", known, NOW_MS - DAY_MS, SMALL)
+    assert {one.fate for one in made.send(honest(2), HONEST)} == {Fate.RECORDED}
+    return made
+
+
+def honest(day: int) -> list[Event]:
+    """A purchase of ten customers, so many days ago."""
+    return [
+        sent(f"o{n}-{day}", f"c{n}", f"p{n}", NOW_MS - day * DAY_MS, order=f"o{n}-{day}") for n in range(10)
+    ]
+
+
+def night(shop: Shop) -> dict[str, str]:
+    """The hash of every file of the version that a night makes, by name."""
+    ran = run_night(shop)
+    assert ran.code == 0, ran.err
+    return {name: entry.sha256 for name, entry in champion(shop.store).manifest.files.items()}
+
+
+def refused(shop: Shop) -> str:
+    """Why a night doesn't publish."""
+    ran = run_night(shop)
+    assert ran.code == GATE_REFUSED, ran.err
+    return ran.err
+
+
+def run_night(shop: Shop) -> Ran:
+    folder = shop.store.parent
+    if not (folder / "data").exists():
+        folder = folder.parent
+    as_of = (NOW - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    where = ["--data", folder / "data", "--store", shop.store, "--config", quick_config(folder)]
+    return run("nightly", *where, "--as-of", as_of)
+
+
+def record(shop: Shop, *arguments: str) -> str:
+    ran = CliRunner().invoke(main, ["record", *arguments, "--store", str(shop.store)])
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+def test_of_a_flood_the_daily_cap_counts_and_the_rest_lies_aside(shop: Shop) -> None:
+    # a day is that on which it comes in: to say that it was bought on several doesn't help
+    flood = pairs(["fake"], (TARGET, FAMOUS), orders=SMALL.trade, days=2, now_ms=NOW_MS)
+    fates = Counter(one.fate for one in shop.send(flood, STOLEN))
+    assert fates == {Fate.RECORDED: SMALL.trade, Fate.QUARANTINED: len(flood) - SMALL.trade}
+    (outcome,) = shop.send([sent("u", "fake2", UNKNOWN, NOW_MS)], STOLEN)
+    assert (outcome.fate, outcome.reason) == (Fate.QUARANTINED, "unknown product")
+    listed = record(shop, "quarantine", "list")
+    assert OVER_CAP in listed
+    assert STOLEN in listed
+    assert HONEST not in listed
+
+
+def moved(shop: Shop, identities: int) -> tuple[float, float]:
+    """By what share the lists of real customers with the target grow, and what share of all lists is new."""
+    night(shop)
+    before = Lists.of(shop.store, REAL, FAMOUS)
+    fakes = [f"fake{number}" for number in range(identities)]
+    flood = pairs(fakes, (TARGET, FAMOUS), orders=shop.caps.trade, days=1, now_ms=NOW_MS)
+    shop.send(flood, STOLEN)
+    night(shop)
+    after = Lists.of(shop.store, REAL, FAMOUS)
+    return after.share_with(TARGET) - before.share_with(TARGET), after.moved_from(before)
+
+
+def test_one_identity_hardly_moves_the_lists_of_others_whatever_it_sends(shop: Shop) -> None:
+    with_target, new = moved(replace(shop, caps=CAPS), 1)
+    assert with_target <= 0.05
+    assert new <= 0.03
+
+
+@pytest.mark.xfail(strict=True, reason="what is learned counts orders, not distinct customers: privacy.md")
+def test_twenty_identities_put_a_product_into_a_thousandth_more_of_lists_at_most(shop: Shop) -> None:
+    with_target, _ = moved(replace(shop, caps=CAPS), 20)
+    assert with_target <= 0.001
+
+
+def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
+    night(shop)
+    customers = ids(champion(shop.store), "customers")
+    fakes = [f"fake{number}" for number in range(20)]
+    attack = [
+        *pairs(fakes, (TARGET, FAMOUS), orders=SMALL.trade, days=1, now_ms=NOW_MS),
+        *pairs(REAL[:10], (TARGET, FAMOUS), orders=SMALL.trade, days=2, now_ms=NOW_MS),
+        *returns(REAL[10:], FAMOUS, NOW_MS - DAY_MS),
+        sent("of-tomorrow", "c20", TARGET, NOW_MS - DAY_MS),  # an id that the shop will use
+    ]
+    fates = Counter(one.fate for one in shop.send(attack, STOLEN))
+    assert fates[Fate.QUARANTINED] > fates[Fate.RECORDED] > 0
+    # the shop's own purchases of that day come too late for the cap, and one has an id that is used up
+    tomorrow = sent("of-tomorrow", "c20", "p3", NOW_MS - DAY_MS)
+    fates_of_honest = [one.fate for one in shop.send([*honest(1), tomorrow], HONEST)]
+    assert fates_of_honest == [*[Fate.QUARANTINED] * 10, Fate.CONFLICT]
+    night(shop)
+    assert set(fakes) < set(ids(champion(shop.store), "customers"))
+
+    purge = ["purge", "--client", STOLEN, "--since", utc_second(shop.now_ms)]
+    counted = f"{fates[Fate.RECORDED]:,} events"
+    assert f"{counted} of {20 + CUSTOMERS} customers would be deleted" in record(shop, *purge)
+    assert f"{counted} deleted" in record(shop, *purge, "--yes")
+    assert STOLEN not in record(shop, "quarantine", "list")
+    crowded_out = ["release", "--reason", OVER_CAP, "--client", HONEST]
+    assert "10 events released" in record(shop, "quarantine", *crowded_out)
+    assert [one.fate for one in shop.send([tomorrow], HONEST)] == [Fate.RECORDED]
+    healed = night(shop)
+
+    never = replace(shop, store=shop.store.parent / "never" / "store")
+    never.store.parent.mkdir()
+    never.send([*honest(2), *honest(1), tomorrow], HONEST)
+    assert healed == night(never)
+    assert ids(champion(shop.store), "customers") == customers
+
+
+def test_a_rollback_a_purge_and_a_night_give_the_version_before_the_attack(shop: Shop) -> None:
+    clean, version_id = night(shop), champion(shop.store).version_id
+    shop.send(pairs(["fake", "c1"], (TARGET, FAMOUS), orders=5, days=3, now_ms=NOW_MS), STOLEN)
+    assert night(shop) != clean
+    record(shop, "purge", "--client", STOLEN, "--since", utc_second(shop.now_ms), "--yes")
+    # nobody bought anything since: while the poisoned version answers, the gate takes it for an old export
+    assert "before the champion's" in refused(shop)
+    assert run("rollback", "--store", shop.store).code == 0
+    assert champion(shop.store).version_id == version_id
+    assert night(shop) == clean
