@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan
@@ -25,10 +26,17 @@ class AnswerWriter:
 
     def __init__(self, served: ServedVersion) -> None:
         self._served = served
-        self._names = json.dumps({"version": served.version_id, "variant": served.variant})[1:-1]
+        self._names = _names(served)
         self._products: dict[int, tuple[str, str]] = {}
         self._worth = memoryview(served.shelf.worth)
         self._explainers = {ENGLISH: Explainer(served, ENGLISH)}
+
+    def of_variant(self, served: ServedVersion) -> "AnswerWriter":
+        """The writer of another variant of the version. It keeps what it writes where this one does: both
+        show the same products, and a new price is told once, to whoever asks first."""
+        other = copy(self)
+        other._served, other._names = served, _names(served)
+        return other
 
     def recommendations(
         self,
@@ -177,6 +185,10 @@ class AnswerWriter:
             self._products.clear()
         self._products[product_row] = head, middle
         return head, middle
+
+
+def _names(served: ServedVersion) -> str:
+    return json.dumps({"version": served.version_id, "variant": served.variant})[1:-1]
 
 
 def _or_null(text: str) -> str:

@@ -9,7 +9,6 @@ import structlog
 
 from experiments.assignment import Plan, assign, is_held_out
 from models.errors import NextbestError
-from service.answers import AnswerWriter
 from service.champion import Serving
 from service.errors import RefusedError
 from service.languages import ENGLISH
@@ -218,7 +217,7 @@ class Trials:
                 "a variant can't be served, its customers get the champion", variant=model, why=str(err)
             )
             return None
-        return Serving(served, AnswerWriter(served)), self._new_recommender()
+        return Serving(served, serving.writer.of_variant(served)), self._new_recommender()
 
 
 def _forced(plan: Plan, variant: str) -> Assigned:

@@ -12,8 +12,9 @@ from service.answers import AnswerWriter
 from service.champion import Serving
 from service.errors import RefusedError
 from service.live.customers import LiveCustomers
+from service.live_products import LiveProducts
 from service.own_list import FirstLevel
-from service.parameters import parse_personal_query
+from service.parameters import Query, parse_personal_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
@@ -267,3 +268,18 @@ def test_the_plan_is_of_what_runs_with_the_control_first() -> None:
         0.05,
         "holdout/first",
     )
+
+
+def test_a_new_price_is_in_the_answers_of_every_variant(desk: Desk) -> None:
+    served, live = desk.serving.served, LiveProducts()
+    live.carry_to(served.shelf)
+
+    def prices() -> list[float]:
+        champion = desk.trials._recommender.recommend(served, "anna", Query(1))
+        texts = [desk.serving.writer.recommendations("anna", champion), json.dumps(desk.ask())]
+        return [json.loads(text)["recommendations"][0]["price"] for text in texts]
+
+    desk.plans.current = Plan((entry("als"),))
+    assert prices() == [1.19, 1.19]
+    live.apply("milk", None, 0.79, None)
+    assert prices() == [0.79, 0.79]
