@@ -58,7 +58,7 @@ class OwnList:
         is_in_new_order: it isn't the beginning of the list that the map has.
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
-        answers: what was already answered, where putting variety into it again would take long.
+        answers: picks and pins of what was already answered, where to put variety into it again takes long.
         written: the language, products and pins of its latest answer, and their items as JSON, with prices
             as of `price_changes`.
     """
@@ -74,7 +74,7 @@ class OwnList:
     session: Session | None = None
     is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
-    answers: dict[Asked, "Answer"] = field(default_factory=dict)
+    answers: dict[Asked, tuple[list[Pick], Mapping[int, str]]] = field(default_factory=dict)
     written: tuple[object, list[str]] | None = None
     price_changes: int = 0
 

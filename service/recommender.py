@@ -107,7 +107,8 @@ class Recommender:
         if strength and own is not None and not enough and not query.exclude:
             asked = query, ruling.seen
             if asked in own.answers:
-                return own.answers[asked]._replace(level=level)
+                picks, pinned = own.answers[asked]
+                return Answer(picks, own, level, pinned)
         worth = served.shelf.worth if strength and query.objective == VALUE else None
         basket = Basket(ruling, query, own=own, without=enough, strength=strength, worth=worth)
         if own is None:
@@ -123,7 +124,7 @@ class Recommender:
             basket.take_held(own.session)
         answer = basket.answer(own, level)
         if asked is not None and own is not None and len(own.answers) < KEPT_ANSWERS:
-            own.answers[asked] = answer
+            own.answers[asked] = answer.picks, answer.pinned
         return answer
 
     def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:
