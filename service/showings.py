@@ -1,32 +1,27 @@
-"""What each customer was shown and how often, at placements where a rule of frequency holds; nowhere else.
+"""What each customer was shown and how often, at placements where a rule of frequency holds; nowhere else."""
 
-A showing is a few bytes: the shop's day, where, and the hashes of the ids, which every version has at hand.
-"""
-
-import struct
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol
-from zlib import crc32
 
 from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Pick
+from service.packed_showings import newer_part, packed_showing, times_shown, where_of
 from service.rules.effects import Often
 from service.rules.file import MOST_SHOWN_DAYS
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
+from service.served import NONE
+from storage.strings import IdIndex
 
 FRESH_S = 1.0  # as long a worker goes by what it knows before it asks the store again
 KEPT_CUSTOMERS = 10_000
-MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 190 answers of ten products
+MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
 LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
+MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
 PRODUCTS, OFFERS = "products", "offers"
 NOTHING: frozenset[int] = frozenset()
-HEAD = struct.Struct("<HIB")
-"""Of a showing: the day (days since 1970-01-01), where, and the number of 64-bit hashes that follow."""
 
 
 class ShowingsStore(Protocol):
@@ -55,6 +50,9 @@ class ShowingsCounters(Protocol):
     def held_back(self, what: str, n: int) -> None: ...
 
 
+type _Counted = tuple[IdIndex, dict[int, int]]
+
+
 @dataclass(slots=True)
 class _Known:
     """What a worker knows of a customer.
@@ -62,28 +60,38 @@ class _Known:
     Attributes:
         value: as the store has it, and behind it what was shown here meanwhile.
         until_s: when the store is to be asked again.
-        times: how often each was shown, by where and since which day; of what was asked for.
+        counted: how often each row was shown, of what was asked for: a rule, where, and since which day.
     """
 
     value: bytes
     until_s: float = 0.0
-    times: dict[tuple[int, int], Counter[int]] = field(default_factory=dict)
+    counted: dict[tuple[Often, int, int], _Counted] = field(default_factory=dict)
 
-    def times_shown(self, where: int, since: int) -> Counter[int]:
-        """How often each hash was shown there from a day on."""
-        times = self.times.get((where, since))
-        if times is None:
-            times = self.times[where, since] = Counter()
-            for day, at, hashes in _showings(self.value):
-                if at == where and day >= since:
-                    times.update(hashes)
-        return times
+    def times_shown(self, index: IdIndex, rule: Often, where: int, since: int) -> dict[int, int]:
+        """How often each of the rows that a rule is about was shown there from a day on."""
+        counted = self.counted.get((rule, where, since))
+        if counted is None or counted[0] is not index:
+            hashes, times = times_shown(self.value, where, since)
+            rows = index.rows_of(hashes)
+            is_meant = rows != NONE if rule.about is None else (rows != NONE) & rule.about[rows]
+            if len(self.counted) >= MOST_COUNTED:
+                self.counted.clear()
+            counted = index, dict(zip(rows[is_meant].tolist(), times[is_meant].tolist(), strict=True))
+            self.counted[rule, where, since] = counted
+        return counted[1]
 
-    def add(self, day: int, where: int, hashes: Sequence[int], packed: bytes) -> None:
-        self.value += packed
-        for (at, since), times in self.times.items():
-            if at == where and day >= since:
-                times.update(hashes)
+    def add(self, index: IdIndex, where: int, rows: Sequence[int], showing: bytes) -> None:
+        """What was shown today."""
+        self.value += showing
+        for (rule, at, _), (of, times) in self.counted.items():
+            if at != where:
+                continue
+            if of is not index:
+                self.counted.clear()  # of another version
+                return
+            for row in rows:
+                if rule.about is None or rule.about[row]:
+                    times[row] = times.get(row, 0) + 1
 
 
 class Showings:
@@ -111,36 +119,31 @@ class Showings:
         self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
     ) -> frozenset[int]:
         """Rows of the products that rules of frequency hold back from a customer."""
-        found: set[int] = set()
-        for rule, hashes in self._enough(ruling.often, rules.today, customer_id, placement, PRODUCTS):
-            rows = rules.served.products.rows_of(hashes)
-            found.update((rows if rule.about is None else rows[rule.about[rows]]).tolist())
-        return self._held_back(PRODUCTS, found)
+        where, index = where_of(PRODUCTS, placement), rules.served.products
+        return self._enough(ruling.often, index, rules.today, customer_id, where, PRODUCTS)
 
     def offers_shown_enough(
         self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
     ) -> frozenset[int]:
         """Rows of the offers that they hold back."""
-        found: set[int] = set()
-        for _, hashes in self._enough(ruling.offers_often, rules.today, customer_id, placement, OFFERS):
-            found.update(rules.served.offers.ids.rows_of(hashes).tolist())
-        return self._held_back(OFFERS, found)
+        where, index = where_of(OFFERS, placement), rules.served.offers.ids
+        return self._enough(ruling.offers_often, index, rules.today, customer_id, where, OFFERS)
 
     def note_products(
         self, rules: PlacedRules, customer_id: str, placement: str | None, picks: Sequence[Pick]
     ) -> None:
         """Count the products of an answer, where a rule wants them counted."""
         if rules.counts_products:
-            hashes = rules.served.products.hashes_of(pick[0] for pick in picks)
-            self._note(rules.today, customer_id, where_of(PRODUCTS, placement), hashes)
+            rows, where = [pick[0] for pick in picks], where_of(PRODUCTS, placement)
+            self._note(rules.served.products, rules.today, customer_id, where, rows)
 
     def note_offers(
         self, rules: PlacedRules, customer_id: str, placement: str | None, offer_rows: Sequence[int]
     ) -> None:
         """Count the offers of an answer, where a rule wants them counted."""
         if rules.counts_offers and offer_rows:
-            hashes = rules.served.offers.ids.hashes_of(offer_rows)
-            self._note(rules.today, customer_id, where_of(OFFERS, placement), hashes)
+            where = where_of(OFFERS, placement)
+            self._note(rules.served.offers.ids, rules.today, customer_id, where, offer_rows)
 
     def to_ask(self, customer_id: str) -> str | None:
         """Under which name the store is to be asked before the next answer; None if that isn't due yet."""
@@ -162,17 +165,18 @@ class Showings:
             self._store.flush()
 
     def _enough(
-        self, limits: Sequence[Often], today: int, customer_id: str, placement: str | None, what: str
-    ) -> Iterator[tuple[Often, list[int]]]:
-        """What was shown as often as a rule allows, as hashes."""
+        self, limits: Sequence[Often], index: IdIndex, today: int, customer_id: str, where: int, what: str
+    ) -> frozenset[int]:
+        """Rows of what was shown as often as a rule allows."""
         if not limits or self._customers.of(customer_id) is NOT_PERSONAL:
-            return
-        known, where = self._known_of(customer_id), where_of(what, placement)
+            return NOTHING
+        known, found = self._known_of(customer_id), set()
         for rule in limits:
-            times = known.times_shown(where, today - rule.days + 1)
-            enough = [one for one, n in times.items() if n >= rule.at_most]
-            if enough:
-                yield rule, enough
+            times = known.times_shown(index, rule, where, today - rule.days + 1)
+            found.update([row for row, n in times.items() if n >= rule.at_most])
+        if found and self._counters is not None:
+            self._counters.held_back(what, len(found))
+        return frozenset(found)
 
     def _known_of(self, customer_id: str) -> _Known:
         name = self._customers.showings_name(customer_id)
@@ -192,53 +196,16 @@ class Showings:
         self._known[name] = known
         return known
 
-    def _note(self, today: int, customer_id: str, where: int, hashes: list[int]) -> None:
-        if not hashes or self._customers.of(customer_id) is NOT_PERSONAL:
+    def _note(self, index: IdIndex, today: int, customer_id: str, where: int, rows: Sequence[int]) -> None:
+        if not rows or self._customers.of(customer_id) is NOT_PERSONAL:
             return
         name = self._customers.showings_name(customer_id)
         known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
-        packed = HEAD.pack(today, where, len(hashes)) + struct.pack(f"<{len(hashes)}Q", *hashes)
-        known.add(today, where, hashes, packed)
+        showing = packed_showing(today, where, index.hashes_of(rows))
+        known.add(index, where, rows, showing)
         anew = len(known.value) > MOST_BYTES
         if anew:
-            known.value = packed = _newer_half(known.value, today)
-            known.times.clear()
+            known.value = showing = newer_part(known.value, MOST_BYTES // 2, today - MOST_SHOWN_DAYS)
+            known.counted.clear()
         if self._store is not None:
-            self._store.add_showings(name, packed, LIFE_S, anew=anew)
-
-    def _held_back(self, what: str, rows: set[int]) -> frozenset[int]:
-        if rows and self._counters is not None:
-            self._counters.held_back(what, len(rows))
-        return frozenset(rows)
-
-
-@lru_cache(1024)
-def where_of(what: str, placement: str | None) -> int:
-    """Where it was shown, as a number: PRODUCTS or OFFERS at a placement."""
-    return crc32(f"{what}\n{placement or ''}".encode())
-
-
-def _showings(value: bytes) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Day, where and hashes of each, in the order of time; nothing of what can't be read."""
-    found, start = [], 0
-    try:
-        while start < len(value):
-            day, where, n = HEAD.unpack_from(value, start)
-            start += HEAD.size
-            found.append((day, where, struct.unpack_from(f"<{n}Q", value, start)))
-            start += 8 * n
-    except struct.error:
-        return []
-    return found
-
-
-def _newer_half(value: bytes, today: int) -> bytes:
-    kept: list[bytes] = []
-    length = 0
-    for day, where, hashes in reversed(_showings(value)):
-        packed = HEAD.pack(day, where, len(hashes)) + struct.pack(f"<{len(hashes)}Q", *hashes)
-        length += len(packed)
-        if day <= today - MOST_SHOWN_DAYS or length > MOST_BYTES // 2:
-            break
-        kept.append(packed)
-    return b"".join(reversed(kept))
+            self._store.add_showings(name, showing, LIFE_S, anew=anew)

@@ -62,14 +62,12 @@ class IdIndex:
         """By which the ids of these rows are found: the same in each version."""
         return [self._sorted[row] for row in rows]
 
-    def rows_of(self, hashes: Sequence[int]) -> IntArray:
-        """Rows of the ids with these hashes; none for those that aren't here."""
-        wanted = np.array(hashes, np.uint64)
-        rows: IntArray = np.searchsorted(self.hashes, wanted).astype(np.int32)
-        is_within = rows < len(self.hashes)
-        rows, wanted = rows[is_within], wanted[is_within]
-        found: IntArray = rows[self.hashes[rows] == wanted]
-        return found
+    def rows_of(self, hashes: HashArray) -> IntArray:
+        """Rows of the ids with these hashes, -1 for one that isn't here."""
+        if not len(self):
+            return np.full(len(hashes), -1, np.int32)
+        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self) - 1)
+        return np.where(self.hashes[rows] == hashes, rows, -1).astype(np.int32)
 
     def find(self, text: str) -> int:
         """The row of an id, -1 if it isn't here."""

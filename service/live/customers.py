@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import structlog
 
@@ -17,6 +18,11 @@ log = structlog.get_logger()
 
 def _no_hash(_: str) -> bytes:
     return b""
+
+
+@lru_cache(1024)  # an answer asks up to five times
+def _showings_name(hash_of: Callable[[str], bytes], erased: int | None, customer_id: str) -> str:
+    return hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
 
 
 class LiveCustomers:
@@ -72,7 +78,7 @@ class LiveCustomers:
         """Under which name it is counted what a customer is shown: another one after an erasure, and nobody
         who reads it learns whose it is."""
         erased = self._erased.get(self._hash_of(customer_id)) if self._erased else None
-        return self._hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
+        return _showings_name(self._hash_of, erased, customer_id)
 
     def heard(self) -> None:
         """The record answered just now."""

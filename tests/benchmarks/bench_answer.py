@@ -12,7 +12,6 @@ import argparse
 import os
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,7 +54,9 @@ from service.served import ServedVersion
 from service.settings import Settings
 from service.showings import Showings
 from service.trials.desk import Trials
-from service.trials.exposures import Shown
+from service.trials.exposures import ExposureLog
+from service.trials.spool import Spool
+from service.trials.tally import Tally
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS
@@ -67,9 +68,8 @@ from tests.benchmarks.load_servers import own_redis
 from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
-SELDOM = 'schema = 1\n[[rules]]\nid = "seldom"\nkind = "frequency"\nat_most = 1000\ndays = 7\n'
 VARIED = 'schema = 1\n[[rules]]\nid = "varied"\nkind = "diversity"\nstrength = 0.5\n'
-RULES = Path(__file__).parent / "rules.toml"
+RULES, OFTEN = Path(__file__).parent / "rules.toml", Path(__file__).parent / "often.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
@@ -104,7 +104,7 @@ def measure(store: Path, rounds: int) -> dict[str, Any]:
         if follower.current is None:
             raise SystemExit(f"{store} has no champion: run a night first")
         cache = RedisCache(redis_url, timeout_ms=2000, ttl_s=TTL_S, counters=metrics)
-        routes = make_routes(store, redis_url, follower, metrics, cache)
+        routes = make_routes(store, redis_url, follower, metrics, cache, Path(folder))
         parts = parts_of(follower.current, metrics, cache, shop_with_credentials("0")[:2])
         return {"routes": _routes(routes, rounds), "parts": _parts(parts, rounds)}
 
@@ -160,8 +160,12 @@ def _parts(parts: list[Part], rounds: int) -> dict[str, float]:
 
 
 def make_routes(
-    store: Path, redis_url: str, follower: ChampionFollower, metrics: Metrics, cache: RedisCache
+    store: Path, redis_url: str, follower: ChampionFollower, metrics: Metrics, kept: RedisCache, folder: Path
 ) -> list[Route]:
+    """Args:
+    kept: where lists lie, except of the routes that read none there, and showings.
+    folder: for what would lie beside the record.
+    """
     assert follower.current is not None
     ids = follower.current.served.customers
     drawn = np.random.default_rng(0).integers(0, len(ids), CUSTOMERS).tolist()
@@ -185,10 +189,13 @@ def make_routes(
         rules: Rules = NO_RULES,
         news_of: Callable[[str], Told | None] = nothing_new,
         plans: Running | None = None,
-        kept: RedisCache | None = None,
+        has_offers: bool = False,
     ) -> Flask:
+        settings = Settings(store=store)
+        door = RecordDoor(settings, events)  # that no route here goes through
         book = RuleBook(rules)
         showings = Showings(quiet, kept)
+        offers = (OfferDesk if has_offers else _NoOffers)(None, news_of, book, showings=showings)
 
         def new_recommender() -> Recommender:
             return Recommender(
@@ -196,10 +203,11 @@ def make_routes(
             )
 
         recommender = new_recommender()
-        trials = Trials(plans, quiet, recommender, new_recommender, waiting.append) if plans else None
+        trials = None
+        if plans:
+            log = ExposureLog(door, Spool(folder, ""), metrics, default=True, tally=Tally(folder / "tally"))
+            trials = Trials(plans, quiet, recommender, new_recommender, log.take, offers.with_products)
         gate = Gate(callers, limits or Limits(), (), metrics)
-        settings = Settings(store=store)
-        door = RecordDoor(settings, events)  # that no route here goes through
         desk = EventDesk(settings, door, events, follower.knows_product)
         products = ProductDesk(door, LiveProducts(), follower.knows_product)
         people = CustomerDesk(door, default=PRESETS["all"])
@@ -214,14 +222,16 @@ def make_routes(
                 desk,
                 products,
                 people,
-                OfferDesk(None, news_of, book, showings=showings),
+                offers,
                 b"bench",
                 trials,
             )
         )
 
     rules = parse_rules(RULES.read_text())
-    seldom, varied = parse_rules(SELDOM), parse_rules(VARIED)
+    varied = parse_rules(VARIED)
+    often = parse_rules(f"schema = 1\n{OFTEN.read_text()}")
+    all_rules = parse_rules(RULES.read_text() + OFTEN.read_text())
     quiet = LiveCustomers(is_personal_by_default=True, most=1)
     quiet.heard()
     quiet.erase([Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"k").digest())
@@ -230,9 +240,9 @@ def make_routes(
     def bought(_: str) -> Told:
         return since
 
-    waiting: deque[Shown] = deque(maxlen=1000)
     running = Running(Plan((one_experiment(),)))
     by_lot = Running(Plan((one_experiment(explore=3, rivals=("popular",)),)))
+    everything: dict[str, Any] = {"rules": all_rules, "plans": running, "has_offers": True}
     events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
@@ -245,24 +255,35 @@ def make_routes(
         Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
         Route("- with rules", app(1.0, None, rules=rules), the_same, key),
         Route("- with variety", app(1.0, None, rules=varied), the_same, key),
+        Route("- with offers", app(1.0, None, has_offers=True), the_same, key),
         Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
         Route("- with a place filled by lot", app(1.0, None, plans=by_lot), the_same, key),
+        Route("- showings counted", app(1.0, None, rules=often), the_same, key),
+        Route("- with all of these", app(1.0, None, **everything), the_same, key),
         Route("/recommend, list from the map", app(0, None), one_after_another, key),
         Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
         Route("- from the map, with variety", app(0, None, rules=varied), one_after_another, key),
-        Route(
-            "- from the map, showings counted", app(0, None, rules=seldom, kept=cache), one_after_another, key
-        ),
-        Route("/recommend, list from Redis", app(0, cache), one_after_another, key),
-        Route("- from Redis, with rules", app(0, cache, rules=rules), one_after_another, key),
-        Route("- from Redis, with variety", app(0, cache, rules=varied), one_after_another, key),
-        Route("- from Redis, in an experiment", app(0, cache, plans=running), one_after_another, key),
+        Route("- from the map, showings counted", app(0, None, rules=often), one_after_another, key),
+        Route("- from the map, with all of these", app(0, None, **everything), one_after_another, key),
+        Route("/recommend, list from Redis", app(0, kept), one_after_another, key),
+        Route("- from Redis, with rules", app(0, kept, rules=rules), one_after_another, key),
+        Route("- from Redis, with variety", app(0, kept, rules=varied), one_after_another, key),
+        Route("- from Redis, with offers", app(0, kept, has_offers=True), one_after_another, key),
+        Route("- from Redis, in an experiment", app(0, kept, plans=running), one_after_another, key),
+        Route("- from Redis, showings counted", app(0, kept, rules=often), one_after_another, key),
+        Route("- from Redis, with all of these", app(0, kept, **everything), one_after_another, key),
         Route("- in the worker, events are followed", app(1.0, None, news_of=quiet.of), the_same, key),
-        Route("- from Redis, bought since the night", app(0, cache, news_of=bought), one_after_another, key),
+        Route("- from Redis, bought since the night", app(0, kept, news_of=bought), one_after_another, key),
         Route("- assembled, bought since the night", app(0, None, news_of=bought), one_after_another, key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
+
+
+class _NoOffers(OfferDesk):
+    """Of a shop that has none."""
+
+    def with_products(self, *_: object) -> None: ...
 
 
 @dataclass(frozen=True)

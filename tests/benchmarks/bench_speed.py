@@ -27,7 +27,7 @@ from tests.benchmarks.speed_plot import plot
 PARTS = ("answer", "load", "sizes")
 SPEED, SIZES = Path("docs/benchmarks.md"), Path("docs/sizing.md")
 IMAGE = Path("docs/images/speed.svg")
-ANSWER_SHOP = Size(200_000, 100_000)
+ANSWER_SHOP = Size(200_000, 100_000, offers=100)
 PATIENCE_S = 120.0  # of the part sizes
 
 

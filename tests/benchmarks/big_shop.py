@@ -18,6 +18,7 @@ from models.fold_in import taste_matrix
 from models.state import ModelState
 from storage.evidence import NO_EVIDENCE
 from storage.manifest import GateEntry, HistoryEntry
+from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
@@ -29,6 +30,7 @@ LAST_DAY = 20_757  # 2026-10-31, in days since 1970-01-01
 CATEGORIES, NEIGHBOURS, FACTORS = 300, 50, 64
 BLOCK = 50_000  # customers that are made up at once
 AGAIN = 15  # candidates at the top of a list that were bought before; at a real grocer 95 % of the first ten
+OFFERS_OF_ONE = 20
 POPULAR = 20  # candidates at the end of a list that nothing of the history explains
 
 
@@ -39,12 +41,14 @@ class Size:
     Attributes:
         candidates: listed for each customer.
         bought: different products that each customer bought.
+        offers: of which each customer has some.
     """
 
     customers: int
     products: int
     candidates: int = 200
     bought: int = 15
+    offers: int = 0
 
 
 def write(root: Path, size: Size, seed: int = 0) -> str:
@@ -57,6 +61,8 @@ def write(root: Path, size: Size, seed: int = 0) -> str:
         _add_histories(writer, size, rng)
         _add_candidates(writer, size, rng)
         _add_taste(writer, size.products, rng)
+        if size.offers:
+            _add_offers(writer, size, rng)
         writer.add_variant(VARIANT, ModelState({}, {}), recipe="made up", options={}, has_candidates=True)
         version_id = _finish(store, writer, size)
     store.promote(version_id, now=AS_OF, why="made up")
@@ -127,6 +133,27 @@ def _add_candidates(writer: VersionWriter, size: Size, rng: np.random.Generator)
         product[part, :again] = bought[part, :again]
         evidence[part, :again] = np.arange(again)
         probability[part] = -np.sort(-rng.beta(0.3, 6.0, here).astype(np.float32))
+
+
+def _add_offers(writer: VersionWriter, size: Size, rng: np.random.Generator) -> None:
+    """Offers of some products each, on for ever, without a budget; every customer has some of them."""
+    n, of_each = size.offers, min(100, size.products // 100)
+    here = (size.customers + 1, min(OFFERS_OF_ONE, n // 2))
+    arrays = OfferArrays(
+        indptr=np.arange(n + 1) * of_each,
+        product=_often_sold(rng, (n * of_each,), size.products),
+        discount=np.full(n, 0.2),
+        margin=rng.uniform(0.5, 3, n),
+        starts_s=np.full(n, NO_START_S),
+        ends_s=np.full(n, NO_END_S),
+        segment=np.full(n, NONE),
+        budget=np.full(n, NONE),
+        redeemed=np.zeros(n),
+        list_offer=(rng.integers(0, n, (here[0], 1)) + np.arange(here[1])) % n,
+        list_probability=-np.sort(-rng.beta(0.5, 10, here)),
+        list_anyway=rng.beta(2, 10, here),
+    )
+    write_offers(writer, order_of([f"offer {number}" for number in range(n)]), [], arrays)
 
 
 def _often_sold(rng: np.random.Generator, shape: tuple[int, ...], products: int) -> NDArray[np.int32]:

@@ -47,7 +47,8 @@ class Server:
 
 def shop(folder: Path, size: Size, say: Say) -> Path:
     """The store of a shop of this size, written if it isn't there yet."""
-    root = folder / f"shop-{size.customers}-{size.products}"
+    offers = f"-{size.offers}" if size.offers else ""
+    root = folder / f"shop-{size.customers}-{size.products}{offers}"
     root.mkdir(parents=True, exist_ok=True)
     if Store(root).champion() is None:
         say(f"writing a shop of {size.customers:,} customers")

@@ -29,13 +29,13 @@ ROUNDS, CALLS, ATTEMPTS = 60, 20, 3
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Route]]:
     root = tmp_path_factory.mktemp("store")
-    write(root, Size(customers=300, products=1000, candidates=60))
+    write(root, Size(customers=300, products=1000, candidates=60, offers=20))
     metrics = Metrics(None)
     follower = ChampionFollower(Store(root), metrics, poll_s=1)
     follower.look()
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         cache = RedisCache(server.url, timeout_ms=1000, ttl_s=600, counters=metrics)
-        made = {route.name: route for route in make_routes(root, server.url, follower, metrics, cache)}
+        made = {route.name: route for route in make_routes(root, server.url, follower, metrics, cache, root)}
         for route in made.values():
             call(route, range(CALLS))
         cache.flush()

@@ -42,9 +42,10 @@ def test_ids_of_one_hash_are_told_apart(ids: set[str], other: str, n_hashes: int
 
 @given(st.sets(text, max_size=20), st.sets(text, max_size=5))
 def test_ids_are_found_by_their_hashes_in_another_index(ids: set[str], others: set[str]) -> None:
-    here, there = IdIndex.build(order_of(list(ids))), IdIndex.build(order_of(list(others | set("a"))))
-    hashes = there.hashes_of(range(len(there)))
-    assert {here[row] for row in here.rows_of(hashes).tolist()} == ids & (others | set("a"))
+    here, there = IdIndex.build(order_of(list(ids))), IdIndex.build(order_of(list(others)))
+    hashes = np.array(there.hashes_of(range(len(there))), np.uint64)
+    rows = here.rows_of(hashes).tolist()
+    assert rows == [here.find(there[row]) for row in range(len(there))]
 
 
 def test_equal_looking_ids_are_different_ids() -> None:
