@@ -1,6 +1,9 @@
-"""Flask without what no route here asks for: sessions, and host names. That is a quarter of a bare route."""
+"""Flask without what no route here asks for: sessions, signals, host names. They are half of a bare route."""
 
-from flask import Flask, Request
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
@@ -16,7 +19,7 @@ class _NoSessions(SessionInterface):
 
 
 class ThinFlask(Flask):
-    """Flask that finds a route by path and method alone."""
+    """Flask that finds a route by path and method alone, and calls its view, which is no coroutine."""
 
     session_interface = _NoSessions()
 
@@ -35,3 +38,15 @@ class ThinFlask(Flask):
             path_info=path.encode("latin-1").decode(errors="replace"),
             default_method=environ["REQUEST_METHOD"],
         )
+
+    def full_dispatch_request(self) -> Response:
+        if None in self.before_request_funcs or None in self.after_request_funcs or request.blueprints:
+            return super().full_dispatch_request()  # there may be hooks
+        try:
+            found = self.dispatch_request()
+        except Exception as err:
+            found = self.handle_user_exception(err)
+        return self.make_response(found)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func

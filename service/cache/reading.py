@@ -35,7 +35,7 @@ class Wire:
 
     def get(self, *keys: bytes) -> list[bytes | None]:
         """The value of each key, None if there is none. Raises as `ask`."""
-        return self.ask([command(b"GET", key) for key in keys])
+        return self.ask([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key in keys])
 
     def ask(self, commands: Sequence[bytes]) -> list[bytes | None]:
         """What Redis says to each command.

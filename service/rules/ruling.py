@@ -158,6 +158,10 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
     first = next(waiting, LAST)
     score, known_at = 1.0, 0
     for place, entry in enumerate(columns.entries()):
+        if entry[2] > -first[0] and score >= entry[2] and place not in away:  # as most of the first ones
+            score, known_at = entry[2], place
+            yield entry
+            continue
         if place in away:
             continue
         if entry[2] >= 0:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, session
+from flask import Blueprint, Flask, Response, session
 from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
@@ -64,3 +64,36 @@ def test_a_thin_flask_has_no_session_and_sets_no_cookie() -> None:
 
     answer = app.test_client().get("/", headers={"Cookie": "session=anything"})
     assert (answer.text, "Set-Cookie" in answer.headers) == ("0", False)
+
+
+def test_hooks_of_an_app_and_of_a_blueprint_are_called() -> None:
+    def marked(answer: Response) -> Response:
+        answer.headers["X-Hook"] = "was here"
+        return answer
+
+    page = Blueprint("page", __name__)
+    page.after_request(marked)
+    page.add_url_rule("/page", "page", lambda: "")
+    app = app_of(ThinFlask)
+    app.register_blueprint(page)
+    client = app.test_client()
+    assert ["X-Hook" in client.get(path).headers for path in ("/page", "/")] == [True, False]
+    app = app_of(ThinFlask)
+    app.after_request(marked)
+    assert "X-Hook" in app.test_client().get("/").headers
+
+
+def test_errors_of_views_come_to_their_handlers() -> None:
+    app = app_of(ThinFlask)
+
+    def broken() -> str:
+        raise LookupError("gone")
+
+    app.add_url_rule("/broken", "broken", broken)
+    app.register_error_handler(LookupError, lambda err: (str(err), 410))
+    app.register_error_handler(404, lambda _: ("nothing here", 404))
+    client = app.test_client()
+    assert (client.get("/broken").status_code, client.get("/broken").text) == (410, "gone")
+    assert (client.get("/none").status_code, client.get("/none").text) == (404, "nothing here")
+    assert client.post("/").status_code == 405
+    assert client.options("/").status_code == 200
