@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from storage.strings import HashArray
 
 WHERE = np.uint64(0xFFFF_FFFF)
+BEGIN = bytes(8)
 DAY = np.uint64(32)
 NOTHING = np.empty(0, np.uint64), np.empty(0, np.int64)
 
@@ -29,6 +30,11 @@ def packed_showing(day: int, where: int, hashes: Sequence[int]) -> bytes:
     return array("Q", [0, day << 32 | where, *hashes]).tobytes()
 
 
+def at_most_showings(value: bytes) -> int:
+    """No fewer than there are, and soon found."""
+    return value.count(BEGIN)
+
+
 def times_shown(value: bytes, where: int, since: int) -> tuple[HashArray, NDArray[np.int64]]:
     """Each hash that was shown there from a day on, and how often; none where the value can't be read."""
     words = _words(value)
@@ -36,6 +42,8 @@ def times_shown(value: bytes, where: int, since: int) -> tuple[HashArray, NDArra
         return NOTHING
     begins = words == 0
     heads = words[1:][begins[:-1]]
+    if not heads.all():
+        return NOTHING
     is_meant = ((heads & WHERE) == where) & (heads >> DAY >= since)
     is_hash = is_meant[begins.cumsum() - 1]
     is_hash[begins] = False
@@ -49,7 +57,8 @@ def newer_part(value: bytes, most_bytes: int, after: int) -> bytes:
     if words is None:
         return b""
     begins = np.flatnonzero(words == 0)
-    is_kept = (words[begins + 1] >> DAY > after) & (8 * (len(words) - begins) <= most_bytes)
+    heads = words[begins + 1]
+    is_kept = heads.all() & (heads >> DAY > after) & (8 * (len(words) - begins) <= most_bytes)
     return words[begins[is_kept][0] :].tobytes() if is_kept.any() else b""
 
 
@@ -58,4 +67,4 @@ def _words(value: bytes) -> HashArray | None:
     if not value or len(value) % 8:
         return None
     words = np.frombuffer(value, np.uint64)
-    return words if words[0] == 0 and words[-1] and not ((words[1:] | words[:-1]) == 0).any() else None
+    return words if words[0] == 0 and words[-1] else None

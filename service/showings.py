@@ -7,7 +7,7 @@ from typing import Protocol
 
 from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Pick
-from service.packed_showings import newer_part, packed_showing, times_shown, where_of
+from service.packed_showings import at_most_showings, newer_part, packed_showing, times_shown, where_of
 from service.rules.effects import Often
 from service.rules.file import MOST_SHOWN_DAYS
 from service.rules.placed import PlacedRules
@@ -69,6 +69,8 @@ class _Known:
 
     def times_shown(self, index: IdIndex, rule: Often, where: int, since: int) -> dict[int, int]:
         """How often each of the rows that a rule is about was shown there from a day on."""
+        if at_most_showings(self.value) < rule.at_most:
+            return {}
         counted = self.counted.get((rule, where, since))
         if counted is None or counted[0] is not index:
             hashes, times = times_shown(self.value, where, since)

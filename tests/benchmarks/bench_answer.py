@@ -54,7 +54,7 @@ from service.served import ServedVersion
 from service.settings import Settings
 from service.showings import Showings
 from service.trials.desk import Trials
-from service.trials.exposures import ExposureLog
+from service.trials.exposures import ExposureLog, Shown
 from service.trials.spool import Spool
 from service.trials.tally import Tally
 from storage.keyring import Keyring
@@ -71,6 +71,7 @@ BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
 VARIED = 'schema = 1\n[[rules]]\nid = "varied"\nkind = "diversity"\nstrength = 0.5\n'
 RULES, OFTEN = Path(__file__).parent / "rules.toml", Path(__file__).parent / "often.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
+MOST_SHOWN = 500
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
 
@@ -194,7 +195,8 @@ def make_routes(
         settings = Settings(store=store)
         door = RecordDoor(settings, events)  # that no route here goes through
         book = RuleBook(rules)
-        showings = Showings(quiet, kept)
+        customers = _customers(next(numbers))
+        showings = Showings(customers, kept)
         offers = (OfferDesk if has_offers else _NoOffers)(None, news_of, book, showings=showings)
 
         def new_recommender() -> Recommender:
@@ -205,8 +207,8 @@ def make_routes(
         recommender = new_recommender()
         trials = None
         if plans:
-            log = ExposureLog(door, Spool(folder, ""), metrics, default=True, tally=Tally(folder / "tally"))
-            trials = Trials(plans, quiet, recommender, new_recommender, log.take, offers.with_products)
+            log = _ReadLog(door, Spool(folder, ""), metrics, default=True, tally=Tally(folder / "tally"))
+            trials = Trials(plans, customers, recommender, new_recommender, log.take, offers.with_products)
         gate = Gate(callers, limits or Limits(), (), metrics)
         desk = EventDesk(settings, door, events, follower.knows_product)
         products = ProductDesk(door, LiveProducts(), follower.knows_product)
@@ -232,9 +234,7 @@ def make_routes(
     varied = parse_rules(VARIED)
     often = parse_rules(f"schema = 1\n{OFTEN.read_text()}")
     all_rules = parse_rules(RULES.read_text() + OFTEN.read_text())
-    quiet = LiveCustomers(is_personal_by_default=True, most=1)
-    quiet.heard()
-    quiet.erase([Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"k").digest())
+    numbers = count()
     since = told_of(1, _basket_of_today(follower.current.served), has_night=True)
 
     def bought(_: str) -> Told:
@@ -272,7 +272,9 @@ def make_routes(
         Route("- from Redis, in an experiment", app(0, kept, plans=running), one_after_another, key),
         Route("- from Redis, showings counted", app(0, kept, rules=often), one_after_another, key),
         Route("- from Redis, with all of these", app(0, kept, **everything), one_after_another, key),
-        Route("- in the worker, events are followed", app(1.0, None, news_of=quiet.of), the_same, key),
+        Route(
+            "- in the worker, events are followed", app(1.0, None, news_of=_customers(0).of), the_same, key
+        ),
         Route("- from Redis, bought since the night", app(0, kept, news_of=bought), one_after_another, key),
         Route("- assembled, bought since the night", app(0, None, news_of=bought), one_after_another, key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
@@ -280,10 +282,29 @@ def make_routes(
     ]
 
 
+def _customers(number: int) -> LiveCustomers:
+    """Nothing is new of any; what is counted of them is theirs by this number alone."""
+    customers = LiveCustomers(is_personal_by_default=True, most=1, clock=lambda: 0.0)
+    customers.heard()
+    customers.erase(
+        [Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"%d" % number).digest()
+    )
+    return customers
+
+
 class _NoOffers(OfferDesk):
     """Of a shop that has none."""
 
     def with_products(self, *_: object) -> None: ...
+
+
+class _ReadLog(ExposureLog):
+    """Forgets what waits, as if it was written now and then."""
+
+    def take(self, shown: Shown) -> None:
+        super().take(shown)
+        if len(self._waiting) >= MOST_SHOWN:
+            self._waiting.clear()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What an answer costs beside a bare Flask route, with a real Redis: no change may make it dear unseen.
 
 The whole is measured by `make bench`. Here others work on the machine meanwhile, other tests for a start: so
-calls are counted, which is the same each time, and of times the least of many rounds counts.
+calls are counted, which is the same each time, and of times the least of many rounds counts, of the
+processor for the thread that answers. To wait for Redis takes as long in both routes and isn't in it: with it
+the ratios would be smaller.
 """
 
 import sys
@@ -20,9 +22,8 @@ from tests.benchmarks.big_shop import Size, write
 from tests.data.redis_server import redis_server
 
 WORKER, REDIS = "/recommend, list in the worker", "/recommend, list from Redis"
-WORKER_TRIED, REDIS_TRIED = "- in an experiment", "- from Redis, in an experiment"
-WORKER_VARIED, REDIS_VARIED = "- with variety", "- from Redis, with variety"
-WORKER_RULES, REDIS_RULES = "- with rules", "- from Redis, with rules"
+MORE = ("with rules", "with variety", "with offers", "in an experiment", "showings counted")
+WORKER_ALL, REDIS_ALL = "- with all of these", "- from Redis, with all of these"
 ROUNDS, CALLS, ATTEMPTS = 60, 20, 3
 
 
@@ -64,9 +65,9 @@ def least_s(routes: list[Route]) -> list[float]:
     found = [float("inf")] * len(routes)
     for _ in range(ROUNDS):
         for place, route in enumerate(routes):
-            began_s = time.perf_counter()
+            began_s = time.thread_time()
             call(route, range(CALLS))
-            found[place] = min(found[place], time.perf_counter() - began_s)
+            found[place] = min(found[place], time.thread_time() - began_s)
     return found
 
 
@@ -83,18 +84,16 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
     [
         (WORKER, BARE, 2.0),
         (REDIS, BARE_GET, 1.5),
-        (WORKER_RULES, BARE, 2.0),
-        (REDIS_RULES, BARE_GET, 1.9),
-        (WORKER_VARIED, BARE, 2.0),
-        (REDIS_VARIED, BARE_GET, 1.5),
-        (WORKER_TRIED, BARE, 2.0),
-        (REDIS_TRIED, BARE_GET, 1.5),
+        *((f"- {more}", BARE, 2.0) for more in MORE),
+        *((f"- from Redis, {more}", BARE_GET, 1.5) for more in MORE),
+        (WORKER_ALL, BARE, 4.0),
+        (REDIS_ALL, BARE_GET, 3.5),
     ],
 )
 def test_an_answer_takes_little_longer_than_a_bare_route(
     routes: dict[str, Route], name: str, bare: str, most: float
 ) -> None:
-    # measured: 1.3, 1.3, 1.5 and 1.6; the last is to come down to 1.5 too, and must not grow meanwhile
+    # the last two are to come down to 2.0 and 1.5 too, and must not grow meanwhile
     ratios = []
     for _ in range(ATTEMPTS):
         ours_s, bare_s = least_s([routes[name], routes[bare]])

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.packed_showings import newer_part, packed_showing, times_shown, where_of
+from service.packed_showings import at_most_showings, newer_part, packed_showing, times_shown, where_of
 
-HASHES = st.lists(st.integers(1, 2**64 - 1) | st.integers(1, 5), min_size=1, max_size=4, unique=True)
+NUMBERS = st.integers(1, 2**64 - 1) | st.integers(1, 5) | st.sampled_from([2**56, 2**63])
+HASHES = st.lists(NUMBERS, min_size=1, max_size=4, unique=True)
 SHOWN = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), HASHES), max_size=12)
 
 
@@ -25,6 +26,7 @@ def test_each_hash_is_counted_there_and_since_then(
     value = b"".join(packed_showing(*one) for one in shown)
     wanted = Counter(one for day, at, hashes in shown if at == where and day >= since for one in hashes)
     assert counted(value, where, since) == wanted
+    assert at_most_showings(value) >= len(shown)
 
 
 @given(shown=SHOWN, most_bytes=st.integers(0, 400), after=st.integers(0, 5))
