@@ -98,6 +98,7 @@ def test_an_answer_takes_little_longer_than_a_bare_route(
     for _ in range(ATTEMPTS):
         ours_s, bare_s = least_s([routes[name], routes[bare]])
         ratios.append(ours_s / bare_s)
+        print(f"{name}: {ratios[-1]:.2f} x {bare}")  # seen with pytest -s
         if ratios[-1] <= most:
             return
     raise AssertionError(f"{name} takes {ratios} times as long as a {bare}")
