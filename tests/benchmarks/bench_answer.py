@@ -231,8 +231,7 @@ def make_routes(
         )
 
     rules = parse_rules(RULES.read_text())
-    varied = parse_rules(VARIED)
-    often = parse_rules(f"schema = 1\n{OFTEN.read_text()}")
+    varied, often = parse_rules(VARIED), parse_rules(f"schema = 1\n{OFTEN.read_text()}")
     all_rules = parse_rules(RULES.read_text() + OFTEN.read_text())
     numbers = count()
     since = told_of(1, _basket_of_today(follower.current.served), has_night=True)
