@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import IntArray
+from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
 from service.live.taste import Taste
 from service.live_products import MARGIN_SHARE, Shelf
@@ -92,6 +92,9 @@ class ServedVersion:
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
         product_interval, category_interval: after how many days such products are bought again, NaN if never.
+        horizon_days: within which purchases are expected.
+        follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
+            another within the horizon; all 1 of a night that didn't learn it yet.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
@@ -132,6 +135,8 @@ class ServedVersion:
         self.people = People(version, n_customers)
         self.product_interval = self._intervals("products", n_products)
         self.category_interval = self._intervals("categories", len(categories))
+        self.horizon_days = version.manifest.horizon_days
+        self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
@@ -211,6 +216,14 @@ class ServedVersion:
         if not self._version.has(f"{table}/interval_days"):  # of a night before there were events
             return memoryview(np.full(length, np.nan, np.float32))
         return memoryview(self._expect(f"{table}/interval_days", np.float32, length))
+
+    def _lift(self, n_products: int) -> FloatArray:
+        if not self._version.has("follow_up/lift"):
+            return np.ones(n_products, np.float32)
+        lift: FloatArray = self._expect("follow_up/lift", np.float32, n_products)
+        if lift.shape != (n_products,) or not (np.isfinite(lift).all() and (lift > 0).all()):
+            raise DamagedVersionError(f"{self.version_id}/follow_up/lift.npy", "not all are above 0")
+        return lift
 
     def _taste(self, n_products: int) -> Taste | None:
         if not self._version.has("taste/product"):

@@ -12,6 +12,7 @@ from models.arrays import DAY_S, FloatArray, IntArray
 from models.base import Model, learned
 from models.due import Due
 from models.fold_in import taste_matrix
+from models.follow_up import follow_up_lift
 from models.interactions import Interactions
 from models.item_item import ItemItem
 from storage.evidence import in_bytes
@@ -93,6 +94,11 @@ def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
     totals, weights = (np.bincount(group, values, minlength=n) for values in (total, weight))
     means: FloatArray = np.where(weights > 0, totals / np.maximum(weights, 1), np.nan).astype(np.float32)
     return means
+
+
+def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_days: float) -> None:
+    """What the orders are for that follow another one soon."""
+    writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
 
 
 def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:

@@ -338,6 +338,8 @@ def _write(
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
         contents.write_taste(writer, models)
+        progress.detail("orders that follow another")
+        contents.write_follow_up(writer, interactions, job.config.night.horizon_days)
         progress.detail("offers")
         write_value(writer, history, interactions, job.config.value)
         for name in job.config.night.served:

@@ -153,8 +153,8 @@ def _interval_days(served: ServedVersion, row: int, place: int) -> float:
 
 def assembled(session: Session) -> Columns:
     """The customer's list with what is new: the night's, in which what was bought and its like step back, and
-    what goes with the purchases; for somebody whom the night didn't see what their taste and the categories
-    say. What is held isn't in it.
+    what orders soon after another are for steps up, and what goes with the purchases; for somebody whom the
+    night didn't see what their taste and the categories say. What is held isn't in it.
 
     Every source proposes products in an order, and a product counts by its places: scores of different
     sources have no common scale, and places have. Ties go to the lower product row.
@@ -173,7 +173,7 @@ def assembled(session: Session) -> Columns:
             sources.append((taste, TASTE_COUNTS))
     products, scores = _by_places(sources)
     if night is not None:
-        scores = scores * _left(session, products)
+        scores = scores * _left(session, products) * _lift(session, products)
     best = products[np.lexsort((products, -scores))]
     rows = best[~np.isin(best, session.held)][:MOST]
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
@@ -208,6 +208,16 @@ def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
     for one in session.bought:
         left[products == one.product_row] = left_after(session.today - one.day, one.due_day - one.day)
     return left
+
+
+def _lift(session: Session, products: IntArray) -> NDArray[np.float32]:
+    """How much more products count in an order soon after another. On the day of its purchase none does:
+    what was bought just now steps back, whatever it is."""
+    if session.today - session.bought[0].day > session.served.horizon_days:
+        return np.ones(len(products), np.float32)
+    lift = session.served.follow_up_lift[products]
+    bought_today = [one.product_row for one in session.bought if one.day == session.today]
+    return np.where(np.isin(products, bought_today), np.minimum(lift, 1), lift)
 
 
 def left_after(days: float, interval_days: float) -> float:

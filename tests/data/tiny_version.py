@@ -77,6 +77,7 @@ class TinyShop:
     places: int = 200
     product_interval: Mapping[str, float] = field(default_factory=dict)  # days until bought again
     category_interval: Mapping[str, float] = field(default_factory=dict)
+    follow_up_lift: Mapping[str, float] = field(default_factory=dict)  # of the rest 1
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -177,6 +178,7 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
         ("categories", categories, shop.category_interval),
     ):
         writer.add(f"{table}/interval_days", np.array([days.get(n, np.nan) for n in names], np.float32))
+    writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))
 
 
 def _add_people(writer: VersionWriter, shop: TinyShop, customers: list[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from models.arrays import FloatArray, IntArray
 from models.base import Model
+from models.follow_up import follow_up_lift
 from models.item_item import ItemItem
 from models.popular import Popular
 from storage.evidence import NO_EVIDENCE
@@ -14,7 +15,7 @@ from storage.versions import VersionWriter
 from tests.data.shops import grocer
 from training import ranking
 from training.candidates import OwnHistory
-from training.contents import write_candidates
+from training.contents import write_candidates, write_follow_up
 from training.ranking import rank_with_probability
 
 
@@ -71,3 +72,8 @@ def test_there_are_no_more_places_than_products(tmp_path: Path) -> None:
         "product": (N_CUSTOMERS, N_PRODUCTS),
         "evidence": (N_CUSTOMERS, N_PRODUCTS),
     }
+
+
+def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp_path: Path) -> None:
+    write_follow_up(VersionWriter(tmp_path), HISTORY, 7.0)
+    np.testing.assert_array_equal(np.load(tmp_path / "follow_up/lift.npy"), follow_up_lift(HISTORY, 7.0))

@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.errors import DamagedVersionError
 from service.answers import AnswerWriter
 from service.live.session import STEPS_BACK, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
@@ -68,6 +70,52 @@ def test_what_was_bought_steps_back_and_the_less_the_longer_ago(tiny: ServedVers
     # in general, so butter .07 + .05/2; milk is bought each 6 days, so half of it is made up in .25 days
     assert places(2) == ["bread", "milk", "apple", "butter"]  # milk .5 x .35
     assert places(3) == ["milk", "bread", "apple", "butter"]  # .5 x (1 - .65/16)
+
+
+def test_what_orders_soon_after_another_are_for_steps_up_until_the_horizon_is_over(tmp_path: Path) -> None:
+    store, lifted = Store(tmp_path), replace(SHOP, follow_up_lift={"apple": 2.0})
+    served = ServedVersion(store.open(write_version(store, lifted, now=AS_OF)), VARIANT)
+
+    def places(told: Told | None, day: int) -> list[str]:
+        asked = recommender(told, datetime(2018, 1, day, 9, tzinfo=UTC))
+        return shown(served, asked.recommend(served, "anna", Query(n=4)))
+
+    # bread 1/4; apple 1/6 x 2, until a week after the purchase
+    assert places(bought("rolls"), 9) == ["milk", "apple", "bread", "butter"]
+    assert places(bought("rolls"), 10) == ["milk", "bread", "butter", "apple"]
+    assert places(None, 2) == ["milk", "bread", "butter", "apple"]
+
+
+def test_what_was_bought_just_now_steps_back_even_if_it_is_what_such_orders_are_for(tmp_path: Path) -> None:
+    store, lifted = Store(tmp_path), replace(SHOP, follow_up_lift={"milk": 9.0})
+    served = ServedVersion(store.open(write_version(store, lifted, now=AS_OF)), VARIANT)
+
+    def places(day: int) -> list[str]:
+        asked = recommender(bought("milk"), datetime(2018, 1, day, 9, tzinfo=UTC))
+        return shown(served, asked.recommend(served, "anna", Query(n=4)))
+
+    assert places(2) == ["bread", "milk", "apple", "butter"]  # as without a lift: milk .5 x .35
+    assert places(3)[0] == "milk"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
+def test_a_version_whose_lift_can_not_be_used_is_refused(tmp_path: Path, bad: float) -> None:
+    store = Store(tmp_path)
+    spoilt = replace(SHOP, follow_up_lift={"milk": bad})
+    version = store.open(write_version(store, spoilt, now=AS_OF))
+    with pytest.raises(DamagedVersionError, match="follow_up/lift"):
+        ServedVersion(version, VARIANT)
+
+
+def test_a_version_of_before_there_was_a_lift_has_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    lifted = replace(SHOP, follow_up_lift={"apple": 2.0})
+    version = store.open(write_version(store, lifted, now=AS_OF))
+    del version.manifest.files["follow_up/lift.npy"]
+    served = ServedVersion(version, VARIANT)
+    asked = recommender(bought("rolls"), datetime(2018, 1, 9, 9, tzinfo=UTC))
+    answer = asked.recommend(served, "anna", Query(n=4))
+    assert shown(served, answer) == ["milk", "bread", "butter", "apple"]
 
 
 def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) -> None:

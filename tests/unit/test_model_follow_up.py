@@ -1,0 +1,104 @@
+"""What orders that follow another are for, on shops that were made up."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import follow_up
+from models.arrays import DAY_S
+from models.catalogue import Catalogue
+from models.follow_up import follow_up_lift
+from models.interactions import Interactions
+
+type Line = tuple[int, float, Sequence[int]]  # customer, day, products of an order
+
+
+def history(
+    orders: Sequence[Line], category_row: Sequence[int], n_customers: int | None = None
+) -> Interactions:
+    lines = [
+        (customer, product, number, int(day * DAY_S))
+        for number, (customer, day, products) in enumerate(orders)
+        for product in products
+    ]
+    columns = [np.array(column) for column in zip(*lines, strict=True)] or [np.empty(0, np.int64)] * 4
+    n = n_customers or max([1, *(customer + 1 for customer, *_ in orders)])
+    return Interactions.build(
+        columns[0].astype(np.int32),
+        columns[1].astype(np.int32),
+        columns[2].astype(np.int32),
+        columns[3].astype(np.int64),
+        catalogue=Catalogue.of(np.array(category_row, np.int32)),
+        as_of_s=1000 * DAY_S,
+        n_customers=n,
+    )
+
+
+def big_and_small(n_customers: int = 300) -> list[Line]:
+    """Every second week everybody buys a lot, two days later milk (0), and each third of them eggs (1)."""
+    orders: list[Line] = []
+    for customer in range(n_customers):
+        for week in range(0, 12, 2):
+            start = 7.0 * week + customer % 5
+            orders.append((customer, start, [0, 1, 2, 3, 4]))
+            orders.append((customer, start + 2, [0, 1] if customer % 3 == 0 else [0]))
+    return orders
+
+
+def test_what_somebody_comes_back_for_counts_more_than_what_fills_the_large_orders() -> None:
+    lift = follow_up_lift(history(big_and_small(), [0, 0, 0, 1, -1]), 7.0)
+    # 12 orders of each customer have milk, 6 of them alone: nothing else is bought in them by most
+    assert lift[0] > 1.2 > lift[1] > lift[2]
+    assert (lift[2:] < 0.6).all()
+
+
+def test_a_shop_where_nobody_comes_back_learns_nothing() -> None:
+    orders: list[Line] = [(customer, customer % 90, [customer % 7]) for customer in range(500)]
+    assert follow_up_lift(history(orders, [0] * 7), 7.0).tolist() == [1.0] * 7
+    assert follow_up_lift(history([], [0] * 7, 3), 7.0).tolist() == [1.0] * 7
+
+
+def test_what_differs_by_chance_alone_has_hardly_any_lift() -> None:
+    lot = np.random.default_rng(5)
+    chances = lot.dirichlet(np.full(200, 0.3))
+    orders: list[Line] = [
+        (customer, float(day), lot.choice(200, 3, replace=False, p=chances))
+        for customer in range(400)
+        for day in lot.choice(200, 12, replace=False)
+    ]
+    lift = follow_up_lift(history(orders, [product % 10 for product in range(200)]), 7.0)
+    assert np.abs(np.log(lift)).max() < 0.1
+
+
+def test_of_a_large_shop_customers_are_learned_from_by_lot(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = history(big_and_small(600), [0, 0, 0, 1, -1])
+    whole = follow_up_lift(every, 7.0)
+    monkeypatch.setattr(follow_up, "MOST_ENTRIES", len(every) // 3)
+    some, again = follow_up_lift(every, 7.0), follow_up_lift(every, 7.0)
+    assert some == pytest.approx(whole, rel=0.1, abs=0.01)
+    assert (some != whole).any()
+    np.testing.assert_array_equal(some, again)
+
+
+ORDERS = st.lists(
+    st.tuples(
+        st.integers(0, 4), st.floats(0, 90), st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True)
+    ),
+    max_size=40,
+)
+
+
+@given(
+    orders=ORDERS, horizon=st.floats(0.5, 60), category=st.lists(st.integers(-1, 2), min_size=6, max_size=6)
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_history_lifts_are_above_0(
+    orders: list[Line], horizon: float, category: list[int]
+) -> None:
+    lift = follow_up_lift(history(orders, category), horizon)
+    assert (lift.shape, lift.dtype) == ((6,), np.float32)
+    assert np.isfinite(lift).all()
+    assert (lift > 0).all()
