@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from service.live.session import FIRST
+from service.served import NONE, ServedVersion
+from storage.store import Store
 from tests.benchmarks.page_marks import put_between
 from tests.benchmarks.replay_shop import Clock, ReplayShop
 from training.bootstrap import Interval, resample
@@ -71,8 +74,8 @@ def main() -> None:
         write_demo(source_folder(), data)
     if not (store / "champion.json").exists():
         run_night(data, store, day)
-    asked = replay(store, baskets_of(data, day))
-    text = page(asked, day)
+    baskets = baskets_of(data, day)
+    text = page(replay(store, baskets), lifted(store, baskets), day)
     print(text)
     if not given.validation:
         PAGE.write_text(put_between(PAGE.read_text(), "replay", text))
@@ -121,6 +124,37 @@ def replay(store: Path, baskets: list[Basket]) -> list[Asked]:
         return asked
 
 
+def lifted(store: Path, baskets: list[Basket]) -> tuple[list[Asked], list[Asked]]:
+    """The frozen lists with the lift of orders that follow another on everybody's, in place of what happened.
+
+    Returns:
+        before each basket, and of all that each customer bought in the week, `live` being with the lift; of
+        customers whom the night knew.
+    """
+    shop = Store(store)
+    champion = shop.champion()
+    assert champion is not None
+    served = ServedVersion(shop.open(champion.current.version_id), champion.current.variant)
+    earlier: dict[str, int] = {}
+    week: dict[str, set[str]] = {}
+    each: list[Asked] = []
+
+    def asked(customer: str, bought: set[str]) -> Asked:
+        rows = np.asarray(served.candidates(served.customers.find(customer)).rows)
+        scores = served.follow_up_lift[rows] / (FIRST + np.arange(len(rows)))
+        better = rows[np.argsort(-scores, kind="stable")]
+        lists = ([served.products[row] for row in some[:K].tolist()] for some in (better, rows))
+        return Asked(customer, earlier.get(customer, 0), *(ndcg_of(one, bought) for one in lists))
+
+    for basket in baskets:
+        customer = basket.customer_id
+        if served.customers.find(customer) != NONE:
+            each.append(asked(customer, set(basket.lines)))
+            earlier[customer] = earlier.get(customer, 0) + 1
+            week.setdefault(customer, set()).update(basket.lines)
+    return each, [asked(customer, bought) for customer, bought in week.items()]
+
+
 def _events(basket: Basket) -> Iterator[dict[str, Any]]:
     for product, quantity in basket.lines.items():
         yield {
@@ -141,9 +175,10 @@ def ndcg_of(listed: list[str], bought: set[str], k: int = K) -> float:
     return float(gains[: len(hits)][hits].sum() / gains[: min(k, len(bought))].sum())
 
 
-def page(asked: list[Asked], day: date) -> str:
-    """The part of the page."""
-    again = [one for one in asked if one.earlier]
+def page(asked: list[Asked], lift: tuple[list[Asked], list[Asked]], day: date) -> str:
+    """The part of the page; `lift` is of `lifted`."""
+    each, whole_week = lift
+    again = _later(asked)
     customers = len({one.customer_id for one in asked})
     week = f"the week from {day.isoformat()}: {len(asked):,} baskets of {customers:,} customers"
     return f"""`make bench-replay`, Complete Journey, {week},
@@ -154,7 +189,25 @@ intervals are 95 %, from customers drawn with replacement, and paired.
 | baskets | number | frozen | live | gain |
 |---|---|---|---|---|
 | all | {len(asked):,} | {_row(asked)} |
-| of customers who bought before in the week | {len(again):,} | {_row(again)} |"""
+| of customers who bought before in the week | {len(again):,} | {_row(again)} |
+
+How much of it is the lift that the night counted in [orders that follow
+another](models.md#orders-that-follow-another), and where it belongs: the same lift on everybody's frozen
+list, without any event, is worth
+
+| | number | frozen | lifted | gain |
+|---|---|---|---|---|
+| before the first basket of the week | {len(_first(each)):,} | {_row(_first(each))} |
+| before later ones | {len(_later(each)):,} | {_row(_later(each))} |
+| for all that a customer buys in the week | {len(whole_week):,} | {_row(whole_week)} |"""
+
+
+def _first(asked: list[Asked]) -> list[Asked]:
+    return [one for one in asked if not one.earlier]
+
+
+def _later(asked: list[Asked]) -> list[Asked]:
+    return [one for one in asked if one.earlier]
 
 
 def _row(asked: list[Asked]) -> str:
