@@ -4,6 +4,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -98,6 +99,7 @@ class ServedVersion:
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
+        bound_rules: what books of rules come to on it, by book: it lives as long as the version.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
@@ -139,6 +141,7 @@ class ServedVersion:
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
         self.offers = PublishedOffers(version, n_customers, n_products)
+        self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
 
     def of_variant(self, variant: str) -> "ServedVersion":
@@ -148,7 +151,7 @@ class ServedVersion:
             DamagedVersionError: the night left no lists of this variant, or such as can't be used.
         """
         other = copy(self)
-        other.variant = variant
+        other.variant, other.bound_rules = variant, WeakKeyDictionary()
         other._take_candidates(variant)
         return other
 

@@ -15,7 +15,6 @@ from service.served import EPOCH, ServedVersion
 
 FOREVER = float("inf")
 BY_DAYS = ("exclude_bought", "frequency", "offer_frequency")
-KEPT = 8  # versions and variants of them that answer at once
 
 
 class RuleBook:
@@ -29,7 +28,6 @@ class RuleBook:
         self._clock = clock
         self.rules = rules
         self._bound: _Bound | None = None
-        self._others: list[_Bound] = []
 
     def take(self, rules: Rules) -> None:
         """Put these in force, in one step."""
@@ -49,11 +47,11 @@ class RuleBook:
         return bound.at(placement if placement in bound.placements else None, rule_set, self._clock())
 
     def _bound_to(self, served: ServedVersion) -> "_Bound":
-        """The rules on a version: several answer at once while one is warmed up, or in experiments."""
-        bound = next((one for one in self._others if one.fits(served, self.rules)), None)
-        if bound is None:
-            bound = _Bound(served, self.rules)
-            self._others = [bound, *self._others[: KEPT - 1]]
+        """The rules on a version, which keeps them: several answer at once while one is warmed up, or in
+        experiments, and one that answers no more must be let go."""
+        bound = served.bound_rules.get(self)
+        if not isinstance(bound, _Bound) or not bound.fits(served, self.rules):
+            bound = served.bound_rules[self] = _Bound(served, self.rules)
         return bound
 
 

@@ -1,6 +1,8 @@
 """The follower takes each new champion in one step, and never lets go of a good version for a bad one."""
 
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,9 @@ from structlog.testing import capture_logs
 from models.errors import DamagedVersionError
 from service.champion import ChampionFollower
 from service.metrics import Metrics
+from service.own_list import FirstLevel
+from service.parameters import Query
+from service.recommender import Recommender
 from service.served import ServedVersion
 from storage.store import CHAMPION, Store, write_atomic
 from storage.versions import Version
@@ -114,6 +119,21 @@ def test_a_version_pruned_under_a_service_goes_on_answering(tmp_path: Path) -> N
     shutil.rmtree(store.versions / first)
     assert follower.current.served.products[0]
     assert list(follower.current.served.candidates(0).entries())
+
+
+def test_a_version_that_answers_no_more_is_let_go(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    follower, gone = follower_of(store), list[weakref.ref[ServedVersion]]()
+    recommender = Recommender(FirstLevel(10, 1), None)
+    for day in range(1, 5):
+        publish(store, now=AS_OF + timedelta(days=day))
+        follower.look()
+        assert follower.current is not None
+        recommender.recommend(follower.current.served, "anna", Query())
+        gone.append(weakref.ref(follower.current.served))
+    gc.collect()
+    assert [one() is not None for one in gone] == [False, False, False, True]
 
 
 class LockedStore(Store):
