@@ -9,6 +9,7 @@ import json
 import os
 import random
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,7 +27,7 @@ LASTS_S = 0.05  # of so many for so long
 LOOK_S = 0.002  # a look takes 1 us
 GAP_S = 0.001  # between two that are turned away: a new connection for each costs as much as an answer
 RETRY_S = (1, 3)
-HEALTH = "/health/"
+NEVER_TURNED_AWAY = ("/health/", "/customers/")  # consent and erasure: few ask, and must be heard
 log = structlog.get_logger()
 
 
@@ -37,7 +38,7 @@ class RequestCounter(Protocol):
 
 
 class Shedding:
-    """A WSGI app around another one. Health is always answered.
+    """A WSGI app around another one. Health is always answered, and so is what customers want of their data.
 
     Args:
         waiting: how many connections wait to be let in.
@@ -68,7 +69,7 @@ class Shedding:
         if (
             self._is_overloaded
             and now_s >= self._next_turn_away_s
-            and not environ["PATH_INFO"].startswith(HEALTH)
+            and not environ["PATH_INFO"].startswith(NEVER_TURNED_AWAY)
         ):
             self._next_turn_away_s = now_s + GAP_S
             return self._turn_away(start_response)
@@ -137,8 +138,10 @@ def _listening(port: int) -> socket.socket | None:
     """This process's own listening socket on a port."""
     for link in Path("/proc/self/fd").iterdir():
         try:
+            if not stat.S_ISSOCK(os.fstat(int(link.name)).st_mode):
+                continue
             found = socket.socket(fileno=os.dup(int(link.name)))
-        except OSError:  # no socket, or closed meanwhile
+        except OSError:  # closed meanwhile
             continue
         if _listens(found) and found.getsockname()[1] == port:
             return found

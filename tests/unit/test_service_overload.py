@@ -1,12 +1,16 @@
 """Who is turned away while too many wait: after a while, now and then, with a time to come back."""
 
 import json
+import socket
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.overload import AcceptQueue, Shedding
+
+FDS = Path("/proc/self/fd")
 
 
 class Scene:
@@ -49,13 +53,14 @@ def test_a_burst_is_answered_and_an_overload_gets_503_once_it_lasted_50_ms(scene
     assert scene.counted == {("overload", 503): 1}
 
 
-def test_at_most_one_in_a_millisecond_is_turned_away_and_health_never(scene: Scene) -> None:
+def test_at_most_one_in_a_millisecond_is_turned_away_and_health_and_erasure_never(scene: Scene) -> None:
     scene.waiting = 1000
     scene.ask()
     scene.now_s = 0.06
     assert [scene.ask()[0] for _ in range(5)] == [503, 200, 200, 200, 200]
     scene.now_s = 0.0611
     assert scene.ask("/health/ready")[0] == 200
+    assert scene.ask("/customers/anna")[0] == 200
     assert scene.ask()[0] == 503
 
 
@@ -73,3 +78,14 @@ def test_it_ends_with_the_queue(scene: Scene) -> None:
 def test_where_no_socket_listens_nobody_waits() -> None:
     queue = AcceptQueue(1)
     assert (queue(), queue()) == (0, 0)
+
+
+def test_looking_for_the_socket_keeps_no_other_file_open(tmp_path: Path) -> None:
+    file = tmp_path / "a version's"
+    with file.open("w"), socket.create_server(("127.0.0.1", 0)) as server:
+        open_before = len(list(FDS.iterdir()))
+        queue = AcceptQueue(server.getsockname()[1])
+        assert queue() == 0
+        assert len(list(FDS.iterdir())) == open_before + 1  # the socket
+        assert queue._socket
+        queue._socket.close()
