@@ -12,6 +12,9 @@ from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
 from redis.exceptions import ResponseError
 
+from storage.record.bounded import Bounded
+from storage.record.errors import RecordUnavailableError
+
 MOST_BYTES = 1 << 20  # no reply is as long
 
 
@@ -19,18 +22,21 @@ class Wire:
     """Asks and tells. An error closes the connection, so that no late reply can answer another request.
 
     Args:
-        connection: redis-py's, which says hello, authenticates and chooses the database.
+        connection: makes redis-py's, which says hello, authenticates and chooses the database. That is done
+            in another thread: no limit of redis-py's holds for a name server, or for all that is said first.
         budget_s: for one round trip in all, in seconds, connecting included.
         clock: seconds that never run backwards.
     """
 
     def __init__(
         self,
-        connection: ConnectionInterface,
+        connection: Callable[[], ConnectionInterface],
         budget_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection, self._budget_s, self._clock = connection, budget_s, clock
+        self._make, self._budget_s, self._clock = connection, budget_s, clock
+        self._connecting = Bounded(budget_s, "redis-connect")
+        self._connection: ConnectionInterface | None = None
         self._socket: socket.socket | None = None
 
     def get(self, *keys: bytes) -> list[bytes | None]:
@@ -54,17 +60,26 @@ class Wire:
             raise
 
     def close(self) -> None:
-        self._socket = None
-        self._connection.disconnect()  # type: ignore[no-untyped-call]
+        before, self._connection, self._socket = self._connection, None, None
+        if before is not None:
+            before.disconnect()  # type: ignore[no-untyped-call]
 
     def _connect(self, deadline_s: float) -> socket.socket:
-        self._connection.connect()  # type: ignore[no-untyped-call]
+        try:
+            self._connection = self._connecting.do(self._connected)
+        except RecordUnavailableError as err:
+            raise RedisTimeoutError("no connection in time") from err
         self._left_s(deadline_s)
         found: socket.socket | None = getattr(self._connection, "_sock", None)
         if found is None:
             raise RedisConnectionError("closed while connecting")
         self._socket = found
         return found
+
+    def _connected(self) -> ConnectionInterface:
+        made = self._make()
+        made.connect()  # type: ignore[no-untyped-call]
+        return made
 
     def _left_s(self, deadline_s: float) -> float:
         left_s = deadline_s - self._clock()

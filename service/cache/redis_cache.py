@@ -79,8 +79,8 @@ class RedisCache:
         self._client = redis_client(url, timeout_ms)
         # By hand, each on one connection: the client around it would double what Python does for a GET.
         connection = self._client.connection_pool.make_connection
-        self._reader = Wire(connection(), timeout_ms / 1000)
-        self._writer = Wire(connection(), timeout_ms / 1000 * PATIENCE)
+        self._reader = Wire(connection, timeout_ms / 1000)
+        self._writer = Wire(connection, timeout_ms / 1000 * PATIENCE)
         self._reading = threading.Lock()
         self._breaker = Breaker()
         self._waiting: queue.Queue[_Waiting] = queue.Queue(MOST_WAITING)
