@@ -18,6 +18,11 @@ def hash_of(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
+def is_rising(array: LongArray | HashArray) -> bool:
+    """Whether there are values, none of them below the one before."""
+    return bool(array.ndim == 1 and len(array) and (array[1:] >= array[:-1]).all())
+
+
 class StringTable:
     """Strings by row number. `offsets` has shape (n + 1,), int64; `blob` is all of them as UTF-8, joined."""
 

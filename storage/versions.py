@@ -20,9 +20,10 @@ from models.errors import DamagedVersionError, UnknownVersionError
 from models.state import ModelState
 from storage.manifest import SCHEMA_VERSION, FileEntry, GateEntry, HistoryEntry, Manifest, VariantEntry
 from storage.signing import SIGNATURE, Signer, Signers
-from storage.strings import IdIndex, StringTable
+from storage.strings import IdIndex, StringTable, hash_of, is_rising
 
 MANIFEST = "manifest.json"
+SAMPLE = 1000  # ids whose hashes are looked at; all of a million would take a second
 
 
 class Version:
@@ -58,10 +59,32 @@ class Version:
         return np.asarray(mapped)  # a view without memmap's own indexing, which is many times slower
 
     def strings(self, name: str) -> StringTable:
-        return StringTable(self.array(f"{name}/offsets"), self.array(f"{name}/blob"))
+        """The strings of this name.
+
+        Raises:
+            DamagedVersionError: they are none.
+        """
+        offsets, blob = self.array(f"{name}/offsets"), self.array(f"{name}/blob")
+        if not (is_rising(offsets) and offsets[0] == 0 and offsets[-1] == len(blob)):
+            raise DamagedVersionError(f"{self.version_id}/{name}/offsets.npy", "not from 0 to the end")
+        return StringTable(offsets, blob)
 
     def ids(self, name: str) -> IdIndex:
-        return IdIndex(self.array(f"{name}/hash"), self.strings(name))
+        """The ids of this name.
+
+        Raises:
+            DamagedVersionError: they can't be found by their hashes.
+        """
+        found = IdIndex(self.array(f"{name}/hash"), self.strings(name))
+        some = range(0, len(found), max(1, len(found) // SAMPLE))
+        fits = len(found.table) == len(found) and (not len(found) or is_rising(found.hashes))
+        try:
+            fits = fits and all(hash_of(found[row]) == found.hashes[row] for row in some)
+        except UnicodeDecodeError:
+            fits = False
+        if not fits:
+            raise DamagedVersionError(f"{self.version_id}/{name}/hash.npy", "not the hashes of these ids")
+        return found
 
     def state(self, variant: str) -> ModelState:
         """The fitted state of a variant, for `Model.from_state`."""

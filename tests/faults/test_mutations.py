@@ -89,6 +89,14 @@ def none(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     return array[:0]
 
 
+def backwards(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    return np.ascontiguousarray(array[::-1])
+
+
+def other_letters(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    return array ^ np.uint8(1)
+
+
 NONSENSE = [
     ("similar/product", beyond),
     ("similar/score", nan),
@@ -102,6 +110,13 @@ NONSENSE = [
     ("candidates/blend/product", beyond),
     ("candidates/blend/product", fewer),
     ("customers/hash", none),
+    ("customers/hash", backwards),
+    ("customers/offsets", beyond),
+    ("customers/blob", other_letters),
+    ("products/hash", beyond),
+    ("products/offsets", beyond),
+    ("products/title/offsets", beyond),
+    ("categories/offsets", none),
 ]
 
 
