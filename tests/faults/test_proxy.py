@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from service.openapi import document
 from storage.store import Store
 from tests.data.running_service import Running, free_port, running_service, until
 from tests.data.tiny_version import publish
@@ -29,8 +30,14 @@ class Proxied:
     port: int
 
     def get(self, path: str, **options: object) -> requests.Response:
+        return self._ask("GET", path, **options)
+
+    def post(self, path: str, **options: object) -> requests.Response:
+        return self._ask("POST", path, **options)
+
+    def _ask(self, method: str, path: str, **options: object) -> requests.Response:
         url = f"https://127.0.0.1:{self.port}{path}"
-        return requests.get(url, verify=False, timeout=5, **options)  # type: ignore[arg-type]  # noqa: S501
+        return requests.request(method, url, verify=False, timeout=5, **options)  # type: ignore[arg-type]  # noqa: S501
 
 
 def configuration(folder: Path, port: int, service_port: int) -> Path:
@@ -102,6 +109,11 @@ def test_answers_pass_and_nothing_else_does(proxied: Proxied) -> None:
     assert proxied.get("/recommend/k%C3%A4the%2F1").json()["customer_id"] == "käthe/1"
     assert proxied.get("/popular?n=2").ok
     assert proxied.get("/similar/milk").ok
+    assert proxied.get("/reorder/anna").ok
+    assert proxied.get("/offers/anna").ok
+    assert proxied.post("/basket", json={"product_ids": ["milk"]}).ok
+    assert proxied.post("/recommend", json={"customer_ids": ["anna"]}).ok
+    assert proxied.get("/customers/anna").status_code != 404
     assert proxied.get("/health/ready").ok
     for hidden in ("/metrics", "/docs", "/openapi.json", "/"):
         assert proxied.get(hidden).status_code == 404
@@ -131,6 +143,22 @@ def test_slow_senders_and_large_requests_end_at_the_proxy(proxied: Proxied) -> N
     url = f"https://127.0.0.1:{proxied.port}/popular"
     assert requests.post(url, data=b"x" * 70_000, verify=False, timeout=5).status_code == 413  # noqa: S501
     assert proxied.get("/popular", headers={"Cookie": "c" * 70_000}).status_code == 400
+
+
+def test_every_route_of_the_shop_passes() -> None:
+    """The operator's routes are on another listener; the rest is what the proxy is for."""
+    text = (ROOT / "deploy/nginx.conf").read_text()
+    exact = re.findall(r"location = (\S+) {", text)
+    patterns = [
+        *map(re.escape, re.findall(r"location (/\S+) {", text)),
+        *re.findall(r"location ~ (\S+) {", text),
+    ]
+    hidden = {"/health/live", "/metrics", "/docs", "/openapi.json"}
+    for path, methods in document()["paths"].items():
+        is_operators = all(one["security"] == [{"operatorKey": ["operate"]}] for one in methods.values())
+        if not is_operators and path not in hidden:
+            asked = path.replace("{", "").replace("}", "")
+            assert asked in exact or any(re.match(one, asked) for one in patterns), path
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
