@@ -26,6 +26,7 @@ from tests.faults.client import Account, Outcome, load
 from tests.faults.marked_shop import asked_for, marked_shop
 from tests.faults.proxy import Fault, fault_proxy
 
+ROOT = Path(__file__).parents[2]
 CUSTOMERS = 60
 IDS = asked_for(CUSTOMERS, seed=3)
 ANSWERS, KILLS, SWAPS, HOUR_S = 1_000_000, 500, 1000, 3600
@@ -34,15 +35,19 @@ SAMPLE_S = 10
 
 
 class State:
-    """What was reached so far, in one small file."""
+    """What was reached so far at this commit, in one small file. Another commit begins anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.reached: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        self._commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        self.reached: dict[str, int] = kept.get("reached", {}) if kept.get("commit") == self._commit else {}
 
     def add(self, name: str, more: int) -> None:
         self.reached[name] = self.reached.get(name, 0) + more
-        self._path.write_text(json.dumps(self.reached))
+        self._path.write_text(json.dumps({"commit": self._commit, "reached": self.reached}))
         print(time.strftime("%H:%M:%S"), self.reached, flush=True)
 
     def left(self, name: str, of: int) -> int:
@@ -220,6 +225,8 @@ def _everything(folder: Path, hour_s: float) -> None:
             raise SystemExit("the hour failed")
     finally:
         beside.terminate()
+    for stage in STAGES:
+        (folder / f"{stage}.json").unlink()  # the next one begins anew
     print("soak: everything held")
 
 
