@@ -71,7 +71,7 @@ def test_an_empty_history_has_no_window() -> None:
 def test_windows_are_over_by_now_known_before_and_apart(days: int, horizon: float, count: int) -> None:
     found = starts(days, horizon_days=horizon, count=count)
     assert len(found) <= count
-    second = 1.5 / DAY_S  
+    second = 1.5 / DAY_S  # windows begin at whole seconds, and floats are not exact
     for place, start in enumerate(found):
         assert start >= horizon - second
         assert start <= days - horizon + second
