@@ -37,6 +37,7 @@ class Wire:
         self._make, self._budget_s, self._clock = connection, budget_s, clock
         self._connecting = Bounded(budget_s, "redis-connect")
         self._connection: ConnectionInterface | None = None
+        self._late: ConnectionInterface | None = None  # one that nobody waited for until it stood
         self._socket: socket.socket | None = None
 
     def get(self, *keys: bytes) -> list[bytes | None]:
@@ -65,10 +66,12 @@ class Wire:
             before.disconnect()  # type: ignore[no-untyped-call]
 
     def _connect(self, deadline_s: float) -> socket.socket:
-        try:
-            self._connection = self._connecting.do(self._connected)
-        except RecordUnavailableError as err:
-            raise RedisTimeoutError("no connection in time") from err
+        if self._late is None:
+            try:
+                self._connecting.do(self._make_one)
+            except RecordUnavailableError as err:
+                raise RedisTimeoutError("no connection in time") from err
+        self._connection, self._late = self._late, None
         self._left_s(deadline_s)
         found: socket.socket | None = getattr(self._connection, "_sock", None)
         if found is None:
@@ -76,10 +79,10 @@ class Wire:
         self._socket = found
         return found
 
-    def _connected(self) -> ConnectionInterface:
+    def _make_one(self) -> None:
         made = self._make()
         made.connect()  # type: ignore[no-untyped-call]
-        return made
+        self._late = made
 
     def _left_s(self, deadline_s: float) -> float:
         left_s = deadline_s - self._clock()

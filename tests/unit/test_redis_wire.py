@@ -4,12 +4,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import TimeoutError as RedisTimeoutError
+from redis.connection import ConnectionInterface
 
 from service.cache.reading import Wire
 from service.cache.redis_cache import redis_client
+from tests.data.redis_server import redis_server
+from tests.data.running_service import until
 
 BUDGET_S = 0.05
 SOON_S = 10 * BUDGET_S  # on a busy machine; without a limit each of these takes longer by far
@@ -61,3 +65,19 @@ def dribbling() -> Iterator[int]:
 def test_a_greeting_in_slices_costs_no_more_than_the_limit(dribbling: int) -> None:
     asked = wire(f"redis://:secret@127.0.0.1:{dribbling}/0")
     assert max(refused_after_s(asked) for _ in range(3)) < SOON_S
+
+
+def test_a_connection_that_came_too_late_serves_the_next_who_asks(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        made = redis_client(server.url, 1000).connection_pool.make_connection
+        is_over = threading.Event()
+
+        def slow() -> ConnectionInterface:
+            is_over.wait(30)
+            return made()
+
+        asked = Wire(slow, BUDGET_S)
+        refused_after_s(asked)
+        is_over.set()
+        until(lambda: asked._late is not None, 5)
+        assert asked.get(b"key") == [None]
