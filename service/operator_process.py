@@ -11,6 +11,7 @@ from multiprocessing.context import ForkProcess
 
 import structlog
 
+WAIT_S = 10  # for a fork that can't be had either
 log = structlog.get_logger()
 
 
@@ -24,13 +25,16 @@ class OperatorKeeper:
     LOOK_S = 1.0
 
     def __init__(self, serve: Callable[[], None]) -> None:
-        self._serve, self._stopped = serve, threading.Event()
+        self._serve, self._stopped, self._forked = serve, threading.Event(), threading.Event()
         self._process: ForkProcess | None = None
         # The process dies with the thread that forks it: this one, which lasts as long as our process.
         self._thread = threading.Thread(target=self._keep, name="operator-keeper", daemon=True)
 
     def start(self) -> None:
+        """Fork while the caller waits: what it might hold at that moment, such as the lock of an import,
+        would be held in the child for good."""
         self._thread.start()
+        self._forked.wait(WAIT_S)
 
     def stop(self, wait_s: float) -> None:
         """End the process; kill it if it takes longer than `wait_s`."""
@@ -52,4 +56,5 @@ class OperatorKeeper:
                     target=self._serve, name="operator"
                 )
                 self._process.start()
+                self._forked.set()
             self._stopped.wait(self.LOOK_S)
