@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,14 +74,14 @@ def tasks(same: int, rules: int, truth: Truth, lift: float = LIFT) -> list[Task]
     ]
 
 
-def run(task: Task) -> dict[str, object]:
+def run(task: Task) -> dict[str, Any]:
     """What came of a run, fit for JSON."""
     with tempfile.TemporaryDirectory() as folder:
         do = run_same if task.kind == "same" else run_rule
         return {"kind": task.kind, "seed": task.seed} | asdict(do(task.truth, task.seed, Path(folder)))
 
 
-def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Gate]:
+def gates(results: list[dict[str, Any]], *, wide: float = 0.0) -> Iterator[Gate]:
     """The promises on made-up shops.
 
     Args:
@@ -91,22 +92,22 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
         yield Gate("crossings, nothing differs", share(same, "crossed"), 50 / SAME - wide, 129 / SAME + wide)
         yield Gate("careless daily z", share(same, "careless"), 0.15, 1)
         yield Gate("impressions as independent", share(same, "independent"), 0.30, 1)
-        for name in same[0]["covers"]:  # type: ignore[attr-defined]
-            covered = float(np.mean([one["covers"][name] for one in same]))  # type: ignore[index]
+        for name in same[0]["covers"]:
+            covered = float(np.mean([one["covers"][name] for one in same]))
             yield Gate(f"coverage of {name}", covered, 0.93 - wide, 0.97 + wide)
     over_http = [one for one in results if one["kind"] == "http"]
     if over_http:
         n = len(over_http)  # few: as far off as 1 of 1,000 would be
         yield Gate("over HTTP: crossings", share(over_http, "crossed"), 0, binom.ppf(0.999, n, 0.065) / n)
-        for name in over_http[0]["covers"]:  # type: ignore[attr-defined]
-            covered = float(np.mean([one["covers"][name] for one in over_http]))  # type: ignore[index]
+        for name in over_http[0]["covers"]:
+            covered = float(np.mean([one["covers"][name] for one in over_http]))
             yield Gate(f"over HTTP: coverage of {name}", covered, binom.ppf(0.001, n, 0.95) / n, 1)
     if lifted := [one for one in results if one["kind"] == "http better"]:
         yield Gate("over HTTP: crossings, lists sell twice as much", share(lifted, "crossed"), 0.5, 1)
     if by_lot := [one for one in results if one["kind"] == "http lot"]:
         yield Gate("over HTTP: a place by lot, refused", share(by_lot, "is_refused"), 0, 0.1)
         for name in ("snips", "robust", "gain"):
-            told = [one["covers"][name] for one in by_lot if one["covers"]]  # type: ignore[index]
+            told = [one["covers"][name] for one in by_lot if one["covers"]]
             least = binom.ppf(0.001, len(told), 0.95) / max(1, len(told))
             yield Gate(f"over HTTP: a place by lot, coverage of {name}", float(np.mean(told)), least, 1)
     for kind, word in (("better", "SHIP"), ("worse", "ROLLBACK")):
@@ -116,7 +117,7 @@ def gates(results: list[dict[str, object]], *, wide: float = 0.0) -> Iterator[Ga
             yield Gate(f"{kind}: {word}", right, 0.9 - wide, 1)
 
 
-def share(results: list[dict[str, object]], name: str) -> float:
+def share(results: list[dict[str, Any]], name: str) -> float:
     return float(np.mean([bool(one[name]) for one in results]))
 
 
@@ -197,7 +198,7 @@ def made_over_http(folder: Path, left: list[tuple[str, int]]) -> None:
             file.flush()
 
 
-def kept(folder: Path) -> list[dict[str, object]]:
+def kept(folder: Path) -> list[dict[str, Any]]:
     """The runs that were made."""
     path = folder / KEPT
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
