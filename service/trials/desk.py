@@ -84,6 +84,8 @@ class Trials:
         Raises:
             RefusedError: the category isn't known, or the variant that was forced doesn't run.
         """
+        if serving is not self._serving:  # also where no experiment runs: a version before must be let go
+            self._serving, self._others = serving, {}
         plan = self._plans.current
         forced = None if query.variant is None else _forced(plan, query.variant)
         if plan.is_empty:
@@ -199,8 +201,6 @@ class Trials:
         """What answers for a model, and whether that is the champion in its stead."""
         if model in ("", POPULAR, serving.served.variant):
             return serving, self._recommender, False
-        if serving is not self._serving:
-            self._serving, self._others = serving, {}
         if model not in self._others:
             if len(self._others) >= KEPT_MODELS:
                 self._others.clear()

@@ -1,6 +1,9 @@
 """A customer in an experiment gets the arm's lists, is told so, and leaves an exposure; others nothing."""
 
+import gc
 import json
+import weakref
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -283,3 +286,17 @@ def test_a_new_price_is_in_the_answers_of_every_variant(desk: Desk) -> None:
     assert prices() == [1.19, 1.19]
     live.apply("milk", None, 0.79, None)
     assert prices() == [0.79, 0.79]
+
+
+def test_a_version_before_is_let_go_also_where_nothing_is_tried_any_more(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("als"),))
+    desk.ask()
+    opened = desk.trials._others["als"]
+    assert opened
+    before, opened = weakref.ref(opened[0].served), None
+    desk.plans.current = Plan()
+    desk.shown.clear()
+    desk.serving = copy(desk.serving)  # as of the next night
+    desk.ask()
+    gc.collect()
+    assert before() is None
