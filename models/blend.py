@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, from_facts, learned
+from models.cores import at_once
 from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
@@ -56,8 +58,7 @@ class BlendOptions(FoldOptions):
     item_item: ItemItemOptions = field(default_factory=ItemItemOptions)
     als: AlsOptions = field(default_factory=AlsOptions)
     n_candidates: int = 100
-    enough_customers: int = field(default=2500, kw_only=True)
-    max_customers: int = field(default=2000, kw_only=True)
+    enough_customers: int = field(default=2000, kw_only=True)
 
 
 NOTHING: Mapping[str, Model[Any]] = MappingProxyType({})
@@ -200,7 +201,7 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
     if not free:
         return best
     folds = inner_folds(interactions, options)
-    trials = [_Trial(fold, options) for fold in folds]
+    trials = at_once([partial(_Trial, fold, options) for fold in folds])
     if not trials and "repeat_weight" in free:
         return _with(best, "repeat_weight", _share_of_repeats(interactions))
     for _ in range(PASSES if trials else 0):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import sparse
 
 from models.arrays import IntArray
 from models.base import Model
+from models.cores import at_once
 from models.interactions import Interactions
 from training.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
 from training.metrics import KS, ListFigures, MetricArray, list_figures, per_customer
@@ -125,10 +127,14 @@ def evaluate_fold(
     n_buyers = max(1, int((count_orders(history) > 0).sum()))
     asked = truth.targets if options is None else _by_lot(truth.targets, options)
     customers = asked["all"].customer_row
-    for name, model in models.items():
+
+    def ranked(model: Model[Any]) -> tuple[list[IntArray], float]:
         started = time.perf_counter()
-        best, unowned = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
-        score_s[name] = time.perf_counter() - started
+        found = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
+        return found, time.perf_counter() - started
+
+    every = at_once([partial(ranked, model) for model in models.values()])
+    for name, ((best, unowned), score_s[name]) in zip(models, every, strict=True):
         fresh = unowned[np.searchsorted(customers, asked["new"].customer_row)]
         figures["all"][name] = per_customer(best, asked["all"].products)
         figures["next_order"][name] = per_customer(best, asked["next_order"].products)

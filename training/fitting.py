@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from time import perf_counter
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from models.arrays import IntArray
 from models.base import Model
 from models.blend import Blend
+from models.cores import at_once
 from models.interactions import Interactions
 from models.popular import Popular
 from models.ranker import Ranker
@@ -29,34 +31,47 @@ def fit_variants(
     windows: MutableMapping[Any, Window] | None = None,
     budget: Budget | None = None,
 ) -> tuple[dict[str, Model[Any]], dict[str, float]]:
-    """The fitted models by name, and the seconds that each took.
+    """The fitted models by name, and the seconds that each took; those that need no other share the cores.
 
     Args:
         interactions: the history; all of it is learned from.
         variants: name to options, as in `[variants.<name>]`.
         horizon_days: what the models should predict; an option of the same name goes before it.
-        on_step: is told each variant's name before it is fitted.
+        on_step: is told each variant's name when its fit begins, maybe by another thread.
         windows: past windows of this shop that rankers left there, with other variants or on a longer or
             shorter history; those at hand take and leave some. None: they share among themselves alone.
         budget: what is left of it says how many windows rankers learn from; None for no limit.
     """
-    windows = {} if windows is None else windows
-    rankers = [name for name in variants if issubclass(VARIANTS[name], Ranker)]
+    began, windows = perf_counter(), {} if windows is None else windows
+    names = sorted(variants, key=list(VARIANTS).index)  # components before what is made of them
+    wholes = [name for name in names if issubclass(VARIANTS[name], (Blend, Ranker))]
+    rankers = [name for name in wholes if issubclass(VARIANTS[name], Ranker)]
     models: dict[str, Model[Any]] = {}
     seconds: dict[str, float] = {}
-    for name in sorted(variants, key=list(VARIANTS).index):  # components before what is made of them
+
+    def fit(name: str, model: Model[Any]) -> tuple[Model[Any], float]:
         on_step(name)
         started = perf_counter()
-        options = with_horizon(name, variants[name], horizon_days)
+        return model.fit(interactions), perf_counter() - started
+
+    def built(name: str, **more: float) -> Model[Any]:
+        return build(name, with_horizon(name, variants[name], horizon_days) | more)
+
+    alone = [name for name in names if name not in wholes]
+    steps = [partial(fit, name, built(name)) for name in alone]
+    for name, (model, took_s) in zip(alone, at_once(steps), strict=True):
+        models[name], seconds[name] = model, took_s
+    for name in wholes:
         if name in rankers and budget is not None:
-            options["time_budget_s"] = budget.for_ranker(sum(seconds.values()), len(rankers))
-        model = build(name, options)
+            limit_s = budget.for_ranker(perf_counter() - began, len(rankers))
+            model = built(name, time_budget_s=limit_s)
+        else:
+            model = built(name)
         if isinstance(model, Blend):
             model = Blend(model.options, _fitted_parts(model, models))
         elif isinstance(model, Ranker):
             model = type(model)(model.options, _fitted_parts(model, models), windows)
-        models[name] = model.fit(interactions)
-        seconds[name] = perf_counter() - started
+        models[name], seconds[name] = fit(name, model)
     return models, seconds
 
 
