@@ -11,6 +11,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero
 from models.catalogue import Catalogue
+from models.columns import lines
 from models.decay import decay, half_life_grid
 from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
@@ -84,8 +85,8 @@ class Affinity(Model[AffinityOptions]):
 
     def _lifts(self, rows: IntArray, groups: AnyIntArray) -> FloatArray:
         """The product of the powers of the lifts for each customer and group, float32."""
-        options, shape = self.options_, (len(self.own_indptr_) - 1, len(self.share_))
-        own = sparse.csr_array((self.own_weight_, self.own_group_, self.own_indptr_), shape=shape)[rows]
+        options = self.options_
+        own = lines(self.own_indptr_, self.own_group_, self.own_weight_, len(self.share_), rows)
         has_both = (self.group_category_ >= 0) & (self.group_brand_ >= 0)
         lifts = np.ones((len(rows), len(groups)), np.float32)
         for part, power in (

@@ -31,6 +31,20 @@ def picked(table: sparse.csr_array, products: AnyIntArray | None) -> FloatArray:
     return dense
 
 
+def lines(
+    indptr: LongArray, column: IntArray, value: FloatArray, n_columns: int, rows: AnyIntArray
+) -> sparse.csr_array:
+    """Some rows, in any order, of a sparse table that is kept as three arrays.
+
+    scipy would take over the whole table first, that of all customers for each few who are asked about.
+    """
+    starts = indptr[rows]
+    ends = np.cumsum(indptr[rows + 1] - starts)
+    own_indptr = np.concatenate([[0], ends])
+    place = np.repeat(starts - own_indptr[:-1], np.diff(own_indptr)) + np.arange(own_indptr[-1])
+    return sparse.csr_array((value[place], column[place], own_indptr), shape=(len(rows), n_columns))
+
+
 def own_alone(
     indptr: LongArray,
     product: IntArray,
@@ -47,7 +61,6 @@ def own_alone(
         rows: whose lines are wanted.
         products: columns, rising; None for all.
     """
-    shape = (len(indptr) - 1, n_products)
-    scores = picked(sparse.csr_array((value, product, indptr), shape=shape)[rows], products)
+    scores = picked(lines(indptr, product, value, n_products, rows), products)
     scores[scores <= 0] = np.nan
     return scores

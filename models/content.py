@@ -10,6 +10,7 @@ from scipy import sparse
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.catalogue import Catalogue
+from models.columns import lines
 from models.decay import decay, half_life_grid
 from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
@@ -61,6 +62,7 @@ class Content(Model[ContentOptions]):
     own_indptr_: LongArray  # shape (n_customers + 1,)
     own_product_: IntArray
     own_weight_: FloatArray
+    _vectors: sparse.csr_array | None = None  # products x features, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
         vectors = content_vectors(interactions.catalogue)
@@ -70,10 +72,14 @@ class Content(Model[ContentOptions]):
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what has nothing in common with anything that the customer bought."""
         self.check_fitted()
-        features = (self.feature_weight_, self.feature_, self.feature_indptr_)
-        vectors = sparse.csr_array(features, shape=(self.n_products_, int(self.feature_.max(initial=-1)) + 1))
-        own = (self.own_weight_, self.own_product_, self.own_indptr_)
-        profile = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, self.n_products_))[rows] @ vectors
+        if self._vectors is None:
+            features = (self.feature_weight_, self.feature_, self.feature_indptr_)
+            shape = self.n_products_, int(self.feature_.max(initial=-1)) + 1
+            self._vectors = sparse.csr_array(features, shape=shape)
+        vectors = self._vectors
+        profile = (
+            lines(self.own_indptr_, self.own_product_, self.own_weight_, self.n_products_, rows) @ vectors
+        )
         profile = _of_length_1(profile).T.toarray()
         some = slice(None) if products is None else products
         # what is dense has a column for each customer
@@ -94,7 +100,7 @@ class Content(Model[ContentOptions]):
             vectors.indptr.astype(np.int64),
             vectors.indices.astype(np.int32),
         )
-        self.feature_weight_ = vectors.data
+        self.feature_weight_, self._vectors = vectors.data, None
         chance = take_up(firsts, learned(options.half_life_days), options.prior_purchases)
         self.chance_ = chance ** np.float32(learned(options.take_up_power))
         own = interactions.matrix(decay(interactions.age_days, learned(options.profile_half_life_days)))

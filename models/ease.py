@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero
-from models.columns import picked
+from models.columns import lines, picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
@@ -83,6 +83,7 @@ class Ease(Model[EaseOptions]):
     own_indptr_: LongArray  # shape (n_customers + 1,)
     own_product_: IntArray
     own_weight_: FloatArray
+    _table: sparse.csr_array | None = None  # of the weights, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
         self._fit_with(interactions, self._learned(interactions))
@@ -92,14 +93,15 @@ class Ease(Model[EaseOptions]):
         """See Model; NaN for what takes no part and what nothing the customer bought speaks for."""
         self.check_fitted()
         n = len(self.product_row_)
-        own = (self.own_weight_, self.own_product_, self.own_indptr_)
-        weights = (self.weight_, self.weight_product_, self.weight_indptr_)
-        held = sparse.csr_array(own, shape=(len(self.own_indptr_) - 1, n))[rows]
+        held = lines(self.own_indptr_, self.own_product_, self.own_weight_, n, rows)
+        if self._table is None:
+            entries = (self.weight_, self.weight_product_, self.weight_indptr_)
+            self._table = sparse.csr_array(entries, shape=(n, n))
         wanted = np.arange(self.n_products_) if products is None else products
         place = np.searchsorted(self.product_row_, wanted)
         column = np.flatnonzero(self.product_row_[np.minimum(place, n - 1)] == wanted) if n else place[:0]
         place = place[column]
-        found = picked(held @ sparse.csr_array(weights, shape=(n, n)), place)
+        found = picked(held @ self._table, place)
         held.data = np.ones(held.nnz, np.float32)
         found *= np.where(picked(held, place) > 0, np.float32(1), self.chance_[place])
         scores = np.full((len(rows), len(wanted)), np.nan, np.float32)
@@ -134,6 +136,7 @@ class Ease(Model[EaseOptions]):
         self.chance_ = np.minimum(chance[self.product_row_], 1) ** np.float32(options.take_up_power)
         self.weight_indptr_, self.weight_ = table.indptr.astype(np.int64), table.data
         self.weight_product_ = table.indices.astype(np.int32)
+        self._table = None
         self.own_indptr_, self.own_product_ = held.indptr.astype(np.int64), held.indices.astype(np.int32)
         self.own_weight_ = held.data
         return self

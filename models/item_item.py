@@ -11,7 +11,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
-from models.columns import picked
+from models.columns import lines, picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
@@ -81,10 +81,7 @@ class ItemItem(Model[ItemItemOptions]):
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products that are no neighbour of anything the customer bought."""
         self.check_fitted()
-        own = sparse.csr_array(
-            (self.own_weight_, self.own_product_, self.own_indptr_),
-            shape=(len(self.own_indptr_) - 1, self.n_products_),
-        )[rows]
+        own = lines(self.own_indptr_, self.own_product_, self.own_weight_, self.n_products_, rows)
         scores = picked(own @ self._similarity_matrix(), products)
         scores[scores <= 0] = np.nan
         return scores

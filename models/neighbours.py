@@ -64,7 +64,9 @@ class Neighbours(Model[NeighboursOptions]):
     own_product_: IntArray
     own_share_: FloatArray  # share of the customer's decayed orders with the product
 
-    _pooled: sparse.csr_array | None = None  # products x pool, made when first asked for
+    # Made when first asked for: customers x products, and the profiles as products x pool.
+    _share: sparse.csr_array | None = None
+    _pooled: sparse.csr_array | None = None
 
     def fit(self, interactions: Interactions) -> Self:
         return self._fit_with(interactions, self._learned(interactions))
@@ -109,8 +111,11 @@ class Neighbours(Model[NeighboursOptions]):
         return [slice(start, start + size) for start in range(0, n, size)]
 
     def _shares(self) -> sparse.csr_array:
-        shape = (len(self.own_indptr_) - 1, self.n_products_)
-        return sparse.csr_array((self.own_share_, self.own_product_, self.own_indptr_), shape=shape)
+        if self._share is None:
+            shape = (len(self.own_indptr_) - 1, self.n_products_)
+            entries = (self.own_share_, self.own_product_, self.own_indptr_)
+            self._share = sparse.csr_array(entries, shape=shape)
+        return self._share
 
     def _learned(self, interactions: Interactions) -> NeighboursOptions:
         """The options with the `half_life_days` that finds more on the folds."""
@@ -133,7 +138,7 @@ class Neighbours(Model[NeighboursOptions]):
         self.own_share_ = share.data
         pool = np.argsort(-orders, kind="stable")
         self.pool_ = np.sort(pool[: min(options.pool, int((orders > 0).sum()))]).astype(np.int32)
-        self._pooled = None
+        self._share = self._pooled = None
         return self
 
     def _search(self, rows: IntArray, own: sparse.csr_array) -> tuple[IntArray, FloatArray]:

@@ -212,7 +212,7 @@ def _kept(
 
     Source: the more surprising an outcome, the more it tells, Fithian and Hastie 2014.
     """
-    is_bought = np.isin(_keys(found.customer_row, found.product_row, view.n_products), truth)
+    is_bought = _are_in(_keys(found.customer_row, found.product_row, view.n_products), truth)
     place = np.searchsorted(customers.rows, found.customer_row)
     even = _shares(np.ones(len(found), np.float32), is_bought, place, options.negatives)
     share = np.maximum(even, _shares(_expected(view, found), is_bought, place, options.likely))
@@ -250,6 +250,14 @@ def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: 
     others = np.bincount(place, np.where(is_bought, 0, weight))
     share: FloatArray = np.minimum(number * weight / np.maximum(others[place], 1e-9), 1).astype(np.float32)
     return share
+
+
+def _are_in(keys: LongArray, known: LongArray) -> BoolArray:
+    """Which keys are among the known ones, which are rising."""
+    if not len(known):
+        return np.zeros(len(keys), np.bool_)
+    found: BoolArray = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+    return found
 
 
 def _keys(customer_row: IntArray, product_row: IntArray, n_products: int) -> LongArray:
