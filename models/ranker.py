@@ -61,8 +61,8 @@ class RankerOptions(FoldOptions):
             evenly.
         likely_negatives: for the probability about so many more, of own products, drawn in proportion to
             what was expected of them.
-        enough_bought: with so many products bought, each counted once for a customer and window, no more
-            windows are needed; one window holds at most a fifth of them, so that several are seen.
+        enough_bought: with about so many products bought, each counted once for a customer and window, no
+            more windows are needed; one window holds at most a fifth of them, so that several are seen.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
             never to fewer than it takes to learn. With a budget the speed of the machine changes what is
             learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
@@ -306,10 +306,14 @@ class Ranker(Model[RankerOptions]):
         windows: list[Window] = []
         # without one to share, of this fit alone: another history may have windows of the same days
         remembered: MutableMapping[Any, Window] = {} if self._remembered is None else self._remembered
-        n_customers, n_bought, n_folds = 0, 0, options.n_folds
+        n_customers, n_bought, n_asked, n_folds = 0, 0, 0, options.n_folds
         starts = window_starts(interactions, options.horizon_days, options.n_folds)
-        for number in range(0, len(starts), AT_ONCE):
-            before, some = time.monotonic(), starts[number : number + AT_ONCE]
+        while n_asked < len(starts):
+            lacking = round((options.enough_bought - n_bought) / max(about.max_bought, 1))
+            if n_customers >= options.enough_customers or lacking <= 0:
+                break
+            before, some = time.monotonic(), starts[n_asked : n_asked + min(lacking, AT_ONCE)]
+            n_asked += len(some)
             made = at_once(
                 [
                     partial(window, interactions, start_s, sources, about)
@@ -324,10 +328,8 @@ class Ranker(Model[RankerOptions]):
             n_bought += sum(each.n_bought for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if n_customers >= options.enough_customers or n_bought >= options.enough_bought:
-                break
             if is_late and not _objection(windows):
-                n_folds = number + len(some)
+                n_folds = n_asked
                 break
         self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)
         return windows

@@ -234,6 +234,16 @@ def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
+def test_no_more_windows_are_made_than_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two are made at a time, of about 600 products bought each; of five that are enough the last is alone."""
+    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
+    options = replace(OPTIONS, enough_bought=3000, n_folds=8)
+    model = Ranker(options, ranker().sources_, shared).fit(market().interactions())
+    each = [window.n_bought for window in shared.values()]
+    assert len(made) == len(model.windows_) == 5, each
+    assert 2700 < sum(each) < 3300
+
+
 def test_remembered_windows_are_not_made_again_and_serve_discovery_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
