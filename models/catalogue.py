@@ -1,12 +1,13 @@
 """What is known of products without a single purchase: category, brand, price and the words of the title."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.promotions import Promotions
 
 TOLD = ("category", "brand", "title")
 EVER, LATER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -24,6 +25,7 @@ class Catalogue:
         is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
             of products. What a purchase alone tells is not known before the first one, nor is a price: a
             shop's list of prices is often made from what was sold.
+        promotions: when which of them were put forward.
     """
 
     category_row: IntArray
@@ -32,6 +34,7 @@ class Catalogue:
     words: sparse.csr_array
     sold_since_s: LongArray
     is_told: BoolArray
+    promotions: Promotions = field(default_factory=Promotions)
 
     def __len__(self) -> int:
         return len(self.category_row)
@@ -46,6 +49,7 @@ class Catalogue:
         words: sparse.csr_array | None = None,
         sold_since_s: LongArray | None = None,
         is_told: BoolArray | None = None,
+        promotions: Promotions | None = None,
     ) -> Self:
         """A catalogue of which no more need be known than the categories; by default known from ever."""
         n = len(category_row)
@@ -56,13 +60,14 @@ class Catalogue:
             words=sparse.csr_array((n, 0), dtype=np.float32) if words is None else words,
             sold_since_s=np.full(n, EVER, np.int64) if sold_since_s is None else sold_since_s,
             is_told=np.ones((n, len(TOLD)), np.bool_) if is_told is None else is_told,
+            promotions=promotions or Promotions(),
         )
 
     def before(self, as_of_s: int) -> Self:
-        """What was known then: nothing that a later purchase tells."""
-        unsold = self.sold_since_s >= as_of_s
+        """What was known then: nothing that a later purchase tells, no promotion that had yet to begin."""
+        promotions, unsold = self.promotions.before(as_of_s), self.sold_since_s >= as_of_s
         if not unsold.any():
-            return self
+            return self if promotions is self.promotions else replace(self, promotions=promotions)
         hides_category, hides_brand, hides_title = (unsold[:, None] & ~self.is_told).T
         words = self.words
         if hides_title.any():
@@ -74,4 +79,5 @@ class Catalogue:
             brand_row=np.where(hides_brand, np.int32(-1), self.brand_row),
             price=np.where(unsold, np.float32(np.nan), self.price),
             words=words,
+            promotions=promotions,
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.catalogue import Catalogue
 from models.decay import decay
 from models.first_purchases import is_first_purchase
@@ -13,6 +13,7 @@ from models.shrinkage import Doubles
 LATEST = 0.25  # half-life in horizons of what sells these days, as before a feast
 MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
 SHARES = tuple(f"share_{name}" for name in ("1", "4", "16", "all"))
+LATELY = 4  # horizons of promotions that are looked back on
 LEVELS = ("product", "category", "brand")
 KEEPS = (0.9, 0.7)  # an order counts so much of the one after it: memories of those who come at odd times
 PAIR = (
@@ -34,6 +35,7 @@ PRODUCT = (
     *SHARES,
     *("rise_1_4", "rise_4_16", "buyers", "repeat_rate", "first_time_share"),
     *("share_latest", "adopted_latest", "adopted_1", "adopted_4"),
+    *("promoted_now", "promoted_next", "promoted_lately"),
     *("first_age", "last_age", "interval", "price"),
 )
 LEVEL = (*SHARES, "rise_1_4")
@@ -128,15 +130,28 @@ class Features:
         np.fmin.at(last, product, age)
         has_gap = pairs.times > 1
         gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
-        share = self.levels[0].shop_share
+        share, promoted = self.levels[0].shop_share, _promoted(interactions, self.half_lives[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             figures = [
                 *share.T,
                 *(share[:, 0] / share[:, 1], share[:, 1] / share[:, 2], buyers, (again + 1) / (buyers + 10)),
                 np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
-                *(latest, *adopted, first, last, gaps / again, self.price),
+                *(latest, *adopted, *promoted, first, last, gaps / again, self.price),
             ]
         return np.stack(figures, axis=1).astype(np.float32)
+
+
+def _promoted(interactions: Interactions, horizon_days: float) -> list[FloatArray]:
+    """How much each product is put forward now, in the coming horizon, and was in the last ones.
+
+    All of a shop without promotions are NaN: nothing is told there, which isn't that nothing was done.
+    """
+    promotions, now_s, n = interactions.catalogue.promotions, interactions.as_of_s, interactions.n_products
+    horizon_s = int(horizon_days * DAY_S)
+    spans = [(now_s, now_s + 1), (now_s, now_s + horizon_s), (now_s - LATELY * horizon_s, now_s)]
+    if not len(promotions):
+        return [np.full(n, np.nan, np.float32) for _ in spans]
+    return [promotions.share_of(start_s, end_s, n) for start_s, end_s in spans]
 
 
 class _Orders:

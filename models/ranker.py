@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -11,7 +11,7 @@ import numpy as np
 
 from models.affinity import AffinityOptions
 from models.als import AlsOptions
-from models.arrays import AnyIntArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import Blend, BlendOptions
 from models.boosting import MOST_TREES, TreeOptions
@@ -23,12 +23,14 @@ from models.due import DueOptions
 from models.ease import EaseOptions
 from models.ensembles import Ensembles
 from models.errors import BadConfigError
+from models.features import LATELY
 from models.interactions import Interactions
 from models.item_item import ItemItemOptions
 from models.lessons import Lessons
 from models.neighbours import NeighboursOptions
 from models.parts import gathered, parted
 from models.popular import PopularOptions
+from models.promotions import Promotions
 from models.repeat import RepeatOptions
 from models.season import SeasonOptions
 from models.sources import SOURCES, Candidates, Limits
@@ -45,6 +47,7 @@ MIN_BOUGHT = 500  # candidates that were bought
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
 CATALOGUE = ("category_row", "brand_row", "price")
+PROMOTION = tuple(each.name for each in fields(Promotions))
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 
@@ -248,6 +251,9 @@ class Ranker(Model[RankerOptions]):
             return gathered(ModelState({}, facts), {Blend.name: self._blend})
         arrays = {name: getattr(self._history, name) for name in HISTORY}
         arrays |= {name: getattr(self._history.catalogue, name) for name in CATALOGUE}
+        seen_since_s = self._history.as_of_s - int(LATELY * self.options_.horizon_days * DAY_S)
+        promotions = self._history.catalogue.promotions.since(seen_since_s)
+        arrays |= {f"promotion_{name}": getattr(promotions, name) for name in PROMOTION}
         arrays |= {"pool": self._view().pool, **self._ensembles.arrays()}
         facts |= {
             "as_of_s": self._history.as_of_s,
@@ -272,7 +278,10 @@ class Ranker(Model[RankerOptions]):
         model._history = Interactions(
             **{name: arrays[name] for name in HISTORY},
             catalogue=Catalogue.of(
-                arrays["category_row"], brand_row=arrays["brand_row"], price=arrays["price"]
+                arrays["category_row"],
+                brand_row=arrays["brand_row"],
+                price=arrays["price"],
+                promotions=Promotions(*(arrays[f"promotion_{name}"] for name in PROMOTION)),
             ),
             as_of_s=facts["as_of_s"],
             n_customers=facts["n_customers"],

@@ -15,6 +15,7 @@ from models.arrays import BoolArray, IntArray
 from models.catalogue import LATER, Catalogue
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
+from models.promotions import Promotions
 from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
 from storage.history_read import Counts, ReadTable, read_table
@@ -51,6 +52,7 @@ class History:
             among them, unless they are out of stock.
         is_told: as in `Catalogue`.
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
+        promotions: product_id, starts_at, ends_at, reach; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
         customers: customer_id, and the shop's own columns as text.
         audiences: segment, customer_id.
@@ -66,6 +68,7 @@ class History:
     products: pl.DataFrame
     is_told: BoolArray
     offers: pl.DataFrame | None
+    promotions: pl.DataFrame | None
     redemptions: pl.DataFrame | None
     customers: pl.DataFrame | None
     audiences: pl.DataFrame | None
@@ -128,8 +131,24 @@ class History:
             words=title_words(self.products["title"]),
             sold_since_s=sold_since_s,
             is_told=self.is_told,
+            promotions=self._promotions,
         )
         return every.before(int(self.as_of.timestamp()))
+
+    @property
+    def _promotions(self) -> Promotions:
+        """What the shop put forward of the products that are known here."""
+        if self.promotions is None:
+            return Promotions()
+        rows = self.products.select("product_id").with_row_index("row")
+        known = self.promotions.join(rows, on="product_id", maintain_order="left")
+        seconds = known.select(pl.col("starts_at", "ends_at").dt.epoch("s"))
+        return Promotions(
+            known["row"].to_numpy().astype(np.int32),
+            seconds["starts_at"].to_numpy(),
+            seconds["ends_at"].to_numpy(),
+            known["reach"].fill_null(1).to_numpy(),
+        )
 
     def interactions(self) -> Interactions:
         """The purchases as models take them: one entry for each order and product."""
@@ -236,7 +255,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
     products = describe_products(product_ids, catalogue, lines)
     others = {
         name: _with_times(tables[name].lines, TABLES[name]) if name in tables else None
-        for name in ("offers", "redemptions", "customers", "audiences")
+        for name in ("offers", "promotions", "redemptions", "customers", "audiences")
     }
     content = {"purchases": purchases, "customers": pl.DataFrame({"id": customer_ids}), "products": products}
     content |= {f"{name} table": _sorted(table) for name, table in others.items() if table is not None}
@@ -245,7 +264,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
         customer_ids,
         products,
         told_in_table(product_ids, catalogue),
-        **others,  # type: ignore[arg-type]  # they are four tables
+        **others,  # type: ignore[arg-type]  # they are five tables
         as_of=as_of,
         timezone=options.timezone,
         fingerprint=_fingerprint(content, options, as_of),

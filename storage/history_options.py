@@ -119,6 +119,7 @@ class HistoryOptions(_Strict):
     purchases: PurchasesOptions = PurchasesOptions()
     products: TableOptions = TableOptions()
     offers: TableOptions = TableOptions()
+    promotions: TableOptions = TableOptions()
     redemptions: TableOptions = TableOptions()
     customers: TableOptions = TableOptions()
     audiences: TableOptions = TableOptions()

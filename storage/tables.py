@@ -109,6 +109,15 @@ _TABLES = (
         key="offer_id",
     ),
     Table(
+        "promotions",
+        (
+            Column("product_id", Kind.ID, is_required=True),
+            Column("starts_at", Kind.TIME, is_required=True),
+            Column("ends_at", Kind.TIME, is_required=True),
+            Column("reach", Kind.NUMBER, least=Least.ZERO),
+        ),
+    ),
+    Table(
         "redemptions",
         (
             Column("offer_id", Kind.ID, is_required=True),

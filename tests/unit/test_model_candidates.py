@@ -85,6 +85,7 @@ def history(lines: list[tuple[int, int, int, str]], timezone: str) -> History:
         products=pl.DataFrame(),
         is_told=np.empty((0, 3), np.bool_),
         offers=None,
+        promotions=None,
         redemptions=None,
         customers=None,
         audiences=None,

@@ -11,6 +11,7 @@ from models.arrays import DAY_S
 from models.catalogue import Catalogue
 from models.features import Features, look_up, names
 from models.interactions import Interactions
+from models.promotions import Promotions
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 
@@ -67,6 +68,25 @@ def test_own_orders_fade_also_by_how_many_came_after() -> None:
         },
     )
     assert_figures(figures(0, 2), {"product: own fading_9": 1 / (1 + 0.9 + 0.81)})
+
+
+def test_what_is_put_forward_now_in_the_coming_horizon_and_in_the_last_four() -> None:
+    day_s = HISTORY.as_of_s - 32 * DAY_S
+    lines = [(0, 30, 34, 0.5), (1, 20, 28, 1.0), (1, 31, 40, 0.5), (1, 33, 40, 1.0), (2, 2, 15, 1.0)]
+    product, start, end, reach = (np.array(column) for column in zip(*lines, strict=True))
+    starts_s, ends_s = day_s + start * DAY_S, day_s + end * DAY_S
+    promotions = Promotions(product.astype(np.int32), starts_s, ends_s, reach.astype(np.float32))
+    catalogue = replace(CATALOGUE, promotions=promotions.before(HISTORY.as_of_s))
+    features = Features(replace(HISTORY, catalogue=catalogue), horizon_days=4)
+    found = features.of(np.zeros(4, np.int32), np.arange(4))
+    at = [names().index(f"product: promoted_{name}") for name in ("now", "next", "lately")]
+    expected = [[0.5, 0.5 * 2 / 4, 0.5 * 2 / 16], [0.5, 0.5, (8 + 0.5) / 16], [0, 0, 0], [0, 0, 0]]
+    np.testing.assert_allclose(found[:, at], expected, rtol=1e-6)
+
+
+def test_of_a_shop_without_promotions_nothing_is_said_of_them() -> None:
+    found = figures(0, 0)
+    assert all(np.isnan(found[f"product: promoted_{name}"]) for name in ("now", "next", "lately"))
 
 
 def test_own_times_and_intervals_of_a_product() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import models.ranker as ranker_module
+from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
 from models.boosting import TreeOptions
 from models.calibration import UNCHANGED
@@ -16,6 +17,7 @@ from models.due import PRIOR, Due, DueOptions
 from models.errors import BadConfigError
 from models.lessons import Lessons
 from models.popular import PopularOptions
+from models.promotions import Promotions
 from models.ranker import Discovery, Ranker, RankerOptions
 from models.registry import build
 from models.repeat import RepeatOptions
@@ -124,6 +126,21 @@ def test_a_saved_ranker_keeps_options_and_says_the_same_to_the_bit() -> None:
     assert again.options_.without == OPTIONS.without
     assert (again.windows_, again.gains_, again.why_not_) == (ranker().windows_, ranker().gains_, "")
     for one, other in zip(told(again), told(ranker()), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_put_forward_is_learned_from_and_kept() -> None:
+    """Here each week's promotions are of what sold most in it, so they tell much."""
+    shop, week_s = market().interactions(), 7 * DAY_S
+    starts = [shop.as_of_s - number * week_s for number in range(1, 12)]
+    best = [np.argsort(-shop.between(s, s + week_s).matrix().sum(axis=0))[:30] for s in starts]
+    starts_s = np.repeat(starts, 30).astype(np.int64)
+    row = np.concatenate(best).astype(np.int32)
+    promotions = Promotions(row, starts_s, starts_s + week_s, np.ones(len(row), np.float32))
+    catalogue = replace(shop.catalogue, promotions=promotions)
+    model = Ranker(OPTIONS).fit(replace(shop, catalogue=catalogue))
+    assert model.gains_["product: promoted_now"] > 10 * ranker().gains_["product: promoted_now"] == 0
+    for one, other in zip(told(Ranker.from_state(model.state())), told(model), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
