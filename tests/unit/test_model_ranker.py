@@ -252,7 +252,7 @@ def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_no_more_windows_are_made_than_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two are made at a time, of about 600 products bought each; of five that are enough the last is alone."""
+    """Two are made at a time, of about 600 products bought each; the last of five is alone."""
     made, shared = counted_windows(monkeypatch), dict[Any, Window]()
     options = replace(OPTIONS, enough_bought=3000, n_folds=8)
     model = Ranker(options, ranker().sources_, shared).fit(market().interactions())
