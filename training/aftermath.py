@@ -76,7 +76,7 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
         past=_past(job.store, manifest.version_id),
     )
     judged = outcome.judged
-    inside = replace(judged.inside, notes=list(outcome.notes.values()))
+    inside = replace(judged.inside, notes=outcome.notes)
     (job.folder / "report.html").write_text(
         render_night(facts, judged.evaluation, judged.seconds, inside=inside)
     )

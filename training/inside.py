@@ -34,7 +34,7 @@ class Inside:
     Attributes:
         contribution, calibration: over all folds; missing where a ranker fell back on each.
         gains: the features that brought most to the order, most first, each with its share of all.
-        notes: plain sentences on rankers that fell back.
+        notes: plain sentences that a reader must know first, such as that a ranker fell back.
     """
 
     contribution: Mapping[str, Contribution] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from training.budget import Budget
 from training.candidates import OwnHistory
 from training.comparison import Evaluation, summarise
 from training.config import NightConfig
+from training.doubts import doubts
 from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
 from training.folds import Fold
@@ -92,14 +93,14 @@ class Outcome:
         manifest: of the version it wrote, with the gate's decision.
         counts, reasons: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
-        notes: why a ranker of the version fell back, by variant.
+        notes: what looks wrong with the history, and why a ranker of the version fell back.
     """
 
     manifest: Manifest
     counts: dict[str, int]
     reasons: dict[str, int]
     judged: Judged
-    notes: dict[str, str]
+    notes: list[str]
 
 
 def run_night(job: Job, progress: Progress) -> Outcome:
@@ -122,14 +123,17 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         interactions = history.interactions()
     counts = history_counts(history, interactions)
     progress.say("history", **counts)
+    notes = doubts(history, job.config.night.horizon_days, job.now if job.as_of is None else None)
+    for doubt in notes:
+        progress.say("doubt", why=doubt)
     champion = _champion(job.store, progress)
     windows: Windows = {}
     judged = _judge(job, interactions, champion, progress, windows, budget)
     decision = _decide(job, interactions, judged, champion)
     models = _fit_on_all(job, interactions, judged, progress, windows)
-    notes = fallback_notes(models)
-    for name, why in notes.items():
+    for name, why in fallback_notes(models).items():
         progress.say("fallback", variant=name, why=why)
+        notes.append(why)
     windows.clear()  # the rankers know the mapping; nothing needs its arrays any more
     decision = _with_erasures(job, history, decision)
     manifest = _write(job, history, interactions, models, decision, counts, progress=progress)

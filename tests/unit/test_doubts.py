@@ -1,0 +1,104 @@
+"""What looks wrong with a history is said, and a history like others raises no doubt."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tests.data.coupons import START, day, history_of, table
+from tests.data.nights import QUICK, run
+from training.doubts import doubts
+
+HEAD = "customer_id,product_id,purchased_at,order_id"
+PRODUCTS = "product_id,title\n0,Tea\n1,Milk\n2,Salt\n"
+END = START + timedelta(days=84)
+
+
+def weekly(customers: int = 10, weeks: int = 12) -> list[str]:
+    """Each buys two of three products every week, on the first to seventh day of it."""
+    return [
+        f"c{c},{(c + week + k) % 3},{day(7 * week + c % 7)},{week}"
+        for c in range(customers)
+        for week in range(weeks)
+        for k in (0, 1)
+    ]
+
+
+def said(
+    folder: Path, lines: list[str], *, head: str = HEAD, now: datetime | None = None, **more: str
+) -> str:
+    history = history_of(folder, purchases=table(head, lines), as_of=END, **more)
+    return " ".join(doubts(history, 7, now))
+
+
+def test_a_history_like_others_raises_no_doubt(tmp_path: Path) -> None:
+    assert said(tmp_path, weekly(), products=PRODUCTS, now=END + timedelta(days=14)) == ""
+
+
+def test_an_export_that_ended_long_ago_is_doubted_unless_the_night_stands_at_another_moment(
+    tmp_path: Path,
+) -> None:
+    late = said(tmp_path, weekly(), now=END + timedelta(days=15))
+    assert "15 days ago" in late
+    assert said(tmp_path, weekly()) == ""
+
+
+def test_purchases_of_one_moment_are_doubted(tmp_path: Path) -> None:
+    lines = [f"c{c},{c % 3},{day(0)},{c}" for c in range(30)]
+    assert "the same time" in said(tmp_path, lines)
+
+
+def test_a_week_far_below_the_others_is_doubted(tmp_path: Path) -> None:
+    """20 lines are usual; 5 are under three tenths of them, 6 are not."""
+    lines = weekly(weeks=11)
+    assert "hold 5 purchase lines, where 20 are usual" in said(
+        tmp_path, lines + [f"c{n},0,{day(80)},11" for n in range(5)]
+    )
+    assert said(tmp_path, lines + [f"c{n},0,{day(80)},11" for n in range(6)]) == ""
+
+
+def test_a_shop_closed_for_the_season_is_not_doubted_for_its_quiet_end(tmp_path: Path) -> None:
+    assert said(tmp_path, weekly(weeks=3)) == ""
+
+
+def test_a_table_of_other_products_is_doubted_with_an_id_of_each(tmp_path: Path) -> None:
+    others = "product_id,title\nP-0,Tea\n"
+    found = said(tmp_path, weekly(), products=others)
+    assert "only 0% of the purchase lines" in found
+    assert "the table 'P-0': are the ids written the same way?" in found
+
+
+def test_a_table_that_describes_half_of_the_lines_is_not_doubted(tmp_path: Path) -> None:
+    assert said(tmp_path, weekly(), products="product_id,title\n0,Tea\n1,Milk\n") == ""
+
+
+def test_one_customer_with_a_tenth_of_all_lines_is_doubted_without_a_name(tmp_path: Path) -> None:
+    """99 others have 2 lines each: the till has 22 of 220."""
+    lines = [f"c{c},{k},{day(c % 84)},{c}" for c in range(99) for k in (0, 1)]
+    till = [f"zz9,0,{day(40 + n)},{n}" for n in range(22)]
+    found = said(tmp_path, lines + till)
+    assert "One of 100 customers has 10% of all purchase lines" in found
+    assert "zz9" not in found
+    assert said(tmp_path, lines + till[:21]) == ""
+
+
+def test_an_order_id_that_numbers_the_lines_is_doubted(tmp_path: Path) -> None:
+    lines = [f"{line.rpartition(',')[0]},{n}" for n, line in enumerate(weekly())]
+    assert "50% have the customer and the second of another" in said(tmp_path, lines)
+
+
+def test_orders_of_one_product_each_are_not_doubted(tmp_path: Path) -> None:
+    """The same with a line a day: small baskets are no fault."""
+    lines = [f"c{c},{(c + d) % 3},{day(d)},{c}-{d}" for c in range(10) for d in range(84)]
+    assert said(tmp_path, lines) == ""
+
+
+def test_a_doubt_stands_in_the_head_of_the_report_and_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "nextbest.toml").write_text(QUICK)
+    (tmp_path / "purchases.csv").write_text(table(HEAD, weekly(customers=30)))
+    store = tmp_path / "store"
+    ran = run("nightly", "--data", tmp_path, "--store", store, "--config", tmp_path / "nextbest.toml")
+    assert ran.code == 0, ran.err
+    told = [event["why"] for event in ran.events if event["event"] == "doubt"]
+    assert len(told) == 1
+    assert told[0].startswith("The last purchase is of")
+    (report,) = (store / "runs").glob("*/report.html")
+    assert told[0].partition(",")[0] in report.read_text()

@@ -1,0 +1,108 @@
+"""What about a history is hardly as the shop meant it: said in the report, while the night goes on."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from models.arrays import DAY_S
+from storage.history import History
+
+KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
+QUIET_SHARE = 0.3  # of what a horizon usually holds
+USUAL_HORIZONS, LEAST_HORIZONS = 8, 4  # before the last one, that say what is usual
+ONE_CUSTOMERS_SHARE = 0.1
+LEAST_CUSTOMERS = 100  # among fewer somebody may well have a tenth
+TOGETHER_SHARE = 0.3  # of lines beside another of the same customer and second
+STALE_HORIZONS = 2
+
+
+def doubts(history: History, horizon_days: int, now: datetime | None) -> list[str]:
+    """Sentences on what looks wrong, each with what to look at; no sentence names a customer.
+
+    Args:
+        history: as the night learns from it.
+        horizon_days: of the night.
+        now: the night's time, aware; None if it was asked to stand at another moment.
+    """
+    found = [
+        _stale(history, horizon_days, now),
+        _one_moment(history),
+        _quiet_end(history, horizon_days),
+        _unknown_products(history),
+        _one_customer(history),
+        _orders_of_one_line(history),
+    ]
+    return [doubt for doubt in found if doubt]
+
+
+def _stale(history: History, horizon_days: int, now: datetime | None) -> str | None:
+    if now is None or now - history.as_of <= timedelta(days=STALE_HORIZONS * horizon_days):
+        return None
+    return (
+        f"The last purchase is of {history.as_of:%Y-%m-%d}, {(now - history.as_of).days:,} days ago, and "
+        "lists are for the days after it: is the export still made?"
+    )
+
+
+def _one_moment(history: History) -> str | None:
+    at_s = history.purchases["at_s"]
+    if at_s.len() < 2 or at_s.min() != at_s.max():
+        return None
+    return (
+        "All purchases have the same time: is purchased_at the time of the export? Without times nothing "
+        "can be learned of who comes again when."
+    )
+
+
+def _quiet_end(history: History, horizon_days: int) -> str | None:
+    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    ago = np.bincount(age_s // (horizon_days * DAY_S))
+    usual = ago[1 : 1 + USUAL_HORIZONS]
+    if len(ago) - 2 < LEAST_HORIZONS:  # the oldest is not a whole one
+        return None
+    median = float(np.median(usual))
+    if ago[0] >= QUIET_SHARE * median:
+        return None
+    return (
+        f"The last {horizon_days} days hold {ago[0]:,} purchase lines, where {median:,.0f} are usual: is the "
+        "export complete?"
+    )
+
+
+def _unknown_products(history: History) -> str | None:
+    is_told = history.is_told.any(axis=1)
+    row = history.purchases["product_row"].to_numpy()
+    share = float(is_told[row].mean())
+    if not is_told.any() or share >= KNOWN_SHARE:
+        return None
+    ids = history.products["product_id"]
+    said = f"The table of products describes those of only {share:.0%} of the purchase lines"
+    unsold = np.setdiff1d(np.flatnonzero(is_told), row)
+    if len(unsold):
+        unknown = np.unique(row[~is_told[row]])
+        said += f". The purchases say {ids[int(unknown[0])]!r}, the table {ids[int(unsold[0])]!r}"
+    return f"{said}: are the ids written the same way?"
+
+
+def _one_customer(history: History) -> str | None:
+    lines = np.bincount(history.purchases["customer_row"].to_numpy())
+    share = float(lines.max() / lines.sum())
+    if len(history.customer_ids) < LEAST_CUSTOMERS or share < ONE_CUSTOMERS_SHARE:
+        return None
+    return (
+        f"One of {len(history.customer_ids):,} customers has {share:.0%} of all purchase lines: if that is "
+        "the till, or all guests under one id, leave these lines out, since they are nobody's habits."
+    )
+
+
+def _orders_of_one_line(history: History) -> str | None:
+    lines = history.purchases
+    moments = lines.select(pl.struct("customer_row", "at_s").n_unique()).item()
+    share = 1 - moments / lines.height
+    if lines["order_row"].n_unique() < lines.height or share < TOGETHER_SHARE:
+        return None
+    return (
+        f"Every purchase line is an order of its own, and yet {share:.0%} have the customer and the second "
+        "of another: is order_id the number of the line? What is bought together can't be seen so."
+    )
