@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -41,24 +42,30 @@ class Windows:
 def past_windows(
     interactions: Interactions, horizon_days: int, timezone: str, *, count: int, target: Target
 ) -> Windows:
-    """Windows side by side that end before the last horizon, which stays for the gate and for tests.
+    """The latest windows that end before the last horizon, which stays for the gate and for tests.
+
+    They lie side by side but for those in which nobody has such a truth: a shop may be closed for weeks.
 
     Args:
         interactions: the history up to the moment of which the tuner may know.
         horizon_days: length of each.
         timezone: of the shop.
         count: how many to search on, if the history has so many.
-        target: what is judged; windows in which nobody has such a truth are left out.
+        target: what is judged.
     Raises:
         TooLittleHistoryError: not even two can be used.
     """
-    wanted = last_folds(interactions.as_of_s, horizon_days, timezone, count=count + 2)[:-1]
-    usable = [fold for fold in wanted if len(split(interactions, fold)[1].targets[target].customer_row)]
+    reach = int(interactions.span_days // horizon_days) + 1
+    every = last_folds(interactions.as_of_s, horizon_days, timezone, count=reach)[:-1]
+    able = (
+        fold for fold in reversed(every) if len(split(interactions, fold)[1].targets[target].customer_row)
+    )
+    usable = list(islice(able, count + 1))[::-1]
     if len(usable) < 2:
         end = local_day(interactions.as_of_s, timezone)
         raise TooLittleHistoryError(
-            f"before the last {horizon_days} days up to {end} there are {len(usable)} windows of "
-            f"{horizon_days} days to judge by, and it takes two: one to search on, one to confirm"
+            f"before the last {horizon_days} days up to {end} there are too few windows of {horizon_days} days "
+            f"in which somebody came again ({len(usable)}): it takes two, one to search on, one to confirm"
         )
     return Windows(usable[:-1], usable[-1])
 
