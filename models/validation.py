@@ -52,13 +52,21 @@ class FoldOptions:
 
 
 def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerFold]:
-    """The last horizons of a history, latest first, without those that have too little on either side."""
-    folds = []
+    """The last horizons of a history, latest first, without those that have too little on either side.
+
+    A shop that is closed, or hardly asked for, half of the year learns from when it was open.
+    """
+    folds: list[InnerFold] = []
     step = int(options.horizon_days * DAY_S)
-    for number in range(1, options.n_folds + 1):
+    for number in range(1, int(interactions.span_days / options.horizon_days) + 1):
+        n_judged = sum(len(fold.rows) for fold in folds)
+        if len(folds) >= options.n_folds or n_judged >= options.enough_customers:
+            break
         start = interactions.as_of_s - number * step
-        history = interactions.before(start)
-        truth = interactions.between(start, start + step).matrix()
+        bought = interactions.between(start, start + step)
+        if len(np.unique(bought.customer_row)) < MIN_CUSTOMERS:
+            continue
+        history, truth = interactions.before(start), bought.matrix()
         truth.data[:] = 1
         known = np.bincount(history.customer_row, minlength=interactions.n_customers) > 0
         rows = np.flatnonzero(known & (np.diff(truth.indptr) > 0)).astype(np.int32)
@@ -69,8 +77,6 @@ def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerF
                 np.random.default_rng(options.seed).choice(rows, options.max_customers, replace=False)
             )
         folds.append(InnerFold(history, truth, rows))
-        if sum(len(fold.rows) for fold in folds) >= options.enough_customers:
-            break
     return folds
 
 

@@ -64,8 +64,9 @@ def past_windows(
     if len(usable) < 2:
         end = local_day(interactions.as_of_s, timezone)
         raise TooLittleHistoryError(
-            f"before the last {horizon_days} days up to {end} there are too few windows of {horizon_days} days "
-            f"in which somebody came again ({len(usable)}): it takes two, one to search on, one to confirm"
+            f"before the last {horizon_days} days up to {end} there are too few windows of {horizon_days} "
+            f"days in which somebody came again ({len(usable)}): it takes two, one to search on and one to "
+            "confirm"
         )
     return Windows(usable[:-1], usable[-1])
 

@@ -52,6 +52,14 @@ def test_a_fold_needs_twenty_customers(customers: int, n_folds: int) -> None:
     assert len(folds_of(every_day(range(50), range(customers)), n_folds=1)) == n_folds
 
 
+def test_weeks_in_which_hardly_anybody_came_are_passed_over() -> None:
+    """Nobody came from day 22 to 49; 19 in the week from day 15; so those from day 8 and day 1 are left."""
+    lines = [*every_day(range(15), range(25)), *every_day(range(15, 22), range(19))]
+    folds = folds_of(lines, n_folds=2)
+    assert [fold.history.as_of_s / DAY_S for fold in folds] == [8]  # before day 1 too little is known
+    assert folds[0].rows.tolist() == list(range(25))
+
+
 def test_a_fold_needs_a_history_as_long_as_its_horizon() -> None:
     assert len(folds_of(every_day(range(36, 50), range(25)))) == 1  # 7 days before the last 7
     assert len(folds_of(every_day(range(37, 50), range(25)))) == 0
