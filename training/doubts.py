@@ -15,6 +15,8 @@ ONE_CUSTOMERS_SHARE = 0.1
 LEAST_CUSTOMERS = 100  # among fewer somebody may well have a tenth
 TOGETHER_SHARE = 0.3  # of lines beside another of the same customer and second
 STALE_HORIZONS = 2
+RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
+RENAMED_HORIZONS = 2
 
 
 def doubts(history: History, horizon_days: int, now: datetime | None) -> list[str]:
@@ -29,6 +31,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _stale(history, horizon_days, now),
         _one_moment(history),
         _quiet_end(history, horizon_days),
+        _renamed_products(history, horizon_days),
         _unknown_products(history),
         _one_customer(history),
         _orders_of_one_line(history),
@@ -67,6 +70,25 @@ def _quiet_end(history: History, horizon_days: int) -> str | None:
     return (
         f"The last {horizon_days} days hold {ago[0]:,} purchase lines, where {median:,.0f} are usual: is the "
         "export complete?"
+    )
+
+
+def _renamed_products(history: History, horizon_days: int) -> str | None:
+    horizon_s = horizon_days * DAY_S
+    row = history.purchases["product_row"].to_numpy()
+    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    if age_s.max() < (RENAMED_HORIZONS + LEAST_HORIZONS) * horizon_s:
+        return None  # in a young shop everything is new
+    first_age_s = np.zeros(history.products.height, np.int64)
+    np.maximum.at(first_age_s, row, age_s)
+    lately = row[age_s < horizon_s]
+    share = float((first_age_s[lately] < RENAMED_HORIZONS * horizon_s).mean()) if len(lately) else 0.0
+    if share < RENAMED_SHARE:
+        return None
+    return (
+        f"{share:.0%} of the purchase lines of the last {horizon_days} days are of products that were first "
+        f"sold within {RENAMED_HORIZONS * horizon_days} days: were products given new ids? What is known of "
+        "the old ones doesn't count for the new."
     )
 
 

@@ -59,6 +59,16 @@ def test_a_shop_closed_for_the_season_is_not_doubted_for_its_quiet_end(tmp_path:
     assert said(tmp_path, weekly(weeks=3)) == ""
 
 
+def test_products_that_got_new_ids_are_doubted_but_not_a_young_shop(tmp_path: Path) -> None:
+    """10 of the last week's 20 lines are of products first sold in it; in two weeks all may be new."""
+    lines = [line for line in weekly() if line.rpartition(",")[2] != "11"]
+    last = [line for line in weekly() if line.rpartition(",")[2] == "11"]
+    other = [line.replace(",", ",new-", 1) if n % 2 else line for n, line in enumerate(last)]
+    assert "50% of the purchase lines of the last 7 days" in said(tmp_path, lines + other)
+    young = [f"c{c},new-{k},{day(70 + c)},0" for c in range(10) for k in (0, 1)]
+    assert said(tmp_path, young) == ""
+
+
 def test_a_table_of_other_products_is_doubted_with_an_id_of_each(tmp_path: Path) -> None:
     others = "product_id,title\nP-0,Tea\n"
     found = said(tmp_path, weekly(), products=others)
