@@ -81,7 +81,10 @@ def about_windows(windows: Sequence[WindowFigures]) -> str:
     """How steady observed over expected was."""
     ratios = [window.ratio.mean for window in windows if window.ratio]
     if len(ratios) < 2:
-        return "Fewer than two windows were judged: how steady the probabilities are is not known."
+        return (
+            "Fewer than two windows were judged: how steady the probabilities are is not known yet. Nights "
+            "to come, or nbo-train evaluate, judge more."
+        )
     low, high = _per_100(min(ratios)), _per_100(max(ratios))
     happened = f"{low}" if low == high else f"{low} to {high}"
     return f"Over {len(ratios)} windows, {happened} purchases happened where 100 were expected."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from models.arrays import DAY_S, IntArray, LongArray
 from models.base import Model
 from models.interactions import Interactions
 from models.ranker import Opinions, Ranker
-from training.calibration import Calibration, JudgedPairs, judge
+from training.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.contribution import Contribution, SourceCounts, count_sources, pool_sources
 from training.folds import Fold, TargetTruth, split
 
@@ -65,7 +66,10 @@ def look_inside(
 
 
 def told(
-    looks: Sequence[Mapping[str, Look]], models: Mapping[str, Model[Any]], notes: Sequence[str] = ()
+    looks: Sequence[Mapping[str, Look]],
+    models: Mapping[str, Model[Any]],
+    notes: Sequence[str] = (),
+    earlier: Mapping[str, Sequence[WindowFigures]] = MappingProxyType({}),
 ) -> Inside:
     """The looks of all folds as the report has them.
 
@@ -73,6 +77,7 @@ def told(
         looks: one for each fold.
         models: as fitted last; importance of features is theirs.
         notes: see Inside.
+        earlier: windows that were judged before, by variant.
     """
     names = dict.fromkeys(name for each in looks for name in each)
     by_name = {name: [each[name] for each in looks if name in each] for name in names}
@@ -80,7 +85,10 @@ def told(
         contribution={
             name: pool_sources([look.sources for look in found]) for name, found in by_name.items()
         },
-        calibration={name: judge([look.pairs for look in found]) for name, found in by_name.items()},
+        calibration={
+            name: judge([look.pairs for look in found], earlier.get(name, ()))
+            for name, found in by_name.items()
+        },
         gains={
             name: _top(model.gains_)
             for name, model in models.items()

@@ -36,6 +36,7 @@ from training.offer_lists import write_value
 from training.people import write_people
 from training.progress import Progress
 from training.recorded import erased_since, recorded_by
+from training.steadiness import earlier_windows
 
 LIBRARIES = ("implicit", "lightgbm", "numpy", "polars", "scikit-learn", "scipy")
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
@@ -212,7 +213,10 @@ def _judge(
         evaluation = summarise([result], default=night.default_variant)
         progress.detail("sources and probabilities")
         looks = look_inside(models, interactions, fold)
-        inside = told([looks], models)
+        earlier = {
+            name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
+        }
+        inside = told([looks], models, earlier=earlier)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
     return Judged(models, result, evaluation, seconds, inside)
 
