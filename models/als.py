@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
-from models.decay import decay, half_life_grid
+from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.factors import score_factors
 from models.fold_in import taste_matrix, taste_of
 from models.interactions import Interactions
@@ -41,10 +41,11 @@ class AlsOptions(FoldOptions):
 class Als(Model[AlsOptions]):
     """A product scores by the inner product of its factors and the customer's.
 
-    Source: Hu, Koren, Volinsky 2008, as in implicit; decayed counts are the confidence.
+    Source: Hu, Koren, Volinsky 2008, as in implicit; decayed counts, at most MOST_ORDERS, are the confidence.
     """
 
     name: ClassVar[str] = "als"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = AlsOptions
     learnt: ClassVar[tuple[str, ...]] = ("customer_factors_", "product_factors_")
 
@@ -88,6 +89,7 @@ class Als(Model[AlsOptions]):
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
+        counts.data = np.minimum(counts.data, MOST_ORDERS)
         with threadpool_limits(1, "blas"):  # implicit crawls where BLAS starts threads of its own
             solver = AlternatingLeastSquares(
                 factors=options.factors,

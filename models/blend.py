@@ -43,7 +43,7 @@ class BlendOptions(FoldOptions):
 
     Attributes:
         repeat_weight: of the share of the customer's own orders.
-        popular_weight: of the share of all orders that hold the product.
+        popular_weight: of the share of all customers who buy the product lately.
         item_item_weight, als_weight: of those scores, each divided by the customer's highest.
         popular, repeat, item_item, als: options of the components.
         n_candidates: from each component, per customer, to learn the weights on.
@@ -67,7 +67,7 @@ NOTHING: Mapping[str, Model[Any]] = MappingProxyType({})
 class Blend(Model[BlendOptions]):
     """score = a repeat + b popularity + c item-item + d ALS.
 
-    Repeat is a share of the customer's own orders and popularity a share of all orders: one scale for both.
+    Repeat is a share of the customer's own orders and popularity a share of all customers: both in [0, 1].
     The weights are learned on the last horizons of the history, one at a time: what has the highest NDCG@10
     there, unless the usual weight is within a standard error of it. What does not help stays out. A history
     too short for that keeps the usual weights, but for repeat's: that is the share of repeats in what

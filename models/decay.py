@@ -4,6 +4,10 @@ import numpy as np
 
 from models.arrays import FloatArray
 
+# By so many decayed orders of a product at most a customer counts in what is learned for others: few reach
+# it, and whoever invents orders goes no further. On a grocer's year it cost nothing, and 4 did.
+MOST_ORDERS = 10.0
+
 
 def decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
     """Weight of an event of this age, in (0, 1], float32: halved each `half_life_days`."""

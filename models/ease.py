@@ -12,7 +12,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero
 from models.columns import lines, picked
-from models.decay import decay, half_life_grid
+from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
@@ -68,7 +68,7 @@ class Ease(Model[EaseOptions]):
     """
 
     name: ClassVar[str] = "ease"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = EaseOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("product_row_", "chance_", "weight_indptr_", "weight_product_", "weight_"),
@@ -129,7 +129,7 @@ class Ease(Model[EaseOptions]):
         held = sparse.csr_array(counts[:, self.product_row_])
         held.data = np.sqrt(held.data)  # the tenth order says less than the first
         with threadpool_limits(options.threads or None, "blas"):
-            table = weights(held, learned(options.regularization))
+            table = weights(_capped(held), learned(options.regularization))
         table = strongest(table, _lengths(held), options.neighbours * len(self.product_row_))
         self.options_, self.n_products_ = options, interactions.n_products
         chance = take_up(first_purchases(interactions), learned(options.take_up_half_life_days))
@@ -229,6 +229,12 @@ def _lengths(held: sparse.csr_array) -> FloatArray:
     """The Euclidean length of each column, float32."""
     squares = np.bincount(held.indices, held.data.astype(np.float64) ** 2, held.shape[1])
     return np.sqrt(squares).astype(np.float32)
+
+
+def _capped(held: sparse.csr_array) -> sparse.csr_array:
+    """What customers say about products together: none by more than MOST_ORDERS orders of one."""
+    values = np.minimum(held.data, np.float32(MOST_ORDERS**0.5))
+    return sparse.csr_array((values, held.indices, held.indptr), shape=held.shape)
 
 
 def _taking_part(counts: sparse.csr_array, max_products: int) -> IntArray:

@@ -4,6 +4,7 @@ import numpy as np
 
 from models.arrays import BoolArray, FloatArray, LongArray
 from models.interactions import Interactions
+from models.pairs import Pairs
 from models.shrinkage import Doubles, shrunk_rates
 
 TOP = 10  # products of an answer, by whose measure each order counts the same
@@ -14,7 +15,8 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
     """How often each product is in an order that follows another of its customer, against how often in any.
 
     Each of the former counts the same, however many products it has: as a list of TOP is judged by what is
-    bought next, one product adds the less the more there are.
+    bought next, one product adds the less the more there are. Of each product every customer counts the same,
+    by the mean over their orders with it, however many they make or invent.
 
     Args:
         interactions: the history to count in.
@@ -29,13 +31,15 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
     some = _by_lot(interactions, seed)
     category_row, n_products = some.catalogue.category_row, some.n_products
     order, weight, follows = _orders(some, horizon_days)
-    counts = (follows * weight)[order]
+    pairs = Pairs.of(some)
+    of_one = 1 / pairs.times[pairs.entry_pair]
+    counts = (follows * weight)[order] * of_one
     total, squares = counts.sum(), (counts**2).sum()
     if not squares:
         return np.ones(n_products, np.float32)
     # sums of weights vary more than counts do: in units in which their variance is their mean again
     events = np.bincount(some.product_row, counts, n_products) * (total / squares)
-    ever = np.bincount(some.product_row, minlength=n_products)
+    ever = np.bincount(pairs.product_row, minlength=n_products)
     expected = ever * (events.sum() / ever.sum())
     group = np.where(category_row >= 0, category_row, category_row.max(initial=-1) + 1).astype(np.int64)
     return shrunk_rates(events, expected, [group]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is bought together: cosine between products over baskets, from implicit's exact neighbour search."""
+"""What is bought together: cosine between products over customers, by implicit's exact neighbour search."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,8 @@ from models.interactions import Interactions
 from models.validation import FoldOptions, inner_folds, new_ndcg
 
 UNITS = ("order", "customer")
+CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 5.0  # a pair takes one customer in so many, and so many at most
+ROUNDED = 1e-3  # of a sum of cosines
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,15 @@ class ItemItemOptions(FoldOptions):
         half_life_days: after so many days an own order counts half when a customer is scored; None: learned.
         max_basket: at most so many products of a basket count, the latest ones: bounds the cost.
         neighbours: how many similar products are kept for each product.
+        min_customers: of whom a pair must have been bought together, each counting 1 at most; None: one in a
+            hundred of the shop's, 5 at most.
     """
 
     together: str | None = None
     half_life_days: float | None = None
     max_basket: int = 200
     neighbours: int = 50
+    min_customers: float | None = None
 
     def __post_init__(self) -> None:
         if self.together not in (None, *UNITS):
@@ -48,10 +53,14 @@ class ItemItemOptions(FoldOptions):
 class ItemItem(Model[ItemItemOptions]):
     """A product scores by its similarity to what the customer bought, lately above all.
 
-    Source: Linden, Smith, York 2003; implicit's exact neighbour search on binary baskets.
+    A customer counts for a pair by the cosine between the two products over their own baskets, 1 at most, so
+    that nobody makes products alike by many orders; and products that a few alone bought together are not.
+
+    Source: Linden, Smith, York 2003; implicit's exact neighbour search.
     """
 
     name: ClassVar[str] = "item_item"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = ItemItemOptions
     learnt: ClassVar[tuple[str, ...]] = (
         "similar_",
@@ -72,9 +81,10 @@ class ItemItem(Model[ItemItemOptions]):
     def fit(self, interactions: Interactions) -> Self:
         self.options_ = self._learned(interactions)
         self._count(interactions, learned(self.options_.half_life_days))
-        self.similar_, self.similarity_ = _neighbours(
-            baskets(interactions, self.options_), self.options_.neighbours
-        )
+        held = baskets(interactions, self.options_)
+        least = self.options_.min_customers
+        least = _usual_least(interactions) if least is None else least
+        self.similar_, self.similarity_ = _neighbours(held, self.options_.neighbours, least)
         self._table = None
         return self
 
@@ -122,40 +132,66 @@ class ItemItem(Model[ItemItemOptions]):
 
 
 def baskets(interactions: Interactions, options: ItemItemOptions) -> sparse.csr_array:
-    """Baskets x products, binary, at most `max_basket` in each: the latest, ties by product row."""
+    """Baskets x products, at most `max_basket` in each: the latest, ties by product row.
+
+    A product that is in n baskets of a customer has 1 / sqrt(n) in each: the inner product of two columns is
+    the sum, over the customers, of the cosine between the two in their baskets.
+    """
     unit = interactions.customer_row if options.together == "customer" else interactions.order_row
     order = np.lexsort((interactions.product_row, -interactions.at_s, unit))
-    unit, held = unit[order], interactions.product_row[order]
+    unit, held, customer = unit[order], interactions.product_row[order], interactions.customer_row[order]
     key = unit.astype(np.int64) * interactions.n_products + held
     latest = np.sort(np.unique(key, return_index=True)[1])  # the first of each product is its latest
-    unit, held = unit[latest], held[latest]
-    basket = np.unique(unit, return_inverse=True)[1]
+    basket = np.unique(unit[latest], return_inverse=True)[1]
     starts = np.searchsorted(basket, np.arange(basket.max(initial=-1) + 1))
-    kept = np.arange(len(basket)) - starts[basket] < options.max_basket
-    cells = (np.ones(int(kept.sum()), np.float32), (basket[kept], held[kept]))
-    return sparse.csr_array(cells, shape=(len(starts), interactions.n_products))
+    is_kept = np.arange(len(basket)) - starts[basket] < options.max_basket
+    basket, held, customer = basket[is_kept], held[latest][is_kept], customer[latest][is_kept]
+    pair = customer.astype(np.int64) * interactions.n_products + held
+    _, of_pair, times = np.unique(pair, return_inverse=True, return_counts=True)
+    values = (1 / np.sqrt(times[of_pair])).astype(np.float32)
+    return sparse.csr_array((values, (basket, held)), shape=(len(starts), interactions.n_products))
 
 
-def _neighbours(held: sparse.csr_array, n_neighbours: int) -> tuple[IntArray, FloatArray]:
+def _usual_least(interactions: Interactions) -> float:
+    """How many customers a pair takes: two that one customer bought say nothing, but in a tiny shop."""
+    n_customers = np.count_nonzero(np.bincount(interactions.customer_row))
+    return min(n_customers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
+
+
+def _neighbours(
+    held: sparse.csr_array, n_neighbours: int, min_customers: float
+) -> tuple[IntArray, FloatArray]:
     """The most similar products of each, itself left out, ties by product row.
 
-    Which of those that tie for the last place are kept is implicit's choice, always the same.
+    Which of those that tie for the last place are kept is implicit's choice, always the same. Of the first
+    n_neighbours those stay that enough customers bought together.
+
+    Args:
+        held: from `baskets`: the squared length of a column is how many customers bought the product.
     """
     n_products = held.shape[1]
     similar = np.full((n_products, n_neighbours), -1, np.int32)
     similarity = np.zeros((n_products, n_neighbours), np.float32)
+    customers = np.bincount(held.indices, held.data.astype(np.float64) ** 2, n_products)
+    least = min_customers - ROUNDED
+    held = held.copy()  # without what too few bought to be alike to anything
+    held.data[customers[held.indices] < least] = 0
+    held.eliminate_zeros()
     if not held.nnz:
         return similar, similarity
     # 0 threads stands for all cores: neighbours of each product are found apart. A cosine is the inner
     # product of columns of length 1; implicit's own class for it warns of a conversion of its own making.
     recommender = ItemItemRecommender(K=n_neighbours + 1, num_threads=0)
-    length = np.sqrt(np.bincount(held.indices, minlength=n_products))
-    columns = sparse.csr_matrix((1 / length[held.indices], held.indices, held.indptr), shape=held.shape)
+    length = np.sqrt(customers)
+    columns = sparse.csr_matrix(
+        (held.data / length[held.indices], held.indices, held.indptr), shape=held.shape
+    )
     recommender.fit(columns, show_progress=False)
     found = sparse.csr_array(recommender.similarity)
     found.sort_indices()
     row = np.repeat(np.arange(n_products), np.diff(found.indptr))
     apart = (found.indices != row) & (found.data > 0)  # product 0 has a cell too much where others have fewer
+    apart &= found.data * length[row] * length[found.indices] >= least
     row, other, cosine = row[apart], found.indices[apart], found.data[apart]
     place = np.arange(len(row)) - np.searchsorted(row, row)
     value = np.zeros((n_products, n_neighbours + 1), np.float32)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from models.arrays import BoolArray, FloatArray, IntArray, LongArray
@@ -59,6 +60,17 @@ class Pairs:
         """Each pair's number of orders, older ones counting less; shape (n,), float32."""
         weights = decay(self.entry_age_days, half_life_days)
         return np.bincount(self.entry_pair, weights, len(self)).astype(np.float32)
+
+    def buyers(self, weights: FloatArray) -> NDArray[np.float64]:
+        """The customers of each product, each by the weights of their orders with it and by 1 at most.
+
+        So nobody counts for two, however many orders they make or invent.
+
+        Args:
+            weights: of each interaction, shape (n_interactions,).
+        """
+        of_pair = np.minimum(np.bincount(self.entry_pair, weights, len(self)), 1)
+        return np.bincount(self.product_row, of_pair, self.shape[1])
 
     def matrix(self, values: FloatArray) -> sparse.csr_array:
         """Customers x products with one value for each pair, float32; zeros among them are stored."""

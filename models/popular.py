@@ -1,4 +1,4 @@
-"""What most customers buy lately: decayed share of orders, by the half-life that predicts best."""
+"""What most customers buy lately: the decayed share of customers, by the half-life that predicts best."""
 
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
@@ -10,6 +10,7 @@ from models.base import Model
 from models.columns import line_for_all
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
+from models.pairs import Pairs
 from models.validation import FoldOptions, inner_folds
 
 
@@ -26,9 +27,13 @@ class PopularOptions(FoldOptions):
 
 
 class Popular(Model[PopularOptions]):
-    """The same order for everyone: by the share of the shop's orders, decayed, that hold a product."""
+    """The same order for everyone: by the share of the shop's customers who buy a product lately.
+
+    However often one buys it, they count as one customer: who invents orders moves no list.
+    """
 
     name: ClassVar[str] = "popular"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = PopularOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_",)
 
@@ -37,7 +42,7 @@ class Popular(Model[PopularOptions]):
     def fit(self, interactions: Interactions) -> Self:
         half_life_days = self.options.half_life_days or self._learned_half_life(interactions)
         self.options_ = replace(self.options, half_life_days=half_life_days)
-        self.share_ = order_share(interactions, half_life_days)
+        self.share_ = buyers_share(Pairs.of(interactions), half_life_days)
         self.n_products_ = interactions.n_products
         return self
 
@@ -58,15 +63,20 @@ class Popular(Model[PopularOptions]):
         likelihood = np.zeros(len(grid))
         for fold in inner_folds(interactions, self.options):
             bought = np.bincount(fold.truth.indices, minlength=interactions.n_products)
+            pairs = Pairs.of(fold.history)
             for place, half_life_days in enumerate(grid):
-                share = order_share(fold.history, half_life_days) + 1e-7  # what nobody bought yet may come
+                share = buyers_share(pairs, half_life_days) + 1e-7  # what nobody bought yet may come
                 likelihood[place] += bought @ np.log(share / share.sum()) / bought.sum()
         return grid[int(np.argmax(likelihood))] if likelihood.any() else grid[-1]
 
 
-def order_share(interactions: Interactions, half_life_days: float) -> FloatArray:
-    """Of all orders, decayed, the share that holds each product; shape (n_products,), float32."""
-    weights = np.maximum(decay(interactions.age_days, half_life_days), 1e-30)  # old, yet above "never bought"
-    held = np.bincount(interactions.product_row, weights, interactions.n_products)
-    first = np.unique(interactions.order_row, return_index=True)[1]
-    return (held / max(float(weights[first].sum()), 1e-30)).astype(np.float32)
+def buyers_share(pairs: Pairs, half_life_days: float) -> FloatArray:
+    """Of all customers, the share that buys each product lately.
+
+    Each counts by their decayed orders with the product, and by 1 at most.
+
+    Returns:
+        shape (n_products,), float32, in [0, 1], above 0 exactly where somebody bought the product.
+    """
+    weights = np.maximum(decay(pairs.entry_age_days, half_life_days), 1e-30)  # old, yet above "never bought"
+    return (pairs.buyers(weights) / max(len(np.unique(pairs.customer_row)), 1)).astype(np.float32)

@@ -10,6 +10,7 @@ from models.base import Model
 from models.bounds import above_zero
 from models.columns import line_for_all
 from models.interactions import Interactions
+from models.pairs import Pairs
 
 YEAR_DAYS = 365.0
 
@@ -32,9 +33,10 @@ class SeasonOptions:
 
 
 class Season(Model[SeasonOptions]):
-    """The same order for everyone: the share of last year's orders around these days that hold a product."""
+    """The same order for everyone: the share of customers of these days last year who bought a product."""
 
     name: ClassVar[str] = "season"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = SeasonOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_",)
 
@@ -52,7 +54,9 @@ class Season(Model[SeasonOptions]):
 
 
 def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArray:
-    """The share of orders, weighted by nearness to the window a year ago, that hold each product.
+    """The share of those who bought around the window a year ago who bought each product, by nearness to it.
+
+    Each counts for a product by the weights of their orders with it, and by 1 at most.
 
     Returns:
         shape (n_products,), float32; all 0 if the history begins after the window did.
@@ -64,6 +68,6 @@ def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArr
     away_days = np.maximum(age_days - YEAR_DAYS, YEAR_DAYS - options.horizon_days - age_days)
     weights = np.exp(-0.5 * (np.maximum(away_days, 0) / spread_days) ** 2)
     weights[weights < 0.01] = 0
-    held = np.bincount(interactions.product_row, weights, interactions.n_products)
-    first = np.unique(interactions.order_row, return_index=True)[1]
-    return (held / max(float(weights[first].sum()), 1e-30)).astype(np.float32)
+    held = Pairs.of(interactions).buyers(weights)
+    n_customers = len(np.unique(interactions.customer_row[weights > 0]))
+    return (held / max(n_customers, 1)).astype(np.float32)

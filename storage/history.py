@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import BoolArray, IntArray, LongArray
 from models.catalogue import LATER, Catalogue
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
@@ -47,6 +47,8 @@ class History:
             product_row, order_row Int32; at_s Int64, Unix seconds; quantity Float32; unit_price, discount
             Float32, null where unknown.
         customer_ids: by customer_row, in `order_of` order.
+        known_since_s: when the shop first heard of each customer: their first purchase in its history, or
+            when the record was told one, whatever date that has.
         products: by product_row: product_id in `order_of` order, title, category, brand, price, margin,
             stock, url, image_url; null where unknown. Those of the shop's table that were never sold are
             among them, unless they are out of stock.
@@ -65,6 +67,7 @@ class History:
 
     purchases: pl.DataFrame
     customer_ids: list[str]
+    known_since_s: LongArray
     products: pl.DataFrame
     is_told: BoolArray
     offers: pl.DataFrame | None
@@ -262,6 +265,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
     return History(
         purchases,
         customer_ids,
+        _known_since(lines, customer_ids),
         products,
         told_in_table(product_ids, catalogue),
         **others,  # type: ignore[arg-type]  # they are five tables
@@ -270,6 +274,16 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
     )
+
+
+def _known_since(lines: pl.DataFrame, customer_ids: list[str]) -> LongArray:
+    """See History; in the order of the ids."""
+    heard = pl.col("received_at" if "received_at" in lines.columns else "purchased_at")
+    first = lines.group_by("customer_id").agg(pl.coalesce(heard, "purchased_at").min().alias("since"))
+    in_order = pl.DataFrame({"customer_id": customer_ids}).join(
+        first, on="customer_id", maintain_order="left"
+    )
+    return in_order["since"].cast(pl.Int64).to_numpy()
 
 
 def _with_times(lines: pl.DataFrame, table: Table) -> pl.DataFrame:

@@ -153,6 +153,8 @@ def _write_metrics(job: Job, exit_code: int, outcome: Outcome | None, seconds: M
         gauge("duration_seconds", "How long it took", sum(seconds.values()))
         gauge("purchases", "Purchases it learned from", outcome.counts["purchases"])
         gauge("rejected_lines", "Purchase lines that it rejected", outcome.counts["rejected"])
+        held = outcome.manifest.gate.figures.get("held_products", 0)
+        gauge("held_products", "Products held, since mostly new customers bought them", held)
         ndcg = outcome.manifest.gate.figures.get("challenger_ndcg")
         if ndcg is not None:
             gauge("ndcg_at_10", "NDCG@10 of its default variant on the last horizon", ndcg)

@@ -69,19 +69,25 @@ def due_days(own: OwnHistory, due: Due) -> AnyArray:
 
     Args:
         own: histories of all customers.
-        due: fitted on the same history.
+        due: fitted on the same history, or on a part of it.
     Returns:
         shape of `own.product`, uint16, days since 1970-01-01: the last purchase's day, by the shop's date,
-        and the whole days to expect after it. 0 where nothing can be expected.
+        and the whole days to expect after it. 0 where nothing can be expected, or nothing was learned.
     """
-    customer = np.repeat(np.arange(len(own.indptr) - 1), np.diff(own.indptr))
-    entry = np.lexsort((own.product, customer))  # in the order of the model's pairs
-    if not np.array_equal(own.product[entry], due.product_):
-        raise ValueError("due was fitted on another history")
-    days = np.zeros(len(entry), np.uint16)
-    expected = own.last_day[entry] + np.rint(due.expected_days_)
-    days[entry] = np.minimum(np.nan_to_num(expected, nan=0.0), 65_535)
-    return days
+    n_products = np.int64(due.n_products_)
+    entry = _owner(own.indptr) * n_products + own.product
+    learned = _owner(due.indptr_) * n_products + due.product_  # rising
+    place = np.minimum(np.searchsorted(learned, entry), max(len(learned) - 1, 0))
+    is_known = learned[place] == entry if len(learned) else np.zeros(len(entry), np.bool_)
+    expected = np.full(len(entry), np.nan)
+    expected[is_known] = due.expected_days_[place[is_known]]
+    day = np.nan_to_num(own.last_day + np.rint(expected), nan=0.0)
+    return np.minimum(day, 65_535).astype(np.uint16)
+
+
+def _owner(indptr: LongArray) -> LongArray:
+    """The customer of each entry."""
+    return np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
 
 
 def evidence(

@@ -31,6 +31,7 @@ from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
 from training.folds import Fold
 from training.gate import Sanity, decide
+from training.held import HeldProduct, held_products, without_held
 from training.inside import Inside, fallback_notes, look_inside, told
 from training.offer_lists import write_value
 from training.people import write_people
@@ -94,7 +95,8 @@ class Outcome:
         manifest: of the version it wrote, with the gate's decision.
         counts, reasons: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
-        notes: what looks wrong with the history, and why a ranker of the version fell back.
+        notes: what looks wrong with the history, which products are held, and why rankers of the version
+            fell back.
     """
 
     manifest: Manifest
@@ -129,15 +131,18 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         progress.say("doubt", why=doubt)
     champion = _champion(job.store, progress)
     windows: Windows = {}
-    judged = _judge(job, interactions, champion, progress, windows, budget)
-    decision = _decide(job, interactions, judged, champion)
-    models = _fit_on_all(job, interactions, judged, progress, windows)
+    held = held_products(interactions, history.known_since_s, job.config.night.horizon_days)
+    notes += [one.told(history.products["product_id"][one.product_row]) for one in held]
+    learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
+    judged = _judge(job, learned, champion, progress, windows, budget)
+    decision = _with_held(history, held, _decide(job, interactions, judged, champion), progress)
+    models = _fit_on_all(job, learned, judged, progress, windows)
     for name, why in fallback_notes(models).items():
         progress.say("fallback", variant=name, why=why)
         notes.append(why)
     windows.clear()  # the rankers know the mapping; nothing needs its arrays any more
     decision = _with_erasures(job, history, decision)
-    manifest = _write(job, history, interactions, models, decision, counts, progress=progress)
+    manifest = _write(job, history, (interactions, learned), models, decision, counts, progress=progress)
     progress.say("gate", decision=decision.decision, why=decision.why)
     outcome = Outcome(manifest, counts, _reasons(history), judged, notes)
     if decision.decision != "refused":
@@ -292,6 +297,18 @@ def _with_erasures(job: Job, history: History, gate: GateEntry) -> GateEntry:
     return gate.model_copy(update={"why": why, "figures": gate.figures | {"erased_meanwhile": erased}})
 
 
+def _with_held(history: History, held: list[HeldProduct], gate: GateEntry, progress: Progress) -> GateEntry:
+    """The gate's word, and how many products wait since their new buyers are mostly new customers."""
+    figures = gate.figures | {"held_products": len(held)}
+    if not held:
+        return gate.model_copy(update={"figures": figures})
+    for one in held:
+        product_id = history.products["product_id"][one.product_row]
+        progress.say("held", product=product_id, newcomers=one.newcomers, buyers=one.buyers)
+    why = f"{gate.why} Products held, since mostly new customers bought them: {len(held)}; see the report."
+    return gate.model_copy(update={"why": why, "figures": figures})
+
+
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
     sold = _sold_products(interactions)  # a shop may tidy up the rest of its catalogue as it likes
     now = Sanity(_last_purchase(interactions), interactions.n_customers, sold, coverage)
@@ -329,14 +346,19 @@ def _fit_on_all(
 def _write(
     job: Job,
     history: History,
-    interactions: Interactions,
+    seen: tuple[Interactions, Interactions],
     models: dict[str, Model[Any]],
     gate: GateEntry,
     counts: dict[str, int],
     *,
     progress: Progress,
 ) -> Manifest:
-    """The version, whole and checked, under its name; not yet champion."""
+    """The version, whole and checked, under its name; not yet champion.
+
+    Args:
+        seen: the whole history, which answers tell of; and what of it was learned from.
+    """
+    interactions, learned = seen
     with progress.step("write"):
         writer = job.store.writer()
         own = OwnHistory.of(history)
@@ -347,9 +369,9 @@ def _write(
         contents.write_due(writer, models, own)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
-        contents.write_follow_up(writer, interactions, job.config.night.horizon_days)
+        contents.write_follow_up(writer, learned, job.config.night.horizon_days)
         progress.detail("offers")
-        write_value(writer, history, interactions, job.config.value)
+        write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:
             progress.detail(f"candidates of {name}")
             contents.write_candidates(writer, name, models, own, k=job.config.night.candidates)

@@ -44,6 +44,7 @@ GATE_FIGURES = {
     "difference_low": "Difference, lower bound",
     "difference_high": "Difference, upper bound",
     "allowed": "Allowed lower bound",
+    "held_products": "Products held: mostly new customers bought them",
 }
 
 

@@ -23,6 +23,7 @@ SCHEMA = {
     "customer_id": pl.String(),
     "product_id": pl.String(),
     "purchased_at": pl.Int64(),
+    "received_at": pl.Int64(),
     "order_id": pl.String(),
     "quantity": pl.Float32(),
     "unit_price": pl.Float32(),
@@ -101,13 +102,14 @@ def _last_event(record: Record) -> int:
 
 def _page(record: Record, after: int, until: int) -> pl.DataFrame:
     columns = [events.c[name] for name in SCHEMA if name in events.c]
-    seconds = (events.c.at_ms // 1000).label("purchased_at")
-    rows = sa.select(*columns, seconds).where(
+    times = {"purchased_at": events.c.at_ms, "received_at": events.c.received_ms}
+    seconds = [(column // 1000).label(name) for name, column in times.items()]
+    rows = sa.select(*columns, *seconds).where(
         events.c.id > after, events.c.id <= until, events.c.type.in_([kind.value for kind in TRADE])
     )
     with record.reading() as connection:
         found = connection.execute(rows).all()
-    names = [*(column.name for column in columns), "purchased_at"]
+    names = [*(column.name for column in columns), *times]
     by_name = dict(zip(names, zip(*found, strict=True), strict=True)) if found else {}
     return pl.DataFrame({name: by_name.get(name, ()) for name in SCHEMA}, schema=SCHEMA)
 

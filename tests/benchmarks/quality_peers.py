@@ -20,7 +20,6 @@ from threadpoolctl import threadpool_limits
 from models.arrays import FloatArray, IntArray
 from models.decay import decay
 from models.interactions import Interactions
-from models.popular import order_share
 from models.timeline import Timeline
 from tests.benchmarks.quality_questions import Question
 from training.folds import count_orders
@@ -97,6 +96,14 @@ def weighted(history: Interactions, weights: str) -> sparse.csr_matrix:
     if weights == "binary":
         counts.data[:] = 1
     return counts
+
+
+def order_share(history: Interactions, half_life_days: float) -> FloatArray:
+    """Of all orders, decayed, the share that holds each product, above 0 for all that were sold."""
+    weights = np.maximum(decay(history.age_days, half_life_days), 1e-30)
+    held = np.bincount(history.product_row, weights, history.n_products)
+    first = np.unique(history.order_row, return_index=True)[1]
+    return (held / max(float(weights[first].sum()), 1e-30)).astype(np.float32)
 
 
 @dataclass

@@ -82,11 +82,15 @@ def returns(customers: Sequence[str], product: str, at_ms: int) -> list[Event]:
 
 @dataclass(frozen=True)
 class Lists:
-    """The first ten products of each honest customer, what is popular, and what is similar to a product."""
+    """The first ten products of each honest customer, and of all lists that are for everybody.
+
+    Attributes:
+        of_all: `popular`, `similar` to a product, what goes with it in a `basket`, and what is popular in
+            each category, by name.
+    """
 
     by_customer: dict[str, list[str]]
-    popular: list[str]
-    similar: list[str]
+    of_all: dict[str, list[str]]
 
     @classmethod
     def of(cls, store: Path, customers: Sequence[str], about: str) -> "Lists":
@@ -97,11 +101,16 @@ class Lists:
         def names(answer: object) -> list[str]:
             return [served.products[pick[0]] for pick in answer.picks]  # type: ignore[attr-defined]
 
-        return cls(
-            {one: names(recommender.recommend(served, one, query)) for one in customers},
-            names(recommender.popular(served, query)),
-            names(recommender.similar(served, served.products.find(about), query)),
-        )
+        row = served.products.find(about)
+        cart = Query(K, exclude=(about,))
+        of_all = {
+            "popular": names(recommender.popular(served, query)),
+            "similar": names(recommender.similar(served, row, query)),
+            "basket": names(recommender.complements(served, [row], None, cart)),
+        }
+        for category in served.categories:
+            of_all[category] = names(recommender.popular(served, Query(K, category=category)))
+        return cls({one: names(recommender.recommend(served, one, query)) for one in customers}, of_all)
 
     def share_with(self, product: str) -> float:
         """Of the customers, those who are shown a product."""

@@ -16,7 +16,7 @@ from service.cli import main
 from storage.record.events import DailyCaps, Event, Fate
 from storage.record.intake import DAY_MS, OVER_CAP
 from tests.data.nights import Ran, champion, ids, quick_config, run
-from tests.data.poison import CAPS, HONEST, STOLEN, Lists, Shop, pairs, returns, sent, utc_second
+from tests.data.poison import CAPS, HONEST, STOLEN, Lists, Shop, pairs, place_of, returns, sent, utc_second
 from tests.data.webshop import START, habits, write_shop
 from training.exit_codes import GATE_REFUSED
 
@@ -89,28 +89,47 @@ def test_of_a_flood_the_daily_cap_counts_and_the_rest_lies_aside(shop: Shop) -> 
     assert HONEST not in listed
 
 
-def moved(shop: Shop, identities: int) -> tuple[float, float]:
-    """By what share the lists of real customers with the target grow, and what share of all lists is new."""
+def attacked(shop: Shop, identities: int, day: int = 1) -> tuple[Lists, Lists]:
+    """Lists before and after invented customers bought the target with the famous product all they could.
+
+    Args:
+        day: they say that they bought so many days ago.
+    """
     night(shop)
     before = Lists.of(shop.store, REAL, FAMOUS)
     fakes = [f"fake{number}" for number in range(identities)]
-    flood = pairs(fakes, (TARGET, FAMOUS), orders=shop.caps.trade, days=1, now_ms=NOW_MS)
-    shop.send(flood, STOLEN)
+    flood = pairs(fakes, (TARGET, FAMOUS), orders=shop.caps.trade, days=1, now_ms=NOW_MS - (day - 1) * DAY_MS)
+    assert Fate.RECORDED in {one.fate for one in shop.send(flood, STOLEN)}
     night(shop)
-    after = Lists.of(shop.store, REAL, FAMOUS)
-    return after.share_with(TARGET) - before.share_with(TARGET), after.moved_from(before)
+    return before, Lists.of(shop.store, REAL, FAMOUS)
 
 
 def test_one_identity_hardly_moves_the_lists_of_others_whatever_it_sends(shop: Shop) -> None:
-    with_target, new = moved(replace(shop, caps=CAPS), 1)
-    assert with_target <= 0.05
-    assert new <= 0.03
+    before, after = attacked(replace(shop, caps=CAPS), 1)
+    assert after.share_with(TARGET) - before.share_with(TARGET) <= 0.05
+    assert after.moved_from(before) <= 0.03
 
 
-@pytest.mark.xfail(strict=True, reason="what is learned counts orders, not distinct customers: privacy.md")
-def test_twenty_identities_put_a_product_into_a_thousandth_more_of_lists_at_most(shop: Shop) -> None:
-    with_target, _ = moved(replace(shop, caps=CAPS), 20)
-    assert with_target <= 0.001
+@pytest.mark.parametrize("day", [1, 30])
+def test_twenty_identities_raise_a_product_in_no_list_whatever_day_they_tell(shop: Shop, day: int) -> None:
+    before, after = attacked(replace(shop, caps=CAPS), 20, day)
+    assert after.share_with(TARGET) - before.share_with(TARGET) <= 0.001
+    for name, listed in before.of_all.items():
+        was, now = place_of(TARGET, listed), place_of(TARGET, after.of_all[name])
+        assert now is None or (was is not None and now >= was), name
+
+
+def test_the_night_says_which_product_it_holds_and_counts_it(shop: Shop) -> None:
+    attacked(shop, 20)
+    gate = champion(shop.store).manifest.gate
+    assert gate.figures["held_products"] >= 1
+    assert "Products held, since mostly new customers bought them" in gate.why
+    latest = max((shop.store / "runs").iterdir())
+    assert (
+        f"customers who bought {TARGET} in the last horizon were new to the shop"
+        in (latest / "report.html").read_text()
+    )
+    assert "nextbest_night_held_products" in (shop.store / "nextbest.prom").read_text()
 
 
 def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:

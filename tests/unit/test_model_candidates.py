@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-import pytest
 
 from models.due import Due
 from storage.evidence import ITSELF, NO_EVIDENCE, in_bytes
@@ -82,6 +81,7 @@ def history(lines: list[tuple[int, int, int, str]], timezone: str) -> History:
     return History(
         purchases=rows.with_columns(pl.Series("at_s", at_s, pl.Int64)),
         customer_ids=["ann", "bob", "cleo"],
+        known_since_s=np.zeros(3, np.int64),
         products=pl.DataFrame(),
         is_told=np.empty((0, 3), np.bool_),
         offers=None,
@@ -134,6 +134,7 @@ def test_products_of_one_moment_stand_in_order_of_their_row() -> None:
 def test_due_days_follow_the_entries_of_the_history_whatever_their_order() -> None:
     """Customer 0 bought product 7 last and 5 before, customer 2 product 7; the model sorts by product."""
     due = Due()
+    due.indptr_, due.n_products_ = np.array([0, 2, 2, 3], np.int64), 8
     due.product_ = np.array([5, 7, 7], np.int32)
     due.expected_days_ = np.array([10.4, 20.6, np.nan], np.float32)
     own = own_history([7, 5], [], [7])
@@ -145,11 +146,15 @@ def test_due_days_follow_the_entries_of_the_history_whatever_their_order() -> No
 
 def test_a_due_day_beyond_what_can_be_written_is_the_last_that_can() -> None:
     due = Due()
+    due.indptr_, due.n_products_ = np.array([0, 1], np.int64), 8
     due.product_, due.expected_days_ = np.array([7], np.int32), np.array([1e9], np.float32)
     assert due_days(own_history([7]), due).tolist() == [65_535]
 
 
-def test_due_days_of_another_history_are_refused() -> None:
-    due = Due().fit(history_of([(0, 3, 1, 0)], n_customers=1, n_products=8, as_of_day=2))
-    with pytest.raises(ValueError, match="another history"):
-        due_days(own_history([7]), due)
+def test_what_was_not_learned_from_is_due_on_no_day() -> None:
+    part = Due().fit(history_of([(0, 3, 1, 0)], n_customers=2, n_products=8, as_of_day=2))
+    part.expected_days_ = np.array([4.0], np.float32)
+    own = replace(own_history([7, 3], [3]), last_day=np.array([100, 200, 300], np.uint16))
+    assert due_days(own, part).tolist() == [0, 204, 0]
+    nothing = Due().fit(history_of([], n_customers=2, n_products=8, as_of_day=2))
+    assert due_days(own, nothing).tolist() == [0, 0, 0]

@@ -14,9 +14,11 @@ from tests.data.shops import gift_shop
 HALF = 2**-0.5
 
 
-def learned(history: Interactions, together: str, max_basket: int = 200, neighbours: int = 3) -> ItemItem:
+def learned(
+    history: Interactions, together: str, neighbours: int = 3, min_customers: float | None = 0.0
+) -> ItemItem:
     options = ItemItemOptions(
-        together=together, half_life_days=7.0, max_basket=max_basket, neighbours=neighbours
+        together=together, half_life_days=7.0, neighbours=neighbours, min_customers=min_customers
     )
     return ItemItem(options).fit(history)
 
@@ -42,8 +44,8 @@ HISTORY = history_of(LINES, n_customers=3, n_products=5, as_of_day=100)
 def test_together_in_one_order() -> None:
     found = similarity(learned(HISTORY, "order"), 5)
     wanted = np.zeros((5, 5))
-    wanted[0, 1] = wanted[1, 0] = 2 / (3 * 2) ** 0.5  # in 2 orders, of 3 and 2
-    wanted[0, 2] = wanted[2, 0] = 1 / 3**0.5
+    wanted[0, 1] = wanted[1, 0] = (HALF + 1) / 2  # of the 2 customers with both one has 0 without 1 too
+    wanted[0, 2] = wanted[2, 0] = HALF / 2**0.5  # one of the 2 who have 0, in one of two orders
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
@@ -71,14 +73,44 @@ def test_a_basket_keeps_its_latest_products_each_once(
     together: str, max_basket: int, wanted: list[list[int]]
 ) -> None:
     options = ItemItemOptions(together=together, max_basket=max_basket)
-    assert baskets(HISTORY, options).toarray().tolist() == wanted
+    assert (baskets(HISTORY, options).toarray() > 0).astype(int).tolist() == wanted
+
+
+def test_however_many_orders_a_customer_makes_they_count_for_a_pair_as_one() -> None:
+    lines = [(0, product, 90.0, order) for order in range(500) for product in (0, 1)]
+    lines += [(1, product, 90.0, 500) for product in (0, 2)]
+    history = history_of(lines, n_customers=2, n_products=3, as_of_day=100)
+    found = similarity(learned(history, "order"), 3)
+    assert found[0, 1] == pytest.approx(found[0, 2]) == pytest.approx(HALF)
+
+
+def test_what_too_few_customers_bought_together_is_not_alike() -> None:
+    lines = [(customer, product, 90.0, customer) for customer in range(4) for product in (0, 1)]
+    lines += [(customer, product, 90.0, customer) for customer in (4, 5, 6) for product in (2, 3)]
+    history = history_of(lines, n_customers=7, n_products=4, as_of_day=100)
+    for together in ("order", "customer"):
+        model = learned(history, together, min_customers=4)
+        assert model.similar_[:, 0].tolist() == [1, 0, -1, -1]
+        assert model.similarity_[:, 0].tolist() == pytest.approx([1, 1, 0, 0])
+
+
+def test_a_pair_takes_one_customer_in_a_hundred_and_five_at_most() -> None:
+    def with_pair(bought_both: int, customers: int) -> bool:
+        lines = [(c, product, 90.0, c) for c in range(bought_both) for product in (0, 1)]
+        lines += [(c, 2, 90.0, c) for c in range(bought_both, customers)]
+        history = history_of(lines, n_customers=customers, n_products=3, as_of_day=100)
+        return bool(learned(history, "customer", min_customers=None).similar_[0, 0] == 1)
+
+    assert with_pair(1, 50)
+    assert [with_pair(2, 300), with_pair(3, 300)] == [False, True]
+    assert [with_pair(4, 2000), with_pair(5, 2000)] == [False, True]
 
 
 def test_a_score_adds_the_neighbours_of_what_was_bought_lately() -> None:
     model = learned(HISTORY, "order")
     scores = model.score(np.array([1, 2], np.int32))
     # customer 1 bought 0 and 1 nine days ago and 3, which has no neighbour, seven days ago
-    weight, near, far = 2 ** (-9 / 7), 2 / 6**0.5, 1 / 3**0.5
+    weight, near, far = 2 ** (-9 / 7), (HALF + 1) / 2, 0.5
     wanted = [weight * near, weight * near, weight * far, np.nan, np.nan]
     np.testing.assert_allclose(scores, [wanted, [np.nan] * 5], rtol=1e-5)
 

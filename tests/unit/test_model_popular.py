@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.decay import decay, half_life_grid
-from models.popular import Popular, PopularOptions, order_share
+from models.pairs import Pairs
+from models.popular import Popular, PopularOptions, buyers_share
 from tests.data.scores import history_of
 
 # orders of ages 7, 14 and 14 days: with a half-life of a week they weigh 1/2, 1/4 and 1/4
@@ -26,13 +27,20 @@ def test_half_lives_to_try_double_from_a_week_to_beyond_the_span(span_days: floa
     assert half_life_grid(span_days) == grid
 
 
-def test_popularity_is_the_share_of_all_orders() -> None:
-    np.testing.assert_allclose(order_share(HISTORY, 7.0), [0.75, 0.5, 0.25, 0], rtol=1e-6)
+def test_popularity_is_the_share_of_customers_by_their_decayed_orders() -> None:
+    np.testing.assert_allclose(buyers_share(Pairs.of(HISTORY), 7.0), [0.375, 0.25, 0.125, 0], rtol=1e-6)
+
+
+def test_however_often_a_customer_buys_a_product_they_count_once() -> None:
+    lines = [(0, 0, 99.9, order) for order in range(500)] + [(1, 1, 99.9, 500), (2, 1, 99.9, 501)]
+    history = history_of(lines, n_customers=4, n_products=2, as_of_day=100)
+    share = buyers_share(Pairs.of(history), 1000.0)
+    np.testing.assert_allclose(share, [1 / 3, 2 / 3], rtol=1e-3)
 
 
 def test_everyone_gets_the_same_scores_and_nan_where_nobody_bought() -> None:
     model = Popular(PopularOptions(half_life_days=7.0)).fit(HISTORY)
-    np.testing.assert_allclose(model.score(np.array([2, 0], np.int32)), [[0.75, 0.5, 0.25, np.nan]] * 2)
+    np.testing.assert_allclose(model.score(np.array([2, 0], np.int32)), [[0.375, 0.25, 0.125, np.nan]] * 2)
 
 
 def test_the_order_breaks_ties_by_product_row() -> None:
@@ -45,7 +53,7 @@ def test_the_order_breaks_ties_by_product_row() -> None:
 
 def test_what_was_bought_long_ago_stays_above_what_never_was() -> None:
     history = history_of([(0, 0, 0, 0), (0, 1, 19_999, 1)], n_customers=1, n_products=3, as_of_day=20_000)
-    share = order_share(history, 7.0)
+    share = buyers_share(Pairs.of(history), 7.0)
     assert share[0] > 0
     assert share[2] == 0
     assert Popular(PopularOptions(half_life_days=7.0)).fit(history).order().tolist() == [1, 0]

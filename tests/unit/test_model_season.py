@@ -14,10 +14,9 @@ LINES += [(2, 4, 390, 5), (0, 5, 10, 6)]
 HISTORY = history_of(LINES, n_customers=3, n_products=7, as_of_day=400)
 
 
-def test_the_share_is_of_last_year_s_orders_near_the_window() -> None:
+def test_the_share_is_of_last_year_s_customers_near_the_window() -> None:
     near = exp(-0.5)  # 5 days before and after it
-    total = 3 + 2 * near
-    wanted = np.array([1, 2, near, near, 0, 0, 0]) / total  # days 10 and 390 are too far away
+    wanted = np.array([1, 2, near, near, 0, 0, 0]) / 3  # days 10 and 390 are too far away
     np.testing.assert_allclose(season_share(HISTORY, OPTIONS), wanted, rtol=1e-5)
 
 
@@ -25,6 +24,12 @@ def test_everyone_gets_the_share_and_nan_for_what_was_not_bought_then() -> None:
     scores = Season(OPTIONS).fit(HISTORY).score(np.array([2, 0], np.int32))
     assert np.isfinite(scores[0]).tolist() == [True] * 4 + [False] * 3
     np.testing.assert_array_equal(scores[0], scores[1])
+
+
+def test_who_bought_a_product_in_many_orders_counts_once() -> None:
+    often = [(0, 0, 40, 10 + number) for number in range(100)]
+    history = history_of([*LINES, *often], n_customers=3, n_products=7, as_of_day=400)
+    np.testing.assert_allclose(season_share(history, OPTIONS), season_share(HISTORY, OPTIONS))
 
 
 def test_a_history_that_begins_within_the_window_has_no_season() -> None:

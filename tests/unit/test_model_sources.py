@@ -90,7 +90,7 @@ def test_candidates_are_the_union_of_the_lists_sorted_and_without_duplicates() -
 
 def test_places_are_ranks_in_the_source_s_list_and_scores_are_given_beside_it_too() -> None:
     listed = found(few_sources(), rows=ROWS[:1])
-    share = [3 / 5, 2 / 5, 0, 0]  # of the five orders; 0 for what nobody bought
+    share = [1 / 2, 1 / 2, 0, 0]  # of the customers; 0 for what nobody bought
     np.testing.assert_array_equal(listed.places[:, 0], [NAN, 0, NAN, NAN])
     np.testing.assert_array_equal(listed.places[:, 1], [0, NAN, NAN, NAN])
     np.testing.assert_array_equal(listed.places[:, 2], [NAN, NAN, 0, 1])
