@@ -13,7 +13,12 @@ def expected_value(probability: float, anyway: float, margin: float, discount: f
         margin: of one piece, before the discount.
         discount: of one redemption.
     """
-    return probability * ((1 - anyway) * margin - discount)
+    return probability * (1 - anyway) * margin - expected_cost(probability, discount)
+
+
+def expected_cost(probability: float, discount: float) -> float:
+    """What an offer is expected to cost the shop, however much it adds: its discount, if it is redeemed."""
+    return probability * discount
 
 
 def uplift(probability: float, anyway: float) -> float:

@@ -7,10 +7,11 @@ from copy import copy
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan
+from typing import NamedTuple
 
 from service.explaining import Explainer
 from service.languages import ENGLISH
-from service.own_list import Answer, OwnList, Rung
+from service.own_list import Answer, OwnList, Pick, Rung
 from service.reasons import reasons_in
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF
@@ -19,6 +20,13 @@ KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
 NO_OFFER = '"offer": null'
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
+
+
+class Attached(NamedTuple):
+    """The offer that a product comes with: as JSON, and what it is expected to cost."""
+
+    text: str
+    cost: float
 
 
 class AnswerWriter:
@@ -44,13 +52,13 @@ class AnswerWriter:
         answer: Answer,
         experiments: str = "",
         request_id: str = "",
-        offers: Mapping[int, str] | None = None,
+        offers: Mapping[int, Attached] | None = None,
         language: str = ENGLISH,
     ) -> str:
         """The body of `/recommend/<customer_id>`.
 
         Args:
-            offers: as JSON, by product row.
+            offers: by product row.
             language: of the reasons.
             experiments: what stands in the list of that name, as JSON.
             request_id: a new one without it.
@@ -60,7 +68,7 @@ class AnswerWriter:
         if offers:
             for place, pick in enumerate(answer.picks):
                 if pick[0] in offers:
-                    items[place] = items[place].replace(NO_OFFER, f'"offer": {offers[pick[0]]}', 1)
+                    items[place] = self._with_offer(items[place], pick, offers[pick[0]])
         return (
             f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or os.urandom(12).hex()}", '
             f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
@@ -151,6 +159,14 @@ class AnswerWriter:
                 why = similar if rung is Rung.SIMILAR else explain.popular(row)
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
         return items
+
+    def _with_offer(self, item: str, pick: Pick, offer: Attached) -> str:
+        """An item with its offer, whose cost is taken from what the product is expected to earn."""
+        row, _, _, probability = pick
+        if offer.cost and probability != UNKNOWN and not isnan(self._worth[row]):
+            value = min(probability, MOST) * self._worth[row]
+            item = item.replace(f"{EXPECTED}{value:.4g}", f"{EXPECTED}{value - offer.cost:.4g}", 1)
+        return item.replace(NO_OFFER, f'"offer": {offer.text}', 1)
 
     def _explainer(self, language: str) -> Explainer:
         explainer = self._explainers.get(language)

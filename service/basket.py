@@ -229,7 +229,7 @@ class Basket:
                 continue
             place += 1
             if is_weighed and score >= 0:
-                score *= self._weight(row)
+                score = self._weighed(row, score)
             if score >= 0:  # NaN isn't
                 known, known_at = score, place
             else:
@@ -237,10 +237,12 @@ class Basket:
             least = min(least, score)
             yield least, entry
 
-    def _weight(self, row: int) -> float:
-        """What the probability of a product is multiplied by in the order of the list."""
-        factor = self._ruling.factor_of(row)
-        return factor if self._worth is None else factor * self._worth[row]
+    def _weighed(self, row: int, probability: float) -> float:
+        """What a product counts in the order of the list."""
+        score = probability * self._ruling.factor_of(row)
+        if self._worth is None:
+            return score
+        return score * self._worth[row] - (self._own.costs.get(row, 0.0) if self._own else 0.0)
 
 
 def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:

@@ -154,10 +154,12 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
 
     look()
     showings = Showings(known, _showings_store(settings))
-    recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, showings=showings)
-    serving = Serving(served, AnswerWriter(served))
     # without promises: nothing of a budget is given away here
     offers = OfferDesk(None, known.of, book, showings=showings)
+    recommender = Recommender(
+        FirstLevel(1, 0), None, known.of, book=book, showings=showings, costs_of=offers.costs
+    )
+    serving = Serving(served, AnswerWriter(served))
     return Campaign(
         serving,
         recommender,

@@ -1,5 +1,6 @@
 """What an answer is for: the order of a list by worth, or by what is due; what the customer never had."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,18 +29,24 @@ class Owned(NamedTuple):
     evidence: int
 
 
-def by_value(columns: Columns, worth: FloatArray, factors: FloatArray | None) -> Columns:
-    """A list by probability times worth, the highest first; what has no such value keeps its order behind.
+def by_value(
+    columns: Columns, worth: FloatArray, factors: FloatArray | None, costs: Mapping[int, float]
+) -> Columns:
+    """A list by probability times worth less the cost of the product's offer, the highest first; what has no
+    such value keeps its order behind.
 
     Args:
         worth: of one sold unit, by product row, NaN where it isn't known.
-        factors: by product row, of rules that boost and bury.
+        factors: by product row, of rules that boost and bury; a cost stays as it is.
+        costs: that offers are expected to have, by product row.
     """
     rows = np.asarray(columns.rows)
     probability = np.asarray(columns.probability, np.float32)
     value = np.where(probability >= 0, probability * worth[rows], np.nan)
     if factors is not None:
         value = value * factors[rows]
+    if costs:
+        value = value - np.array([costs.get(row, 0.0) for row in rows.tolist()])
     return _at(columns, np.argsort(-value, kind="stable"))  # NaN is sorted last
 
 

@@ -58,6 +58,7 @@ class OwnList:
         is_in_new_order: it isn't the beginning of the list that the map has.
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
+        costs: that the offers of products are expected to have, likewise.
         answers: picks and pins of what was already answered, where to put variety into it again takes long.
         written: the language, products and pins of its latest answer, and their items as JSON, with prices
             as of `price_changes`.
@@ -74,6 +75,7 @@ class OwnList:
     session: Session | None = None
     is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
+    costs: Mapping[int, float] = field(default_factory=dict)
     answers: dict[Asked, tuple[list[Pick], Mapping[int, str]]] = field(default_factory=dict)
     written: tuple[object, list[str]] | None = None
     price_changes: int = 0
@@ -167,7 +169,7 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
     """Put a list into the order of its objective, and note what the rules change of it."""
     ruling, served = own.ruling, own.served
     if objective == VALUE:
-        own.columns = by_value(own.columns, served.shelf.worth, ruling.factors)
+        own.columns = by_value(own.columns, served.shelf.worth, ruling.factors, own.costs)
         own.is_in_new_order = True
     elif ruling.factors is not None:
         if len(own.columns.rows) <= LIST_LENGTH:  # else it is whole

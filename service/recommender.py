@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, islice
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class Recommender:
             they are, which is read in less time than a cache is asked.
         book: the merchandiser's rules.
         showings: what customers were shown; None: no rule of frequency holds.
+        costs_of: what the offers of a customer's products are expected to cost, by product row.
         clock: Unix seconds.
     Attributes:
         latest: what was asked last, in this process alone.
@@ -77,8 +78,10 @@ class Recommender:
         only_changed: bool = False,
         book: RuleBook | None = None,
         showings: Showings | None = None,
+        costs_of: Callable[[ServedVersion, int], Mapping[int, float]] = lambda served, customer_row: {},
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._costs_of = costs_of
         self._first_level, self._cache, self._showings = first_level, cache, showings
         self._book = book or RuleBook()
         self._news_of, self._only_changed, self._clock = news_of, only_changed, clock
@@ -254,6 +257,8 @@ class Recommender:
         else:
             ruling = rules.of_nobody()
         own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
+        if objective == VALUE:
+            own.costs = self._costs_of(served, customer_row)
         put_under_rules(own, objective, self._clock())
         self._first_level.put(name, own)
         return own, level

@@ -91,14 +91,20 @@ def worker_app(plan: WorkerPlan) -> Flask:
     only_changed = settings.redis_lists == "changed"
     showings = Showings(customers, cache, metrics)
 
+    offers = _offer_desk(settings, events, metrics, follower, customers, book, showings)
+
     def new_recommender() -> Recommender:
-        first_level = FirstLevel(settings.first_level_lists, settings.first_level_life_s)
         return Recommender(
-            first_level, cache, customers.of, only_changed=only_changed, book=book, showings=showings
+            FirstLevel(settings.first_level_lists, settings.first_level_life_s),
+            cache,
+            customers.of,
+            only_changed=only_changed,
+            book=book,
+            showings=showings,
+            costs_of=offers.costs,
         )
 
     recommender = new_recommender()
-    offers = _offer_desk(settings, events, metrics, follower, customers, book, showings)
     _leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()

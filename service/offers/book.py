@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import isnan
 from typing import NamedTuple
 
-from models.offer_value import expected_value, uplift
+from models.offer_value import expected_cost, expected_value, uplift
 from service.served import NONE, ServedVersion
 from storage.offers import Offer
 from storage.record.budgets import Budget
@@ -23,12 +23,14 @@ class Ranked(NamedTuple):
         probability: of redeeming, None where nobody ever redeemed anything.
         value: what it adds, in the shop's currency; None where that isn't known.
         added: purchases that it adds; 0 where the probability isn't known.
+        cost: its discount by its probability, in the shop's currency; 0 where one of them isn't known.
     """
 
     offer_row: int
     probability: float | None
     value: float | None
     added: float
+    cost: float
 
 
 class OfferBook:
@@ -76,10 +78,25 @@ class OfferBook:
         """
         found, now = [], datetime.fromtimestamp(self._clock(), UTC)
         for one in self.served.offers.of(customer_row, now, among):
-            value, added = self._worth(one.offer_row, one.probability, one.anyway)
+            value, added, cost = self._worth(one.offer_row, one.probability, one.anyway)
             if value is None or value > 0:
-                found.append(Ranked(one.offer_row, one.probability, value, added))
+                found.append(Ranked(one.offer_row, one.probability, value, added, cost))
         return sorted(found, key=lambda one: (one.value is None, -(one.value or 0.0), -one.added))
+
+    def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
+        """What the offer of each product is expected to cost with a customer, by product row; without those
+        that cost nothing. A product's offer is the first of `ranked`.
+
+        Args:
+            with_budgets: offers that have a budget can be shown.
+        """
+        found: dict[int, float] = {}
+        for one in self.ranked(customer_row) if self.by_product else ():
+            offer = self.offer(one.offer_row)
+            if with_budgets or offer.budget is None:
+                for product_row in offer.product_rows.tolist():
+                    found.setdefault(product_row, one.cost)
+        return {product_row: cost for product_row, cost in found.items() if cost}
 
     def json(self, ranked: Ranked, promised_until_s: float | None) -> str:
         """An offer as answers show it to a customer.
@@ -98,13 +115,17 @@ class OfferBook:
             f'"expected_value": {_round(ranked.value)}}}'
         )
 
-    def _worth(self, offer_row: int, probability: float | None, anyway: float) -> tuple[float | None, float]:
+    def _worth(
+        self, offer_row: int, probability: float | None, anyway: float
+    ) -> tuple[float | None, float, float]:
+        """Value, purchases added and cost, as `Ranked` has them."""
         if probability is None or isnan(anyway):
-            return None, 0.0
+            return None, 0.0, 0.0
         offer, added = self.offer(offer_row), uplift(probability, anyway)
+        cost = 0.0 if offer.discount is None else expected_cost(probability, offer.discount)
         if offer.margin is None or offer.discount is None:
-            return None, added
-        return expected_value(probability, anyway, offer.margin, offer.discount), added
+            return None, added, cost
+        return expected_value(probability, anyway, offer.margin, offer.discount), added, cost
 
     def _look(self) -> None:
         now_s = self._clock()

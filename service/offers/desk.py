@@ -3,9 +3,10 @@
 import json
 import os
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import islice
 
+from service.answers import Attached
 from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
 from service.offers.book import OfferBook, Ranked, row_of
@@ -60,8 +61,8 @@ class OfferDesk:
         answer: Answer,
         placement: str | None = None,
         rule_set: str = "",
-    ) -> dict[int, str] | None:
-        """The best offer of each product of an answer that has one, as JSON by product row; None for none."""
+    ) -> dict[int, Attached] | None:
+        """The best offer of each product of an answer that has one, by product row; None for none."""
         if not served.offers.has_any:
             return None
         book = self.book_of(served)
@@ -69,7 +70,7 @@ class OfferDesk:
         rows = {pick[0] for pick in answer.picks if pick[0] in on}
         if not rows:
             return None
-        shown: dict[int, str] = {}
+        shown: dict[int, Attached] = {}
         noted: list[int] = []
         among = {offer_row for row in rows for offer_row in on[row]}
         placed = self._rules.at(served, placement, rule_set)
@@ -78,13 +79,19 @@ class OfferDesk:
             wanted = {row for row in rows if one.offer_row in on[row]}
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
-                shown.update(dict.fromkeys(wanted, text))
+                shown.update(dict.fromkeys(wanted, Attached(text, one.cost)))
                 rows -= wanted
                 noted.append(one.offer_row)
             if not rows:
                 break
         self._note(placed, customer_id, placement, noted)
         return shown or None
+
+    def costs(self, served: ServedVersion, customer_row: int) -> Mapping[int, float]:
+        """As `OfferBook.costs`, of what this desk can show."""
+        if not served.offers.has_any:
+            return {}
+        return self.book_of(served).costs(customer_row, with_budgets=self.promises is not None)
 
     def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""

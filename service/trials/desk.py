@@ -9,6 +9,7 @@ import structlog
 
 from experiments.assignment import Plan, assign, is_held_out
 from models.errors import NextbestError
+from service.answers import Attached
 from service.champion import Serving
 from service.errors import RefusedError
 from service.languages import ENGLISH
@@ -29,7 +30,7 @@ KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
 KEPT_MODELS = 16
 log = structlog.get_logger()
 
-type Slate = tuple[Serving, Answer, bool, dict[int, str] | None, Drawn | None]
+type Slate = tuple[Serving, Answer, bool, dict[int, Attached] | None, Drawn | None]
 """Who answers with what; whether the champion in the arm's stead; whose each product is; what was drawn."""
 
 
@@ -45,6 +46,9 @@ class Wishes(Protocol):
 
     def of(self, customer_id: str) -> Told | None: ...
     def may_experiment(self, customer_id: str) -> bool: ...
+
+
+type OffersOf = Callable[[ServedVersion, str, Answer, str | None, str], dict[int, Attached] | None]
 
 
 class Trials:
@@ -63,9 +67,7 @@ class Trials:
         recommender: Recommender,
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
-        offers: Callable[[ServedVersion, str, Answer, str | None, str], dict[int, str] | None] = lambda *_: (
-            None
-        ),
+        offers: OffersOf = lambda *_: None,
     ) -> None:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
         self._recommender, self._new_recommender = recommender, new_recommender

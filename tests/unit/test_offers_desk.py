@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,45 @@ def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: 
         assert {one for one in shown if shown[one]} == {"milk", "butter", "yoghurt", "cake"} & set(shown)
         assert shown["milk"]["offer_id"] == "milk 10 off"
         assert shown["milk"]["promised_until"] is None
+
+
+# By probability times margin anna's milk would come first (.5), butter second (.4), bread last (.2): the
+# offer of milk is expected to cost .5 x .8, that of butter .2 x .1; bread has none.
+DEAR_MILK = TinyOffer("milk 80 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.8)
+VALUED = TinyShop(
+    probability={("anna", "milk"): 0.5, ("anna", "butter"): 0.4, ("anna", "bread"): 0.2},
+    candidates={**TinyShop().candidates, "anna": [("milk", "milk"), ("butter", "milk"), ("bread", "bread")]},
+    margins={"milk": 1.0, "butter": 1.0, "bread": 1.0},
+    offers=(DEAR_MILK, BUTTER, CHEESE),
+)
+
+
+def valued(served: ServedVersion, desk: OfferDesk, objective: str = "value", n: int = 3) -> dict[str, Any]:
+    """Of the products of anna's answer what they are expected to earn, in the order of the answer."""
+    recommender = Recommender(FirstLevel(10, 1), None, costs_of=desk.costs, book=RuleBook(clock=Clock()))
+    query, writer = Query(n=n, objective=objective), AnswerWriter(served)
+    for _ in range(2):  # the second time from what was written before
+        answer = recommender.recommend(served, "anna", query)
+        found = desk.with_products(served, "anna", answer)
+        body = json.loads(writer.recommendations("anna", answer, offers=found))
+    return {one["product_id"]: one["expected_value"] for one in body["recommendations"]}
+
+
+def test_the_cost_of_a_product_s_offer_is_taken_from_its_value(tmp_path: Path) -> None:
+    served = served_of(tmp_path, VALUED)
+    found = valued(served, desk_of())
+    assert list(found) == ["butter", "bread", "milk"]
+    # milk of 80 off brings .5 x (.9 - .8), so it is shown
+    assert list(found.values()) == pytest.approx([0.4 - 0.2 * 0.1, 0.2, 0.5 - 0.5 * 0.8], abs=1e-3)
+    by_probability = valued(served, desk_of(), "probability")
+    assert by_probability == found
+    assert list(by_probability) == ["milk", "butter", "bread"]
+
+
+def test_an_offer_that_cannot_be_promised_costs_nothing(tmp_path: Path) -> None:
+    offer = TinyOffer("milk 80 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.8, budget=10)
+    found = valued(served_of(tmp_path, replace(VALUED, offers=(offer,))), desk_of())
+    assert found == pytest.approx({"milk": 0.5, "butter": 0.4, "bread": 0.2}, abs=1e-3)
 
 
 class Outcomes(list[str]):
