@@ -8,7 +8,7 @@ import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
 from service.errors import RefusedError
-from service.live.session import FIRST, FIRST_LINE, Session
+from service.live.session import FIRST_LINE, Session
 from service.neighbours import goes_with
 from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.packed import Entry
@@ -143,8 +143,9 @@ class Basket:
             return
         rows, _, probability = self._own.columns
         place_of = {row: place for place, row in enumerate(rows.tolist())}
+        first = self._served.session.first
         known = [
-            (1 / (FIRST + place) + (1 / (FIRST + place_of[row]) if row in place_of else 0), row, anchor)
+            (1 / (first + place) + (1 / (first + place_of[row]) if row in place_of else 0), row, anchor)
             for place, (row, anchor) in enumerate(found)
         ]
         known.sort(key=lambda one: (-one[0], one[1]))

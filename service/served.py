@@ -18,6 +18,7 @@ from service.packed import Columns
 from storage.offers import PublishedOffers
 from storage.people import People
 from storage.record.live import Since
+from storage.session_figures import SessionFigures
 from storage.versions import Version
 
 NONE = -1
@@ -96,6 +97,7 @@ class ServedVersion:
         horizon_days: within which purchases are expected.
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
             another within the horizon; all 1 of a night that didn't learn it yet.
+        session: how much what was bought since moves a list.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
@@ -140,6 +142,7 @@ class ServedVersion:
         self.horizon_days = version.manifest.horizon_days
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
+        self.session = self._session_figures()
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
@@ -227,6 +230,15 @@ class ServedVersion:
         if lift.shape != (n_products,) or not (np.isfinite(lift).all() and (lift > 0).all()):
             raise DamagedVersionError(f"{self.version_id}/follow_up/lift.npy", "not all are above 0")
         return lift
+
+    def _session_figures(self) -> SessionFigures:
+        if not self._version.has("session/figures"):
+            return SessionFigures()
+        found = self._expect_shape("session/figures", np.float64, (len(SessionFigures._fields),))
+        figures = SessionFigures(*found.tolist())
+        if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
+            raise DamagedVersionError(f"{self.version_id}/session/figures.npy", f"can't be: {figures}")
+        return figures
 
     def _taste(self, n_products: int) -> Taste | None:
         if not self._version.has("taste/product"):

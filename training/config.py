@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
 from storage.history_options import HistoryOptions
+from storage.session_figures import SessionFigures
 from training.evaluation import EvaluationOptions
 from training.gate import GateOptions
 from training.offer_lists import ValueOptions
@@ -88,6 +89,31 @@ class RecordOptions(BaseModel):
     )
 
 
+class SessionOptions(BaseModel):
+    """Section `[session]`: how much what a customer bought since the night moves their list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps_back: float = Field(
+        default=SessionFigures().steps_back,
+        ge=0,
+        le=1,
+        description="Of what a product counts, what it loses right after it or its like was bought.",
+    )
+    half_life: float = Field(
+        default=SessionFigures().half_life,
+        gt=0,
+        le=10,
+        description="In each such share of the interval at which it is bought half of that is made up.",
+    )
+    first: float = Field(
+        default=SessionFigures().first, gt=0, le=1000, description="A place counts 1 / (first + place)."
+    )
+
+    @property
+    def figures(self) -> SessionFigures:
+        return SessionFigures(self.first, self.steps_back, self.half_life)
+
+
 class NightConfig(BaseModel):
     """All of nextbest.toml; `[variants.<name>]` has options of that variant, listed in docs/models.md."""
 
@@ -98,6 +124,7 @@ class NightConfig(BaseModel):
     evaluation: EvaluationOptions = EvaluationOptions()
     record: RecordOptions = RecordOptions()
     value: ValueOptions = ValueOptions()
+    session: SessionOptions = SessionOptions()
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def variant_options(self) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from models.interactions import Interactions
 from models.item_item import ItemItem
 from storage.evidence import in_bytes
 from storage.history import History
+from storage.session_figures import SessionFigures
 from storage.versions import ArrayFile, VersionWriter
 from training.candidates import OwnHistory, due_days, evidence
 from training.fitting import popular_order
@@ -99,6 +100,11 @@ def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
 def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_days: float) -> None:
     """What the orders are for that follow another one soon."""
     writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
+
+
+def write_session(writer: VersionWriter, figures: SessionFigures) -> None:
+    """How much what is bought by day moves the lists."""
+    writer.add("session/figures", np.array(figures, np.float64))
 
 
 def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:

@@ -370,6 +370,7 @@ def _write(
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, job.config.night.horizon_days)
+        contents.write_session(writer, job.config.session.figures)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:

@@ -15,6 +15,7 @@ from service.neighbours import goes_with
 from service.packed import Columns
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
+from storage.session_figures import SessionFigures
 
 FIRST_LINE = 200
 """In a list with something new, evidence from here on is a line of the session; a place in the history is
@@ -22,16 +23,9 @@ below, since the night explains other products by the latest 200 purchases only.
 
 MOST = 200  # products of a list
 SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
-FIRST = 2.0
-"""A place counts 1 / (FIRST + place): how often what stood there was bought, in a week of the Complete
-Journey."""
 NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
 SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom the night didn't see
-STEPS_BACK = 0.65
-"""Of what a product counts, right after it or another of its category was bought; half of it is made up in
-each HALF_LIFE of the interval at which it is bought."""
-HALF_LIFE = 1 / 48
-SHORTEST_DAYS = 0.25
+SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 EPOCH = date(1970, 1, 1)
 
 assert FIRST_LINE + MOST_LINES <= ITSELF
@@ -171,7 +165,7 @@ def assembled(session: Session) -> Columns:
             bought = [one.product_row for one in session.bought]
             taste = served.taste.nearest(bought, [one.times for one in session.bought], TASTE)
             sources.append((taste, TASTE_COUNTS))
-    products, scores = _by_places(sources)
+    products, scores = _by_places(sources, served.session.first)
     if night is not None:
         scores = scores * _left(session, products) * _lift(session, products)
     best = products[np.lexsort((products, -scores))]
@@ -184,9 +178,9 @@ def _trends(session: Session) -> list[IntArray]:
     return [session.served.trends[category][:TREND] for category in sorted(categories)]
 
 
-def _by_places(sources: list[tuple[IntArray, float]]) -> tuple[IntArray, NDArray[np.float64]]:
+def _by_places(sources: list[tuple[IntArray, float]], first: float) -> tuple[IntArray, NDArray[np.float64]]:
     rows = np.concatenate([proposed for proposed, _ in sources])
-    counts = np.concatenate([weight / (FIRST + np.arange(len(proposed))) for proposed, weight in sources])
+    counts = np.concatenate([weight / (first + np.arange(len(proposed))) for proposed, weight in sources])
     products, inverse = np.unique(rows, return_inverse=True)
     return products, np.bincount(inverse, counts, minlength=len(products))
 
@@ -204,9 +198,11 @@ def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
     for category, day in latest.items():
         if category != NONE:
             days = session.today - day
-            left[category_rows == category] = left_after(days, served.category_interval[category])
+            interval_days = served.category_interval[category]
+            left[category_rows == category] = left_after(days, interval_days, served.session)
     for one in session.bought:
-        left[products == one.product_row] = left_after(session.today - one.day, one.due_day - one.day)
+        days, interval_days = session.today - one.day, one.due_day - one.day
+        left[products == one.product_row] = left_after(days, interval_days, served.session)
     return left
 
 
@@ -220,16 +216,16 @@ def _lift(session: Session, products: IntArray) -> NDArray[np.float32]:
     return np.where(np.isin(products, bought_today), np.minimum(lift, 1), lift)
 
 
-def left_after(days: float, interval_days: float) -> float:
+def left_after(days: float, interval_days: float, session: SessionFigures) -> float:
     """What is left of a count so many days after a purchase.
 
     Args:
         interval_days: after how many days such things are bought again; NaN or negative if never.
     """
     if not interval_days >= 0:  # NaN isn't
-        return 1 - STEPS_BACK
-    half_life_days = max(interval_days * HALF_LIFE, SHORTEST_DAYS)
-    return 1 - STEPS_BACK * float(np.exp2(-max(days, 0) / half_life_days))
+        return 1 - session.steps_back
+    half_life_days = max(interval_days * session.half_life, SHORTEST_DAYS)
+    return 1 - session.steps_back * float(np.exp2(-max(days, 0) / half_life_days))
 
 
 def _explained(session: Session, rows: IntArray, night: Columns | None, anchors: dict[int, int]) -> Columns:

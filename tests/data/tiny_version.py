@@ -11,6 +11,7 @@ from models.state import ModelState
 from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
 from storage.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
+from storage.session_figures import SessionFigures
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
@@ -78,6 +79,7 @@ class TinyShop:
     product_interval: Mapping[str, float] = field(default_factory=dict)  # days until bought again
     category_interval: Mapping[str, float] = field(default_factory=dict)
     follow_up_lift: Mapping[str, float] = field(default_factory=dict)  # of the rest 1
+    session: SessionFigures | None = None  # None: as of a night that knew none
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -178,6 +180,8 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
         ("categories", categories, shop.category_interval),
     ):
         writer.add(f"{table}/interval_days", np.array([days.get(n, np.nan) for n in names], np.float32))
+    if shop.session is not None:
+        writer.add("session/figures", np.array(shop.session, np.float64))
     writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
 from service.answers import AnswerWriter
-from service.live.session import STEPS_BACK, left_after
+from service.live.session import left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
@@ -24,9 +24,12 @@ from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.record.live import Trade
+from storage.session_figures import SessionFigures
 from storage.store import Store
 from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish, write_version
+
+USUAL = SessionFigures()
 
 SHOP = TinyShop(product_interval={"milk": 5.0}, category_interval={"bakery": 2.0})
 MORNING = datetime(2018, 1, 2, 8, tzinfo=UTC)
@@ -125,14 +128,26 @@ def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) ->
 
 @given(days=st.floats(0, 1000), more=st.floats(0, 100), interval=st.floats(0, 400) | st.just(float("nan")))
 def test_what_is_left_never_falls_with_time(days: float, more: float, interval: float) -> None:
-    now, later = left_after(days, interval), left_after(days + more, interval)
-    assert 1 - STEPS_BACK - 1e-9 <= now <= later <= 1
-    assert left_after(0, interval) == pytest.approx(1 - STEPS_BACK)
+    now, later = (left_after(after, interval, USUAL) for after in (days, days + more))
+    assert 1 - USUAL.steps_back - 1e-9 <= now <= later <= 1
+    assert left_after(0, interval, USUAL) == pytest.approx(1 - USUAL.steps_back)
 
 
 def test_half_of_what_stepped_back_is_made_up_in_a_48th_of_the_interval() -> None:
-    assert left_after(1, 48) == pytest.approx(1 - 0.65 / 2)
-    assert left_after(2, 48) == pytest.approx(1 - 0.65 / 4)
+    assert left_after(1, 48, USUAL) == pytest.approx(1 - 0.65 / 2)
+    assert left_after(2, 48, USUAL) == pytest.approx(1 - 0.65 / 4)
+
+
+def test_how_far_it_steps_back_is_what_the_version_says(tiny: ServedVersion, tmp_path: Path) -> None:
+    told = bought("milk")
+    for figures, is_first in (
+        (SessionFigures(steps_back=0.0), True),
+        (SessionFigures(steps_back=1.0), False),
+    ):
+        folder = tmp_path / str(is_first)
+        served = ServedVersion(Store(folder).open(publish(Store(folder), TinyShop(session=figures))), VARIANT)
+        listed = shown(served, recommender(told).recommend(served, "anna", Query(n=4)))
+        assert (listed[0] == "milk") == is_first
 
 
 def test_a_list_in_redis_is_one_of_the_day_on_which_it_was_made(tiny: ServedVersion) -> None:
