@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 def now_and_every(seconds: float, step: Callable[[], None], name: str) -> None:
     """Take this step now, and go on as `every` does."""
-    _take(step, name)
+    once(step, name)
     every(seconds, step, name)
 
 
@@ -23,12 +23,13 @@ def every(seconds: float, step: Callable[[], None], name: str) -> None:
     def go_on() -> None:
         while True:
             time.sleep(seconds)
-            _take(step, name)
+            once(step, name)
 
     threading.Thread(target=go_on, name=name, daemon=True).start()
 
 
-def _take(step: Callable[[], None], name: str) -> None:
+def once(step: Callable[[], None], name: str) -> None:
+    """Take this step, in this thread; what fails is logged and outlived."""
     try:
         step()
     except RefusedError:

@@ -142,7 +142,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     known = LiveCustomers(is_personal_by_default=default.personalise, most=settings.live_customers)
     door = RecordDoor(settings, _NobodyCounts())
     kept = KeptRules(private_folder(settings.store) / "rules.json")
-    changes = ChangesFollower(door, live, None if settings.rules else book, kept, settings.changes_poll_s)
+    changes = ChangesFollower(door, live, None if settings.rules else book, kept)
     defaults = Defaults(default.personalise, default.experiment)
     reader = LiveReader(door, known, lambda: served.since, defaults=defaults)
 

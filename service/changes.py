@@ -5,7 +5,7 @@ from typing import Protocol
 
 import structlog
 
-from service.background import now_and_every
+from service.background import once
 from service.live_products import LiveProducts
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
@@ -30,21 +30,19 @@ class ChangesFollower:
     Args:
         book: whose rules are the record's; None: they come from a file.
         kept: rules to begin with while the record can't be read.
-        poll_s: how often to look, in seconds.
     """
 
-    def __init__(
-        self, door: Door, live: LiveProducts, book: RuleBook | None, kept: KeptRules, poll_s: float
-    ) -> None:
-        self._door, self._live, self._book, self._kept, self._poll_s = door, live, book, kept, poll_s
+    def __init__(self, door: Door, live: LiveProducts, book: RuleBook | None, kept: KeptRules) -> None:
+        self._door, self._live, self._book, self._kept = door, live, book, kept
         self._seen = 0
 
     def start(self) -> None:
-        """Look now, then go on looking."""
+        """Look now. After that `look` is called whenever the record's clock has moved: by LiveFollower, which
+        polls it."""
         kept = self._kept.load() if self._book else None
         if self._book and kept is not None:
             self._book.take(kept)
-        now_and_every(self._poll_s, self.look, "changes")
+        once(self.look, "changes")
 
     def look(self) -> None:
         """Take in what changed since the last look."""

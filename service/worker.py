@@ -86,8 +86,8 @@ def worker_app(plan: WorkerPlan) -> Flask:
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
     door.connect_soon()
-    _follow_rules_and_products(plan, events, live, book)
-    customers, news = _follow_customers(settings, events, follower)
+    changes = _follow_rules_and_products(plan, events, live, book)
+    customers, news = _follow_customers(settings, events, follower, changes.look)
     only_changed = settings.redis_lists == "changed"
     showings = Showings(customers, cache, metrics)
 
@@ -194,18 +194,20 @@ def store_of(settings: Settings) -> Store:
 
 def _follow_rules_and_products(
     plan: WorkerPlan, counters: RecordCounters, live: LiveProducts, book: RuleBook
-) -> None:
-    """Begin with what is known of rules and products, and keep it up to date."""
+) -> ChangesFollower:
+    """Begin with what is known of rules and products; and who takes in what changes of it in the record."""
     settings, kept = plan.settings, KeptRules(plan.metrics_folder.parent / "rules.json")
     if settings.rules:
         RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
     of_record = None if settings.rules else book
     door = RecordDoor(settings, counters)  # of its own: events don't wait for it
-    ChangesFollower(door, live, of_record, kept, settings.changes_poll_s).start()
+    changes = ChangesFollower(door, live, of_record, kept)
+    changes.start()
+    return changes
 
 
 def _follow_customers(
-    settings: Settings, counters: RecordCounters, champion: ChampionFollower
+    settings: Settings, counters: RecordCounters, champion: ChampionFollower, of_shop: Callable[[], None]
 ) -> tuple[LiveCustomers, LiveFollower]:
     """What is new of customers, and who keeps it up to date once it is started."""
     default = PRESETS[settings.consent_default]
@@ -222,7 +224,7 @@ def _follow_customers(
 
     reader = LiveReader(door, customers, since, defaults=Defaults(default.personalise, default.experiment))
     wait_s = settings.record_timeout_ms / 1000
-    return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s)
+    return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s, of_shop=of_shop)
 
 
 def _customer_desk(

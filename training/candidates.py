@@ -81,8 +81,8 @@ def due_days(own: OwnHistory, due: Due) -> AnyArray:
     is_known = learned[place] == entry if len(learned) else np.zeros(len(entry), np.bool_)
     expected = np.full(len(entry), np.nan)
     expected[is_known] = due.expected_days_[place[is_known]]
-    day = np.nan_to_num(own.last_day + np.rint(expected), nan=0.0)
-    return np.minimum(day, 65_535).astype(np.uint16)
+    days: AnyArray = np.nan_to_num(own.last_day + np.rint(expected), nan=0.0)
+    return np.minimum(days, 65_535).astype(np.uint16)
 
 
 def _owner(indptr: LongArray) -> LongArray:

@@ -1,7 +1,9 @@
-"""Follows the record's customers in the background, and at once after what this worker acknowledged."""
+"""Follows the record in the background: the one that polls its clock. And its customers at once after what
+this worker acknowledged."""
 
 import threading
 import time
+from collections.abc import Callable
 
 from service.background import now_and_every
 from service.errors import RefusedError
@@ -16,9 +18,19 @@ class LiveFollower:
     Args:
         poll_s: how often to look, in seconds.
         wait_s: how long a request waits for its turn.
+        of_shop: takes in what changed of products and rules, once the clock moved; what fails comes again.
     """
 
-    def __init__(self, reader: LiveReader, *, poll_s: float, wait_s: float) -> None:
+    def __init__(
+        self,
+        reader: LiveReader,
+        *,
+        poll_s: float,
+        wait_s: float,
+        of_shop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._of_shop = of_shop
+        self._shop_seen: int | None = None
         self._reader, self._poll_s, self._wait_s = reader, poll_s, wait_s
         self._turn = threading.Lock()
 
@@ -40,6 +52,10 @@ class LiveFollower:
     def _look(self) -> None:
         with self._turn:
             self._reader.look()
+        seen = self._reader.seen
+        if seen != self._shop_seen:
+            self._of_shop()
+            self._shop_seen = seen
         until_s = time.monotonic() + PIECES_S
         while self._reader.is_behind and time.monotonic() < until_s:
             with self._turn:

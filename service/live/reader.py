@@ -56,6 +56,11 @@ class LiveReader:
         self._after_consent: str | None = None
 
     @property
+    def seen(self) -> int | None:
+        """Up to where of the record's clock changes were taken in; None before the first look."""
+        return self._seen
+
+    @property
     def is_behind(self) -> bool:
         """Whether something of the past isn't read yet."""
         return self._after_consent is not None or self._is_filling

@@ -30,7 +30,7 @@ KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
 KEPT_MODELS = 16
 log = structlog.get_logger()
 
-type Slate = tuple[Serving, Answer, bool, dict[int, Attached] | None, Drawn | None]
+type Slate = tuple[Serving, Answer, bool, dict[int, str] | None, Drawn | None]
 """Who answers with what; whether the champion in the arm's stead; whose each product is; what was drawn."""
 
 

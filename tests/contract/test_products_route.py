@@ -30,7 +30,7 @@ class Worker:
         door = RecordDoor(
             Settings(store=root, record_timeout_ms=PATIENT_MS), EventCounters(Metrics(None).registry)
         )
-        self.follower = ChangesFollower(door, live, None, KeptRules(root / "kept.json"), 1)
+        self.follower = ChangesFollower(door, live, None, KeptRules(root / "kept.json"))
         self.follower.look()
 
     def put(self, product_id: str, body: Any) -> Any:

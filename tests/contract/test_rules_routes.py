@@ -49,7 +49,7 @@ class Shop:
         settings = Settings(store=self.root, record_timeout_ms=PATIENT_MS)
         door = RecordDoor(settings, EventCounters(Metrics(None).registry))
         kept = KeptRules(self.root / "kept.json")
-        self.follower = ChangesFollower(door, self.live, self.book, kept, poll_s=1)
+        self.follower = ChangesFollower(door, self.live, self.book, kept)
 
     def listener(self, rules: Path | None = None) -> FlaskClient:
         client = tiny_operator_app(self.root, known(SHOP.keyring), rules).test_client()

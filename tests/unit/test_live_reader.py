@@ -1,5 +1,6 @@
 """What a worker reads of the record's customers, from a real one, in pieces of a few."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from service.errors import RefusedError
 from service.live import reader as reader_module
 from service.live.customers import LiveCustomers
+from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL
 from storage.record.consent import PRESETS, set_consent
@@ -133,3 +135,31 @@ def test_the_first_event_of_a_night_is_found_by_halves(record: Record) -> None:
         assert first_event_since(connection, NIGHT) == 8
         assert first_event_since(connection, Since(0, 0)) == 0
         assert first_event_since(connection, Since(NOON_MS * 2, NOON_MS * 2)) == 20
+
+
+def test_products_and_rules_are_looked_at_when_the_clock_moved_and_until_it_succeeds(record: Record) -> None:
+    reader, _ = opened(record)
+    looks: list[int | None] = []
+
+    def of_shop() -> None:
+        looks.append(reader.seen)
+        if len(looks) == 1:
+            raise RefusedError("record_unavailable", None, "for a moment")
+
+    def looked(times: int) -> None:
+        until_s = time.monotonic() + 10
+        while len(looks) < times:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+
+    follower = LiveFollower(reader, poll_s=0.01, wait_s=1, of_shop=of_shop)
+    follower.start()
+    looked(2)
+    time.sleep(0.1)  # the clock stands still: nobody asks what changed
+    assert len(looks) == 2
+    take(record, event("1", "anna"))
+    looked(3)
+    take(record, event("2", "anna"))
+    follower.catch_up()  # a request may be the first to see it
+    looked(4)
+    assert looks[0] == looks[1] < looks[2] < looks[3]  # type: ignore[operator]
