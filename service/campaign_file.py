@@ -1,12 +1,14 @@
 """A campaign's file: JSON lines as the route answers, or a line for each product as CSV or Parquet.
 
-Written aside and put in its place at the end: whoever waits for it never reads a part of it.
+Written aside and put in its place at the end: whoever waits for it never reads a part of it. What a command
+that was killed left aside is deleted by the next one for this file.
 """
 
 import csv
 import json
 import os
 from collections.abc import Callable, Iterable
+from glob import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
@@ -53,6 +55,7 @@ def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[
         raise BadOutError(out, f"must end in {', '.join(WRITERS)}")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
+        _clear_away(out)
         _private(part).close()
         write(part, answers)
         with part.open("rb") as file:
@@ -64,6 +67,14 @@ def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[
         raise BadOutError(out, f"can't be written: {err.strerror or err}") from err
     finally:
         part.unlink(missing_ok=True)
+
+
+def _clear_away(out: Path) -> None:
+    """Parts that killed commands left: they hold ids, and nobody would look for them."""
+    for part in out.parent.glob(f".{escape(out.name)}.*"):
+        pid = part.stem.rpartition(".")[2]
+        if part.suffix in (".part", ".lines") and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            part.unlink(missing_ok=True)
 
 
 def _json_lines(part: Path, answers: Iterable[str]) -> None:
