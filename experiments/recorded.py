@@ -19,6 +19,7 @@ from storage.record.record import Record
 from storage.store import Store
 
 TRADE = pl.col("kind").is_in(["purchase", "return"])
+PRICED = ("customer_id", "product_id", "kind", "at_ms", "units", "revenue")
 
 
 def recorded_specification(record: Record, experiment_id: str, version: int | None) -> Specification:
@@ -42,7 +43,8 @@ def recorded_logs(record: Record, store: Store, specification: Specification, no
     first_ms = int(exposures["at_ms"].to_numpy().min()) if exposures.height else now_ms
     since_ms = first_ms - specification.analysis.cuped_days * DAY_MS
     events = read_outcomes(record, since_ms, now_ms + 1)
-    outcomes = joined(events, *night_purchases(store), since_ms)
+    purchases, as_of_ms = night_purchases(store)
+    outcomes = joined(priced(events, purchases), purchases, as_of_ms, since_ms)
     return Logs(exposures, outcomes, read_lost(record, head.id, head.version))
 
 
@@ -53,6 +55,35 @@ def night_purchases(store: Store) -> tuple[pl.DataFrame, int]:
         return pl.DataFrame(schema=OUTCOMES), 0
     as_of = store.open(champion.current.version_id, verify=False).manifest.as_of
     return outcomes_of(champion_purchases(store.root)), int(as_of.timestamp() * 1000)
+
+
+def priced(events: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:
+    """Events, with what those count that came without a price: a return says none, and a purchase needn't.
+
+    It is the price that the customer last paid for the product, else the one that anybody did; null where the
+    product wasn't sold before.
+    """
+    is_open = TRADE & pl.col("revenue").is_null()
+    sold = pl.concat([purchases.select(PRICED), events.select(PRICED)]).filter(
+        (pl.col("kind") == "purchase") & pl.col("revenue").is_not_null() & (pl.col("units") > 0)
+    )
+    prices = sold.select("customer_id", "product_id", "at_ms", price=pl.col("revenue") / pl.col("units"))
+    found = events.with_row_index("place").filter(is_open)
+    for keys in (["customer_id", "product_id"], ["product_id"]):
+        last = prices.select(*keys, "at_ms", "price").sort("at_ms", maintain_order=True)
+        found = (
+            found.sort("at_ms", maintain_order=True)
+            .join_asof(last, on="at_ms", by=keys, check_sortedness=False)
+            .with_columns(revenue=pl.coalesce("revenue", pl.col("units") * pl.col("price")))
+            .drop("price")
+        )
+    filled = found.select("place", filled="revenue")
+    return (
+        events.with_row_index("place")
+        .join(filled, on="place", how="left", maintain_order="left")
+        .with_columns(revenue=pl.coalesce("revenue", "filled"))
+        .drop("place", "filled")
+    )
 
 
 def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_ms: int) -> pl.DataFrame:

@@ -10,6 +10,8 @@ from storage.record.record import Record
 from storage.record.tables import events, exposures, lost_exposures
 
 PAGE = 20_000  # rows of each look: on SQLite nobody can write meanwhile
+COUNTING = ("purchase", "return", "click", "survey")  # views and carts, most of a shop's events, are in no metric
+NAMESPACE_END = "\t"  # no id holds one
 
 _TEXTS = {
     *("event_id", "request_id", "customer_id", "experiment_id", "spec_hash", "layer", "variant"),
@@ -38,26 +40,31 @@ def read_exposures(record: Record, experiment_id: str, version: int) -> pl.DataF
 
 
 def read_outcomes(record: Record, since_ms: int, until_ms: int) -> pl.DataFrame:
-    """What customers did in a time: purchases, returns, views, carts, clicks and answers to surveys.
+    """What counts of what customers did in a time: purchases, returns, clicks and surveys.
 
     Returns:
-        columns event_id, customer_id, kind, at_ms, order_id, product_id, units and revenue (of a return below
-        0, null of what is no trade), request_id, position, question, score.
+        columns event_id (of a browser's event with its customer's id before it: those are the customer's own),
+        customer_id, kind, at_ms, order_id, product_id, units and revenue (of a return below 0, null of what is
+        no trade or came without a price), request_id, position, question, score.
     Raises:
         RecordUnavailableError: it can't be read.
     """
     sign = sa.case((events.c.type == "return", -1.0), else_=1.0)
     units = sa.func.coalesce(events.c.quantity, 1.0)
     is_trade = events.c.type.in_(["purchase", "return"])
-    paid = units * sa.func.coalesce(events.c.unit_price, 0.0) - sa.func.coalesce(events.c.discount, 0.0)
+    paid = units * events.c.unit_price - sa.func.coalesce(events.c.discount, 0.0)
+    own_id = sa.case(
+        (events.c.namespace == "", events.c.event_id),
+        else_=events.c.namespace + NAMESPACE_END + events.c.event_id,
+    )
     columns: list[sa.ColumnElement[Any]] = [
-        *(events.c.event_id, events.c.customer_id, events.c.type.label("kind"), events.c.at_ms),
+        *(own_id.label("event_id"), events.c.customer_id, events.c.type.label("kind"), events.c.at_ms),
         *(events.c.order_id, events.c.product_id),
         sa.case((is_trade, sign * units), else_=None).label("units"),
         sa.case((is_trade, sign * paid), else_=None).label("revenue"),
         *(events.c.request_id, events.c.position, events.c.question, events.c.score),
     ]
-    which = (events.c.at_ms >= since_ms, events.c.at_ms < until_ms)
+    which = (events.c.type.in_(COUNTING), events.c.at_ms >= since_ms, events.c.at_ms < until_ms)
     return _frame(_pages(record, events.c.id, columns, *which), list(_OUTCOME))
 
 

@@ -12,7 +12,7 @@ from experiments.frames import EXPOSURES, OUTCOMES
 from storage.record.changes import clock_now
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
-from storage.record.events import EventType
+from storage.record.events import EventType, Sending
 from storage.record.experiments import (
     ExperimentConflictError,
     NewExperiment,
@@ -216,7 +216,7 @@ def test_outcomes_have_a_sign_and_a_price_only_where_something_was_traded(record
     take(
         record,
         event("p", quantity=2.0, unit_price=3.0, discount=1.0),
-        event("r", kind=EventType.RETURN, quantity=1.0, unit_price=3.0),
+        event("r", kind=EventType.RETURN, quantity=1.0),
         event("c", kind=EventType.CLICK, request_id="r1", position=3),
         event("s", product_id=None, kind=EventType.SURVEY, question="nps", score=9),
         event("late", at_ms=NOON_MS + 10),
@@ -226,6 +226,17 @@ def test_outcomes_have_a_sign_and_a_price_only_where_something_was_traded(record
     told = {row["event_id"]: row for row in frame.iter_rows(named=True)}
     assert set(told) == {"p", "r", "c", "s"}
     assert (told["p"]["units"], told["p"]["revenue"]) == (2.0, 5.0)
-    assert (told["r"]["units"], told["r"]["revenue"]) == (-1.0, -3.0)
+    assert (told["r"]["units"], told["r"]["revenue"]) == (-1.0, None)  # a return says no price
     assert (told["c"]["units"], told["c"]["position"], told["c"]["request_id"]) == (None, 3, "r1")
     assert (told["s"]["question"], told["s"]["score"]) == ("nps", 9)
+
+
+def test_ids_of_two_browsers_are_two_events_and_views_are_in_no_metric(record: Record) -> None:
+    click = {"kind": EventType.CLICK, "request_id": "r1", "position": 1}
+    for customer in ("anna", "bert"):
+        browser = Sending(customer, "token", NOON_MS)
+        take(record, event("1", customer, **click), sending=browser)  # type: ignore[arg-type]
+    take(record, event("1", "carl", **click), event("2", "carl", kind=EventType.VIEW))  # type: ignore[arg-type]
+    frame = read_outcomes(record, NOON_MS, NOON_MS + 10)
+    assert frame["customer_id"].to_list() == ["anna", "bert", "carl"]
+    assert frame["event_id"].n_unique() == 3

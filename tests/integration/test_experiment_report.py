@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from experiments.cli import commands
 from experiments.errors import UnderpoweredError, UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
-from experiments.recorded import joined
+from experiments.recorded import joined, priced
 from experiments.specification import hash_of
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps
@@ -130,6 +130,37 @@ def test_no_purchase_counts_twice(store: Path) -> None:
     )
     found = joined(events, night, as_of_ms=100, since_ms=50)
     assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
+
+
+def test_what_came_without_a_price_counts_at_the_last_one_that_was_paid() -> None:
+    def trade(kind: str, customer: str, product: str, at_ms: int, units: float, revenue: float | None):  # type: ignore[no-untyped-def]
+        return {
+            "event_id": f"{at_ms}",
+            "customer_id": customer,
+            "product_id": product,
+            "kind": kind,
+            "at_ms": at_ms,
+            "units": units,
+            "revenue": revenue,
+        }
+
+    night = pl.DataFrame(
+        [trade("purchase", "a", "p", 10, 2.0, 8.0), trade("purchase", "b", "p", 20, 1.0, 5.0)],
+        schema=OUTCOMES,
+    )
+    events = pl.DataFrame(
+        [
+            trade("return", "a", "p", 30, -1.0, None),  # paid 4 for it
+            trade("purchase", "c", "p", 25, 3.0, None),  # others paid 5
+            trade("purchase", "a", "q", 31, 1.0, None),  # nobody did
+            trade("purchase", "a", "q", 40, 1.0, 7.0),
+            trade("click", "a", "p", 41, 1.0, None),
+        ],
+        schema=OUTCOMES,
+    )
+    found = priced(events, night)
+    assert found["revenue"].to_list() == [-4.0, 15.0, None, 7.0, None]
+    assert found.drop("revenue").equals(events.drop("revenue"))
 
 
 def test_what_arrives_late_is_the_events_own_and_not_the_nights() -> None:
