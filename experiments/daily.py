@@ -58,6 +58,7 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
         "of nobody here": once.height - theirs.height,
         "out of order": int((late > 0).sum()),
         "more than a day late": int((late > DAY_MS).sum()),
+        "trade without a price": theirs.filter(_PURCHASES & pl.col("revenue").is_null()).height,
         "clicks": theirs.filter(is_click).height,
         "clicks on no answer here": theirs.filter(
             is_click & pl.col("request_id").is_not_null() & pl.col("answered_ms").is_null()
@@ -156,12 +157,16 @@ def _bought_again() -> pl.Expr:
 
 
 def _surveys(lines: pl.DataFrame) -> pl.DataFrame:
-    """A line without a score is a question that was asked; the last answer to each counts."""
+    """A line without a score says that a question was asked; the last answer to each counts.
+
+    A question is asked and answered once in a window: reminders, and an answer that comes as another line than
+    the asking, make no second one.
+    """
     asked = lines.filter(pl.col("kind") == "survey").sort("at_ms", maintain_order=True)
-    score = pl.col("score").cast(pl.Float64)
+    score, question = pl.col("score").cast(pl.Float64), pl.col("question")
     return asked.group_by("customer_id").agg(
-        surveys_asked=pl.len().cast(pl.Float64),
-        surveys_answered=pl.col("score").count().cast(pl.Float64),
+        surveys_asked=question.n_unique().cast(pl.Float64),
+        surveys_answered=question.filter(score.is_not_null()).n_unique().cast(pl.Float64),
         nps=score.filter((pl.col("question") == "nps") & score.is_not_null()).last(),
         ces=score.filter((pl.col("question") == "ces") & score.is_not_null()).last(),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.effects import Effect, Floats, of_ces, of_means, of_nps, of_ratios
 from experiments.frames import DAY_MS
 from experiments.sequences import half_width
-from experiments.specification import MEANS, RATIOS, Analysis, Metric, Specification
+from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +107,9 @@ def others(specification: Specification) -> tuple[Metric, ...]:
     """What is known without having been asked for: shown beside, decides nothing."""
     named = {metric.name for metric in specification.metrics}
     kinds = {metric.kind for metric in specification.metrics}
-    down = {"fallback", "latency"}
     means = [Metric(name=name, role="secondary", kind="mean") for name in MEANS if name not in named]
     ratios = [
-        Metric(name=name, role="secondary", kind="ratio", direction="down" if name in down else "up")
+        Metric(name=name, role="secondary", kind="ratio", direction="down" if name in DOWN else "up")
         for name in RATIOS
         if name not in named
     ]

@@ -1,11 +1,12 @@
 """What an experiment is, written down before it starts: a TOML file, checked whole and named by its hash."""
 
 import hashlib
+import json
 import tomllib
 from datetime import date
 from math import fsum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -49,6 +50,9 @@ RATIOS = {
     "latency": ("latency_ms", "answers"),
     "response_rate": ("surveys_answered", "surveys_asked"),
 }
+KINDS = dict.fromkeys(RATIOS, "ratio") | {"nps": "nps", "ces": "ces"}
+DOWN = ("fallback", "latency")
+"""Of these less is better."""
 
 
 class Strict(BaseModel):
@@ -69,7 +73,7 @@ class Head(Strict):
     """
 
     id: Id
-    version: int = Field(1, ge=1)
+    version: int = Field(1, ge=1, le=1_000_000)
     layer: Id = "recommend"
     hypothesis: str = Field(min_length=1, max_length=2000)
     start: date
@@ -99,6 +103,10 @@ class VariantSpec(Strict):
             raise ValueError("explore and interleave exclude each other: an answer has one list")
         if self.rivals and not self.explore:
             raise ValueError("rivals are valued by answers with a place that is filled by lot: say explore")
+        if "explore_among" in self.model_fields_set and not self.explore:
+            raise ValueError("explore_among is of the place that is filled by lot: say explore")
+        if self.model and self.model in (self.interleave, *self.rivals):
+            raise ValueError(f"{self.model} is its own model: it can't be compared with itself")
         _expect_distinct("rival", list(self.rivals))
         return self
 
@@ -121,20 +129,21 @@ class Analysis(Strict):
     attribution_days: int = Field(7, ge=1, le=90)
     winsor_quantile: float = Field(0.999, gt=0.5, le=1)
     cuped_days: int = Field(28, ge=1, le=366)
-    planned_n: int = Field(ge=2)
+    planned_n: int = Field(ge=2, le=1_000_000_000)
 
 
 class Metric(Strict):
     """One figure that is compared.
 
     Attributes:
-        kind: `mean` of a column over customers, `ratio` of two sums, `nps`, `ces`.
+        kind: `mean` of a column over customers, `ratio` of two sums, `nps`, `ces`; known names need none.
         column, numer, denom: of `COLUMNS`; known names of metrics need none.
         cuped: use what the customer did before.
-        direction: which way is good.
+        direction: which way is good; of `DOWN`, down without a word.
         mde: relative effect of the primary metric that matters.
         margin: of a guardrail: how much worse is still harmless. Relative for means and ratios, points for
             nps, share for ces.
+        scale_min: of nps: the lowest answer that the survey allows.
     """
 
     name: Id
@@ -145,9 +154,17 @@ class Metric(Strict):
     denom: str = ""
     cuped: bool = False
     direction: Literal["up", "down"] = "up"
-    mde: float | None = Field(default=None, gt=0)
-    margin: float | None = Field(default=None, gt=0)
-    scale_min: int | None = None
+    mde: float | None = Field(default=None, gt=0, le=1)
+    margin: float | None = Field(default=None, gt=0, le=200)
+    scale_min: Literal[0, 1] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_name_says(cls, said: Any) -> Any:
+        if isinstance(said, dict) and isinstance(name := said.get("name"), str):
+            known = {"kind": KINDS[name]} if name in KINDS else {}
+            said = known | ({"direction": "down"} if name in DOWN else {}) | said
+        return said
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -155,6 +172,9 @@ class Metric(Strict):
             raise ValueError("a primary metric needs mde, the relative effect that matters")
         if self.role == "guardrail" and self.margin is None:
             raise ValueError("a guardrail needs margin: how much worse is still harmless")
+        if self.margin is not None and self.margin > 1 and self.kind != "nps":
+            raise ValueError("margin is a share: 0.05 for 5 %")
+        _expect_in_place(self)
         if self.kind == "mean":
             _expect_columns(self.name, self.of_mean)
         elif self.kind == "ratio":
@@ -199,6 +219,10 @@ class Specification(Strict):
             raise ValueError(f"exactly one metric is primary; here {', '.join(primaries) or 'none is'}")
         if self.experiment.min_days > self.experiment.planned_days:
             raise ValueError("min_days is more than planned_days")
+        if self.analysis.attribution_days >= self.experiment.planned_days:
+            raise ValueError(
+                "attribution_days must be less than planned_days: until a window is over nobody is judged"
+            )
         return self
 
     @property
@@ -238,7 +262,8 @@ def parse(text: str, where: str = "specification") -> Specification:
         BadSpecificationError: the first thing that is wrong with it, and its key.
     """
     try:
-        return Specification.model_validate(tomllib.loads(text))
+        # By way of JSON: of its types none is taken for another, as "28" or true for a number of days.
+        return Specification.model_validate_json(json.dumps(tomllib.loads(text), default=str), strict=True)
     except tomllib.TOMLDecodeError as err:
         raise BadSpecificationError(where, f"is no TOML ({err})") from err
     except ValidationError as err:
@@ -273,6 +298,16 @@ def entry_of(specification: Specification, slot_start: float) -> Entry:
         slot_width=head.traffic,
         arms=specification.arms,
     )
+
+
+def _expect_in_place(metric: Metric) -> None:
+    """Raise where something is said that a metric of this kind or role has no use for."""
+    of_kind = {"column": "mean", "numer": "ratio", "denom": "ratio", "scale_min": "nps"}
+    for key, kind in of_kind.items():
+        if key in metric.model_fields_set and metric.kind != kind:
+            raise ValueError(f"{key} is for kind = {kind!r}, and {metric.name} is of kind {metric.kind!r}")
+    if metric.margin is not None and metric.role != "guardrail":
+        raise ValueError("margin is for guardrails only")
 
 
 def _expect_columns(metric: str, *columns: str) -> None:

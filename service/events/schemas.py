@@ -114,16 +114,17 @@ class Click(_Sent):
 
 
 class Survey(_Sent):
-    """An answer: would you recommend us (NPS, 0 to 10), or how easy was it (CES, 1 to 7)."""
+    """An answer: would you recommend us (NPS, 0 to 10), or how easy was it (CES, 1 to 7). Without `score` the
+    question was asked."""
 
     type: Literal["survey"]
     question: Literal["nps", "ces"]
-    score: Annotated[int, Field(strict=True)]
+    score: Annotated[int, Field(strict=True)] | None = None
 
     @model_validator(mode="after")
     def _on_the_scale(self) -> Self:
         low, high = NPS if self.question == "nps" else CES
-        if not low <= self.score <= high:
+        if self.score is not None and not low <= self.score <= high:
             raise PydanticCustomError("own", "must be from {low} to {high}", {"low": low, "high": high})
         return self
 

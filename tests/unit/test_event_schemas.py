@@ -21,6 +21,12 @@ def refused(event: Any) -> str:
     return str(caught.value)
 
 
+def test_a_survey_without_a_score_was_asked() -> None:
+    asked = {key: value for key, value in ASKED.items() if key != "score"}
+    event = check_event(asked, NOW_MS)
+    assert (event.question, event.score) == ("nps", None)
+
+
 def test_a_purchase_becomes_an_event_with_its_defaults() -> None:
     event = check_event(BOUGHT | {"customer_id": " 42\n"}, NOW_MS)
     assert (event.type, event.customer_id, event.quantity) == (EventType.PURCHASE, "42", 1)

@@ -142,12 +142,13 @@ def test_answers_clicks_and_surveys_are_counted_by_customer() -> None:
         survey(3, START_MS + 20),
         survey(None, START_MS + 40),
         survey(9, START_MS + 30),
+        survey(None, START_MS + 5) | {"question": "ces"},
     )
     assert (found["answers"], found["impressions"], found["products_shown"]) == (2.0, 4.0, 2.0)
     assert (found["latency_ms"], found["clicks"]) == (4.0, 3.0)
     assert (found["surveys_asked"], found["surveys_answered"], found["nps"], found["ces"]) == (
-        3.0,
         2.0,
+        1.0,
         9.0,
         None,
     )

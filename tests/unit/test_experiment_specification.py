@@ -47,6 +47,15 @@ def test_a_good_one_is_read_with_its_defaults_and_the_control_first() -> None:
     assert (specification.analysis.alpha, specification.analysis.attribution_days) == (0.05, 7)
 
 
+@pytest.mark.parametrize("name", ["latency", "fallback"])
+def test_known_names_need_no_kind_and_of_these_less_is_better(name: str) -> None:
+    guardrail = f'{GOOD}[[metrics]]\nname = "{name}"\nrole = "guardrail"\nmargin = 0.1\n'
+    metric = parse(guardrail).metrics[-1]
+    assert (metric.kind, metric.direction) == ("ratio", "down")
+    said = parse(f'{guardrail}direction = "up"\n').metrics[-1]
+    assert said.direction == "up"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
@@ -58,6 +67,18 @@ def test_a_good_one_is_read_with_its_defaults_and_the_control_first() -> None:
         ("mde = 0.05", "", "needs mde"),
         ("margin = 5", "", "needs margin"),
         ('name = "ctr"', 'name = "clicks_per_view"', "isn't known"),
+        ("planned_n = 14000", 'planned_n = "14000"', "planned_n"),
+        ("start = 2026-12-01", "start = 0", "experiment.start"),
+        ("start = 2026-12-01", "start = 2026-12-01T10:00:00", "experiment.start"),
+        ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = true", "planned_days"),
+        ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = 7", "attribution_days must be less"),
+        ("mde = 0.05", "mde = 5", "mde"),
+        ("mde = 0.05", "mde = 0.05\nmargin = 0.1", "margin is for guardrails"),
+        ("mde = 0.05", 'mde = 0.05\nnumer = "clicks"', "numer is for kind = 'ratio'"),
+        ('kind = "ratio"', 'kind = "ratio"\ncolumn = "clicks"', "column is for kind = 'mean'"),
+        ('name = "nps"\nrole = "guardrail"\nkind = "nps"', 'name = "latency"\nrole = "guardrail"', "a share"),
+        ('model = "ranker"', 'model = "ranker"\ninterleave = "ranker"', "its own model"),
+        ('model = "ranker"', 'model = "ranker"\nexplore_among = 3', "say explore"),
         ('name = "ranker"', 'name = "control"', "control is there twice"),
         ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = 3", "min_days"),
         ("[analysis]", "[analysis", "is no TOML"),
