@@ -19,9 +19,10 @@ class BadSpecificationError(NextbestError):
 class UnknownExperimentError(NextbestError):
     """No such experiment in this record."""
 
-    def __init__(self, experiment_id: str) -> None:
-        self.experiment_id = experiment_id
-        super().__init__(f"no experiment {experiment_id} in this record; `nbo-experiment list` shows them")
+    def __init__(self, experiment_id: str, version: int | None = None) -> None:
+        self.experiment_id, self.version = experiment_id, version
+        which = experiment_id if version is None else f"{experiment_id}, version {version},"
+        super().__init__(f"no experiment {which} in this record; `nbo-experiment list` shows them")
 
 
 class BadLogError(NextbestError):

@@ -72,14 +72,15 @@ def rounded(information: float) -> float:
     return 1.0 if information > 1 - NEWS else information
 
 
-def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look, bool]:
+def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look | None, bool]:
     """The look that counts now, and whether it is a new one.
 
     Args:
         before: earlier looks at the same metric and arm.
         new: what is seen now; its bound and what it spends are worked out here.
     Returns:
-        the look of the same day, or where there is too little news for another, the last that saw as much.
+        the look of the same day, or where there is too little news for another, the last that saw as much; None
+        where all that were taken have seen more: what they saw isn't known yet.
     """
     past = sorted(before, key=lambda look: look.information)
     today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]
@@ -87,7 +88,7 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look, bo
         return today[-1], False
     if past and new.information < past[-1].information + NEWS:
         seen = [look for look in past if look.information <= new.information + NEWS]
-        return (seen[-1] if seen else past[0]), False
+        return (seen[-1] if seen else None), False
     limit = bounds((*(look.information for look in past), new.information), alpha)[-1]
     used = spent(new.information, alpha) if isfinite(limit) else past[-1].spent if past else 0.0
     return replace(new, bound=limit, spent=used), True

@@ -31,7 +31,7 @@ def recorded_specification(record: Record, experiment_id: str, version: int | No
     with record.reading() as connection:
         found = find_experiment(connection, experiment_id, version)
     if found is None:
-        raise UnknownExperimentError(experiment_id)
+        raise UnknownExperimentError(experiment_id, version)
     return parse(found.content, f"{experiment_id} version {found.version}")
 
 

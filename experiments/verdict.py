@@ -174,6 +174,8 @@ def _open(evidence: Evidence) -> Verdict | None:
 def _going_on(evidence: Evidence) -> Verdict:
     look = evidence.look
     planned = evidence.specification.analysis.planned_n
+    if look is None and evidence.primary is not None and evidence.n:
+        return Verdict(Word.CONTINUE, "no look was taken by then", "all looks that were taken came later")
     if look is None:
         return Verdict(Word.CONTINUE, "nothing to look at yet", "no window is over that says anything")
     if look.statistic >= look.bound:

@@ -158,6 +158,12 @@ class ServedVersion:
         other._take_candidates(variant)
         return other
 
+    def named(self, variant: str) -> "ServedVersion":
+        """The same under the name of a variant that needs no lists, as what is popular."""
+        other = copy(self)
+        other.variant, other.bound_rules = variant, WeakKeyDictionary()
+        return other
+
     def title(self, product_row: int) -> str:
         """A product's title, its id where the shop gave none."""
         return self.titles[product_row] or self.products[product_row]

@@ -74,6 +74,7 @@ class Trials:
         self._plan = Plan()
         self._dealt: dict[str, Dealt | None] = {}
         self._serving: Serving | None = None
+        self._popular: Serving | None = None
         self._others: dict[str, tuple[Serving, Recommender] | None] = {}
 
     def answer(
@@ -87,7 +88,7 @@ class Trials:
             RefusedError: the category isn't known, or the variant that was forced doesn't run.
         """
         if serving is not self._serving:  # also where no experiment runs: a version before must be let go
-            self._serving, self._others = serving, {}
+            self._serving, self._popular, self._others = serving, None, {}
         plan = self._plans.current
         forced = None if query.variant is None else _forced(plan, query.variant)
         if plan.is_empty:
@@ -100,7 +101,7 @@ class Trials:
         if arms is None:
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
-            body = serving.writer.recommendations(
+            body = self._as_popular(serving).writer.recommendations(
                 customer_id, answer, HELD_OUT, offers=offers, language=language
             )
             return answer, body
@@ -111,14 +112,15 @@ class Trials:
         request_id = new_request_id()
         self._recommender.note_shown(chosen.served, customer_id, query, answer)
         offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
-        body = chosen.writer.recommendations(customer_id, answer, arms.told, request_id, offers, language)
+        said = self._as_popular(chosen) if arms.model == POPULAR else chosen
+        body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers, language)
         self._shown(
             Shown(
                 request_id=request_id,
                 at_s=time.time(),
                 customer_id=customer_id,
                 assigned=arms.assigned,
-                served=chosen.served,
+                served=said.served,
                 picks=answer.picks,
                 source=answer.source,
                 placement=query.placement or "",
@@ -209,6 +211,13 @@ class Trials:
             self._others[model] = self._opened(serving, model)
         other = self._others[model]
         return (serving, self._recommender, True) if other is None else (*other, False)
+
+    def _as_popular(self, serving: Serving) -> Serving:
+        """Who answers with what is popular: the version that serves, under the name of that model."""
+        if self._popular is None:
+            served = serving.served.named(POPULAR)
+            self._popular = Serving(served, serving.writer.of_variant(served))
+        return self._popular
 
     def _opened(self, serving: Serving, model: str) -> tuple[Serving, Recommender] | None:
         try:

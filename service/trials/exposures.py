@@ -174,7 +174,7 @@ def rows_of(shown: Shown) -> list[Exposure]:
     items = items_of(shown)
     return [
         Exposure(
-            event_id=f"{shown.request_id}.{entry.experiment_id}"[:64],
+            event_id=f"{shown.request_id}.{number}",
             request_id=shown.request_id,
             at_ms=int(shown.at_s * 1000),
             customer_id=shown.customer_id,
@@ -192,7 +192,7 @@ def rows_of(shown: Shown) -> list[Exposure]:
             latency_ms=round(shown.latency_ms, 3),
             is_cached=shown.is_cached,
         )
-        for entry, arm in shown.assigned
+        for number, (entry, arm) in enumerate(shown.assigned)
     ]
 
 

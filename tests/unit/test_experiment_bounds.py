@@ -77,9 +77,16 @@ def test_a_drift_of_the_fixed_tests_power_loses_little_of_it() -> None:
     assert below < 1e-4
 
 
+def taken(before: list[Look], new: Look) -> Look:
+    look, _ = next_look(before, new, 0.05)
+    assert look is not None
+    return look
+
+
 def test_a_repeated_look_costs_nothing() -> None:
     ledger = LedgerInMemory()
     look, is_new = next_look(ledger.looks("rec", 1), LOOK, 0.05)
+    assert look is not None
     assert is_new
     assert look.bound == pytest.approx(bounds((0.5,), 0.05)[0])
     ledger.add([look])
@@ -87,30 +94,37 @@ def test_a_repeated_look_costs_nothing() -> None:
         ledger.looks("rec", 1), Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.5, 3.0), 0.05
     )
     assert (again, is_new) == (look, False)
-    ledger.add([again])
+    ledger.add([look])
     assert len(ledger.looks("rec", 1)) == 1
     assert ledger.looks("rec", 2) == []
 
 
 def test_more_information_is_another_look_at_the_bound_of_the_whole_path() -> None:
-    first, _ = next_look([], LOOK, 0.05)
+    first = taken([], LOOK)
     second, is_new = next_look([first], Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.75, 3.0), 0.05)
+    assert second is not None
     assert is_new
     assert second.bound == pytest.approx(bounds((0.5, 0.75), 0.05)[1])
     assert second.spent == pytest.approx(spent(0.75, 0.05))
 
 
 def test_a_report_as_of_an_earlier_day_finds_the_look_of_then() -> None:
-    first, _ = next_look([], LOOK, 0.05)
-    second, _ = next_look([first], Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.75, 3.0), 0.05)
+    first = taken([], LOOK)
+    second = taken([first], Look("rec", 1, "revenue", "ranker", 9 * DAY_MS, 0.75, 3.0))
     assert next_look([second, first], Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 0.6, 2.0), 0.05) == (
         first,
         False,
     )
 
 
+def test_what_was_seen_later_is_not_known_as_of_an_earlier_day() -> None:
+    first = taken([], LOOK)
+    before_it = Look("rec", 1, "revenue", "ranker", -5 * DAY_MS, 0.3, 0.1)
+    assert next_look([first], before_it, 0.05) == (None, False)
+
+
 def test_one_day_has_one_look() -> None:
-    first, _ = next_look([], LOOK, 0.05)
+    first = taken([], LOOK)
     later = Look("rec", 1, "revenue", "ranker", DAY_MS - 1, 0.75, 3.0)
     assert next_look([first], later, 0.05) == (first, False)
 
@@ -118,7 +132,7 @@ def test_one_day_has_one_look() -> None:
 def test_the_planned_size_is_looked_at_once() -> None:
     assert rounded(0.9995) == rounded(1.3) == 1.0
     assert rounded(0.9) == 0.9
-    last, _ = next_look([], Look("rec", 1, "revenue", "ranker", 0, 1.0, 1.9), 0.05)
+    last = taken([], Look("rec", 1, "revenue", "ranker", 0, 1.0, 1.9))
     assert next_look([last], Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 1.0, 2.5), 0.05) == (last, False)
 
 

@@ -152,6 +152,26 @@ def test_layers_change_different_things_and_each_leaves_an_exposure(desk: Desk) 
     assert len({row.event_id for row in rows_of(desk.shown[0])}) == 2
 
 
+def test_of_two_experiments_with_long_names_both_leave_an_exposure(desk: Desk) -> None:
+    name = "the-lists-of-the-home-page-before-christmas-"
+    objective = (Arm("control", 0.0), Arm("new only", 1.0, objective="discovery"))
+    second = entry(name=f"{name}second", layer="order", arms=objective)
+    desk.plans.current = Plan((entry("als", name=f"{name}first"), second))
+    desk.ask()
+    ids = {row.event_id for row in rows_of(desk.shown[0])}
+    assert len(ids) == 2
+    assert all(len(one) <= 64 for one in ids)
+
+
+def test_who_gets_what_is_popular_is_told_so(desk: Desk) -> None:
+    desk.plans.current = Plan((entry("popular"),))
+    body = desk.ask()
+    assert body["variant"] == "popular"
+    assert rows_of(desk.shown[0])[0].model_version == f"{body['version']}/popular"
+    desk.plans.current = Plan((), holdout_share=1.0)
+    assert desk.ask()["variant"] == "popular"
+
+
 RULES = """
 schema = 1
 [[rules]]
