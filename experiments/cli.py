@@ -9,7 +9,7 @@ from storage.lazy_commands import LazyCommands
 
 COMMANDS = {
     "plan": "experiments.plan_command",
-    "start": "experiments.running_commands",
+    "start": "experiments.start_command",
     "list": "experiments.running_commands",
     "pause": "experiments.running_commands",
     "stop": "experiments.running_commands",

@@ -159,8 +159,8 @@ def _bought_again() -> pl.Expr:
 def _surveys(lines: pl.DataFrame) -> pl.DataFrame:
     """A line without a score says that a question was asked; the last answer to each counts.
 
-    A question is asked and answered once in a window: reminders, and an answer that comes as another line than
-    the asking, make no second one.
+    A question is asked and answered once in a window: reminders, and an answer that comes as another line
+    than the asking, make no second one.
     """
     asked = lines.filter(pl.col("kind") == "survey").sort("at_ms", maintain_order=True)
     score, question = pl.col("score").cast(pl.Float64), pl.col("question")

@@ -79,8 +79,8 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look | N
         before: earlier looks at the same metric and arm.
         new: what is seen now; its bound and what it spends are worked out here.
     Returns:
-        the look of the same day, or where there is too little news for another, the last that saw as much; None
-        where all that were taken have seen more: what they saw isn't known yet.
+        the look of the same day, or where there is too little news for another, the last that saw as much;
+        None where all that were taken have seen more: what they saw isn't known yet.
     """
     past = sorted(before, key=lambda look: look.information)
     today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]

@@ -1,5 +1,6 @@
 """The report's pictures: bounds, effect, forest, exposures, latency, novelty."""
 
+from itertools import pairwise
 from math import isfinite
 
 from matplotlib.axes import Axes
@@ -98,7 +99,9 @@ def forest(found: Judgement) -> str:
         for place, one in enumerate(reversed(lines)):
             number = names.index(one.arm) + 1
             _whisker(axes, one, place, number)
-        axes.set_yticks(range(len(lines)), [_name(one, len(names)) for one in reversed(lines)])
+        told = ["", *(_name(one) for one in lines)]
+        labels = [name if name != before else "" for before, name in pairwise(told)]
+        axes.set_yticks(range(len(lines)), labels[::-1])
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}")
 
     return picture(fill, "forest", height=max(HEIGHT, 0.26 * len(lines) + 0.6))
@@ -178,7 +181,6 @@ def _treatments(found: Judgement) -> list[tuple[int, str]]:
     return [(number, arm.name) for number, arm in enumerate(found.arms) if number]
 
 
-def _name(one: Comparison, n_arms: int) -> str:
-    segment = "" if one.segment == "all" else f", {one.segment}"
-    arm = f" {one.arm}" if n_arms > 1 else ""
-    return f"{one.metric}{segment}{arm}"
+def _name(one: Comparison) -> str:
+    """Of several arms the first has it: colours and marks say the arm, and long names would leave no picture."""
+    return one.metric if one.segment == "all" else f"{one.metric}, {one.segment}"

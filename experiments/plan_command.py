@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from experiments.off_policy import LEAST_N
-from experiments.planning import Plan, plan_of, refuse_underpowered, told_days
+from experiments.planning import Plan, doubts, plan_of, refuse_underpowered, told_days
 from experiments.sources import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
 from models.errors import BadConfigError
@@ -60,10 +60,11 @@ def plan(
     else:
         with record_if_any(store, url, erasure_key) as record:
             purchases = purchases_to_plan_on(store, record, default)
-    click.echo(told(plan_of(specification, purchases)))
-    for line in told_lots(specification):
+    found = plan_of(specification, purchases)
+    click.echo(told(found))
+    for line in (*told_lots(specification), *doubts(specification, found)):
         click.echo(line)
-    refuse_underpowered(specification, purchases)
+    refuse_underpowered(specification, found)
 
 
 def told(found: Plan) -> str:

@@ -1,5 +1,6 @@
 """A plan: what the shop's own history says an experiment can show, and whether that was promised."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from experiments.effects import Floats
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.frames import DAY_MS, OUTCOMES
 from experiments.measures import Table, bounded, others
-from experiments.power import Design, Spread
+from experiments.power import ALWAYS, Design, Spread
 from experiments.specification import Analysis, Metric, Specification
 
 ENOUGH = 30  # customers, before a variance says anything
@@ -23,7 +24,9 @@ class Line:
 
     Attributes:
         spread: None where purchases can't tell the metric, as clicks.
-        needed_n: customers of all arms that show the metric's `mde`, or the primary's.
+        relative: the effect that is to be seen: the metric's `mde`, or the primary's; of a guardrail its
+            margin, within which it is to be shown harmless.
+        needed_n: customers of all arms that do.
         visible: the smallest relative effect that `planned_n` customers show.
         needed_n_cuped, visible_cuped: the same with what customers did before; None for ratios.
     """
@@ -112,22 +115,53 @@ def plan_of(specification: Specification, purchases: pl.DataFrame) -> Plan:
     return Plan(analysis.planned_n, analysis.attribution_days, n, lines, per_day)
 
 
-def refuse_underpowered(specification: Specification, purchases: pl.DataFrame) -> None:
+def refuse_underpowered(specification: Specification, plan: Plan) -> None:
     """Nothing, where the planned size shows the primary's mde or the specification accepts that it doesn't.
 
     Raises:
         UnderpoweredError: the experiment would end without an answer.
-        BadLogError: the history can't tell.
     """
-    if specification.experiment.accept_underpowered:
-        return
-    plan = plan_of(specification, purchases)
+    found = _underpowered(specification, plan)
+    if found is not None and not specification.experiment.accept_underpowered:
+        raise found
+
+
+def doubts(specification: Specification, plan: Plan) -> Iterator[str]:
+    """What is promised and won't be kept, as the history says; each a sentence."""
+    found = _underpowered(specification, plan)
+    if found is not None and specification.experiment.accept_underpowered:
+        yield (
+            f"{plan.planned_n:,} customers show {found.visible:.1%} or more on {found.metric}, and "
+            f"{found.mde:.1%} needs {found.needed_n:,}: it is accepted that the end may be without an answer"
+        )
+    days, planned_days = plan.days(plan.planned_n), specification.experiment.planned_days
+    if days is None or days > planned_days:
+        yield (
+            f"planned_n = {plan.planned_n:,} takes {told_days(plan, plan.planned_n)} days of customers who "
+            f"buy, and planned_days is {planned_days}"
+        )
+    for line in plan.lines:
+        needed = _needed(specification, line)
+        if line.role == "guardrail" and needed is not None and needed > plan.planned_n:
+            yield (
+                f"guardrail {line.metric} is shown to be harmless within its margin of {line.relative:.1%} "
+                f"by {needed:,} customers: with {plan.planned_n:,} a better variant may not be shipped"
+            )
+
+
+def _underpowered(specification: Specification, plan: Plan) -> UnderpoweredError | None:
     line = plan.primary
-    is_cuped = specification.primary.cuped and line.needed_n_cuped is not None
-    needed = line.needed_n_cuped if is_cuped else line.needed_n
-    visible = line.visible_cuped if is_cuped else line.visible
-    if needed is not None and visible is not None and needed > plan.planned_n:
-        raise UnderpoweredError(line.metric, plan.planned_n, line.relative, needed, visible)
+    needed = _needed(specification, line)
+    visible = line.visible_cuped if needed == line.needed_n_cuped else line.visible
+    if needed is None or visible is None or needed <= plan.planned_n:
+        return None
+    return UnderpoweredError(line.metric, plan.planned_n, line.relative, needed, visible)
+
+
+def _needed(specification: Specification, line: Line) -> int | None:
+    """By the way in which the specification says that the metric is measured."""
+    is_cuped = next((one.cuped for one in specification.metrics if one.name == line.metric), False)
+    return line.needed_n_cuped if is_cuped and line.needed_n_cuped is not None else line.needed_n
 
 
 def last_window(outcomes: pl.DataFrame, analysis: Analysis) -> tuple[Figures, int]:
@@ -160,15 +194,13 @@ def last_window(outcomes: pl.DataFrame, analysis: Analysis) -> tuple[Figures, in
 
 def _line(specification: Specification, metric: Metric, table: Table, *, has_prices: bool) -> Line:
     analysis = specification.analysis
-    relative = metric.mde or specification.primary.mde or 0.0
-    is_primary = metric.role == "primary"
+    relative = metric.margin or metric.mde or specification.primary.mde or 0.0
     weights = [arm.weight for arm in specification.arms]
-    design = Design(
-        analysis.alpha / (len(weights) - 1),
-        analysis.power,
-        weights,
-        max(1, specification.experiment.planned_days) if is_primary else 1,
-    )
+    if metric.role == "guardrail":
+        design = Design(analysis.alpha / len(specification.guardrails), analysis.power, weights, ALWAYS)
+    else:
+        looks = specification.experiment.planned_days if metric.role == "primary" else 1
+        design = Design(analysis.alpha / (len(weights) - 1), analysis.power, weights, looks)
     plain, explained = spreads(metric, table, analysis.winsor_quantile)
     names = metric.of_ratio if metric.kind == "ratio" else (metric.of_mean,)
     if plain is None or ("revenue" in names and not has_prices):

@@ -9,6 +9,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from experiments.bounds import bounds, crossing
+from experiments.sequences import half_width
+
+ALWAYS = 0
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Design:
     Attributes:
         alpha: two-sided, of one arm's comparison.
         weights: of the arms, the control first; the smallest of the others decides.
-        looks: planned, evenly; 1 for a metric that is looked at once.
+        looks: planned, evenly; 1 for a metric that is looked at once; `ALWAYS` for a guardrail: its
+            confidence sequence, where it is narrowest, shall lie within a margin.
     """
 
     alpha: float
@@ -58,6 +62,8 @@ class Design:
 @lru_cache(maxsize=64)
 def drift_of(alpha: float, power: float, looks: int) -> float:
     """The expected statistic at the planned size at which the upper bound is crossed with this power."""
+    if looks == ALWAYS:
+        return half_width(1.0, 1, alpha, 1) + float(norm.isf(1 - power))
     if looks == 1:
         return float(norm.isf(alpha / 2) + norm.isf(1 - power))
     information = tuple(look / looks for look in range(1, looks + 1))

@@ -11,8 +11,9 @@ from experiments.errors import UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
 from experiments.looks import Look
 from experiments.planning import outcomes_of
-from experiments.sources import Logs, champion_purchases
+from experiments.sources import Logs, purchases_of_those
 from experiments.specification import Specification, parse
+from storage.record.consent import PRESETS
 from storage.record.experiments import find_experiment, keep_looks, looks_of
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record
@@ -43,18 +44,20 @@ def recorded_logs(record: Record, store: Store, specification: Specification, no
     first_ms = int(exposures["at_ms"].to_numpy().min()) if exposures.height else now_ms
     since_ms = first_ms - specification.analysis.cuped_days * DAY_MS
     events = read_outcomes(record, since_ms, now_ms + 1)
-    purchases, as_of_ms = night_purchases(store)
+    purchases, as_of_ms = night_purchases(record, store)
     outcomes = joined(priced(events, purchases), purchases, as_of_ms, since_ms)
     return Logs(exposures, outcomes, read_lost(record, head.id, head.version))
 
 
-def night_purchases(store: Store) -> tuple[pl.DataFrame, int]:
-    """What the champion's night knew, as outcomes, and until when; nothing where no night has published."""
+def night_purchases(record: Record, store: Store) -> tuple[pl.DataFrame, int]:
+    """What the champion's night knew, as outcomes, and until when; nothing where no night has published, and
+    nothing of who was erased since: they may have come back as somebody new."""
     champion = store.champion()
     if champion is None:
         return pl.DataFrame(schema=OUTCOMES), 0
     as_of = store.open(champion.current.version_id, verify=False).manifest.as_of
-    return outcomes_of(champion_purchases(store.root)), int(as_of.timestamp() * 1000)
+    kept = purchases_of_those(store.root, record, (), PRESETS["all"])
+    return outcomes_of(kept), int(as_of.timestamp() * 1000)
 
 
 def priced(events: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:

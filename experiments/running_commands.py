@@ -1,4 +1,4 @@
-"""`nbo-experiment start`, `list`, `pause`, `stop`, `ship` and `holdout`: what runs, as the record has it."""
+"""`nbo-experiment list`, `pause`, `stop`, `ship` and `holdout`: what runs, as the record has it."""
 
 import getpass
 from datetime import UTC, datetime
@@ -7,15 +7,11 @@ from pathlib import Path
 import click
 
 from experiments.assignment import Arm
-from experiments.errors import BadLogError, UnknownExperimentError
-from experiments.planning import refuse_underpowered
-from experiments.sources import purchases_to_plan_on
-from experiments.specification import Specification, entry_of, hash_of, parse, read_specification
-from models.errors import NextbestError, NoChampionError
-from storage.record.consent import PRESETS, Consent
+from experiments.errors import UnknownExperimentError
+from experiments.specification import POPULAR, parse
+from models.errors import NextbestError
 from storage.record.experiments import (
     ExperimentConflictError,
-    NewExperiment,
     Recorded,
     State,
     change_state,
@@ -23,73 +19,22 @@ from storage.record.experiments import (
     list_experiments,
     running,
     set_holdout,
-    start_experiment,
 )
-from storage.record.record import Record
-from storage.record_options import consent_option, opened_record, record_if_any, record_options
+from storage.record_options import opened_record, record_options
 from storage.store import Store
 
-POPULAR = "popular"  # needs no lists
 
-
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Of now, Unix milliseconds."""
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
-def _who() -> str:
+def who() -> str:
+    """Who does this, for the audit."""
     try:
         return getpass.getuser()[:64]
     except (OSError, KeyError):  # a user id without a name, as in containers
         return ""
-
-
-@click.command()
-@record_options
-@consent_option
-@click.argument("specification", type=click.Path(path_type=Path))
-def start(
-    store: Path, url: str | None, erasure_key: str | None, consent_default: str, specification: Path
-) -> None:
-    """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
-    spec, text = read_specification(specification)
-    head = spec.experiment
-    _check_models(store, spec.arms)
-    with record_if_any(store, url, erasure_key) as found:
-        _check_size(store, spec, found, PRESETS[consent_default])
-    new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
-    with opened_record(store, url, erasure_key) as record, record.writing() as connection:
-        started = start_experiment(connection, new, now_ms=_now_ms(), client=_who())
-    entry = entry_of(spec, started.slot_start)
-    slot = f"{entry.slot_start:g} to {entry.slot_start + entry.slot_width:g}"
-    click.echo(f"{head.id} version {head.version} runs in layer {head.layer}, {slot} of its customers")
-
-
-def _check_models(store: Path, arms: tuple[Arm, ...]) -> None:
-    """Say of which models the champion has no lists: their customers would all get the champion, and what a
-    rival chooses would not be known."""
-    champion = Store(store).champion()
-    if champion is None:
-        return
-    manifest = Store(store).open(champion.current.version_id, verify=False).manifest
-    routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
-    for model in dict.fromkeys(model for arm in arms for model in (arm.model, arm.interleave, *arm.rivals)):
-        if model and model != POPULAR and model not in routed:
-            click.echo(
-                f"warning: {manifest.version_id} has no lists of {model!r}, only of {', '.join(routed)}: its"
-                " customers get the champion, and of a rival nothing is known, until a night with it in"
-                " `routed` of [night] is published",
-                err=True,
-            )
-
-
-def _check_size(store: Path, spec: Specification, record: Record | None, default: Consent) -> None:
-    """Refuse what the champion's purchases say can't be seen; say so where they can't tell."""
-    if spec.experiment.accept_underpowered:
-        return
-    try:
-        refuse_underpowered(spec, purchases_to_plan_on(store, record, default))
-    except (BadLogError, NoChampionError) as err:
-        click.echo(f"warning: whether planned_n is enough can't be told: {err}", err=True)
 
 
 @click.command("list")
@@ -114,7 +59,7 @@ def _change(
     with opened_record(store, url, erasure_key) as record, record.writing() as connection:
         if find_experiment(connection, experiment_id) is None:
             raise UnknownExperimentError(experiment_id)
-        return change_state(connection, experiment_id, state, now_ms=_now_ms(), client=_who())
+        return change_state(connection, experiment_id, state, now_ms=now_ms(), client=who())
 
 
 @click.command()
@@ -155,7 +100,7 @@ def ship(
                 chosen.experiment_id, "popular is no variant that a champion can have"
             )
         with record.writing() as connection:
-            change_state(connection, chosen.experiment_id, State.SHIPPED, now_ms=_now_ms(), client=_who())
+            change_state(connection, chosen.experiment_id, State.SHIPPED, now_ms=now_ms(), client=who())
     click.echo(f"{chosen.experiment_id} is shipped: {variant}")
     if arm.model:
         click.echo(
@@ -201,5 +146,5 @@ def _serve(store: Path, model: str, why: str) -> None:
 def holdout(store: Path, url: str | None, erasure_key: str | None, salt: str, share: float) -> None:
     """Give SHARE of all customers what is popular, and keep them out of every experiment; 0 ends that."""
     with opened_record(store, url, erasure_key) as record, record.writing() as connection:
-        set_holdout(connection, share, salt[:64], now_ms=_now_ms(), client=_who())
+        set_holdout(connection, share, salt[:64], now_ms=now_ms(), client=who())
     click.echo(f"{share:.3g} of all customers are held out")

@@ -69,15 +69,27 @@ def purchases_to_plan_on(root: Path, record: Record | None, default: Consent) ->
         NoChampionError: no night has published yet.
         RecordUnavailableError: it can't be read.
     """
+    if record is not None:
+        return purchases_of_those(root, record, NEEDED, default)
+    purchases = champion_purchases(root)
+    return purchases if all(getattr(default, name) for name in NEEDED) else purchases.clear()
+
+
+def purchases_of_those(root: Path, record: Record, consents: Sequence[str], default: Consent) -> pl.DataFrame:
+    """The same of customers who allow all of this, and of nobody who was erased since the night.
+
+    Raises:
+        NoChampionError: no night has published yet.
+        RecordUnavailableError: it can't be read.
+    """
     purchases = champion_purchases(root)
     customer_ids = purchases["customer_id"].unique().to_list()
-    if record is None:
-        may = [all(getattr(default, name) for name in NEEDED)] * len(customer_ids)
-    else:
-        champion = Store(root).champion()
-        assert champion is not None  # it had purchases
-        known = Store(root).open(champion.current.version_id, verify=False).manifest.history.tombstone or 0
-        may = allowing(record, customer_ids, NEEDED, tombstone=known, default=default)
+    champion = Store(root).champion()
+    assert champion is not None  # it had purchases
+    known = Store(root).open(champion.current.version_id, verify=False).manifest.history.tombstone or 0
+    may = allowing(record, customer_ids, consents, tombstone=known, default=default)
+    if all(may):
+        return purchases
     return purchases.filter(pl.col("customer_id").is_in(pl.Series(customer_ids).filter(pl.Series(may))))
 
 

@@ -19,6 +19,9 @@ type Role = Literal["primary", "secondary", "guardrail"]
 type Kind = Literal["mean", "ratio", "nps", "ces"]
 type Model = Annotated[str, Field(min_length=1, max_length=64)]
 
+POPULAR = "popular"
+"""The model that needs no lists."""
+
 COLUMNS = (
     "revenue",
     "orders",

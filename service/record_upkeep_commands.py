@@ -97,7 +97,13 @@ def purge_sent(
     "--other-days", type=click.IntRange(1), default=400, show_default=True, help="Of all other events."
 )
 @click.option("--quarantine-days", type=click.IntRange(1), default=90, show_default=True)
-@click.option("--exposure-days", type=click.IntRange(1), default=90, show_default=True)
+@click.option(
+    "--exposure-days",
+    type=click.IntRange(1),
+    default=90,
+    show_default=True,
+    help="After the end of their experiment.",
+)
 def expire_old(
     store: Path,
     url: str | None,

@@ -10,7 +10,7 @@ from storage.record.record import Record
 from storage.record.tables import events, exposures, lost_exposures
 
 PAGE = 20_000  # rows of each look: on SQLite nobody can write meanwhile
-COUNTING = ("purchase", "return", "click", "survey")  # views and carts, most of a shop's events, are in no metric
+COUNTING = ("purchase", "return", "click", "survey")  # views and carts, most of all events, are in no metric
 NAMESPACE_END = "\t"  # no id holds one
 
 _TEXTS = {
@@ -43,9 +43,9 @@ def read_outcomes(record: Record, since_ms: int, until_ms: int) -> pl.DataFrame:
     """What counts of what customers did in a time: purchases, returns, clicks and surveys.
 
     Returns:
-        columns event_id (of a browser's event with its customer's id before it: those are the customer's own),
-        customer_id, kind, at_ms, order_id, product_id, units and revenue (of a return below 0, null of what is
-        no trade or came without a price), request_id, position, question, score.
+        columns event_id (of a browser's event with its customer's id before it: those are the customer's
+        own), customer_id, kind, at_ms, order_id, product_id, units and revenue (of a return below 0, null of
+        what is no trade or came without a price), request_id, position, question, score.
     Raises:
         RecordUnavailableError: it can't be read.
     """

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage.record.events import TRADE
 from storage.record.record import Record
 from storage.record.statements import next_change, parts, upsert
-from storage.record.tables import audit, customers, events, exposures, quarantine
+from storage.record.tables import audit, customers, events, experiments, exposures, quarantine
 
 PAGE = 5000  # rows of one transaction: nobody waits long for it
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
@@ -115,12 +115,21 @@ def expire(
     quarantine_before_ms: int,
     exposures_before_ms: int,
 ) -> dict[str, int]:
-    """Delete what was received before these moments (0: nothing); how many, by what it was."""
+    """Delete what was received before these moments (0: nothing); how many, by what it was.
+
+    Exposures of one experiment go together, that long after its end: with a half of them gone customers would
+    seem to have come later than they did, and the others would be judged as if they were all.
+    """
+    is_judged = sa.exists().where(
+        experiments.c.experiment_id == exposures.c.experiment_id,
+        experiments.c.version == exposures.c.version,
+        experiments.c.ended_ms.is_(None) | (experiments.c.ended_ms >= exposures_before_ms),
+    )
     kinds = {
         "trade": (events, _IS_TRADE & (events.c.received_ms < trade_before_ms)),
         "others": (events, sa.not_(_IS_TRADE) & (events.c.received_ms < others_before_ms)),
         "quarantine": (quarantine, quarantine.c.received_ms < quarantine_before_ms),
-        "exposures": (exposures, exposures.c.at_ms < exposures_before_ms),
+        "exposures": (exposures, (exposures.c.at_ms < exposures_before_ms) & ~is_judged),
     }
     deleted = {}
     for name, (table, old) in kinds.items():

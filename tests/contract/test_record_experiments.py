@@ -212,6 +212,16 @@ def test_old_exposures_go_and_lost_ones_are_counted(record: Record) -> None:
     assert (read_lost(record, "a", 1), read_lost(record, "a", 3)) == (7, 0)
 
 
+def test_exposures_of_an_experiment_go_together_after_its_end(record: Record) -> None:
+    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    start(record)
+    write(record, exposure("x1", at_ms=NOON_MS + 1), exposure("x2", at_ms=NOON_MS + 5))
+    assert expire(record, **ages, exposures_before_ms=NOON_MS + 3)["exposures"] == 0  # it runs
+    change(record, State.STOPPED)  # at NOON_MS + 9
+    assert expire(record, **ages, exposures_before_ms=NOON_MS + 9)["exposures"] == 0
+    assert expire(record, **ages, exposures_before_ms=NOON_MS + 10)["exposures"] == 2
+
+
 def test_outcomes_have_a_sign_and_a_price_only_where_something_was_traded(record: Record) -> None:
     take(
         record,

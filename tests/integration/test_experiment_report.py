@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import commands
-from experiments.errors import UnderpoweredError, UnknownExperimentError
+from experiments.errors import BadSpecificationError, UnderpoweredError, UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
 from experiments.recorded import joined, priced
 from experiments.specification import hash_of
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps
+from storage.record.experiments import ExperimentConflictError
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.intake import Intake
 from storage.record.record import Record, record_url
@@ -174,10 +175,37 @@ def test_what_arrives_late_is_the_events_own_and_not_the_nights() -> None:
     assert found.filter(late > 0)["event_id"].to_list() == ["3"]
 
 
+def started(store: Path, old: str, new: str):  # type: ignore[no-untyped-def]
+    """What the command says of the same specification, changed."""
+    (store.parent / "other.toml").write_text((store.parent / "spec.toml").read_text().replace(old, new, 1))
+    return CliRunner().invoke(commands, ["start", str(store.parent / "other.toml"), "--store", str(store)])
+
+
+def test_two_layers_do_not_decide_the_same_thing(store: Path) -> None:
+    found = started(store, f'id = "{SPEC.experiment.id}"', 'id = "other"\nlayer = "second"')
+    assert isinstance(found.exception, BadSpecificationError)
+    assert f"{SPEC.experiment.id} of layer recommend decides model too" in str(found.exception)
+    text = (store.parent / "spec.toml").read_text().replace('model = "popular"', "")
+    (store.parent / "spec.toml").write_text(text.replace('model = "ranker"', 'objective = "value"'))
+    assert started(store, f'id = "{SPEC.experiment.id}"', 'id = "other"\nlayer = "second"').exit_code == 0
+
+
+def test_who_starts_before_the_day_that_was_said_is_told(store: Path) -> None:
+    ahead = started(store, "start = 2026-12-01", "start = 2999-12-01\nversion = 2")
+    assert "it runs from now on" in ahead.stderr
+    assert isinstance(ahead.exception, ExperimentConflictError)  # version 1 runs
+
+
+def test_a_version_that_is_not_there_is_named(store: Path) -> None:
+    with pytest.raises(UnknownExperimentError, match="version 7"):
+        said(store, "--version", "7")
+
+
 def test_an_experiment_that_cannot_end_is_not_started(tmp_path: Path) -> None:
     root = Store(tmp_path / "store")
     root.root.mkdir()
     version = publish(root)
+    prepare(record_url(root.root, None))
     purchases().write_parquet(root.versions / version / "purchases.parquet")
     (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id="rec", planned_n=50))
     command = ["start", str(tmp_path / "spec.toml"), "--store", str(root.root)]

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import commands
+from experiments.recorded import night_purchases
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
@@ -88,3 +89,14 @@ def test_what_is_started_is_held_to_the_same_customers(root: Path) -> None:
     command = ["start", str(root.parent / "spec.toml"), "--store", str(root)]
     told = CliRunner().invoke(commands, command, catch_exceptions=False)
     assert "can't be told: history: holds no purchase" in told.stderr
+
+
+def test_of_who_was_erased_and_came_back_the_night_tells_the_judge_nothing(root: Path) -> None:
+    gone = lately(root)[0]
+    with opened(record_url(root, None), load_erasure_key(root, None)) as record:
+        before, _ = night_purchases(record, Store(root))
+        erase(record, gone, now_ms=NOON_MS, client="")
+        with record.writing() as connection:
+            set_consent(connection, gone, PRESETS["all"], now_ms=NOON_MS + 1, client="")
+        after, _ = night_purchases(record, Store(root))
+    assert set(before["customer_id"]) - set(after["customer_id"]) == {gone}

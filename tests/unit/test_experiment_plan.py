@@ -1,5 +1,6 @@
 """A plan is measured on the shop's own history, and refuses to promise what can't be seen."""
 
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tea_tasting.aggr import Aggregates
 from experiments.cli import commands
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.plan_command import told_lots
-from experiments.planning import plan_of, refuse_underpowered
-from experiments.power import Design, Spread, drift_of
+from experiments.planning import doubts, plan_of, refuse_underpowered
+from experiments.power import ALWAYS, Design, Spread, drift_of
+from experiments.sequences import half_width
 from tests.data.shop_logs import SPECIFICATION, purchases, specification_of
 
 
@@ -87,12 +89,50 @@ def test_too_little_history_is_refused() -> None:
         plan_of(specification_of(), purchases(4))
 
 
+def held(planned_n: int, **more: object) -> None:
+    specification = specification_of(planned_n=planned_n)
+    head = specification.experiment.model_copy(update=more)
+    specification = specification.model_copy(update={"experiment": head})
+    refuse_underpowered(specification, plan_of(specification, purchases()))
+
+
 def test_what_cannot_be_seen_is_not_promised() -> None:
     with pytest.raises(UnderpoweredError, match=r"planned_n = 50 can't show 10.0%") as caught:
-        refuse_underpowered(specification_of(planned_n=50), purchases())
-    refuse_underpowered(specification_of(planned_n=caught.value.needed_n), purchases())
-    head = specification_of(planned_n=50).experiment.model_copy(update={"accept_underpowered": True})
-    refuse_underpowered(specification_of(planned_n=50).model_copy(update={"experiment": head}), purchases())
+        held(50)
+    held(caught.value.needed_n)
+    held(50, accept_underpowered=True)
+
+
+def doubted(planned_n: int, margin: float = 0.25, **more: object) -> list[str]:
+    specification = specification_of(planned_n=planned_n)
+    head = specification.experiment.model_copy(update=more)
+    metrics = tuple(
+        one.model_copy(update={"margin": margin if one.margin else None}) for one in specification.metrics
+    )
+    specification = specification.model_copy(update={"experiment": head, "metrics": metrics})
+    return list(doubts(specification, plan_of(specification, purchases())))
+
+
+def test_what_is_accepted_and_what_the_shop_has_no_customers_for_is_said() -> None:
+    assert "50 customers show" in doubted(50, margin=1.0, accept_underpowered=True)[0]
+    assert doubted(100, margin=1.0, planned_days=60, accept_underpowered=True)[1:] == []
+    (days,) = doubted(14_000)
+    assert days == "planned_n = 14,000 takes over 59 days of customers who buy, and planned_days is 28"
+
+
+def test_a_guardrail_that_could_not_be_shown_harmless_is_said() -> None:
+    told = doubted(14_000, margin=0.01)
+    assert [one.split()[1] for one in told if one.startswith("guardrail")] == ["units_per_customer"]
+
+
+def test_a_guardrail_needs_as_many_as_its_sequence_does() -> None:
+    spread, alpha, margin = Spread(2.0, 9.0), 0.025, 0.1
+    n = Design(alpha, 0.8, (0.5, 0.5), ALWAYS).needed_n(spread, margin)
+    assert n is not None
+    # Where nothing differs the sequence's end lies above -margin in 80 of 100.
+    variance = 9.0 * 4 / n
+    low = -half_width(variance, n, alpha, n) - 0.8416 * sqrt(variance)
+    assert low == pytest.approx(-margin * 2.0, rel=1e-3)
 
 
 def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:

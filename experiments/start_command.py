@@ -1,0 +1,113 @@
+"""`nbo-experiment start`: let an experiment run, once everything was held against it that is known before."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from experiments.assignment import Arm
+from experiments.errors import BadLogError, BadSpecificationError
+from experiments.planning import doubts, plan_of, refuse_underpowered
+from experiments.running_commands import now_ms, who
+from experiments.sources import purchases_to_plan_on
+from experiments.specification import POPULAR, Specification, entry_of, hash_of, parse, read_specification
+from models.errors import NoChampionError
+from storage.record.consent import PRESETS, Consent
+from storage.record.experiments import (
+    NewExperiment,
+    Recorded,
+    find_experiment,
+    running,
+    start_experiment,
+)
+from storage.record.record import Record
+from storage.record_options import consent_option, opened_record, record_options
+from storage.store import Store
+
+
+@click.command()
+@record_options
+@consent_option
+@click.argument("specification", type=click.Path(path_type=Path))
+def start(
+    store: Path, url: str | None, erasure_key: str | None, consent_default: str, specification: Path
+) -> None:
+    """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
+    spec, text = read_specification(specification)
+    head = spec.experiment
+    new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
+    with opened_record(store, url, erasure_key) as record:
+        with record.reading() as connection:
+            known = find_experiment(connection, head.id, head.version)
+            others = running(connection).experiments
+        if known is None:
+            _expect_independent(spec, others, str(specification))
+            for doubt in (*_of_start(head.start), *_of_models(store, spec.arms)):
+                click.echo(f"warning: {doubt}", err=True)
+            _check_size(store, spec, record, PRESETS[consent_default])
+        with record.writing() as connection:
+            started = start_experiment(connection, new, now_ms=now_ms(), client=who())
+    entry = entry_of(spec, started.slot_start)
+    slot = f"{entry.slot_start:g} to {entry.slot_start + entry.slot_width:g}"
+    click.echo(f"{head.id} version {head.version} runs in layer {head.layer}, {slot} of its customers")
+
+
+def chosen_by(arms: Iterable[Arm]) -> dict[str, bool]:
+    """What arms decide of an answer, by its name."""
+    every = tuple(arms)
+    return {
+        "model": any(arm.model for arm in every),
+        "objective": any(arm.objective for arm in every),
+        "placement": any(arm.placement for arm in every),
+        "rules": any(arm.rules for arm in every),
+        "interleave or explore": any(arm.interleave or arm.explore for arm in every),
+    }
+
+
+def _expect_independent(spec: Specification, others: Iterable[Recorded], where: str) -> None:
+    """Refuse what another layer decides too: a customer of both would get one, and count for both."""
+    mine = chosen_by(spec.arms)
+    for other in others:
+        if other.layer == spec.experiment.layer:
+            continue
+        theirs = chosen_by(parse(other.content).arms)
+        both = ", ".join(name for name, is_mine in mine.items() if is_mine and theirs[name])
+        if both:
+            why = f"{other.experiment_id} of layer {other.layer} decides {both} too, for the same customers"
+            raise BadSpecificationError(f"{where}: experiment.layer", f"{why}: say layer = {other.layer!r}")
+
+
+def _of_start(start: date) -> Iterator[str]:
+    today = datetime.now(UTC).date()
+    if (start - today).days > 1:  # a day's difference may be the shop's time zone
+        yield f"start = {start} is {(start - today).days} days ahead, and it runs from now on"
+
+
+def _of_models(store: Path, arms: Iterable[Arm]) -> Iterator[str]:
+    """Of which models the champion has no lists: their customers would all get the champion, and what a rival
+    chooses would not be known."""
+    champion = Store(store).champion()
+    if champion is None:
+        return
+    manifest = Store(store).open(champion.current.version_id, verify=False).manifest
+    routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
+    for model in dict.fromkeys(model for arm in arms for model in (arm.model, arm.interleave, *arm.rivals)):
+        if model and model != POPULAR and model not in routed:
+            yield (
+                f"{manifest.version_id} has no lists of {model!r}, only of {', '.join(routed)}: its"
+                " customers get the champion, and of a rival nothing is known, until a night with it in"
+                " `routed` of [night] is published"
+            )
+
+
+def _check_size(store: Path, spec: Specification, record: Record, default: Consent) -> None:
+    """Refuse what the champion's purchases say can't be seen; say so where they can't tell."""
+    try:
+        plan = plan_of(spec, purchases_to_plan_on(store, record, default))
+    except (BadLogError, NoChampionError) as err:
+        click.echo(f"warning: whether planned_n is enough can't be told: {err}", err=True)
+        return
+    refuse_underpowered(spec, plan)
+    for doubt in doubts(spec, plan):
+        click.echo(f"warning: {doubt}", err=True)
