@@ -5,7 +5,7 @@ from typing import get_args
 
 from experiments.effects import holm
 from experiments.judgement import Comparison, Segment
-from experiments.measures import Table, harmless, measure, others, sequence, sign
+from experiments.measures import Table, guard_state, measure, others, sequence
 from experiments.specification import Metric, Specification
 
 
@@ -46,18 +46,9 @@ def _comparison(
 ) -> Comparison:
     analysis = specification.analysis
     effect = measure(metric, table, number, analysis.winsor_quantile)
-    alpha = analysis.alpha / (len(specification.arms) - 1)
-    if role == "guardrail":
-        alpha = analysis.alpha / len(specification.guardrails)
+    alpha = specification.guard_alpha if role == "guardrail" else specification.arm_alpha
     around = sequence(effect, len(table.arm), alpha, analysis.planned_n)
-    state = ""
-    if role == "guardrail":
-        state = "open"
-        worst, best = sorted((sign(metric) * around.low, sign(metric) * around.high))
-        if effect is not None and best < 0:
-            state = "harmful"
-        elif effect is not None and worst >= -harmless(metric, effect):
-            state = "harmless"
+    state = guard_state(metric, effect, around) if role == "guardrail" else ""
     name = specification.arms[number].name
     return Comparison(
         metric.name, metric.kind, role, metric.direction, name, segment, effect, around, None, state

@@ -44,7 +44,7 @@ class Case:
     @property
     def alpha(self) -> float:
         """Of each arm's comparison."""
-        return self.specification.analysis.alpha / (len(self.specification.arms) - 1)
+        return self.specification.arm_alpha
 
     @property
     def start_ms(self) -> int:
@@ -161,7 +161,7 @@ def decide_arm(case: Case, number: int, looks: Several[Look]) -> tuple[Verdict, 
     guards = []
     for guard in specification.guardrails:
         found = measure(guard, closed, number, analysis.winsor_quantile)
-        around = sequence(found, n, analysis.alpha / len(specification.guardrails), analysis.planned_n)
+        around = sequence(found, n, specification.guard_alpha, analysis.planned_n)
         guards.append(Guard(guard, found, around))
     evidence = Evidence(specification, case.health, case.elapsed_days, n, effect, look, tuple(guards))
     return decide(evidence), look, is_new

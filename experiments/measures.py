@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf, sqrt
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,8 @@ from experiments.effects import Effect, Floats, of_ces, of_means, of_nps, of_rat
 from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
+
+type GuardState = Literal["harmful", "harmless", "open"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,16 @@ def harmless(metric: Metric, effect: Effect) -> float:
     """How much worse a guardrail may be, in its own unit."""
     margin = metric.margin or 0.0
     return margin if metric.kind in ("nps", "ces") else margin * abs(effect.control)
+
+
+def guard_state(metric: Metric, effect: Effect | None, around: Sequence) -> GuardState:
+    """What a guardrail's sequence says: surely worse, surely no worse than the margin, or neither yet."""
+    worst, best = sorted((sign(metric) * around.low, sign(metric) * around.high))
+    if effect is not None and best < 0:
+        return "harmful"
+    if effect is not None and worst >= -harmless(metric, effect):
+        return "harmless"
+    return "open"
 
 
 def statistic(metric: Metric, effect: Effect) -> float:

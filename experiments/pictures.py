@@ -182,5 +182,5 @@ def _treatments(found: Judgement) -> list[tuple[int, str]]:
 
 
 def _name(one: Comparison) -> str:
-    """Of several arms the first has it: colours and marks say the arm, and long names would leave no picture."""
+    """Of several arms the first has it: colours and marks tell arms, and long names leave no picture."""
     return one.metric if one.segment == "all" else f"{one.metric}, {one.segment}"

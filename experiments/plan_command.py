@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from experiments.off_policy import LEAST_N
 from experiments.planning import Plan, doubts, plan_of, refuse_underpowered, told_days
-from experiments.sources import NEEDED, purchases_to_plan_on
+from experiments.purchases import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
 from models.errors import BadConfigError
 from storage.history import read_history

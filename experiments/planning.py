@@ -10,9 +10,10 @@ from experiments.cohort import Cohort
 from experiments.daily import Figures, figures_of
 from experiments.effects import Floats
 from experiments.errors import BadLogError, UnderpoweredError
-from experiments.frames import DAY_MS, OUTCOMES
+from experiments.frames import DAY_MS
 from experiments.measures import Table, bounded, others
 from experiments.power import ALWAYS, Design, Spread
+from experiments.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
 
 ENOUGH = 30  # customers, before a variance says anything
@@ -68,26 +69,6 @@ class Plan:
         if not len(come) or come[-1] < n:
             return None
         return int(np.searchsorted(come, n)) + 1 + self.attribution_days
-
-
-def outcomes_of(purchases: pl.DataFrame) -> pl.DataFrame:
-    """The purchases of a version's `purchases.parquet` as a log of outcomes."""
-    paid = pl.col("quantity") * pl.col("unit_price") - pl.col("discount").fill_null(0.0)
-    frame = purchases.with_row_index("line").select(
-        event_id=pl.col("line").cast(pl.String),
-        customer_id="customer_id",
-        kind=pl.lit("purchase"),
-        at_ms=pl.col("purchased_at").dt.epoch("ms"),
-        order_id=pl.col("order_row").cast(pl.String),
-        product_id="product_id",
-        units=pl.col("quantity").fill_null(1.0),
-        revenue=paid,
-        request_id=pl.lit(None),
-        position=pl.lit(None),
-        question=pl.lit(None),
-        score=pl.lit(None),
-    )
-    return frame.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
 
 
 def plan_of(specification: Specification, purchases: pl.DataFrame) -> Plan:
@@ -197,10 +178,10 @@ def _line(specification: Specification, metric: Metric, table: Table, *, has_pri
     relative = metric.margin or metric.mde or specification.primary.mde or 0.0
     weights = [arm.weight for arm in specification.arms]
     if metric.role == "guardrail":
-        design = Design(analysis.alpha / len(specification.guardrails), analysis.power, weights, ALWAYS)
+        design = Design(specification.guard_alpha, analysis.power, weights, ALWAYS)
     else:
         looks = specification.experiment.planned_days if metric.role == "primary" else 1
-        design = Design(analysis.alpha / (len(weights) - 1), analysis.power, weights, looks)
+        design = Design(specification.arm_alpha, analysis.power, weights, looks)
     plain, explained = spreads(metric, table, analysis.winsor_quantile)
     names = metric.of_ratio if metric.kind == "ratio" else (metric.of_mean,)
     if plain is None or ("revenue" in names and not has_prices):

@@ -10,8 +10,8 @@ import polars as pl
 from experiments.errors import UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
 from experiments.looks import Look
-from experiments.planning import outcomes_of
-from experiments.sources import Logs, purchases_of_those
+from experiments.purchases import outcomes_of, purchases_of_those
+from experiments.sources import Logs
 from experiments.specification import Specification, parse
 from storage.record.consent import PRESETS
 from storage.record.experiments import find_experiment, keep_looks, looks_of
@@ -66,12 +66,12 @@ def priced(events: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:
     It is the price that the customer last paid for the product, else the one that anybody did; null where the
     product wasn't sold before.
     """
-    is_open = TRADE & pl.col("revenue").is_null()
+    found = events.with_row_index("place").filter(TRADE & pl.col("revenue").is_null())
+    is_asked = pl.col("product_id").is_in(found["product_id"].unique().implode())
     sold = pl.concat([purchases.select(PRICED), events.select(PRICED)]).filter(
-        (pl.col("kind") == "purchase") & pl.col("revenue").is_not_null() & (pl.col("units") > 0)
+        is_asked & (pl.col("kind") == "purchase") & pl.col("revenue").is_not_null() & (pl.col("units") > 0)
     )
     prices = sold.select("customer_id", "product_id", "at_ms", price=pl.col("revenue") / pl.col("units"))
-    found = events.with_row_index("place").filter(is_open)
     for keys in (["customer_id", "product_id"], ["product_id"]):
         last = prices.select(*keys, "at_ms", "price").sort("at_ms", maintain_order=True)
         found = (

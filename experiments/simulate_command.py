@@ -12,13 +12,12 @@ import polars as pl
 
 from experiments.errors import ServiceError
 from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
-from experiments.planning import outcomes_of
+from experiments.purchases import champion_purchases, outcomes_of
 from experiments.recorded import recorded_specification
 from experiments.report_command import report
 from experiments.shop_client import ShopClient
 from experiments.simulated_shop import SimulatedShop
 from experiments.simulation import PLACES, Simulation, dated, true_clicks
-from experiments.sources import champion_purchases
 from experiments.specification import Specification
 from models.errors import NoChampionError
 from storage.record.experiments import find_experiment
@@ -210,7 +209,8 @@ def _write(
     exposures.select(pl.col(name).cast(kind) for name, kind in EXPOSURES.items()).write_parquet(
         out / "exposures.parquet"
     )
-    pl.concat([before, told.sort("at_ms", maintain_order=True)]).write_parquet(out / "outcomes.parquet")
+    outcomes = pl.concat([before, told]).sort("at_ms", maintain_order=True)  # as if each had come in time
+    outcomes.write_parquet(out / "outcomes.parquet")
     with record.reading() as connection:
         found = find_experiment(connection, head.id, head.version)
     write_atomic(out / "spec.toml", found.content if found else "")

@@ -239,6 +239,16 @@ class Specification(Strict):
         return next(metric for metric in self.metrics if metric.role == "primary")
 
     @property
+    def arm_alpha(self) -> float:
+        """Of each arm's comparison with the control."""
+        return self.analysis.alpha / (len(self.variants) - 1)
+
+    @property
+    def guard_alpha(self) -> float:
+        """Of each guardrail's sequence."""
+        return self.analysis.alpha / max(1, len(self.guardrails))
+
+    @property
     def guardrails(self) -> tuple[Metric, ...]:
         return tuple(metric for metric in self.metrics if metric.role == "guardrail")
 

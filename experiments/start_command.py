@@ -9,8 +9,8 @@ import click
 from experiments.assignment import Arm
 from experiments.errors import BadLogError, BadSpecificationError
 from experiments.planning import doubts, plan_of, refuse_underpowered
+from experiments.purchases import purchases_to_plan_on
 from experiments.running_commands import now_ms, who
-from experiments.sources import purchases_to_plan_on
 from experiments.specification import POPULAR, Specification, entry_of, hash_of, parse, read_specification
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from experiments.effects import Effect
 from experiments.health import Finding, failures
 from experiments.looks import Look
-from experiments.measures import Sequence, harmless, sign
+from experiments.measures import GuardState, Sequence, guard_state
 from experiments.specification import Metric, Specification
 
 WEEK_DAYS = 7
@@ -50,6 +50,10 @@ class Guard:
     metric: Metric
     effect: Effect | None
     around: Sequence
+
+    @property
+    def state(self) -> GuardState:
+        return guard_state(self.metric, self.effect, self.around)
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,7 @@ def _invalid(evidence: Evidence) -> Verdict | None:
 
 def _guardrail(evidence: Evidence) -> Verdict | None:
     for guard in evidence.guards:
-        best = guard.around.high if sign(guard.metric) > 0 else -guard.around.low
-        if guard.effect is not None and best < 0:
+        if guard.effect is not None and guard.state == "harmful":
             text = f"{guard.metric.name} is worse, surely: {guard.effect.difference:+.4g}"
             return Verdict(Word.ROLLBACK, f"guardrail {guard.metric.name}", text)
     return None
@@ -135,12 +138,7 @@ def waits_for(evidence: Evidence) -> str:
 
 def unproven(evidence: Evidence) -> tuple[str, ...]:
     """Guardrails that aren't shown to be harmless."""
-    names = []
-    for guard in evidence.guards:
-        worst = guard.around.low if sign(guard.metric) > 0 else -guard.around.high
-        if guard.effect is None or worst < -harmless(guard.metric, guard.effect):
-            names.append(guard.metric.name)
-    return tuple(names)
+    return tuple(guard.metric.name for guard in evidence.guards if guard.state != "harmless")
 
 
 def _too_small(evidence: Evidence) -> Verdict | None:
@@ -191,8 +189,7 @@ def needed_n(evidence: Evidence) -> int | None:
     if effect is None or not effect.control:
         return None
     analysis = specification.analysis
-    alpha = analysis.alpha / (len(specification.arms) - 1)
-    z = float(norm.isf(alpha / 2) + norm.isf(1 - analysis.power))
+    z = float(norm.isf(specification.arm_alpha / 2) + norm.isf(1 - analysis.power))
     matters = (specification.primary.mde or 0.0) * abs(effect.control)
     return ceil(evidence.n * effect.variance * (z / matters) ** 2)
 

@@ -1,0 +1,85 @@
+"""What the champion's night left of the shop's purchases: of whom they may be looked at, and as outcomes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from experiments.frames import OUTCOMES
+from experiments.sources import read_log
+from models.errors import NoChampionError
+from storage.record.consent import Consent
+from storage.record.personal import allowing
+from storage.record.record import Record
+from storage.store import Store
+
+PURCHASES = "purchases.parquet"
+NEEDED = ("personalise", "experiment")  # consents of who may take part
+
+
+def champion_purchases(root: Path) -> pl.DataFrame:
+    """The purchases beside the version that answers now.
+
+    Raises:
+        NoChampionError: no night has published yet.
+    """
+    store = Store(root)
+    champion = store.champion()
+    if champion is None:
+        raise NoChampionError(str(root))
+    return read_log(store.versions / champion.current.version_id / PURCHASES)
+
+
+def purchases_to_plan_on(root: Path, record: Record | None, default: Consent) -> pl.DataFrame:
+    """The same of customers who may take part in an experiment: not of who was erased since the night, nor of
+    who allows no experiments or no personal answers.
+
+    Args:
+        record: None where there is none: then nobody said anything.
+        default: of who said nothing.
+    Raises:
+        NoChampionError: no night has published yet.
+        RecordUnavailableError: it can't be read.
+    """
+    if record is not None:
+        return purchases_of_those(root, record, NEEDED, default)
+    purchases = champion_purchases(root)
+    return purchases if all(getattr(default, name) for name in NEEDED) else purchases.clear()
+
+
+def purchases_of_those(root: Path, record: Record, consents: Sequence[str], default: Consent) -> pl.DataFrame:
+    """The same of customers who allow all of this, and of nobody who was erased since the night.
+
+    Raises:
+        NoChampionError: no night has published yet.
+        RecordUnavailableError: it can't be read.
+    """
+    purchases = champion_purchases(root)
+    customer_ids = purchases["customer_id"].unique().to_list()
+    champion = Store(root).champion()
+    assert champion is not None  # it had purchases
+    known = Store(root).open(champion.current.version_id, verify=False).manifest.history.tombstone or 0
+    may = allowing(record, customer_ids, consents, tombstone=known, default=default)
+    if all(may):
+        return purchases
+    return purchases.filter(pl.col("customer_id").is_in(pl.Series(customer_ids).filter(pl.Series(may))))
+
+
+def outcomes_of(purchases: pl.DataFrame) -> pl.DataFrame:
+    """The purchases of a version's `purchases.parquet` as a log of outcomes."""
+    paid = pl.col("quantity") * pl.col("unit_price") - pl.col("discount").fill_null(0.0)
+    frame = purchases.with_row_index("line").select(
+        event_id=pl.col("line").cast(pl.String),
+        customer_id="customer_id",
+        kind=pl.lit("purchase"),
+        at_ms=pl.col("purchased_at").dt.epoch("ms"),
+        order_id=pl.col("order_row").cast(pl.String),
+        product_id="product_id",
+        units=pl.col("quantity").fill_null(1.0),
+        revenue=paid,
+        request_id=pl.lit(None),
+        position=pl.lit(None),
+        question=pl.lit(None),
+        score=pl.lit(None),
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
