@@ -13,8 +13,9 @@ from experiments.looks import Look
 from experiments.purchases import outcomes_of, purchases_of_those
 from experiments.sources import Logs
 from experiments.specification import Specification, parse
+from experiments.words import moment
 from storage.record.consent import PRESETS
-from storage.record.experiments import find_experiment, keep_looks, looks_of
+from storage.record.experiments import State, find_experiment, keep_looks, looks_of
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record
 from storage.store import Store
@@ -34,6 +35,18 @@ def recorded_specification(record: Record, experiment_id: str, version: int | No
     if found is None:
         raise UnknownExperimentError(experiment_id, version)
     return parse(found.content, f"{experiment_id} version {found.version}")
+
+
+def notes_of(record: Record, specification: Specification) -> tuple[str, ...]:
+    """What the reader of a report must know of where the experiment stands."""
+    head = specification.experiment
+    with record.reading() as connection:
+        found = find_experiment(connection, head.id, head.version)
+    if found is None or found.state is State.RUNNING:
+        return ()
+    if found.ended_ms is None:
+        return ("It is paused: nobody comes.",)
+    return (f"It was {found.state} at {moment(found.ended_ms)} UTC: nobody comes any more.",)
 
 
 def recorded_logs(record: Record, store: Store, specification: Specification, now: datetime) -> Logs:

@@ -1,5 +1,6 @@
 """`nbo-experiment report`: the verdict and what it rests on, from the record or from files."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
 from experiments.looks import Ledger
 from experiments.markdown import to_markdown
-from experiments.recorded import RecordLedger, recorded_logs, recorded_specification
+from experiments.recorded import RecordLedger, notes_of, recorded_logs, recorded_specification
 from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
 from experiments.specification import Specification, read_specification
@@ -75,6 +76,7 @@ def report(
             specification = recorded_specification(record, experiment_id, version)
             logs = recorded_logs(record, Store(store), specification, moment)
             found = _judged(specification, logs, moment, RecordLedger(record))
+            found = replace(found, notes=(*notes_of(record, specification), *found.notes))
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (("html", to_html(found)), ("md", to_markdown(found)), ("json", to_json(found))):
         write_atomic(out / f"report.{name}", text)

@@ -196,6 +196,14 @@ def test_who_starts_before_the_day_that_was_said_is_told(store: Path) -> None:
     assert isinstance(ahead.exception, ExperimentConflictError)  # version 1 runs
 
 
+def test_of_an_experiment_that_ended_the_report_says_that_nobody_comes_any_more(store: Path) -> None:
+    for command, told in (("pause", "It is paused"), ("stop", "It was stopped at 20")):
+        done = CliRunner().invoke(commands, [command, SPEC.experiment.id, "--store", str(store)])
+        assert done.exit_code == 0
+        said(store)
+        assert told in (store.parent / "out" / "report.md").read_text()
+
+
 def test_a_version_that_is_not_there_is_named(store: Path) -> None:
     with pytest.raises(UnknownExperimentError, match="version 7"):
         said(store, "--version", "7")
