@@ -1,4 +1,4 @@
-"""Whether predicted log odds need a correction: one line through them, where it helps on another window."""
+"""Whether predicted log odds need a correction: a line with two bends, where it helps on another window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from models.arrays import AnyIntArray, BoolArray, FloatArray
 
 type Doubles = NDArray[np.float64]
 
-UNCHANGED = (0.0, 1.0)  # shift and slope
+# Shift and slope of the log odds, and how much steeper they are from each of the bends on.
+UNCHANGED = (0.0, 1.0, 0.0, 0.0)
+BENDS = (float(np.log(0.1 / 0.9)), 0.0)  # where the odds are 1 to 9, and even
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,49 +34,57 @@ class Predicted:
 
 
 def calibrated(log_odds: Doubles, line: tuple[float, ...]) -> FloatArray:
-    """Probabilities, in (0, 1), float32."""
-    shift, slope = line
-    probability: Doubles = np.clip(expit(shift + slope * log_odds), 1e-7, 1 - 1e-6)
+    """Probabilities, in (0, 1), float32; `line` as UNCHANGED."""
+    probability: Doubles = np.clip(expit(_parts(log_odds) @ np.array(line)), 1e-7, 1 - 1e-6)
     return probability.astype(np.float32)
 
 
-def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, float]:
-    """Shift and slope that make the predictions of past windows likely, if they do so where not learned from.
+def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
+    """What makes the predictions of past windows likely, as UNCHANGED, if it does so where not learned from.
 
-    They are learned on all windows but the first of `windows` and tried on that: unless the log loss falls
-    there by more than its standard error over customers, nothing is changed. With fewer than three windows
-    one odd week would decide, so nothing is changed either.
+    It is learned on all windows but the first of `windows` and tried on that: unless the log loss falls there
+    by more than its standard error over customers, nothing is changed. With fewer than three windows one odd
+    week would decide, so nothing is changed either. Trees end before they are as sure as they could be, so
+    what is likely wants another slope than the many that are not, and one line would go by these.
 
-    Source: Platt 1999, checked on a window of its own.
+    Source: Platt 1999, with bends, checked on a window of its own.
     """
     if len(windows) < 3:
         return UNCHANGED
-    line = _fitted(windows[1:])
-    gain = _losses(windows[0], UNCHANGED) - _losses(windows[0], line)
-    is_clear = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
-    return _fitted(windows) if is_clear else UNCHANGED
+    gain = _losses(windows[0], UNCHANGED) - _losses(windows[0], _fitted(windows[1:]))
+    if len(gain) < 2 or gain.mean() <= gain.std() / np.sqrt(len(gain)):
+        return UNCHANGED
+    line = _fitted(windows)
+    rises = (np.cumsum(line[1:]) > 0).all()  # else what is likelier would be told as less likely
+    return line if rises else UNCHANGED
 
 
-def _fitted(windows: Sequence[Predicted]) -> tuple[float, float]:
-    """Weighted logistic regression on the log odds, by Newton's steps."""
-    x = np.concatenate([window.log_odds for window in windows])
+def _parts(log_odds: Doubles) -> Doubles:
+    """What a line with bends is the weighted sum of, shape (n, len(UNCHANGED))."""
+    above = [np.maximum(log_odds - bend, 0) for bend in BENDS]
+    return np.stack([np.ones(len(log_odds)), log_odds, *above], axis=1)
+
+
+def _fitted(windows: Sequence[Predicted]) -> tuple[float, ...]:
+    """Weighted logistic regression on the log odds, by Newton's steps; bends are taken as 0 +- 1."""
+    parts = _parts(np.concatenate([window.log_odds for window in windows]))
     y = np.concatenate([window.is_bought for window in windows])
     weight = np.concatenate([window.weight for window in windows]).astype(np.float64)
-    design, line = np.stack([np.ones(len(x)), x], axis=1), np.array(UNCHANGED)
+    line, ridge = np.array(UNCHANGED), np.array([1e-9, 1e-9, 1.0, 1.0])
     for _ in range(25):
-        expected = expit(design @ line)
-        slope = design.T @ (weight * (expected - y))
-        curve = (design * (weight * expected * (1 - expected))[:, None]).T @ design
-        step = np.linalg.solve(curve + 1e-9 * np.eye(2), slope)
+        expected = expit(parts @ line)
+        slope = parts.T @ (weight * (expected - y)) + ridge * (line - UNCHANGED)
+        curve = (parts * (weight * expected * (1 - expected))[:, None]).T @ parts + np.diag(ridge)
+        step = np.linalg.solve(curve, slope)
         line = line - np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-6:
             break
-    return float(line[0]), float(line[1])
+    return tuple(float(part) for part in line)
 
 
-def _losses(window: Predicted, line: tuple[float, float]) -> Doubles:
+def _losses(window: Predicted, line: tuple[float, ...]) -> Doubles:
     """The log loss of each customer."""
-    scores = line[0] + line[1] * window.log_odds
+    scores = _parts(window.log_odds) @ np.array(line)
     loss = window.weight * (np.logaddexp(0, scores) - np.where(window.is_bought, scores, 0))
     _, customer = np.unique(window.customer_row, return_inverse=True)
     return np.bincount(customer, loss)

@@ -70,7 +70,8 @@ class RankerOptions(FoldOptions):
             never to fewer than it takes to learn. With a budget the speed of the machine changes what is
             learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
             options takes as many, however fast.
-        calibration: shift and slope of the log odds; None: learned, and 0 and 1 where that doesn't help.
+        calibration: shift and slope of the log odds, and how much steeper they are from a probability of .1
+            and of .5 on; None: learned, and 0, 1, 0, 0 where that doesn't help.
         trees: how trees are grown.
         popular ... content: options of the sources.
     """
@@ -105,8 +106,9 @@ class RankerOptions(FoldOptions):
         unknown = [name for name in self.without if name not in names]
         if unknown:
             raise BadConfigError("without", f"{unknown[0]!r} is no source; there are: {', '.join(names)}")
-        if self.calibration is not None and len(self.calibration) != 2:
-            raise BadConfigError("calibration", f"{self.calibration!r} is not a shift and a slope")
+        if self.calibration is not None and len(self.calibration) != len(UNCHANGED):
+            told = f"{self.calibration!r} is not a shift, a slope and two bends"
+            raise BadConfigError("calibration", told)
 
     @property
     def limits(self) -> Limits:

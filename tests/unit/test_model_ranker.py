@@ -305,12 +305,14 @@ def test_an_unknown_source_to_leave_out_is_refused() -> None:
 
 @pytest.mark.parametrize("line", [(), (1.0,), (0.0, 1.0, 2.0)])
 def test_a_calibration_that_is_no_shift_and_slope_is_refused(line: tuple[float, ...]) -> None:
-    with pytest.raises(BadConfigError, match="not a shift and a slope"):
+    with pytest.raises(BadConfigError, match="not a shift, a slope and two bends"):
         RankerOptions(calibration=line)
 
 
 def test_a_given_calibration_moves_probabilities_and_no_order() -> None:
-    moved = Ranker(replace(OPTIONS, calibration=(-1.0, 1.0)), ranker().sources_).fit(market().interactions())
+    moved = Ranker(replace(OPTIONS, calibration=(-1.0, 1.0, 0.0, 0.0)), ranker().sources_).fit(
+        market().interactions()
+    )
     scores, probability = told(moved)
     usual, before = told(ranker())
     np.testing.assert_array_equal(scores, usual)
@@ -322,7 +324,7 @@ def test_a_given_calibration_moves_probabilities_and_no_order() -> None:
 def test_calibration_is_learned_where_none_is_given() -> None:
     model = Ranker(replace(OPTIONS, calibration=None), ranker().sources_).fit(market().interactions())
     assert model.options_.calibration is not None
-    assert len(model.options_.calibration) == 2
+    assert len(model.options_.calibration) == 4
     two = Ranker(replace(OPTIONS, calibration=None, n_folds=2), ranker().sources_).fit(
         market().interactions()
     )
