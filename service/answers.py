@@ -7,11 +7,10 @@ from copy import copy
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan
-from typing import NamedTuple
 
 from service.explaining import Explainer
 from service.languages import ENGLISH
-from service.own_list import Answer, OwnList, Pick, Rung
+from service.own_list import Answer, Attached, OwnList, Pick, Rung
 from service.reasons import reasons_in
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF
@@ -20,13 +19,6 @@ KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
 NO_OFFER = '"offer": null'
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
-
-
-class Attached(NamedTuple):
-    """The offer that a product comes with: as JSON, and what it is expected to cost."""
-
-    text: str
-    cost: float
 
 
 class AnswerWriter:
@@ -63,17 +55,27 @@ class AnswerWriter:
             experiments: what stands in the list of that name, as JSON.
             request_id: a new one without it.
         """
-        own = answer.own
-        items = self._own_items(answer, own, language) if own else self._items(answer, language)
-        if offers:
-            for place, pick in enumerate(answer.picks):
-                if pick[0] in offers:
-                    items[place] = self._with_offer(items[place], pick, offers[pick[0]])
         return (
             f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or os.urandom(12).hex()}", '
             f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
-            f'"recommendations": [{", ".join(items)}]}}'
+            f'"recommendations": {self._products_of(answer, offers, language)}}}'
         )
+
+    def _products_of(self, answer: Answer, offers: Mapping[int, Attached] | None, language: str) -> str:
+        """The list of an answer, with offers; of one that is kept, written once while nothing changes."""
+        kept = answer.kept
+        now = language, self._served.shelf.price_changes  # first: what changes meanwhile comes again
+        if kept is not None and kept.written is not None and kept.written[:2] == (now, offers):
+            return kept.written[2]
+        own = answer.own
+        items = self._own_items(answer, own, language) if own else self._items(answer, language)
+        for place, pick in enumerate(answer.picks if offers else ()):
+            if pick[0] in offers:
+                items[place] = self._with_offer(items[place], pick, offers[pick[0]])
+        text = f"[{', '.join(items)}]"
+        if kept is not None:
+            kept.written = now, offers, text
+        return text
 
     def reorder(self, customer_id: str, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/reorder/<customer_id>`. `unknown` is whoever nothing is known of, or may be."""
@@ -113,12 +115,8 @@ class AnswerWriter:
     def _own_items(
         self, answer: Answer, own: OwnList, language: str, goes_with: Sequence[str] = ()
     ) -> list[str]:
-        shelf = self._served.shelf
-        if shelf.repriced or own.price_changes != shelf.price_changes:
-            self._take_new_prices(own)
-        said = (language, answer.picks, answer.pinned)
-        if own.written is not None and own.written[0] == said and not goes_with:
-            return own.written[1].copy()
+        if self._served.shelf.repriced:
+            self._forget_prices()
         products, worth_of, items = self._products, self._worth, []
         explain = self._explainer(language)
         first = self._served.history_of(own.customer_row)[0]
@@ -138,8 +136,6 @@ class AnswerWriter:
                 told, worth = _told(probability), worth_of[row]
                 value = "null" if isnan(worth) else f"{min(probability, MOST) * worth:.4g}"
             items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{why}}}")
-        if not goes_with:
-            own.written = said, items.copy()
         return items
 
     def _items(
@@ -173,11 +169,6 @@ class AnswerWriter:
         if explainer is None:
             explainer = self._explainers[language] = Explainer(self._served, language)
         return explainer
-
-    def _take_new_prices(self, own: OwnList) -> None:
-        own.price_changes = self._served.shelf.price_changes  # first: what changes meanwhile comes again
-        own.written = None
-        self._forget_prices()
 
     def _forget_prices(self) -> None:
         repriced = self._served.shelf.repriced

@@ -115,14 +115,13 @@ class Metrics:
         self._answering: list[Gauge] = []
         self._request_parts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._outcomes: dict[str, Counter] = {}
+        self._fills_of = {rung: self._fills.labels(rung.value) for rung in Rung if rung is not Rung.OWN}
         self._placements = {""}
         self._levels: dict[tuple[str, str | None], Counter] = {
             (level, None): self._answers.labels(level, "") for level in LEVELS
         }
-        for what in ("products", "offers"):
-            self._held_back.labels(what)
-        for outcome in ("new", "again", "none"):
-            self._promises.labels(outcome)
+        self._held_back_of = {what: self._held_back.labels(what) for what in ("products", "offers")}
+        self._promises_of = {outcome: self._promises.labels(outcome) for outcome in ("new", "again", "none")}
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)
@@ -150,7 +149,7 @@ class Metrics:
         if answer.own is not None and answer.picks and answer.picks[-1][1] is not Rung.OWN:
             for _, rung, _, _ in answer.picks:
                 if rung is not Rung.OWN:
-                    self._fills.labels(rung.value).inc()
+                    self._fills_of[rung].inc()
 
     def _label_of(self, placement: str) -> str:
         """Callers may name any placement, and a label is a series for ever: the first ones have their own."""
@@ -168,10 +167,10 @@ class Metrics:
         self._exposures.labels(outcome).inc(n)
 
     def held_back(self, what: str, n: int) -> None:
-        self._held_back.labels(what).inc(n)
+        self._held_back_of[what].inc(n)
 
     def promise(self, outcome: str) -> None:
-        self._promises.labels(outcome).inc()
+        self._promises_of[outcome].inc()
 
     def redis_down(self, is_down: bool) -> None:
         self._down.set(int(is_down))

@@ -39,8 +39,49 @@ SCORES there is none, and of GOES_WITH it is a place in the cart) and its probab
 plain tuple: answers make ten."""
 
 
-type Asked = tuple[Query, int]
-"""A question, and the shelf's number of changes when it was asked."""
+type Asked = tuple[Query, int, frozenset[int]]
+"""A question, the shelf's number of changes when it was asked, and what was shown often enough by then."""
+
+
+class Attached(NamedTuple):
+    """The offer that a product comes with: as JSON, and what it is expected to cost."""
+
+    text: str
+    cost: float
+
+
+class WithOffers(NamedTuple):
+    """The best offer of each product of an answer that has one.
+
+    Attributes:
+        on: the offers that were on, and `enough` of them those that were held back.
+        until_s: when the first of these ends, in Unix seconds; 0 where they are for this once.
+        texts: by product row.
+        rows: of the offers.
+    """
+
+    on: object
+    enough: frozenset[int]
+    until_s: float
+    texts: dict[int, Attached]
+    rows: list[int]
+
+
+@dataclass(slots=True)
+class Kept:
+    """An answer that was given from a list, and what others made of it: asked for again, it is the same.
+
+    Attributes:
+        source: as in `Answer`.
+        offers: of its products.
+        written: in which language and at which prices, with which offers, and its products as JSON.
+    """
+
+    picks: list[Pick]
+    pinned: Mapping[int, str]
+    source: str
+    offers: WithOffers | None = None
+    written: tuple[tuple[str, int], Mapping[int, Attached] | None, str] | None = None
 
 
 @dataclass(slots=True)
@@ -59,9 +100,7 @@ class OwnList:
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
         costs: that the offers of products are expected to have, likewise.
-        answers: picks and pins of what was already answered, where to put variety into it again takes long.
-        written: the language, products and pins of its latest answer, and their items as JSON, with prices
-            as of `price_changes`.
+        answers: what was already answered from it, as long as nothing changed.
     """
 
     served: ServedVersion
@@ -76,9 +115,7 @@ class OwnList:
     is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
     costs: Mapping[int, float] = field(default_factory=dict)
-    answers: dict[Asked, tuple[list[Pick], Mapping[int, str]]] = field(default_factory=dict)
-    written: tuple[object, list[str]] | None = None
-    price_changes: int = 0
+    answers: dict[Asked, Kept] = field(default_factory=dict)
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it isn't in the list."""
@@ -105,12 +142,18 @@ class Answer(NamedTuple):
         own: None for an unknown customer.
         level: where the list was read.
         pinned: the rule that put a product where it stands, by product row.
+        kept: where this answer, as it is, is kept for the next time; None: nowhere.
     """
 
     picks: list[Pick]
     own: OwnList | None
     level: str
     pinned: Mapping[int, str]
+    kept: Kept | None = None
+
+    def with_picks(self, picks: list[Pick]) -> "Answer":
+        """The same of other products."""
+        return self._replace(picks=picks, kept=None)
 
     @property
     def source(self) -> str:
@@ -119,6 +162,8 @@ class Answer(NamedTuple):
 
         Being in the own list isn't enough: the night fills it with what is popular.
         """
+        if self.kept is not None:
+            return self.kept.source
         if self.own is not None and self.own.session is not None:
             return "session"
         for pick in self.picks:
@@ -134,6 +179,11 @@ class FirstLevel:
         self._size, self._life_s, self._clock = size, life_s, clock
         self._served: ServedVersion | None = None
         self._lists: dict[str, tuple[float, OwnList]] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it is of any use to keep what is made of a list."""
+        return self._life_s > 0
 
     def get(self, customer_id: str, rules: PlacedRules, told: Told | None) -> OwnList | None:
         if rules.served is not self._served:

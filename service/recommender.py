@@ -17,6 +17,7 @@ from service.own_list import (
     NO_PINS,
     Answer,
     FirstLevel,
+    Kept,
     OwnList,
     made_list,
     put_under_rules,
@@ -105,13 +106,11 @@ class Recommender:
         own, level = self._own_list(rules, customer_id, told, query.objective)
         ruling = rules.of_stranger(customer_id) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
+        asked = query, ruling.seen, enough
+        kept = None if own is None else own.answers.get(asked)
+        if kept is not None:
+            return Answer(kept.picks, own, level, kept.pinned, kept)
         strength = _strength(ruling, query)
-        asked = None
-        if strength and own is not None and not enough and not query.exclude:
-            asked = query, ruling.seen
-            if asked in own.answers:
-                picks, pinned = own.answers[asked]
-                return Answer(picks, own, level, pinned)
         worth = served.shelf.worth if strength and query.objective == VALUE else None
         basket = Basket(ruling, query, own=own, without=enough, strength=strength, worth=worth)
         if own is None:
@@ -126,9 +125,12 @@ class Recommender:
         if own is not None and own.session is not None and query.objective != DISCOVERY:
             basket.take_held(own.session)
         answer = basket.answer(own, level)
-        if asked is not None and own is not None and len(own.answers) < KEPT_ANSWERS:
-            own.answers[asked] = answer.picks, answer.pinned
-        return answer
+        if own is None or not self._first_level.keeps or query.exclude:
+            return answer
+        if len(own.answers) >= KEPT_ANSWERS:
+            own.answers.clear()
+        kept = own.answers[asked] = Kept(answer.picks, answer.pinned, answer.source)
+        return answer._replace(kept=kept)
 
     def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:
         """Which of these products a customer's list has first, NONE if it has none of them."""

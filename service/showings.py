@@ -50,7 +50,28 @@ class ShowingsCounters(Protocol):
     def held_back(self, what: str, n: int) -> None: ...
 
 
-type _Counted = tuple[IdIndex, dict[int, int]]
+@dataclass(slots=True)
+class _Counted:
+    """How often each row was shown, of what a rule is about, somewhere since a day.
+
+    Attributes:
+        enough: those shown as often as the rule allows; the same object until that changes.
+    """
+
+    index: IdIndex
+    times: dict[int, int]
+    enough: frozenset[int]
+
+    def add(self, rule: Often, rows: Sequence[int]) -> None:
+        """One more showing of each."""
+        times, meant, full = self.times, rule.meant, []
+        for row in rows:
+            if meant is None or meant[row]:
+                times[row] = n = times.get(row, 0) + 1
+                if n == rule.at_most:
+                    full.append(row)
+        if full:
+            self.enough = self.enough.union(full)
 
 
 @dataclass(slots=True)
@@ -58,42 +79,54 @@ class _Known:
     """What a worker knows of a customer.
 
     Attributes:
-        value: as the store has it, and behind it what was shown here meanwhile.
         until_s: when the store is to be asked again.
-        counted: how often each row was shown, of what was asked for: a rule, where, and since which day.
+        most: no fewer showings than there are.
+        counted: what was counted of it so far: by rule, where, and since which day.
     """
 
     value: bytes
     until_s: float = 0.0
+    most: int = field(init=False)
     counted: dict[tuple[Often, int, int], _Counted] = field(default_factory=dict)
 
-    def times_shown(self, index: IdIndex, rule: Often, where: int, since: int) -> dict[int, int]:
-        """How often each of the rows that a rule is about was shown there from a day on."""
-        if at_most_showings(self.value) < rule.at_most:
-            return {}
+    def __post_init__(self) -> None:
+        self.most = at_most_showings(self.value)
+
+    def shown_enough(self, index: IdIndex, rule: Often, where: int, since: int) -> frozenset[int]:
+        """What a rule is about and was shown as often as it allows, there from a day on."""
+        if self.most < rule.at_most:
+            return NOTHING
         counted = self.counted.get((rule, where, since))
-        if counted is None or counted[0] is not index:
-            hashes, times = times_shown(self.value, where, since)
-            rows = index.rows_of(hashes)
-            is_meant = rows != NONE if rule.about is None else (rows != NONE) & rule.about[rows]
+        if counted is None or counted.index is not index:
             if len(self.counted) >= MOST_COUNTED:
                 self.counted.clear()
-            counted = index, dict(zip(rows[is_meant].tolist(), times[is_meant].tolist(), strict=True))
-            self.counted[rule, where, since] = counted
-        return counted[1]
+            counted = self.counted[rule, where, since] = self._count(index, rule, where, since)
+        return counted.enough
 
     def add(self, index: IdIndex, where: int, rows: Sequence[int], showing: bytes) -> None:
         """What was shown today."""
         self.value += showing
-        for (rule, at, _), (of, times) in self.counted.items():
+        self.most += 1
+        for (rule, at, _), counted in self.counted.items():
             if at != where:
                 continue
-            if of is not index:
+            if counted.index is not index:
                 self.counted.clear()  # of another version
                 return
-            for row in rows:
-                if rule.about is None or rule.about[row]:
-                    times[row] = times.get(row, 0) + 1
+            counted.add(rule, rows)
+
+    def begin_with(self, value: bytes) -> None:
+        """Know this instead."""
+        self.value, self.most = value, at_most_showings(value)
+        self.counted.clear()
+
+    def _count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
+        hashes, times = times_shown(self.value, where, since)
+        rows = index.rows_of(hashes)
+        is_meant = rows != NONE if rule.about is None else (rows != NONE) & rule.about[rows]
+        rows, times = rows[is_meant], times[is_meant]
+        enough = frozenset(rows[times >= rule.at_most].tolist())
+        return _Counted(index, dict(zip(rows.tolist(), times.tolist(), strict=True)), enough)
 
 
 class Showings:
@@ -172,13 +205,13 @@ class Showings:
         """Rows of what was shown as often as a rule allows."""
         if not limits or self._customers.of(customer_id) is NOT_PERSONAL:
             return NOTHING
-        known, found = self._known_of(customer_id), set()
+        known, found = self._known_of(customer_id), NOTHING
         for rule in limits:
-            times = known.times_shown(index, rule, where, today - rule.days + 1)
-            found.update([row for row, n in times.items() if n >= rule.at_most])
+            enough = known.shown_enough(index, rule, where, today - rule.days + 1)
+            found = found | enough if found else enough
         if found and self._counters is not None:
             self._counters.held_back(what, len(found))
-        return frozenset(found)
+        return found
 
     def _known_of(self, customer_id: str) -> _Known:
         name = self._customers.showings_name(customer_id)
@@ -207,7 +240,7 @@ class Showings:
         known.add(index, where, rows, showing)
         anew = len(known.value) > MOST_BYTES
         if anew:
-            known.value = showing = newer_part(known.value, MOST_BYTES // 2, today - MOST_SHOWN_DAYS)
-            known.counted.clear()
+            showing = newer_part(known.value, MOST_BYTES // 2, today - MOST_SHOWN_DAYS)
+            known.begin_with(showing)
         if self._store is not None:
             self._store.add_showings(name, showing, LIFE_S, anew=anew)

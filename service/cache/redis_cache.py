@@ -83,7 +83,8 @@ class RedisCache:
         self._writer = Wire(connection, timeout_ms / 1000 * PATIENCE)
         self._reading = threading.Lock()
         self._breaker = Breaker()
-        self._waiting: queue.Queue[_Waiting] = queue.Queue(MOST_WAITING)
+        # Not a Queue: its locks, which the writer holds now and then, cost a request 5 us and more.
+        self._waiting: queue.SimpleQueue[_Waiting | threading.Event] = queue.SimpleQueue()
         threading.Thread(target=self._write, name="cache-writer", daemon=True).start()
 
     @property
@@ -141,10 +142,10 @@ class RedisCache:
     def _leave(self, waiting: _Waiting) -> None:
         if self._breaker.is_open:
             return
-        try:
-            self._waiting.put_nowait(waiting)
-        except queue.Full:
+        if self._waiting.qsize() >= MOST_WAITING:
             self._counters.cache("dropped")
+            return
+        self._waiting.put(waiting)
 
     def forget(self, version_id: str, variant: str, customer_id: str, epoch: int, name: str) -> None:
         """Delete a customer's list and showings, if Redis answers now: else they end with their lives, and
@@ -158,7 +159,9 @@ class RedisCache:
 
     def flush(self) -> None:
         """Wait until nothing is waiting to be stored."""
-        self._waiting.join()
+        is_done = threading.Event()
+        self._waiting.put(is_done)
+        is_done.wait()
 
     def _write(self) -> None:
         while True:
@@ -171,14 +174,21 @@ class RedisCache:
                 time.sleep(PAUSE_S)
             while len(batch) < BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get())
-            last = {waiting.key: place for place, waiting in enumerate(batch) if not waiting.is_more}
-            kept = [one for place, one in enumerate(batch) if last.get(one.key, place) <= place]
-            try:
-                self._writer.ask([part for waiting in kept for part in waiting.commands()])
-            except (redis.RedisError, OSError) as err:
-                self._failed(err)
-            for _ in batch:
-                self._waiting.task_done()
+            self._store([one for one in batch if isinstance(one, _Waiting)])
+            for one in batch:
+                if isinstance(one, threading.Event):
+                    one.set()
+
+    def _store(self, batch: list[_Waiting]) -> None:
+        """Store these; of several values for one key the last, and what comes behind it."""
+        if not batch:
+            return
+        last = {waiting.key: place for place, waiting in enumerate(batch) if not waiting.is_more}
+        kept = [one for place, one in enumerate(batch) if last.get(one.key, place) <= place]
+        try:
+            self._writer.ask([part for waiting in kept for part in waiting.commands()])
+        except (redis.RedisError, OSError) as err:
+            self._failed(err)
 
     def _look(self) -> None:
         start_s = time.perf_counter()

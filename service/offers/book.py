@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from math import isnan
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from service.served import NONE, ServedVersion
 from storage.offers import Offer
 from storage.record.budgets import Budget
 
+FOREVER = float("inf")
 KEPT_S = 30.0  # until it is looked again which offers are on
 
 
@@ -50,7 +51,8 @@ class OfferBook:
 
     @property
     def by_product(self) -> Mapping[int, list[int]]:
-        """Rows of the offers that are on, by product row; empty for a shop without any."""
+        """Rows of the offers that are on, by product row; empty for a shop without any. A new object whenever
+        it was looked again."""
         self._look()
         return self._by_product
 
@@ -65,6 +67,17 @@ class OfferBook:
         if offer is None:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
+
+    def ends_s(self, offer_rows: Iterable[int]) -> float:
+        """When the first of these ends, in Unix seconds; 0 if one has a budget: it is promised each time."""
+        until_s = FOREVER
+        for offer_row in offer_rows:
+            offer = self.offer(offer_row)
+            if offer.budget is not None:
+                return 0.0
+            if offer.ends_at is not None:
+                until_s = min(until_s, offer.ends_at.timestamp())
+        return until_s
 
     def ranked(self, customer_row: int, among: Container[int] | None = None) -> list[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.

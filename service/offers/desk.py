@@ -3,22 +3,21 @@
 import json
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from service.answers import Attached
 from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
-from service.offers.book import OfferBook, Ranked, row_of
+from service.offers.book import FOREVER, OfferBook, Ranked, row_of
 from service.offers.promises import Promises
-from service.own_list import Answer
+from service.own_list import Answer, Attached, WithOffers
 from service.parameters import Query
 from service.reasons import Reasons, reasons_in
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
-from service.showings import Showings
+from service.showings import NOTHING, Showings
 
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
 
@@ -67,25 +66,47 @@ class OfferDesk:
             return None
         book = self.book_of(served)
         on = book.by_product
-        rows = {pick[0] for pick in answer.picks if pick[0] in on}
-        if not rows:
-            return None
-        shown: dict[int, Attached] = {}
-        noted: list[int] = []
-        among = {offer_row for row in rows for offer_row in on[row]}
-        placed = self._rules.at(served, placement, rule_set)
-        customer_row = answer.own.customer_row if answer.own else self._row(served, customer_id)
-        for one in self._ranked(book, placed, customer_id, customer_row, placement, among):
-            wanted = {row for row in rows if one.offer_row in on[row]}
+        placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
+        customer_row = own.customer_row if own else self._row(served, customer_id)
+        ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
+        enough = self._shown_enough(placed, ruling, customer_id, placement)
+        found = kept.offers if kept is not None else None
+        if (
+            found is None
+            or found.on is not on
+            or found.enough != enough
+            or (found.until_s != FOREVER and found.until_s <= self._clock())
+        ):
+            found = self._best(book, on, enough, customer_id, customer_row, answer)
+            if kept is not None:
+                kept.offers = found
+        self._note(placed, customer_id, placement, found.rows)
+        return found.texts or None
+
+    def _best(
+        self,
+        book: OfferBook,
+        on: Mapping[int, Sequence[int]],
+        enough: frozenset[int],
+        customer_id: str,
+        customer_row: int,
+        answer: Answer,
+    ) -> WithOffers:
+        """The best offer of each product of an answer, without those that were shown often enough."""
+        missing = {pick[0] for pick in answer.picks if pick[0] in on}
+        among = {offer_row for row in missing for offer_row in on[row]} - enough
+        texts: dict[int, Attached] = {}
+        rows: list[int] = []
+        for one in book.ranked(customer_row, among) if among else ():
+            wanted = [row for row in missing if one.offer_row in on[row]]
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
-                shown.update(dict.fromkeys(wanted, Attached(text, one.cost)))
-                rows -= wanted
-                noted.append(one.offer_row)
-            if not rows:
-                break
-        self._note(placed, customer_id, placement, noted)
-        return shown or None
+                texts.update(dict.fromkeys(wanted, Attached(text, one.cost)))
+                missing.difference_update(wanted)
+                rows.append(one.offer_row)
+                if not missing:
+                    break
+        return WithOffers(on, enough, book.ends_s(among), texts, rows)
 
     def costs(self, served: ServedVersion, customer_row: int) -> Mapping[int, float]:
         """As `OfferBook.costs`, of what this desk can show."""
@@ -98,7 +119,8 @@ class OfferDesk:
         book, customer_row = self.book_of(served), self._row(served, customer_id)
         placed = self._rules.at(served, query.placement)
         ruling = _ruling_of(placed, customer_id, customer_row)
-        found = self._ranked(book, placed, customer_id, customer_row, query.placement)
+        enough = self._shown_enough(placed, ruling, customer_id, query.placement)
+        found = [one for one in book.ranked(customer_row) if one.offer_row not in enough]
         if query.objective == "probability":
             found.sort(key=lambda one: -(one.probability or 0.0))
         items = list(
@@ -139,22 +161,13 @@ class OfferDesk:
             rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
             yield one.offer_row, f"{text[:-1]}, {rest}}}"
 
-    def _ranked(
-        self,
-        book: OfferBook,
-        placed: PlacedRules,
-        customer_id: str,
-        customer_row: int,
-        placement: str | None,
-        among: Container[int] | None = None,
-    ) -> list[Ranked]:
-        """A customer's offers, without those that were shown often enough at the placement."""
-        found = book.ranked(customer_row, among)
+    def _shown_enough(
+        self, placed: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
+    ) -> frozenset[int]:
+        """Rows of the offers that were shown often enough at the placement."""
         if self._showings is None or not placed.counts_offers:
-            return found
-        ruling = _ruling_of(placed, customer_id, customer_row)
-        enough = self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
-        return [one for one in found if one.offer_row not in enough]
+            return NOTHING
+        return self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
 
     def _note(self, placed: PlacedRules, customer_id: str, placement: str | None, shown: list[int]) -> None:
         if self._showings is not None:

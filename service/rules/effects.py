@@ -1,7 +1,7 @@
 """What a rule does to the products of one version: each effect is arrays of rows, made once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -76,6 +76,11 @@ class Often:
     days: int
     about: BoolArray | None = None
     is_of_offers: bool = False
+    meant: "memoryview[int] | None" = field(init=False)
+    """`about`, read one by one."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meant", None if self.about is None else memoryview(self.about))
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class Trials:
     ) -> tuple[Answer, Drawn | None]:
         """The answer with a place filled by lot, and what the rivals would have put there."""
         if arms.exploring is None or is_fallback:
-            return answer._replace(picks=answer.picks[: query.n]), None
+            return answer.with_picks(answer.picks[: query.n]), None
         entry, arm = arms.exploring
         answer, drawn = explored(
             answer, query.n, entry=entry, arm=arm, customer_id=customer_id, at_s=time.time()

@@ -1,6 +1,5 @@
 """Two answers dealt into one list: customers see products of both sides, and clicks say which is better."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from experiments.assignment import Entry
@@ -32,10 +31,7 @@ def drafted(
         list(sides["A"]), list(sides["B"]), n, customer_id=customer_id, day=day, salt=entry.salt
     )
     picks = [sides[team][product_id] for product_id, team in dealt]
-    own = first.own or second.own
-    if own is not None:
-        own = replace(own, written=None)  # what was written of a product says its probability by one side
-    answer = Answer(picks, own, first.level, {**second.pinned, **first.pinned})
+    answer = Answer(picks, first.own or second.own, first.level, {**second.pinned, **first.pinned})
     return answer, {pick[0]: team for pick, (_, team) in zip(picks, dealt, strict=True)}
 
 

@@ -38,11 +38,11 @@ def explored(
     free = [at for at, pick in enumerate(picks) if pick[1] is not Rung.PINNED and at >= arm.explore - 1]
     places = free[: arm.explore_among]
     if not places or places[0] >= n:
-        return answer._replace(picks=picks[:n]), None
+        return answer.with_picks(picks[:n]), None
     pool = [picks[at] for at in places]
     day = datetime.fromtimestamp(at_s, UTC).date()
     drawn = pool[lot(len(pool), customer_id=customer_id, day=day, salt=entry.salt)]
     in_order = [drawn, *(pick for pick in pool if pick is not drawn)]
     for at, pick in zip(places, in_order, strict=True):
         picks[at] = pick
-    return answer._replace(picks=picks[:n]), Drawn(drawn[0], tuple(pool), {})
+    return answer.with_picks(picks[:n]), Drawn(drawn[0], tuple(pool), {})

@@ -42,7 +42,7 @@ def parts_of(
     rules = RuleBook().at(served, None)
     callers, key = shop
     gate = Gate(callers, Limits(), (), metrics)
-    recommender = Recommender(FirstLevel(1, 0), None)
+    recommender = Recommender(FirstLevel(ASKED + 1, 1e9), None)
     answers = [recommender.recommend(served, customer_id, query) for customer_id in ids]
     lists = [served.candidates(row) for row in rows]
     owners = [owner_of(served.version_id, served.variant, customer_id, 1) for customer_id in ids]
@@ -57,7 +57,8 @@ def parts_of(
     def fresh(number: int) -> str:
         answer = answers[number % ASKED]
         assert answer.own is not None
-        answer.own.written = None
+        assert answer.kept is not None
+        answer.kept.written = None
         return now.writer.recommendations(ids[number % ASKED], answer)
 
     return [

@@ -44,6 +44,7 @@ from service.live.told import Told, told_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
 from service.offers.desk import OfferDesk
+from service.overload import Shedding
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
@@ -54,13 +55,14 @@ from service.served import ServedVersion
 from service.settings import Settings
 from service.showings import Showings
 from service.trials.desk import Trials
-from service.trials.exposures import ExposureLog, Shown
+from service.trials.exposures import ExposureLog
 from service.trials.spool import Spool
 from service.trials.tally import Tally
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS
 from storage.record.live import Trade
+from storage.record.record import Record
 from storage.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
 from tests.benchmarks.bare import TTL_S, bare_app
@@ -71,7 +73,6 @@ BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
 VARIED = 'schema = 1\n[[rules]]\nid = "varied"\nkind = "diversity"\nstrength = 0.5\n'
 RULES, OFTEN = Path(__file__).parent / "rules.toml", Path(__file__).parent / "often.toml"
 ROUNDS, CALLS = 1000, 10  # calls of each route in a round
-MOST_SHOWN = 500
 CUSTOMERS = 2000  # that are asked for in turn: too many for the processor's caches, as in a shop
 
 
@@ -83,6 +84,8 @@ class Route:
     app: Flask
     path_of: Callable[[int], str]
     headers: dict[str, str] = field(default_factory=dict)
+    afterwards: Callable[[], None] = lambda: None
+    """What other threads do in a worker meanwhile: not a part of the answer, and not timed."""
 
 
 def main() -> None:
@@ -125,6 +128,7 @@ def show(found: dict[str, Any]) -> None:
 def _routes(routes: list[Route], rounds: int) -> dict[str, Any]:
     for route in routes:  # warm: lists in Redis, products written, maps read
         call(route, range(CUSTOMERS))
+        route.afterwards()
     times_us: dict[str, list[float]] = {route.name: [] for route in routes}
     customers, shuffled = count(step=CALLS), Random(0)
     for _ in range(rounds):
@@ -134,6 +138,7 @@ def _routes(routes: list[Route], rounds: int) -> dict[str, Any]:
             began_s = time.perf_counter()
             call(route, range(start, start + CALLS))
             times_us[route.name].append((time.perf_counter() - began_s) / CALLS * 1e6)
+            route.afterwards()
 
     def ratio(name: str, to: str) -> float:
         return median(a / b for a, b in zip(times_us[name], times_us[to], strict=True))
@@ -172,6 +177,8 @@ def make_routes(
     drawn = np.random.default_rng(0).integers(0, len(ids), CUSTOMERS).tolist()
     customers = [ids[row] for row in drawn]
     shop, key, token = shop_with_credentials(customers[0])
+    settings, events = Settings(store=store), EventCounters(metrics.registry)
+    log = ExposureLog(*(_TakesAll(), Spool(folder, ""), metrics), default=True, tally=Tally(folder / "tally"))
 
     def one_after_another(number: int) -> str:
         return f"/recommend/{customers[number % CUSTOMERS]}"
@@ -191,11 +198,12 @@ def make_routes(
         news_of: Callable[[str], Told | None] = nothing_new,
         plans: Running | None = None,
         has_offers: bool = False,
+        follows: bool = False,
     ) -> Flask:
-        settings = Settings(store=store)
         door = RecordDoor(settings, events)  # that no route here goes through
         book = RuleBook(rules)
         customers = _customers(next(numbers))
+        news_of = customers.of if follows else news_of
         showings = Showings(customers, kept)
         offers = (OfferDesk if has_offers else _NoOffers)(None, news_of, book, showings=showings)
 
@@ -207,13 +215,12 @@ def make_routes(
         recommender = new_recommender()
         trials = None
         if plans:
-            log = _ReadLog(door, Spool(folder, ""), metrics, default=True, tally=Tally(folder / "tally"))
             trials = Trials(plans, customers, recommender, new_recommender, log.take, offers.with_products)
         gate = Gate(callers, limits or Limits(), (), metrics)
         desk = EventDesk(settings, door, events, follower.knows_product)
         products = ProductDesk(door, LiveProducts(), follower.knows_product)
         people = CustomerDesk(door, default=PRESETS["all"])
-        return create_app(
+        made = create_app(
             Parts(
                 settings,
                 follower,
@@ -229,10 +236,12 @@ def make_routes(
                 trials,
             )
         )
+        made.wsgi_app = Shedding(made.wsgi_app, metrics, lambda: 0)  # type: ignore[method-assign]
+        return made
 
     rules = parse_rules(RULES.read_text())
     varied, often = parse_rules(VARIED), parse_rules(f"schema = 1\n{OFTEN.read_text()}")
-    all_rules = parse_rules(RULES.read_text() + OFTEN.read_text())
+    all_rules = parse_rules(RULES.read_text() + OFTEN.read_text() + VARIED.partition("\n")[2])
     numbers = count()
     since = told_of(1, _basket_of_today(follower.current.served), has_night=True)
 
@@ -241,41 +250,50 @@ def make_routes(
 
     running = Running(Plan((one_experiment(),)))
     by_lot = Running(Plan((one_experiment(explore=3, rivals=("popular",)),)))
-    everything: dict[str, Any] = {"rules": all_rules, "plans": running, "has_offers": True}
-    events = EventCounters(metrics.registry)
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
     limits = Limits(plenty, plenty, plenty)
+    everything: dict[str, Any] = {
+        **{"rules": all_rules, "plans": running, "has_offers": True, "limits": limits, "follows": True}
+    }
+
+    def in_worker(**more: Any) -> tuple[Flask, Callable[[int], str]]:
+        return app(1.0, None, **more), the_same
+
+    def from_map(**more: Any) -> tuple[Flask, Callable[[int], str]]:
+        return app(0, None, **more), one_after_another
+
+    def from_redis(**more: Any) -> tuple[Flask, Callable[[int], str]]:
+        return app(0, kept, **more), one_after_another
+
     return [
         Route(BARE, bare_app(None), one_after_another, key),
         Route(BARE_GET, bare_app(redis_url), one_after_another, key),
-        Route("/recommend, list in the worker", app(1.0, None), the_same, key),
-        Route("- before a key is made", app(1.0, None, EVERYBODY), the_same),
-        Route("- with a limit for each key", app(1.0, None, limits=limits), the_same, key),
-        Route("- with a customer's token and all limits", app(1.0, None, limits=limits), the_same, token),
-        Route("- with rules", app(1.0, None, rules=rules), the_same, key),
-        Route("- with variety", app(1.0, None, rules=varied), the_same, key),
-        Route("- with offers", app(1.0, None, has_offers=True), the_same, key),
-        Route("- in an experiment", app(1.0, None, plans=running), the_same, key),
-        Route("- with a place filled by lot", app(1.0, None, plans=by_lot), the_same, key),
-        Route("- showings counted", app(1.0, None, rules=often), the_same, key),
-        Route("- with all of these", app(1.0, None, **everything), the_same, key),
-        Route("/recommend, list from the map", app(0, None), one_after_another, key),
-        Route("- from the map, with rules", app(0, None, rules=rules), one_after_another, key),
-        Route("- from the map, with variety", app(0, None, rules=varied), one_after_another, key),
-        Route("- from the map, showings counted", app(0, None, rules=often), one_after_another, key),
-        Route("- from the map, with all of these", app(0, None, **everything), one_after_another, key),
-        Route("/recommend, list from Redis", app(0, kept), one_after_another, key),
-        Route("- from Redis, with rules", app(0, kept, rules=rules), one_after_another, key),
-        Route("- from Redis, with variety", app(0, kept, rules=varied), one_after_another, key),
-        Route("- from Redis, with offers", app(0, kept, has_offers=True), one_after_another, key),
-        Route("- from Redis, in an experiment", app(0, kept, plans=running), one_after_another, key),
-        Route("- from Redis, showings counted", app(0, kept, rules=often), one_after_another, key),
-        Route("- from Redis, with all of these", app(0, kept, **everything), one_after_another, key),
-        Route(
-            "- in the worker, events are followed", app(1.0, None, news_of=_customers(0).of), the_same, key
-        ),
-        Route("- from Redis, bought since the night", app(0, kept, news_of=bought), one_after_another, key),
-        Route("- assembled, bought since the night", app(0, None, news_of=bought), one_after_another, key),
+        Route("/recommend, list in the worker", *in_worker(), key),
+        Route("- before a key is made", *in_worker(callers=EVERYBODY)),
+        Route("- with a limit for each key", *in_worker(limits=limits), key),
+        Route("- with a customer's token and all limits", *in_worker(limits=limits), token),
+        Route("- events are followed", *in_worker(follows=True), key),
+        Route("- with rules", *in_worker(rules=rules), key),
+        Route("- with variety", *in_worker(rules=varied), key),
+        Route("- with offers", *in_worker(has_offers=True), key),
+        Route("- in an experiment", *in_worker(plans=running), key, log.write),
+        Route("- with a place filled by lot", *in_worker(plans=by_lot), key, log.write),
+        Route("- showings counted", *in_worker(rules=often), key),
+        Route("- with all of these", *in_worker(**everything), key, log.write),
+        Route("/recommend, list from the map", *from_map(), key),
+        Route("- from the map, with rules", *from_map(rules=rules), key),
+        Route("- from the map, with variety", *from_map(rules=varied), key),
+        Route("- from the map, showings counted", *from_map(rules=often), key),
+        Route("- from the map, with all of these", *from_map(**everything), key, log.write),
+        Route("/recommend, list from Redis", *from_redis(), key),
+        Route("- from Redis, with rules", *from_redis(rules=rules), key),
+        Route("- from Redis, with variety", *from_redis(rules=varied), key),
+        Route("- from Redis, with offers", *from_redis(has_offers=True), key),
+        Route("- from Redis, in an experiment", *from_redis(plans=running), key, log.write),
+        Route("- from Redis, showings counted", *from_redis(rules=often), key),
+        Route("- from Redis, with all of these", *from_redis(**everything), key, log.write),
+        Route("- from Redis, bought since the night", *from_redis(news_of=bought), key),
+        Route("- assembled, bought since the night", *from_map(news_of=bought), key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]
@@ -297,13 +315,11 @@ class _NoOffers(OfferDesk):
     def with_products(self, *_: object) -> None: ...
 
 
-class _ReadLog(ExposureLog):
-    """Forgets what waits, as if it was written now and then."""
+class _TakesAll:
+    """A record without a disk: that is the business of the thread that writes."""
 
-    def take(self, shown: Shown) -> None:
-        super().take(shown)
-        if len(self._waiting) >= MOST_SHOWN:
-            self._waiting.clear()
+    def do(self, work: Callable[[Record], Any]) -> Any:
+        return 0
 
 
 @dataclass(frozen=True)
