@@ -1,13 +1,16 @@
 """Flask without what no route here asks for: sessions, signals, host names. They are half of a bare route."""
 
+import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionInterface
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 NO_SESSION = NullSession()
+BY_ID = re.compile(r"/(\w+)/<id:(\w+)>")
 
 
 class _NoSessions(SessionInterface):
@@ -18,26 +21,67 @@ class _NoSessions(SessionInterface):
         return True
 
 
+class _Found(MapAdapter):
+    """A route that is known already."""
+
+    def __init__(self, rule: Rule, of_the_path: dict[str, str]) -> None:
+        self._rule, self._of_the_path = rule, of_the_path
+
+    def match(self, *_: Any, return_rule: bool = False, **__: Any) -> Any:
+        return self._rule if return_rule else self._rule.endpoint, self._of_the_path
+
+
 class ThinFlask(Flask):
-    """Flask that finds a route by path and method alone, and calls its view, which is no coroutine."""
+    """Flask that finds a route by path and method alone, and calls its view, which is no coroutine.
+
+    What nobody registered here isn't looked for after an answer either: teardowns.
+    """
 
     session_interface = _NoSessions()
 
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], tuple[Rule, str]]:
+        """Routes such as /recommend/<id:customer_id>, by method and first part, and what the rest is called.
+
+        Nearly all calls are for these, and an id may be anything: no other route can be meant.
+        """
+        found, others = {}, set()
+        for rule in self.url_map.iter_rules():
+            whole = BY_ID.fullmatch(rule.rule)
+            if whole:
+                found.update({(method, whole[1]): (rule, whole[2]) for method in rule.methods or ()})
+            elif rule.rule.count("/") > 1:
+                others.add(rule.rule.split("/")[1])
+        return {name: one for name, one in found.items() if name[1] not in others}
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None:
-            return super().create_url_adapter(request)
+            return None  # for URLs made outside of requests
         environ, path = request.environ, request.environ["PATH_INFO"]
         if path[:1] != "/" or "//" in path:
             return super().create_url_adapter(request)  # perhaps a redirect, and that names the host
+        path, method = path.encode("latin-1").decode(errors="replace"), environ["REQUEST_METHOD"]
+        first, _, rest = path[1:].partition("/")
+        found = self._by_id.get((method, first)) if rest else None
+        if found is not None:
+            return _Found(found[0], {found[1]: rest})
         return MapAdapter(
             self.url_map,
             server_name="",
             script_name="/",
             subdomain="",
             url_scheme="",
-            path_info=path.encode("latin-1").decode(errors="replace"),
-            default_method=environ["REQUEST_METHOD"],
+            path_info=path,
+            default_method=method,
         )
+
+    def do_teardown_request(self, *args: Any, **options: Any) -> None:
+        if self.teardown_request_funcs:
+            super().do_teardown_request(*args, **options)
+
+    def do_teardown_appcontext(self, *args: Any, **options: Any) -> None:
+        if self.teardown_appcontext_funcs:
+            super().do_teardown_appcontext(*args, **options)
 
     def full_dispatch_request(self) -> Response:
         if None in self.before_request_funcs or None in self.after_request_funcs or request.blueprints:

@@ -124,24 +124,24 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def of(self, customer_row: int, at: datetime, among: Container[int] | None = None) -> list[RankedOffer]:
+    def of(self, customer_row: int, at_s: float, among: Container[int] | None = None) -> list[RankedOffer]:
         """A customer's offers that are on at this moment, likeliest redeemed first.
 
         Args:
             customer_row: -1 for who is not in the version: the offers that are for everybody.
-            at: aware.
+            at_s: Unix seconds.
             among: offer rows; None for any.
         """
         if not self.has_any:
             return []
-        a, at_s, found = self._arrays, int(at.timestamp()), []
-        chances, others = a.list_probability[customer_row], a.list_anyway[customer_row]
+        a, found, starts_s, ends_s = self._arrays, [], self._starts_s, self._ends_s
+        chances, others = a.list_probability[customer_row].tolist(), a.list_anyway[customer_row].tolist()
         for place, row in enumerate(a.list_offer[customer_row].tolist()):
             if row == NONE:
                 break
-            if (among is None or row in among) and self._starts_s[row] <= at_s < self._ends_s[row]:
-                chance = float(chances[place])
-                found.append(RankedOffer(row, None if isnan(chance) else chance, float(others[place])))
+            if (among is None or row in among) and starts_s[row] <= at_s < ends_s[row]:
+                chance = chances[place]
+                found.append(RankedOffer(row, None if isnan(chance) else chance, others[place]))
         return found
 
     def offer(self, offer_row: int) -> Offer:

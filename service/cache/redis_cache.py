@@ -1,9 +1,9 @@
 """Lists and showings in Redis. It may fail at any time: then answers go on without it, and without errors."""
 
-import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -83,8 +83,9 @@ class RedisCache:
         self._writer = Wire(connection, timeout_ms / 1000 * PATIENCE)
         self._reading = threading.Lock()
         self._breaker = Breaker()
-        # Not a Queue: its locks, which the writer holds now and then, cost a request 5 us and more.
-        self._waiting: queue.SimpleQueue[_Waiting | threading.Event] = queue.SimpleQueue()
+        # No queue: each put would wake the writer, which then takes the interpreter away from the request.
+        self._waiting: deque[_Waiting | threading.Event] = deque()
+        self._is_waiting = threading.Event()
         threading.Thread(target=self._write, name="cache-writer", daemon=True).start()
 
     @property
@@ -142,10 +143,10 @@ class RedisCache:
     def _leave(self, waiting: _Waiting) -> None:
         if self._breaker.is_open:
             return
-        if self._waiting.qsize() >= MOST_WAITING:
+        if len(self._waiting) >= MOST_WAITING:
             self._counters.cache("dropped")
             return
-        self._waiting.put(waiting)
+        self._put(waiting)
 
     def forget(self, version_id: str, variant: str, customer_id: str, epoch: int, name: str) -> None:
         """Delete a customer's list and showings, if Redis answers now: else they end with their lives, and
@@ -160,20 +161,25 @@ class RedisCache:
     def flush(self) -> None:
         """Wait until nothing is waiting to be stored."""
         is_done = threading.Event()
-        self._waiting.put(is_done)
+        self._put(is_done)
         is_done.wait()
+
+    def _put(self, one: _Waiting | threading.Event) -> None:
+        self._waiting.append(one)
+        if not self._is_waiting.is_set():  # soon said; mostly the writer rests, and will look by itself
+            self._is_waiting.set()
 
     def _write(self) -> None:
         while True:
-            try:
-                batch = [self._waiting.get(timeout=IDLE_S)]
-            except queue.Empty:
+            if not self._is_waiting.wait(IDLE_S):
                 self._look()
                 continue
-            if self._waiting.qsize() < BATCH:
+            if len(self._waiting) < BATCH:
                 time.sleep(PAUSE_S)
-            while len(batch) < BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get())
+            self._is_waiting.clear()  # first: what comes from here on is seen now or sets it again
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            if self._waiting:
+                self._is_waiting.set()
             self._store([one for one in batch if isinstance(one, _Waiting)])
             for one in batch:
                 if isinstance(one, threading.Event):

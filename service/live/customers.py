@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 
 import structlog
 
@@ -13,16 +12,12 @@ from storage.record.live import CustomerNow
 CUT_OFF_S = 300.0
 """After so long without a word of the record nobody's answer is personal: somebody may have been erased."""
 
+MOST_HASHED = 1024
 log = structlog.get_logger()
 
 
 def _no_hash(_: str) -> bytes:
     return b""
-
-
-@lru_cache(1024)  # an answer asks up to five times
-def _showings_name(hash_of: Callable[[str], bytes], erased: int | None, customer_id: str) -> str:
-    return hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
 
 
 class LiveCustomers:
@@ -51,6 +46,7 @@ class LiveCustomers:
         self._others: set[str] = set()  # whose consent isn't the default
         self._erased: dict[bytes, int] = {}
         self._hash_of: Callable[[str], bytes] = _no_hash
+        self._hashed: dict[str, tuple[int | None, str]] = {}
         self._trusted_until_s = float("-inf")
         self._is_full = False
 
@@ -65,7 +61,7 @@ class LiveCustomers:
             return NOT_PERSONAL
         told = self._told.get(customer_id)
         if self._erased:
-            erased = self._erased.get(self._hash_of(customer_id))
+            erased = self._by_hash(customer_id)[0]
             if erased is not None and (told is None or told.epoch <= erased):
                 return NOT_PERSONAL
         return told
@@ -77,8 +73,20 @@ class LiveCustomers:
     def showings_name(self, customer_id: str) -> str:
         """Under which name it is counted what a customer is shown: another one after an erasure, and nobody
         who reads it learns whose it is."""
-        erased = self._erased.get(self._hash_of(customer_id)) if self._erased else None
-        return _showings_name(self._hash_of, erased, customer_id)
+        return self._by_hash(customer_id)[1]
+
+    def _by_hash(self, customer_id: str) -> tuple[int | None, str]:
+        """When a customer was erased, as an epoch, and the name of their showings: an answer asks several
+        times, and two hashes take longer than all else here."""
+        hashed = self._hashed  # this one: another takes its place once an erasure is known
+        found = hashed.get(customer_id)
+        if found is None:
+            erased = self._erased.get(self._hash_of(customer_id)) if self._erased else None
+            name = self._hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
+            if len(hashed) >= MOST_HASHED:
+                hashed.clear()
+            found = hashed[customer_id] = erased, name
+        return found
 
     def heard(self) -> None:
         """The record answered just now."""
@@ -89,6 +97,7 @@ class LiveCustomers:
         self._hash_of = hash_of
         for stone in stones:
             self._erased[stone.customer_hash] = stone.epoch
+        self._hashed = {}  # last
 
     def was_erased(self, customer_id: str) -> bool:
         """Whether the customer was erased once, though a new life may have begun since."""

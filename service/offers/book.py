@@ -89,12 +89,13 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: offer rows; None for any.
         """
-        found, now = [], datetime.fromtimestamp(self._clock(), UTC)
-        for one in self.served.offers.of(customer_row, now, among):
-            value, added, cost = self._worth(one.offer_row, one.probability, one.anyway)
+        found, worth = [], self._worth
+        for offer_row, probability, anyway in self.served.offers.of(customer_row, self._clock(), among):
+            value, added, cost = worth(offer_row, probability, anyway)
             if value is None or value > 0:
-                found.append(Ranked(one.offer_row, one.probability, value, added, cost))
-        return sorted(found, key=lambda one: (one.value is None, -(one.value or 0.0), -one.added))
+                found.append(Ranked(offer_row, probability, value, added, cost))
+        found.sort(key=_most_first)
+        return found
 
     def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
         """What the offer of each product is expected to cost with a customer, by product row; without those
@@ -163,6 +164,10 @@ def _is_on(offer: Offer, now_s: float) -> bool:
     return begins and (offer.ends_at is None or now_s < offer.ends_at.timestamp())
 
 
+def _most_first(one: Ranked) -> tuple[bool, float, float]:
+    return one.value is None, -(one.value or 0.0), -one.added
+
+
 def _beginning(offer: Offer) -> str:
     """What an answer says of an offer to every customer."""
     shown = {
@@ -176,7 +181,7 @@ def _beginning(offer: Offer) -> str:
 
 def _round(value: float | None) -> str:
     """Four digits, as JSON."""
-    return "null" if value is None else str(float(f"{value:.4g}"))
+    return "null" if value is None else f"{value:.4g}"
 
 
 def _iso(moment: datetime | None) -> str | None:
