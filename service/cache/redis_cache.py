@@ -86,6 +86,7 @@ class RedisCache:
         # No queue: each put would wake the writer, which then takes the interpreter away from the request.
         self._waiting: deque[_Waiting | threading.Event] = deque()
         self._is_waiting = threading.Event()
+        self._soon: dict[str, bytes] = {}  # lists that wait, so that none is made twice
         threading.Thread(target=self._write, name="cache-writer", daemon=True).start()
 
     @property
@@ -94,21 +95,25 @@ class RedisCache:
 
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
         """The packed list, None if there is none or Redis doesn't say."""
-        has_answer, (value,) = self._ask(list_key(version_id, variant, customer_id, epoch))
-        if has_answer:
-            self._counters.cache("miss" if value is None else "hit")
-        return value
+        key = list_key(version_id, variant, customer_id, epoch)
+        soon = self._soon.get(key)  # before Redis is asked, which may have it a moment later
+        has_answer, (value,) = self._ask(key)
+        return self._counted(soon if value is None else value, has_answer=has_answer)
 
     def get_both(
         self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
     ) -> tuple[bytes | None, bool, bytes | None]:
         """The list and, as `showings`, what is kept under a name, in one round trip."""
-        has_answer, (value, shown) = self._ask(
-            list_key(version_id, variant, customer_id, epoch), showings_key(name)
-        )
+        key = list_key(version_id, variant, customer_id, epoch)
+        soon = self._soon.get(key)
+        has_answer, (value, shown) = self._ask(key, showings_key(name))
+        value = self._counted(soon if value is None else value, has_answer=has_answer)
+        return value, has_answer, shown
+
+    def _counted(self, value: bytes | None, *, has_answer: bool) -> bytes | None:
         if has_answer:
             self._counters.cache("miss" if value is None else "hit")
-        return value, has_answer, shown
+        return value
 
     def showings(self, name: str) -> tuple[bool, bytes | None]:
         """Whether Redis answers, and if so what is kept of a customer's showings."""
@@ -133,24 +138,28 @@ class RedisCache:
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int = 0) -> None:
         """Store a list soon. If too many wait or Redis is down it is dropped: it can be made again."""
-        life_s = list_life_s(self._ttl_s, random.random())
-        self._leave(_Waiting(list_key(version_id, variant, customer_id, epoch), value, life_s))
+        if self._takes_more():
+            key = list_key(version_id, variant, customer_id, epoch)
+            self._soon[key] = value
+            self._put(_Waiting(key, value, list_life_s(self._ttl_s, random.random())))
 
     def add_showings(self, name: str, value: bytes, life_s: int, *, anew: bool) -> None:
         """Keep more of a customer's showings soon, or these alone. Dropped as lists are."""
-        self._leave(_Waiting(showings_key(name), value, life_s, is_more=not anew))
+        if self._takes_more():
+            self._put(_Waiting(showings_key(name), value, life_s, is_more=not anew))
 
-    def _leave(self, waiting: _Waiting) -> None:
+    def _takes_more(self) -> bool:
         if self._breaker.is_open:
-            return
-        if len(self._waiting) >= MOST_WAITING:
-            self._counters.cache("dropped")
-            return
-        self._put(waiting)
+            return False
+        if len(self._waiting) < MOST_WAITING:
+            return True
+        self._counters.cache("dropped")
+        return False
 
     def forget(self, version_id: str, variant: str, customer_id: str, epoch: int, name: str) -> None:
         """Delete a customer's list and showings, if Redis answers now: else they end with their lives, and
         meanwhile nobody is answered from them, since the customer's epoch and name are others."""
+        self._soon.pop(list_key(version_id, variant, customer_id, epoch), None)
         if self._breaker.is_open:
             return
         try:
@@ -195,6 +204,9 @@ class RedisCache:
             self._writer.ask([part for waiting in kept for part in waiting.commands()])
         except (redis.RedisError, OSError) as err:
             self._failed(err)
+        for waiting in kept:
+            if self._soon.get(waiting.key) is waiting.value:  # else there is a newer one
+                self._soon.pop(waiting.key, None)
 
     def _look(self) -> None:
         start_s = time.perf_counter()

@@ -64,6 +64,18 @@ def test_a_list_is_read_back_and_every_key_has_a_life(cache: RedisCache, server:
     assert 530 <= client.ttl(list_key(*KEY)) <= 600
 
 
+def test_a_list_is_read_back_before_it_is_stored_and_nothing_is_left_over(
+    server: RedisServer, outcomes: Outcomes
+) -> None:
+    cache = RedisCache(server.url, timeout_ms=2000, ttl_s=600, counters=outcomes)
+    for value in (b"first", b"second"):
+        cache.put(*KEY, value)
+        assert cache.get(*KEY) == value
+    cache.flush()
+    redis_client(server.url, 500).flushall()
+    assert cache.get(*KEY) is None
+
+
 def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
     cache: RedisCache, server: RedisServer, outcomes: Outcomes
 ) -> None:
