@@ -16,6 +16,7 @@ from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
 from service.finished import TOLD_PRIVATELY, TOLD_TO_ALL, Finished
+from service.heads import Heads
 from service.languages import language_of
 from service.measured import Measured
 from service.metrics import Metrics
@@ -81,7 +82,7 @@ def create_app(parts: Parts) -> Flask:
     app = ThinFlask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["id"] = IdConverter
-    register_problems(app)
+    register_problems(app, parts.gate.count_lost)
     register_answers(app, parts)
     register_events(app, parts.desk, parts.gate)
     register_products(app, parts.products)
@@ -91,7 +92,7 @@ def create_app(parts: Parts) -> Flask:
     guard(app, parts.gate)
     readable = Cors(app, app.wsgi_app, parts.settings.origins)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
-        readable, parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
+        Heads(readable), parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
     )
     return app
 

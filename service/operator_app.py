@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.access.gate import Gate
 from service.access.guard import guard
+from service.heads import Heads
 from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import NO_STORE
@@ -22,12 +23,12 @@ def create_operator_app(
     """The app of the operator's own listener."""
     app = ThinFlask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
-    register_problems(app)
+    register_problems(app, gate.count_lost)
     register_operator_routes(app, settings, metrics)
     register_rules(app, desk)
     guard(app, gate)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
-        app.wsgi_app, metrics, slow_ms=settings.slow_ms, log_key=log_key
+        Heads(app.wsgi_app), metrics, slow_ms=settings.slow_ms, log_key=log_key
     )
     return app
 

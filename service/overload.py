@@ -11,12 +11,13 @@ import random
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from service.access.cors import readable
 from service.problems import PROBLEM_JSON, PROBLEMS
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Shedding:
     Args:
         waiting: how many connections wait to be let in.
         clock: seconds that never run backwards.
+        origins: whose pages' scripts may read that they were turned away.
         chance: numbers in [0, 1), so that those turned away don't all come back at once.
     """
 
@@ -53,8 +55,9 @@ class Shedding:
         waiting: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        origins: Container[str] = (),
     ) -> None:
-        self._app, self._counter, self._waiting = app, counter, waiting
+        self._app, self._counter, self._waiting, self._origins = app, counter, waiting, origins
         self._clock, self._chance = clock, chance
         self._next_look_s = self._next_turn_away_s = 0.0
         self._since_s: float | None = None
@@ -70,9 +73,10 @@ class Shedding:
             self._is_overloaded
             and now_s >= self._next_turn_away_s
             and not environ["PATH_INFO"].startswith(NEVER_TURNED_AWAY)
+            and environ["REQUEST_METHOD"] != "OPTIONS"  # a browser that gets no 2xx there asks nothing else
         ):
             self._next_turn_away_s = now_s + GAP_S
-            return self._turn_away(start_response)
+            return self._turn_away(environ, start_response)
         return self._app(environ, start_response)
 
     def _look(self, now_s: float) -> None:
@@ -88,19 +92,20 @@ class Shedding:
             self._next_line_s = now_s + 60
             log.warning("more callers than can be answered, turning some away", waiting=waiting)
 
-    def _turn_away(self, start_response: "StartResponse") -> Iterable[bytes]:
+    def _turn_away(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         self._counter.request("overload", 503, 0.0)
         first, last = RETRY_S
-        start_response(
-            "503 Service Unavailable",
-            [
-                ("Content-Type", PROBLEM_JSON),
-                ("Content-Length", str(len(self._body))),
-                ("Retry-After", str(first + int((last - first + 1) * self._chance()))),
-                ("Cache-Control", "no-store"),
-                ("Connection", "close"),
-            ],
-        )
+        headers = [
+            ("Content-Type", PROBLEM_JSON),
+            ("Content-Length", str(len(self._body))),
+            ("Retry-After", str(first + int((last - first + 1) * self._chance()))),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ]
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None:
+            headers = readable(headers, origin, self._origins)
+        start_response("503 Service Unavailable", headers)
         return [self._body]
 
 

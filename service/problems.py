@@ -1,12 +1,17 @@
 """Errors as problem details (RFC 9457), from one table of kind to status and title."""
 
 import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from service.errors import RefusedError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 PROBLEM_JSON = "application/problem+json"
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -31,6 +36,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The request is too large"),
     "unsupported_type": (415, "The body has another type than the route takes"),
     "too_many_requests": (429, "Too many requests"),
+    "headers_too_large": (431, "The headers are too large"),
     "internal": (500, "The service failed"),
     "overloaded": (503, "There are more callers than can be answered"),
     "no_version": (503, "There is nothing to answer from yet"),
@@ -38,7 +44,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "no_room": (507, "There is no room"),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-DETAILS = {"not_found": "GET / lists the routes", "method_not_allowed": "see the Allow header"}
+DETAILS = {
+    "not_found": "GET / lists the routes",
+    "method_not_allowed": "see the Allow header",
+    "length_required": "send Content-Length, 0 where there is no body; this route takes another method",
+    "too_large": "send less; what a route takes is in its description",
+}
 WITH_BODY = ("POST", "PUT", "PATCH")
 NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
@@ -70,8 +81,12 @@ def _body(kind: str, detail: str, field: str | None) -> dict[str, object]:
     return body | {"field": field, "reason": detail} if field else body
 
 
-def register_problems(app: Flask) -> None:
-    """Answer every error of this app with a problem; the text of an unexpected one stays in the log."""
+def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None]) -> None:
+    """Answer every error of this app with a problem; the text of an unexpected one stays in the log.
+
+    Args:
+        count_lost: told of each call that no route is for; it may refuse it.
+    """
 
     @app.errorhandler(RefusedError)
     def refused(err: RefusedError) -> Response:
@@ -79,6 +94,11 @@ def register_problems(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(err: HTTPException) -> Response:
+        if request.routing_exception is not None:
+            try:
+                count_lost(request.environ)
+            except RefusedError as too_many:
+                return refused(too_many)
         status = err.code or 500
         kind = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
         if status == 405:

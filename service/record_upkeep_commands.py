@@ -7,7 +7,7 @@ import click
 
 from service.access.options import now_utc
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
-from storage.record_options import opened_record, record_options
+from storage.record_options import opened_record, record_if_any, record_options
 
 BY_HAND = "command line"
 DAY_MS = 86_400_000
@@ -118,7 +118,10 @@ def expire_old(
     Let purchases go only once the shop's own history has them: a night knows no others.
     """
     now_ms = _now_ms()
-    with opened_record(store, url, erasure_key) as opened:
+    with record_if_any(store, url, erasure_key) as opened:
+        if opened is None:
+            click.echo("there is no record yet: nothing to delete")
+            return
         deleted = expire(
             opened,
             trade_before_ms=now_ms - trade_days * DAY_MS if trade_days else 0,

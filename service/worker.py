@@ -131,7 +131,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
         write_as_json("opentelemetry")
         tracing = import_module("service.tracing")
         app.wsgi_app = tracing.Traced(app.wsgi_app, tracing.new_provider())  # type: ignore[method-assign]
-    app.wsgi_app = Shedding(app.wsgi_app, metrics, AcceptQueue(settings.port))  # type: ignore[method-assign]
+    app.wsgi_app = Shedding(  # type: ignore[method-assign]
+        app.wsgi_app, metrics, AcceptQueue(settings.port), origins=frozenset(settings.origins)
+    )
     return app
 
 

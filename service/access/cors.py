@@ -3,7 +3,7 @@
 Exact origins only. It protects nobody from a caller without a browser; that is the gate's work.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 REMEMBER_S = "600"
 EXPOSED = ("Access-Control-Expose-Headers", "Retry-After")
+
+type Headers = list[tuple[str, str]]
 VARY_OF_PREFLIGHT = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -38,17 +40,10 @@ class Cors:
             request = environ.get("werkzeug.request")
             rule = request.url_rule if request else None
             if rule and _takes_tokens(rule.endpoint):
-                headers = self._readable(headers, origin)
+                headers = readable(headers, origin, self._origins)
             return start_response(line, headers, exc_info)
 
         return self._inner(environ, started)
-
-    def _readable(self, headers: list[tuple[str, str]], origin: str) -> list[tuple[str, str]]:
-        """The headers of an answer to a script of this origin."""
-        varies = any(name == "Vary" and "Origin" in value for name, value in headers)
-        vary = [] if varies else [("Vary", "Origin")]
-        allowed = [("Access-Control-Allow-Origin", origin), EXPOSED] if origin in self._origins else []
-        return [*headers, *vary, *allowed]
 
     def _preflight(
         self, environ: "WSGIEnvironment", start_response: "StartResponse", origin: str, asked_method: str
@@ -73,6 +68,14 @@ class Cors:
         except HTTPException:  # no such route or method; a redirect is one too
             return False
         return _takes_tokens(name)
+
+
+def readable(headers: Headers, origin: str, origins: Container[str]) -> Headers:
+    """The headers of an answer to a script of this origin, which reads it if it is one of those."""
+    varies = any(name == "Vary" and "Origin" in value for name, value in headers)
+    vary = [] if varies else [("Vary", "Origin")]
+    allowed = [("Access-Control-Allow-Origin", origin), EXPOSED] if origin in origins else []
+    return [*headers, *vary, *allowed]
 
 
 def _takes_tokens(name: str) -> bool:

@@ -94,6 +94,8 @@ class Gate:
         now_s = self._clock()
         if caller is None or caller.customer_id is not None:
             caller = self._customer(callers, caller, header, digest, environ)
+        elif caller.expires_s <= now_s:
+            self._count_address(environ)
         elif self._limits.key is not None:
             self._count(self._limits.key, caller.key_id, "key_limit")
         if caller.expires_s <= now_s:
@@ -124,11 +126,20 @@ class Gate:
         """Turn away a customer who asks about another."""
         self.refuse("other_id", "a customer's token may ask for nobody else")
 
+    def count_lost(self, environ: "WSGIEnvironment") -> None:
+        """Count a call that no route is for: such calls look for one.
+
+        Raises:
+            RefusedError: there were too many from this address.
+        """
+        if not self._callers.current.is_open:
+            self._count_address(environ)
+
     def _pass_without_key(self, environ: "WSGIEnvironment", route: Route) -> None:
-        if route.scope is not None:
-            raise RefusedError("not_found", None, "GET / lists the routes")
         if route.is_limited:
             self._count_address(environ)
+        if route.scope is not None:
+            raise RefusedError("not_found", None, "GET / lists the routes")
 
     def _customer(
         self,

@@ -23,6 +23,7 @@ from tests.data.tiny_version import publish
 
 SHOP = Credentials()
 RETIRING = SHOP.api_key(Scope.RECOMMEND, state="retiring", ends_in=HOUR)
+EXPIRED = SHOP.api_key(Scope.BROWSE, ends_in=-HOUR)
 ORIGIN, OTHER = "https://shop.example", "https://evil.example"
 PREFLIGHT = {
     "Access-Control-Request-Method": "GET",
@@ -80,6 +81,26 @@ def test_an_address_that_guesses_is_stopped_but_not_the_back_end_behind_it(store
     assert statuses(client, "/openapi.json", {}, 1) == [429]
     assert statuses(client, "/health/live", {}, 5) == [200] * 5
     assert statuses(client, "/popular", bearer(SHOP.shop), 9) == [200] * 9
+
+
+def test_an_address_that_looks_for_routes_is_stopped(store: Path) -> None:
+    client = three(store, "address")
+    paths = ("/admin", "/.env", "/metrics", "/wp-login.php")
+    assert [client.get(path).status_code for path in paths] == [404, 404, 404, 429]
+    assert client.put("/popular").status_code == 429
+    assert statuses(client, "/popular", bearer(SHOP.shop), 9) == [200] * 9  # not the back end behind it
+
+
+def test_an_expired_key_counts_for_its_address(store: Path) -> None:
+    client = three(store, "address")
+    assert statuses(client, "/popular", bearer(EXPIRED), 5) == [401, 401, 401, 429, 429]
+
+
+def test_too_many_headers_are_refused_and_counted(client: FlaskClient) -> None:
+    refused = client.get("/popular", headers=bearer(SHOP.shop) | {"X-Long": "c" * 16_400})
+    assert refused.status_code == 431
+    assert refused.get_json()["type"] == "urn:nextbest:problem:headers_too_large"
+    assert client.get("/popular", headers=bearer(SHOP.shop) | {"X-Long": "c" * 16_000}).status_code == 200
 
 
 def test_a_token_counts_once_for_its_address_whether_or_not_it_is_known(store: Path) -> None:

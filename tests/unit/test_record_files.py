@@ -120,6 +120,12 @@ def held(folder: Path) -> int:
     return sum(path.read_bytes().count(b"marker-4711") for path in (folder / FILE).parent.iterdir())
 
 
+def test_where_there_is_no_record_nothing_expires_and_none_is_made(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(main, ["record", "expire", "--store", str(tmp_path)])
+    assert (ended.exit_code, ended.output) == (0, "there is no record yet: nothing to delete\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_commands_say_what_is_there(tmp_path: Path) -> None:
     def nbo_serve(*arguments: str) -> tuple[int, str]:
         ended = CliRunner().invoke(main, ["record", *arguments, "--store", str(tmp_path)])

@@ -11,6 +11,7 @@ import pytest
 from service.overload import AcceptQueue, Shedding
 
 FDS = Path("/proc/self/fd")
+ORIGIN = "https://shop.example"
 
 
 class Scene:
@@ -18,14 +19,19 @@ class Scene:
 
     def __init__(self) -> None:
         self.waiting, self.now_s, self.counted = 0, 0.0, Counter[tuple[str, int]]()
-        self.app = Shedding(_answers, self, lambda: self.waiting, lambda: self.now_s, lambda: 0.99)
+        self.app = Shedding(
+            *(_answers, self, lambda: self.waiting, lambda: self.now_s, lambda: 0.99), origins=(ORIGIN,)
+        )
 
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         self.counted[route, status] += 1
 
-    def ask(self, path: str = "/popular") -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, path: str = "/popular", method: str = "GET", **more: str
+    ) -> tuple[int, dict[str, str], bytes]:
         told: list[Any] = []
-        body = b"".join(self.app({"PATH_INFO": path}, lambda *words: told.append(words)))  # type: ignore[arg-type]
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": method, **more}
+        body = b"".join(self.app(environ, lambda *words: told.append(words)))  # type: ignore[arg-type]
         (status, headers) = told[0]
         return int(status[:3]), dict(headers), body
 
@@ -62,6 +68,19 @@ def test_at_most_one_in_a_millisecond_is_turned_away_and_health_and_erasure_neve
     assert scene.ask("/health/ready")[0] == 200
     assert scene.ask("/customers/anna")[0] == 200
     assert scene.ask()[0] == 503
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [(ORIGIN, ORIGIN), ("https://evil.example", None)])
+def test_a_page_of_a_listed_origin_can_read_that_it_was_turned_away(
+    scene: Scene, origin: str, allowed: str | None
+) -> None:
+    scene.waiting = 1000
+    scene.ask()
+    scene.now_s = 0.06
+    assert scene.ask(method="OPTIONS", HTTP_ORIGIN=origin)[0] == 200  # a preflight is never turned away
+    status, headers, _ = scene.ask(HTTP_ORIGIN=origin)
+    assert (status, headers["Vary"]) == (503, "Origin")
+    assert headers.get("Access-Control-Allow-Origin") == allowed
 
 
 def test_it_ends_with_the_queue(scene: Scene) -> None:
