@@ -42,6 +42,7 @@ class Outcome:
 
     Attributes:
         seconds: from the first request to the last answer.
+        due_s: when each answer's question was due, by the clock of the run.
         waited_ms: of each answer; in an open loop from when its request was due, so that whoever had to wait
             to be asked counts too (Tene's "coordinated omission").
         wrong: answers without status 200, or that begin otherwise than they must.
@@ -49,6 +50,7 @@ class Outcome:
     """
 
     seconds: float = 0.0
+    due_s: list[float] = field(default_factory=list)
     waited_ms: list[float] = field(default_factory=list)
     wrong: int = 0
     missing: int = 0
@@ -171,6 +173,7 @@ def _take(connection: _Connection, outcome: Outcome, clock: Clock) -> bool:
     answer = connection.answer()
     if answer is None:
         return False
+    outcome.due_s.append(connection.due_s)
     outcome.waited_ms.append((clock() - connection.due_s) * 1000)
     body = answer.find(b"\r\n\r\n") + 4
     if not answer.startswith(b"HTTP/1.1 200") or not answer.startswith(connection.asked.body_begins, body):

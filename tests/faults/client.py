@@ -126,6 +126,7 @@ class Load:
         customers: asked for in turn; their answers must be their own (see `marked_shop`).
         gap_s: pause of each client between two requests.
         most: requests of each client.
+        headers: of each request, each with its line end.
     """
 
     def __init__(
@@ -137,8 +138,10 @@ class Load:
         gap_s: float = 0.0,
         most: int = 10_000_000,
         is_marked: bool = True,
+        headers: str = "",
     ) -> None:
         self._port, self._customers, self._gap_s, self._most = port, customers, gap_s, most
+        self._headers = headers
         self._is_marked, self._stop = is_marked, threading.Event()
         self._accounts = [Account() for _ in range(clients)]
         self._threads = [
@@ -179,7 +182,7 @@ class Load:
         return [account.versions for account in self._accounts]
 
     def _ask(self, place: int) -> None:
-        account, connection = self._accounts[place], Connection(self._port)
+        account, connection = self._accounts[place], Connection(self._port, headers=self._headers)
         customers = [*self._customers[place:], *self._customers[:place]]
         for number in range(self._most):
             if self._stop.is_set():

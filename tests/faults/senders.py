@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.faults.client import PAUSE_S, Connection, Outcome
 
@@ -18,10 +19,17 @@ class Senders:
         acknowledged: event id and customer of every event that was answered with 200.
         again: batches that had to be sent more than once.
         wrong: answers that can't be.
+
+    Args:
+        headers: of each request, each with its line end.
+        gap_s: pause of each before a batch.
     """
 
-    def __init__(self, port: int, clients: int, products: list[str]) -> None:
+    def __init__(
+        self, port: int, clients: int, products: list[str], headers: str = "", gap_s: float = 0.0
+    ) -> None:
         self._port, self._products, self._stop = port, products, threading.Event()
+        self._headers, self._gap_s = headers, gap_s
         self._threads = [threading.Thread(target=self._send, args=(n,), daemon=True) for n in range(clients)]
         self.acknowledged: list[tuple[str, str]] = []
         self.again, self.wrong = 0, list[str]()
@@ -38,8 +46,8 @@ class Senders:
             assert not thread.is_alive()
 
     def _send(self, sender: int) -> None:
-        connection, number = Connection(self._port, timeout_s=5), 0
-        while not self._stop.is_set():
+        connection, number = Connection(self._port, timeout_s=5, headers=self._headers), 0
+        while not self._stop.wait(self._gap_s):
             batch = [self._event(sender, number + place) for place in range(BATCH)]
             number += BATCH
             body = json.dumps({"events": batch}).encode()
@@ -67,9 +75,9 @@ class Senders:
 
 
 @contextmanager
-def sending(port: int, clients: int, products: list[str]) -> Iterator[Senders]:
+def sending(port: int, clients: int, products: list[str], **options: Any) -> Iterator[Senders]:
     """Senders as long as the block lasts."""
-    senders = Senders(port, clients, products)
+    senders = Senders(port, clients, products, **options)
     senders.start()
     try:
         yield senders
