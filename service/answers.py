@@ -69,9 +69,10 @@ class AnswerWriter:
             return kept.written[2]
         own = answer.own
         items = self._own_items(answer, own, language) if own else self._items(answer, language)
-        for place, pick in enumerate(answer.picks if offers else ()):
-            if pick[0] in offers:
-                items[place] = self._with_offer(items[place], pick, offers[pick[0]])
+        if offers:
+            for place, pick in enumerate(answer.picks):
+                if pick[0] in offers:
+                    items[place] = self._with_offer(items[place], pick, offers[pick[0]])
         text = f"[{', '.join(items)}]"
         if kept is not None:
             kept.written = now, offers, text

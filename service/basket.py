@@ -222,28 +222,26 @@ class Basket:
         last one before it falls to as 1 / place; but never more than what stands before it."""
         category, taken, shown = self.category, self.taken, self._ruling.shown
         category_row = self._served.category_row
-        is_weighed = self._worth is not None or self._ruling.factors is not None
+        factors, worth = self._ruling.factor_views, self._worth
+        costs = self._own.costs if self._own else None
         least, known, known_at, place = inf, 1.0, 1, 0
         for entry in entries:
             row, _, score = entry
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
             place += 1
-            if is_weighed and score >= 0:
-                score = self._weighed(row, score)
             if score >= 0:  # NaN isn't
+                if factors is not None:
+                    score *= factors[row]
+                if worth is not None:
+                    score = score * worth[row] - (costs.get(row, 0.0) if costs else 0.0)
+            if score >= 0:
                 known, known_at = score, place
             else:
                 score = known * known_at / place
-            least = min(least, score)
-            yield least, entry
-
-    def _weighed(self, row: int, probability: float) -> float:
-        """What a product counts in the order of the list."""
-        score = probability * self._ruling.factor_of(row)
-        if self._worth is None:
-            return score
-        return score * self._worth[row] - (self._own.costs.get(row, 0.0) if self._own else 0.0)
+            score = min(score, least)
+            least = score
+            yield score, entry
 
 
 def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:

@@ -44,6 +44,7 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
+        self._rows: dict[int, frozenset[int]] = {}
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
         self._by_product: Mapping[int, list[int]] = {}
@@ -61,6 +62,13 @@ class OfferBook:
         """Of the offers that are on."""
         self._look()
         return self._budgets
+
+    def rows_of(self, offer_row: int) -> frozenset[int]:
+        """Rows of the products of an offer."""
+        rows = self._rows.get(offer_row)
+        if rows is None:
+            rows = self._rows[offer_row] = frozenset(self.offer(offer_row).product_rows.tolist())
+        return rows
 
     def offer(self, offer_row: int) -> Offer:
         offer = self._offers.get(offer_row)

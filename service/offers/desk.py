@@ -94,11 +94,11 @@ class OfferDesk:
     ) -> WithOffers:
         """The best offer of each product of an answer, without those that were shown often enough."""
         missing = {pick[0] for pick in answer.picks if pick[0] in on}
-        among = {offer_row for row in missing for offer_row in on[row]} - enough
+        among = set[int]().union(*[on[row] for row in missing]) - enough
         texts: dict[int, Attached] = {}
         rows: list[int] = []
         for one in book.ranked(customer_row, among) if among else ():
-            wanted = [row for row in missing if one.offer_row in on[row]]
+            wanted = missing & book.rows_of(one.offer_row)
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
                 texts.update(dict.fromkeys(wanted, Attached(text, one.cost)))

@@ -23,7 +23,7 @@ class Ruling:
 
     Attributes:
         shown: by product row, whether it may be shown: in stock, and hidden by no rule. It changes in place.
-        factors: by product row; None where all are 1.
+        factors, factor_views: by product row; None where all are 1.
         limits: at most so many of a group.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
@@ -45,9 +45,10 @@ class Ruling:
         pins = [effect for effect in effects if isinstance(effect, Place)]
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
+        self.factor_views: memoryview[float] | None = None
         if self.factors is not None:
             self._has_factor = self.factors != 1
-            self._factor_views = memoryview(self.factors)
+            self.factor_views = memoryview(self.factors)
         self._mask: BoolArray = served.shelf.in_stock
         self.shown, self.seen = memoryview(self._mask), served.shelf.changes
         if self._hides:
@@ -73,10 +74,6 @@ class Ruling:
     def mask(self) -> BoolArray:
         """`shown` as an array."""
         return self._mask
-
-    def factor_of(self, row: int) -> float:
-        """What rules multiply a product's score by."""
-        return 1.0 if self.factors is None else self._factor_views[row]
 
     @cached_property
     def popular(self) -> IntArray:
@@ -123,9 +120,9 @@ class Ruling:
 
     def moved(self, columns: Columns) -> list[Moved]:
         """The products of a list that factors move, by their new scores."""
-        if self.factors is None:
+        if self.factor_views is None:
             return []
-        rows, factors = columns.rows, self._factor_views
+        rows, factors = columns.rows, self.factor_views
         places = self._has_factor[np.asarray(rows)].nonzero()[0].tolist()
         return sorted([(-score_at(columns, place) * factors[rows[place]], place) for place in places])
 

@@ -88,13 +88,13 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
         *((f"- {more}", BARE, 2.0) for more in MORE),
         *((f"- from Redis, {more}", BARE_GET, 1.5) for more in MORE),
         (WORKER_ALL, BARE, 2.0),
-        (REDIS_ALL, BARE_GET, 3.0),
+        (REDIS_ALL, BARE_GET, 2.2),
     ],
 )
 def test_an_answer_takes_little_longer_than_a_bare_route(
     routes: dict[str, Route], name: str, bare: str, most: float
 ) -> None:
-    # the last one is to come down to 1.5 too, and must not grow meanwhile
+    # the last one is to come down to 1.5 too, and must not grow meanwhile: 1.65 to 1.87 were seen
     ratios = []
     for _ in range(ATTEMPTS):
         ours_s, bare_s = least_s([routes[name], routes[bare]])

@@ -54,6 +54,23 @@ def test_a_thin_flask_finds_what_flask_finds(path: str, method: str) -> None:
     assert found(THIN, path, method) == found(FLASK, path, method)
 
 
+def test_a_route_beside_one_that_takes_any_id_is_found_before_it() -> None:
+    for kind in (Flask, ThinFlask):
+        app = app_of(kind)
+        app.add_url_rule("/recommend/all/now", "now", lambda: "")
+        assert found(app, "/recommend/all/now", "GET") == ("now", {})
+        assert found(app, "/recommend/all", "GET") == ("/recommend/<id:customer_id>", {"customer_id": "all"})
+
+
+def test_what_was_registered_for_the_end_of_a_request_is_called() -> None:
+    app, ends = ThinFlask("shop", static_folder=None), []
+    app.add_url_rule("/", "index", lambda: "")
+    app.teardown_request(lambda _: ends.append("request"))
+    app.teardown_appcontext(lambda _: ends.append("app"))
+    assert app.test_client().get("/").status_code == 200
+    assert ends == ["request", "app"]
+
+
 def test_a_thin_flask_has_no_session_and_sets_no_cookie() -> None:
     app = ThinFlask("shop", static_folder=None)
     app.secret_key = "secret"  # noqa: S105
