@@ -19,7 +19,7 @@ import requests
 
 from service.cache.server import private_folder
 
-START_S = 60  # a machine that is busy elsewhere, and a large version
+START_S = 150  # a machine that is busy elsewhere, and a large version
 
 
 @dataclass
