@@ -9,12 +9,11 @@ import structlog
 
 from experiments.assignment import Plan, assign, is_held_out
 from models.errors import NextbestError
-from service.answers import Attached
 from service.champion import Serving
 from service.errors import RefusedError
 from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
-from service.own_list import Answer
+from service.own_list import Answer, Attached
 from service.parameters import Query
 from service.recommender import Recommender
 from service.sane import check_values
