@@ -79,12 +79,15 @@ class ItemItem(Model[ItemItemOptions]):
     _table: sparse.csr_array | None = None  # of similar_ and similarity_, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
-        self.options_ = self._learned(interactions)
-        self._count(interactions, learned(self.options_.half_life_days))
-        held = baskets(interactions, self.options_)
-        least = self.options_.min_customers
-        least = _usual_least(interactions) if least is None else least
-        self.similar_, self.similarity_ = _neighbours(held, self.options_.neighbours, least)
+        options = self._learned(interactions)
+        if options.min_customers is None:
+            options = replace(options, min_customers=_usual_least(interactions))
+        self.options_ = options
+        self._count(interactions, learned(options.half_life_days))
+        held = baskets(interactions, options)
+        self.similar_, self.similarity_ = _neighbours(
+            held, options.neighbours, learned(options.min_customers)
+        )
         self._table = None
         return self
 

@@ -2,7 +2,7 @@
 
 import platform
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -17,7 +17,7 @@ from models.interactions import Interactions
 from models.registry import VARIANTS
 from models.windows import Window
 from storage.history import History, read_history
-from storage.manifest import GateEntry, HistoryEntry, Manifest
+from storage.manifest import GateEntry, Manifest
 from storage.people import MAX_WORDS
 from storage.store import Store
 from storage.versions import read_manifest
@@ -32,6 +32,7 @@ from training.fitting import fit_variants, popular_order, recipe_of, with_horizo
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.held import HeldProduct, held_products, without_held
+from training.history_facts import history_counts, history_entry, last_purchase, sold_products
 from training.inside import Inside, fallback_notes, look_inside, told
 from training.offer_lists import write_value
 from training.people import write_people
@@ -148,23 +149,6 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     if decision.decision != "refused":
         job.store.promote(manifest.version_id, now=job.now, why=decision.why)
     return outcome
-
-
-def history_counts(history: History, interactions: Interactions) -> dict[str, int]:
-    """How much was read, and what is left of it; for people. Products are those sold; unsold is the rest."""
-    came = history.from_record
-    from_record = {} if came is None else {"from_the_record": came.purchases}
-    return {
-        "lines": history.read_lines,
-        "rejected": history.rejected,
-        "left_out": sum(history.left_out.values()),
-        "purchases": history.purchases.height,
-        **from_record,
-        "orders": len(np.unique(interactions.order_row)),
-        "customers": len(history.customer_ids),
-        "products": _sold_products(interactions),
-        "unsold": history.products.height - _sold_products(interactions),
-    }
 
 
 def _reasons(history: History) -> dict[str, int]:
@@ -310,8 +294,8 @@ def _with_held(history: History, held: list[HeldProduct], gate: GateEntry, progr
 
 
 def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    sold = _sold_products(interactions)  # a shop may tidy up the rest of its catalogue as it likes
-    now = Sanity(_last_purchase(interactions), interactions.n_customers, sold, coverage)
+    sold = sold_products(interactions)  # a shop may tidy up the rest of its catalogue as it likes
+    now = Sanity(last_purchase(interactions), interactions.n_customers, sold, coverage)
     if champion is None:
         return now
     return replace(
@@ -390,32 +374,8 @@ def _write(
             as_of=history.as_of,
             horizon_days=job.config.night.horizon_days,
             default_variant=job.default_variant,
-            history=_history_entry(history, interactions, counts),
+            history=history_entry(history, interactions, counts),
             gate=gate,
             libraries={name: library_version(name) for name in LIBRARIES}
             | {"python": platform.python_version()},
         )
-
-
-def _history_entry(history: History, interactions: Interactions, counts: dict[str, int]) -> HistoryEntry:
-    return HistoryEntry(
-        fingerprint=history.fingerprint,
-        purchases=counts["purchases"],
-        orders=counts["orders"],
-        customers=counts["customers"],
-        products=counts["products"],
-        first_purchase=datetime.fromtimestamp(int(interactions.at_s.min()), UTC),
-        last_purchase=_last_purchase(interactions),
-        rejected=counts["rejected"],
-        timezone=history.timezone,
-        recent_days=contents.RECENT_DAYS,
-        tombstone=history.from_record.tombstone if history.from_record else None,
-    )
-
-
-def _sold_products(interactions: Interactions) -> int:
-    return len(np.unique(interactions.product_row))
-
-
-def _last_purchase(interactions: Interactions) -> datetime:
-    return datetime.fromtimestamp(int(interactions.at_s.max()), UTC)
