@@ -17,6 +17,7 @@ from tests.data.nights import NBO_TRAIN, Ran, champion, newest, quick_config, ra
 from tests.data.webshop import habits, write_shop
 
 type Published = tuple[Path, Ran]
+STALE = "The last purchase is of 20"  # the shop is not of today, which is doubted
 
 
 def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> None:
@@ -24,8 +25,19 @@ def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> No
     assert ran.code == 0, ran.err
     assert ran.out == ""
     lines = [json.loads(line) for line in ran.err.splitlines()]
-    steps = ["read", "history", "fit for the gate", "evaluate", "fit on all", "write", "gate", "done"]
+    steps = [
+        "read",
+        "history",
+        "doubt",
+        "fit for the gate",
+        "evaluate",
+        "fit on all",
+        "write",
+        "gate",
+        "done",
+    ]
     assert [line["event"] for line in lines] == steps
+    assert lines[2]["why"].startswith(STALE)
     assert all(datetime.fromisoformat(line["timestamp"]).tzinfo is not None for line in lines)
     history = lines[1]
     assert (history["customers"], history["products"], history["rejected"]) == (300, 120, 0)
@@ -135,7 +147,7 @@ def test_the_report_looks_inside_the_ranker(published: Published) -> None:
     assert len(told["gains"]["ranker"]) == 15
     assert len(told["calibration"]["ranker"]["windows"]) == 1
     assert told["contribution"]["ranker"]["kinds"]["repeats"]["sources"]["repeat"]["alone"] > 0.9
-    assert "notes" not in told
+    assert [note[:26] for note in told["notes"]] == [STALE]
     page = report.read_text()
     for heading in ("Where the candidates come from", "How sure", "What the order rests on"):
         assert heading in page
@@ -160,7 +172,7 @@ def test_a_ranker_that_falls_back_says_so_wherever_a_person_looks(tmp_path: Path
     assert said["why"].startswith("ranker: too little history, the blend answers instead (the history has ")
     report = Path(ran.events[-1]["report"])
     assert "ranker: too little history, the blend answers instead" in report.read_text()
-    assert json.loads(report.with_suffix(".json").read_text())["notes"] == [said["why"]]
+    assert json.loads(report.with_suffix(".json").read_text())["notes"][1:] == [said["why"]]
     version = champion(tmp_path / "store")
     assert version.manifest.variants["ranker"].facts["why_not"] in said["why"]
     assert "candidates/ranker/probability.npy" not in version.manifest.files
