@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from experiments.cli import commands
 from experiments.errors import BadSpecificationError, UnderpoweredError, UnknownExperimentError
@@ -134,7 +134,9 @@ def test_no_purchase_counts_twice(store: Path) -> None:
 
 
 def test_what_came_without_a_price_counts_at_the_last_one_that_was_paid() -> None:
-    def trade(kind: str, customer: str, product: str, at_ms: int, units: float, revenue: float | None):  # type: ignore[no-untyped-def]
+    def trade(
+        kind: str, customer: str, product: str, at_ms: int, units: float, revenue: float | None
+    ) -> dict[str, object]:
         return {
             "event_id": f"{at_ms}",
             "customer_id": customer,
@@ -175,7 +177,7 @@ def test_what_arrives_late_is_the_events_own_and_not_the_nights() -> None:
     assert found.filter(late > 0)["event_id"].to_list() == ["3"]
 
 
-def started(store: Path, old: str, new: str):  # type: ignore[no-untyped-def]
+def started(store: Path, old: str, new: str) -> Result:
     """What the command says of the same specification, changed."""
     (store.parent / "other.toml").write_text((store.parent / "spec.toml").read_text().replace(old, new, 1))
     return CliRunner().invoke(commands, ["start", str(store.parent / "other.toml"), "--store", str(store)])
