@@ -111,6 +111,7 @@ class Trees:
         options: TreeOptions,
         seed: int = 0,
         unseen: LongArray | None = None,
+        rising: BoolArray | None = None,
     ) -> Self:
         """Trees whose sum is the log odds of a purchase.
 
@@ -120,6 +121,7 @@ class Trees:
             share: shape (n,), of the pairs like this that were not bought, the share that is here.
             options, seed: as above.
             unseen: places of other pairs, by which `losses` are told.
+            rising: shape (m,), features of which more never lowers the sum; None: none has to be so.
         Source: sampling that depends on the outcome moves the log odds by its log, Prentice, Pyke 1979.
         """
         every = pairs.is_bought[kept], weight[kept], share[kept]
@@ -127,7 +129,10 @@ class Trees:
         data, *others = (
             _thinned(pairs, part, weight, share, level) for part in (kept, unseen) if part is not None
         )
-        return cls._grown(data, {"objective": "binary", "seed": seed}, options, level, *others)
+        objective: dict[str, Any] = {"objective": "binary", "seed": seed}
+        if rising is not None:
+            objective["monotone_constraints"] = rising.astype(int).tolist()
+        return cls._grown(data, objective, options, level, *others)
 
     @classmethod
     def _grown(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray
+from models.boosting import Binned, TreeOptions, Trees
 from models.interactions import Interactions
 from models.nonnegative import nonnegative_logistic
 from models.offer_features import NAMES, RISING, OfferFeatures
@@ -18,6 +19,8 @@ type Doubles = NDArray[np.float64]
 
 # What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
 PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])
+HALF_TREES = 1000.0  # redemptions learned from, with which trees count as much as the regression
+TREES = TreeOptions(n_trees=40, leaves=8, min_pairs=200, ridge=10.0)
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,19 @@ class _Lessons(NamedTuple):
 
 
 class Redemption:
-    """A logistic regression in which what speaks for an offer may never lower its odds.
+    """A logistic regression and boosted trees, in which what speaks for an offer may never lower its odds.
 
-    Campaigns are few and unlike each other: what was learned freely from some did not hold in the next.
+    Campaigns are few and unlike each other: what was learned freely from some did not hold in the next. The log
+    odds are a mean of both, in which trees count the more the more redemptions were learned from: they see what
+    counts only together, and few redemptions don't tell it.
 
     Attributes:
         n_redemptions: that were learned from; with none, only the order of scores means something.
     """
 
     n_redemptions: int
+    _trees: Trees | None = None
+    _level: float = 0.0  # what the log odds of all pairs are raised by
 
     def __init__(self, options: RedemptionOptions | None = None) -> None:
         self.options = options or RedemptionOptions()
@@ -73,15 +80,20 @@ class Redemption:
         self.n_redemptions = int(lessons.is_redeemed.sum())
         self._mean, self._spread = np.zeros(len(NAMES)), np.ones(len(NAMES))
         self._intercept, self._coefficients = 0.0, PRIOR
+        self._trees, self._level = None, 0.0
         if self.n_redemptions:
             self._learn(lessons)
-            self._intercept += self._correction(parts, rng)
+            self._level = self._correction(parts, rng)
         return self
 
     def log_odds(self, features: FloatArray) -> Doubles:
         """Of pairs, shape of `features` without its last axis; higher is likelier."""
         slopes = self._coefficients / self._spread
-        return self._intercept - float(self._mean @ slopes) + np.asarray(features @ slopes)
+        odds = self._intercept - float(self._mean @ slopes) + np.asarray(features @ slopes)
+        if self._trees:
+            sums = self._trees.sums(features.reshape(-1, len(NAMES))).reshape(odds.shape)
+            odds += self._part_of_trees * (sums - odds)
+        return self._level + odds
 
     def probability(self, features: FloatArray) -> FloatArray:
         """Of redeeming while the campaign is on; NaN where no redemption was ever seen."""
@@ -102,6 +114,11 @@ class Redemption:
             rising=RISING,
             ridge=self.options.ridge,
         )
+        n = int(lessons.is_redeemed.sum())
+        self._part_of_trees = n / (n + HALF_TREES)
+        pairs, every = Binned(lessons.features, lessons.is_redeemed), np.arange(len(weight))
+        share = np.ones(len(weight), np.float32)
+        self._trees = Trees.for_chance(pairs, every, weight, share, TREES, self.options.seed, rising=RISING)
 
     def _correction(self, parts: list[_Lessons], rng: np.random.Generator) -> float:
         """What the log odds of later campaigns were too low by, where earlier ones were learned from.

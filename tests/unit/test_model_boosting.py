@@ -172,3 +172,16 @@ def test_trees_that_found_nothing_have_no_gains() -> None:
     ones = np.ones(500, np.float32)
     trees = grown_for_chance(constant, np.arange(500) % 2 == 0, ones, ones, FEW)
     assert trees.gains().tolist() == [0, 0]
+
+
+def test_what_may_not_lower_the_sum_does_not_though_the_pairs_say_otherwise() -> None:
+    """Bought the less the higher the first figure: told that it rises, the trees never fall with it."""
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(3000, 2)).astype(np.float32)
+    is_bought = rng.random(3000) < expit(2 * features[:, 1] - features[:, 0])
+    ones, every, grid = np.ones(3000, np.float32), np.arange(3000), np.linspace(-3, 3, 50)
+    asked = np.stack([np.tile(grid, 2), np.repeat([-1.0, 1.0], 50)], axis=1).astype(np.float32)
+    for rising, falls in ((np.array([True, False]), False), (None, True)):
+        trees = Trees.for_chance(Binned(features, is_bought), every, ones, ones, FEW, rising=rising)
+        steps = np.diff(trees.sums(asked).reshape(2, 50), axis=1)
+        assert (steps.min() < -1e-9) == falls
