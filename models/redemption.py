@@ -58,8 +58,8 @@ class Redemption:
     """A logistic regression and boosted trees, in which what speaks for an offer may never lower its odds.
 
     Campaigns are few and unlike each other: what was learned freely from some did not hold in the next. The
-    log odds are a mean of both, in which trees count the more the more redemptions were learned from: they see
-    what counts only together, and few redemptions don't tell it.
+    log odds are a mean of both, in which trees count the more the more redemptions were learned from: they
+    see what counts only together, and few redemptions don't tell it.
 
     Attributes:
         n_redemptions: that were learned from; with none, only the order of scores means something.
