@@ -379,7 +379,8 @@ def _objection(windows: list[Window]) -> str:
         return ""
     return (
         f"the history has {len(windows)} past windows with {n_customers} customers who bought {n_bought} of "
-        f"their candidates in them; a ranker takes {MIN_WINDOWS}, {MIN_CUSTOMERS} and {MIN_BOUGHT}"
+        f"their candidates in them; a ranker takes at least {MIN_WINDOWS} windows, {MIN_CUSTOMERS} customers "
+        f"and {MIN_BOUGHT} purchases"
     )
 
 

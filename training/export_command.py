@@ -18,6 +18,7 @@ from storage.store import Store
 from storage.versions import Version
 from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
+from training.fitting import recipe_of
 from training.options import store_option
 from training.ranking import rank_with_probability
 from training.recorded import may_be_listed
@@ -110,11 +111,18 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
         customer_id, product_id String; rank Int32 from 1; probability Float32, null where it isn't known;
         source String, the code of the reason: `due_again`, `because_you_bought` or `popular`.
     Raises:
-        BadConfigError: the version has no such variant.
+        BadConfigError: the version has no such variant, or other code made it.
     """
     if variant not in version.manifest.variants:
         able = ", ".join(version.manifest.variants)
         raise BadConfigError("--variant", f"{variant!r} is not in {version.version_id}, which has {able}")
+    made = version.manifest.variants[variant]
+    if made.recipe != recipe_of(variant, made.options):
+        raise BadConfigError(
+            "--variant",
+            f"{variant!r} of {version.version_id} was made by another release of nextbest: "
+            "export with that one, or run a night first",
+        )
     customers, products = version.ids("customers"), version.ids("products")
     rows = np.arange(len(customers), dtype=np.int32)
     model = VARIANTS[variant].from_state(version.state(variant))

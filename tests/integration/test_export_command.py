@@ -8,8 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.errors import BadConfigError
+from models.registry import VARIANTS
 from tests.data.nights import NBO_TRAIN, Ran, champion, ids, newest, quick_config, run, run_process
 from tests.data.webshop import habits
+from training import export_command
 
 COLUMNS = ["customer_id", "product_id", "rank", "probability", "source"]
 
@@ -68,6 +71,16 @@ def test_every_source_is_true(lists: pl.DataFrame, store: Path) -> None:
         assert source == truth, (customer, product)
         seen.add(source)
     assert {"due_again", "because_you_bought"} <= seen
+
+
+def test_what_other_code_made_is_refused_in_words(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its arrays may mean something else by now."""
+    monkeypatch.setattr(VARIANTS["repeat"], "revision", 99)
+    version = champion(store)
+    for variant in ("repeat", "ranker"):  # the ranker has it among its sources
+        with pytest.raises(BadConfigError, match="another release"):
+            export_command.lists(version, variant, 20)
+    assert export_command.lists(version, "popular", 20).height
 
 
 def test_the_first_products_are_those_the_service_would_answer_first(
