@@ -13,7 +13,7 @@ def expected_value(probability: float, anyway: float, margin: float, discount: f
         margin: of one piece, before the discount.
         discount: of one redemption.
     """
-    return probability * (1 - anyway) * margin - expected_cost(probability, discount)
+    return probability * (1 - anyway) * margin - probability * discount  # `uplift` and `expected_cost`
 
 
 def expected_cost(probability: float, discount: float) -> float:

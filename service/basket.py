@@ -75,7 +75,7 @@ class Basket:
         if ruling.pins and not is_of_due:
             self._take_pins()
         self._strength, self._worth = strength, None if worth is None else memoryview(worth)
-        self._above = Above(served, self.picks, [row for _, row in self._pins]) if strength else None
+        self._above = Above(served, [row for _, row in self._pins]) if strength else None
         self._held: list[int] = []
         if own is not None and own.session is not None and not is_of_due:
             self._held = [row for row in own.session.held if row not in self.taken]
@@ -204,8 +204,9 @@ class Basket:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
-        if self._above is not None:
-            entries = diverse(self._scored(entries), self._strength, self._above)
+        above = self._above
+        if above is not None:
+            entries = diverse(self._scored(entries), self._strength, above)
         shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
@@ -216,6 +217,8 @@ class Basket:
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
+            if above is not None:
+                above.add(row)
 
     def _scored(self, entries: Iterable[Entry]) -> Iterator[Scored]:
         """What of these may be shown, with what it counts: its probability, and where none is known what the
@@ -239,7 +242,8 @@ class Basket:
                 known, known_at = score, place
             else:
                 score = known * known_at / place
-            score = min(score, least)
+            if score > least:
+                score = least
             least = score
             yield score, entry
 

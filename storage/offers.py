@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,10 @@ NONE = -1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RankedOffer(NamedTuple):
-    """One offer of a customer's list.
-
-    Attributes:
-        offer_row: see PublishedOffers.
-        probability: of redeeming; None from a shop where nobody ever redeemed anything.
-        anyway: chance of buying one of its products within its time without it.
-    """
-
-    offer_row: int
-    probability: float | None
-    anyway: float
+type RankedOffer = tuple[int, float | None, float]
+"""One offer of a customer's list: its row, the probability of redeeming it (None from a shop where nobody ever
+redeemed anything), and the chance of buying one of its products within its time without it. A plain tuple:
+answers look at some of them."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +112,9 @@ class PublishedOffers:
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
         self._starts_s, self._ends_s = memoryview(arrays["starts_s"]), memoryview(arrays["ends_s"])
+        lists = ("list_offer", "list_probability", "list_anyway")
+        self._lists = tuple(memoryview(arrays[name].reshape(-1)) for name in lists)
+        self._last_line, self._length = n_customers, arrays["list_offer"].shape[1]
 
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
@@ -134,14 +129,15 @@ class PublishedOffers:
         """
         if not self.has_any:
             return []
-        a, found, starts_s, ends_s = self._arrays, [], self._starts_s, self._ends_s
-        chances, others = a.list_probability[customer_row].tolist(), a.list_anyway[customer_row].tolist()
-        for place, row in enumerate(a.list_offer[customer_row].tolist()):
+        offers, chances, others = self._lists
+        starts_s, ends_s, now_s, found = self._starts_s, self._ends_s, int(at_s // 1), []
+        start = (customer_row if customer_row != NONE else self._last_line) * self._length
+        for place, row in enumerate(offers[start : start + self._length].tolist(), start):
             if row == NONE:
                 break
-            if (among is None or row in among) and starts_s[row] <= at_s < ends_s[row]:
+            if (among is None or row in among) and starts_s[row] <= now_s < ends_s[row]:
                 chance = chances[place]
-                found.append(RankedOffer(row, None if isnan(chance) else chance, others[place]))
+                found.append((row, None if isnan(chance) else chance, others[place]))
         return found
 
     def offer(self, offer_row: int) -> Offer:

@@ -44,14 +44,15 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
+        self._ends_s: dict[int, float] = {}
         self._rows: dict[int, frozenset[int]] = {}
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
-        self._by_product: Mapping[int, list[int]] = {}
+        self._by_product: Mapping[int, frozenset[int]] = {}
         self._budgets: list[Budget] = []
 
     @property
-    def by_product(self) -> Mapping[int, list[int]]:
+    def by_product(self) -> Mapping[int, frozenset[int]]:
         """Rows of the offers that are on, by product row; empty for a shop without any. A new object whenever
         it was looked again."""
         self._look()
@@ -77,15 +78,8 @@ class OfferBook:
         return offer
 
     def ends_s(self, offer_rows: Iterable[int]) -> float:
-        """When the first of these ends, in Unix seconds; 0 if one has a budget: it is promised each time."""
-        until_s = FOREVER
-        for offer_row in offer_rows:
-            offer = self.offer(offer_row)
-            if offer.budget is not None:
-                return 0.0
-            if offer.ends_at is not None:
-                until_s = min(until_s, offer.ends_at.timestamp())
-        return until_s
+        """When the first of these, which are on, ends, in Unix seconds; 0 if one has a budget: it is promised each time."""
+        return min(map(self._ends_s.__getitem__, offer_rows), default=FOREVER)
 
     def ranked(self, customer_row: int, among: Container[int] | None = None) -> list[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.
@@ -97,12 +91,20 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: offer rows; None for any.
         """
-        found, worth = [], self._worth
+        found, offers = [], self._offers
         for offer_row, probability, anyway in self.served.offers.of(customer_row, self._clock(), among):
-            value, added, cost = worth(offer_row, probability, anyway)
+            offer = offers.get(offer_row) or self.offer(offer_row)
+            discount, value, added, cost = offer.discount, None, 0.0, 0.0
+            if probability is not None and not isnan(anyway):
+                added = uplift(probability, anyway)
+                if discount is not None:
+                    cost = expected_cost(probability, discount)
+                    if offer.margin is not None:
+                        value = expected_value(probability, anyway, offer.margin, discount)
             if value is None or value > 0:
                 found.append(Ranked(offer_row, probability, value, added, cost))
-        found.sort(key=_most_first)
+        if len(found) > 1:
+            found.sort(key=_most_first)
         return found
 
     def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
@@ -137,34 +139,25 @@ class OfferBook:
             f'"expected_value": {_round(ranked.value)}}}'
         )
 
-    def _worth(
-        self, offer_row: int, probability: float | None, anyway: float
-    ) -> tuple[float | None, float, float]:
-        """Value, purchases added and cost, as `Ranked` has them."""
-        if probability is None or isnan(anyway):
-            return None, 0.0, 0.0
-        offer, added = self.offer(offer_row), uplift(probability, anyway)
-        cost = 0.0 if offer.discount is None else expected_cost(probability, offer.discount)
-        if offer.margin is None or offer.discount is None:
-            return None, added, cost
-        return expected_value(probability, anyway, offer.margin, offer.discount), added, cost
-
     def _look(self) -> None:
         now_s = self._clock()
         if now_s < self._until_s:
             return
-        by_product: dict[int, list[int]] = defaultdict(list)
-        budgets = []
+        by_product: dict[int, set[int]] = defaultdict(set)
+        budgets, ends_s = [], {}
         since_ms = self.served.since.as_of_ms
         for offer_row in range(len(self.served.offers)):
             offer = self.offer(offer_row)
             if not _is_on(offer, now_s):
                 continue
             for product_row in offer.product_rows.tolist():
-                by_product[product_row].append(offer_row)
+                by_product[product_row].add(offer_row)
+            ends_s[offer_row] = FOREVER if offer.ends_at is None else offer.ends_at.timestamp()
             if offer.budget is not None:
+                ends_s[offer_row] = 0.0
                 budgets.append(Budget(offer.offer_id, offer.budget, offer.redeemed, since_ms))
-        self._by_product, self._budgets, self._until_s = by_product, budgets, now_s + KEPT_S
+        self._ends_s, self._budgets, self._until_s = ends_s, budgets, now_s + KEPT_S
+        self._by_product = {row: frozenset(offer_rows) for row, offer_rows in by_product.items()}
 
 
 def _is_on(offer: Offer, now_s: float) -> bool:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from service.languages import ENGLISH
@@ -86,7 +86,7 @@ class OfferDesk:
     def _best(
         self,
         book: OfferBook,
-        on: Mapping[int, Sequence[int]],
+        on: Mapping[int, frozenset[int]],
         enough: frozenset[int],
         customer_id: str,
         customer_row: int,
@@ -94,7 +94,9 @@ class OfferDesk:
     ) -> WithOffers:
         """The best offer of each product of an answer, without those that were shown often enough."""
         missing = {pick[0] for pick in answer.picks if pick[0] in on}
-        among = set[int]().union(*[on[row] for row in missing]) - enough
+        among = NOTHING.union(*[on[row] for row in missing])
+        if enough:
+            among -= enough
         texts: dict[int, Attached] = {}
         rows: list[int] = []
         for one in book.ranked(customer_row, among) if among else ():

@@ -21,28 +21,17 @@ class Above:
     """What stands in an answer so far.
 
     Args:
-        picks: the answer in the making, whose entries begin with a product's row; it grows.
-        pinned: rows that will stand in it too.
+        pinned: rows that will stand in it wherever they are.
     """
 
-    def __init__(
-        self, served: ServedVersion, picks: Sequence[tuple[Any, ...]], pinned: Sequence[int]
-    ) -> None:
-        self._served, self._picks, self._pinned, self._seen = served, picks, pinned, 0
+    def __init__(self, served: ServedVersion, pinned: Sequence[int]) -> None:
+        self._served, self._rows = served, set[int]()
         self._category_row, self._brand_row = served.category_row, memoryview(served.brand_row)
         self._brands: set[int] = set()
         self._brands_of: dict[int, set[int]] = {}  # by category
         self._near: dict[int, float] = {}
         for row in pinned:
-            self._add(row)
-
-    def look(self) -> None:
-        """Take in what came since the last look."""
-        picks, seen = self._picks, self._seen
-        if seen < len(picks):
-            for pick in picks[seen:]:
-                self._add(pick[0])
-            self._seen = len(picks)
+            self.add(row)
 
     def likeness(self, row: int) -> float:
         """Of a product to the one above that is most like it: 0 to 1.
@@ -51,27 +40,30 @@ class Above:
         much as the same customers bought both.
         """
         category, brand = self._category_row[row], self._brand_row[row]
-        if category in self._brands_of:
-            return SAME_CATEGORY + SAME_BRAND if brand in self._brands_of[category] else SAME_CATEGORY
-        alike = SAME_BRAND if brand in self._brands and brand != NONE else 0.0
+        brands = self._brands_of.get(category)
+        if brands is not None:
+            return SAME_CATEGORY + SAME_BRAND if brand in brands else SAME_CATEGORY
+        alike = SAME_BRAND if brand in self._brands else 0.0
         if category != NONE and not self._near:
             return alike
         return max(alike, self._near.get(row, 0.0), self._near_to(row) if category == NONE else 0.0)
 
-    def _near_to(self, row: int) -> float:
-        above = {pick[0] for pick in self._picks}.union(self._pinned)
-        return max((score for other, score in self._neighbours(row) if other in above), default=0.0)
-
-    def _add(self, row: int) -> None:
+    def add(self, row: int) -> None:
+        """Put one more product into the answer."""
+        self._rows.add(row)
         category, brand = self._category_row[row], self._brand_row[row]
-        self._brands.add(brand)
+        if brand != NONE:
+            self._brands.add(brand)
         if category == NONE:
             for other, score in self._neighbours(row):
                 self._near[other] = max(score, self._near.get(other, 0.0))
-        elif category not in self._brands_of:
-            self._brands_of[category] = {brand} - {NONE}
-        elif brand != NONE:
-            self._brands_of[category].add(brand)
+            return
+        brands = self._brands_of.setdefault(category, set())
+        if brand != NONE:
+            brands.add(brand)
+
+    def _near_to(self, row: int) -> float:
+        return max((score for other, score in self._neighbours(row) if other in self._rows), default=0.0)
 
     def _neighbours(self, row: int) -> Iterator[tuple[int, float]]:
         rows, scores = self._served.similar_product[row].tolist(), self._served.similar_score[row].tolist()
@@ -84,13 +76,12 @@ def diverse(entries: Iterator[Scored], strength: float, above: Above) -> Iterato
     Args:
         entries: that may be shown, by falling scores; no more are taken than are needed.
         strength: what share of its score a product loses that is wholly like one above, 0 to 1.
-        above: sees by itself what became of those that came before.
+        above: whoever takes an entry adds it there before the next one.
     """
     waiting: list[Scored] = []
     following = next(entries, None)
     likeness = above.likeness
     while True:
-        above.look()
         most, place = -1.0, NONE
         for at, (score, entry) in enumerate(waiting):
             if score <= most:

@@ -123,7 +123,7 @@ class Ruling:
         if self.factor_views is None:
             return []
         rows, factors = columns.rows, self.factor_views
-        places = self._has_factor[np.asarray(rows)].nonzero()[0].tolist()
+        places = self._has_factor.take(np.asarray(rows)).nonzero()[0].tolist()
         return sorted([(-score_at(columns, place) * factors[rows[place]], place) for place in places])
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
@@ -138,9 +138,11 @@ class Ruling:
 def score_at(columns: Columns, place: int) -> float:
     """The probability at a place; where none is known, what the last one before it falls to as 1/place."""
     probability = columns.probability
-    for known_at in range(place, -1, -1):
-        if probability[known_at] >= 0:  # NaN isn't
-            return probability[known_at] * (known_at + 1) / (place + 1)
+    if (score := probability[place]) >= 0:  # NaN isn't
+        return score
+    for known_at in range(place - 1, -1, -1):
+        if (score := probability[known_at]) >= 0:
+            return score * (known_at + 1) / (place + 1)
     return 1 / (place + 1)
 
 

@@ -202,12 +202,11 @@ def test_each_product_is_the_one_that_counts_most_and_a_refused_one_counts_for_n
     ]
     pins = [served.products.find(name) for name in pinned]
     bad = {served.products.find(name) for name in refused}
-    picks: list[tuple[int]] = []
-    order = []
-    for row, *_ in diverse(iter(entries), strength, Above(served, picks, pins)):
+    above, order = Above(served, pins), []
+    for row, *_ in diverse(iter(entries), strength, above):
         order.append(row)
         if row not in bad:
-            picks.append((row,))
+            above.add(row)
     assert order == slowly(served, entries, strength, pins, bad)
     if strength == 0:
         assert order == [entry[0] for _, entry in entries]
@@ -259,7 +258,7 @@ def test_no_more_products_are_looked_at_than_it_takes(served: ServedVersion) -> 
             looked += 1
             yield 0.5, (butter, 0, 0.5)
 
-    picks: list[tuple[int]] = [(milk,)]
-    for row, *_ in islice(diverse(endless(), 1.0, Above(served, picks, ())), 10):
-        picks.append((row,))
+    above = Above(served, [milk])
+    for row, *_ in islice(diverse(endless(), 1.0, above), 10):
+        above.add(row)
     assert looked <= 10 + LOOK_AHEAD + 1

@@ -58,7 +58,7 @@ def small(tmp_path: Path) -> History:
 
 
 def offered(offers: PublishedOffers, row: int, at: datetime) -> list[str]:
-    return [offers.offer(found.offer_row).offer_id for found in offers.of(row, at.timestamp())]
+    return [offers.offer(offer_row).offer_id for offer_row, _, _ in offers.of(row, at.timestamp())]
 
 
 def test_each_gets_what_is_theirs_is_on_and_was_not_redeemed(small: History, tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_the_likeliest_come_first_and_no_more_than_asked(tmp_path: Path) -> None
     offers = read(history, written(history, tmp_path / "store", ValueOptions(offers=4)))
     assert len(offers) == 50
     for row in range(len(history.customer_ids)):
-        chances = [found.probability for found in offers.of(row, ON.timestamp())]
+        chances = [chance for _, chance, _ in offers.of(row, ON.timestamp())]
         assert len(chances) == (0 if history.customer_ids[row] == "c59" else 4)
         assert chances == sorted(chances, key=lambda chance: -(chance or 0))
-        assert all(0 < found.anyway < 1 for found in offers.of(row, ON.timestamp()))
+        assert all(0 < anyway < 1 for _, _, anyway in offers.of(row, ON.timestamp()))
     assert offers.of(NONE, ON.timestamp()) == []
 
 
@@ -105,7 +105,7 @@ def test_a_shop_where_nobody_redeemed_has_an_order_and_no_probability(tmp_path: 
     history = history_of(tmp_path, purchases=PURCHASES, offers=OFFERS, as_of=AS_OF)
     offers = read(history, written(history, tmp_path / "store"))
     found = offers.of(history.customer_ids.index("bob"), datetime(2026, 1, 10, tzinfo=UTC).timestamp())
-    assert {one.probability for one in found} == {None}
+    assert {chance for _, chance, _ in found} == {None}
     assert len(found) == 2
 
 
