@@ -1,6 +1,7 @@
 """The Flask app: routes and headers. What an answer holds is decided elsewhere; this is its edge to HTTP."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
@@ -38,6 +39,9 @@ from service.served import NONE
 from service.settings import Settings
 from service.thin_flask import ThinFlask
 from service.trials.desk import Trials
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -97,7 +101,7 @@ def create_app(parts: Parts) -> Flask:
     return app
 
 
-def register_answers(app: Flask, parts: Parts) -> None:
+def register_answers(app: ThinFlask, parts: Parts) -> None:
     """The routes that answer from the champion."""
     follower, recommender, metrics = parts.follower, parts.recommender, parts.metrics
     trials, offers = parts.trials, parts.offers
@@ -120,9 +124,7 @@ def register_answers(app: Flask, parts: Parts) -> None:
         metrics.answer(answer, query.placement)
         return body
 
-    @app.get("/recommend/<id:customer_id>")
-    def recommend(customer_id: str) -> Response:
-        environ = request.environ
+    def recommend(environ: "WSGIEnvironment", customer_id: str) -> Response:
         check_id("customer_id", customer_id, environ["PATH_INFO"])
         query = parse_personal_query(environ["QUERY_STRING"].encode("latin-1"))
         if query.variant is not None:
@@ -131,6 +133,8 @@ def register_answers(app: Flask, parts: Parts) -> None:
                 raise RefusedError("bad_parameter", "variant", "nothing is tried here")
         language = language_of(environ.get("HTTP_ACCEPT_LANGUAGE"))
         return Finished(told(serving(), customer_id, query, language), TOLD_PRIVATELY[language])
+
+    app.add_direct("/recommend/<id:customer_id>", "recommend", recommend)
 
     @app.get("/offers/<id:customer_id>", endpoint="offers")
     def offers_of(customer_id: str) -> Response:

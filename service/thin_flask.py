@@ -1,15 +1,19 @@
 """Flask without what no route here asks for: sessions, signals, host names. They are half of a bare route."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter, Rule
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 NO_SESSION = NullSession()
+REQUEST = "werkzeug.request"
 BY_ID = re.compile(r"/(\w+)/<id:(\w+)>")
 
 
@@ -31,13 +35,79 @@ class _Found(MapAdapter):
         return self._rule if return_rule else self._rule.endpoint, self._of_the_path
 
 
+class _Direct(NamedTuple):
+    """What whoever stands around the app asks of a request, where there is none of Flask's."""
+
+    url_rule: Rule
+    view_args: dict[str, str]
+
+
+type DirectView = Callable[["WSGIEnvironment", str], "WSGIApplication"]
+"""Answers a GET by environment and id alone: Flask's `request` and `current_app` are not there."""
+
+
 class ThinFlask(Flask):
     """Flask that finds a route by path and method alone, and calls its view, which is no coroutine.
 
     What nobody registered here isn't looked for after an answer either: teardowns.
+
+    Attributes:
+        direct: views by endpoint that are called without a request of Flask's, for as long as they don't fail
+            and no hooks are registered. An error is Flask's business, with all that it has for errors.
     """
 
     session_interface = _NoSessions()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.direct: dict[str, DirectView] = {}
+
+    def add_direct(self, rule: str, endpoint: str, view: DirectView) -> None:
+        """Add a route that ends with an id."""
+
+        def through_flask(**of_the_path: str) -> Any:
+            (named,) = of_the_path.values()
+            return self.direct[endpoint](request.environ, named)
+
+        self.direct[endpoint] = view
+        self.add_url_rule(rule, endpoint, through_flask, methods=["GET"])
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        found = self._direct_by_id.get(path[1:].partition("/")[0])
+        named = _id_of(path) if found is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
+        if found is None or named is None:
+            return super().wsgi_app(environ, start_response)
+        rule, name, endpoint = found
+        environ[REQUEST] = _Direct(rule, {name: named})
+        try:
+            answer = self.direct[endpoint](environ, named)
+        except Exception as err:
+            return self._failed(err, environ, start_response)
+        return answer(environ, start_response)
+
+    def _failed(
+        self, err: Exception, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        with self.request_context(environ):
+            try:
+                answer: Any = self.handle_user_exception(err)
+            except Exception as unexpected:
+                answer = self.handle_exception(unexpected)
+            return self.make_response(answer)(environ, start_response)
+
+    @cached_property
+    def _direct_by_id(self) -> dict[str, tuple[Rule, str, str]]:
+        """Rule, name of the id and endpoint of the direct views, by the first part of the path."""
+        hooks = self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs
+        if any(None in found for found in hooks) or self.teardown_appcontext_funcs:
+            return {}
+        by_first = {first: found for (method, first), found in self._by_id.items() if method == "GET"}
+        return {
+            first: (rule, name, rule.endpoint)
+            for first, (rule, name) in by_first.items()
+            if rule.endpoint in self.direct
+        }
 
     @cached_property
     def _by_id(self) -> dict[tuple[str, str], tuple[Rule, str]]:
@@ -94,3 +164,11 @@ class ThinFlask(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+
+def _id_of(path: str) -> str | None:
+    """What stands behind the first part of a path as WSGI gives it; None where Flask has to look at it."""
+    if path[:1] != "/" or "//" in path:
+        return None
+    named = path[1:].partition("/")[2]
+    return (named if named.isascii() else named.encode("latin-1").decode(errors="replace")) or None

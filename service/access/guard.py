@@ -2,20 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request
+from flask import request
 from flask.typing import ResponseReturnValue, RouteCallable
 
 from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.routes import ROUTES, Route, UndeclaredRouteError
+from service.thin_flask import DirectView, ThinFlask
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 CALLER = "nextbest.caller"
 
 
-def guard(app: Flask, gate: Gate) -> None:
+def guard(app: ThinFlask, gate: Gate) -> None:
     """Guard all views that the app has now: call it when no more are added.
 
     Raises:
@@ -24,7 +25,10 @@ def guard(app: Flask, gate: Gate) -> None:
     for name, view in app.view_functions.items():
         if name not in ROUTES:
             raise UndeclaredRouteError(name)
-        app.view_functions[name] = _guarded(view, ROUTES[name], gate)
+        if name in app.direct:  # which `view` calls
+            app.direct[name] = _guarded_direct(app.direct[name], ROUTES[name], gate)
+        else:
+            app.view_functions[name] = _guarded(view, ROUTES[name], gate)
 
 
 def caller_of(environ: "WSGIEnvironment") -> Caller | None:
@@ -41,5 +45,15 @@ def _guarded(view: RouteCallable, route: Route, gate: Gate) -> RouteCallable:
         environ[CALLER] = check(environ, route, of_the_path.get("customer_id"))
         answer: ResponseReturnValue = view(**of_the_path)  # type: ignore[assignment]  # none of ours is async
         return answer
+
+    return guarded
+
+
+def _guarded_direct(view: DirectView, route: Route, gate: Gate) -> DirectView:
+    check = gate.check
+
+    def guarded(environ: "WSGIEnvironment", named: str) -> "WSGIApplication":
+        environ[CALLER] = check(environ, route, named)
+        return view(environ, named)
 
     return guarded

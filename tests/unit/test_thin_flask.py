@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, Response, session
+from flask import Blueprint, Flask, Response, has_request_context, request, session
+from flask.testing import EnvironBuilder
 from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
@@ -114,3 +115,70 @@ def test_errors_of_views_come_to_their_handlers() -> None:
     assert (client.get("/none").status_code, client.get("/none").text) == (404, "nothing here")
     assert client.post("/").status_code == 405
     assert client.options("/").status_code == 200
+
+
+def direct_app() -> ThinFlask:
+    """Its view answers with the id and whether Flask has a request; of "bad" it raises."""
+    app = ThinFlask("shop", static_folder=None)
+    app.url_map.converters["id"] = IdConverter
+
+    def view(environ: Any, named: str) -> Response:
+        if named == "bad":
+            raise LookupError(named)
+        return Response(f"{named!a} {has_request_context()} {environ['werkzeug.request'].url_rule.endpoint}")
+
+    app.add_direct("/recommend/<id:customer_id>", "recommend", view)
+    app.register_error_handler(LookupError, lambda err: (f"{err} {request.view_args}", 410))
+    return app
+
+
+def test_a_direct_view_is_called_without_a_request_of_flasks() -> None:
+    client = direct_app().test_client()
+    assert client.get("/recommend/anna").text == "'anna' False recommend"
+    assert (client.head("/recommend/anna").status_code, client.head("/recommend/anna").data) == (200, b"")
+    assert (client.options("/recommend/anna").status_code, client.options("/recommend/anna").data) == (200, b"")
+    assert client.post("/recommend/anna").status_code == 405
+    assert client.get("/recommend/").status_code == 404
+    assert client.get("/recommended/anna").status_code == 404
+
+
+def test_an_error_of_a_direct_view_comes_to_flasks_handlers() -> None:
+    answer = direct_app().test_client().get("/recommend/bad")
+    assert (answer.status_code, answer.text) == (410, "bad {'customer_id': 'bad'}")
+
+
+def test_an_error_of_a_direct_view_that_nobody_handles_is_a_500_as_any() -> None:
+    app = ThinFlask("shop", static_folder=None)
+    app.url_map.converters["id"] = IdConverter
+    app.add_direct("/recommend/<id:customer_id>", "recommend", lambda environ, named: 1 / 0)  # type: ignore[arg-type,return-value]
+    assert app.test_client().get("/recommend/anna").status_code == 500
+
+
+def test_where_hooks_are_registered_a_direct_view_goes_through_flask() -> None:
+    app, seen = direct_app(), []
+    app.before_request(lambda: seen.append(request.path))
+    assert app.test_client().get("/recommend/anna").text == "'anna' True recommend"
+    assert seen == ["/recommend/anna"]
+
+
+@given(named=st.text(min_size=1, max_size=20))
+@example(named="a/b")
+@example(named="/b")
+@example(named="a//b")
+@example(named="\ud800")
+@example(named="ü%2F")
+def test_a_direct_view_gets_the_id_that_flask_would_give_it(named: str) -> None:
+    path = f"/recommend/{named}".encode("utf-8", "replace").decode("latin-1")
+    answers = []
+    for app in (direct_app(), hooked_app()):
+        statuses: list[str] = []
+        environ = EnvironBuilder(app, "/").get_environ() | {"PATH_INFO": path}
+        body = b"".join(app(environ, lambda status, *_: statuses.append(status)))  # type: ignore[arg-type,func-returns-value]
+        answers.append((statuses, body.replace(b" True ", b" False ")))
+    assert answers[0] == answers[1]
+
+
+def hooked_app() -> ThinFlask:
+    app = direct_app()
+    app.before_request(lambda: None)
+    return app
