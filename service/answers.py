@@ -10,14 +10,16 @@ from math import isfinite, isnan
 
 from service.explaining import Explainer
 from service.languages import ENGLISH
-from service.own_list import Answer, Attached, OwnList, Pick, Rung
+from service.own_list import Answer, Attached, OwnList, Rung
 from service.reasons import reasons_in
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
-NO_OFFER = '"offer": null'
+OFFER, NO_OFFER, REASON = ', "offer": ', "null", ', "reason": '
+NO_OFFERS: Mapping[int, Attached] = {}
+NOT_OFFERED = Attached(NO_OFFER, 0.0)
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
@@ -68,11 +70,10 @@ class AnswerWriter:
         if kept is not None and kept.written is not None and kept.written[:2] == (now, offers):
             return kept.written[2]
         own = answer.own
-        items = self._own_items(answer, own, language) if own else self._items(answer, language)
-        if offers:
-            for place, pick in enumerate(answer.picks):
-                if pick[0] in offers:
-                    items[place] = self._with_offer(items[place], pick, offers[pick[0]])
+        if own:
+            items = self._own_items(answer, own, language, offers=offers or NO_OFFERS)
+        else:
+            items = self._items(answer, language, offers=offers or NO_OFFERS)
         text = f"[{', '.join(items)}]"
         if kept is not None:
             kept.written = now, offers, text
@@ -114,7 +115,12 @@ class AnswerWriter:
         )
 
     def _own_items(
-        self, answer: Answer, own: OwnList, language: str, goes_with: Sequence[str] = ()
+        self,
+        answer: Answer,
+        own: OwnList,
+        language: str,
+        goes_with: Sequence[str] = (),
+        offers: Mapping[int, Attached] = NO_OFFERS,
     ) -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
@@ -131,16 +137,24 @@ class AnswerWriter:
                 why = goes_with[evidence]
             else:
                 why = explain.own(row, evidence, own)
+            offer, cost = offers[row] if row in offers else NOT_OFFERED
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
                 told, worth = _told(probability), worth_of[row]
-                value = "null" if isnan(worth) else f"{min(probability, MOST) * worth:.4g}"
-            items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{why}}}")
+                if probability > MOST:
+                    probability = MOST
+                value = "null" if isnan(worth) else f"{probability * worth - cost:.4g}"
+            items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{offer}{REASON}{why}}}")
         return items
 
     def _items(
-        self, answer: Answer, language: str, similar: str = "", goes_with: Sequence[str] = ()
+        self,
+        answer: Answer,
+        language: str,
+        similar: str = "",
+        goes_with: Sequence[str] = (),
+        offers: Mapping[int, Attached] = NO_OFFERS,
     ) -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
@@ -154,16 +168,9 @@ class AnswerWriter:
                 why = goes_with[evidence]
             else:
                 why = similar if rung is Rung.SIMILAR else explain.popular(row)
-            items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{why}}}")
+            offer = offers[row].text if row in offers else NO_OFFER
+            items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{offer}{REASON}{why}}}")
         return items
-
-    def _with_offer(self, item: str, pick: Pick, offer: Attached) -> str:
-        """An item with its offer, whose cost is taken from what the product is expected to earn."""
-        row, _, _, probability = pick
-        if offer.cost and probability != UNKNOWN and not isnan(self._worth[row]):
-            value = min(probability, MOST) * self._worth[row]
-            item = item.replace(f"{EXPECTED}{value:.4g}", f"{EXPECTED}{value - offer.cost:.4g}", 1)
-        return item.replace(NO_OFFER, f'"offer": {offer.text}', 1)
 
     def _explainer(self, language: str) -> Explainer:
         explainer = self._explainers.get(language)
@@ -177,7 +184,7 @@ class AnswerWriter:
             self._products.pop(repriced.pop(), None)
 
     def _write_product(self, product_row: int) -> tuple[str, str]:
-        """What stands before the rank of a product and after its probability, which is kept."""
+        """What stands before the rank of a product, and between what it earns and its offer; it is kept."""
         served = self._served
         category_row, price = served.category_row[product_row], served.prices[product_row]
         category = quoted(served.categories[category_row]) if category_row != NONE else "null"
@@ -187,7 +194,7 @@ class AnswerWriter:
         middle = (
             f', "title": {quoted(self._served.title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
-            f'"image_url": {_or_null(served.image_urls[product_row])}, {NO_OFFER}, "reason": '
+            f'"image_url": {_or_null(served.image_urls[product_row])}{OFFER}'
         )
         if len(self._products) >= KEPT_PRODUCTS:
             self._products.clear()

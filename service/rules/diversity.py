@@ -82,6 +82,13 @@ def diverse(entries: Iterator[Scored], strength: float, above: Above) -> Iterato
     following = next(entries, None)
     likeness = above.likeness
     while True:
+        if not waiting and following is not None:  # as mostly
+            score, entry = first = following
+            following = next(entries, None)
+            if following is None or following[0] <= score * (1 - strength * likeness(entry[0])):
+                yield entry
+                continue
+            waiting.append(first)
         most, place = -1.0, NONE
         for at, (score, entry) in enumerate(waiting):
             if score <= most:

@@ -49,7 +49,7 @@ class PlacedRules:
         """The ruling of a person by the row that `storage.people` has them at."""
         if not self._for_some:
             return self._everybodys.fresh()
-        key = tuple(n for n, who in self._for_some if who.holds(person_row))
+        key = tuple([n for n, who in self._for_some if who.holds(person_row)])
         if not key:
             return self._everybodys.fresh()
         ruling = self._rulings.get(key)

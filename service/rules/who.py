@@ -58,8 +58,9 @@ class Who:
             person_row < 0 or not any(audience.has(person_row) for audience in self.audiences)
         ):
             return False
-        if not all(test.holds(person_row) for test in self.tests):
-            return False
+        for test in self.tests:  # an `all` of them takes three times as long, for each answer
+            if not test.holds(person_row):
+                return False
         return not self.unless or not all(test.holds(person_row) for test in self.unless)
 
 
