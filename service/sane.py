@@ -22,7 +22,7 @@ def check_values(served: ServedVersion) -> None:
         "history/product": (served.history_product, 0),
         f"candidates/{served.variant}/product": (served.candidate_rows, NONE),
         "products/category_row": (np.asarray(served.category_row), NONE),
-        "products/brand_row": (served.brand_row, NONE),
+        "products/brand_row": (np.asarray(served.brand_row), NONE),
     }
     limits = {"products/category_row": len(served.categories), "products/brand_row": len(served.brands)}
     for name, (array, least) in rows.items():

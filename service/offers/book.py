@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isnan
 from typing import NamedTuple
@@ -45,6 +45,7 @@ class OfferBook:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
         self._ends_s: dict[int, float] = {}
+        self._figures: dict[int, tuple[float | None, float | None]] = {}
         self._rows: dict[int, frozenset[int]] = {}
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
@@ -81,7 +82,7 @@ class OfferBook:
         """When the first of these, which are on, ends, in Unix seconds; 0 if one has a budget: it is promised each time."""
         return min(map(self._ends_s.__getitem__, offer_rows), default=FOREVER)
 
-    def ranked(self, customer_row: int, among: Container[int] | None = None) -> list[Ranked]:
+    def ranked(self, customer_row: int, among: Container[int] | None = None) -> Iterator[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.
 
         An offer that costs more than it brings is left out: whoever gets it would buy anyway. Where its value
@@ -91,21 +92,28 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: offer rows; None for any.
         """
-        found, offers = [], self._offers
-        for offer_row, probability, anyway in self.served.offers.of(customer_row, self._clock(), among):
-            offer = offers.get(offer_row) or self.offer(offer_row)
-            discount, value, added, cost = offer.discount, None, 0.0, 0.0
+        found, figures = [], self._figures
+        listed = self.served.offers.of(customer_row, self._clock(), among)
+        for place, (offer_row, probability, anyway) in enumerate(listed):
+            discount, margin = figures.get(offer_row) or self._figures_of(offer_row)
+            value, added, cost = None, 0.0, 0.0
             if probability is not None and not isnan(anyway):
                 added = uplift(probability, anyway)
                 if discount is not None:
                     cost = expected_cost(probability, discount)
-                    if offer.margin is not None:
-                        value = expected_value(probability, anyway, offer.margin, discount)
+                    if margin is not None:
+                        value = expected_value(probability, anyway, margin, discount)
             if value is None or value > 0:
-                found.append(Ranked(offer_row, probability, value, added, cost))
-        if len(found) > 1:
-            found.sort(key=_most_first)
-        return found
+                order = value is None, -(value or 0.0), -added, place
+                found.append((order, (offer_row, probability, value, added, cost)))
+        found.sort()
+        for _, one in found:
+            yield Ranked(*one)
+
+    def _figures_of(self, offer_row: int) -> tuple[float | None, float | None]:
+        offer = self.offer(offer_row)
+        figures = self._figures[offer_row] = offer.discount, offer.margin
+        return figures
 
     def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
         """What the offer of each product is expected to cost with a customer, by product row; without those
@@ -163,10 +171,6 @@ class OfferBook:
 def _is_on(offer: Offer, now_s: float) -> bool:
     begins = offer.starts_at is None or offer.starts_at.timestamp() <= now_s
     return begins and (offer.ends_at is None or now_s < offer.ends_at.timestamp())
-
-
-def _most_first(one: Ranked) -> tuple[bool, float, float]:
-    return one.value is None, -(one.value or 0.0), -one.added
 
 
 def _beginning(offer: Offer) -> str:

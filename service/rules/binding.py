@@ -126,7 +126,7 @@ class Binder:
 
     def _limit(self, rule: Cap) -> Limit:
         served = self._served
-        groups = np.asarray(served.category_row) if rule.per == "category" else served.brand_row
+        groups = np.asarray(served.category_row if rule.per == "category" else served.brand_row)
         if rule.names:
             known = served.category_rows if rule.per == "category" else self._brand_rows
             meant = [known[name] for name in rule.names if name in known]
@@ -139,7 +139,7 @@ class Binder:
 
     @cached_property
     def _by_brand(self) -> Trends:
-        return Trends.of(self._served.popular, self._served.brand_row, len(self._served.brands))
+        return Trends.of(self._served.popular, np.asarray(self._served.brand_row), len(self._served.brands))
 
     def _all_of(self, conditions: list[Condition], rows: IntArray | None) -> Allowed:
         """Whether each of the rows meets all conditions: texts looked at once, numbers each time."""
@@ -167,7 +167,7 @@ class Binder:
         is_positive = sign in ("=", "in")
         if name in ("category", "brand"):
             words = self._served.categories if name == "category" else self._served.brands
-            group = np.asarray(self._served.category_row) if name == "category" else self._served.brand_row
+            group = np.asarray(self._served.category_row if name == "category" else self._served.brand_row)
             holds = np.array([*((word in values) is is_positive for word in words), False])
             return holds[group[rows]]  # -1 is the last one
         table = self._served.titles if name == "title" else self._served.products

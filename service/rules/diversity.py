@@ -26,7 +26,7 @@ class Above:
 
     def __init__(self, served: ServedVersion, pinned: Sequence[int]) -> None:
         self._served, self._rows = served, set[int]()
-        self._category_row, self._brand_row = served.category_row, memoryview(served.brand_row)
+        self._category_row, self._brand_row = served.category_row, served.brand_row
         self._brands: set[int] = set()
         self._brands_of: dict[int, set[int]] = {}  # by category
         self._near: dict[int, float] = {}

@@ -39,15 +39,18 @@ class Tally:
             opened.flush()
             self._map = mmap.mmap(opened.fileno(), SLOT.size * SLOTS)
         self._places: dict[Key, int] = {}
-        self._taken: Counter[Key] = Counter()  # by the thread of requests alone
+        self._taken: dict[Key, int] = {}  # by the thread of requests alone
         self._settled: Counter[Key] = Counter()  # by the thread that writes alone
 
     def take(self, key: Key) -> None:
         """One more waits in memory."""
-        if key not in self._places and not self._has_place(key):
-            return
-        self._taken[key] += 1
-        COUNT.pack_into(self._map, self._places[key] + NAME_BYTES, self._taken[key])
+        taken = self._taken.get(key)
+        if taken is None:
+            if not self._has_place(key):
+                return
+            taken = 0
+        self._taken[key] = taken = taken + 1
+        COUNT.pack_into(self._map, self._places[key] + NAME_BYTES, taken)
 
     def settle(self, keys: Iterable[Key]) -> None:
         """These are in the record, in the spool, or known to be lost."""
