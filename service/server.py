@@ -24,6 +24,7 @@ from service.cache.server import RedisKeeper, find_redis_server, private_folder
 from service.die_with_parent import die_with_parent
 from service.logs import configure_logs, server_log_config
 from service.operator_process import OperatorKeeper
+from service.overload import BACKLOG
 from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings
@@ -127,7 +128,7 @@ def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=1,  # two were slower: they fight for the interpreter
-        backlog=2048,
+        backlog=BACKLOG,
         backpressure=settings.backpressure,
         http1_settings=HTTP1Settings(
             max_buffer_size=MAX_HEAD_BYTES, header_read_timeout=int(settings.idle_timeout_s * 1000)

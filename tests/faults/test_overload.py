@@ -1,5 +1,7 @@
 """Twice, five and ten times as many requests as can be answered: most of what could be answered still is."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -122,9 +124,25 @@ def test_more_connections_than_a_worker_holds_are_let_in_by_turns(running: Runni
     """Without that, those beyond would wait for as long as the ones inside stay."""
     port = port_of(running)
     base = highest_rate(running, seconds=1)
-    assert ask_too_much(running, 2, 2, base, BEYOND) >= 0.4
+    assert ask_too_much(running, 2, 2, base, BEYOND) >= 0.5  # 0.8 and more were seen
     assert until(lambda: is_normal(port), 5) < 5
     assert any("turning some away" in line["event"] for line in running.lines())
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(120)
+def test_where_answers_are_slow_the_work_is_not_done_for_callers_that_gave_up(running: Running) -> None:
+    """Others take most of the processor, and who waits outside gives up after a second: its request would be
+    answered for nobody. With a queue of 2,048 that was half of the work."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
+    try:
+        base = highest_rate(running, seconds=1)
+        shares = [ask_too_much(running, 2, 3, base, BEYOND) for _ in range(3)]
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert sorted(shares)[1] >= 0.55  # .43 to .53 before; .70 to .96 since
 
 
 def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:
@@ -158,7 +176,7 @@ def test_at_five_and_ten_times_nothing_breaks_and_all_is_normal_within_5_s(
     shares = [ask_too_much(running, times, 5, base, most) for times in (2, 5, 10)]
     after_mb = memory_mb(running)
     print(f"{base.by_clock:.0f} answers/s at most; memory {before_mb:.0f} MB before, {after_mb:.0f} MB after")
-    assert shares[0] >= (0.7 if most == INSIDE else 0.4)
+    assert shares[0] >= (0.7 if most == INSIDE else 0.6)
     assert after_mb <= before_mb * 1.1
     assert [it.pid for it in running.workers()] == [worker.pid]
     assert until(lambda: is_normal(port), 5) < 5
