@@ -137,14 +137,12 @@ class AnswerWriter:
                 why = goes_with[evidence]
             else:
                 why = explain.own(row, evidence, own)
-            offer, cost = offers[row] if row in offers else NOT_OFFERED
+            offer, cost = offers.get(row, NOT_OFFERED)
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
                 told, worth = _told(probability), worth_of[row]
-                if probability > MOST:
-                    probability = MOST
-                value = "null" if isnan(worth) else f"{probability * worth - cost:.4g}"
+                value = "null" if isnan(worth) else f"{min(probability, MOST) * worth - cost:.4g}"
             items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{offer}{REASON}{why}}}")
         return items
 

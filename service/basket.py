@@ -242,8 +242,7 @@ class Basket:
                 known, known_at = score, place
             else:
                 score = known * known_at / place
-            if score > least:
-                score = least
+            score = min(score, least)
             least = score
             yield score, entry
 

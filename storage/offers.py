@@ -20,9 +20,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 type RankedOffer = tuple[int, float | None, float]
-"""One offer of a customer's list: its row, the probability of redeeming it (None from a shop where nobody ever
-redeemed anything), and the chance of buying one of its products within its time without it. A plain tuple:
-answers look at some of them."""
+"""One offer of a customer's list: its row, the probability of redeeming it (None from a shop where nobody
+ever redeemed anything), and the chance of buying one of its products within its time without it. A plain
+tuple: answers look at some of them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ class PublishedOffers:
         self._arrays = OfferArrays(**arrays)
         self._starts_s, self._ends_s = memoryview(arrays["starts_s"]), memoryview(arrays["ends_s"])
         lists = ("list_offer", "list_probability", "list_anyway")
-        self._lists = tuple(memoryview(arrays[name].reshape(-1)) for name in lists)
+        self._lists: tuple[memoryview[Any], ...] = tuple(
+            memoryview(arrays[name].reshape(-1)) for name in lists
+        )
         self._last_line, self._length = n_customers, arrays["list_offer"].shape[1]
 
     def __len__(self) -> int:
@@ -130,7 +132,8 @@ class PublishedOffers:
         if not self.has_any:
             return []
         offers, chances, others = self._lists
-        starts_s, ends_s, now_s, found = self._starts_s, self._ends_s, int(at_s // 1), []
+        starts_s, ends_s, now_s = self._starts_s, self._ends_s, int(at_s // 1)
+        found: list[RankedOffer] = []
         start = (customer_row if customer_row != NONE else self._last_line) * self._length
         for place, row in enumerate(offers[start : start + self._length].tolist(), start):
             if row == NONE:

@@ -79,7 +79,8 @@ class OfferBook:
         return offer
 
     def ends_s(self, offer_rows: Iterable[int]) -> float:
-        """When the first of these, which are on, ends, in Unix seconds; 0 if one has a budget: it is promised each time."""
+        """When the first of these, which are on, ends, in Unix seconds; 0 if one has a budget: it is promised
+        each time."""
         return min(map(self._ends_s.__getitem__, offer_rows), default=FOREVER)
 
     def ranked(self, customer_row: int, among: Container[int] | None = None) -> Iterator[Ranked]:

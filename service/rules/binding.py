@@ -169,7 +169,8 @@ class Binder:
             words = self._served.categories if name == "category" else self._served.brands
             group = np.asarray(self._served.category_row if name == "category" else self._served.brand_row)
             holds = np.array([*((word in values) is is_positive for word in words), False])
-            return holds[group[rows]]  # -1 is the last one
+            held: BoolArray = holds[group[rows]]  # -1 is the last one
+            return held
         table = self._served.titles if name == "title" else self._served.products
         texts = (table[row] for row in rows.tolist())
         return np.array([bool(text) and (text in values) is is_positive for text in texts], np.bool_)

@@ -6,7 +6,6 @@ in money, then need no common scale with a likeness, and no strength drowns what
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from service.packed import Entry
 from service.served import NONE, ServedVersion

@@ -48,7 +48,7 @@ from service.overload import Shedding
 from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
-from service.record import RecordDoor
+from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
 from service.served import ServedVersion
@@ -62,7 +62,6 @@ from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS
 from storage.record.live import Trade
-from storage.record.record import Record
 from storage.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
 from tests.benchmarks.bare import TTL_S, bare_app
@@ -178,7 +177,13 @@ def make_routes(
     customers = [ids[row] for row in drawn]
     shop, key, token = shop_with_credentials(customers[0])
     settings, events = Settings(store=store), EventCounters(metrics.registry)
-    log = ExposureLog(*(_TakesAll(), Spool(folder, ""), metrics), default=True, tally=Tally(folder / "tally"))
+    of_record = Settings(store=folder / "record")
+    of_record.store.mkdir()
+    prepare_now(of_record)
+    record = RecordDoor(
+        of_record, events
+    )  # SQLite, written between the rounds: by another thread in a worker
+    log = ExposureLog(*(record, Spool(folder, ""), metrics), default=True, tally=Tally(folder / "tally"))
 
     def one_after_another(number: int) -> str:
         return f"/recommend/{customers[number % CUSTOMERS]}"
@@ -313,13 +318,6 @@ class _NoOffers(OfferDesk):
     """Of a shop that has none."""
 
     def with_products(self, *_: object) -> None: ...
-
-
-class _TakesAll:
-    """A record without a disk: that is the business of the thread that writes."""
-
-    def do(self, work: Callable[[Record], Any]) -> Any:
-        return 0
 
 
 @dataclass(frozen=True)

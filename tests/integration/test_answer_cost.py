@@ -9,6 +9,7 @@ the ratios would be smaller.
 import sys
 import time
 from collections.abc import Iterator
+from statistics import median
 from types import FrameType
 
 import pytest
@@ -60,6 +61,21 @@ def python_calls(route: Route) -> int:
     return counted
 
 
+def median_ratio(route: Route, bare: Route) -> float:
+    """What some answers take of what the same number of a bare route's do right before or after; the median
+    over the rounds. Where others work on the machine, both have what that costs."""
+    ratios = []
+    for number in range(ROUNDS):
+        took_s = {}
+        for each in (route, bare) if number % 2 else (bare, route):
+            began_s = time.thread_time()
+            call(each, range(CALLS))
+            took_s[each.name] = time.thread_time() - began_s
+            each.afterwards()
+        ratios.append(took_s[route.name] / took_s[bare.name])
+    return median(ratios)
+
+
 def least_s(routes: list[Route]) -> list[float]:
     """The least time of some answers of each route, in rounds over all of them."""
     found = [float("inf")] * len(routes)
@@ -88,13 +104,11 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
         *((f"- {more}", BARE, 2.0) for more in MORE),
         *((f"- from Redis, {more}", BARE_GET, 1.5) for more in MORE),
         (WORKER_ALL, BARE, 2.0),
-        (REDIS_ALL, BARE_GET, 2.2),
     ],
 )
 def test_an_answer_takes_little_longer_than_a_bare_route(
     routes: dict[str, Route], name: str, bare: str, most: float
 ) -> None:
-    # the last one is to come down to 1.5 too, and must not grow meanwhile: 1.65 to 1.98 were seen
     ratios = []
     for _ in range(ATTEMPTS):
         ours_s, bare_s = least_s([routes[name], routes[bare]])
@@ -103,6 +117,15 @@ def test_an_answer_takes_little_longer_than_a_bare_route(
         if ratios[-1] <= most:
             return
     raise AssertionError(f"{name} takes {ratios} times as long as a {bare}")
+
+
+def test_an_answer_from_redis_with_everything_on_takes_little_longer(routes: dict[str, Route]) -> None:
+    # is to come down to 1.5, and must not grow meanwhile: 1.49 to 1.61 were seen, 1.9 before
+    ratios = []
+    while len(ratios) < ATTEMPTS and (not ratios or ratios[-1] > 1.75):
+        ratios.append(median_ratio(routes[REDIS_ALL], routes[BARE_GET]))
+        print(f"{REDIS_ALL}: {ratios[-1]:.2f} x {BARE_GET}")
+    assert ratios[-1] <= 1.75, ratios
 
 
 def test_what_was_measured_came_from_where_it_should(routes: dict[str, Route]) -> None:
