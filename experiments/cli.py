@@ -33,3 +33,7 @@ def main() -> None:
     except (NextbestError, OSError) as err:
         print(f"nbo-experiment: {err}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,3 +35,7 @@ class Commands(LazyCommands):
 @click.version_option(package_name="nextbest")
 def main() -> None:
     """Answer what each customer should be shown next."""
+
+
+if __name__ == "__main__":
+    main()

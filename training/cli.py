@@ -39,3 +39,7 @@ def main() -> None:
     except OSError as err:  # a full disk, a store that may not be written: the machine's fault, not a bug
         print(f"nbo-train: {told(err)}", file=sys.stderr)
         sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
