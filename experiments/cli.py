@@ -13,7 +13,7 @@ COMMANDS = {
     "list": "experiments.running_commands",
     "pause": "experiments.running_commands",
     "stop": "experiments.running_commands",
-    "ship": "experiments.running_commands",
+    "ship": "experiments.ship_command",
     "holdout": "experiments.running_commands",
     "report": "experiments.report_command",
     "simulate": "experiments.simulate_command",

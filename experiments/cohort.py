@@ -58,16 +58,18 @@ def cohort_of(specification: Specification, exposures: pl.DataFrame, now_ms: int
     past = own.filter(pl.col("at_ms") <= now_ms)
     once = past.unique("event_id", keep="first", maintain_order=True)
     late = once["at_ms"].cum_max() - once["at_ms"]
+    is_early = pl.col("at_ms") < start_ms(specification) - DAY_MS // 2  # the shop's midnight is another one
     names = {arm.name: number for number, arm in enumerate(specification.arms)}
     known = once.filter(~pl.col("is_forced") & pl.col("variant").is_in(list(names)))
-    counted = known.with_columns(arm=pl.col("variant").replace_strict(names, return_dtype=pl.Int32)).sort(
-        "at_ms", maintain_order=True
+    counted = (
+        known.filter(~is_early)
+        .with_columns(arm=pl.col("variant").replace_strict(names, return_dtype=pl.Int32))
+        .sort("at_ms", maintain_order=True)
     )
     customers = counted.group_by("customer_id", maintain_order=True).agg(
         pl.col("arm").first(), first_ms=pl.col("at_ms").first(), n_arms=pl.col("arm").n_unique()
     )
     staying = customers.filter(pl.col("n_arms") == 1).drop("n_arms")
-    is_early = pl.col("at_ms") < start_ms(specification) - DAY_MS // 2  # the shop's midnight is another one
     return Cohort(
         counted,
         staying,

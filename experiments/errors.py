@@ -25,6 +25,18 @@ class UnknownExperimentError(NextbestError):
         super().__init__(f"no experiment {which} in this record; `nbo-experiment list` shows them")
 
 
+class NotToShipError(NextbestError):
+    """A variant isn't shipped.
+
+    Attributes:
+        why: what speaks against it.
+    """
+
+    def __init__(self, experiment_id: str, why: str) -> None:
+        self.experiment_id, self.why = experiment_id, why
+        super().__init__(f"{experiment_id} isn't shipped: {why}")
+
+
 class BadLogError(NextbestError):
     """A log of exposures or outcomes isn't what the judge reads."""
 

@@ -291,6 +291,12 @@ def _notes(case: Case, decided: dict[str, tuple[Verdict, Look | None, bool]]) ->
         found.append("Nothing was spent on this report: it has no more to see than the look that stands.")
     if not case.cohort.customers.height:
         found.append("No exposure of this version is known.")
+    planned_days = case.specification.experiment.planned_days
+    if case.elapsed_days > planned_days and _information(case, case.now_ms) < 1:
+        found.append(
+            f"The {planned_days} planned days are over and the planned size isn't reached: it goes on until "
+            "it is stopped."
+        )
     found += [
         f"Arm {arm.name} is to fill a place by lot, and no answer that is a day old has one."
         for arm in case.specification.arms

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
 import polars as pl
 
 from experiments.errors import UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
-from experiments.looks import Look
+from experiments.judge import judge, open_case
+from experiments.judgement import Judgement
+from experiments.looks import Ledger, Look
 from experiments.purchases import outcomes_of, purchases_of_those
 from experiments.sources import Logs
 from experiments.specification import Specification, parse
@@ -37,12 +39,32 @@ def recorded_specification(record: Record, experiment_id: str, version: int | No
     return parse(found.content, f"{experiment_id} version {found.version}")
 
 
-def notes_of(record: Record, specification: Specification) -> tuple[str, ...]:
+def judged_by_record(record: Record, store: Store, specification: Specification, now: datetime) -> Judgement:
+    """An experiment judged as of a moment by what the record and the store hold; looks are kept there."""
+    logs = recorded_logs(record, store, specification, now)
+    found = judged(specification, logs, now, RecordLedger(record))
+    return replace(found, notes=(*notes_of(record, specification, now), *found.notes))
+
+
+def judged(specification: Specification, logs: Logs, now: datetime, ledger: Ledger) -> Judgement:
+    """Looks are kept before anybody reads the report: what was seen is spent."""
+    case = open_case(specification, logs.exposures, logs.outcomes, now, dropped=logs.dropped)
+    head = specification.experiment
+    found = judge(case, ledger.looks(head.id, head.version))
+    ledger.add(found.new_looks)
+    return found
+
+
+def notes_of(record: Record, specification: Specification, now: datetime) -> tuple[str, ...]:
     """What the reader of a report must know of where the experiment stands."""
     head = specification.experiment
     with record.reading() as connection:
         found = find_experiment(connection, head.id, head.version)
-    if found is None or found.state is State.RUNNING:
+    if found is None:
+        return ()
+    if found.is_scheduled(int(now.timestamp() * 1000)):
+        return (f"It is scheduled: nobody comes before {moment(found.started_ms)} UTC.",)
+    if found.state is State.RUNNING:
         return ()
     if found.ended_ms is None:
         return ("It is paused: nobody comes.",)

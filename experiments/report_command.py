@@ -1,19 +1,15 @@
 """`nbo-experiment report`: the verdict and what it rests on, from the record or from files."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from experiments.judge import judge, open_case
-from experiments.judgement import Judgement
-from experiments.looks import Ledger
 from experiments.markdown import to_markdown
-from experiments.recorded import RecordLedger, notes_of, recorded_logs, recorded_specification
+from experiments.recorded import judged, judged_by_record, recorded_specification
 from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
-from experiments.specification import Specification, read_specification
+from experiments.specification import read_specification
 from storage.record_options import key_option, opened_record, url_option
 from storage.store import Store, write_atomic
 
@@ -68,26 +64,15 @@ def report(
         specification, _ = read_specification(spec)
         logs = Logs(read_log(exposures), read_log(outcomes), dropped)
         out.mkdir(parents=True, exist_ok=True)
-        found = _judged(specification, logs, moment, LedgerFile(out / "looks.json"))
+        found = judged(specification, logs, moment, LedgerFile(out / "looks.json"))
     else:
         if store is None:
             raise click.UsageError("say where the store is: --store")
         with opened_record(store, url, erasure_key) as record:
             specification = recorded_specification(record, experiment_id, version)
-            logs = recorded_logs(record, Store(store), specification, moment)
-            found = _judged(specification, logs, moment, RecordLedger(record))
-            found = replace(found, notes=(*notes_of(record, specification), *found.notes))
+            found = judged_by_record(record, Store(store), specification, moment)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in (("html", to_html(found)), ("md", to_markdown(found)), ("json", to_json(found))):
         write_atomic(out / f"report.{name}", text)
     arm = f" {found.headline_arm}" if found.headline_arm else ""
     click.echo(f"{found.headline.word}{arm}: {found.headline.text}\n{out / 'report.html'}")
-
-
-def _judged(specification: Specification, logs: Logs, moment: datetime, ledger: Ledger) -> Judgement:
-    """Looks are kept before anybody reads the report: what was seen is spent."""
-    case = open_case(specification, logs.exposures, logs.outcomes, moment, dropped=logs.dropped)
-    head = specification.experiment
-    found = judge(case, ledger.looks(head.id, head.version))
-    ledger.add(found.new_looks)
-    return found

@@ -1,4 +1,4 @@
-"""`nbo-experiment list`, `pause`, `stop`, `ship` and `holdout`: what runs, as the record has it."""
+"""`nbo-experiment list`, `pause`, `stop` and `holdout`: what runs, as the record has it."""
 
 import getpass
 from datetime import UTC, datetime
@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from experiments.assignment import Arm
 from experiments.errors import UnknownExperimentError
-from experiments.specification import POPULAR, parse
-from models.errors import NextbestError
+from experiments.frames import DAY_MS
+from experiments.specification import parse
+from experiments.words import moment
 from storage.record.experiments import (
-    ExperimentConflictError,
     Recorded,
     State,
     change_state,
@@ -21,7 +20,6 @@ from storage.record.experiments import (
     set_holdout,
 )
 from storage.record_options import opened_record, record_options
-from storage.store import Store
 
 
 def now_ms() -> int:
@@ -43,14 +41,21 @@ def list_(store: Path, url: str | None, erasure_key: str | None) -> None:
     """Every experiment, the newest first, and the holdout."""
     with opened_record(store, url, erasure_key) as record, record.reading() as connection:
         found, now = list_experiments(connection), running(connection)
+    at_ms = now_ms()
     for one in found:
-        begun = f"{datetime.fromtimestamp(one.started_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-        arms = ", ".join(f"{arm.name} {arm.weight:g}" for arm in parse(one.content).arms)
-        slot = f"{one.layer} {one.slot_start:g}-{one.slot_start + one.slot_width:g}"
-        click.echo(
-            f"{one.experiment_id:<24} v{one.version:<3} {one.state.value:<8} {begun}  {slot:<20} {arms}"
-        )
+        click.echo(_line(one, at_ms))
     click.echo(f"holdout: {now.holdout_share:.3g} of all customers")
+
+
+def _line(one: Recorded, at_ms: int) -> str:
+    """An experiment, and how long it has run of the days that were planned."""
+    spec = parse(one.content, f"{one.experiment_id} version {one.version}")
+    state = "scheduled" if one.is_scheduled(at_ms) else one.state.value
+    slot = f"{one.layer} {one.slot_start:g}-{one.slot_start + one.slot_width:g}"
+    arms = ", ".join(f"{arm.name} {arm.weight:g}" for arm in spec.arms)
+    days = max(0, (one.ended_ms or at_ms) - one.started_ms) // DAY_MS
+    told = f"{moment(one.started_ms)}  day {days} of {spec.experiment.planned_days}"
+    return f"{one.experiment_id:<24} v{one.version:<3} {state:<9} {told:<32} {slot:<20} {arms}"
 
 
 def _change(
@@ -78,65 +83,6 @@ def stop(store: Path, url: str | None, erasure_key: str | None, experiment_id: s
     """End it for good: everybody gets the champion. Its report can still be made."""
     _change(store, url, erasure_key, experiment_id, State.STOPPED)
     click.echo(f"{experiment_id} is stopped")
-
-
-@click.command()
-@record_options
-@click.option(
-    "--experiment", "experiment_id", help="Of which.  [default: the one that runs with this variant]"
-)
-@click.argument("variant")
-def ship(
-    store: Path, url: str | None, erasure_key: str | None, experiment_id: str | None, variant: str
-) -> None:
-    """End it and give everybody VARIANT: its model answers as the champion from now on."""
-    with opened_record(store, url, erasure_key) as record:
-        with record.reading() as connection:
-            chosen, arm = _chosen(list_experiments(connection), experiment_id, variant)
-        if arm.model and arm.model != POPULAR:
-            _serve(store, arm.model, f"shipped by experiment {chosen.experiment_id}, variant {variant}")
-        elif arm.model:
-            raise ExperimentConflictError(
-                chosen.experiment_id, "popular is no variant that a champion can have"
-            )
-        with record.writing() as connection:
-            change_state(connection, chosen.experiment_id, State.SHIPPED, now_ms=now_ms(), client=who())
-    click.echo(f"{chosen.experiment_id} is shipped: {variant}")
-    if arm.model:
-        click.echo(
-            f'for the nights that follow set default_variant = "{arm.model}" in [night] of nextbest.toml'
-        )
-    if arm.rules:
-        click.echo(f"for everybody now: take only_for and not_for {arm.rules!r} out of the file of rules")
-    for name in ("objective", "placement"):
-        if getattr(arm, name):
-            click.echo(f"ask with {name}={getattr(arm, name)}: that is the caller's to say")
-
-
-def _chosen(found: list[Recorded], experiment_id: str | None, variant: str) -> tuple[Recorded, Arm]:
-    candidates = [
-        (one, arm)
-        for one in found
-        if one.experiment_id == experiment_id
-        or (experiment_id is None and one.state in (State.RUNNING, State.PAUSED))
-        for arm in parse(one.content).arms
-        if arm.name == variant
-    ]
-    if experiment_id is not None and candidates:
-        return candidates[0]  # of its newest version
-    if len(candidates) != 1:
-        names = ", ".join(one.experiment_id for one, _ in candidates)
-        why = f"several have it, say --experiment: {names}" if names else "no experiment that runs has it"
-        raise NextbestError(f"variant {variant}: {why}")
-    return candidates[0]
-
-
-def _serve(store: Path, model: str, why: str) -> None:
-    shelf = Store(store)
-    champion = shelf.champion()
-    if champion is None:
-        raise NextbestError(f"{store}: no champion yet whose variant could be changed")
-    shelf.promote(champion.current.version_id, now=datetime.now(UTC), why=why, variant=model)
 
 
 @click.command()

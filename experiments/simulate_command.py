@@ -95,6 +95,11 @@ def simulate(
     shop = SimulatedShop(purchases, most=customers, lift=lift, seed=seed)
     with opened_record(store, url, erasure_key) as record:
         specification = recorded_specification(record, experiment_id, None)
+        if began.date() < specification.experiment.start:
+            raise click.UsageError(
+                f"the days begin on {began:%Y-%m-%d}, and nothing before start = "
+                f"{specification.experiment.start} is judged: start a version that begins then or earlier"
+            )
         run = f"simulated.{seed}.{int(now.timestamp())}"
         client = ShopClient(service, key, operator_key)
         try:

@@ -47,7 +47,11 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What came of a list."""
+    """What came of a list.
+
+    Attributes:
+        nps: the answer to the survey that everybody who bought is asked; None without one.
+    """
 
     clicked: tuple[Bought, ...]
     bought: tuple[Bought, ...]

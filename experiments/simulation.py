@@ -79,6 +79,8 @@ class Simulation:
         for product_id, n in Counter(one.product_id for one in visit.bought).items():
             price = self.shop.prices.get(product_id, 0.0)
             said.append(order | {"product_id": product_id, "quantity": n, "unit_price": round(price, 2)})
+        if visit.bought:
+            said.append({"type": "survey", "question": "nps"})
         if visit.nps is not None:
             said.append({"type": "survey", "question": "nps", "score": visit.nps})
         self.counts.update(event["type"] for event in said)

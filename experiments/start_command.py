@@ -1,17 +1,18 @@
 """`nbo-experiment start`: let an experiment run, once everything was held against it that is known before."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
 
 from experiments.assignment import Arm
+from experiments.cohort import start_ms
 from experiments.errors import BadLogError, BadSpecificationError
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.purchases import purchases_to_plan_on
 from experiments.running_commands import now_ms, who
 from experiments.specification import POPULAR, Specification, entry_of, hash_of, parse, read_specification
+from experiments.words import moment
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (
@@ -33,24 +34,31 @@ from storage.store import Store
 def start(
     store: Path, url: str | None, erasure_key: str | None, consent_default: str, specification: Path
 ) -> None:
-    """Let an experiment run, or go on after a pause. Every worker assigns by it within seconds."""
+    """Let an experiment run, or go on after a pause.
+
+    Every worker assigns by it within seconds, or from midnight (UTC) of its first day on, if that lies ahead.
+    """
     spec, text = read_specification(specification)
     head = spec.experiment
-    new = NewExperiment(head.id, head.version, text, hash_of(spec), head.layer, head.traffic)
+    new = NewExperiment(
+        *(head.id, head.version, text, hash_of(spec), head.layer, head.traffic), starts_ms=start_ms(spec)
+    )
     with opened_record(store, url, erasure_key) as record:
         with record.reading() as connection:
             known = find_experiment(connection, head.id, head.version)
             others = running(connection).experiments
         if known is None:
             _expect_independent(spec, others, str(specification))
-            for doubt in (*_of_start(head.start), *_of_models(store, spec.arms)):
+            for doubt in _of_models(store, spec.arms):
                 click.echo(f"warning: {doubt}", err=True)
             _check_size(store, spec, record, PRESETS[consent_default])
         with record.writing() as connection:
             started = start_experiment(connection, new, now_ms=now_ms(), client=who())
     entry = entry_of(spec, started.slot_start)
     slot = f"{entry.slot_start:g} to {entry.slot_start + entry.slot_width:g}"
-    click.echo(f"{head.id} version {head.version} runs in layer {head.layer}, {slot} of its customers")
+    is_ahead = started.is_scheduled(now_ms())
+    runs = f"is scheduled for {moment(started.started_ms)} UTC" if is_ahead else "runs"
+    click.echo(f"{head.id} version {head.version} {runs} in layer {head.layer}, {slot} of its customers")
 
 
 def chosen_by(arms: Iterable[Arm]) -> dict[str, bool]:
@@ -76,12 +84,6 @@ def _expect_independent(spec: Specification, others: Iterable[Recorded], where: 
         if both:
             why = f"{other.experiment_id} of layer {other.layer} decides {both} too, for the same customers"
             raise BadSpecificationError(f"{where}: experiment.layer", f"{why}: say layer = {other.layer!r}")
-
-
-def _of_start(start: date) -> Iterator[str]:
-    today = datetime.now(UTC).date()
-    if (start - today).days > 1:  # a day's difference may be the shop's time zone
-        yield f"start = {start} is {(start - today).days} days ahead, and it runs from now on"
 
 
 def _of_models(store: Path, arms: Iterable[Arm]) -> Iterator[str]:

@@ -91,6 +91,11 @@ class Metrics:
             ["outcome"],
             registry=own,
         )
+        self._held_out = Counter(
+            "nextbest_held_out",
+            "Recommendations of what is popular for customers of the global holdout",
+            registry=own,
+        )
         self._held_back = Counter(
             "nextbest_held_back",
             "Products and offers that an answer left out, since the customer was shown them often enough",
@@ -165,6 +170,9 @@ class Metrics:
 
     def exposures(self, outcome: str, n: int) -> None:
         self._exposures.labels(outcome).inc(n)
+
+    def held_out(self) -> None:
+        self._held_out.inc()
 
     def held_back(self, what: str, n: int) -> None:
         self._held_back_of[what].inc(n)

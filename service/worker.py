@@ -182,7 +182,12 @@ def _trials(
     log_of_exposures.note_killed(gone)
     plans.start()
     log_of_exposures.start()
-    return Trials(plans, customers, recommender, new_recommender, log_of_exposures.take, offers.with_products)
+    return Trials(
+        *(plans, customers, recommender, new_recommender),
+        shown=log_of_exposures.take,
+        offers=offers.with_products,
+        held_out=metrics.held_out,
+    )
 
 
 def store_of(settings: Settings) -> Store:

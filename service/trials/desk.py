@@ -57,6 +57,7 @@ class Trials:
         new_recommender: makes one for each other model, whose lists must not be mixed up.
         shown: takes what was shown.
         offers: the offers of an answer's products.
+        held_out: called for each answer to a customer who is held out of all experiments.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Trials:
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
         offers: OffersOf = lambda *_: None,
+        held_out: Callable[[], None] = lambda: None,
     ) -> None:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
+        self._held_out = held_out
         self._recommender, self._new_recommender = recommender, new_recommender
         self._plan = Plan()
         self._dealt: dict[str, Dealt | None] = {}
@@ -98,6 +101,7 @@ class Trials:
             return None
         arms = self._arms(plan, customer_id) if forced is None else dealt(forced)
         if arms is None:
+            self._held_out()
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
             body = self._as_popular(serving).writer.recommendations(

@@ -12,9 +12,11 @@ ARM = ("name", "weight", "model", "objective", "placement", "rules", "interleave
 log = structlog.get_logger()
 
 
-def plan_of(found: Running) -> Plan:
-    """What decides who gets what. Of a paused experiment the customers get the champion, and are not seen."""
-    entries = [_entry(one) for one in found.experiments if one.state is State.RUNNING]
+def plan_of(found: Running, now_ms: int) -> Plan:
+    """What decides who gets what. Of a paused or scheduled experiment the customers get the champion, and are
+    not seen."""
+    begun = [one for one in found.experiments if one.state is State.RUNNING and not one.is_scheduled(now_ms)]
+    entries = [_entry(one) for one in begun]
     return Plan(
         tuple(entry for entry in entries if entry), found.holdout_share, f"holdout/{found.holdout_salt}"
     )

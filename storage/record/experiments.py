@@ -34,6 +34,7 @@ class Recorded:
     Attributes:
         content: the text of its specification.
         slot_start, slot_width: its part of the layer's customers, in [0, 1].
+        started_ms: from when on it assigns; may lie ahead.
         ended_ms: None while it may still run.
     """
 
@@ -48,10 +49,18 @@ class Recorded:
     started_ms: int
     ended_ms: int | None
 
+    def is_scheduled(self, now_ms: int) -> bool:
+        """Whether it runs by itself from a later moment on; until then it keeps its slot."""
+        return self.state is State.RUNNING and self.started_ms > now_ms
+
 
 @dataclass(frozen=True, slots=True)
 class NewExperiment:
-    """A specification that is to run, with what the record needs to know of it."""
+    """A specification that is to run, with what the record needs to know of it.
+
+    Attributes:
+        starts_ms: not before then.
+    """
 
     experiment_id: str
     version: int
@@ -59,6 +68,7 @@ class NewExperiment:
     spec_hash: str
     layer: str
     slot_width: float
+    starts_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,8 @@ def running(connection: sa.Connection) -> Running:
 
 
 def start_experiment(connection: sa.Connection, new: NewExperiment, *, now_ms: int, client: str) -> Recorded:
-    """Let an experiment run, in a free part of its layer, within a transaction that writes.
+    """Let an experiment run now or from its start on, in a free part of its layer, within a transaction that
+    writes.
 
     A paused one of the same specification goes on where it was; one that runs stays as it is.
 
@@ -132,7 +143,8 @@ def start_experiment(connection: sa.Connection, new: NewExperiment, *, now_ms: i
     row: dict[str, Any] = {
         **{"experiment_id": new.experiment_id, "version": new.version, "content": new.content},
         **{"spec_hash": new.spec_hash, "layer": new.layer, "slot_start": start, "slot_width": new.slot_width},
-        **{"state": State.RUNNING.value, "started_ms": now_ms, "changed": changed, "client": client},
+        **{"state": State.RUNNING.value, "started_ms": max(now_ms, new.starts_ms)},
+        **{"changed": changed, "client": client},
     }
     connection.execute(sa.insert(experiments), row)
     _note(connection, "experiment started", new.experiment_id, new.version, now_ms=now_ms, client=client)
@@ -142,23 +154,35 @@ def start_experiment(connection: sa.Connection, new: NewExperiment, *, now_ms: i
 
 
 def change_state(
-    connection: sa.Connection, experiment_id: str, state: State, *, now_ms: int, client: str
+    connection: sa.Connection,
+    experiment_id: str,
+    state: State,
+    *,
+    now_ms: int,
+    client: str,
+    **detail: str,
 ) -> Recorded:
-    """Pause, stop or ship the version of an experiment that runs, within a transaction that writes.
+    """Pause, stop or ship the newest version of an experiment, within a transaction that writes.
 
+    Args:
+        detail: what the audit is to know beside.
     Raises:
-        ExperimentConflictError: there is no such experiment, or it has ended.
+        ExperimentConflictError: there is no such experiment, or it has ended; a stopped one may be shipped.
+    Returns:
+        as it is then; what was so before isn't noted again.
     """
     changed = next_change(connection)
     known = find_experiment(connection, experiment_id)
     if known is None:
         raise ExperimentConflictError(experiment_id, "there is no such experiment")
-    if known.state in ENDED and known.state is not state:
+    if known.state is state:
+        return known
+    if known.state in ENDED and (known.state, state) != (State.STOPPED, State.SHIPPED):
         raise ExperimentConflictError(experiment_id, f"it was {known.state} already")
     ended_ms = now_ms if state in ENDED and known.ended_ms is None else known.ended_ms
     _set_state(connection, known, state, changed=changed, ended_ms=ended_ms)
     what = f"experiment {state.value}"
-    _note(connection, what, experiment_id, known.version, now_ms=now_ms, client=client)
+    _note(connection, what, experiment_id, known.version, now_ms=now_ms, client=client, **detail)
     found = find_experiment(connection, experiment_id, known.version)
     assert found is not None
     return found
@@ -257,8 +281,15 @@ def _recorded(row: Any) -> Recorded:
 
 
 def _note(
-    connection: sa.Connection, what: str, experiment_id: str, version: int, *, now_ms: int, client: str
+    connection: sa.Connection,
+    what: str,
+    experiment_id: str,
+    version: int,
+    *,
+    now_ms: int,
+    client: str,
+    **detail: str,
 ) -> None:
-    detail = json.dumps({"experiment": experiment_id, "version": version})
-    row = {"at_ms": now_ms, "what": what[:32], "client": client, "detail": detail}
+    told = json.dumps({"experiment": experiment_id, "version": version} | detail)
+    row = {"at_ms": now_ms, "what": what[:32], "client": client, "detail": told}
     connection.execute(sa.insert(audit), row)

@@ -1,5 +1,6 @@
 """Experiments in the record, on SQLite and on a real Postgres: what runs, where, and who was shown what."""
 
+import json
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
@@ -70,6 +71,36 @@ def test_an_experiment_is_started_paused_goes_on_and_ends(record: Record) -> Non
     assert told == [
         *("experiment started", "experiment paused", "experiment goes on", "experiment shipped"),
     ]
+
+
+def test_what_starts_later_keeps_its_slot_and_is_scheduled_until_then(record: Record) -> None:
+    later = NOON_MS + 1000
+    ahead = start(record, replace(A, starts_ms=later))
+    assert (ahead.started_ms, ahead.state) == (later, State.RUNNING)
+    assert [ahead.is_scheduled(at_ms) for at_ms in (NOON_MS, later - 1, later)] == [True, True, False]
+    assert start(record, NewExperiment("b", 1, "", "b", "recommend", 0.5)).slot_start == 0.5
+    assert not change(record, State.PAUSED).is_scheduled(NOON_MS)
+    assert start(record) == ahead
+    assert (
+        start(record, NewExperiment("c", 1, "", "c", "mail", 1.0, starts_ms=NOON_MS - 5)).started_ms
+        == NOON_MS
+    )
+
+
+def test_a_stopped_experiment_may_be_shipped_and_an_end_is_told_once(record: Record) -> None:
+    start(record)
+    stopped = change(record, State.STOPPED)
+    assert change(record, State.STOPPED) == stopped
+    with pytest.raises(ExperimentConflictError, match="was stopped already"):
+        change(record, State.PAUSED)
+    with record.writing() as connection:
+        shipped = change_state(
+            connection, "a", State.SHIPPED, now_ms=NOON_MS + 20, client="op", variant="new"
+        )
+    assert (shipped.state, shipped.ended_ms) == (State.SHIPPED, stopped.ended_ms)
+    told = [(what, json.loads(str(detail))) for what, detail in rows(record, audit, "what", "detail")]
+    assert [what for what, _ in told] == ["experiment started", "experiment stopped", "experiment shipped"]
+    assert told[-1][1] == {"experiment": "a", "version": 1, "variant": "new"}
 
 
 def test_a_changed_specification_is_refused_and_a_new_version_waits_for_the_old_one_to_end(

@@ -192,10 +192,23 @@ def test_two_layers_do_not_decide_the_same_thing(store: Path) -> None:
     assert started(store, f'id = "{SPEC.experiment.id}"', 'id = "other"\nlayer = "second"').exit_code == 0
 
 
-def test_who_starts_before_the_day_that_was_said_is_told(store: Path) -> None:
+def test_what_starts_on_a_later_day_is_scheduled_until_then(store: Path) -> None:
+    def did(*command: str) -> str:
+        return CliRunner().invoke(commands, [*command, "--store", str(store)], catch_exceptions=False).output
+
     ahead = started(store, "start = 2026-12-01", "start = 2999-12-01\nversion = 2")
-    assert "it runs from now on" in ahead.stderr
     assert isinstance(ahead.exception, ExperimentConflictError)  # version 1 runs
+    did("stop", SPEC.experiment.id)
+    again = started(store, "start = 2026-12-01", "start = 2999-12-01\nversion = 2")
+    assert "is scheduled for 2999-12-01 00:00 UTC" in again.output
+    newest, older, _ = did("list").splitlines()
+    assert " scheduled 2999-12-01 00:00  day 0 of 28" in newest
+    assert " stopped " in older
+    assert "no window is over" in said(store)
+    assert "nobody comes before 2999-12-01 00:00 UTC" in (store.parent / "out" / "report.md").read_text()
+    did("pause", SPEC.experiment.id)
+    assert " paused    2999-12-01" in did("list")
+    assert "is scheduled for" in did("start", str(store.parent / "other.toml"))
 
 
 def test_of_an_experiment_that_ended_the_report_says_that_nobody_comes_any_more(store: Path) -> None:

@@ -20,7 +20,7 @@ SPEC = """
 [experiment]
 id = "sim"
 hypothesis = "what they bought before sells more than what everybody buys"
-start = 2026-12-01
+start = 2018-01-01
 accept_underpowered = true
 [[variants]]
 name = "control"
@@ -80,6 +80,9 @@ def test_the_logs_of_a_run_hold_all_that_was_shown_and_done_and_the_truth(
     assert not exposures["is_fallback"].any()
     assert exposures.group_by("customer_id").agg(pl.col("variant").n_unique())["variant"].max() == 1
     assert set(outcomes["kind"]) >= {"purchase", "click"}
+    surveys = outcomes.filter(pl.col("kind") == "survey")["score"]
+    n_answered = surveys.is_not_null().sum()
+    assert 0 < n_answered < surveys.is_null().sum()  # everybody who bought is asked, and some answer
     first_ms = exposures["at_ms"].min()
     assert outcomes.filter(pl.col("at_ms") < first_ms).height > 0  # the history, for what is compared before
     assert outcomes["event_id"].is_unique().all()
@@ -139,6 +142,9 @@ def test_two_experiments_where_nothing_differs_are_played_and_looked_at_daily(
 def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     assert "end in the future" in simulate(place, service.url, "no", "--start", ahead).output
+    assert (
+        "start = 2018-01-01 is judged" in simulate(place, service.url, "no", "--start", "2017-12-31").output
+    )
     for url, told in ((f"http://127.0.0.1:{free_port()}", "doesn't answer"), ("nonsense", "isn't a URL")):
         ended = simulate(place, url, "no")
         assert isinstance(ended.exception, NextbestError)

@@ -56,6 +56,7 @@ class Desk:
     live: LiveCustomers
     shown: list[Shown]
     recommender: Recommender
+    held_out: list[None]
 
     def ask(self, customer_id: str = "anna", query: Any = PLAIN) -> Any:
         found = self.trials.answer(self.serving, customer_id, query)
@@ -83,8 +84,9 @@ def desk_of(tmp_path: Path, book: RuleBook | None = None) -> Desk:
         return Recommender(FirstLevel(10, 1), None, live.of, book=book)
 
     champions = recommender()
-    trials = Trials(plans, live, champions, recommender, shown.append)
-    return Desk(trials, Serving(served, AnswerWriter(served)), plans, live, shown, champions)
+    held_out: list[None] = []
+    trials = Trials(plans, live, champions, recommender, shown.append, held_out=lambda: held_out.append(None))
+    return Desk(trials, Serving(served, AnswerWriter(served)), plans, live, shown, champions, held_out)
 
 
 def test_where_nothing_is_tried_nothing_is_done(desk: Desk) -> None:
@@ -230,6 +232,7 @@ def test_a_held_out_customer_gets_what_is_popular_and_leaves_no_exposure(desk: D
     body = desk.ask()
     assert (body["source"], body["experiments"]) == ("popular", [{"id": "holdout", "variant": "popular"}])
     assert desk.shown == []
+    assert len(desk.held_out) == 1
 
 
 def test_who_allows_no_experiments_or_no_personal_answers_is_in_none(desk: Desk) -> None:
@@ -282,7 +285,8 @@ RECORDED = Recorded("a", 1, SPEC, "hash", "recommend", 0.25, 0.5, State.RUNNING,
 
 def test_the_plan_is_of_what_runs_with_the_control_first() -> None:
     paused, broken = replace(RECORDED, state=State.PAUSED), replace(RECORDED, content="[[variants]]\n")
-    plan = plan_of(Running((RECORDED, paused, broken), 0.05, "first"))
+    ahead = replace(RECORDED, experiment_id="b", started_ms=2)
+    plan = plan_of(Running((RECORDED, paused, broken, ahead), 0.05, "first"), now_ms=1)
     (one,) = plan.entries
     assert [arm.name for arm in one.arms] == ["control", "new"]
     assert (one.slot_start, one.slot_width, plan.holdout_share, plan.holdout_salt) == (

@@ -205,5 +205,5 @@ def test_an_answer_has_one_list_where_two_layers_want_two() -> None:
 def test_what_explores_is_read_from_the_record() -> None:
     text = '[[variants]]\nname = "control"\nweight = 1.0\nexplore = 3\nrivals = ["als"]\n'
     one = Recorded("a", 1, text, "hash", "recommend", 0.0, 1.0, State.RUNNING, 0, None)
-    (arm,) = plan_of(Running((one,), 0.0, "")).entries[0].arms
+    (arm,) = plan_of(Running((one,), 0.0, ""), now_ms=0).entries[0].arms
     assert (arm.explore, arm.explore_among, arm.rivals) == (3, 5, ("als",))
