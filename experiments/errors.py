@@ -69,7 +69,7 @@ class TooFarError(NextbestError):
     def __init__(self, effective_n: float, n: int) -> None:
         self.effective_n, self.n = effective_n, n
         super().__init__(
-            f"the policies are too far apart: {n:,} customers are worth {effective_n:,.0f} of the other's, "
+            f"too little to go by: {n:,} customers are worth {effective_n:,.0f} of the other's, "
             "and 100 and 5 % are needed"
         )
 

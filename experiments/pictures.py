@@ -5,6 +5,7 @@ from math import isfinite
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.judgement import Comparison, Judgement
 from storage.svg import COLOURS, HEIGHT, INK, LINE, MARKERS, chart, picture
@@ -114,6 +115,7 @@ def exposures(found: Judgement) -> str:
         for number, (name, path) in enumerate(found.exposures_by_day.items()):
             axes.plot(range(1, len(path) + 1), path, color=COLOURS[number], linewidth=1.6, label=name)
         axes.set_xlabel("day")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return chart(draw, "exposures")
 

@@ -115,6 +115,11 @@ def doubts(specification: Specification, plan: Plan) -> Iterator[str]:
             f"{plan.planned_n:,} customers show {found.visible:.1%} or more on {found.metric}, and "
             f"{found.mde:.1%} needs {found.needed_n:,}: it is accepted that the end may be without an answer"
         )
+    if _needed(specification, plan.primary) is None:
+        yield (
+            f"{plan.primary.metric}, which decides, can't be measured on the history (nothing there, or the "
+            "same for everybody): whether planned_n is enough isn't known"
+        )
     days, planned_days = plan.days(plan.planned_n), specification.experiment.planned_days
     if days is None or days > planned_days:
         yield (

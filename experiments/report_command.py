@@ -68,6 +68,8 @@ def report(
     else:
         if store is None:
             raise click.UsageError("say where the store is: --store")
+        if moment > datetime.now(UTC):
+            raise click.UsageError("--now is ahead: what isn't over yet would be judged, and the look kept")
         with opened_record(store, url, erasure_key) as record:
             specification = recorded_specification(record, experiment_id, version)
             found = judged_by_record(record, Store(store), specification, moment)

@@ -102,7 +102,7 @@ def _said_of(record: Record, store: Path, experiment_id: str, variant: str) -> s
         return f"nothing, since it can't be judged: {err}"
     verdict = next(arm.verdict for arm in found.arms if arm.name == variant)
     if verdict is None:
-        return "it is the control, which nothing is compared with but by the others"
+        return "it is the control, what the others are compared with: `stop` keeps what everybody had"
     return f"{verdict.word}: {verdict.text}"
 
 

@@ -159,7 +159,7 @@ def report_cost(exposures: int = 100_000) -> Iterator[Gate]:
         (folder / "spec.toml").write_text(SPECIFICATION.format(id="rec-2026-12", planned_n=14_000))
         command = [sys.executable, "-c", "from experiments.cli import main; main()", "report"]
         command += ["--spec", "spec.toml", "--exposures", "x.parquet", "--outcomes", "o.parquet"]
-        command += ["--now", "2027-01-05", "--out", "out"]
+        command += ["--now", "2026-01-05", "--out", "out"]
         started = time.monotonic()
         subprocess.run(command, cwd=folder, check=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
         yield Gate(f"report of {exposures:,} exposures, s", time.monotonic() - started, 0, 10)

@@ -15,7 +15,7 @@ from experiments.specification import Specification, entry_of, hash_of, parse
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-START = datetime(2026, 12, 1, tzinfo=UTC)
+START = datetime(2025, 12, 1, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
 ITEMS = pl.Series(
     [json.dumps([[f"p{i + place}", 0.5, None, None] for place in range(3)]) for i in range(40)]
@@ -27,7 +27,7 @@ SPECIFICATION = """
 [experiment]
 id = "{id}"
 hypothesis = "the ranker earns more than what is popular"
-start = 2026-12-01
+start = 2025-12-01
 planned_days = 28
 [[variants]]
 name = "control"

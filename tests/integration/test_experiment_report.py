@@ -59,7 +59,7 @@ def opened(root: Path) -> Iterator[Record]:
 
 
 def said(store: Path, *more: str) -> str:
-    command = ["report", SPEC.experiment.id, "--store", str(store), "--now", "2026-12-22", *more]
+    command = ["report", SPEC.experiment.id, "--store", str(store), "--now", "2025-12-22", *more]
     out = ["--out", str(store.parent / "out")]
     return CliRunner().invoke(commands, [*command, *out], catch_exceptions=False).output
 
@@ -196,10 +196,10 @@ def test_what_starts_on_a_later_day_is_scheduled_until_then(store: Path) -> None
     def did(*command: str) -> str:
         return CliRunner().invoke(commands, [*command, "--store", str(store)], catch_exceptions=False).output
 
-    ahead = started(store, "start = 2026-12-01", "start = 2999-12-01\nversion = 2")
+    ahead = started(store, "start = 2025-12-01", "start = 2999-12-01\nversion = 2")
     assert isinstance(ahead.exception, ExperimentConflictError)  # version 1 runs
     did("stop", SPEC.experiment.id)
-    again = started(store, "start = 2026-12-01", "start = 2999-12-01\nversion = 2")
+    again = started(store, "start = 2025-12-01", "start = 2999-12-01\nversion = 2")
     assert "is scheduled for 2999-12-01 00:00 UTC" in again.output
     newest, older, _ = did("list").splitlines()
     assert " scheduled 2999-12-01 00:00  day 0 of 28" in newest
@@ -217,6 +217,11 @@ def test_of_an_experiment_that_ended_the_report_says_that_nobody_comes_any_more(
         assert done.exit_code == 0
         said(store)
         assert told in (store.parent / "out" / "report.md").read_text()
+
+
+def test_what_is_not_over_yet_is_not_judged(store: Path) -> None:
+    assert "--now is ahead" in said(store, "--now", "2999-01-01")
+    assert not (store.parent / "out").exists()
 
 
 def test_a_version_that_is_not_there_is_named(store: Path) -> None:

@@ -377,7 +377,7 @@ def test_the_command_writes_three_files_and_its_looks(
     better[0].write_parquet(tmp_path / "x.parquet")
     better[1].write_parquet(tmp_path / "o.parquet")
     said = ["report", "--spec", str(tmp_path / "spec.toml"), "--exposures", str(tmp_path / "x.parquet")]
-    said += ["--outcomes", str(tmp_path / "o.parquet"), "--now", "2026-12-22", "--out", str(tmp_path / "out")]
+    said += ["--outcomes", str(tmp_path / "o.parquet"), "--now", "2025-12-22", "--out", str(tmp_path / "out")]
     first = CliRunner().invoke(commands, said, catch_exceptions=False)
     assert first.output.startswith("SHIP ranker: revenue_per_customer is better")
     names = {file.name for file in (tmp_path / "out").iterdir()}

@@ -80,6 +80,8 @@ def test_without_prices_nothing_is_said_of_revenue() -> None:
     by_name = {line.metric: line for line in plan_of(specification_of(), purchases(price=None)).lines}
     assert by_name["revenue_per_customer"].spread is None
     assert by_name["conversion"].spread is not None
+    told = next(doubts(specification_of(), plan_of(specification_of(), purchases(price=None))))
+    assert told.startswith("revenue_per_customer, which decides, can't be measured")
 
 
 def test_too_little_history_is_refused() -> None:
