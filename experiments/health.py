@@ -48,9 +48,9 @@ def findings(
         dropped: exposures that the service counted and couldn't write.
     """
     seen, done = cohort.counts, figures.counts
-    lines = max(1, seen["exposures"] + done["outcomes"])
-    once = max(1, seen["exposures"] - seen["later than now"] - seen["duplicates"])
-    people = max(1, seen["customers"] + seen["crossovers"])
+    lines = seen["exposures"] + done["outcomes"]
+    once = seen["exposures"] - seen["later than now"] - seen["duplicates"]
+    people = seen["customers"] + seen["crossovers"]
     skewed = done["clicks before their answer"] + seen["before the start"]
     return (
         _sample_ratio(specification, table),
@@ -78,9 +78,7 @@ def findings(
         _share(
             "clock skew",
             skewed,
-            max(1, done["clicks"] + seen["exposures"])
-            if seen["before the start"]
-            else max(1, done["clicks"]),
+            done["clicks"] + (seen["exposures"] if seen["before the start"] else 0),
             SKEW,
             "warning",
             "lines are of a time before what they follow",

@@ -43,7 +43,8 @@ def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
     Args:
         outcomes: by `frames.OUTCOMES`; clicks count by request and position, each place once.
     """
-    clicks = credited(cohort.exposures.filter(pl.col("arm") == arm), outcomes)
+    shown = cohort.exposures.filter(pl.col("arm") == arm).join(cohort.customers, on="customer_id", how="semi")
+    clicks = credited(shown, outcomes)
     votes = clicks.group_by("customer_id").agg(
         lead=(pl.col("team") == FIRST).sum().cast(pl.Int64) - (pl.col("team") == SECOND).sum().cast(pl.Int64)
     )

@@ -186,8 +186,8 @@ def headline_of(case: Case, verdicts: dict[str, Verdict]) -> tuple[str, Verdict]
         return winner, verdicts[winner]
     order = (Word.INVALID, Word.ROLLBACK, Word.CONTINUE, Word.INCONCLUSIVE, Word.NO_MATERIAL_DIFFERENCE)
     name = min(verdicts, key=lambda name: order.index(verdicts[name].word))
-    is_alone = len(verdicts) == 1 or verdicts[name].word is not Word.ROLLBACK
-    return ("" if is_alone and len(verdicts) > 1 else name), verdicts[name]
+    is_of_one = len(verdicts) == 1 or verdicts[name].word is Word.ROLLBACK
+    return (name if is_of_one else ""), verdicts[name]
 
 
 def days_of(case: Case) -> tuple[Day, ...]:

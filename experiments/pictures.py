@@ -74,6 +74,7 @@ def effect(found: Judgement) -> str:
 
     def fill(figure: Figure) -> None:
         axes = _axes(figure, "day", "difference")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         last = [day for day in found.days if isfinite(day.low)]
         for number, name in _treatments(found):
             path = [day for day in last if day.arm == name]

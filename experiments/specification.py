@@ -22,6 +22,9 @@ type Model = Annotated[str, Field(min_length=1, max_length=64)]
 POPULAR = "popular"
 """The model that needs no lists."""
 
+HOLDOUT = "holdout"
+"""What answers say of who is in no experiment."""
+
 COLUMNS = (
     "revenue",
     "orders",
@@ -201,7 +204,7 @@ class Metric(Strict):
 
 
 class Specification(Strict):
-    """A whole specification. The first variant, or the one that is called `control`, is the control."""
+    """A whole specification. The variant that is called `control` is what the others are compared with."""
 
     experiment: Head
     variants: tuple[VariantSpec, ...] = Field(min_length=2, max_length=10)
@@ -210,6 +213,8 @@ class Specification(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.experiment.id == HOLDOUT:
+            raise ValueError(f"experiment.id {HOLDOUT} is what answers call the global holdout")
         _expect_distinct("variant", [variant.name for variant in self.variants])
         _expect_distinct("metric", [metric.name for metric in self.metrics])
         weights = fsum(variant.weight for variant in self.variants)

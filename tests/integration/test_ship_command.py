@@ -17,27 +17,9 @@ from storage.store import Store
 from tests.data.records import opened, rows
 from tests.data.shop_logs import purchases
 from tests.data.tiny_version import VARIANT, publish
+from tests.integration.test_trials_workers import SPEC as LIVE
 
-SPEC = """
-[experiment]
-id = "try"
-hypothesis = "another order sells more"
-start = 2020-01-01
-accept_underpowered = true
-[[variants]]
-name = "control"
-weight = 0.5
-[[variants]]
-name = "new"
-weight = 0.5
-model = "als"
-[analysis]
-planned_n = 1000
-[[metrics]]
-name = "revenue_per_customer"
-role = "primary"
-mde = 0.1
-"""
+SPEC = LIVE.replace('name = "als"', 'name = "new"')
 
 
 @pytest.fixture

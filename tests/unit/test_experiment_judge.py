@@ -162,6 +162,30 @@ def test_what_is_later_than_now_is_not_known() -> None:
     assert cohort_of(SPEC, shown, START_MS + 1).customers.height == 1
 
 
+def test_what_was_shown_before_the_start_is_counted_and_not_judged() -> None:
+    shown = exposed(
+        exposure(1, "early", "control", START_MS - DAY_MS),
+        exposure(2, "anna", "ranker", START_MS - DAY_MS),
+        exposure(3, "anna", "control", START_MS + 5),
+        exposure(4, "near", "control", START_MS - DAY_MS // 4),  # the shop's midnight is another one
+    )
+    cohort = cohort_of(SPEC, shown, START_MS + DAY_MS)
+    assert dict(cohort.customers.select("customer_id", "first_ms").iter_rows()) == {
+        "near": START_MS - DAY_MS // 4,
+        "anna": START_MS + 5,
+    }
+    assert (cohort.counts["before the start"], cohort.counts["crossovers"]) == (2, 0)
+
+
+def test_when_the_planned_days_are_over_without_the_planned_size_the_report_says_so() -> None:
+    both = logs(SPEC, Truth(customers=300), 4)
+    told = [
+        any("28 planned days are over" in note for note in judge(open_case(SPEC, *both, at(day))).notes)
+        for day in (28, 29)
+    ]
+    assert told == [False, True]
+
+
 @pytest.fixture(scope="module")
 def better() -> tuple[pl.DataFrame, pl.DataFrame]:
     """Logs of a shop where the ranker sells half as much again."""

@@ -74,10 +74,11 @@ def clicks(*places: tuple[str, str, int]) -> pl.DataFrame:
 
 
 def test_each_customer_has_one_voice() -> None:
-    exposures = pl.DataFrame([shown(c, f"r{c}") for c in "abcd"])
-    cohort = Cohort(exposures, pl.DataFrame(), {})
+    exposures = pl.DataFrame([shown(c, f"r{c}") for c in "abcde"])
+    cohort = Cohort(exposures, pl.DataFrame({"customer_id": list("abcd")}), {})  # e saw two variants
     done = clicks(
         *(("a", "ra", 1), ("a", "ra", 1), ("b", "rb", 1), ("c", "rc", 2), ("d", "rd", 1), ("d", "rd", 2)),
+        ("e", "re", 1),
         *(("a", "rb", 2), ("b", "rb", 9), ("c", "rc", 3)),  # another's answer, no such place, no team
     )
     found = preference(cohort, done, 1)

@@ -69,6 +69,7 @@ def test_known_names_need_no_kind_and_of_these_less_is_better(name: str) -> None
         ('name = "ctr"', 'name = "clicks_per_view"', "isn't known"),
         ("planned_n = 14000", 'planned_n = "14000"', "planned_n"),
         ("start = 2026-12-01", "start = 0", "experiment.start"),
+        ('id = "rec-2026-12"', 'id = "holdout"', "the global holdout"),
         ("start = 2026-12-01", "start = 2026-12-01T10:00:00", "experiment.start"),
         ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = true", "planned_days"),
         ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = 7", "attribution_days must be less"),
