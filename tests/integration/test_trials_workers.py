@@ -171,7 +171,8 @@ def test_exposures_outlive_a_locked_record_and_the_death_of_a_worker(shop: Shop)
     os.kill(int(next(folder.glob("exposures-*.jsonl")).stem.rpartition("-")[2]), signal.SIGKILL)
     lock.execute("ROLLBACK")
     lock.close()
-    until(lambda: told <= set(shop.exposures()), 30)
+    # Killed between the spool and its count, a worker's batch is kept and counted as lost too.
+    until(lambda: told <= set(shop.kept()[0]), 30)
     assert spooled(folder) == 0
 
 
