@@ -14,9 +14,9 @@ PYTHONS := python3.12 python3.13 python3
 SUITED  := import ensurepip, sys, venv; sys.exit(not (3, 12) <= sys.version_info < (3, 14))
 NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.12, python3.13 or python3 runs it
 
-# Tests that assert times, of an answer or of workers: nothing else may run beside them.
-ALONE := tests/faults $(addprefix tests/integration/test_,answer_cost.py live_workers.py trials_workers.py \
-	offers_race.py service_process.py rules_process.py access_process.py redis_cache.py)
+# Tests that assert times within a second: nothing else may run beside them.
+ALONE := $(addprefix tests/integration/test_,answer_cost.py live_workers.py redis_cache.py rules_process.py) \
+	$(addprefix tests/faults/test_,overload.py record_refusals.py redis_faults.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments languages lock sbom image clean

@@ -3,17 +3,14 @@
 import http.client
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.showings import FRESH_S
 from storage.store import Store
 from tests.data.running_service import Running, free_port, running_service
 from tests.data.tiny_version import publish
 
-TWICE = 'schema = 1\n[[rules]]\nid = "a"\nkind = "frequency"\nat_most = 2\ndays = 7\nplacements = ["home"]\n'
 BLOCK = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["bread"]\n'
 ASKED = 16  # new connections, so that each of two workers answers some of them
 WITHIN_S = 1.0
@@ -81,38 +78,3 @@ def test_a_stock_flip_and_rules_are_on_all_workers_soon(service: Running, operat
     )
     timed("in stock", lambda: call(port, "PUT", "/products/milk", '{"stock": 3}', "application/json"), "milk")
     assert sorted(taken_s.values())[1] < WITHIN_S, taken_s  # two may have met a busy moment
-
-
-def test_what_one_worker_showed_often_enough_no_other_shows_and_without_redis_answers_go_on(
-    service: Running, operator_port: int
-) -> None:
-    port = int(service.url.rpartition(":")[2])
-    status, body = call(operator_port, "PUT", "/rules", TWICE, "application/toml")
-    assert status == 200, body
-    until_home(port, "probe", "milk", "bread")
-    shown = [home(port, "ben") for _ in range(6)]
-    assert Counter(shown) == {"apple": 2, "pear": 2, "plum": 2}
-    for redis in service.redis():
-        redis.kill()
-    assert all(home(port, "anna", pause_s=0) for _ in range(ASKED))  # each worker counts by itself
-    status, page = call(operator_port, "GET", "/metrics")
-    held_back = [line for line in page.decode().splitlines() if line.startswith("nextbest_held_back_total")]
-    assert held_back[0].startswith('nextbest_held_back_total{what="products"}')
-    status, body = call(operator_port, "PUT", "/rules", "schema = 1\n", "application/toml")
-    assert status == 200, body
-
-
-def home(port: int, customer: str, pause_s: float = FRESH_S + 0.2) -> str:
-    """What stands first at home, for whoever asks on a new connection; then a pause, as a person makes."""
-    status, body = call(port, "GET", f"/recommend/{customer}?n=1&placement=home")
-    assert status == 200, body
-    time.sleep(pause_s)
-    return str(json.loads(body)["recommendations"][0]["product_id"])
-
-
-def until_home(port: int, customer: str, *products: str) -> None:
-    """Wait until both workers count showings: each of these products is first in turn."""
-    for product in products:
-        began_s = time.monotonic()
-        while home(port, customer) != product:
-            assert time.monotonic() - began_s < PATIENCE_S
