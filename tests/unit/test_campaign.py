@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from service.batch_command import ids_of, open_campaign
 from service.campaign import Campaign
 from service.campaign_file import COLUMNS, BadOutError, cell_of, rows_of, write_lists
 from service.champion import Serving
+from service.cli import main
 from service.errors import RefusedError
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
@@ -148,11 +150,18 @@ def store(tmp_path: Path) -> Path:
     return root
 
 
-def batch(store: Path, out: Path, *more: str | Path, fails: bool = False) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", CLI, "batch", "--store", store, "--out", out, *more]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode != 0) is fails, ended.stderr
+def batch(store: Path, out: Path, *more: str | Path, fails: bool = False) -> Result:
+    command = ["batch", "--store", str(store), "--out", str(out), *map(str, more)]
+    ended = CliRunner().invoke(main, command)
+    assert (ended.exit_code != 0) is fails, ended.output
     return ended
+
+
+def test_the_command_says_how_it_ended_as_a_process_too(store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLI, "batch", "--store", store, "--out"]
+    for name, code in (("a.jsonl", 0), ("nowhere/a.csv", 1)):
+        ended = subprocess.run([*command, tmp_path / name], capture_output=True, timeout=60, check=False)
+        assert ended.returncode == code, ended.stderr
 
 
 def test_the_command_writes_json_lines_and_says_who_was_left_out(store: Path, tmp_path: Path) -> None:
