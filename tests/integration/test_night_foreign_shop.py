@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.data.nights import champion, ids, run
+from tests.data.nights import champion, ids, ranker_config, run
 from tests.data.webshop import customer_number, habits, stock_code, title, write_foreign
 
 LINES = habits(customers=200, products=80, days=100, seed=1)
@@ -14,9 +14,9 @@ LINES = habits(customers=200, products=80, days=100, seed=1)
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export, and beside it a store after one night on it."""
+    """The export, and beside it a store after one night on it, whose ranker has few trees."""
     folder = write_foreign(tmp_path_factory.mktemp("foreign"), LINES)
-    config = folder / "nextbest.toml"
+    config = ranker_config(folder, (folder / "nextbest.toml").read_text())
     ran = run("nightly", "--data", folder, "--store", folder / "store", "--config", config)
     assert ran.code == 0, ran.err
     return folder

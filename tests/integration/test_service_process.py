@@ -122,11 +122,11 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
             answers: list[requests.Response] = []
             client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
             client.start()
-            time.sleep(0.4)
+            time.sleep(0.3)
             start_s = time.monotonic()
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(10) == 0
-            assert 0.3 < time.monotonic() - start_s < 5
+            assert 0.2 < time.monotonic() - start_s < 8
             client.join()
     assert answers[0].status_code == 200
     assert answers[0].json()["source"] == "personal"
