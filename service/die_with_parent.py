@@ -30,13 +30,16 @@ def watch_parent(parent_pid: int, within_s: float) -> None:
     """End this process within some time after its parent, even if the signal was missed.
 
     A worker of Granian misses one that comes while it starts: on a busy machine three of 60 went on for good.
+    Until it ends it holds the port, so it is told again and again.
     """
 
     def watch() -> None:
         while os.getppid() == parent_pid:
             time.sleep(LOOK_S)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(within_s)
+        end_s = time.monotonic() + within_s
+        while time.monotonic() < end_s:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(LOOK_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
