@@ -79,9 +79,10 @@ class OfferBook:
         return offer
 
     def ends_s(self, offer_rows: Iterable[int]) -> float:
-        """When the first of these, which are on, ends, in Unix seconds; 0 if one has a budget: it is promised
-        each time."""
-        return min(map(self._ends_s.__getitem__, offer_rows), default=FOREVER)
+        """When the first of these ends, in Unix seconds; 0 if one has a budget, since it is promised each
+        time, or is over: another thread may have looked again since they were on."""
+        ends_s = self._ends_s
+        return min([ends_s.get(row, 0.0) for row in offer_rows], default=FOREVER)
 
     def ranked(self, customer_row: int, among: Container[int] | None = None) -> Iterator[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.

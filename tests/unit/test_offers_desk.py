@@ -12,6 +12,7 @@ import pytest
 from service.answers import AnswerWriter
 from service.errors import RefusedError
 from service.live.told import NOT_PERSONAL, Told
+from service.offers.book import KEPT_S, OfferBook
 from service.offers.desk import OfferDesk
 from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
@@ -115,6 +116,19 @@ def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
     assert offers(desk_of(), served)["offers"] == []
     answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query())
     assert desk_of().with_products(served, "anna", answer) is None
+
+
+def test_an_offer_that_ends_while_an_answer_is_made_is_not_kept_and_fails_nothing(tmp_path: Path) -> None:
+    """A thread that looks after budgets looks again between what is on and when that ends."""
+    ending = replace(MILK, ends=datetime.fromtimestamp(NOW_S + 1, UTC))
+    clock = Clock()
+    book = OfferBook(served_of(tmp_path, TinyShop(offers=(ending, BUTTER))), clock)
+    rows = frozenset().union(*book.by_product.values())
+    assert book.ends_s(rows) == NOW_S + 1
+    clock.now_s += KEPT_S
+    assert book.budgets == []
+    assert len(rows) == 2
+    assert book.ends_s(rows) == 0
 
 
 def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: Path) -> None:
