@@ -19,7 +19,6 @@ type Doubles = NDArray[np.float64]
 
 # What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
 PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])
-HALF_TREES = 1000.0  # redemptions learned from, with which trees count as much as the regression
 TREES = TreeOptions(n_trees=40, leaves=8, min_pairs=200, ridge=10.0)
 
 
@@ -33,6 +32,7 @@ class RedemptionOptions:
         max_customers: of those who redeemed nothing in a campaign, at most so many are looked at, by lot.
         max_pairs: of pairs that were not redeemed, at most about so many are learned from, by lot.
         ridge: how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it.
+        half_trees: redemptions learned from, with which trees count as much as the regression.
         doubt: redemptions that speak for the level of probabilities being right as it is.
         seed: of the lots.
     """
@@ -42,6 +42,7 @@ class RedemptionOptions:
     max_customers: int = 2000
     max_pairs: int = 250_000
     ridge: float = 10.0
+    half_trees: float = 1000.0
     doubt: float = 20.0
     seed: int = 0
 
@@ -115,7 +116,7 @@ class Redemption:
             ridge=self.options.ridge,
         )
         n = int(lessons.is_redeemed.sum())
-        self._part_of_trees = n / (n + HALF_TREES)
+        self._part_of_trees = n / (n + self.options.half_trees)
         pairs, every = Binned(lessons.features, lessons.is_redeemed), np.arange(len(weight))
         share = np.ones(len(weight), np.float32)
         self._trees = Trees.for_chance(pairs, every, weight, share, TREES, self.options.seed, rising=RISING)
