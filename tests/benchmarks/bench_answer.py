@@ -180,9 +180,7 @@ def make_routes(
     of_record = Settings(store=folder / "record")
     of_record.store.mkdir()
     prepare_now(of_record)
-    record = RecordDoor(
-        of_record, events
-    )  # SQLite, written between the rounds: by another thread in a worker
+    record = RecordDoor(of_record, events)  # written between the rounds: by another thread in a worker
     log = ExposureLog(*(record, Spool(folder, ""), metrics), default=True, tally=Tally(folder / "tally"))
 
     def one_after_another(number: int) -> str:

@@ -104,6 +104,7 @@ def test_an_answer_makes_few_calls_more_than_a_bare_route(
         *((f"- {more}", BARE, 2.0) for more in MORE),
         *((f"- from Redis, {more}", BARE_GET, 1.5) for more in MORE),
         (WORKER_ALL, BARE, 2.0),
+        (REDIS_ALL, BARE_GET, 2.0),
     ],
 )
 def test_an_answer_takes_little_longer_than_a_bare_route(
@@ -119,8 +120,10 @@ def test_an_answer_takes_little_longer_than_a_bare_route(
     raise AssertionError(f"{name} takes {ratios} times as long as a {bare}")
 
 
-def test_an_answer_from_redis_with_everything_on_takes_little_longer(routes: dict[str, Route]) -> None:
-    # is to come down to 1.5, and must not grow meanwhile: 1.49 to 1.61 were seen, 1.9 before
+def test_an_answer_from_redis_with_everything_on_takes_little_longer_in_pairs(
+    routes: dict[str, Route],
+) -> None:
+    # is to come down to 1.5, and must not grow meanwhile: 1.49 to 1.66 were seen, 1.9 before
     ratios = []
     while len(ratios) < ATTEMPTS and (not ratios or ratios[-1] > 1.75):
         ratios.append(median_ratio(routes[REDIS_ALL], routes[BARE_GET]))
