@@ -16,7 +16,7 @@ NO_PYTHON := install Python 3.12 or 3.13 with its venv module, so that python3.1
 
 # Tests that assert times within a second: nothing else may run beside them.
 ALONE := $(addprefix tests/integration/test_,answer_cost.py live_workers.py redis_cache.py rules_process.py) \
-	$(addprefix tests/faults/test_,overload.py record_refusals.py redis_faults.py)
+	$(addprefix tests/faults/test_,kills.py overload.py record_refusals.py redis_faults.py swaps.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-faults soak audit lint fmt train serve bench bench-events bench-night bench-quality bench-replay bench-offers bench-experiments languages lock sbom image clean

@@ -154,7 +154,7 @@ def _measure(url: str, folder: Path, seconds: float) -> None:
     place = url or f"sqlite:///{store.root / FILE}"
     settings = {"record_url": place, "redis_lists": "changed"}
     with running_service(store.root, folder / "log", workers=2, **settings) as running:
-        port = int(running.url.rpartition(":")[2])
+        port = running.port
         for number, (name, batch, per_s) in enumerate(plans):
             print(Run(port, batch, per_s, seconds, f"r{number}").go().line(name), flush=True)
     if not url:

@@ -24,7 +24,6 @@ from tests.benchmarks.load_servers import (
     nextbest,
     once,
     own_redis,
-    port_of,
     served_of,
     shop,
     shops_key,
@@ -101,7 +100,7 @@ def _worker_bytes(root: Path) -> float:
     headers = [f"Authorization: Bearer {shops_key(root)}"]
     with nextbest(root, WORKERS, redis_lists="changed") as running:
         asked = once(served_of(root).customers, headers)
-        if closed_loop(port_of(running), asked, ASKED_S, connections=16).wrong:
+        if closed_loop(running.port, asked, ASKED_S, connections=16).wrong:
             raise SystemExit("a wrong answer")
         own = [_own_bytes(worker, root) for worker in running.workers()]
         return sum(own) / len(own)

@@ -69,10 +69,10 @@ def servers(root: Path) -> Iterator[dict[str, Server]]:
         found = [
             Server("bare", bare, cycle([get("/recommend/0000001", headers)])),
             Server("bare_get", bare_get, cycle([get("/recommend/0000001", headers)])),
-            Server("zipf", port_of(default), _drawn(ids, headers)),
-            Server("once", port_of(default), once(ids, headers)),
-            Server("zipf_redis", port_of(in_redis), _drawn(ids, headers)),
-            Server("once_redis", port_of(in_redis), once(ids, headers)),
+            Server("zipf", default.port, _drawn(ids, headers)),
+            Server("once", default.port, once(ids, headers)),
+            Server("zipf_redis", in_redis.port, _drawn(ids, headers)),
+            Server("once_redis", in_redis.port, once(ids, headers)),
         ]
         yield {server.key: server for server in found}
 
@@ -110,10 +110,6 @@ def served_of(root: Path, *, verify: bool = False) -> ServedVersion:
     assert champion is not None
     now = champion.current
     return ServedVersion(store.open(now.version_id, verify=verify), now.variant)
-
-
-def port_of(running: Running) -> int:
-    return int(running.url.rpartition(":")[2])
 
 
 @contextmanager

@@ -30,6 +30,10 @@ class Running:
     url: str
     log: Path
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def get(
         self, path: str, timeout_s: float = 5, headers: dict[str, str] | None = None
     ) -> requests.Response:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -128,6 +129,14 @@ def publish(
     version_id = write_version(store, shop or TinyShop(), now=now, variants=variants)
     store.promote(version_id, now=now, why="a test")
     return version_id
+
+
+def new_store(root: Path, shop: TinyShop | None = None) -> Store:
+    """A new store at this place, whose champion is a version of the shop."""
+    store = Store(root)
+    root.mkdir()
+    publish(store, shop)
+    return store
 
 
 def write_version(

@@ -20,10 +20,6 @@ def opened(store: Store, url: str) -> Iterator[Record]:
         record.close()
 
 
-def port_of(running: Running) -> int:
-    return int(running.url.rpartition(":")[2])
-
-
 def event(event_id: str, **more: str) -> dict[str, str]:
     return {"type": "purchase", "event_id": event_id, "customer_id": "anna", "product_id": "milk", **more}
 
@@ -33,5 +29,5 @@ def post(connection: Connection, event_id: str) -> Reply:
 
 
 def taken_again(running: Running, event_id: str) -> None:
-    with closing(Connection(port_of(running))) as connection:
+    with closing(Connection(running.port)) as connection:
         until(lambda: post(connection, event_id).outcome is Outcome.OK, 15)

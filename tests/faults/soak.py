@@ -69,10 +69,6 @@ class State:
         return max(0, of - self.reached.get(name, 0))
 
 
-def port_of(running: Running) -> int:
-    return int(running.url.rpartition(":")[2])
-
-
 def marked_store(folder: Path) -> Store:
     store = Store(folder / "store")
     store.root.mkdir()
@@ -95,7 +91,7 @@ def answers(folder: Path, state: State) -> None:
         url = f"redis://127.0.0.1:{proxy.port}/0"
         with running_service(store.root, folder / "log", first_level_life_s="0", redis_url=url) as running:
             while left := state.left("answers", ANSWERS):
-                with load(port_of(running), IDS, clients=2) as asked:
+                with load(running.port, IDS, clients=2) as asked:
                     while asked.invoked < min(left, 50_000):
                         for fault in Fault:
                             proxy.fault = fault
@@ -117,7 +113,7 @@ def kills(folder: Path, state: State) -> None:
     with running_service(store.root, folder / "log", workers=3) as running:
         while left := state.left("kills", KILLS):
             times = min(left, 25)
-            with load(port_of(running), IDS, clients=3, gap_s=0.001) as asked:
+            with load(running.port, IDS, clients=3, gap_s=0.001) as asked:
                 for _ in range(times):
                     killed = chance.choice(running.workers())
                     killed.kill()
@@ -140,7 +136,7 @@ def swaps(folder: Path, state: State) -> None:
         while left := state.left("swaps", SWAPS):
             order = [str(running.get("/health/ready").json()["version"])]
             times = min(left, 50)
-            with load(port_of(running), ["anna", "ben"], clients=2, is_marked=False) as asked:
+            with load(running.port, ["anna", "ben"], clients=2, is_marked=False) as asked:
                 until(lambda asked=asked: all(asked.versions), 10)  # type: ignore[misc]
                 for _ in range(times):
                     number += 1
@@ -178,7 +174,7 @@ def hour(folder: Path, state: State, seconds: float) -> None:
     (folder / "rules.toml").write_text(RULES)
     headers = f"Authorization: Bearer {credentials.shop}\r\n"
     with running_service(store.root, folder / "log", rules=str(folder / "rules.toml")) as running:
-        port, products = port_of(running), list(shop.products)
+        port, products = running.port, list(shop.products)
         with (
             load(port, asked_for(MANY, 5), gap_s=0.005, is_marked=False, headers=headers) as asked,
             sending(port, 1, products, headers=headers, gap_s=0.5) as senders,

@@ -54,7 +54,7 @@ def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -
         customer = champion(store).ids("customers")[0]
         elsewhere = f"sqlite:///{tmp_path / 'record.db'}"  # SQLite does not get through /proc
         with running_service(store, tmp_path / "log", record_url=elsewhere) as running:
-            port = int(running.url.rpartition(":")[2])
+            port = running.port
             for left_kb in (0, 64):
                 filler = fill(disk, left_kb)
                 ran = run(*night)

@@ -41,9 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def raw(running: Running, request: bytes, timeout_s: float = 5) -> bytes:
     """All that is answered to these bytes until the server closes, or says nothing more."""
-    with socket.create_connection(
-        ("127.0.0.1", int(running.url.rpartition(":")[2])), timeout_s
-    ) as connection:
+    with socket.create_connection(("127.0.0.1", running.port), timeout_s) as connection:
         answer = b""
         try:
             connection.sendall(request)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,7 @@ import pytest
 from storage.store import CHAMPION, Store
 from tests.data.nights import NBO_TRAIN, champion, quick_config, run
 from tests.data.running_service import Running, free_port, running_service, runs, until
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import new_store
 from tests.data.webshop import habits, write_shop
 from tests.faults.client import Connection, Outcome, load
 from tests.faults.marked_shop import asked_for, marked_shop
@@ -24,19 +23,11 @@ from tests.faults.marked_shop import asked_for, marked_shop
 CUSTOMERS = 60
 IDS = asked_for(CUSTOMERS, seed=2)
 BACK_S = 8
-START_S = 40  # a second, where nobody else works
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store, marked_shop(CUSTOMERS))
-    return store
-
-
-def port_of(running: Running) -> int:
-    return int(running.url.rpartition(":")[2])
+    return new_store(tmp_path / "store", marked_shop(CUSTOMERS))
 
 
 def live_workers(running: Running) -> list[psutil.Process]:
@@ -46,7 +37,7 @@ def live_workers(running: Running) -> list[psutil.Process]:
 def kill_workers(running: Running, kills: int, seed: int) -> None:
     """Kill a worker by chance, wait until as many are there as before, and again; others answer meanwhile."""
     chance, before = random.Random(seed), len(live_workers(running))
-    with load(port_of(running), IDS, clients=3, gap_s=0.001) as asked:
+    with load(running.port, IDS, clients=3, gap_s=0.001) as asked:
         for _ in range(kills):
             killed = chance.choice(live_workers(running))
             killed.kill()
@@ -73,7 +64,7 @@ def lone_worker_is_back(running: Running) -> float:
     (worker,) = live_workers(running)
     began_s = time.monotonic()
     worker.kill()
-    connection = Connection(port_of(running), timeout_s=1)
+    connection = Connection(running.port, timeout_s=1)
     until(lambda: connection.ask(f"/recommend/{IDS[0]}").outcome is Outcome.OK, BACK_S)
     connection.close()
     return time.monotonic() - began_s
@@ -113,22 +104,16 @@ def test_a_killed_parent_can_be_started_again_at_once(store: Store, tmp_path: Pa
     def answers() -> bool:
         return connection.ask(f"/recommend/{IDS[0]}").outcome is Outcome.OK
 
-    def is_back(old: list[psutil.Process]) -> bool:
-        nonlocal process
-        if process.poll() is not None:  # a worker held the port for a moment; a supervisor tries again too
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-        return not any(map(runs, old)) and answers()
-
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        until(answers, START_S)
+        until(answers, 20)
         for _ in range(2):
             children = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.wait()
             began_s = time.monotonic()
             process = subprocess.Popen(command, stdout=log, stderr=log)
-            until(partial(is_back, children), START_S)
+            until(lambda old=children: not any(map(runs, old)) and answers(), BACK_S)  # type: ignore[misc]
             print(f"back {time.monotonic() - began_s:.1f} s after the parent was killed")
     finally:
         connection.close()

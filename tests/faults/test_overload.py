@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store
 from tests.data.running_service import Running, running_service, until
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import new_store
 from tests.faults.client import Connection, Outcome
 from tests.faults.flood import flood
 from tests.faults.marked_shop import marked_shop
@@ -24,15 +23,9 @@ INSIDE, BEYOND = 400, 1500  # connections, below and above those that a worker h
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store, marked_shop(60))
+    store = new_store(tmp_path / "store", marked_shop(60))
     with running_service(store.root, tmp_path / "log") as running:
         yield running
-
-
-def port_of(running: Running) -> int:
-    return int(running.url.rpartition(":")[2])
 
 
 def memory_mb(running: Running) -> float:
@@ -73,7 +66,7 @@ class Rate:
 def rate_of(running: Running, rate_per_s: float, seconds: float, most: int) -> tuple[Rate, dict[str, float]]:
     (worker,) = running.workers()
     before_s = sum(worker.cpu_times()[:2])
-    found = flood(port_of(running), PATH, rate_per_s, seconds, most=most)
+    found = flood(running.port, PATH, rate_per_s, seconds, most=most)
     core_s = sum(worker.cpu_times()[:2]) - before_s
     return Rate(found["200"] / seconds, found["200"] / core_s), found
 
@@ -89,7 +82,7 @@ def ask_too_much(running: Running, times: float, seconds: float, base: Rate, mos
 
     By the core: a worker that gets half a core while others work can't be blamed for the half.
     """
-    prober = Prober(port_of(running))
+    prober = Prober(running.port)
     rate, found = rate_of(running, base.by_clock * times, seconds, most)
     prober.stop()
     share = rate.by_core / base.by_core
@@ -117,12 +110,12 @@ def is_normal(port: int) -> bool:
 def test_twice_the_highest_rate_is_answered_for_the_most_part(running: Running) -> None:
     base = highest_rate(running, seconds=1)
     assert ask_too_much(running, 2, 2, base, INSIDE) >= 0.5  # in two seconds; `make test-faults` says 0.7
-    assert until(lambda: is_normal(port_of(running)), 5) < 5
+    assert until(lambda: is_normal(running.port), 5) < 5
 
 
 def test_more_connections_than_a_worker_holds_are_let_in_by_turns(running: Running) -> None:
     """Without that, those beyond would wait for as long as the ones inside stay."""
-    port = port_of(running)
+    port = running.port
     base = highest_rate(running, seconds=1)
     assert ask_too_much(running, 2, 2, base, BEYOND) >= 0.5  # 0.8 and more were seen
     assert until(lambda: is_normal(port), 5) < 5
@@ -146,15 +139,13 @@ def test_where_answers_are_slow_the_work_is_not_done_for_callers_that_gave_up(ru
 
 
 def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store)
+    store = new_store(tmp_path / "store")
     settings = {"backpressure": "20", "idle_timeout_s": "1"}
     with running_service(store.root, tmp_path / "log", **settings) as running:
-        idle = [Connection(port_of(running)) for _ in range(30)]
+        idle = [Connection(running.port) for _ in range(30)]
         for connection in idle[:20]:
             assert connection.ask("/recommend/anna").outcome is Outcome.OK
-        late = Connection(port_of(running))
+        late = Connection(running.port)
         start_s = time.monotonic()
         assert late.ask("/recommend/anna").outcome is Outcome.OK
         assert time.monotonic() - start_s < 4
@@ -168,7 +159,7 @@ def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:
 def test_at_five_and_ten_times_nothing_breaks_and_all_is_normal_within_5_s(
     running: Running, most: int
 ) -> None:
-    port = port_of(running)
+    port = running.port
     base = highest_rate(running, seconds=3)
     flood(port, PATH, ENDLESS, 3, most=most)  # so that every connection's memory is counted before
     before_mb = memory_mb(running)

@@ -86,7 +86,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     publish(store)
     with running_service(store.root, folder / "log", workers=2, trusted_proxies="127.0.0.1") as running:
         port = free_port()
-        path = configuration(folder, port, int(running.url.rpartition(":")[2]))
+        path = configuration(folder, port, running.port)
         tried = subprocess.run([NGINX, "-t", "-c", path], capture_output=True, text=True, check=False)
         assert tried.returncode == 0, tried.stderr
         with nginx(path):

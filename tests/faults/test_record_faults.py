@@ -16,9 +16,9 @@ from storage.record.tables import customers, events
 from storage.store import Store
 from tests.data.records import clear, rows
 from tests.data.running_service import running_service, runs, until
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import new_store
 from tests.faults.client import Connection, Outcome
-from tests.faults.intake import event, opened, port_of, post, taken_again
+from tests.faults.intake import event, opened, post, taken_again
 from tests.faults.senders import sending
 from tests.faults.test_full_disk import fill, small_disk
 
@@ -28,10 +28,7 @@ PRODUCTS = ["milk", "bread", "butter"]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store)
-    return store
+    return new_store(tmp_path / "store")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -50,7 +47,7 @@ def kill_during_intake(store: Store, url: str, log: Path, kills: int, seed: int)
     chance = random.Random(seed)
     with (
         running_service(store.root, log, workers=2, record_url=url) as running,
-        sending(port_of(running), clients=3, products=PRODUCTS) as senders,
+        sending(running.port, clients=3, products=PRODUCTS) as senders,
     ):
         for _ in range(kills):
             before = len(senders.acknowledged)
@@ -94,7 +91,7 @@ def test_a_full_disk_refuses_events_and_answers_go_on(store: Store, tmp_path: Pa
         with running_service(store.root, tmp_path / "log", inside=inside, **settings) as running:
             taken_again(running, "before")
             filler = fill(disk, left_kb=32)
-            with closing(Connection(port_of(running))) as connection:
+            with closing(Connection(running.port)) as connection:
                 many = [event(f"full-{number}", order_id="o" * 200) for number in range(900)]
                 reply = connection.post("/events", json.dumps({"events": many}).encode())
                 assert (reply.status, b"no_room" in reply.body) == (507, True)

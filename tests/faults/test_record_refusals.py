@@ -16,24 +16,21 @@ from storage.record.tables import events
 from storage.store import Store
 from tests.data.records import clear, rows
 from tests.data.running_service import Running, running_service
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import new_store
 from tests.faults.client import Connection, Outcome
-from tests.faults.intake import opened, port_of, post, taken_again
+from tests.faults.intake import opened, post, taken_again
 
 REFUSED_S = 0.25
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store)
-    return store
+    return new_store(tmp_path / "store")
 
 
 def refused_soon(running: Running, first: int) -> None:
     """Events are refused within the time promised, and answers go on; a busy machine gets three tries."""
-    with closing(Connection(port_of(running))) as connection:
+    with closing(Connection(running.port)) as connection:
         took_s = []
         for number in range(first, first + 3):
             began_s = time.monotonic()

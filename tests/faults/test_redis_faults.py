@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from service.cache.redis_cache import redis_client
-from storage.store import Store
 from tests.data.redis_server import RedisServer, redis_server
 from tests.data.running_service import Running, free_port, running_service, until
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import new_store
 from tests.faults.client import Connection, Load, Outcome, load
 from tests.faults.marked_shop import asked_for, marked_shop
 from tests.faults.proxy import Fault, FaultProxy, fault_proxy
@@ -36,7 +35,7 @@ class Scene:
 
     @property
     def port(self) -> int:
-        return int(self.running.url.rpartition(":")[2])
+        return self.running.port
 
     def state(self) -> str:
         return str(self.running.get("/health/ready").json()["redis"])
@@ -44,9 +43,7 @@ class Scene:
 
 @contextmanager
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store, marked_shop(CUSTOMERS))
+    store = new_store(tmp_path / "store", marked_shop(CUSTOMERS))
     with redis_server(tmp_path, free_port()) as redis, fault_proxy(redis.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
         settings = {"first_level_life_s": "0", "redis_url": url}

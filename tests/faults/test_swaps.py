@@ -13,7 +13,7 @@ import pytest
 from models.errors import DamagedVersionError
 from storage.store import CHAMPION, Champion, Pointer, Store, write_atomic
 from tests.data.running_service import Running, running_service, until
-from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
+from tests.data.tiny_version import AS_OF, TinyShop, new_store, publish, write_version
 from tests.faults.client import Outcome, load
 
 
@@ -24,7 +24,7 @@ class Scene:
 
     @property
     def port(self) -> int:
-        return int(self.running.url.rpartition(":")[2])
+        return self.running.port
 
     def version(self) -> str:
         return str(self.running.get("/health/ready").json()["version"])
@@ -32,9 +32,7 @@ class Scene:
 
 @contextmanager
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    store = Store(tmp_path / "store")
-    store.root.mkdir()
-    publish(store)
+    store = new_store(tmp_path / "store")
     with running_service(store.root, tmp_path / "log", poll_s="0.05") as running:
         yield Scene(store, running)
 
@@ -54,15 +52,11 @@ def point_at(store: Store, version_id: str) -> None:
     write_atomic(store.root / CHAMPION, champion.model_dump_json())
 
 
-def swap(found: Scene, times: int, gap_s: float = 0.0) -> None:
-    """Publish and roll back in turn under load; each change is seen before the next.
-
-    Args:
-        gap_s: pause of each client; without one the worker has little time for anything but them.
-    """
+def swap(found: Scene, times: int) -> None:
+    """Publish and roll back in turn under load; each change is seen before the next."""
     order = [found.version()]
     longest_s = 0.0
-    with load(found.port, ["anna", "ben", "nobody"], clients=3, gap_s=gap_s, is_marked=False) as asked:
+    with load(found.port, ["anna", "ben", "nobody"], clients=3, is_marked=False) as asked:
         until(lambda: all(asked.versions), 10)
         for number in range(1, times + 1):
             if number % 3 == 0:
@@ -79,7 +73,7 @@ def swap(found: Scene, times: int, gap_s: float = 0.0) -> None:
 
 
 def test_swaps_and_rollbacks_are_seen_in_their_order_without_a_failed_request(found: Scene) -> None:
-    swap(found, times=12, gap_s=0.001)
+    swap(found, times=12)
 
 
 @pytest.mark.faults

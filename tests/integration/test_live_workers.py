@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -85,14 +84,12 @@ def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(
     for session in sessions:
         assert answer(session, running, "anna")["source"] == "personal"
         assert answer(session, running, "nobody")["source"] == "popular"
-    took_s = []
-    for customer in ("anna", "nobody", "a stranger"):
+    for customer in ("anna", "nobody"):
         buy(sessions[0], running, customer, "milk")
         at_once = answer(sessions[0], running, customer)
         assert at_once["source"] == "session"
         assert at_once["recommendations"][0]["product_id"] != "milk"  # it steps back
-        took_s.append(until_all(sessions, partial(has_session, running, customer)))
-    assert median(took_s) < WITHIN_S, took_s  # one may have met a busy moment
+        assert until_all(sessions, partial(has_session, running, customer)) < WITHIN_S
     said = {answer(session, running, "nobody")["recommendations"][0]["product_id"] for session in sessions}
     assert said == {"butter"}
 
@@ -102,14 +99,13 @@ def test_a_refusal_and_an_erasure_count_at_once_here_and_within_a_second_everywh
 ) -> None:
     running, _ = service
     sessions = connections()
-    here, url, took_s = sessions[0], f"{running.url}/customers", list[float]()
+    here, url = sessions[0], f"{running.url}/customers"
     for consent, is_seen in (("no_personalisation", is_not_personal), ("all", is_personal)):
         assert not any(is_seen(session, running, "ben") for session in sessions)
         here.put(f"{url}/ben", json={"consent": consent}, timeout=5).raise_for_status()
         assert is_seen(here, running, "ben")
-        took_s.append(until_all(sessions, partial(is_seen, running=running, customer="ben")))
+        assert until_all(sessions, partial(is_seen, running=running, customer="ben")) < WITHIN_S
     assert all(is_personal(session, running, "7") for session in sessions)
     here.delete(f"{url}/7", timeout=5).raise_for_status()
     assert not is_personal(here, running, "7")
-    took_s.append(until_all(sessions, lambda one: not is_personal(one, running, "7")))
-    assert median(took_s) < WITHIN_S, took_s
+    assert until_all(sessions, lambda one: not is_personal(one, running, "7")) < WITHIN_S

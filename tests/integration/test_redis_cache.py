@@ -149,9 +149,9 @@ def test_a_hanging_redis_costs_its_time_limit_twice_and_then_nothing(
         assert cache.get(*KEY) is None
         took_s.append(time.perf_counter() - start_s)
     assert cache.state == "down"
-    # two, and the moments of a busy machine; without a breaker all 30 would
-    assert len([one_s for one_s in took_s if one_s >= 0.03]) <= 8
-    assert sorted(took_s)[15] < 0.01
+    assert max(took_s) < 0.2  # 30 ms and a busy machine
+    assert sum(took_s) < 0.4  # 60 ms; without a breaker it would be at least 0.9 s
+    assert sorted(took_s)[15] < 0.005
     server.go_on()
     until(lambda: cache.get(*KEY) is None and cache.state == "up", 5)
 

@@ -58,7 +58,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, operator_port: int) -> Ite
 
 
 def test_a_stock_flip_and_rules_are_on_all_workers_soon(service: Running, operator_port: int) -> None:
-    port = int(service.url.rpartition(":")[2])
+    port = service.port
     assert firsts(port) == {"milk"}
     taken_s: dict[str, float] = {}
 

@@ -24,7 +24,7 @@ def test_who_asks_what_hangs_is_refused_in_time_and_who_comes_after_at_once() ->
     began_s = time.monotonic()
     with pytest.raises(RecordUnavailableError, match="no answer within 100 ms"):
         bounded.do(goes_on.wait)
-    assert 0.1 <= time.monotonic() - began_s < 5  # it would hang for ever
+    assert 0.1 <= time.monotonic() - began_s < 1
     assert bounded.hangs
     with pytest.raises(RecordUnavailableError, match="still works"):
         bounded.do(lambda: pytest.fail("it must not be done behind what hangs"))
