@@ -4,12 +4,13 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import redis
 import structlog
 from redis.backoff import NoBackoff
+from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
 from service.cache.breaker import Breaker
@@ -66,6 +67,12 @@ def redis_client(url: str, timeout_ms: int) -> redis.Redis:
     )
 
 
+def connections_of(client: redis.Redis) -> Callable[[], ConnectionInterface]:
+    """Makes a connection as the client does, as often as one is lost: its pool makes 100 in its life."""
+    pool = client.connection_pool
+    return lambda: pool.connection_class(**pool.connection_kwargs)
+
+
 class RedisCache:
     """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
@@ -78,7 +85,7 @@ class RedisCache:
         self._ttl_s, self._counters, self._slow_s = ttl_s, counters, timeout_ms / 1000 * SLOW
         self._client = redis_client(url, timeout_ms)
         # By hand, each on one connection: the client around it would double what Python does for a GET.
-        connection = self._client.connection_pool.make_connection
+        connection = connections_of(self._client)
         self._reader = Wire(connection, timeout_ms / 1000)
         self._writer = Wire(connection, timeout_ms / 1000 * PATIENCE)
         self._reading = threading.Lock()

@@ -125,6 +125,16 @@ def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(
     assert cache.get(*KEY) == b"value"
 
 
+def test_a_connection_that_is_lost_is_made_anew_however_often(cache: RedisCache, server: RedisServer) -> None:
+    """In a year that is more than the 100 that a pool of redis-py makes in its life."""
+    cache.put(*KEY, b"value")
+    cache.flush()
+    client = redis_client(server.url, 500)
+    for _ in range(150):
+        client.client_kill_filter(_type="normal", skipme=True)
+        until(lambda: cache.get(*KEY) == b"value", 5)
+
+
 def test_a_redis_that_nobody_asks_is_looked_at(
     server: RedisServer, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

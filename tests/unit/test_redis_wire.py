@@ -11,7 +11,7 @@ from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
 
 from service.cache.reading import Wire
-from service.cache.redis_cache import redis_client
+from service.cache.redis_cache import connections_of, redis_client
 from tests.data.redis_server import redis_server
 from tests.data.running_service import until
 
@@ -20,7 +20,7 @@ SOON_S = 10 * BUDGET_S  # on a busy machine; without a limit each of these takes
 
 
 def wire(url: str) -> Wire:
-    return Wire(redis_client(url, 1000).connection_pool.make_connection, BUDGET_S)
+    return Wire(connections_of(redis_client(url, 1000)), BUDGET_S)
 
 
 def refused_after_s(asked: Wire) -> float:
@@ -69,7 +69,7 @@ def test_a_greeting_in_slices_costs_no_more_than_the_limit(dribbling: int) -> No
 
 def test_a_connection_that_came_too_late_serves_the_next_who_asks(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
-        made = redis_client(server.url, 1000).connection_pool.make_connection
+        made = connections_of(redis_client(server.url, 1000))
         is_over = threading.Event()
 
         def slow() -> ConnectionInterface:
