@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 WAITING = 32  # connections outside that are a burst, not an overload
 LASTS_S = 0.05  # of so many for so long
 LOOK_S = 0.002  # a look takes 1 us
-GAP_S = 0.004  # between two that are turned away: a new connection for each costs as much as an answer
-BACKLOG = 128
-"""Connections that wait in the kernel. By the gap above the last of them comes in after half a second: one
-that waits longer than its caller is answered all the same, for nobody, and where answers are slow those took
-half of the work. Beyond them the kernel doesn't answer, and a caller that gives up leaves nothing behind."""
+GAP_S = 0.0015  # between two that are turned away: a new connection for each costs as much as an answer
+BACKLOG = 384
+"""Connections that wait in the kernel. By the gap above the last of them comes in after 0.6 s: one that waits
+longer than its caller is answered all the same, for nobody, and where answers are slow those took a good part
+of the work. Beyond them the kernel doesn't answer, and whoever asks for health is one of them: fewer places,
+or a longer gap, and a probe had not come in after 5 s, since the others try again each second."""
 RETRY_S = (1, 3)
 NEVER_TURNED_AWAY = ("/health/", "/customers/")  # consent and erasure: few ask, and must be heard
 log = structlog.get_logger()

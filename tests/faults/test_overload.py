@@ -135,7 +135,7 @@ def test_where_answers_are_slow_the_work_is_not_done_for_callers_that_gave_up(ru
         for other in others:
             other.kill()
             other.wait()
-    assert sorted(shares)[1] >= 0.55  # .43 to .53 before; .75 to .89 since, and once .08
+    assert sorted(shares)[1] >= 0.55  # .43 to .53 before, on a slow hour
 
 
 def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:
