@@ -112,8 +112,10 @@ def _read_until(demo: subprocess.Popen[str], words: str | None, within_s: float 
     assert demo.stdout
     read = b""
     give_up_at = time.monotonic() + within_s
+    printed = select.poll()  # select() knows no more than 1,024 open files
+    printed.register(demo.stdout)
     while words is None or words.encode() not in read:
-        ready, _, _ = select.select([demo.stdout], [], [], give_up_at - time.monotonic())
+        ready = printed.poll(max(0, give_up_at - time.monotonic()) * 1000)
         assert ready, f"{words!r} did not come: {read.decode()}"
         part = os.read(demo.stdout.fileno(), 65536)
         if not part:
