@@ -121,27 +121,41 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
+    def listed(self, customer_row: int) -> list[int]:
+        """Rows of a customer's offers, whether they are on or not, likeliest redeemed first.
+
+        Args:
+            customer_row: -1 for who is not in the version: the offers that are for everybody.
+        """
+        if not self.has_any:
+            return []
+        start = self._start_of(customer_row)
+        rows: list[int] = self._lists[0][start : start + self._length].tolist()
+        if rows and rows[-1] == NONE:
+            del rows[rows.index(NONE) :]
+        return rows
+
     def of(self, customer_row: int, at_s: float, among: Container[int] | None = None) -> list[RankedOffer]:
         """A customer's offers that are on at this moment, likeliest redeemed first.
 
         Args:
-            customer_row: -1 for who is not in the version: the offers that are for everybody.
+            customer_row: as in `listed`.
             at_s: Unix seconds.
             among: offer rows; None for any.
         """
         if not self.has_any:
             return []
-        offers, chances, others = self._lists
+        _, chances, others = self._lists
         starts_s, ends_s, now_s = self._starts_s, self._ends_s, int(at_s // 1)
         found: list[RankedOffer] = []
-        start = (customer_row if customer_row != NONE else self._last_line) * self._length
-        for place, row in enumerate(offers[start : start + self._length].tolist(), start):
-            if row == NONE:
-                break
+        for place, row in enumerate(self.listed(customer_row), self._start_of(customer_row)):
             if (among is None or row in among) and starts_s[row] <= now_s < ends_s[row]:
                 chance = chances[place]
                 found.append((row, None if isnan(chance) else chance, others[place]))
         return found
+
+    def _start_of(self, customer_row: int) -> int:
+        return (customer_row if customer_row != NONE else self._last_line) * self._length
 
     def offer(self, offer_row: int) -> Offer:
         a, row = self._arrays, offer_row

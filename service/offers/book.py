@@ -1,8 +1,7 @@
-"""Offers of a version that are on now: by product, with their budgets, and each as JSON."""
+"""Offers of a version that are on now: their products, their budgets, and each as JSON."""
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isnan
@@ -46,31 +45,24 @@ class OfferBook:
         self._offers: dict[int, Offer] = {}
         self._ends_s: dict[int, float] = {}
         self._figures: dict[int, tuple[float | None, float | None]] = {}
-        self._rows: dict[int, frozenset[int]] = {}
+        self._products_of: dict[int, frozenset[int]] = {}
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
-        self._by_product: Mapping[int, frozenset[int]] = {}
+        self._on: Mapping[int, frozenset[int]] = {}
         self._budgets: list[Budget] = []
 
     @property
-    def by_product(self) -> Mapping[int, frozenset[int]]:
-        """Rows of the offers that are on, by product row; empty for a shop without any. A new object whenever
-        it was looked again."""
+    def on(self) -> Mapping[int, frozenset[int]]:
+        """Rows of the products of each offer that is on, by offer row. A new object whenever it was looked
+        again."""
         self._look()
-        return self._by_product
+        return self._on
 
     @property
     def budgets(self) -> list[Budget]:
         """Of the offers that are on."""
         self._look()
         return self._budgets
-
-    def rows_of(self, offer_row: int) -> frozenset[int]:
-        """Rows of the products of an offer."""
-        rows = self._rows.get(offer_row)
-        if rows is None:
-            rows = self._rows[offer_row] = frozenset(self.offer(offer_row).product_rows.tolist())
-        return rows
 
     def offer(self, offer_row: int) -> Offer:
         offer = self._offers.get(offer_row)
@@ -125,7 +117,7 @@ class OfferBook:
             with_budgets: offers that have a budget can be shown.
         """
         found: dict[int, float] = {}
-        for one in self.ranked(customer_row) if self.by_product else ():
+        for one in self.ranked(customer_row) if self.on else ():
             offer = self.offer(one.offer_row)
             if with_budgets or offer.budget is None:
                 for product_row in offer.product_rows.tolist():
@@ -153,21 +145,25 @@ class OfferBook:
         now_s = self._clock()
         if now_s < self._until_s:
             return
-        by_product: dict[int, set[int]] = defaultdict(set)
-        budgets, ends_s = [], {}
+        on, budgets, ends_s = {}, [], {}
         since_ms = self.served.since.as_of_ms
         for offer_row in range(len(self.served.offers)):
             offer = self.offer(offer_row)
             if not _is_on(offer, now_s):
                 continue
-            for product_row in offer.product_rows.tolist():
-                by_product[product_row].add(offer_row)
+            on[offer_row] = self._products(offer_row)
             ends_s[offer_row] = FOREVER if offer.ends_at is None else offer.ends_at.timestamp()
             if offer.budget is not None:
                 ends_s[offer_row] = 0.0
                 budgets.append(Budget(offer.offer_id, offer.budget, offer.redeemed, since_ms))
         self._ends_s, self._budgets, self._until_s = ends_s, budgets, now_s + KEPT_S
-        self._by_product = {row: frozenset(offer_rows) for row, offer_rows in by_product.items()}
+        self._on = on
+
+    def _products(self, offer_row: int) -> frozenset[int]:
+        rows = self._products_of.get(offer_row)
+        if rows is None:
+            rows = self._products_of[offer_row] = frozenset(self.offer(offer_row).product_rows.tolist())
+        return rows
 
 
 def _is_on(offer: Offer, now_s: float) -> bool:

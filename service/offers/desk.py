@@ -65,7 +65,7 @@ class OfferDesk:
         if not served.offers.has_any:
             return None
         book = self.book_of(served)
-        on = book.by_product
+        on = book.on
         placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
         customer_row = own.customer_row if own else self._row(served, customer_id)
         ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
@@ -93,14 +93,16 @@ class OfferDesk:
         answer: Answer,
     ) -> WithOffers:
         """The best offer of each product of an answer, without those that were shown often enough."""
-        missing = {pick[0] for pick in answer.picks if pick[0] in on}
-        among = NOTHING.union(*[on[row] for row in missing])
-        if enough:
-            among -= enough
+        missing = {pick[0] for pick in answer.picks}
+        among = {
+            row
+            for row in book.served.offers.listed(customer_row)
+            if row not in enough and row in on and not on[row].isdisjoint(missing)
+        }
         texts: dict[int, Attached] = {}
         rows: list[int] = []
         for one in book.ranked(customer_row, among) if among else ():
-            wanted = missing & book.rows_of(one.offer_row)
+            wanted = missing & on[one.offer_row]
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
                 texts.update(dict.fromkeys(wanted, Attached(text, one.cost)))

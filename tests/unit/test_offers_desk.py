@@ -123,7 +123,7 @@ def test_an_offer_that_ends_while_an_answer_is_made_is_not_kept_and_fails_nothin
     ending = replace(MILK, ends=datetime.fromtimestamp(NOW_S + 1, UTC))
     clock = Clock()
     book = OfferBook(served_of(tmp_path, TinyShop(offers=(ending, BUTTER))), clock)
-    rows = frozenset().union(*book.by_product.values())
+    rows = list(book.on)
     assert book.ends_s(rows) == NOW_S + 1
     clock.now_s += KEPT_S
     assert book.budgets == []
