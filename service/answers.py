@@ -46,7 +46,7 @@ class AnswerWriter:
         answer: Answer,
         experiments: str = "",
         request_id: str = "",
-        offers: Mapping[int, Attached] | None = None,
+        offers: Mapping[int, Attached] = NO_OFFERS,
         language: str = ENGLISH,
     ) -> str:
         """The body of `/recommend/<customer_id>`.
@@ -63,7 +63,7 @@ class AnswerWriter:
             f'"recommendations": {self._products_of(answer, offers, language)}}}'
         )
 
-    def _products_of(self, answer: Answer, offers: Mapping[int, Attached] | None, language: str) -> str:
+    def _products_of(self, answer: Answer, offers: Mapping[int, Attached], language: str) -> str:
         """The list of an answer, with offers; of one that is kept, written once while nothing changes."""
         kept = answer.kept
         now = language, self._served.shelf.price_changes  # first: what changes meanwhile comes again
@@ -71,9 +71,9 @@ class AnswerWriter:
             return kept.written[2]
         own = answer.own
         if own:
-            items = self._own_items(answer, own, language, offers=offers or NO_OFFERS)
+            items = self._own_items(answer, own, language, offers=offers)
         else:
-            items = self._items(answer, language, offers=offers or NO_OFFERS)
+            items = self._items(answer, language, offers=offers)
         text = f"[{', '.join(items)}]"
         if kept is not None:
             kept.written = now, offers, text

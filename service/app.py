@@ -118,9 +118,9 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
             answer, body = tried
         else:
             answer = recommender.recommend(now.served, customer_id, query)
-            with_products = offers.with_products(now.served, customer_id, answer, query.placement)
-            recommender.note_shown(now.served, customer_id, query, answer)
-            body = now.writer.recommendations(customer_id, answer, offers=with_products, language=language)
+            added = offers.with_products(now.served, customer_id, answer, query.placement)
+            recommender.note_shown(now.served, customer_id, query, answer.picks, added.rows)
+            body = now.writer.recommendations(customer_id, answer, offers=added.texts, language=language)
         metrics.answer(answer, query.placement)
         return body
 
@@ -149,7 +149,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         query = parse_reorder_query(request.query_string)
         now, language = serving(), wanted()
         answer = recommender.reorder(now.served, customer_id, query)
-        recommender.note_shown(now.served, customer_id, query, answer)
+        recommender.note_shown(now.served, customer_id, query, answer.picks)
         metrics.answer(answer, query.placement)
         return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
 

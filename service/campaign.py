@@ -89,8 +89,8 @@ class Campaign:
                 if answer.picks:
                     self.tally.listed += 1
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
-                    self._recommender.note_shown(served, customer_id, query, answer)
-                    yield writer.recommendations(customer_id, answer, offers=offers, language=language)
+                    self._recommender.note_shown(served, customer_id, query, answer.picks, offers.rows)
+                    yield writer.recommendations(customer_id, answer, offers=offers.texts, language=language)
                     continue
                 why = "nothing to show"
             self.tally.left_out[why] += 1

@@ -81,7 +81,7 @@ class Kept:
     pinned: Mapping[int, str]
     source: str
     offers: WithOffers | None = None
-    written: tuple[tuple[str, int], Mapping[int, Attached] | None, str] | None = None
+    written: tuple[tuple[str, int], Mapping[int, Attached], str] | None = None
 
 
 @dataclass(slots=True)

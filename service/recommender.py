@@ -19,6 +19,7 @@ from service.own_list import (
     FirstLevel,
     Kept,
     OwnList,
+    Pick,
     made_list,
     put_under_rules,
     rest_of,
@@ -149,11 +150,18 @@ class Recommender:
         places = self._book.at(served, query.placement, query.rule_set).of_nobody().popular_places
         return min(rows, key=places.__getitem__)
 
-    def note_shown(self, served: ServedVersion, customer_id: str, query: Query, answer: Answer) -> None:
-        """Count an answer that is given to a customer, where a rule of frequency wants it counted."""
+    def note_shown(
+        self,
+        served: ServedVersion,
+        customer_id: str,
+        query: Query,
+        picks: Sequence[Pick],
+        offer_rows: Sequence[int] = (),
+    ) -> None:
+        """Count what a customer is given, products and offers, where a rule of frequency wants that."""
         if self._showings is not None:
             rules = self._book.at(served, query.placement, query.rule_set)
-            self._showings.note_products(rules, customer_id, query.placement, answer.picks)
+            self._showings.note(rules, customer_id, query.placement, picks, offer_rows)
 
     def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""

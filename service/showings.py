@@ -164,21 +164,35 @@ class Showings:
         where, index = where_of(OFFERS, placement), rules.served.offers.ids
         return self._enough(ruling.offers_often, index, rules.today, customer_id, where, OFFERS)
 
-    def note_products(
-        self, rules: PlacedRules, customer_id: str, placement: str | None, picks: Sequence[Pick]
+    def note(
+        self,
+        rules: PlacedRules,
+        customer_id: str,
+        placement: str | None,
+        picks: Sequence[Pick],
+        offer_rows: Sequence[int],
     ) -> None:
-        """Count the products of an answer, where a rule wants them counted."""
-        if rules.counts_products:
-            rows, where = [pick[0] for pick in picks], where_of(PRODUCTS, placement)
-            self._note(rules.served.products, rules.today, customer_id, where, rows)
-
-    def note_offers(
-        self, rules: PlacedRules, customer_id: str, placement: str | None, offer_rows: Sequence[int]
-    ) -> None:
-        """Count the offers of an answer, where a rule wants them counted."""
+        """Count the products and the offers of an answer, where a rule wants them counted."""
+        shown: list[tuple[IdIndex, int, Sequence[int]]] = []
+        if rules.counts_products and picks:
+            rows = [pick[0] for pick in picks]
+            shown.append((rules.served.products, where_of(PRODUCTS, placement), rows))
         if rules.counts_offers and offer_rows:
-            where = where_of(OFFERS, placement)
-            self._note(rules.served.offers.ids, rules.today, customer_id, where, offer_rows)
+            shown.append((rules.served.offers.ids, where_of(OFFERS, placement), offer_rows))
+        if not shown or self._customers.of(customer_id) is NOT_PERSONAL:
+            return
+        name, value = self._customers.showings_name(customer_id), b""
+        known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
+        for index, where, rows_of_it in shown:
+            showing = packed_showing(rules.today, where, index.hashes_of(rows_of_it))
+            known.add(index, where, rows_of_it, showing)
+            value += showing
+        anew = len(known.value) > MOST_BYTES
+        if anew:
+            value = newer_part(known.value, MOST_BYTES // 2, rules.today - MOST_SHOWN_DAYS)
+            known.begin_with(value)
+        if self._store is not None:
+            self._store.add_showings(name, value, LIFE_S, anew=anew)
 
     def to_ask(self, customer_id: str) -> str | None:
         """Under which name the store is to be asked before the next answer; None if that isn't due yet."""
@@ -230,17 +244,3 @@ class Showings:
         known.until_s = until_s
         self._known[name] = known
         return known
-
-    def _note(self, index: IdIndex, today: int, customer_id: str, where: int, rows: Sequence[int]) -> None:
-        if not rows or self._customers.of(customer_id) is NOT_PERSONAL:
-            return
-        name = self._customers.showings_name(customer_id)
-        known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
-        showing = packed_showing(today, where, index.hashes_of(rows))
-        known.add(index, where, rows, showing)
-        anew = len(known.value) > MOST_BYTES
-        if anew:
-            showing = newer_part(known.value, MOST_BYTES // 2, today - MOST_SHOWN_DAYS)
-            known.begin_with(showing)
-        if self._store is not None:
-            self._store.add_showings(name, showing, LIFE_S, anew=anew)

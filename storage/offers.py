@@ -116,7 +116,7 @@ class PublishedOffers:
         self._lists: tuple[memoryview[Any], ...] = tuple(
             memoryview(arrays[name].reshape(-1)) for name in lists
         )
-        self._last_line, self._length = n_customers, arrays["list_offer"].shape[1]
+        self._last_line, self._length = n_customers, int(arrays["list_offer"].shape[1])
 
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0

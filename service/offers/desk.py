@@ -19,6 +19,7 @@ from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
 
+NO_OFFERS = WithOffers(None, NOTHING, FOREVER, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
 
 
@@ -60,10 +61,10 @@ class OfferDesk:
         answer: Answer,
         placement: str | None = None,
         rule_set: str = "",
-    ) -> dict[int, Attached] | None:
-        """The best offer of each product of an answer that has one, by product row; None for none."""
+    ) -> WithOffers:
+        """The best offer of each product of an answer that has one. Whoever shows them notes that."""
         if not served.offers.has_any:
-            return None
+            return NO_OFFERS
         book = self.book_of(served)
         on = book.on
         placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
@@ -80,8 +81,7 @@ class OfferDesk:
             found = self._best(book, on, enough, customer_id, customer_row, answer)
             if kept is not None:
                 kept.offers = found
-        self._note(placed, customer_id, placement, found.rows)
-        return found.texts or None
+        return found
 
     def _best(
         self,
@@ -133,7 +133,8 @@ class OfferDesk:
                 query.n,
             )
         )
-        self._note(placed, customer_id, query.placement, [offer_row for offer_row, _ in items])
+        if self._showings is not None:
+            self._showings.note(placed, customer_id, query.placement, (), [row for row, _ in items])
         texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
         head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
         source = "personal" if customer_row != NONE else "popular"
@@ -172,10 +173,6 @@ class OfferDesk:
         if self._showings is None or not placed.counts_offers:
             return NOTHING
         return self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
-
-    def _note(self, placed: PlacedRules, customer_id: str, placement: str | None, shown: list[int]) -> None:
-        if self._showings is not None:
-            self._showings.note_offers(placed, customer_id, placement, shown)
 
     def _json(self, book: OfferBook, one: Ranked, customer_id: str) -> str | None:
         """An offer as JSON, promised if it has a budget; None if it can't be."""

@@ -13,7 +13,8 @@ from service.champion import Serving
 from service.errors import RefusedError
 from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
-from service.own_list import Answer, Attached
+from service.offers.desk import NO_OFFERS
+from service.own_list import Answer, WithOffers
 from service.parameters import Query
 from service.recommender import Recommender
 from service.sane import check_values
@@ -47,7 +48,7 @@ class Wishes(Protocol):
     def may_experiment(self, customer_id: str) -> bool: ...
 
 
-type OffersOf = Callable[[ServedVersion, str, Answer, str | None, str], dict[int, Attached] | None]
+type OffersOf = Callable[[ServedVersion, str, Answer, str | None, str], WithOffers]
 
 
 class Trials:
@@ -67,7 +68,7 @@ class Trials:
         recommender: Recommender,
         new_recommender: Callable[[], Recommender],
         shown: Callable[[Shown], None],
-        offers: OffersOf = lambda *_: None,
+        offers: OffersOf = lambda *_: NO_OFFERS,
         held_out: Callable[[], None] = lambda: None,
     ) -> None:
         self._plans, self._customers, self._shown, self._offers = plans, customers, shown, offers
@@ -104,8 +105,9 @@ class Trials:
             self._held_out()
             answer = self._recommender.popular(serving.served, query)
             offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
+            self._recommender.note_shown(serving.served, customer_id, query, (), offers.rows)
             body = self._as_popular(serving).writer.recommendations(
-                customer_id, answer, HELD_OUT, offers=offers, language=language
+                customer_id, answer, HELD_OUT, offers=offers.texts, language=language
             )
             return answer, body
         if not arms.assigned:
@@ -113,10 +115,10 @@ class Trials:
         query = arms.asked(query)
         chosen, answer, is_fallback, teams, drawn = self._slate(serving, arms, customer_id, query)
         request_id = new_request_id()
-        self._recommender.note_shown(chosen.served, customer_id, query, answer)
         offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
+        self._recommender.note_shown(chosen.served, customer_id, query, answer.picks, offers.rows)
         said = self._as_popular(chosen) if arms.model == POPULAR else chosen
-        body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers, language)
+        body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers.texts, language)
         self._shown(
             Shown(
                 request_id=request_id,

@@ -43,9 +43,9 @@ from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
-from service.offers.desk import OfferDesk
+from service.offers.desk import NO_OFFERS, OfferDesk
 from service.overload import Shedding
-from service.own_list import FirstLevel
+from service.own_list import FirstLevel, WithOffers
 from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor, prepare_now
@@ -315,7 +315,8 @@ def _customers(number: int) -> LiveCustomers:
 class _NoOffers(OfferDesk):
     """Of a shop that has none."""
 
-    def with_products(self, *_: object) -> None: ...
+    def with_products(self, *_: object) -> WithOffers:
+        return NO_OFFERS
 
 
 @dataclass(frozen=True)

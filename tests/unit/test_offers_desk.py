@@ -13,7 +13,7 @@ from service.answers import AnswerWriter
 from service.errors import RefusedError
 from service.live.told import NOT_PERSONAL, Told
 from service.offers.book import KEPT_S, OfferBook
-from service.offers.desk import OfferDesk
+from service.offers.desk import NO_OFFERS, OfferDesk
 from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
@@ -115,7 +115,7 @@ def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
     served = served_of(tmp_path, TinyShop())
     assert offers(desk_of(), served)["offers"] == []
     answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query())
-    assert desk_of().with_products(served, "anna", answer) is None
+    assert desk_of().with_products(served, "anna", answer) is NO_OFFERS
 
 
 def test_an_offer_that_ends_while_an_answer_is_made_is_not_kept_and_fails_nothing(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: 
     answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=12))
     for _ in range(2):  # the second time from what was written before
         found = desk_of().with_products(served, "anna", answer)
-        body = json.loads(AnswerWriter(served).recommendations("anna", answer, offers=found))
+        body = json.loads(AnswerWriter(served).recommendations("anna", answer, offers=found.texts))
         shown = {one["product_id"]: one["offer"] for one in body["recommendations"]}
         assert {one for one in shown if shown[one]} == {"milk", "butter", "yoghurt", "cake"} & set(shown)
         assert shown["milk"]["offer_id"] == "milk 10 off"
@@ -161,7 +161,7 @@ def valued(served: ServedVersion, desk: OfferDesk, objective: str = "value", n: 
     for _ in range(2):  # the second time from what was written before
         answer = recommender.recommend(served, "anna", query)
         found = desk.with_products(served, "anna", answer)
-        body = json.loads(writer.recommendations("anna", answer, offers=found))
+        body = json.loads(writer.recommendations("anna", answer, offers=found.texts))
     return {one["product_id"]: one["expected_value"] for one in body["recommendations"]}
 
 
