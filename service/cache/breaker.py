@@ -1,8 +1,10 @@
 """Stop asking a Redis that doesn't answer, or not soon: after that only a probe now and then asks."""
 
-import random
 import time
 from collections.abc import Callable
+from random import SystemRandom
+
+SYSTEMS_LOT = SystemRandom()  # a thread in the background draws: from Python's own that would disturb others
 
 
 class Breaker:
@@ -24,7 +26,7 @@ class Breaker:
         lost_s: float = 0.05,
         probe_s: tuple[float, float] = (1.0, 2.0),
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = SYSTEMS_LOT.random,
     ) -> None:
         self._errors, self._lost_s, self._probe_s = errors, lost_s, probe_s
         self._clock, self._chance = clock, chance
