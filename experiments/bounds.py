@@ -3,7 +3,9 @@
 A group-sequential test spends its error as information comes in: `spending` says how much of alpha may be
 gone by then, and each bound is set so that this much is. Looks need not be planned or equally far apart.
 The distribution of the statistic among the ways that haven't stopped is carried from look to look on a grid
-(Armitage, McPherson, Rowe 1969; Lan, DeMets 1983). Information is a share of the planned, in (0, 1].
+(Armitage, McPherson, Rowe 1969; Lan, DeMets 1983). Information is a share of the planned. The last look may
+have more than that: all of alpha is gone by then, and how it hangs together with the looks before follows
+from what there really is.
 """
 
 from collections.abc import Sequence
@@ -48,11 +50,11 @@ def bounds(
     Returns:
         as many, infinite where nothing that matters may be spent yet.
     Raises:
-        ValueError: information doesn't rise within (0, 1].
+        ValueError: information doesn't rise, or goes on after the planned one.
     """
     steps = np.diff((0.0, *information))
-    if (steps < LEAST_STEP).any() or (information and information[-1] > 1 + LEAST_STEP):
-        raise ValueError(f"information must rise within (0, 1]: {information}")
+    if (steps < LEAST_STEP).any() or (len(information) > 1 and information[-2] >= 1):
+        raise ValueError(f"information must rise, and end with the planned one: {information}")
     found: list[float] = []
     before = 0.0
     walk = _Walk(steps)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import inf
+from math import inf, sqrt
 
 import polars as pl
 
@@ -155,7 +155,11 @@ def decide_arm(case: Case, number: int, looks: Several[Look]) -> tuple[Verdict, 
         before = [look for look in looks if (look.metric, look.arm) == (metric.name, name)]
         information = _information(case, case.now_ms)
         seen = statistic(metric, effect)
-        new = Look(head.id, head.version, metric.name, name, case.now_ms, information, seen)
+        new = Look(
+            *(head.id, head.version, metric.name, name, case.now_ms, information, seen),
+            difference=effect.difference,
+            error=sqrt(effect.variance),
+        )
         if information >= NEWS:
             look, is_new = next_look(before, new, case.alpha)
     guards = []

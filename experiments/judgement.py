@@ -96,7 +96,7 @@ class Judgement:
 
     Attributes:
         headline: the decision on the experiment, and the arm that it is about ("" for all).
-        information: customers whose window is over, over those planned; at most 1.
+        information: customers whose window is over, over those planned.
         looks: all that count, with those of today.
         new_looks: those of today that a ledger must keep.
         next_bound: of the look after the next day, if as many customers come; None at the planned size.

@@ -17,10 +17,11 @@ class Look:
 
     Attributes:
         at_ms: when, Unix milliseconds.
-        information: customers whose window was over, as a share of those planned, at most 1.
+        information: customers whose window was over, as a share of those planned; 1 or more at the last look.
         statistic: standardised; above 0 is the good direction.
         bound: beyond which one may stop; infinite early on.
         spent: of alpha, up to and with this look.
+        difference, error: the effect and its standard error; infinite of a look that knew none.
     """
 
     experiment_id: str
@@ -32,6 +33,8 @@ class Look:
     statistic: float
     bound: float = inf
     spent: float = 0.0
+    difference: float = 0.0
+    error: float = inf
 
 
 class Ledger(Protocol):
@@ -68,8 +71,8 @@ class LedgerInMemory:
 
 
 def rounded(information: float) -> float:
-    """Information as a ledger holds it: at most 1, and 1 where it is all but there."""
-    return 1.0 if information > 1 - NEWS else information
+    """Information as a ledger holds it: 1 where it is all but there."""
+    return 1.0 if 1 - NEWS < information < 1 else information
 
 
 def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look | None, bool]:
@@ -86,7 +89,7 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look | N
     today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]
     if today:
         return today[-1], False
-    if past and new.information < past[-1].information + NEWS:
+    if past and new.information < (inf if past[-1].information >= 1 else past[-1].information + NEWS):
         seen = [look for look in past if look.information <= new.information + NEWS]
         return (seen[-1] if seen else None), False
     limit = bounds((*(look.information for look in past), new.information), alpha)[-1]

@@ -64,7 +64,7 @@ def bounds(found: Judgement) -> str:
                     markersize=12,
                     linewidth=0.8,
                 )
-        axes.set_xlim(0, 1.05)
+        axes.set_xlim(0, 1.05 * max(1.0, found.information))
 
     return picture(fill, "bounds")
 

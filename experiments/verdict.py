@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil, isfinite, sqrt
+from math import ceil, isfinite
 
 from scipy.stats import norm
 
@@ -142,12 +142,13 @@ def unproven(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _too_small(evidence: Evidence) -> Verdict | None:
+    """By what was seen when the planned size was looked at: who looks later has paid nothing for it."""
     effect, look = evidence.primary, evidence.look
     if effect is None or look is None or not _at_planned_size(evidence) or not isfinite(look.bound):
         return None
-    half = look.bound * sqrt(effect.variance)
+    half = look.bound * look.error
     matters = (evidence.specification.primary.mde or 0.0) * abs(effect.control)
-    low, high = effect.difference - half, effect.difference + half
+    low, high = look.difference - half, look.difference + half
     if low <= -matters or high >= matters:
         return None
     text = f"the difference lies between {low:+.4g} and {high:+.4g}, within ±{matters:.4g} that would matter"

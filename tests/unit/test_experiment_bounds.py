@@ -39,7 +39,7 @@ def test_early_looks_that_can_spend_nothing_have_no_bound() -> None:
 
 
 def test_information_that_does_not_rise_is_a_mistake() -> None:
-    for wrong in ((0.5, 0.5), (0.0, 1.0), (0.5, 1.1)):
+    for wrong in ((0.5, 0.5), (0.0, 1.0), (0.5, 1.0, 1.1)):
         with pytest.raises(ValueError, match="must rise"):
             bounds(wrong, 0.05)
 
@@ -130,10 +130,24 @@ def test_one_day_has_one_look() -> None:
 
 
 def test_the_planned_size_is_looked_at_once() -> None:
-    assert rounded(0.9995) == rounded(1.3) == 1.0
-    assert rounded(0.9) == 0.9
-    last = taken([], Look("rec", 1, "revenue", "ranker", 0, 1.0, 1.9))
-    assert next_look([last], Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 1.0, 2.5), 0.05) == (last, False)
+    assert [rounded(information) for information in (0.9, 0.9995, 1.3)] == [0.9, 1.0, 1.3]
+    for information in (1.0, 1.2):
+        last = taken([], Look("rec", 1, "revenue", "ranker", 0, information, 1.9))
+        later = Look("rec", 1, "revenue", "ranker", 5 * DAY_MS, 2.0, 2.5)
+        assert next_look([last], later, 0.05) == (last, False)
+
+
+@pytest.mark.parametrize("information", [(0.3, 0.6, 0.9, 1.2), (0.9, 1.8), (0.95, 3.0), (1.8,)])
+def test_a_last_look_beyond_the_planned_size_spends_what_is_left_and_no_more(
+    information: tuple[float, ...],
+) -> None:
+    found = bounds(information, 0.05)
+    assert sum(crossing(information, found)) == pytest.approx(0.05, abs=1e-6)
+    rng = np.random.default_rng(3)
+    steps = np.diff((0.0, *information))
+    score = (rng.normal(size=(200_000, len(steps))) * np.sqrt(steps)).cumsum(axis=1)
+    crossed = (np.abs(score / np.sqrt(information)) > found).any(axis=1).mean()
+    assert crossed == pytest.approx(0.05, abs=0.002)
 
 
 def test_a_sequence_is_as_wide_as_its_formula_by_hand() -> None:

@@ -22,7 +22,7 @@ BAD = Finding("sample ratio", "invalid", 0.001, 0.05, "control 90, ranker 10")
 EVIDENCE = Evidence(SPEC, (), 21, 7000, EFFECT, LOOK, (HARMLESS,))
 CROSSED = replace(LOOK, statistic=3.0)
 WORSE = replace(LOOK, statistic=-3.0)
-LAST = replace(LOOK, information=1.0, statistic=1.0, bound=2.0)
+LAST = replace(LOOK, information=1.0, statistic=1.0, bound=2.0, difference=0.08, error=0.08)
 WON = replace(LAST, statistic=3.0)
 
 
@@ -52,7 +52,7 @@ WON = replace(LAST, statistic=3.0)
         ),
         (replace(EVIDENCE, look=LAST), Word.INCONCLUSIVE, "planned size reached"),
         (
-            replace(EVIDENCE, look=LAST, primary=replace(EFFECT, difference=0.01, variance=0.0058)),
+            replace(EVIDENCE, look=replace(LAST, difference=0.01)),
             Word.NO_MATERIAL_DIFFERENCE,
             "interval inside the smallest effect that matters",
         ),
@@ -75,6 +75,11 @@ WON = replace(LAST, statistic=3.0)
 def test_the_first_rule_that_fires_decides(evidence: Evidence, word: Word, rule: str) -> None:
     found = decide(evidence)
     assert (found.word, found.rule) == (word, rule)
+
+
+def test_what_came_after_the_planned_size_was_looked_at_makes_no_difference_immaterial() -> None:
+    later = replace(EFFECT, difference=0.01, variance=0.0001)
+    assert decide(replace(EVIDENCE, look=LAST, primary=later)).word is Word.INCONCLUSIVE
 
 
 def test_a_guardrail_may_be_worse_by_its_margin_and_no_more() -> None:
