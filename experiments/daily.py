@@ -21,9 +21,10 @@ class Figures:
     Attributes:
         daily: one row for each customer and day on which something happened; `day` is counted from the first
             exposure, in whole days of 24 hours.
-        customers: one row for each customer in the order of the first exposure: arm, first_ms, is_new, the
-            columns that metrics know over the window (`specification.COLUMNS`), `before_` some of them in
-            the days before, `nps` and `ces` the last answer, null for none.
+        customers: one row for each customer in the order of the first exposure: arm, first_ms, is_new (bought
+            nothing in the days before), the columns that metrics know over the window
+            (`specification.COLUMNS`), `before_` some of them in the days before, `nps` and `ces` the last
+            answer, null for none.
         counts: of outcomes, by what became of them.
     """
 
@@ -43,14 +44,15 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
     once = past.unique("event_id", keep="first", maintain_order=True)
     late = once["at_ms"].cum_max() - once["at_ms"]
     people = cohort.customers.select("customer_id", "first_ms")
-    theirs = once.join(people, on="customer_id", how="inner").with_columns(
-        since=pl.col("at_ms") - pl.col("first_ms")
-    )
+    theirs = once.join(people, on="customer_id", how="inner")
     answers = cohort.exposures.select("request_id", "customer_id", answered_ms="at_ms").unique(
         ["request_id", "customer_id"]
     )
     theirs = theirs.join(answers, on=["request_id", "customer_id"], how="left", maintain_order="left")
     is_click = pl.col("kind") == "click"
+    # By a clock that is behind, a click comes before what it follows.
+    happened = pl.when(is_click).then(pl.max_horizontal("at_ms", "answered_ms")).otherwise("at_ms")
+    theirs = theirs.with_columns(since=happened - pl.col("first_ms"))
     counts = {
         "outcomes": outcomes.height,
         "later than now": outcomes.height - past.height,
@@ -79,7 +81,7 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
     )
     scores = {"nps", "ces"}
     filled = customers.with_columns(pl.exclude("customer_id", "arm", "first_ms", *scores).fill_null(0))
-    returning = theirs.filter((pl.col("since") < 0) & (pl.col("kind") == "purchase"))["customer_id"]
+    returning = before.filter(pl.col("kind") == "purchase")["customer_id"]
     return Figures(
         daily, filled.with_columns(is_new=~pl.col("customer_id").is_in(returning.unique().implode())), counts
     )
@@ -102,12 +104,15 @@ def _shown(cohort: Cohort, people: pl.DataFrame, window: int) -> pl.DataFrame:
 
 
 def _done(lines: pl.DataFrame) -> pl.DataFrame:
-    """What customers did on each of their days; an order is of the day of its first line."""
+    """What customers did on each of their days; an order is of the day of its first line, and a place of an
+    answer is clicked once."""
     clicks = (
         lines.filter(
             (pl.col("kind") == "click")
             & (pl.col("request_id").is_null() | pl.col("answered_ms").is_not_null())
         )
+        .with_columns(answer=pl.coalesce("request_id", "event_id"))
+        .unique(["customer_id", "answer", "position", "product_id"], keep="first", maintain_order=True)
         .group_by("customer_id", day=pl.col("since") // DAY_MS)
         .agg(clicks=pl.len().cast(pl.Float64))
     )

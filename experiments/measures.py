@@ -13,6 +13,8 @@ from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
 
+LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
+
 type GuardState = Literal["harmful", "harmless", "open"]
 
 
@@ -102,7 +104,11 @@ def harmless(metric: Metric, effect: Effect) -> float:
 
 
 def guard_state(metric: Metric, effect: Effect | None, around: Sequence) -> GuardState:
-    """What a guardrail's sequence says: surely worse, surely no worse than the margin, or neither yet."""
+    """What a guardrail's sequence says: surely worse, surely no worse than the margin, or neither yet, as of
+    all surveys with fewer than LEAST_ANSWERS."""
+    is_of_few = effect is not None and min(effect.n_control, effect.n_treatment) < LEAST_ANSWERS
+    if metric.kind in ("nps", "ces") and is_of_few:
+        return "open"
     worst, best = sorted((sign(metric) * around.low, sign(metric) * around.high))
     if effect is not None and best < 0:
         return "harmful"

@@ -83,3 +83,11 @@ def outcomes_of(purchases: pl.DataFrame) -> pl.DataFrame:
         score=pl.lit(None),
     )
     return frame.select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+
+
+def at_the_days_end(outcomes: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    """The same, with what a history knows by its day alone, which reads as local midnight, at that day's end:
+    who was shown a variant and bought on one day bought afterwards."""
+    at = pl.from_epoch("at_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(timezone)
+    end_ms = at.dt.offset_by("1d").dt.epoch("ms") - 1
+    return outcomes.with_columns(at_ms=pl.when(at == at.dt.truncate("1d")).then(end_ms).otherwise("at_ms"))

@@ -12,7 +12,7 @@ from experiments.frames import DAY_MS, OUTCOMES
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
 from experiments.looks import Ledger, Look
-from experiments.purchases import outcomes_of, purchases_of_those
+from experiments.purchases import at_the_days_end, outcomes_of, purchases_of_those
 from experiments.sources import Logs
 from experiments.specification import Specification, parse
 from experiments.words import moment
@@ -90,9 +90,10 @@ def night_purchases(record: Record, store: Store) -> tuple[pl.DataFrame, int]:
     champion = store.champion()
     if champion is None:
         return pl.DataFrame(schema=OUTCOMES), 0
-    as_of = store.open(champion.current.version_id, verify=False).manifest.as_of
+    manifest = store.open(champion.current.version_id, verify=False).manifest
     kept = purchases_of_those(store.root, record, (), PRESETS["all"])
-    return outcomes_of(kept), int(as_of.timestamp() * 1000)
+    known = at_the_days_end(outcomes_of(kept), manifest.history.timezone)
+    return known, int(manifest.as_of.timestamp() * 1000)
 
 
 def priced(events: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:
@@ -133,7 +134,7 @@ def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_m
     """
     known = purchases["customer_id"].unique().implode()
     is_nights = TRADE & (pl.col("at_ms") < as_of_ms) & pl.col("customer_id").is_in(known)
-    own = purchases.filter(pl.col("at_ms").is_between(since_ms, as_of_ms, closed="left"))
+    own = purchases.filter(pl.col("at_ms") >= since_ms)  # all of it is before as_of, or on that day
     own = own.with_columns(event_id=pl.lit("night ") + pl.col("event_id"))
     rest = events.filter(~is_nights).select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
     arrived = (own.with_columns(arrived="at_ms"), rest.with_columns(arrived=pl.col("at_ms").cum_max()))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from experiments.cli import commands
 from experiments.errors import BadSpecificationError, UnderpoweredError, UnknownExperimentError
 from experiments.frames import DAY_MS, OUTCOMES
+from experiments.purchases import at_the_days_end
 from experiments.recorded import joined, priced
 from experiments.specification import hash_of
 from storage.record.erasure_key import load_erasure_key
@@ -131,6 +133,21 @@ def test_no_purchase_counts_twice(store: Path) -> None:
     )
     found = joined(events, night, as_of_ms=100, since_ms=50)
     assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
+
+
+def test_what_a_history_knows_by_its_day_alone_was_bought_after_what_was_shown_that_day() -> None:
+    moments = [
+        datetime(2026, 3, 28, 23, tzinfo=UTC),  # midnight in Rome, of a day with 23 hours
+        datetime(2026, 3, 29, 9, 30, tzinfo=UTC),
+        datetime(2026, 3, 29, tzinfo=UTC),  # midnight, but not there
+    ]
+    lines = [{"event_id": f"{n}", "at_ms": int(at.timestamp() * 1000)} for n, at in enumerate(moments)]
+    outcomes = pl.DataFrame(lines, schema=OUTCOMES)
+    found = at_the_days_end(outcomes, "Europe/Rome")
+    assert found["at_ms"].to_list() == [
+        int(datetime(2026, 3, 29, 22, tzinfo=UTC).timestamp() * 1000) - 1,
+        *outcomes["at_ms"].to_list()[1:],
+    ]
 
 
 def test_what_came_without_a_price_counts_at_the_last_one_that_was_paid() -> None:

@@ -102,6 +102,28 @@ def test_answers_clicks_and_surveys_are_counted_by_customer() -> None:
     assert counts["clicks on no answer here"] == 1  # type: ignore[index]
 
 
+def test_a_place_of_an_answer_is_clicked_once_and_by_a_clock_that_is_behind_too() -> None:
+    def click(position: int, at_ms: int, request: str | None = "r0") -> dict[str, object]:
+        return {
+            "customer_id": "a",
+            "kind": "click",
+            "request_id": request,
+            "position": position,
+            "at_ms": at_ms,
+        }
+
+    again = [click(1, START_MS + 10), click(1, START_MS + 20), click(2, START_MS + 30), click(1, 7, "r1")]
+    assert one_customer(*again)["clicks"] == 3.0
+    assert one_customer(click(1, START_MS - 2000))["clicks"] == 1.0
+    assert one_customer(click(1, START_MS + 5, None), click(1, START_MS + 6, None))["clicks"] == 2.0
+
+
+def test_new_is_who_bought_nothing_in_the_days_before_their_own_first_exposure() -> None:
+    days = SPEC.analysis.cuped_days
+    assert one_customer(bought("a", START_MS - (days + 1) * DAY_MS, 5.0))["is_new"]
+    assert not one_customer(bought("a", START_MS - (days - 1) * DAY_MS, 5.0))["is_new"]
+
+
 def test_what_is_later_than_now_is_not_known() -> None:
     shown = exposed(exposure(0, "a", "ranker", START_MS), exposure(1, "b", "ranker", START_MS + DAY_MS))
     assert cohort_of(SPEC, shown, START_MS + 1).customers.height == 1

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.effects import Floats, holm, of_ces, of_means, of_nps, of_ratios, recoded
+from experiments.effects import Effect, Floats, holm, of_ces, of_means, of_nps, of_ratios, recoded
+from experiments.measures import Sequence, guard_state
+from experiments.specification import Metric
 
 
 def test_means_differ_as_welch_says() -> None:
@@ -103,3 +105,12 @@ def test_intervals_of_surveys_cover_as_often_as_they_say(draw, compare) -> None:
     rng = np.random.default_rng(4)
     found = [compare(draw(rng, 120), draw(rng, 150)) for _ in range(600)]
     assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.97
+
+
+@pytest.mark.parametrize(("answers", "state"), [(99, "open"), (100, "harmful")])
+def test_a_survey_of_few_answers_is_no_guardrail_yet(answers: int, state: str) -> None:
+    nps = Metric(name="nps", role="guardrail", kind="nps", margin=5)
+    worse = Effect(100, answers, 40.0, 10.0, -30.0, -40.0, -20.0, None, None, None, 0.0, 25.0)
+    assert guard_state(nps, worse, Sequence(-50.0, -10.0)) == state
+    means = Metric(name="units_per_customer", role="guardrail", kind="mean", margin=0.1)
+    assert guard_state(means, worse, Sequence(-50.0, -10.0)) == "harmful"
