@@ -72,7 +72,7 @@ def parse_reorder_query(query_string: bytes) -> Query:
 
 
 def check_id(name: str, value: str, path_info: str) -> None:
-    """Refuse an id of the path that is too long or was not UTF-8.
+    """Refuse an id of the path that is too long, not UTF-8, or has a zero byte, which Postgres can't keep.
 
     Args:
         name: of the path's parameter.
@@ -81,6 +81,8 @@ def check_id(name: str, value: str, path_info: str) -> None:
     """
     if len(value) > ID_BYTES or (len(value) * 4 > ID_BYTES and len(value.encode()) > ID_BYTES):
         raise RefusedError("bad_id", name, f"longer than {ID_BYTES} bytes")
+    if "\0" in value:
+        raise RefusedError("bad_id", name, "has a zero byte")
     if "\ufffd" in value:
         try:
             path_info.encode("latin-1").decode()

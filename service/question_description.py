@@ -5,7 +5,7 @@ from service.languages import LANGUAGES
 from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES
 from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
-ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES}
+ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES, "pattern": "^[^\\u0000]+$"}
 COMMON: Json = {
     "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
     "placement": {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},

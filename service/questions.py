@@ -78,6 +78,8 @@ def id_of(name: str, value: object) -> str:
     """
     if not isinstance(value, str) or not 1 <= len(value) <= ID_BYTES or len(_utf8(value)) > ID_BYTES:
         raise RefusedError("bad_id", name, f"must be a text of 1 to {ID_BYTES} bytes")
+    if "\0" in value:
+        raise RefusedError("bad_id", name, "has a zero byte")
     return value
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -48,7 +49,7 @@ from service.showings import Showings
 from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.plan import PlanFollower
-from service.trials.spool import Spool, left_over
+from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import killed, tally_at
 from service.warm_up import warm_up
 from storage.record.budgets import Budget
@@ -169,13 +170,15 @@ def _trials(
     offers: OfferDesk,
 ) -> Trials:
     """Who answers customers in experiments, and keeps what they were shown."""
-    settings, host = plan.settings, socket.gethostname()
+    settings, name = plan.settings, f"{socket.gethostname()}-{os.getpid()}"
     plans = PlanFollower(RecordDoor(settings, counters))
     folder = settings.store / RECORD_FILE.parent
-    spool = Spool(folder, f"{host}-{os.getpid()}")
-    spool.take_over(left_over(folder, host))
-    counts = folder / f"exposures-{host}-{os.getpid()}.count"
-    gone = list(killed([counts, *left_over(folder, host, "count")]))  # in a container process ids come again
+    with suppress(OSError):  # it is said where something can't be kept there
+        hold(folder, name)
+    spool = Spool(folder, name)
+    spool.take_over(left_over(folder))
+    counts = folder / f"exposures-{name}.count"
+    gone = list(killed([counts, *left_over(folder, "count")]))  # in a container process ids come again
     default = PRESETS[settings.consent_default].experiment
     door = RecordDoor(settings, counters)
     log_of_exposures = ExposureLog(door, spool, metrics, default=default, tally=tally_at(counts))

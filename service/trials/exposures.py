@@ -129,6 +129,9 @@ class ExposureLog:
             self._counters.exposures("written", self._door.do(work))
         except RefusedError:
             return False  # the door has said why
+        except Exception:  # they are out of the queue by now: whatever it was, they must lie somewhere
+            log.exception("exposures can't be written")
+            return False
         return True
 
     def _keep(self, rows: list[Exposure]) -> None:

@@ -1,6 +1,8 @@
 """Exposures on the worker's own disk while the record can't be reached: lines of JSON, bounded."""
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -79,10 +81,41 @@ class Spool:
         self._done_bytes = self._read_bytes
 
 
-def left_over(folder: Path, host: str, kind: str = "jsonl") -> list[Path]:
-    """Files of workers of this machine that ended."""
-    files = folder.glob(f"exposures-{host}-*.{kind}")
-    return [file for file in files if not Path(f"/proc/{file.stem.rpartition('-')[2]}").exists()]
+def hold(folder: Path, name: str) -> None:
+    """Lock a worker's files for as long as this process lives. A machine's name and a process id don't tell
+    who lives: a container that is made anew has another name, or the same one and the same ids.
+
+    Raises:
+        OSError: it can't be done; then others take the worker for one that ended.
+    """
+    lock = folder / f"exposures-{name}.lock"
+    while True:
+        private_file(lock)
+        held = os.open(lock, os.O_RDWR)  # never closed: that would let it go
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if lock.exists() and lock.stat().st_ino == os.fstat(held).st_ino:
+            return
+        os.close(held)  # somebody deleted it meanwhile, as one that nobody held
+
+
+def left_over(folder: Path, kind: str = "jsonl") -> list[Path]:
+    """Files of workers that ended, whichever machine they were on."""
+    return [file for file in folder.glob(f"exposures-*.{kind}") if _has_ended(file.with_suffix(".lock"))]
+
+
+def _has_ended(lock: Path) -> bool:
+    try:
+        tried = os.open(lock, os.O_RDWR)
+    except OSError:
+        return not lock.exists()
+    try:
+        fcntl.flock(tried, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(tried)
+    return True
 
 
 def _rows(file: BinaryIO, most: int) -> Iterator[Exposure]:

@@ -114,7 +114,7 @@ def test_popular_and_similar_take_the_same_filters(app: Flask) -> None:
         ("/recommend/k%C3%A4the/1", "käthe/1"),
         ("/recommend/a//b/", "a//b/"),
         ("/recommend//", "/"),
-        ("/recommend/%0A%22%5C%00", '\n"\\\0'),
+        ("/recommend/%0A%22%5C%01", '\n"\\\1'),
         ("/recommend/007", "007"),
         ("/recommend/" + "x" * 256, "x" * 256),
     ],
@@ -152,6 +152,7 @@ def test_ids_that_cannot_be_are_refused(app: Flask, route: str) -> None:
     problem(not_utf_8, 400, "bad_id", field)
     problem(app.test_client().get(route + "x" * 257), 400, "bad_id", field)
     problem(app.test_client().get(route + "%C3%BC" * 129), 400, "bad_id", field)
+    problem(app.test_client().get(route + "a%00"), 400, "bad_id", field)
     problem(app.test_client().get(route), 404, "not_found")
 
 

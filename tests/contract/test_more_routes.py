@@ -211,9 +211,9 @@ def test_a_batch_has_the_same_answers_as_one_by_one(app: Flask) -> None:
 
 
 def test_an_id_that_cannot_be_one_fails_apart_from_the_others(app: Flask) -> None:
-    body = many(app, ["anna", 7, "", "x" * 257, None, "\ud800", "ben"]).get_json()
-    assert (body["received"], body["failed"]) == (7, 5)
-    good, bad = [body["answers"][n] for n in (0, 6)], body["answers"][1:6]
+    body = many(app, ["anna", 7, "", "x" * 257, None, "\ud800", "a\0", "ben"]).get_json()
+    assert (body["received"], body["failed"]) == (8, 6)
+    good, bad = [body["answers"][n] for n in (0, 7)], body["answers"][1:7]
     assert [answer["customer_id"] for answer in good] == ["anna", "ben"]
     assert {answer["problem"]["type"] for answer in bad} == {"urn:nextbest:problem:bad_id"}
     assert {answer["problem"]["field"] for answer in bad} == {"customer_id"}

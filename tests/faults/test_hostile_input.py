@@ -116,7 +116,7 @@ def test_a_request_whose_head_never_ends_is_dropped(running: Running) -> None:
 def test_planted_ids_reach_no_log_and_forge_no_line(running: Running) -> None:
     for canary in CANARIES:
         for path in (f"/recommend/{quote(canary, safe='')}", f"/similar/{quote(canary, safe='')}"):
-            assert status(running, get(path)) in (200, 404)
+            assert status(running, get(path)) in ((400,) if "\0" in canary else (200, 404))
         plain = canary.encode("unicode_escape").decode()
         known = (f"X-Forwarded-For: {plain}", f"User-Agent: {plain}", f"Authorization: Bearer {plain}")
         for request in (

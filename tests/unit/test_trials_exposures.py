@@ -1,6 +1,8 @@
 """Exposures go to the record in batches, wait on disk while it is away, and are counted where lost."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from experiments.assignment import Arm, Entry
 from service.own_list import Rung
 from service.trials import exposures as module
 from service.trials.exposures import ExposureLog, Shown
-from service.trials.spool import Spool, left_over
+from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import SLOTS, Tally, killed, tally_at
 from storage.record.erasure import erase
 from storage.record.exposure_log import read_exposures, read_lost
@@ -123,6 +125,17 @@ def test_what_has_no_room_is_lost_by_number_and_the_record_is_told(
         assert read_lost(record, "a", 1) == 2
 
 
+def test_whatever_goes_wrong_when_they_are_written_they_wait_on_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.door, "do", lambda _: {}["nobody thought of that"])
+        bench.take(1)
+        bench.log.write()
+    bench.log.write()
+    assert bench.written() == ["r1"]
+
+
 def test_a_line_that_was_cut_off_is_passed_over(bench: Bench, tmp_path: Path) -> None:
     bench.door.is_shut = True
     bench.take(1)
@@ -135,18 +148,35 @@ def test_a_line_that_was_cut_off_is_passed_over(bench: Bench, tmp_path: Path) ->
     assert not file.exists()
 
 
-def test_a_worker_that_starts_takes_over_what_dead_ones_of_its_machine_left(
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from pathlib import Path
+from service.trials.spool import hold
+hold(Path(sys.argv[1]), "there-1")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_that_starts_takes_over_what_dead_ones_left_on_whichever_machine(
     bench: Bench, tmp_path: Path
 ) -> None:
     folder = tmp_path / "spool"
     bench.door.is_shut = True
     bench.take(1, 2)
     bench.log.write()
-    (folder / "exposures-here-1.jsonl").rename(folder / "exposures-here-999999999.jsonl")
-    (folder / "exposures-there-999999999.jsonl").write_text("not ours\n")
-    (folder / f"exposures-here-{__import__('os').getpid()}.jsonl").write_text("of one that lives\n")
-    left = left_over(folder, "here")
-    assert [file.name for file in left] == ["exposures-here-999999999.jsonl"]
+    (folder / "exposures-here-1.jsonl").rename(folder / "exposures-there-1.jsonl")
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert left_over(folder) == []  # of one that lives
+        holder.kill()
+    left = left_over(folder)
+    assert [file.name for file in left] == ["exposures-there-1.jsonl"]
+    assert list(folder.glob("*.lock")) == []
+    hold(folder, "here-1")
     bench.spool.take_over(left)
     assert not left[0].exists()
     bench.door.is_shut = False
