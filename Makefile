@@ -36,9 +36,10 @@ test: lint  ## lint, then all tests
 test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
 	$(BIN)/python -m pytest tests/faults -m faults -s $(FAULTS)
 
-soak: $(VENV)/.dev  ## the full counts: a million answers, 500 kills, 1,000 swaps, an hour, 2,400 experiments, 80 over HTTP; goes on where it was stopped
+soak: $(VENV)/.dev $(VENV)/.demo  ## the full counts: a million answers, 500 kills, 1,000 swaps, an hour, 2,400 experiments, 80 over HTTP; goes on where it was stopped
 	$(BIN)/python -m tests.faults.soak --folder .nextbest/soak
-	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/soak/gates
+	$(BIN)/nbo-train demo-data --out .nextbest/soak/journey
+	$(BIN)/python -m tests.benchmarks.experiment_gates --folder .nextbest/soak/gates --journey .nextbest/soak/journey
 
 audit: $(VENV)/.dev  ## known holes in the locked packages (asks a service on the network), in our code, and secrets in files
 	$(BIN)/python scripts/audit.py

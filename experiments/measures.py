@@ -1,7 +1,7 @@
 """A metric of the specification, measured on customers whose window is over."""
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -119,7 +119,7 @@ def guard_state(metric: Metric, effect: Effect | None, around: Sequence) -> Guar
 
 def statistic(metric: Metric, effect: Effect) -> float:
     """Standardised, above 0 in the good direction."""
-    return sign(metric) * effect.difference / sqrt(effect.variance)
+    return sign(metric) * effect.statistic
 
 
 def others(specification: Specification) -> tuple[Metric, ...]:

@@ -288,6 +288,8 @@ def parse(text: str, where: str = "specification") -> Specification:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         why = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            why = "no such key"
         raise BadSpecificationError(f"{where}: {key}" if key else where, why) from err
 
 
