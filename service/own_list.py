@@ -178,28 +178,29 @@ class FirstLevel:
     def __init__(self, size: int, life_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._life_s, self._clock = size, life_s, clock
         self._served: ServedVersion | None = None
-        self._lists: dict[str, tuple[float, OwnList]] = {}
+        self._lists: dict[tuple[str, str], tuple[float, OwnList]] = {}
 
     @property
     def keeps(self) -> bool:
         """Whether it is of any use to keep what is made of a list."""
         return self._life_s > 0
 
-    def get(self, customer_id: str, rules: PlacedRules, told: Told | None) -> OwnList | None:
+    def get(self, asked: tuple[str, str], rules: PlacedRules, told: Told | None) -> OwnList | None:
+        """A list by objective and customer: an id may be any text, so both stand apart."""
         if rules.served is not self._served:
             self._served, self._lists = rules.served, {}  # a list holds the files of its version open
-        entry = self._lists.get(customer_id)
+        entry = self._lists.get(asked)
         if entry is None or entry[0] < self._clock():
             return None
         own = entry[1]
         return own if own.rules is rules and own.told is told else None
 
-    def put(self, customer_id: str, own: OwnList) -> None:
+    def put(self, asked: tuple[str, str], own: OwnList) -> None:
         if not self._life_s or own.served is not self._served:
             return
         if len(self._lists) >= self._size:
             self._lists.clear()  # they would be gone within a second anyway
-        self._lists[customer_id] = (self._clock() + self._life_s, own)
+        self._lists[asked] = (self._clock() + self._life_s, own)
 
 
 def made_list(served: ServedVersion, customer_row: int, session: Session | None) -> Columns:

@@ -243,8 +243,8 @@ class Recommender:
     def _own_list(
         self, rules: PlacedRules, customer_id: str, told: Told | None, objective: str
     ) -> tuple[OwnList | None, str]:
-        name = customer_id if objective == PROBABILITY else f"{objective}\n{customer_id}"
-        own = self._first_level.get(name, rules, told)
+        asked = objective, customer_id
+        own = self._first_level.get(asked, rules, told)
         if own is not None:
             return own, "worker"
         served = rules.served
@@ -270,7 +270,7 @@ class Recommender:
         if objective == VALUE:
             own.costs = self._costs_of(served, customer_row)
         put_under_rules(own, objective, self._clock())
-        self._first_level.put(name, own)
+        self._first_level.put(asked, own)
         return own, level
 
     def _columns(

@@ -95,11 +95,12 @@ def decide(
 
     1. The history must not have shrunk against the champion's, nor end before it.
     2. With too few customers to judge, that is all; with none at all a champion stays.
-    3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not worse than `popular`.
-    4. First night, or the champion's recipe can't be made again: not worse than `popular`.
+    3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not surely worse than `popular`.
+    4. First night: not surely worse than `popular`. The champion's recipe can't be made again: not worse.
     5. Recipe changed: not worse than the champion's recipe.
     "Not worse" means that the lower bound of the 95 % interval of the paired difference is at or above
-    -margin x the other's mean.
+    -margin x the other's mean, "not surely worse" that its upper bound is: else nothing would
+    answer, or older lists of the same recipe, and of a small shop's customers no interval is that narrow.
 
     Args:
         challenger: NDCG@10 of this night's recipe, shape (n,), one value per customer with a purchase in the
@@ -134,7 +135,9 @@ def decide(
         if dropped:
             return GateDecision("refused", dropped, figures)
     if same_recipe or champion is None:
-        verdict = _compare(_occasion(same_recipe, sanity), challenger, popular, "popular", options=options)
+        occasion = _occasion(same_recipe, sanity)
+        is_sure = same_recipe or not sanity.has_champion
+        verdict = _compare(occasion, challenger, popular, "popular", options=options, only_if_sure=is_sure)
     else:
         verdict = _compare("Recipe changed", challenger, champion, "the champion", options=options)
         figures["champion_ndcg"] = float(champion.mean())
@@ -142,16 +145,23 @@ def decide(
 
 
 def _compare(
-    occasion: str, challenger: MetricArray, others: MetricArray, other: str, *, options: GateOptions
+    occasion: str,
+    challenger: MetricArray,
+    others: MetricArray,
+    other: str,
+    *,
+    options: GateOptions,
+    only_if_sure: bool = False,
 ) -> GateDecision:
     """The verdict of the paired bootstrap."""
     gap: Interval = paired_difference(challenger, others, resamples=options.resamples, seed=options.seed)
     allowed = -options.margin * float(others.mean())
-    is_good = gap.low >= allowed
+    side, bound = ("upper", gap.high) if only_if_sure else ("lower", gap.low)
+    is_good = bound >= allowed
     why = (
         f"{occasion}: NDCG@10 {challenger.mean():.4f} against {others.mean():.4f} of {other} on "
         f"{len(challenger)} customers, difference {gap.mean:+.4f} (95 % interval {gap.low:+.4f} to "
-        f"{gap.high:+.4f}), lower bound {'not below' if is_good else 'below'} the allowed {allowed:+.4f}."
+        f"{gap.high:+.4f}), {side} bound {'not below' if is_good else 'below'} the allowed {allowed:+.4f}."
     )
     figures = {
         "difference": gap.mean,

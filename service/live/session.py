@@ -75,7 +75,7 @@ class Sessions:
     def __init__(self, size: int = 2000) -> None:
         self._size = size
         self._served: ServedVersion | None = None
-        self._kept: dict[str, tuple[Told, int, Session | None]] = {}
+        self._kept: dict[str, tuple[ServedVersion, Told, int, Session | None]] = {}
 
     def of(
         self, served: ServedVersion, customer_id: str, customer_row: int, told: Told, now_s: float
@@ -83,14 +83,17 @@ class Sessions:
         """As `session_of`; the same object as long as nothing changed."""
         if served is not self._served:
             self._served, self._kept = served, {}  # a session holds the files of its version open
+        mine = (
+            self._kept
+        )  # another thread may begin with another version: what is made here isn't of that one
         today = day_of(served, now_s)
-        kept = self._kept.get(customer_id)
-        if kept is not None and kept[0] is told and kept[1] == today:
-            return kept[2]
+        kept = mine.get(customer_id)
+        if kept is not None and kept[0] is served and kept[1] is told and kept[2] == today:
+            return kept[3]
         session = session_of(served, customer_row, told, now_s)
-        if len(self._kept) >= self._size:
-            self._kept.clear()
-        self._kept[customer_id] = told, today, session
+        if len(mine) >= self._size:
+            mine.clear()
+        mine[customer_id] = served, told, today, session
         return session
 
 

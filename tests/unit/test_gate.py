@@ -76,6 +76,17 @@ def test_the_first_night_must_not_be_worse_than_popular() -> None:
     assert "of popular on 400 customers" in bad.why
 
 
+@pytest.mark.parametrize(("is_first", "same_recipe"), [(True, False), (False, True), (False, False)])
+def test_where_only_older_lists_or_none_would_answer_a_small_shop_need_not_prove_what_it_cannot(
+    is_first: bool, same_recipe: bool
+) -> None:
+    few = HABIT[:40]
+    shaken = few[np.random.default_rng(2).permutation(40)]  # no worse on average, but nothing is certain
+    other = Sanity(NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500)
+    verdict = through(shaken, None, few, same_recipe=same_recipe, sanity=FIRST if is_first else other)
+    assert verdict.decision == ("published" if is_first or same_recipe else "refused")
+
+
 def test_an_unchanged_recipe_is_not_compared_with_the_champion() -> None:
     verdict = through(HABIT, HABIT * 2, HABIT / 2, same_recipe=True)
     assert verdict.decision == "published"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
 from service.answers import AnswerWriter
-from service.live.session import left_after
+from service.live import session
+from service.live.session import Session, Sessions, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
@@ -46,6 +47,27 @@ def tiny() -> Iterator[ServedVersion]:
 def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
     trade = [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
     return told_of(epoch, trade, has_night=has_night)
+
+
+def test_a_session_of_a_version_that_is_left_meanwhile_is_not_taken_for_one_of_the_next(
+    tiny: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request makes one while the thread that follows the champion warms up with the next version."""
+    following, told, sessions = tiny.named("next"), bought("milk"), Sessions()
+    now_s = MORNING.timestamp()
+    make = session.session_of
+
+    def interrupted(served: ServedVersion, row: int, of: Told, at_s: float) -> Session | None:
+        made = make(served, row, of, at_s)
+        if served is tiny:
+            sessions.of(following, "ben", 1, told, now_s)
+        return made
+
+    monkeypatch.setattr(session, "session_of", interrupted)
+    sessions.of(tiny, "anna", 0, told, now_s)
+    found = sessions.of(following, "anna", 0, told, now_s)
+    assert found is not None
+    assert found.served is following
 
 
 def recommender(

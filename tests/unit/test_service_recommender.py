@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.answers import AnswerWriter
 from service.errors import RefusedError
 from service.live.told import Told, told_of
+from service.objectives import PROBABILITY
 from service.own_list import FirstLevel, OwnList, Rung
 from service.parameters import Query
 from service.recommender import Recommender
@@ -23,6 +24,8 @@ from service.served import ServedVersion
 from storage.store import Store
 from tests.data.tiny_service import DictCache
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+
+ANNA = PROBABILITY, "anna"
 
 
 def served_from(shop: TinyShop, root: Path) -> ServedVersion:
@@ -111,6 +114,16 @@ def test_ids_are_text_so_7_is_not_007(tiny: ServedVersion) -> None:
     assert products(tiny, "007", Query(n=1)) == [("plum", Rung.OWN)]
 
 
+@pytest.mark.parametrize("objective", ["reorder", "value", "discovery"])
+def test_an_id_that_is_written_like_a_question_about_another_customer_is_nobodys(
+    tiny: ServedVersion, objective: str
+) -> None:
+    recommender = Recommender(FirstLevel(10, 1.0), None)
+    recommender.recommend(tiny, "anna", Query(objective=objective))
+    answer = recommender.recommend(tiny, f"{objective}\nanna", Query())
+    assert (answer.own, answer.source) == (None, "popular")
+
+
 def test_similar_products_are_filled_from_the_category_then_from_all(tiny: ServedVersion) -> None:
     answer = without_cache().similar(tiny, tiny.products.find("milk"), Query(n=6))
     assert [(tiny.products[row], rung) for row, rung, _, _ in answer.picks] == [
@@ -185,26 +198,26 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
     first_level = FirstLevel(2, 1.0, clock=lambda: now_s)
     rules, other = no_rules(tiny), no_rules(served_from(TinyShop(), tmp_path))
     own = OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody())
-    assert first_level.get("anna", rules, None) is None
-    first_level.put("anna", own)
-    assert first_level.get("anna", rules, None) is own
-    assert first_level.get("anna", rules, happened(1)) is None
-    assert first_level.get("anna", no_rules(tiny), None) is None  # other rules
-    assert first_level.get("anna", other, None) is None
-    assert first_level.get("anna", rules, None) is None  # nothing of a version outlasts it
-    first_level.put("anna", own)
+    assert first_level.get(ANNA, rules, None) is None
+    first_level.put(ANNA, own)
+    assert first_level.get(ANNA, rules, None) is own
+    assert first_level.get(ANNA, rules, happened(1)) is None
+    assert first_level.get(ANNA, no_rules(tiny), None) is None  # other rules
+    assert first_level.get(ANNA, other, None) is None
+    assert first_level.get(ANNA, rules, None) is None  # nothing of a version outlasts it
+    first_level.put(ANNA, own)
     now_s = 1.1
-    assert first_level.get("anna", rules, None) is None
+    assert first_level.get(ANNA, rules, None) is None
     for number in range(1000):
-        first_level.put(str(number), own)
+        first_level.put((PROBABILITY, str(number)), own)
     assert len(first_level._lists) <= 2
 
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
     first_level = FirstLevel(2, 1.0)
-    first_level.get("anna", no_rules(served_from(TinyShop(), tmp_path)), None)
+    first_level.get(ANNA, no_rules(served_from(TinyShop(), tmp_path)), None)
     rules = no_rules(tiny)
-    first_level.put("anna", OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody()))
+    first_level.put(ANNA, OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody()))
     assert not first_level._lists
 
 
