@@ -119,11 +119,12 @@ def window_starts(interactions: Interactions, horizon_days: float, count: int) -
         horizon_days: length of each window, and of the least that must be known before it.
         count: at most so many; every third of them is of last year's season where the history holds one.
     Returns:
-        Unix seconds, distinct. A window's whole horizon is over by now.
+        Unix seconds, distinct. A window's whole horizon is over by now, and enough bought in it: where a shop
+        was closed, it is looked further back.
     """
     step, now = int(horizon_days * DAY_S), interactions.as_of_s
     first_s = int(interactions.at_s.min()) if len(interactions) else now
-    latest = [now - number * step for number in range(1, count + 1)]
+    latest = [now - number * step for number in range(1, (now - first_s) // step + 1)]
     season = [now - YEAR_S + shift * step for shift in (0, -1, 1, -2, 2)]
     mixed: list[int] = []
     while latest or season:
@@ -132,9 +133,19 @@ def window_starts(interactions: Interactions, horizon_days: float, count: int) -
     able = [start for start in mixed if first_s + step <= start <= now - step]
     apart: list[int] = []
     for start in able:
-        if all(abs(start - other) >= step / 2 for other in apart):
+        if len(apart) == count:
+            break
+        if all(abs(start - other) >= step / 2 for other in apart) and _tells(interactions, start, step):
             apart.append(start)
-    return apart[:count]
+    return apart
+
+
+def _tells(interactions: Interactions, start_s: int, step_s: int) -> bool:
+    """Whether enough customers who were known bought in a window."""
+    customer, at_s = interactions.customer_row, interactions.at_s
+    known = np.unique(customer[at_s < start_s])
+    came = np.unique(customer[(at_s >= start_s) & (at_s < start_s + step_s)])
+    return len(np.intersect1d(known, came, assume_unique=True)) >= MIN_CUSTOMERS
 
 
 def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed: int) -> Drawn | None:

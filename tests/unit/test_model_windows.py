@@ -14,7 +14,7 @@ from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.sources import Limits
 from models.view import feature_names
-from models.windows import Drawn, Window, WindowOptions, drawn, window, window_starts
+from models.windows import MIN_CUSTOMERS, Drawn, Window, WindowOptions, drawn, window, window_starts
 from tests.data.scores import history_of
 from tests.data.shops import START_S, Shop, market
 
@@ -25,16 +25,39 @@ SOURCES = {
 }
 
 
-def starts(days_known: int, *, horizon_days: float = 7, count: int = 6, as_of_day: int = 2000) -> list[float]:
-    """How many days before now the windows of a history of this length begin."""
-    first = as_of_day - days_known
-    lines = [(0, 0, float(first), 0), (0, 0, as_of_day - 1.0, 1)]
-    history = history_of(lines, n_customers=1, n_products=1, as_of_day=as_of_day)
+def starts(
+    days_known: int,
+    *,
+    horizon_days: float = 7,
+    count: int = 6,
+    as_of_day: int = 2000,
+    closed: range = range(0),
+) -> list[float]:
+    """How many days before now the windows of a history of this length begin, in which as many customers as
+    it takes buy every day but for those, counted back, on which the shop was closed."""
+    open_on = [day for day in range(days_known, 0, -1) if day not in closed]
+    lines = [
+        (customer, 0, float(as_of_day - day), day * MIN_CUSTOMERS + customer)
+        for day in open_on
+        for customer in range(MIN_CUSTOMERS)
+    ]
+    history = history_of(lines, n_customers=MIN_CUSTOMERS, n_products=1, as_of_day=as_of_day)
     return [as_of_day - start / DAY_S for start in window_starts(history, horizon_days, count)]
 
 
 def test_without_last_year_windows_are_the_latest_ones_first() -> None:
     assert starts(300) == [7, 14, 21, 28, 35, 42]
+
+
+def test_a_shop_that_was_closed_learns_from_before() -> None:
+    assert starts(300, closed=range(8, 101)) == [
+        7,
+        105,
+        112,
+        119,
+        126,
+        133,
+    ]  # of 99 to 105 days ago five were open
 
 
 def test_last_year_s_season_is_every_third_window_where_the_history_reaches() -> None:
