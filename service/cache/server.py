@@ -89,12 +89,21 @@ class RedisKeeper:
     def _look(self) -> None:
         if self._server and self._server.poll() is not None:
             log.warning("the store's redis ended, starting another", code=self._server.returncode)
-            self._server = None
+        elif self._server and (self._folder / SOCKET).exists():
+            return  # whether or not its lock is still there: some systems clear old files away
+        elif self._server:
+            log.warning("the socket of the store's redis is gone, starting another")
+            self._server.kill()
+            self._server.wait()
+        self._server = None
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         with (self._folder / "redis.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return  # one is running
+            if self._pings():
+                return  # one is, whose lock was deleted
             self._server = subprocess.Popen(  # noqa: S603  # our own words, no shell
                 [
                     *(sys.executable, "-I", die_with_parent.__file__, str(os.getpid())),
@@ -125,12 +134,16 @@ class RedisKeeper:
         return [word for name, value in options.items() for word in (f"--{name}", value)]
 
     def _answers(self) -> bool:
-        client = redis_client(self.url, timeout_ms=200)
         for _ in range(50):
-            try:
-                return bool(client.ping())
-            except (redis.RedisError, OSError):
-                if self._stopped.wait(0.05):
-                    break
+            if self._pings():
+                return True
+            if self._stopped.wait(0.05):
+                break
         log.error("the store's redis does not answer", see=str(self._folder / "redis.log"))
         return False
+
+    def _pings(self) -> bool:
+        try:
+            return bool(redis_client(self.url, timeout_ms=200).ping())
+        except (redis.RedisError, OSError):
+            return False

@@ -250,6 +250,20 @@ def test_a_killed_redis_is_started_again_and_persists_nothing(
     assert {file.name for file in tmp_path.iterdir()} <= {"redis.sock", "redis.lock", "redis.log"}
 
 
+def test_a_redis_whose_files_were_cleared_away_is_neither_doubled_nor_lost(
+    keepers: list[RedisKeeper], tmp_path: Path
+) -> None:
+    pid, server = server_pid(keepers[0]), keepers[0]._server
+    assert server is not None
+    (tmp_path / "redis.lock").unlink()
+    time.sleep(0.5)  # five looks of each
+    assert server_pid(keepers[0]) == pid
+    assert [keeper._server for keeper in keepers] == [server, None]
+    (tmp_path / "redis.sock").unlink()
+    until(lambda: pid_or_none(keepers[0]) not in (None, pid), 5)
+    assert server.poll() is not None
+
+
 def test_the_folder_of_a_store_is_private(tmp_path: Path) -> None:
     folder = private_folder(tmp_path)
     try:
