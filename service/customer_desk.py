@@ -42,7 +42,8 @@ class CustomerDesk:
     Args:
         default: what is allowed by who said nothing.
         told: makes this worker know of what was committed, before it is acknowledged.
-        was_erased: whether this worker knows that a customer was erased once: then the night's word is void.
+        erased: number of the customer's latest erasure that this worker knows of, 0 for none: what a version
+            has that didn't know it is void.
         served: the version that answers; None before there is one.
         forget: lets go of a customer's lists outside this process, as far as that is possible now.
         files: those with customers' ids that were written for the shop.
@@ -54,14 +55,14 @@ class CustomerDesk:
         *,
         default: Consent,
         told: Callable[[], None] = lambda: None,
-        was_erased: Callable[[str], bool] = lambda customer_id: False,
+        erased: Callable[[str], int] = lambda customer_id: 0,
         served: Callable[[], ServedVersion | None] = lambda: None,
         forget: Callable[[str], None] = lambda customer_id: None,
         files: Callable[[], list[ShopFile]] = list,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._default = door, default
-        self._told, self._was_erased, self._served, self._forget = told, was_erased, served, forget
+        self._told, self._erased, self._served, self._forget = told, erased, served, forget
         self._files, self._clock = files, clock
 
     def consent(self, customer_id: str) -> Consent:
@@ -133,7 +134,7 @@ class CustomerDesk:
 
     def _of_the_night(self, customer_id: str) -> OfTheNight | None:
         served = self._served()
-        if served is None or self._was_erased(customer_id):
+        if served is None or self._erased(customer_id) > served.tombstone:
             return None
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:

@@ -249,7 +249,7 @@ class Recommender:
             return own, "worker"
         served = rules.served
         customer_row = NONE
-        if told is None or told.has_night:
+        if told is None or told.has_night_of(served.tombstone):
             customer_row = served.customers.find(customer_id)
         session = None
         if told is not None and told.lines:
@@ -262,7 +262,7 @@ class Recommender:
             columns, level = self._columns(rules, customer_id, customer_row, told, session)
         if customer_row != NONE:
             ruling = rules.of_person(customer_row)
-        elif told is not None and told.has_night:
+        elif told is not None and told.has_night_of(served.tombstone):
             ruling = rules.of_stranger(customer_id)
         else:
             ruling = rules.of_nobody()

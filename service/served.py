@@ -101,6 +101,7 @@ class ServedVersion:
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
+        tombstone: number of the latest erasure that the night knew; what it has of those after is void.
         bound_rules: what books of rules come to on it, by book: it lives as long as the version.
     """
 
@@ -146,6 +147,7 @@ class ServedVersion:
         self.session = self._session_figures()
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
+        self.tombstone = version.manifest.history.tombstone or 0
         self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
 
     def of_variant(self, variant: str) -> "ServedVersion":

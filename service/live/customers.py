@@ -44,9 +44,9 @@ class LiveCustomers:
         self._experiment_others: set[str] = set()
         self._told: dict[str, Told] = {}
         self._others: set[str] = set()  # whose consent isn't the default
-        self._erased: dict[bytes, int] = {}
+        self._erased: dict[bytes, Tombstone] = {}
         self._hash_of: Callable[[str], bytes] = _no_hash
-        self._hashed: dict[str, tuple[int | None, str]] = {}
+        self._hashed: dict[str, tuple[Tombstone | None, str]] = {}
         self._trusted_until_s = float("-inf")
         self._is_full = False
 
@@ -61,8 +61,8 @@ class LiveCustomers:
             return NOT_PERSONAL
         told = self._told.get(customer_id)
         if self._erased:
-            erased = self._by_hash(customer_id)[0]
-            if erased is not None and (told is None or told.epoch <= erased):
+            stone = self._by_hash(customer_id)[0]
+            if stone is not None and (told is None or told.epoch <= stone.epoch):
                 return NOT_PERSONAL
         return told
 
@@ -75,17 +75,18 @@ class LiveCustomers:
         who reads it learns whose it is."""
         return self._by_hash(customer_id)[1]
 
-    def _by_hash(self, customer_id: str) -> tuple[int | None, str]:
-        """When a customer was erased, as an epoch, and the name of their showings: an answer asks several
+    def _by_hash(self, customer_id: str) -> tuple[Tombstone | None, str]:
+        """A customer's latest erasure, and the name of their showings: an answer asks several
         times, and two hashes take longer than all else here."""
         hashed = self._hashed  # this one: another takes its place once an erasure is known
         found = hashed.get(customer_id)
         if found is None:
-            erased = self._erased.get(self._hash_of(customer_id)) if self._erased else None
-            name = self._hash_of(f"shown\n{erased}\n{customer_id}").hex()[:32]
+            stone = self._stone_of(customer_id)
+            epoch = None if stone is None else stone.epoch
+            name = self._hash_of(f"shown\n{epoch}\n{customer_id}").hex()[:32]
             if len(hashed) >= MOST_HASHED:
                 hashed.clear()
-            found = hashed[customer_id] = erased, name
+            found = hashed[customer_id] = stone, name
         return found
 
     def heard(self) -> None:
@@ -96,12 +97,22 @@ class LiveCustomers:
         """Take in who was erased."""
         self._hash_of = hash_of
         for stone in stones:
-            self._erased[stone.customer_hash] = stone.epoch
+            known = self._erased.get(stone.customer_hash)
+            if known is None or known.epoch < stone.epoch:
+                self._erased[stone.customer_hash] = stone
         self._hashed = {}  # last
 
     def was_erased(self, customer_id: str) -> bool:
         """Whether the customer was erased once, though a new life may have begun since."""
-        return bool(self._erased) and self._hash_of(customer_id) in self._erased
+        return self._stone_of(customer_id) is not None
+
+    def erased(self, customer_id: str) -> int:
+        """Number of the customer's latest erasure, 0 for none: a version must know it to be believed."""
+        stone = self._stone_of(customer_id)
+        return 0 if stone is None else stone.number
+
+    def _stone_of(self, customer_id: str) -> Tombstone | None:
+        return self._erased.get(self._hash_of(customer_id)) if self._erased else None
 
     def take(self, now: CustomerNow) -> None:
         """Put a customer's state in force; erasures that came before it must be known."""
@@ -116,19 +127,24 @@ class LiveCustomers:
             self._experiment_others.discard(customer_id)
         else:
             self._experiment_others.add(customer_id)
-        was_erased = self.was_erased(customer_id)
+        erased = self.erased(customer_id)
         lives = now.epoch > 0 and is_personal
-        told = told_of(now.epoch, now.trade, has_night=not was_erased) if lives else None
-        if told is None or not (told.lines or (was_erased and now.personalise is not None)):
+        told = told_of(now.epoch, now.trade, has_night=not erased, erased=erased) if lives else None
+        if told is None or not (told.lines or (erased and now.personalise is not None)):
             self._told.pop(customer_id, None)
             return
         self._told[customer_id] = told
         self._keep_to_most()
 
     def keep(self, customer_ids: set[str]) -> None:
-        """Forget what is new of all others: the night knows it by now."""
-        for customer_id in [known for known in self._told if known not in customer_ids]:
-            self._told.pop(customer_id, None)
+        """Forget what is new of all others: the night knows it by now. A life after an erasure goes on."""
+        for customer_id, told in list(self._told.items()):
+            if customer_id in customer_ids:
+                continue
+            if told.erased:
+                self._told[customer_id] = told_of(told.epoch, (), has_night=False, erased=told.erased)
+            else:
+                self._told.pop(customer_id, None)
 
     def known(self) -> list[str]:
         """Customers of whom something is held beyond their consent."""

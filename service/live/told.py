@@ -32,24 +32,34 @@ class Told:
     Attributes:
         epoch: the record's number of the last change.
         lines: the latest purchase first.
-        has_night: whether what the night left is still the customer's; not after an erasure.
+        has_night: whether what any night left is the customer's; not after an erasure.
         mark: differs where lines differ: an epoch alone may be known before all that belongs to it.
+        erased: number of the erasure after which this life began; 0 where that isn't known or there was none.
     """
 
     epoch: int
     lines: tuple[Line, ...]
     has_night: bool
     mark: int
+    erased: int = 0
+
+    def has_night_of(self, tombstone: int) -> bool:
+        """Whether what a version left is the customer's: of before an erasure that it knew it has nothing.
+
+        Args:
+            tombstone: number of the latest erasure that the version knew.
+        """
+        return self.has_night or 0 < self.erased <= tombstone
 
 
 NOT_PERSONAL = Told(0, (), False, 0)
 """Somebody whose answers may not be personal."""
 
 
-def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool) -> Told:
+def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int = 0) -> Told:
     """What trade in the order of time comes to."""
     lines = lines_of(trade)
-    return Told(epoch, lines, has_night, crc32(repr((has_night, lines)).encode()))
+    return Told(epoch, lines, has_night, crc32(repr((has_night, lines)).encode()), erased)
 
 
 def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:

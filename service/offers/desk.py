@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from service.languages import ENGLISH
-from service.live.told import NOT_PERSONAL, Told
+from service.live.told import Told
 from service.offers.book import FOREVER, OfferBook, Ranked, row_of
 from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
@@ -185,9 +185,7 @@ class OfferDesk:
 
     def _row(self, served: ServedVersion, customer_id: str) -> int:
         told = self._news_of(customer_id)
-        return row_of(
-            served, customer_id, has_night=told is None or (told is not NOT_PERSONAL and told.has_night)
-        )
+        return row_of(served, customer_id, has_night=told is None or told.has_night_of(served.tombstone))
 
     @staticmethod
     def _reason(

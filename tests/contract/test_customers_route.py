@@ -34,7 +34,7 @@ from storage.record.schema import prepare
 from storage.shop_files import FILE, note_shop_file, shop_files
 from storage.store import Store
 from tests.data.tiny_service import EVERYBODY, PATIENT_MS
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
 
 BOUGHT = {
     **{"type": "purchase", "event_id": "e1", "customer_id": "anna", "product_id": "butter"},
@@ -81,16 +81,17 @@ def worker_on(root: Path) -> Worker:
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
     live = LiveCustomers(is_personal_by_default=True, most=100)
-    news = LiveFollower(
-        LiveReader(door, live, lambda: served.since, defaults=Defaults(True, True)), poll_s=1, wait_s=5
-    )
+    reader = LiveReader(door, live, lambda: served.since, defaults=Defaults(True, True))
+    news = LiveFollower(reader, poll_s=1, wait_s=5)
     news.catch_up()
+    while reader.is_behind:
+        reader.go_on()
     desk = CustomerDesk(
         door,
         files=lambda: shop_files(root, now=datetime.now(UTC)),
         default=PRESETS["all"],
         told=news.catch_up,
-        was_erased=live.was_erased,
+        erased=live.erased,
         served=lambda: served,
         forget=forgotten.append,
     )
@@ -226,6 +227,18 @@ def test_a_new_consent_after_an_erasure_starts_a_new_life(worker: Worker) -> Non
     assert worker.send({key: BOUGHT[key] for key in BOUGHT if key != "occurred_at"})["fate"] == "recorded"
     assert worker.source() == "session"
     assert worker.get("/customers/anna")["night"] is None
+
+
+def test_a_night_that_knew_of_the_erasure_has_the_new_life(worker: Worker, root: Path) -> None:
+    number = worker.delete("/customers/anna")["number"]
+    worker.put("/customers/anna", {"consent": "all"})
+    store = Store(root)
+    for known, source in ((number - 1, "popular"), (number, "personal")):
+        version_id = write_version(store, TinyShop(), now=AS_OF, tombstone=known)
+        store.promote(version_id, now=AS_OF, why="a test")
+        other = worker_on(root)
+        assert other.source() == source
+        assert (other.get("/customers/anna")["night"] is None) == (source == "popular")
 
 
 @pytest.mark.parametrize(

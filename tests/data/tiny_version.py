@@ -146,6 +146,7 @@ def write_version(
     now: datetime,
     variants: Sequence[str] = (VARIANT,),
     as_of: datetime = AS_OF,
+    tombstone: int | None = None,
 ) -> str:
     """Write a version of the shop, as the night would; its id."""
     products, customers = order_of(list(shop.products)), order_of(list(shop.history))
@@ -162,7 +163,7 @@ def write_version(
         _add_candidates(writer, shop, customers, row, variants)
         if shop.offers:
             _add_offers(writer, shop, customers, row)
-        return _finish(store, writer, shop, now, as_of, variants)
+        return _finish(store, writer, shop, now, as_of, variants, tombstone)
 
 
 def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) -> None:
@@ -292,6 +293,7 @@ def _finish(
     now: datetime,
     as_of: datetime,
     variants: Sequence[str],
+    tombstone: int | None,
 ) -> str:
     for variant in variants:
         writer.add_variant(variant, ModelState({}, {}), recipe="by hand", options={}, has_candidates=True)
@@ -312,6 +314,7 @@ def _finish(
             rejected=0,
             timezone=shop.timezone,
             recent_days=shop.recent_days,
+            tombstone=tombstone,
         ),
         gate=GateEntry(decision="published", why="a test"),
         libraries={},

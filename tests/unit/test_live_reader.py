@@ -110,6 +110,35 @@ def test_consents_and_erasures_of_before_are_known_at_once(record: Record) -> No
     assert not back.has_night
 
 
+def test_a_new_life_goes_on_in_the_nights_that_know_of_it_and_in_no_other(record: Record) -> None:
+    take(record, event("before"))
+    number = erase(record, "anna", now_ms=NOON_MS, client="").number
+    with record.writing() as connection:
+        set_consent(connection, "anna", PRESETS["all"], now_ms=NOON_MS + 1, client="")
+    take(record, event("after", "anna", "bread", at_ms=NOON_MS + 2))
+    since = [NIGHT]
+    running, live = opened(record, lambda: since[0])
+    read_all(running)
+    assert lines(live, "anna") == ["bread"]
+    since[0] = Since(NOON_MS + HOUR_MS, NOON_MS + HOUR_MS)
+    read_all(running)
+    new, its = opened(record, lambda: since[0])
+    read_all(new)
+    for known in (live, its):
+        told = known.of("anna")
+        assert told is not None
+        assert (told.lines, told.has_night_of(number), told.has_night_of(number - 1)) == ((), True, False)
+    since[0] = NIGHT  # the way back
+    read_all(running)
+    assert lines(live, "anna") == ["bread"]
+    erase(record, "anna", now_ms=NOON_MS + HOUR_MS, client="")
+    running.look()
+    assert live.of("anna") is NOT_PERSONAL
+    since[0] = Since(NOON_MS + 2 * HOUR_MS, NOON_MS + 2 * HOUR_MS)
+    read_all(running)
+    assert live.of("anna") is NOT_PERSONAL
+
+
 def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(record: Record) -> None:
     live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
     door = Door(record)

@@ -242,6 +242,18 @@ def test_after_an_erasure_only_the_new_life_counts(tiny: ServedVersion) -> None:
     assert shown(tiny, new_life) == shown(tiny, stranger)
 
 
+def test_a_night_that_knew_of_the_erasure_is_the_customer_s_again_and_one_before_it_is_not(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    told = told_of(9, (), has_night=False, erased=3)
+    for known in (None, 2, 3, 4):
+        version = store.open(write_version(store, SHOP, now=AS_OF, tombstone=known))
+        served = ServedVersion(version, VARIANT)
+        answer = recommender(told).recommend(served, "anna", Query(n=3))
+        assert answer.source == ("personal" if (known or 0) >= 3 else "popular")
+
+
 def test_who_may_not_get_personal_answers_gets_those_of_a_stranger(tiny: ServedVersion) -> None:
     for query in (Query(), Query(category="dairy")):
         answer = recommender(NOT_PERSONAL).recommend(tiny, "anna", query)
