@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import structlog
 
+from service.live.customers import LiveCustomers
 from service.record import RecordDoor
 from service.served import EPOCH, NONE, ServedVersion
+from storage.record.changes import Tombstone
 from storage.record.consent import Consent, consent_of, set_consent
 from storage.record.erasure import Erasure, erase
+from storage.record.erasure_key import ErasureKey
 from storage.record.holdings import Holdings, holdings_of
 from storage.record.record import Record
 from storage.shop_files import ShopFile
@@ -41,9 +44,8 @@ class CustomerDesk:
 
     Args:
         default: what is allowed by who said nothing.
-        told: makes this worker know of what was committed, before it is acknowledged.
-        erased: number of the customer's latest erasure that this worker knows of, 0 for none: what a version
-            has that didn't know it is void.
+        live: what this worker obeys; it is told of refusals and erasures as soon as they are committed.
+        told: makes this worker read what else was committed, before it is acknowledged; it may fail.
         served: the version that answers; None before there is one.
         forget: lets go of a customer's lists outside this process, as far as that is possible now.
         files: those with customers' ids that were written for the shop.
@@ -54,15 +56,15 @@ class CustomerDesk:
         door: RecordDoor,
         *,
         default: Consent,
+        live: LiveCustomers | None = None,
         told: Callable[[], None] = lambda: None,
-        erased: Callable[[str], int] = lambda customer_id: 0,
         served: Callable[[], ServedVersion | None] = lambda: None,
         forget: Callable[[str], None] = lambda customer_id: None,
         files: Callable[[], list[ShopFile]] = list,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._default = door, default
-        self._told, self._erased, self._served, self._forget = told, erased, served, forget
+        self._told, self._live, self._served, self._forget = told, live, served, forget
         self._files, self._clock = files, clock
 
     def consent(self, customer_id: str) -> Consent:
@@ -85,14 +87,17 @@ class CustomerDesk:
             RefusedError: the record can't be used now; it may be in force or not.
         """
 
-        def write(record: Record) -> Consent:
+        def write(record: Record) -> tuple[Consent, int]:
             with record.writing() as connection:
                 before = consent_of(connection, customer_id, self._default)
                 consent = Consent(**asdict(before) | wanted)
-                set_consent(connection, customer_id, consent, now_ms=self._now_ms(), client=client)
-                return consent
+                now_ms = self._now_ms()
+                return consent, set_consent(connection, customer_id, consent, now_ms=now_ms, client=client)
 
-        consent = self._door.do(write)
+        consent, epoch = self._door.do(write)
+        if self._live is not None:  # at once: the record may be away by now
+            allowed = {"personalise": consent.personalise, "experiment": consent.experiment}
+            self._live.said(customer_id, epoch, **allowed)
         self._told()
         return consent
 
@@ -114,10 +119,15 @@ class CustomerDesk:
         Raises:
             RefusedError: the record can't be used now: it must be asked again.
         """
-        erasure = self._door.do(
-            lambda record: erase(record, customer_id, now_ms=self._now_ms(), client=client)
-        )
+
+        def write(record: Record) -> tuple[Erasure, ErasureKey]:
+            return erase(record, customer_id, now_ms=self._now_ms(), client=client), record.key
+
+        erasure, key = self._door.do(write)
         self._forget(customer_id)  # while this worker still knows under which epoch they lie
+        if self._live is not None:  # at once: the record may be away by now
+            stone = Tombstone(erasure.number, key.hash_of(customer_id), erasure.epoch)
+            self._live.erase([stone], key.hash_of)
         self._told()
         return erasure
 
@@ -134,8 +144,10 @@ class CustomerDesk:
 
     def _of_the_night(self, customer_id: str) -> OfTheNight | None:
         served = self._served()
-        if served is None or self._erased(customer_id) > served.tombstone:
+        if served is None:
             return None
+        if self._live is not None and self._live.erased(customer_id) > served.tombstone:
+            return None  # it didn't know of the erasure: what it has is void
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:
             return None

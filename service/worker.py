@@ -260,7 +260,7 @@ def _customer_desk(
         door,
         default=PRESETS[settings.consent_default],
         told=news.catch_up,
-        erased=customers.erased,
+        live=customers,
         served=served,
         forget=forget,
         files=lambda: shop_files(settings.store, now=datetime.now(UTC)),

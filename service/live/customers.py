@@ -44,6 +44,7 @@ class LiveCustomers:
         self._experiment_others: set[str] = set()
         self._told: dict[str, Told] = {}
         self._others: set[str] = set()  # whose consent isn't the default
+        self._said: dict[str, int] = {}  # epochs of consents that were committed here and not read back yet
         self._erased: dict[bytes, Tombstone] = {}
         self._hash_of: Callable[[str], bytes] = _no_hash
         self._hashed: dict[str, tuple[Tombstone | None, str]] = {}
@@ -117,16 +118,15 @@ class LiveCustomers:
     def take(self, now: CustomerNow) -> None:
         """Put a customer's state in force; erasures that came before it must be known."""
         customer_id = now.customer_id
-        is_personal = self._is_personal_by_default if now.personalise is None else now.personalise
-        if is_personal is self._is_personal_by_default:
-            self._others.discard(customer_id)
-        else:
-            self._others.add(customer_id)
-        joins = self._experiments_by_default if now.experiment is None else now.experiment
-        if joins is self._experiments_by_default:
-            self._experiment_others.discard(customer_id)
-        else:
-            self._experiment_others.add(customer_id)
+        if now.epoch < self._said.get(customer_id, 0):
+            return  # it was read before that
+        self._said.pop(customer_id, None)
+        by_default = self._is_personal_by_default
+        is_personal = by_default if now.personalise is None else now.personalise
+        _note(self._others, customer_id, allows=is_personal, default=by_default)
+        by_default = self._experiments_by_default
+        joins = by_default if now.experiment is None else now.experiment
+        _note(self._experiment_others, customer_id, allows=joins, default=by_default)
         erased = self.erased(customer_id)
         lives = now.epoch > 0 and is_personal
         told = told_of(now.epoch, now.trade, has_night=not erased, erased=erased) if lives else None
@@ -135,6 +135,15 @@ class LiveCustomers:
             return
         self._told[customer_id] = told
         self._keep_to_most()
+
+    def said(self, customer_id: str, epoch: int, *, personalise: bool, experiment: bool) -> None:
+        """Obey at once what a consent refuses that was just committed; what it allows is read afterwards."""
+        self._said[customer_id] = max(epoch, self._said.get(customer_id, 0))
+        if not personalise:
+            _note(self._others, customer_id, allows=False, default=self._is_personal_by_default)
+            self._told.pop(customer_id, None)
+        if not experiment:
+            _note(self._experiment_others, customer_id, allows=False, default=self._experiments_by_default)
 
     def keep(self, customer_ids: set[str]) -> None:
         """Forget what is new of all others: the night knows it by now. A life after an erasure goes on."""
@@ -159,3 +168,11 @@ class LiveCustomers:
                     most=self._most,
                 )
             self._told.pop(next(iter(self._told)), None)
+
+
+def _note(others: set[str], customer_id: str, *, allows: bool, default: bool) -> None:
+    """Keep a customer among the others, whose word isn't the shop's default."""
+    if allows is default:
+        others.discard(customer_id)
+    else:
+        others.add(customer_id)

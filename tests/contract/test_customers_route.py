@@ -91,7 +91,7 @@ def worker_on(root: Path) -> Worker:
         files=lambda: shop_files(root, now=datetime.now(UTC)),
         default=PRESETS["all"],
         told=news.catch_up,
-        erased=live.erased,
+        live=live,
         served=lambda: served,
         forget=forgotten.append,
     )

@@ -120,6 +120,27 @@ def test_an_erasure_counts_at_once_and_a_new_consent_begins_a_new_life() -> None
     assert (told.has_night, told.lines) == (False, ())  # versions know the life before
 
 
+def test_a_consent_counts_at_once_and_what_was_read_before_it_does_not() -> None:
+    live = heard()
+    live.take(now(1, bought("milk", 1)))
+    live.said("anna", 3, personalise=False, experiment=False)
+    assert (live.of("anna"), live.may_experiment("anna"), len(live)) == (NOT_PERSONAL, False, 0)
+    live.take(now(2, bought("milk", 1)))  # by a look that began before
+    assert live.of("anna") is NOT_PERSONAL
+    live.take(now(4, bought("milk", 1), personalise=True))
+    told = live.of("anna")
+    assert told is not None
+    assert told.lines == (Line("milk", 1, 1),)
+
+
+def test_an_erasure_is_not_forgotten_for_an_earlier_one() -> None:
+    live = heard()
+    live.erase([Tombstone(2, hash_of("anna"), 5)], hash_of)
+    live.erase([Tombstone(1, hash_of("anna"), 2)], hash_of)  # read before the other was committed
+    live.take(now(3, personalise=True))
+    assert (live.of("anna"), live.erased("anna")) == (NOT_PERSONAL, 2)
+
+
 def test_of_too_many_customers_the_first_are_given_up() -> None:
     live = heard(most=2)
     for number, customer in enumerate(("anna", "ben", "carl"), 1):
