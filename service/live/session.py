@@ -1,6 +1,5 @@
 """What a customer bought since the night, on one version: what isn't due yet, a list with what is new."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import ceil
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import IntArray
-from service.live.told import MOST_LINES, Told
+from service.live.told import MOST_LINES, Line, Told
 from service.neighbours import goes_with
 from service.packed import Columns
 from service.served import NONE, UNKNOWN, ServedVersion
@@ -36,7 +35,7 @@ class Bought(NamedTuple):
 
     Attributes:
         day: of the last purchase, the shop's local date, in days since 1970-01-01.
-        times: distinct orders since the night.
+        times: distinct orders that the night doesn't know, at least one.
         due_day: when to expect it again, in the same; 0 if nobody ever buys such products again.
         place: in `ServedVersion.histories`, NONE if the night doesn't know the customer with it.
     """
@@ -98,8 +97,8 @@ class Sessions:
 
 
 def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: float) -> Session | None:
-    """The session on a version; None if it has none of the products."""
-    found = [_bought(served, customer_row, row, day, times) for row, day, times in _lines(served, told)]
+    """The session on a version; None if it has none of the products, or nothing of it is new to the night."""
+    found = [one for line in told.lines if (one := _bought(served, customer_row, line)) is not None]
     if not found:
         return None
     today = day_of(served, now_s)
@@ -115,22 +114,38 @@ def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: floa
     )
 
 
-def _lines(served: ServedVersion, told: Told) -> Iterator[tuple[int, int, int]]:
-    for product_id, at_ms, times in told.lines:
-        row = served.products.find(product_id)
-        if row != NONE:
-            yield row, day_of(served, at_ms / 1000), times
-
-
 def day_of(served: ServedVersion, at_s: float) -> int:
     """The shop's local date at a moment, in days since 1970-01-01."""
     return (datetime.fromtimestamp(at_s, UTC).astimezone(served.zone).date() - EPOCH).days
 
 
-def _bought(served: ServedVersion, customer_row: int, row: int, day: int, times: int) -> Bought:
+def _bought(served: ServedVersion, customer_row: int, line: Line) -> Bought | None:
+    """A product that was bought; None if the version doesn't have it, or knows all that is told of it."""
+    row = served.products.find(line.product_id)
+    if row == NONE:
+        return None
     place = NONE if customer_row == NONE else served.find_place(customer_row, row)
-    interval = _interval_days(served, row, place)
+    times = _new_orders(served, line, NONE if place == NONE else served.histories.last_day[place])
+    if times == 0:
+        return None
+    day, interval = day_of(served, line.at_ms / 1000), _interval_days(served, row, place)
     return Bought(row, day, times, day + max(1, ceil(interval)) if interval >= 0 else 0, place)
+
+
+def _new_orders(served: ServedVersion, line: Line, last_day: int) -> int:
+    """How many orders the night doesn't know: an event that comes late may tell of one that it does.
+
+    Args:
+        last_day: of the product in the customer's history, NONE if it isn't there. What was bought up to then
+            counts as known; an order with an id only if it was before `as_of`, since a day may have several.
+    """
+    known = sum(
+        at_ms < served.since.as_of_ms and day_of(served, at_ms / 1000) <= last_day for at_ms in line.orders_ms
+    )
+    days = {
+        day_of(served, at_ms / 1000) for at_ms in line.loose_ms
+    }  # one of them is one order, as for the night
+    return len(line.orders_ms) - known + sum(day > last_day for day in days)
 
 
 def _interval_days(served: ServedVersion, row: int, place: int) -> float:

@@ -1,5 +1,6 @@
 """What a worker knows of one customer beyond the night: an immutable value, replaced as a whole."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import intern
@@ -17,12 +18,14 @@ class Line(NamedTuple):
 
     Attributes:
         at_ms: of its last purchase, Unix milliseconds.
-        times: distinct orders.
+        orders_ms: of each order with an id, its last purchase.
+        loose_ms: of each purchase without one. Which of them are one order a version's time zone says.
     """
 
     product_id: str
     at_ms: int
-    times: int
+    orders_ms: tuple[int, ...]
+    loose_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +73,19 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
             _take_back(kept, one)
         else:
             kept.append((one, one.quantity))
-    last_ms: dict[str, int] = {}
-    orders: dict[str, set[object]] = {}
-    for number, (bought, _) in enumerate(kept):
-        last_ms[bought.product_id] = max(bought.at_ms, last_ms.get(bought.product_id, 0))
-        order = bought.order_id if bought.order_id is not None else number
-        orders.setdefault(bought.product_id, set()).add(order)
-    lines = [
-        Line(intern(product_id), at_ms, len(orders[product_id])) for product_id, at_ms in last_ms.items()
-    ]
+    orders: dict[str, dict[str, int]] = defaultdict(dict)
+    loose: dict[str, list[int]] = defaultdict(list)
+    for bought, _ in kept:
+        if bought.order_id is None:
+            loose[bought.product_id].append(bought.at_ms)
+        else:
+            of_product = orders[bought.product_id]
+            of_product[bought.order_id] = max(bought.at_ms, of_product.get(bought.order_id, 0))
+    lines = []
+    for product_id in orders.keys() | loose.keys():
+        orders_ms, loose_ms = sorted(orders[product_id].values()), sorted(loose[product_id])
+        at_ms = max(orders_ms[-1:] + loose_ms[-1:])
+        lines.append(Line(intern(product_id), at_ms, tuple(orders_ms), tuple(loose_ms)))
     return tuple(sorted(lines, key=lambda line: (-line.at_ms, line.product_id))[:MOST_LINES])
 
 
