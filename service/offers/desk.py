@@ -5,8 +5,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from operator import itemgetter
 
 from service.languages import ENGLISH
+from service.live.session import Session, session_of
 from service.live.told import Told
 from service.offers.book import FOREVER, OfferBook, Ranked, row_of
 from service.offers.promises import Promises
@@ -68,7 +70,7 @@ class OfferDesk:
         book = self.book_of(served)
         on = book.on
         placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
-        customer_row = own.customer_row if own else self._row(served, customer_id)
+        customer_row = own.customer_row if own else _row(served, customer_id, self._news_of(customer_id))
         ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
@@ -120,7 +122,9 @@ class OfferDesk:
 
     def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""
-        book, customer_row = self.book_of(served), self._row(served, customer_id)
+        book, told = self.book_of(served), self._news_of(customer_id)
+        customer_row = _row(served, customer_id, told)
+        session = session_of(served, customer_row, told, self._clock()) if told else None
         placed = self._rules.at(served, query.placement)
         ruling = _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, query.placement)
@@ -129,7 +133,11 @@ class OfferDesk:
             found.sort(key=lambda one: -(one.probability or 0.0))
         items = list(
             islice(
-                self._items(book, found, customer_id, customer_row, ruling.shown, reasons_in(language)),
+                self._items(
+                    *(book, found, customer_id, customer_row, session),
+                    shown=ruling.shown,
+                    reasons=reasons_in(language),
+                ),
                 query.n,
             )
         )
@@ -146,6 +154,8 @@ class OfferDesk:
         found: list[Ranked],
         customer_id: str,
         customer_row: int,
+        session: Session | None,
+        *,
         shown: "memoryview[int]",
         reasons: Reasons,
     ) -> Iterable[tuple[int, str]]:
@@ -162,7 +172,7 @@ class OfferDesk:
                 {"product_id": served.products[row], "title": served.title(row)}
                 for row in products[:SHOWN_PRODUCTS]
             ]
-            reason = self._reason(served, customer_row, products, one, reasons)
+            reason = _reason(served, customer_row, session, products, one, reasons)
             rest = f'"n_products": {len(products)}, "products": {json.dumps(named)}, "reason": {reason}'
             yield one.offer_row, f"{text[:-1]}, {rest}}}"
 
@@ -183,24 +193,44 @@ class OfferDesk:
                 return None
         return book.json(one, until_s)
 
-    def _row(self, served: ServedVersion, customer_id: str) -> int:
-        told = self._news_of(customer_id)
-        return row_of(served, customer_id, has_night=told is None or told.has_night_of(served.tombstone))
 
-    @staticmethod
-    def _reason(
-        served: ServedVersion, customer_row: int, products: list[int], one: Ranked, reasons: Reasons
-    ) -> str:
-        """The product of the offer that the customer bought last, else what others did."""
-        if customer_row != NONE:
-            start, stop = served.history_of(customer_row)
-            of_it = set(products)
-            for place in range(start, stop):  # the most recent first
-                row = served.histories.product[place]
-                if row in of_it:
-                    times, last_day = served.histories.times[place], served.histories.last_day[place]
-                    return reasons.bought_before(served.products[row], served.title(row), times, last_day)
-        return reasons.others_redeem() if one.probability is not None else reasons.for_everybody()
+def _row(served: ServedVersion, customer_id: str, told: Told | None) -> int:
+    return row_of(served, customer_id, has_night=told is None or told.has_night_of(served.tombstone))
+
+
+def _reason(
+    served: ServedVersion,
+    customer_row: int,
+    session: Session | None,
+    products: list[int],
+    one: Ranked,
+    reasons: Reasons,
+) -> str:
+    """The product of the offer that the customer bought last, else what others did."""
+    bought = _bought_last(served, customer_row, session, set(products))
+    if bought is not None:
+        row, times, last_day = bought
+        return reasons.bought_before(served.products[row], served.title(row), times, last_day)
+    return reasons.others_redeem() if one.probability is not None else reasons.for_everybody()
+
+
+def _bought_last(
+    served: ServedVersion, customer_row: int, session: Session | None, of_it: set[int]
+) -> tuple[int, int, int] | None:
+    """Of some products the one that the customer bought last: its row, in how many orders, the last day."""
+    histories, found = served.histories, []
+    if session is not None:
+        since = next((one for one in session.bought if one.product_row in of_it), None)  # the latest first
+        if since is not None:
+            before = 0 if since.place == NONE else histories.times[since.place]
+            found.append((since.product_row, before + since.times, since.day))
+    if customer_row != NONE:
+        for place in range(*served.history_of(customer_row)):  # the most recent first
+            row = histories.product[place]
+            if row in of_it and (session is None or row not in session.by_row):
+                found.append((row, histories.times[place], histories.last_day[place]))
+                break
+    return max(found, key=itemgetter(2), default=None)
 
 
 def _ruling_of(placed: PlacedRules, customer_id: str, customer_row: int) -> Ruling:

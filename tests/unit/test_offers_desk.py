@@ -11,7 +11,7 @@ import pytest
 
 from service.answers import AnswerWriter
 from service.errors import RefusedError
-from service.live.told import NOT_PERSONAL, Told
+from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import KEPT_S, OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.offers.promises import LEASE_S, Promises
@@ -22,6 +22,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, parse_rules
 from service.served import ServedVersion
 from storage.record.budgets import Budget, left_of
+from storage.record.live import Trade
 from storage.record.record import Record
 from storage.store import Store
 from tests.data.records import Door, empty_record, event, sqlite_url, take
@@ -81,6 +82,30 @@ def test_offers_are_ranked_by_what_they_add_and_those_that_cost_more_are_left_ou
     assert second["reason"]["text"].startswith("You bought Fresh Milk")
     assert first["reason"]["code"] == "others_redeem"
     assert body["source"] == "personal"
+
+
+def test_a_reason_knows_what_was_bought_since_the_night(tmp_path: Path) -> None:
+    served, at_ms = served_of(tmp_path), int(NOW_S * 1000)
+
+    def why(customer: str, *products: str, at_ms: int = at_ms) -> dict[str, tuple[object, ...]]:
+        trade = [Trade(product, False, at_ms, "a", 1.0) for product in products]
+        found = offers(desk_of(lambda _: told_of(1, trade, has_night=True)), served, customer)["offers"]
+        reasons = {one["offer_id"]: one["reason"] for one in found}
+        return {
+            offer: (reason["evidence"]["product_id"], *list(reason["evidence"].values())[1:])
+            for offer, reason in reasons.items()
+            if reason["code"] == "bought_before"
+        }
+
+    night = {"milk 10 off": ("milk", 5, "2017-12-28")}
+    assert why("anna") == night
+    assert why("anna", "bread", "unheard of") == night
+    assert why("anna", "milk", "yoghurt") == {
+        "milk 10 off": ("milk", 6, "2018-01-01"),
+        "butter 10 off": ("yoghurt", 1, "2018-01-01"),
+    }
+    assert why("anna", "milk", at_ms=at_ms - 9 * 86_400_000) == night  # it came late
+    assert why("a stranger", "butter") == {"butter 10 off": ("butter", 1, "2018-01-01")}
 
 
 def test_they_can_be_ranked_by_how_probably_they_are_redeemed_and_cut(tmp_path: Path) -> None:
