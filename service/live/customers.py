@@ -130,7 +130,7 @@ class LiveCustomers:
         erased = self.erased(customer_id)
         lives = now.epoch > 0 and is_personal
         told = told_of(now.epoch, now.trade, has_night=not erased, erased=erased) if lives else None
-        if told is None or not (told.lines or (erased and now.personalise is not None)):
+        if told is None or not (told.lines or told.redeemed or (erased and now.personalise is not None)):
             self._told.pop(customer_id, None)
             return
         self._told[customer_id] = told

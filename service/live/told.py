@@ -38,6 +38,7 @@ class Told:
         has_night: whether what any night left is the customer's; not after an erasure.
         mark: differs where lines differ: an epoch alone may be known before all that belongs to it.
         erased: number of the erasure after which this life began; 0 where that isn't known or there was none.
+        redeemed: ids of the offers that were redeemed since the night, whatever was returned.
     """
 
     epoch: int
@@ -45,6 +46,7 @@ class Told:
     has_night: bool
     mark: int
     erased: int = 0
+    redeemed: frozenset[str] = frozenset()
 
     def has_night_of(self, tombstone: int) -> bool:
         """Whether what a version left is the customer's: of before an erasure that it knew it has nothing.
@@ -62,7 +64,8 @@ NOT_PERSONAL = Told(0, (), False, 0)
 def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int = 0) -> Told:
     """What trade in the order of time comes to."""
     lines = lines_of(trade)
-    return Told(epoch, lines, has_night, crc32(repr((has_night, lines)).encode()), erased)
+    redeemed = frozenset(one.offer_id for one in trade if one.offer_id is not None)
+    return Told(epoch, lines, has_night, crc32(repr((has_night, lines)).encode()), erased, redeemed)
 
 
 def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:

@@ -70,7 +70,8 @@ class OfferDesk:
         book = self.book_of(served)
         on = book.on
         placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
-        customer_row = own.customer_row if own else _row(served, customer_id, self._news_of(customer_id))
+        told = own.told if own else self._news_of(customer_id)
+        customer_row = own.customer_row if own else _row(served, customer_id, told)
         ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
@@ -80,7 +81,8 @@ class OfferDesk:
             or found.enough != enough
             or (found.until_s != FOREVER and found.until_s <= self._clock())
         ):
-            found = self._best(book, on, enough, customer_id, customer_row, answer)
+            redeemed = told.redeemed if told else frozenset()
+            found = self._best(book, on, enough, redeemed, customer_id, customer_row, answer)
             if kept is not None:
                 kept.offers = found
         return found
@@ -90,16 +92,18 @@ class OfferDesk:
         book: OfferBook,
         on: Mapping[int, frozenset[int]],
         enough: frozenset[int],
+        redeemed: frozenset[str],
         customer_id: str,
         customer_row: int,
         answer: Answer,
     ) -> WithOffers:
-        """The best offer of each product of an answer, without those that were shown often enough."""
+        """The best offer of each product of an answer, without those redeemed or shown often enough."""
         missing = {pick[0] for pick in answer.picks}
         among = {
             row
             for row in book.served.offers.listed(customer_row)
             if row not in enough and row in on and not on[row].isdisjoint(missing)
+            if not redeemed or book.offer(row).offer_id not in redeemed
         }
         texts: dict[int, Attached] = {}
         rows: list[int] = []
@@ -129,6 +133,8 @@ class OfferDesk:
         ruling = _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, query.placement)
         found = [one for one in book.ranked(customer_row) if one.offer_row not in enough]
+        if told and told.redeemed:
+            found = [one for one in found if book.offer(one.offer_row).offer_id not in told.redeemed]
         if query.objective == "probability":
             found.sort(key=lambda one: -(one.probability or 0.0))
         items = list(

@@ -28,13 +28,18 @@ class Since:
 
 
 class Trade(NamedTuple):
-    """A purchase or a return."""
+    """A purchase or a return.
+
+    Attributes:
+        offer_id: that a purchase redeemed.
+    """
 
     product_id: str
     is_return: bool
     at_ms: int
     order_id: str | None
     quantity: float
+    offer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +87,15 @@ def customers_now(
 
 
 def _trade(connection: sa.Connection, customer_ids: list[str], since: Since) -> Iterable[tuple[str, Trade]]:
-    columns = ("customer_id", "product_id", "type", "at_ms", "order_id", "quantity")
+    columns = ("customer_id", "product_id", "type", "at_ms", "order_id", "quantity", "offer_id")
     rows = (
         sa.select(*(events.c[name] for name in columns))
         .where(events.c.customer_id.in_(customer_ids), _IS_TRADE, _is_new(since))
         .order_by(events.c.at_ms, events.c.id)
     )
-    for customer_id, product_id, kind, at_ms, order_id, quantity in connection.execute(rows):
+    for customer_id, product_id, kind, at_ms, order_id, quantity, offer_id in connection.execute(rows):
         is_return = kind == EventType.RETURN.value
-        yield customer_id, Trade(product_id, is_return, at_ms, order_id, quantity or 1.0)
+        yield customer_id, Trade(product_id, is_return, at_ms, order_id, quantity or 1.0, offer_id)
 
 
 def _is_new(since: Since) -> sa.ColumnElement[bool]:

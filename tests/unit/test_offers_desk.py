@@ -11,6 +11,8 @@ import pytest
 
 from service.answers import AnswerWriter
 from service.errors import RefusedError
+from service.live.customers import LiveCustomers
+from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import KEPT_S, OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
@@ -22,7 +24,8 @@ from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, parse_rules
 from service.served import ServedVersion
 from storage.record.budgets import Budget, left_of
-from storage.record.live import Trade
+from storage.record.events import EventType
+from storage.record.live import Defaults, Trade
 from storage.record.record import Record
 from storage.store import Store
 from tests.data.records import Door, empty_record, event, sqlite_url, take
@@ -106,6 +109,32 @@ def test_a_reason_knows_what_was_bought_since_the_night(tmp_path: Path) -> None:
     }
     assert why("anna", "milk", at_ms=at_ms - 9 * 86_400_000) == night  # it came late
     assert why("a stranger", "butter") == {"butter 10 off": ("butter", 1, "2018-01-01")}
+
+
+def test_an_offer_that_was_redeemed_since_the_night_is_shown_to_others_only(tmp_path: Path) -> None:
+    served = served_of(tmp_path)
+    live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+    desk, asked = desk_of(live.of), Recommender(FirstLevel(10, 1), None, live.of, clock=Clock())
+
+    def beside() -> set[str]:
+        answer = asked.recommend(served, "anna", Query(n=12))
+        found = desk.with_products(served, "anna", answer)
+        return {json.loads(one.text)["offer_id"] for one in found.texts.values()}
+
+    with empty_record(sqlite_url(tmp_path)) as record:
+        reader = LiveReader(Door(record), live, lambda: served.since, defaults=Defaults(True, True))
+        reader.look()
+        assert ids(offers(desk, served)) == ["butter 10 off", "milk 10 off", "cake"]
+        assert beside() == {"butter 10 off", "milk 10 off", "cake"}
+        at_ms = int(NOW_S * 1000)
+        take(record, event("1", at_ms=at_ms, order_id="a", offer_id="milk 10 off"))
+        reader.look()
+        assert ids(offers(desk, served)) == ["butter 10 off", "cake"]
+        assert beside() == {"butter 10 off", "cake"}
+        take(record, event("2", kind=EventType.RETURN, at_ms=at_ms + 1, order_id="a"))
+        reader.look()  # a return brings no offer back
+        assert ids(offers(desk, served)) == ["butter 10 off", "cake"]
+        assert ids(offers(desk, served, "a stranger")) == ["butter 10 off"]
 
 
 def test_they_can_be_ranked_by_how_probably_they_are_redeemed_and_cut(tmp_path: Path) -> None:
