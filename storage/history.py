@@ -19,13 +19,13 @@ from models.promotions import Promotions
 from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
 from storage.history_read import Counts, ReadTable, read_table
-from storage.history_recorded import join_recorded, wanted_ids
+from storage.history_recorded import join_recorded, join_redemptions, wanted_ids
 from storage.history_rejects import RejectFile
 from storage.history_rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
-from storage.record.learning import Recorded
+from storage.record.learning import Recorded, Wishes
 from storage.strings import order_of
 from storage.tables import TABLES, Kind, Table
 
@@ -56,6 +56,8 @@ class History:
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         promotions: product_id, starts_at, ends_at, reach; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
+        redeemed: offer_id, n: how many of it there were, of whomever: also of those who may not be learned
+            from.
         customers: customer_id, and the shop's own columns as text.
         audiences: segment, customer_id.
         as_of: aware, UTC, whole seconds.
@@ -80,6 +82,7 @@ class History:
     fingerprint: str
     counts: Mapping[str, Counts]
     from_record: FromRecord | None = None
+    redeemed: pl.DataFrame | None = None
 
     @property
     def read_lines(self) -> int:
@@ -216,14 +219,16 @@ def read_history(
     known = recorded(tables["customers"].lines if "customers" in tables else None)
     if known is not None:
         tables, from_record = _with_recorded(tables, known, options, seen_until_s)
+    redeemed = _redeemed(tables)  # of all, before anybody is left out
+    if known is not None:
+        tables |= _wanted(tables, known.wishes)
     lines = tables["purchases"].lines
     if not lines.height:
         before = "" if as_of is None else f" before {as_of.isoformat()}"
         name = source.name if isinstance(source, Database) else data  # its name hides the password
         raise TooLittleHistoryError(f"no purchase{before} in {name}")
-    as_of_s = int(lines["purchased_at"].max()) + 1 if seen_until_s is None else seen_until_s  # type: ignore[arg-type]
-    as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=as_of_s)
-    return replace(_assembled(tables, options, as_of), from_record=from_record)
+    as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_end_s(lines, seen_until_s))
+    return replace(_assembled(tables, redeemed, options, as_of), from_record=from_record)
 
 
 def _with_recorded(
@@ -236,11 +241,29 @@ def _with_recorded(
     read = shops.counts.read + joined.read
     counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)
     changed = {"purchases": ReadTable(joined.lines, counts)}
-    for name in ("redemptions", "customers", "audiences"):
-        if name in tables:
-            table = tables[name]
-            changed[name] = ReadTable(wanted_ids(table.lines, recorded.wishes), table.counts)
+    if recorded.redemptions.height:
+        shops = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
+        both = join_redemptions(shops.lines, recorded, _end_s(joined.lines, as_of_s))
+        changed["redemptions"] = ReadTable(both, shops.counts)
     return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone)
+
+
+def _end_s(lines: pl.DataFrame, as_of_s: int | None) -> int:
+    """What was to be seen ends here: just after the last purchase where nothing was asked for."""
+    return int(lines["purchased_at"].max() or 0) + 1 if as_of_s is None else as_of_s  # type: ignore[arg-type]
+
+
+def _wanted(tables: dict[str, ReadTable], wishes: Wishes) -> dict[str, ReadTable]:
+    """Those tables that name customers, without whom the night may not learn from."""
+    named = {name: tables[name] for name in ("redemptions", "customers", "audiences") if name in tables}
+    return {name: ReadTable(wanted_ids(table.lines, wishes), table.counts) for name, table in named.items()}
+
+
+def _redeemed(tables: Mapping[str, ReadTable]) -> pl.DataFrame | None:
+    """See History."""
+    if "redemptions" not in tables:
+        return None
+    return tables["redemptions"].lines.group_by("offer_id").agg(n=pl.len().cast(pl.Int32)).sort("offer_id")
 
 
 def _rows_of(names: pl.Series) -> IntArray:
@@ -249,7 +272,9 @@ def _rows_of(names: pl.Series) -> IntArray:
     return np.array([rows.get(name, -1) for name in names], np.int32)
 
 
-def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: datetime) -> History:
+def _assembled(
+    tables: dict[str, ReadTable], redeemed: pl.DataFrame | None, options: HistoryOptions, as_of: datetime
+) -> History:
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
     catalogue = tables["products"].lines if "products" in tables else None
@@ -262,6 +287,8 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
     }
     content = {"purchases": purchases, "customers": pl.DataFrame({"id": customer_ids}), "products": products}
     content |= {f"{name} table": _sorted(table) for name, table in others.items() if table is not None}
+    if redeemed is not None:
+        content["redeemed"] = redeemed
     return History(
         purchases,
         customer_ids,
@@ -273,6 +300,7 @@ def _assembled(tables: dict[str, ReadTable], options: HistoryOptions, as_of: dat
         timezone=options.timezone,
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
+        redeemed=redeemed,
     )
 
 

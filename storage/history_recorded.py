@@ -65,6 +65,12 @@ def join_recorded(
     return Joined(both.drop("recorded"), recorded.purchases.height, counted, left_out)
 
 
+def join_redemptions(lines: pl.DataFrame, recorded: Recorded, as_of_s: int) -> pl.DataFrame:
+    """The shop's own redemptions, and those before `as_of_s` of offers and customers that it doesn't name."""
+    new = recorded.redemptions.filter(pl.col("redeemed_at") < as_of_s)
+    return pl.concat([lines, new.join(lines, on=["offer_id", "customer_id"], how="anti")], how="diagonal")
+
+
 def wanted_ids(table: pl.DataFrame, wishes: Wishes) -> pl.DataFrame:
     """The lines of a table that name nobody whom the night may not learn from."""
     wanted = _since(table, wishes).filter(pl.col("since_s") < NEVER_S)

@@ -34,7 +34,7 @@ class Offer:
         discount: money off.
         margin: money earned with one piece of its products, by what sold lately.
         budget: redemptions.
-        redeemed: how many there were in the history.
+        redeemed: how many redemptions the night knew of, of whomever.
     """
 
     offer_id: str
@@ -58,7 +58,7 @@ class OfferArrays:
         starts_s, ends_s: shape (n,), int64, Unix seconds; NO_START_S and NO_END_S where open.
         segment: shape (n,), int32, row among the segments, NONE for everybody.
         budget: shape (n,), int32, NONE for any.
-        redeemed: shape (n,), int32, redemptions in the history.
+        redeemed: shape (n,), int32, redemptions that the night knew of, of whomever.
         list_offer: shape (n_customers + 1, m), int32, offers of each, likeliest first, NONE where there are
             fewer; the last line is for whoever is not known.
         list_probability, list_anyway: the same shape, float16; probabilities NaN where unknown.

@@ -93,7 +93,7 @@ def _facts(
         "ends_s": seconds["ends_at"].fill_null(NO_END_S).to_numpy(),
         "segment": np.array([places.get(name, NONE) for name in table["segment"]], np.int32),
         "budget": table["budget"].cast(pl.Int32).fill_null(NONE).to_numpy(),
-        "redeemed": np.bincount(shop.redemptions.offer_row, minlength=len(table)).astype(np.int32),
+        "redeemed": shop.redeemed,
     }
 
 

@@ -21,11 +21,13 @@ class ShopOffers(NamedTuple):
     Attributes:
         table: the shop's offers by offer row, in `order_of` order, with `campaign_row` beside the columns.
         redemptions: of known offers by known customers.
+        redeemed: shape (n_offers,): how many there were, of whomever.
     """
 
     table: pl.DataFrame
     offers: Offers
     redemptions: Redemptions
+    redeemed: IntArray
 
     @classmethod
     def of(cls, history: History) -> "ShopOffers | None":
@@ -47,7 +49,7 @@ class ShopOffers(NamedTuple):
         )
         customers = _rows(history.customer_ids)
         offers = Offers(_products(history, table), _campaigns(history, table, kinds, customers))
-        return cls(table, offers, _redemptions(history, ids, customers))
+        return cls(table, offers, _redemptions(history, ids, customers), _redeemed(history, table))
 
 
 def _rows(ids: list[str]) -> pl.DataFrame:
@@ -97,6 +99,15 @@ def _members(history: History, customers: pl.DataFrame) -> Mapping[str, IntArray
     known = history.audiences.join(customers, on="customer_id").unique(["segment", "row"])
     found = known.group_by("segment").agg(pl.col("row").sort())
     return {segment: np.array(rows, np.int32) for segment, rows in found.iter_rows()}
+
+
+def _redeemed(history: History, table: pl.DataFrame) -> IntArray:
+    if history.redeemed is None:
+        return np.zeros(table.height, np.int32)
+    counted = table.select("offer_id").join(
+        history.redeemed, on="offer_id", how="left", maintain_order="left"
+    )
+    return counted["n"].fill_null(0).to_numpy().astype(np.int32)
 
 
 def _redemptions(history: History, offer_ids: list[str], customers: pl.DataFrame) -> Redemptions:

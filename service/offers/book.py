@@ -146,7 +146,7 @@ class OfferBook:
         if now_s < self._until_s:
             return
         on, budgets, ends_s = {}, [], {}
-        since_ms = self.served.since.as_of_ms
+        since = self.served.since
         for offer_row in range(len(self.served.offers)):
             offer = self.offer(offer_row)
             if not _is_on(offer, now_s):
@@ -155,7 +155,8 @@ class OfferBook:
             ends_s[offer_row] = FOREVER if offer.ends_at is None else offer.ends_at.timestamp()
             if offer.budget is not None:
                 ends_s[offer_row] = 0.0
-                budgets.append(Budget(offer.offer_id, offer.budget, offer.redeemed, since_ms))
+                known = (offer.redeemed, since.as_of_ms, since.made_ms)
+                budgets.append(Budget(offer.offer_id, offer.budget, *known))
         self._ends_s, self._budgets, self._until_s = ends_s, budgets, now_s + KEPT_S
         self._on = on
 

@@ -14,6 +14,7 @@ from storage.record.statements import insert_new_rows, parts
 from storage.record.tables import events, offer_leases, offer_promises
 
 _BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
+NEVER_MS = 2**62
 SHARE = 8  # of what is left of a budget, one part at most goes to one worker
 
 
@@ -22,13 +23,16 @@ class Budget:
     """An offer of which only so many may be redeemed.
 
     Attributes:
-        redeemed: before `since_ms`, as the shop's own history has it.
+        redeemed: as a night counted them, in the shop's own history and in the record.
+        since_ms, made_ms: redemptions of the first moment or later, or that came in at the second or later,
+            the night doesn't know.
     """
 
     offer_id: str
     redemptions: int
     redeemed: int
     since_ms: int
+    made_ms: int = NEVER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +155,22 @@ def forget_old(connection: sa.Connection, now_ms: int) -> None:
 
 
 def _redeemed(connection: sa.Connection, budget: Budget) -> int:
-    """Customers who redeemed the offer since the shop's history ended."""
+    """Customers of whose redemptions the night doesn't know."""
+    is_new = (events.c.at_ms >= budget.since_ms) | (events.c.received_ms >= budget.made_ms)
     rows = sa.select(sa.func.count(events.c.customer_id.distinct())).where(
-        events.c.offer_id == budget.offer_id,
-        events.c.type == EventType.PURCHASE.value,
-        events.c.at_ms >= budget.since_ms,
+        events.c.offer_id == budget.offer_id, events.c.type == EventType.PURCHASE.value, is_new
     )
     return int(connection.scalar(rows) or 0)
 
 
 def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
-    """Promises that hold and were not redeemed yet: those that were count as redemptions."""
+    """Promises that hold and were not redeemed since: those that were count as redemptions."""
     promised = offer_promises.c
     redeemed = sa.exists().where(
-        events.c.offer_id == promised.offer_id, events.c.customer_id == promised.customer_id
+        events.c.offer_id == promised.offer_id,
+        events.c.customer_id == promised.customer_id,
+        events.c.type == EventType.PURCHASE.value,
+        events.c.received_ms >= promised.promised_ms,
     )
     rows = sa.select(sa.func.count()).select_from(offer_promises)
     holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms, sa.not_(redeemed))

@@ -1,7 +1,7 @@
-"""What the night learns from a record: purchases and returns, and whose are left out."""
+"""What the night learns from a record: purchases, returns and redemptions, and whose are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 import sqlalchemy as sa
@@ -28,7 +28,9 @@ SCHEMA = {
     "quantity": pl.Float32(),
     "unit_price": pl.Float32(),
     "discount": pl.Float32(),
+    "offer_id": pl.String(),
 }
+REDEMPTIONS = {"offer_id": pl.String(), "customer_id": pl.String(), "redeemed_at": pl.Int64()}
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,13 @@ class Recorded:
     Attributes:
         purchases, returns: columns customer_id, product_id, order_id (null where unknown), purchased_at (of a
             return: when it came back) in Unix seconds, quantity, unit_price, discount, in the order of time.
+        redemptions: offer_id, customer_id, redeemed_at in Unix seconds: the first of each customer and offer.
     """
 
     purchases: pl.DataFrame
     returns: pl.DataFrame
     wishes: Wishes
+    redemptions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REDEMPTIONS))
 
 
 def read_recorded(record: Record, default: Consent) -> Recorded:
@@ -90,9 +94,15 @@ def read_recorded(record: Record, default: Consent) -> Recorded:
         last += PAGE
     lines = pl.concat(pages) if pages else pl.DataFrame(schema=SCHEMA)
     lines = lines.sort("purchased_at", "event_id")
-    purchases = lines.filter(pl.col("type") == EventType.PURCHASE.value).drop("type", "event_id")
-    returns = lines.filter(pl.col("type") == EventType.RETURN.value).drop("type", "event_id")
-    return Recorded(purchases, returns, _wishes(record, default))
+    purchases, returns = (
+        lines.filter(pl.col("type") == kind.value).drop("type", "event_id")
+        for kind in (EventType.PURCHASE, EventType.RETURN)
+    )
+    redeemed = purchases.filter(pl.col("offer_id").is_not_null()).rename({"purchased_at": "redeemed_at"})
+    redeemed = redeemed.select(*REDEMPTIONS).unique(
+        ["offer_id", "customer_id"], keep="first", maintain_order=True
+    )
+    return Recorded(purchases.drop("offer_id"), returns.drop("offer_id"), _wishes(record, default), redeemed)
 
 
 def _last_event(record: Record) -> int:

@@ -19,6 +19,7 @@ from storage.record.events import Event, EventType
 from storage.record.learning import Recorded, Wishes, read_recorded
 from storage.record.record import Record
 from tests.data.records import KEY, SHOP, empty_record, event, sqlite_url, take
+from training.offers import ShopOffers
 
 DAY_S = 86_400
 BEGAN_S = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
@@ -254,3 +255,45 @@ def test_no_line_of_an_order_counts_twice_and_none_of_the_shops_own_is_lost(
     assert len(ordered) == len(set(ordered))
     assert not old & set(ordered)
     assert all(line[3] > max((s[3] for s in shops), default=0) for line in new if line[2] is None)
+
+
+def offers_of(folder: Path, redemptions: str, budget: int = 5) -> None:
+    """The shop's table of one offer, and who redeemed it on day 2."""
+    (folder / "shop").mkdir(exist_ok=True)
+    (folder / "shop" / "offers.csv").write_text(f"offer_id,product_ids,budget\no,milk,{budget}\n")
+    at = datetime.fromtimestamp(on_day(2), UTC).isoformat()
+    lines = [f"o,{customer_id},{at}" for customer_id in redemptions.split()]
+    (folder / "shop" / "redemptions.csv").write_text("\n".join(["offer_id,customer_id,redeemed_at", *lines]))
+
+
+def test_redemptions_of_whomever_count_and_those_that_both_have_once(record: Record, tmp_path: Path) -> None:
+    take(
+        record,
+        bought(1, "anna", "milk", 2, offer_id="o"),  # in the shop's table too
+        bought(2, "bert", "milk", 2, offer_id="o"),
+        bought(3, "bert", "bread", 2, offer_id="o"),  # the same redemption
+        bought(4, "cleo", "milk", 9, offer_id="o"),  # after as_of: not yet
+    )
+    with record.writing() as connection:
+        set_consent(connection, "dora", PRESETS["nothing"], now_ms=0, client="")
+    offers_of(tmp_path, "anna dora guest")
+    found = history(record, tmp_path, "anna,milk,1,o1,1 dora,milk,1,o2,1 bert,milk,3,o3,1", as_of=day_8())
+    shop = ShopOffers.of(found)
+    assert shop is not None
+    assert shop.redeemed.tolist() == [4]  # anna, bert, dora, and a guest who never bought
+    assert found.redemptions is not None
+    assert sorted(found.redemptions["customer_id"]) == ["anna", "bert", "guest"]
+    assert len(shop.redemptions.offer_row) == 2  # nothing is learned of dora, or of who isn't known
+
+
+def test_redemptions_that_only_the_record_has_count(sqlite: Record, tmp_path: Path) -> None:
+    take(sqlite, bought(1, "bert", "milk", 2, offer_id="o"))
+    offers_of(tmp_path, "")
+    (tmp_path / "shop" / "redemptions.csv").unlink()
+    shop = ShopOffers.of(history(sqlite, tmp_path, "anna,milk,3,o1,1"))
+    assert shop is not None
+    assert shop.redeemed.tolist() == [1]
+
+
+def day_8() -> datetime:
+    return datetime.fromtimestamp(on_day(8), UTC)

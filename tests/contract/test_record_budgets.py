@@ -167,3 +167,26 @@ def test_whatever_workers_do_and_whenever_they_die_no_more_is_promised_than_ther
             elif what == "die":
                 held.pop(worker, None)
             assert len(promised) <= budget
+
+
+def test_a_redemption_that_came_after_the_night_counts_whatever_date_it_has(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna", now_ms=NOON_MS - 8)
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    night = Budget("ten", 10, 0, NOON_MS - 1, NOON_MS - 1)  # before the event came in
+    assert left(record, night) == 9
+    take(record, event("r", "anna", at_ms=NOON_MS - 5, offer_id="ten"))
+    assert left(record, night) == 9
+    assert left(record, Budget("ten", 10, 1, NOON_MS - 1, NOON_MS + 1)) == 9  # the next night counts it
+
+
+def test_a_promise_to_who_redeemed_it_before_counts_too(record: Record) -> None:
+    take(record, event("r", "anna", offer_id="ten"))
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna", now_ms=NOON_MS + 1)
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    assert left(record) == 8
