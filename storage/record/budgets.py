@@ -16,6 +16,7 @@ from storage.record.tables import events, offer_leases, offer_promises
 _BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
 NEVER_MS = 2**62
 SHARE = 8  # of what is left of a budget, one part at most goes to one worker
+_IS_REDEMPTION = sa.and_(events.c.type == EventType.PURCHASE.value, events.c.offer_id.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +131,31 @@ def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
 
 
 def forget_promises(connection: sa.Connection, customer_id: str) -> int:
-    """Delete a customer's promises, within a transaction that writes; how many.
+    """Delete a customer's promises, before their events, within a transaction that writes; how many.
 
-    They may be redeemed all the same, so they go on counting, without a name.
+    They may be redeemed all the same, so they go on counting without a name; what was redeemed for good.
     """
     promised = offer_promises.c
     mine = promised.customer_id == customer_id
-    found = connection.execute(sa.select(promised.offer_id, promised.ends_ms).where(mine)).all()
-    if found:
-        connection.execute(
-            sa.insert(offer_leases),
-            [
-                {"offer_id": offer_id, "worker": "", "granted": 1, "used": 0, "counts_until_ms": ends_ms}
-                for offer_id, ends_ms in found
-            ],
-        )
-    return connection.execute(sa.delete(offer_promises).where(mine)).rowcount
+    found = connection.execute(
+        sa.select(promised.offer_id, promised.ends_ms).where(mine, sa.not_(_was_redeemed()))
+    ).all()
+    _count_nameless(connection, [(offer_id, ends_ms) for offer_id, ends_ms in found])
+    deleted = connection.execute(sa.delete(offer_promises).where(mine)).rowcount
+    redeemed = sa.select(events.c.offer_id).where(events.c.customer_id == customer_id, _IS_REDEMPTION)
+    offer_ids = connection.execute(redeemed.distinct()).scalars().all()
+    _count_nameless(connection, [(offer_id, NEVER_MS) for offer_id in offer_ids])
+    return deleted
+
+
+def _count_nameless(connection: sa.Connection, counted: Iterable[tuple[str, int]]) -> None:
+    """Count one of each of these offers until its moment, as a lease of nobody's."""
+    for offer_id, until_ms in counted:
+        nobodys = {"offer_id": offer_id, "worker": "", "counts_until_ms": until_ms}
+        there = sa.and_(*(offer_leases.c[name] == value for name, value in nobodys.items()))
+        more = sa.update(offer_leases).where(there).values(granted=offer_leases.c.granted + 1)
+        if not connection.execute(more).rowcount:
+            connection.execute(sa.insert(offer_leases), nobodys | {"granted": 1, "used": 0})
 
 
 def forget_old(connection: sa.Connection, now_ms: int) -> None:
@@ -158,7 +168,7 @@ def _redeemed(connection: sa.Connection, budget: Budget) -> int:
     """Customers of whose redemptions the night doesn't know."""
     is_new = (events.c.at_ms >= budget.since_ms) | (events.c.received_ms >= budget.made_ms)
     rows = sa.select(sa.func.count(events.c.customer_id.distinct())).where(
-        events.c.offer_id == budget.offer_id, events.c.type == EventType.PURCHASE.value, is_new
+        events.c.offer_id == budget.offer_id, _IS_REDEMPTION, is_new
     )
     return int(connection.scalar(rows) or 0)
 
@@ -166,15 +176,19 @@ def _redeemed(connection: sa.Connection, budget: Budget) -> int:
 def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
     """Promises that hold and were not redeemed since: those that were count as redemptions."""
     promised = offer_promises.c
-    redeemed = sa.exists().where(
-        events.c.offer_id == promised.offer_id,
-        events.c.customer_id == promised.customer_id,
-        events.c.type == EventType.PURCHASE.value,
-        events.c.received_ms >= promised.promised_ms,
-    )
     rows = sa.select(sa.func.count()).select_from(offer_promises)
-    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms, sa.not_(redeemed))
+    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms, sa.not_(_was_redeemed()))
     return int(connection.scalar(rows.where(*holds)) or 0)
+
+
+def _was_redeemed() -> sa.Exists:
+    """Of a promise: whether a redemption came in since it was made."""
+    return sa.exists().where(
+        events.c.offer_id == offer_promises.c.offer_id,
+        events.c.customer_id == offer_promises.c.customer_id,
+        events.c.received_ms >= offer_promises.c.promised_ms,
+        _IS_REDEMPTION,
+    )
 
 
 def _leased(connection: sa.Connection, offer_id: str, now_ms: int) -> int:

@@ -54,11 +54,12 @@ def _erase(
     connection: sa.Connection, key: ErasureKey, customer_id: str, *, now_ms: int, client: str
 ) -> Erasure:
     consent_lock(connection, exclusive=True)
+    promises = forget_promises(connection, customer_id)
     rows = {}
     for table in HOLDS_IDS:
         deleted = connection.execute(sa.delete(table).where(table.c.customer_id == customer_id))
         rows[table.name] = deleted.rowcount
-    rows[offer_promises.name] = forget_promises(connection, customer_id)
+    rows[offer_promises.name] = promises
     hashed = key.hash_of(customer_id)
     connection.execute(sa.delete(tombstones).where(tombstones.c.customer_hash == hashed))
     connection.execute(

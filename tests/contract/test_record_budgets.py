@@ -190,3 +190,21 @@ def test_a_promise_to_who_redeemed_it_before_counts_too(record: Record) -> None:
     with record.writing() as connection:
         give_back(connection, [one.lease_id])
     assert left(record) == 8
+
+
+def test_what_an_erased_customer_redeemed_goes_on_counting_without_a_name(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna", "bert")
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    for number, name in enumerate(("anna", "cleo", "dora", "cleo")):
+        take(record, event(f"r{number}", name, offer_id="ten"))
+    take(record, event("without an offer", "anna"))
+    assert left(record) == 6  # bert's promise and three redemptions
+    for name in ("anna", "cleo", "anna"):
+        erase(record, name, now_ms=NOON_MS, client="k")
+    assert left(record) == 6
+    with record.writing() as connection:
+        forget_old(connection, NOON_MS + LIFE_MS)
+    assert left(record, now_ms=NOON_MS + LIFE_MS) == 7
