@@ -156,7 +156,8 @@ def _offer_desk(
     worker = f"{socket.gethostname()}-{os.getpid()}"[:128]
     life_s = settings.promise_days * 86_400
     door = RecordDoor(settings, counters)
-    desk.promises = Promises(door, budgets, worker, life_s=life_s, counters=metrics)
+    stores = PRESETS[settings.consent_default].store
+    desk.promises = Promises(door, budgets, worker, life_s=life_s, stores_by_default=stores, counters=metrics)
     return desk
 
 

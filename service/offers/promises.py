@@ -48,6 +48,7 @@ class Promises:
         budgets: offers with a budget that are on now.
         worker: a name for the record, such as machine and process.
         life_s: how long a promise holds.
+        stores_by_default: the shop's default of the consent `store`.
         counters: told of each: `new`, `again`, or `none` where nothing is leased or left.
         clock: Unix seconds.
     """
@@ -59,11 +60,13 @@ class Promises:
         worker: str,
         *,
         life_s: float,
+        stores_by_default: bool = True,
         counters: PromiseCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._budgets, self._worker = door, budgets, worker
         self._life_s, self._counters, self._clock = life_s, counters, clock
+        self._stores_by_default = stores_by_default
         self._held: dict[str, _Held] = {}
         self._ends_s: dict[tuple[str, str], float] = {}
         self._turn = threading.Lock()
@@ -133,27 +136,25 @@ class Promises:
 
     def _settle(self, held: _Held) -> None:
         """End a lease that nobody promises from any more."""
-        now_ms, untold = self._now_ms(), held.untold
-
-        def work(record: Record) -> None:
-            with record.writing() as connection:
-                tell(connection, held.lease, untold, now_ms)
-                give_back(connection, [held.lease.lease_id])
-
         try:
-            self._door.do(work)
+            self._write(held.lease, held.untold, ends=True)
         except RefusedError:
             with self._turn:  # it is told in the next turn; nothing is promised from it until then
                 held.left = 0
                 self._held.setdefault(held.lease.offer_id, held)
             raise
 
-    def _write(self, of: Lease, promises: list[Promise]) -> int:
-        now_ms = self._now_ms()
+    def _write(self, of: Lease, promises: list[Promise], *, ends: bool = False) -> int:
+        now_ms, by_default = int(self._clock() * 1000), self._stores_by_default
 
         def work(record: Record) -> int:
             with record.writing() as connection:
-                return tell(connection, of, promises, now_ms)
+                by_others = tell(
+                    connection, of, promises, now_ms, key=record.key, stores_by_default=by_default
+                )
+                if ends:
+                    give_back(connection, [of.lease_id])
+                return by_others
 
         return self._door.do(work)
 
@@ -175,6 +176,3 @@ class Promises:
         for one in self._door.do(work):
             with self._turn:
                 self._held[one.offer_id] = _Held(one, now_s + LEASE_S, one.granted)
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)

@@ -5,12 +5,16 @@ may have promised all of it: its part counts for as long as such a promise would
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_hex
 
 import sqlalchemy as sa
 
+from storage.record.erasure_key import ErasureKey
 from storage.record.events import EventType
-from storage.record.statements import insert_new_rows, parts
+from storage.record.personal import may_be_named
+from storage.record.statements import consent_lock, insert_new_rows, parts
 from storage.record.tables import events, offer_leases, offer_promises
 
 _BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
@@ -47,12 +51,17 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """An offer that was shown to a customer, who may redeem it until it ends."""
+    """An offer that was shown to a customer, who may redeem it until it ends.
+
+    Attributes:
+        nameless: what stands for the customer where no name may be kept; by lot, so that it says nothing.
+    """
 
     offer_id: str
     customer_id: str
     promised_ms: int
     ends_ms: int
+    nameless: str = field(default_factory=partial(token_hex, 16), compare=False)
 
 
 def left_of(connection: sa.Connection, budget: Budget, now_ms: int) -> int:
@@ -83,23 +92,40 @@ def lease(
     return leases
 
 
-def tell(connection: sa.Connection, of: Lease, promises: Sequence[Promise], now_ms: int) -> int:
+def tell(
+    connection: sa.Connection,
+    of: Lease,
+    promises: Sequence[Promise],
+    now_ms: int,
+    *,
+    key: ErasureKey,
+    stores_by_default: bool,
+) -> int:
     """Note promises that were made from a lease, within a transaction that writes.
 
     One that somebody else made before is the same promise: it takes nothing from this lease, and holds until
     the later of their ends. Told again, since nobody knows whether the first time was committed, nothing
-    changes.
+    changes. Of who was erased, or allows nothing to be stored, it counts without the name.
 
+    Args:
+        stores_by_default: the shop's default of the consent `store`.
     Returns:
         how many somebody else had made: so many of the lease are left to its worker again.
     """
+    consent_lock(connection, exclusive=False)
     _lock(connection)
     latest = {promise.customer_id: promise for promise in promises}
     known = _known(connection, of.offer_id, latest, now_ms)
+    new_ms = {name: promise.promised_ms for name, promise in latest.items() if name not in known}
+    named = may_be_named(connection, key, new_ms, stores_by_default=stores_by_default)
     rows = [
-        {name: getattr(promise, name) for name in ("offer_id", "customer_id", "promised_ms", "ends_ms")}
-        for customer_id, promise in sorted(latest.items())
-        if customer_id not in known
+        {
+            "offer_id": promise.offer_id,
+            "customer_id": customer_id if customer_id in named else promise.nameless,
+            "promised_ms": promise.promised_ms,
+            "ends_ms": promise.ends_ms,
+        }
+        for customer_id, promise in ((name, latest[name]) for name in sorted(new_ms))
     ]
     new = len(insert_new_rows(connection, offer_promises, rows, offer_promises.c.id)) if rows else 0
     used = sa.update(offer_leases).where(offer_leases.c.id == of.lease_id)

@@ -1,11 +1,13 @@
-"""Which customers of a version still allow what somebody is about to do with them."""
+"""Which customers still allow what somebody is about to do with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from storage.record.consent import Consent
+from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
+from storage.record.statements import parts
 from storage.record.tables import customers, tombstones
 
 
@@ -32,3 +34,34 @@ def allowing(
         said.get(customer_id, by_default) and not (erased and record.key.hash_of(customer_id) in erased)
         for customer_id in customer_ids
     ]
+
+
+def may_be_named(
+    connection: sa.Connection, key: ErasureKey, seen_ms: Mapping[str, int], *, stores_by_default: bool
+) -> set[str]:
+    """Those customers of whom it may be stored what they did at these times; under a `consent_lock`.
+
+    Not who doesn't allow it, nor who was erased, but for what they did after a new consent.
+    """
+    said: dict[str, bool | None] = {}
+    for some in parts(seen_ms):
+        rows = sa.select(customers.c.customer_id, customers.c.store)
+        found = connection.execute(rows.where(customers.c.customer_id.in_(some)))
+        said.update((customer_id, store) for customer_id, store in found)
+    erased_ms = _erased(connection, key, seen_ms)
+    return {
+        customer_id
+        for customer_id, at_ms in seen_ms.items()
+        if (stores_by_default if (store := said.get(customer_id)) is None else store)
+        and (customer_id not in erased_ms or (customer_id in said and at_ms > erased_ms[customer_id]))
+    }
+
+
+def _erased(connection: sa.Connection, key: ErasureKey, customer_ids: Iterable[str]) -> dict[str, int]:
+    by_hash = {key.hash_of(customer_id): customer_id for customer_id in customer_ids}
+    found: dict[str, int] = {}
+    for some in parts(by_hash):
+        rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms)
+        stones = connection.execute(rows.where(tombstones.c.customer_hash.in_(some)))
+        found.update((by_hash[bytes(hashed)], ms) for hashed, ms in stones)
+    return found

@@ -14,6 +14,7 @@ from storage.record.budgets import (
     left_of,
     tell,
 )
+from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
@@ -32,7 +33,7 @@ def take_lease(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -
 def told(record: Record, one: Lease, *customers: str, now_ms: int = NOON_MS) -> int:
     promises = [Promise(one.offer_id, customer, now_ms, now_ms + LIFE_MS) for customer in customers]
     with record.writing() as connection:
-        return tell(connection, one, promises, now_ms)
+        return tell(connection, one, promises, now_ms, key=record.key, stores_by_default=True)
 
 
 def left(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> int:
@@ -208,3 +209,34 @@ def test_what_an_erased_customer_redeemed_goes_on_counting_without_a_name(record
     with record.writing() as connection:
         forget_old(connection, NOON_MS + LIFE_MS)
     assert left(record, now_ms=NOON_MS + LIFE_MS) == 7
+
+
+def test_a_promise_to_whom_no_name_may_be_kept_of_counts_without_one(record: Record) -> None:
+    one = take_lease(record, Budget("ten", 80, 0, 0))
+    assert one is not None
+    erase(record, "anna", now_ms=NOON_MS, client="k")
+    erase(record, "bert", now_ms=NOON_MS - 1, client="k")
+    with record.writing() as connection:
+        set_consent(connection, "bert", PRESETS["all"], now_ms=NOON_MS, client="k")  # a new life
+        set_consent(connection, "cleo", PRESETS["nothing"], now_ms=NOON_MS, client="k")
+    names = ("anna", "bert", "cleo", "dora")
+    promises = [Promise("ten", name, NOON_MS, NOON_MS + LIFE_MS) for name in names]
+    for _ in range(2):  # nobody knows whether the first was committed
+        with record.writing() as connection:
+            tell(connection, one, promises, NOON_MS, key=record.key, stores_by_default=True)
+    kept = [str(row[0]) for row in rows(record, offer_promises, "customer_id")]
+    assert len(kept) == 4
+    assert set(kept) & set(names) == {"bert", "dora"}
+    with record.writing() as connection:
+        give_back(connection, [one.lease_id])
+    assert left(record, Budget("ten", 80, 0, 0)) == 76
+    assert left(record, Budget("ten", 80, 0, 0), now_ms=NOON_MS + LIFE_MS) == 80
+
+
+def test_who_says_nothing_is_named_where_the_shop_stores_by_default(record: Record) -> None:
+    one = take_lease(record)
+    assert one is not None
+    promise = Promise("ten", "anna", NOON_MS, NOON_MS + LIFE_MS)
+    with record.writing() as connection:
+        tell(connection, one, [promise], NOON_MS, key=record.key, stores_by_default=False)
+    assert rows(record, offer_promises, "customer_id") == [(promise.nameless,)]
