@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Protocol
 
 import structlog
@@ -67,6 +68,7 @@ class Promises:
         self._door, self._budgets, self._worker = door, budgets, worker
         self._life_s, self._counters, self._clock = life_s, counters, clock
         self._stores_by_default = stores_by_default
+        self._asking = self._new_asking()
         self._held: dict[str, _Held] = {}
         self._ends_s: dict[tuple[str, str], float] = {}
         self._turn = threading.Lock()
@@ -163,16 +165,20 @@ class Promises:
             missing = [one for one in self._budgets() if one.offer_id not in self._held]
         if not missing:
             return
-        now_s = self._clock()
+        now_s, asking = self._clock(), self._asking
         ends_ms = int((now_s + LEASE_S + self._life_s) * 1000)
 
         def work(record: Record) -> list[Lease]:
             with record.writing() as connection:
                 forget_old(connection, int(now_s * 1000))
-                return lease(
-                    connection, missing, self._worker, now_ms=int(now_s * 1000), counts_until_ms=ends_ms
-                )
+                return lease(connection, missing, asking, now_ms=int(now_s * 1000), counts_until_ms=ends_ms)
 
-        for one in self._door.do(work):
+        found = self._door.do(work)  # fails: asked again by the same name, nothing was promised from it
+        self._asking = self._new_asking()
+        for one in found:
             with self._turn:
                 self._held[one.offer_id] = _Held(one, now_s + LEASE_S, one.granted)
+
+    def _new_asking(self) -> str:
+        """A name that no other asking for leases ever had: process numbers come again."""
+        return f"{self._worker[:95]} {token_hex(16)}"

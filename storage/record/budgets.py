@@ -76,9 +76,12 @@ def lease(
     """Take a part of each budget of which something is left, within a transaction that writes.
 
     Args:
+        worker: who asks, by a name for this asking alone. Asked again by it, since nobody knows whether the
+            first time was committed, what it took then is taken back.
         counts_until_ms: when the last promise from it would have ended, if nothing is heard of the worker.
     """
     _lock(connection)
+    connection.execute(sa.delete(offer_leases).where(offer_leases.c.worker == worker))
     leases = []
     for budget in budgets:
         left = left_of(connection, budget, now_ms)

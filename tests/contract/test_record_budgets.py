@@ -1,5 +1,7 @@
 """Budgets of offers in the record, on SQLite and on a real Postgres: never more is promised than there is."""
 
+from secrets import token_hex
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,9 +26,12 @@ TEN = Budget("ten", 10, 0, 0)
 LIFE_MS = 1000
 
 
-def take_lease(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> Lease | None:
+def take_lease(
+    record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS, asking: str | None = None
+) -> Lease | None:
+    worker = asking or token_hex(8)
     with record.writing() as connection:
-        found = lease(connection, [budget], "worker", now_ms=now_ms, counts_until_ms=now_ms + 2 * LIFE_MS)
+        found = lease(connection, [budget], worker, now_ms=now_ms, counts_until_ms=now_ms + 2 * LIFE_MS)
     return found[0] if found else None
 
 
@@ -240,3 +245,12 @@ def test_who_says_nothing_is_named_where_the_shop_stores_by_default(record: Reco
     with record.writing() as connection:
         tell(connection, one, [promise], NOON_MS, key=record.key, stores_by_default=False)
     assert rows(record, offer_promises, "customer_id") == [(promise.nameless,)]
+
+
+def test_who_asks_again_without_an_answer_holds_one_lease(record: Record) -> None:
+    for _ in range(9):
+        again = take_lease(record, asking="the same")
+    other = take_lease(record)
+    assert again is not None
+    assert other is not None
+    assert (again.granted, other.granted, left(record)) == (2, 1, 7)

@@ -326,6 +326,24 @@ def test_what_was_committed_without_an_answer_counts_once(tmp_path: Path) -> Non
         assert shown == [True, True, False]
 
 
+def test_a_lease_without_an_answer_is_taken_once_and_eats_nothing(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), CutOff(record)
+        promises = Promises(door, lambda: [SIXTEEN], "worker", life_s=1000, clock=clock)
+        door.is_cut = True
+        for _ in range(60):
+            clock.now_s += 1
+            with pytest.raises(RefusedError):
+                promises.turn()
+            assert left(record, SIXTEEN, clock) == 14
+        door.is_cut = False
+        promises.turn()
+        assert left(record, SIXTEEN, clock) == 14
+        assert promises.make("milk 10 off", "anna") is not None
+        promises.end()
+        assert left(record, SIXTEEN, clock) == 15
+
+
 def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record:
         clock = Clock()
