@@ -13,7 +13,7 @@ from service.languages import ENGLISH
 from service.own_list import Answer, Attached, OwnList, Rung
 from service.reasons import reasons_in
 from service.served import NONE, UNKNOWN, ServedVersion
-from storage.evidence import ITSELF
+from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
@@ -135,9 +135,11 @@ class AnswerWriter:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
                 why = goes_with[evidence]
+            elif evidence == NO_EVIDENCE and row in offers:
+                why = explain.offered(row, offers[row])
             else:
                 why = explain.own(row, evidence, own)
-            offer, cost = offers.get(row, NOT_OFFERED)
+            offer, cost, _, _ = offers.get(row, NOT_OFFERED)
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
@@ -164,8 +166,10 @@ class AnswerWriter:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
                 why = goes_with[evidence]
+            elif rung is Rung.SIMILAR:
+                why = similar
             else:
-                why = similar if rung is Rung.SIMILAR else explain.popular(row)
+                why = explain.offered(row, offers[row]) if row in offers else explain.of_all(row)
             offer = offers[row].text if row in offers else NO_OFFER
             items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{offer}{REASON}{why}}}")
         return items

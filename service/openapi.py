@@ -33,6 +33,10 @@ from service.rules.description import rules_paths, rules_schemas
 MANY = "The next best products of up to 1,000 customers, in their order; each one's failure stands by itself"
 CART = "What goes with a cart, and never what is in it"
 
+REASON_CODES = [
+    *("due_again", "bought_before", "because_you_bought", "similar", "bought_with"),
+    *("new_in", "popular_in", "on_offer", "popular", "chosen_by_shop"),
+]
 QUERY: list[Json] = [
     {
         "name": "n",
@@ -279,9 +283,7 @@ def _probability() -> Json:
 
 def _reason() -> Json:
     reason = exactly(
-        code={
-            "enum": ["due_again", "because_you_bought", "similar", "bought_with", "popular", "chosen_by_shop"]
-        },
+        code={"enum": REASON_CODES},
         text={"type": "string"},
         evidence={"type": "object"},
     )

@@ -4,6 +4,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
@@ -44,10 +45,18 @@ type Asked = tuple[Query, int, frozenset[int]]
 
 
 class Attached(NamedTuple):
-    """The offer that a product comes with: as JSON, and what it is expected to cost."""
+    """The offer that a product comes with.
+
+    Attributes:
+        text: it as JSON.
+        cost: that it is expected to have.
+        ends_at: None where it is open, or ends when its budget does.
+    """
 
     text: str
     cost: float
+    offer_id: str = ""
+    ends_at: datetime | None = None
 
 
 class WithOffers(NamedTuple):

@@ -6,7 +6,7 @@ wrote goes through the encoder.
 """
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from gettext import NullTranslations
 from json.encoder import encode_basestring_ascii as quoted
@@ -35,7 +35,7 @@ class Reasons:
         self.chosen_by_shop = lru_cache(1024)(self._write_chosen_by_shop)
 
     def due_again(self, times: int, interval_days: float, last_day: int, due_day: int) -> str:
-        """Bought before. `due_on` is there where it is known.
+        """Bought before, and due again where that is known: `bought_before` tells nothing of when.
 
         Args:
             times: distinct orders.
@@ -51,8 +51,9 @@ class Reasons:
             before, after, interval = self._typical(due_day - last_day)
         else:
             before, after, interval = self._before
+        code = "due_again" if due_day else "bought_before"
         return (
-            f'{{"code": "due_again", "text": "{before}{long}{after}"{_due_on(due_day)}, "evidence": '
+            f'{{"code": "{code}", "text": "{before}{long}{after}"{_due_on(due_day)}, "evidence": '
             f'{{"times": {times}, "interval_days": {interval}, "last_purchased_on": "{iso}"}}}}'
         )
 
@@ -95,7 +96,7 @@ class Reasons:
         return json.dumps({"code": "for_everybody", "text": text, "evidence": {}})
 
     def popular(self, recent_buyers: int, buyers: int, recent_days: int, last_day: int) -> str:
-        """Bought by many, of late or else ever; what is new in the shop by nobody.
+        """Bought by many, of late or else ever.
 
         Args:
             recent_buyers: distinct customers within the last `recent_days` of the history.
@@ -108,9 +109,57 @@ class Reasons:
         text = self._bought_by(number, days, last_day)
         return json.dumps({"code": "popular", "text": text, "evidence": evidence})
 
+    def popular_in(self, category: str, recent_buyers: int, recent_days: int, last_day: int) -> str:
+        """Among the most bought of its category of late; figures as in `popular`."""
+        # Translators: the window is the message "in the %(days)d days to %(date)s".
+        sentence = self._words.ngettext(
+            "Popular in %(category)s: bought by %(number)d customer %(window)s",
+            "Popular in %(category)s: bought by %(number)d customers %(window)s",
+            recent_buyers,
+        )
+        window = self._window(recent_days, last_day)
+        text = sentence % {"category": category, "number": recent_buyers, "window": window}
+        evidence = {"category": category, "customers": recent_buyers, "days": recent_days}
+        evidence["until"] = _iso(last_day)
+        return json.dumps({"code": "popular_in", "text": text, "evidence": evidence})
+
+    def new_in(self, buyers: int, first_day: int, recent_days: int, last_day: int) -> str:
+        """New in the shop.
+
+        Args:
+            buyers: distinct customers; 0: nobody bought it up to the last day of the history.
+            first_day: on which it was first bought.
+            recent_days: how many up to the last one count as new.
+            last_day: of the history.
+        """
+        if buyers:
+            sentence, day = self._words.gettext("New: first bought on %(date)s"), first_day
+        else:
+            sentence, day = self._words.gettext("Nobody had bought it by %(date)s"), last_day
+        evidence = {
+            "customers": buyers,
+            "days": recent_days if buyers else None,
+            "first_bought_on": _iso(first_day) if buyers else None,
+            "until": _iso(last_day),
+        }
+        text = sentence % {"date": self._date_of(day)}
+        return json.dumps({"code": "new_in", "text": text, "evidence": evidence})
+
+    def on_offer(self, offer_id: str, ends_at: datetime | None, last_day: int | None) -> str:
+        """Comes with an offer.
+
+        Args:
+            ends_at: of the offer, None where that isn't known.
+            last_day: on which it is on, where it ends.
+        """
+        if last_day is None:
+            text = self._words.gettext("On offer")
+        else:
+            text = self._words.gettext("On offer until %(date)s") % {"date": self._date_of(last_day)}
+        evidence = {"offer_id": offer_id, "ends_at": ends_at.isoformat() if ends_at else None}
+        return json.dumps({"code": "on_offer", "text": text, "evidence": evidence})
+
     def _bought_by(self, number: int, days: int | None, last_day: int) -> str:
-        if not number:
-            return self._words.gettext("Nobody bought it yet")
         if days is None:
             sentence = self._words.ngettext(
                 "Bought by %(number)d customer", "Bought by %(number)d customers", number
@@ -120,9 +169,11 @@ class Reasons:
         sentence = self._words.ngettext(
             "Bought by %(number)d customer %(window)s", "Bought by %(number)d customers %(window)s", number
         )
+        return sentence % {"number": number, "window": self._window(days, last_day)}
+
+    def _window(self, days: int, last_day: int) -> str:
         window = self._words.ngettext("in the day to %(date)s", "in the %(days)d days to %(date)s", days)
-        until = window % {"days": days, "date": self._date_of(last_day)}
-        return sentence % {"number": number, "window": until}
+        return window % {"days": days, "date": self._date_of(last_day)}
 
     def _write_chosen_by_shop(self, rule_id: str) -> str:
         """Pinned to its place by a rule."""

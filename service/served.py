@@ -15,6 +15,7 @@ from models.errors import DamagedVersionError
 from service.live.taste import Taste
 from service.live_products import MARGIN_SHARE, Shelf
 from service.packed import Columns
+from service.standing import new_in_shop, popular_in_category
 from storage.offers import PublishedOffers
 from storage.people import People
 from storage.record.live import Since
@@ -86,6 +87,9 @@ class ServedVersion:
         in_stock: the shelf's, by product row: may be shown.
         prices: the shelf's.
         category_row, brand_row: by product row, -1 for none.
+        is_popular_in, is_new: by product row, as in `service.standing`.
+        first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did, or a
+            night didn't note it yet.
         popular: rows of every product, most popular first, without a score last, by row.
         people: what else the shop says of customers.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
@@ -134,6 +138,9 @@ class ServedVersion:
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
         category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
         self.category_row, self.in_stock = memoryview(category_row), memoryview(self.shelf.in_stock)
+        self.is_popular_in = memoryview(popular_in_category(self.recent_buyers, category_row))
+        self.first_day = self._first_day(n_products)
+        self.is_new = memoryview(new_in_shop(self.first_day, self.last_day, self.recent_days))
         self.popular = self._popular(self._expect("popular/order", np.int32))
         self.trends = Trends.of(self.popular, category_row, len(self.categories))
         self.brands, brand_row = self._brands(n_products)
@@ -290,6 +297,11 @@ class ServedVersion:
         names = self._version.strings("brands")
         rows: IntArray = self._expect("products/brand_row", np.int32, n_products)
         return [names[row] for row in range(len(names))], rows
+
+    def _first_day(self, n_products: int) -> NDArray[np.uint16]:
+        if not self._version.has("popular/first_day"):  # of a night before reasons told what is new
+            return np.zeros(n_products, np.uint16)
+        return self._expect("popular/first_day", np.uint16, n_products)
 
     def _popular(self, scored: IntArray) -> IntArray:
         if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):

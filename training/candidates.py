@@ -38,7 +38,6 @@ class OwnHistory:
 
     @classmethod
     def of(cls, history: History) -> "OwnHistory":
-        at = pl.from_epoch("at_s", "s").dt.replace_time_zone("UTC").dt.convert_time_zone(history.timezone)
         rows = (
             history.purchases.lazy()
             .group_by("customer_row", "product_row")
@@ -46,7 +45,7 @@ class OwnHistory:
                 times=pl.col("order_row").n_unique(),
                 last_s=pl.col("at_s").max(),
                 first_s=pl.col("at_s").min(),
-                last_day=at.dt.date().max().cast(pl.Int32),
+                last_day=_day(history).max(),
             )
             .sort("customer_row", pl.col("last_s").neg(), "product_row")
             .collect()
@@ -62,6 +61,23 @@ class OwnHistory:
             last_day=rows["last_day"].to_numpy().astype(np.uint16),
             interval_days=(days / gaps).astype(np.float16),
         )
+
+
+def first_days(history: History, n_products: int) -> AnyArray:
+    """The day on which each product was first bought, uint16, days since 1970-01-01, by the shop's date.
+
+    It is 0 where nobody bought it yet.
+    """
+    rows = history.purchases.lazy().group_by("product_row").agg(day=_day(history).min()).collect()
+    days = np.zeros(n_products, np.uint16)
+    days[rows["product_row"].to_numpy()] = rows["day"].to_numpy()
+    return days
+
+
+def _day(history: History) -> pl.Expr:
+    """The shop's date of each purchase, in days since 1970-01-01."""
+    at = pl.from_epoch("at_s", "s").dt.replace_time_zone("UTC").dt.convert_time_zone(history.timezone)
+    return at.dt.date().cast(pl.Int32)
 
 
 def due_days(own: OwnHistory, due: Due) -> AnyArray:

@@ -19,7 +19,7 @@ from storage.evidence import in_bytes
 from storage.history import History
 from storage.session_figures import SessionFigures
 from storage.versions import ArrayFile, VersionWriter
-from training.candidates import OwnHistory, due_days, evidence
+from training.candidates import OwnHistory, due_days, evidence, first_days
 from training.fitting import popular_order
 from training.ranking import ranked_blocks
 
@@ -47,6 +47,7 @@ def write_history(
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
+    writer.add("popular/first_day", first_days(history, interactions.n_products))
     path = writer.path("purchases.parquet")
     try:
         history.named_purchases().write_parquet(path, compression="zstd")

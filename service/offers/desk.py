@@ -111,7 +111,10 @@ class OfferDesk:
             wanted = missing & on[one.offer_row]
             text = self._json(book, one, customer_id) if wanted else None
             if text is not None:
-                texts.update(dict.fromkeys(wanted, Attached(text, one.cost)))
+                offer = book.offer(one.offer_row)
+                ends_at = offer.ends_at if offer.budget is None else None
+                attached = Attached(text, one.cost, offer.offer_id, ends_at)
+                texts.update(dict.fromkeys(wanted, attached))
                 missing.difference_update(wanted)
                 rows.append(one.offer_row)
                 if not missing:

@@ -81,8 +81,12 @@ def test_an_unknown_customer_gets_popular_products(app: Flask) -> None:
     body = get(app, "/recommend/nobody?n=3")
     assert (body["customer_id"], body["source"]) == ("nobody", "popular")
     assert [item["product_id"] for item in body["recommendations"]] == ["milk", "bread", "apple"]
-    text = body["recommendations"][0]["reason"]["text"]
-    assert text == "Bought by 412 customers in the 28 days to 31 December 2017"
+    reasons = [item["reason"] for item in body["recommendations"]]
+    assert [reason["code"] for reason in reasons] == ["popular_in", "popular_in", "popular"]
+    assert (reasons[0]["text"], reasons[2]["text"]) == (
+        "Popular in dairy: bought by 412 customers in the 28 days to 31 December 2017",
+        "Bought by 3 customers",
+    )
 
 
 def test_ten_products_come_without_asking_and_all_that_are_in_stock_when_asked_for_more(app: Flask) -> None:

@@ -73,6 +73,7 @@ class TinyShop:
         *("pear", "cheese", "yoghurt", "plum", "cake"),
     )
     recent_buyers: Mapping[str, int] = field(default_factory=lambda: {"milk": 412, "bread": 1})
+    first_bought: Mapping[str, date] = field(default_factory=dict)  # products that nobody bought have none
     timezone: str = "UTC"
     recent_days: int = 28
     has_due: bool = True
@@ -214,6 +215,8 @@ def _add_popular(writer: VersionWriter, shop: TinyShop, products: list[str], row
     recent = np.array([shop.recent_buyers.get(p, 0) for p in products], np.int32)
     writer.add("popular/recent_buyers", recent)
     writer.add("popular/buyers", recent + np.int32(3))
+    first = [(shop.first_bought.get(product, EPOCH) - EPOCH).days for product in products]
+    writer.add("popular/first_day", np.array(first, np.uint16))
     writer.add("popular/order", np.array([row[p] for p in shop.popular], np.int32))
 
 

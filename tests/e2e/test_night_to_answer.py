@@ -129,9 +129,9 @@ def test_an_unknown_customer_gets_what_is_popular(service: Running) -> None:
         for x in LINES
         if f"p{x.product}" == first["product_id"] and x.at >= end - timedelta(days=28)
     }
-    assert first["reason"]["text"] == (
-        f"Bought by {len(buyers)} customers in the 28 days to {end.day} {end:%B %Y}"
-    )
+    window = f"in the 28 days to {end.day} {end:%B %Y}"
+    text = f"Popular in {first['category']}: bought by {len(buyers)} customers {window}"
+    assert first["reason"]["text"] == text
 
 
 def test_similar_products_are_others(service: Running) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import chain, pairwise
 
@@ -80,6 +80,18 @@ def window(reasons: Reasons, days: int) -> str:
     return said(reasons.popular(5, 5, days, DAY))
 
 
+def popular_in(reasons: Reasons, number: int) -> str:
+    return said(reasons.popular_in("Mleko", number, 28, DAY))
+
+
+def new(reasons: Reasons, number: int) -> str:
+    return said(reasons.new_in(number, DAY, 28, DAY))
+
+
+def on_offer(reasons: Reasons, day: int) -> str:
+    return said(reasons.on_offer("7", datetime(2017, 12, 9, tzinfo=UTC), day))
+
+
 def times(reasons: Reasons, number: int) -> str:
     return said(reasons.bought_before("1", "Mug", number, DAY))
 
@@ -91,6 +103,9 @@ def said(reason: str) -> str:
 
 
 IT_WHEN = "in data 8 dicembre 2017"
+IT_WINDOW = "in 28 giorni (ultimo giorno: 8 dicembre 2017)"
+PL_WINDOW = "w ciągu 28 dni do 8 grudnia 2017"
+RO_WINDOW = "în 28 de zile, până pe 8 decembrie 2017"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +117,20 @@ IT_WHEN = "in data 8 dicembre 2017"
         ("it", buyers, 1, "Acquistato da 1 cliente"),
         ("it", buyers, 412, "Acquistato da 412 clienti"),
         ("it", buyers, 1_000_000, "Acquistato da 1000000 di clienti"),
-        ("it", window, 28, "Acquistato da 5 clienti in 28 giorni (ultimo giorno: 8 dicembre 2017)"),
+        ("it", window, 28, f"Acquistato da 5 clienti {IT_WINDOW}"),
+        ("it", popular_in, 2, f"Popolare nella categoria Mleko: acquistato da 2 clienti {IT_WINDOW}"),
+        ("it", new, 0, f"Nessuno lo ha ancora acquistato, {IT_WHEN}"),
+        ("it", new, 3, f"Novità: acquistato per la prima volta {IT_WHEN}"),
+        ("it", on_offer, DAY, "In offerta (ultimo giorno: 8 dicembre 2017)"),
+        ("pl", popular_in, 1, f"Popularne w kategorii Mleko: kupione przez 1 klienta {PL_WINDOW}"),
+        ("pl", popular_in, 2, f"Popularne w kategorii Mleko: kupione przez 2 klientów {PL_WINDOW}"),
+        ("pl", new, 0, "Do 8 grudnia 2017 nikt tego nie kupił"),
+        ("pl", new, 3, "Nowość: pierwszy raz kupione 8 grudnia 2017"),
+        ("pl", on_offer, DAY, "W promocji do 8 grudnia 2017"),
+        ("ro", popular_in, 20, f"Popular în categoria Mleko: cumpărat de 20 de clienți {RO_WINDOW}"),
+        ("ro", new, 0, "Nu l-a cumpărat nimeni până pe 8 decembrie 2017"),
+        ("ro", new, 3, "Noutate: cumpărat prima dată pe 8 decembrie 2017"),
+        ("ro", on_offer, DAY, "La ofertă până pe 8 decembrie 2017"),
         ("it", times, 1, f"Hai acquistato Mug una volta, {IT_WHEN}"),
         ("it", times, 3, f"Hai acquistato Mug 3 volte, l'ultima {IT_WHEN}"),
         ("pl", often, 1, "Kupowane mniej więcej codziennie, ostatnio 8 grudnia 2017"),
@@ -114,7 +142,7 @@ IT_WHEN = "in data 8 dicembre 2017"
         ("pl", buyers, 22, "Kupione przez 22 klientów"),
         ("pl", orders, 4, "Kupione w 4 zamówieniach, ostatnio 8 grudnia 2017"),
         ("pl", window, 1, "Kupione przez 5 klientów w ciągu jednego dnia do 8 grudnia 2017"),
-        ("pl", window, 28, "Kupione przez 5 klientów w ciągu 28 dni do 8 grudnia 2017"),
+        ("pl", window, 28, f"Kupione przez 5 klientów {PL_WINDOW}"),
         ("ro", often, 1, "Cumpărat cam în fiecare zi, ultima dată pe 8 decembrie 2017"),
         ("ro", often, 19, "Cumpărat cam o dată la 19 zile, ultima dată pe 8 decembrie 2017"),
         ("ro", often, 20, "Cumpărat cam o dată la 20 de zile, ultima dată pe 8 decembrie 2017"),
@@ -123,7 +151,7 @@ IT_WHEN = "in data 8 dicembre 2017"
         ("ro", buyers, 100, "Cumpărat de 100 de clienți"),
         ("ro", buyers, 101, "Cumpărat de 101 clienți"),
         ("ro", buyers, 120, "Cumpărat de 120 de clienți"),
-        ("ro", window, 28, "Cumpărat de 5 clienți în 28 de zile, până pe 8 decembrie 2017"),
+        ("ro", window, 28, f"Cumpărat de 5 clienți {RO_WINDOW}"),
         ("ro", times, 20, "Ați cumpărat Mug de 20 de ori, ultima dată pe 8 decembrie 2017"),
     ],
 )
@@ -204,6 +232,11 @@ def test_a_reason_is_json_with_the_same_figures_in_every_language(
             reasons.for_everybody(),
             reasons.chosen_by_shop("r"),
             reasons.popular(number, 3, 28, day),
+            reasons.popular_in(title, number, 28, day),
+            reasons.new_in(number, day, 28, day),
+            reasons.new_in(0, 0, 28, day),
+            reasons.on_offer("7", None, None),
+            reasons.on_offer("7", datetime(2017, 12, 9, tzinfo=UTC), day),
         ]
 
     for mine, other in zip(all_of(theirs), all_of(english), strict=True):

@@ -1,7 +1,7 @@
 """Why a product stands in a list: the customer's own purchase that explains it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,7 +11,7 @@ from models.due import Due
 from storage.evidence import ITSELF, NO_EVIDENCE, in_bytes
 from storage.history import History
 from tests.data.scores import history_of
-from training.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence
+from training.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence, first_days
 
 
 def own_history(*customers: list[int]) -> OwnHistory:
@@ -124,6 +124,13 @@ def test_days_are_the_shop_s_own_on_either_side_of_midnight() -> None:
     wanted = [day(2017, 3, 10), day(2017, 3, 5), day(2017, 3, 8)]
     for timezone in ("Pacific/Auckland", "America/Los_Angeles", "UTC"):
         assert OwnHistory.of(history(LINES, timezone)).last_day.tolist() == wanted
+
+
+def test_the_first_day_of_a_product_is_the_shop_s_own_and_0_where_nobody_bought_it() -> None:
+    first = first_days(history(LINES, "UTC"), 9)
+    assert first.dtype == np.uint16
+    days = {row: date(1970, 1, 1) + timedelta(days=int(day)) for row, day in enumerate(first) if day}
+    assert days == {5: date(2017, 3, 5), 7: date(2017, 3, 1)}
 
 
 def test_products_of_one_moment_stand_in_order_of_their_row() -> None:

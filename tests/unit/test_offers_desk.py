@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -362,9 +362,8 @@ def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_end
 
 
 def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path: Path) -> None:
-    budgeted = TinyOffer(
-        "milk 10 off", ["milk"], {"anna": (0.5, 0.8), "ben": (0.5, 0.8)}, budget=2, redeemed=1
-    )
+    likely, ends_at = {"anna": (0.5, 0.8), "ben": (0.5, 0.8)}, AS_OF + timedelta(days=9)
+    budgeted = TinyOffer("milk 10 off", ["milk"], likely, budget=2, redeemed=1, ends=ends_at)
     served = served_of(tmp_path, TinyShop(offers=(budgeted, BUTTER)))
     with empty_record(sqlite_url(tmp_path)) as record:
         clock = Clock()
@@ -379,3 +378,32 @@ def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path
         assert body["offers"][1]["promised_until"] == ends
         assert ids(offers(desk, served)) == ["butter 10 off", "milk 10 off"]
         assert ids(offers(desk, served, "ben")) == []
+        answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=1))
+        (milk,) = desk.with_products(served, "anna", answer).texts.values()
+        assert (milk.offer_id, milk.ends_at) == ("milk 10 off", None)
+
+
+def test_on_offer_is_the_reason_only_where_nothing_else_would_be_told_than_popular(tmp_path: Path) -> None:
+    everything = ["milk", "butter", "apple", "pear", "plum", "bread"]
+    ends = datetime(2018, 1, 10, tzinfo=UTC)
+    offer = TinyOffer("all 10 off", everything, {"anna": (0.2, 0.1)}, ends=ends)
+    shop = TinyShop(
+        offers=(offer,),
+        first_bought={"plum": date(2017, 12, 20), "apple": date(2017, 1, 1)},
+        recent_buyers={"bread": 5, "rolls": 1, "apple": 3, "milk": 3, "pear": 1, "plum": 1},
+    )
+    served = served_of(tmp_path, shop)
+    answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=12))
+    found = desk_of().with_products(served, "anna", answer)
+    body = json.loads(AnswerWriter(served).recommendations("anna", answer, offers=found.texts))
+    reasons = {one["product_id"]: one["reason"] for one in body["recommendations"]}
+    assert {product: reasons[product]["code"] for product in everything} == {
+        **{"milk": "due_again", "bread": "bought_before", "butter": "because_you_bought"},
+        **{"apple": "popular_in", "plum": "new_in", "pear": "on_offer"},
+    }
+    assert reasons["pear"]["text"] == "On offer until 9 January 2018"
+    assert reasons["pear"]["evidence"] == {"offer_id": "all 10 off", "ends_at": ends.isoformat()}
+    without = json.loads(AnswerWriter(served).recommendations("anna", answer))
+    assert {one["reason"]["code"] for one in without["recommendations"] if one["product_id"] == "pear"} == {
+        "popular"
+    }

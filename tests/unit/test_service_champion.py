@@ -166,6 +166,7 @@ def test_a_fault_at_the_first_look_is_logged_and_the_follower_looks_again(
     ("name", "array"),
     [
         ("popular/buyers", np.zeros(3, np.int32)),
+        ("popular/first_day", np.zeros(3, np.uint16)),
         ("history/times", np.zeros(2, np.float64)),
         (f"candidates/{VARIANT}/evidence", np.zeros((1, 200), np.int16)),
     ],

@@ -1,7 +1,7 @@
 """Reasons are true whenever they are read, and their figures stand beside them."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -54,7 +54,7 @@ def test_a_product_due_on_the_day_of_its_only_order_names_no_interval() -> None:
 
 def test_a_single_order_promises_no_interval_where_none_is_known() -> None:
     assert read(reasons.due_again(1, float("nan"), DAY, 0)) == {
-        "code": "due_again",
+        "code": "bought_before",
         "text": "Bought before, on 28 December 2017",
         "evidence": {"times": 1, "interval_days": None, "last_purchased_on": "2017-12-28"},
     }
@@ -81,7 +81,6 @@ def test_what_was_bought_twice_within_a_day_has_no_interval_to_speak_of() -> Non
         (412, 500, "Bought by 412 customers in the 28 days to 30 November 2017", 28),
         (1, 1, "Bought by 1 customer in the 28 days to 30 November 2017", 28),
         (0, 9, "Bought by 9 customers", None),
-        (0, 0, "Nobody bought it yet", None),
     ],
 )
 def test_popular_counts_customers_and_names_its_window(
@@ -90,3 +89,62 @@ def test_popular_counts_customers_and_names_its_window(
     reason = read(reasons.popular(recent, ever, 28, 17_500))
     evidence = {"customers": recent or ever, "days": days, "until": "2017-11-30"}
     assert (reason["text"], reason["evidence"]) == (text, evidence)
+
+
+@pytest.mark.parametrize(
+    ("recent", "text"),
+    [
+        (412, 'Popular in Milk & "More": bought by 412 customers in the 28 days to 30 November 2017'),
+        (1, 'Popular in Milk & "More": bought by 1 customer in the 28 days to 30 November 2017'),
+    ],
+)
+def test_popular_in_names_the_category_and_counts_its_customers(recent: int, text: str) -> None:
+    assert read(reasons.popular_in('Milk & "More"', recent, 28, 17_500)) == {
+        "code": "popular_in",
+        "text": text,
+        "evidence": {"category": 'Milk & "More"', "customers": recent, "days": 28, "until": "2017-11-30"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("buyers", "text", "first_bought_on"),
+    [
+        (7, "New: first bought on 20 November 2017", "2017-11-20"),
+        (0, "Nobody had bought it by 30 November 2017", None),
+    ],
+)
+def test_what_is_new_says_since_when(buyers: int, text: str, first_bought_on: str | None) -> None:
+    assert read(reasons.new_in(buyers, 17_490 if buyers else 0, 28, 17_500)) == {
+        "code": "new_in",
+        "text": text,
+        "evidence": {
+            "customers": buyers,
+            "days": 28 if buyers else None,
+            "first_bought_on": first_bought_on,
+            "until": "2017-11-30",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "last_day", "text"),
+    [
+        (datetime(2017, 12, 1, tzinfo=UTC), 17_500, "On offer until 30 November 2017"),
+        (None, None, "On offer"),
+    ],
+)
+def test_an_offer_names_the_last_day_on_which_it_is_on(
+    ends_at: datetime | None, last_day: int | None, text: str
+) -> None:
+    assert read(reasons.on_offer("winter-7", ends_at, last_day)) == {
+        "code": "on_offer",
+        "text": text,
+        "evidence": {"offer_id": "winter-7", "ends_at": ends_at and "2017-12-01T00:00:00+00:00"},
+    }
+
+
+def test_what_was_bought_before_is_due_again_only_where_it_is_known_when() -> None:
+    for times, interval_days in ((1, float("nan")), (5, 6.1)):
+        assert read(reasons.due_again(times, interval_days, DAY, DAY + 7))["code"] == "due_again"
+        reason = read(reasons.due_again(times, interval_days, DAY, 0))
+        assert (reason["code"], "due_on" in reason) == ("bought_before", False)

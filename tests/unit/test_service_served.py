@@ -41,8 +41,8 @@ def test_the_last_day_is_the_shops_own_date(
 def test_popular_names_the_window_that_the_night_counted(tmp_path: Path) -> None:
     as_of = datetime(2019, 11, 1, 1, 30, 1, tzinfo=UTC)
     served = served_from(replace(TinyShop(), timezone="America/New_York", recent_days=14), as_of, tmp_path)
-    reason = Explainer(served, ENGLISH).popular(served.products.find("milk"))
-    assert "Bought by 412 customers in the 14 days to 31 October 2019" in reason
+    reason = Explainer(served, ENGLISH).of_all(served.products.find("milk"))
+    assert "Popular in dairy: bought by 412 customers in the 14 days to 31 October 2019" in reason
     assert '"days": 14, "until": "2019-10-31"' in reason
 
 

@@ -140,7 +140,7 @@ def test_without_one_of_both_lists_the_champion_answers_for_an_interleaved_arm(d
 def test_popular_needs_no_lists(desk: Desk) -> None:
     desk.plans.current = Plan((entry("popular"),))
     body = desk.ask()
-    assert (body["source"], body["recommendations"][0]["reason"]["code"]) == ("popular", "popular")
+    assert (body["source"], body["recommendations"][0]["reason"]["code"]) == ("popular", "popular_in")
     assert not rows_of(desk.shown[0])[0].is_fallback
 
 
