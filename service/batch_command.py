@@ -44,6 +44,7 @@ from storage.store import Store
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000
 TELL_EACH_S = 5.0
+BOM = "\ufeff"  # within a file, too, where several were joined
 
 ids_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -113,6 +114,8 @@ def batch(
     click.echo(f"{out}: {tally.listed} customers")
     for why, number in sorted(tally.left_out.items()):
         click.echo(f"left out, {why}: {number}")
+    if unmet := campaign.unmet():
+        click.echo(f"to suppress, but no known customer: {unmet} of {len(suppressed)} ids")
     if campaign.showings is not None and campaign.showings.is_alone:
         click.echo(
             "warning: no Redis: rules of frequency knew these lists alone, and these won't be known",
@@ -187,17 +190,26 @@ def _showings_store(settings: Settings) -> RedisCache | None:
 def ids_of(path: Path) -> Iterator[str]:
     """The ids of a file, one on each line; a first line `customer_id` is a heading.
 
+    As those of events they lose the blanks around them, and the quotes of a CSV cell.
+
     Raises:
         NextbestError: it isn't UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file):
-                customer_id = line.rstrip("\r\n")
+                customer_id = _id_in(line)
                 if customer_id and not (number == 0 and customer_id == "customer_id"):
                     yield customer_id
     except UnicodeDecodeError as err:
         raise NextbestError(f"{path.name} is not UTF-8") from err
+
+
+def _id_in(line: str) -> str:
+    cell = line.replace(BOM, "").strip()
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        cell = cell[1:-1].replace('""', '"').strip()
+    return cell
 
 
 def _told(

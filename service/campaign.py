@@ -41,7 +41,7 @@ class Campaign:
     Args:
         look: brings what the record says up to date, and raises where it can't: nobody is written to whose
             consent isn't known.
-        suppressed: ids that get no list, whatever else holds.
+        suppressed: ids that get no list, whatever else holds; without blanks around them.
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.
         showings: what customers were shown, these lists too; None: no rule of frequency holds.
@@ -64,6 +64,7 @@ class Campaign:
         self._suppressed, self._is_for_all = suppressed, is_for_all
         self._rows_seen = bytearray(len(serving.served.customers))
         self._others_seen: set[str] = set()
+        self._met: set[str] = set()
         self.tally = Tally()
 
     def everybody(self) -> Iterator[str]:
@@ -71,6 +72,12 @@ class Campaign:
         customers = self._serving.served.customers
         yield from (customers[row] for row in range(len(customers)))
         yield from (one for one in self._customers.known() if customers.find(one) == NONE)
+
+    def unmet(self) -> int:
+        """How many of the ids to suppress are neither of a known customer nor of one who was asked for."""
+        customers, known = self._serving.served.customers, set(self._customers.known())
+        others = self._suppressed - self._met - known
+        return sum(customers.find(one) == NONE for one in others)
 
     def lists(self, customer_ids: Iterable[str], query: Query, language: str = ENGLISH) -> Iterator[str]:
         """The answers, each as `/recommend` has it, in the order asked, with reasons in this language.
@@ -107,7 +114,9 @@ class Campaign:
             id_of("customer_id", customer_id)
         except RefusedError:
             return "no id"
-        if customer_id in self._suppressed:
+        bare = customer_id.strip()  # a history may keep blanks that a suppression list has lost
+        if bare in self._suppressed:
+            self._met.add(bare)
             return "suppressed"
         if self._was_seen(customer_id):
             return "named twice"

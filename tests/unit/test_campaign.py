@@ -233,6 +233,25 @@ def test_a_suppression_list_that_meets_nobody_is_warned_of(store: Path, tmp_path
     assert "nobody of those to suppress" in ended.stderr
 
 
+def test_blanks_quotes_and_boms_around_an_id_hide_nobody_to_suppress(store: Path, tmp_path: Path) -> None:
+    out, no = tmp_path / "a.jsonl", tmp_path / "no.txt"
+    no.write_bytes('\ufeff"customer_id"\nanna \n 007\n"käthe/1"\r\nnew\u00a0\n\ufeffben\nstranger\n'.encode())
+    ended = batch(store, out, "--suppress", no)
+    assert out.read_text() == ""
+    told = ended.stdout.splitlines()
+    assert told[1:] == [
+        "left out, erased: 1",
+        "left out, suppressed: 5",
+        "to suppress, but no known customer: 1 of 6 ids",
+    ]
+
+
+def test_who_has_blanks_around_the_id_in_the_history_is_suppressed_too(serving: Serving) -> None:
+    asked = campaign(serving, known_customers(), "46", "anna", "nobody")
+    assert who(asked.lists(["46\u00a0", "ben"], Query(n=1))) == ["ben"]
+    assert asked.unmet() == 1  # anna is known though nobody asked for her
+
+
 def test_without_the_record_nobody_is_written_to(store: Path) -> None:
     (store / "record" / "record.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(NextbestError):
@@ -271,8 +290,8 @@ def test_what_a_killed_command_left_aside_is_deleted_by_the_next_and_nothing_els
 
 def test_ids_are_read_line_by_line_and_must_be_text(tmp_path: Path) -> None:
     path = tmp_path / "ids"
-    path.write_bytes("a\r\n 7\nkäthe\n\n".encode())
-    assert list(ids_of(path)) == ["a", " 7", "käthe"]
+    path.write_bytes('a\r\n 7\nkäthe\n\n""\n"\n"b ""c"""\n'.encode())
+    assert list(ids_of(path)) == ["a", "7", "käthe", '"', 'b "c"']
     path.write_bytes(b"\xff\n")
     with pytest.raises(NextbestError, match="not UTF-8"):
         list(ids_of(path))
