@@ -31,6 +31,9 @@ COLUMNS = {
     "version": "text",
     "variant": "text",
     "request_id": "text",
+    "offer_id": "text",
+    "discount": "number",
+    "offer_ends_at": "text",
 }
 
 
@@ -119,7 +122,9 @@ def rows_of(answer: str) -> list[dict[str, Any]]:
     for item in content["recommendations"]:
         reason = item["reason"]
         told = {"reason_code": reason["code"], "reason_text": reason["text"], "due_on": reason.get("due_on")}
-        row = of_all | item | told
+        offer = item["offer"] or {}
+        told |= {"offer_id": offer.get("offer_id"), "discount": offer.get("discount")}
+        row = of_all | item | told | {"offer_ends_at": offer.get("ends_at")}
         rows.append({name: row[name] for name in COLUMNS})
     return rows
 

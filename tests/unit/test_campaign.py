@@ -41,7 +41,7 @@ from storage.record.schema import prepare
 from storage.safe_cell import FORMULA_STARTS
 from storage.shop_files import FILE, shop_files
 from storage.store import Store
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish, write_version
+from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish, write_version
 
 NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -204,6 +204,28 @@ def test_csv_and_parquet_have_a_line_for_each_product(store: Path, tmp_path: Pat
     assert not [file for file in tmp_path.iterdir() if ".part" in file.name or ".lines" in file.name]
 
 
+def test_csv_and_parquet_have_the_offer_that_was_counted_as_shown(tmp_path: Path) -> None:
+    ends = datetime(2100, 1, 1, tzinfo=UTC)
+    milk = TinyOffer("=10 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.25, ends=ends)
+    bread = TinyOffer("bread off", ["bread"], {"anna": (0.4, 0.1)}, discount=0.5)
+    root = tmp_path / "shop"
+    publish(Store(root), TinyShop(offers=[milk, bread]))
+    (tmp_path / "who.txt").write_text("anna")
+    for name in ("a.csv", "a.parquet"):
+        batch(root, tmp_path / name, "--customers", tmp_path / "who.txt")
+    table = pl.read_parquet(tmp_path / "a.parquet")
+    offered = {row[0]: row[1:] for row in table["product_id", "offer_id", "discount", "offer_ends_at"].rows()}
+    assert offered.pop("milk") == ("=10 off", 0.25, "2100-01-01T00:00:00+00:00")
+    assert offered.pop("bread") == ("bread off", 0.5, None)
+    assert offered
+    assert set(offered.values()) == {(None, None, None)}
+    with (tmp_path / "a.csv").open(newline="") as file:
+        cells = {line["product_id"]: line for line in csv.DictReader(file)}
+    assert (cells["milk"]["offer_id"], cells["milk"]["discount"]) == ("'=10 off", "0.25")
+    assert cells["milk"]["offer_ends_at"] == "2100-01-01T00:00:00+00:00"
+    assert (cells["yoghurt"]["offer_id"], cells["yoghurt"]["discount"]) == ("", "")
+
+
 def test_rules_of_the_placement_hold(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk"]\nplacements = ["mail"]\n'
     (tmp_path / "rules.toml").write_text(rules)
@@ -262,6 +284,7 @@ def test_without_the_record_nobody_is_written_to(store: Path) -> None:
 def test_no_cell_is_a_formula(texts: list[str], start: str) -> None:
     item = {"product_id": start + texts[0], "title": start + texts[-1], "rank": 1, "probability": None}
     item |= {"expected_value": -1.0, "reason": {"code": "popular", "text": start}}
+    item["offer"] = {"offer_id": start, "discount": -1.0, "ends_at": None} if start else None
     head = dict.fromkeys(("source", "version", "variant", "request_id"), start)
     answer = json.dumps({"customer_id": start + "x", **head, "recommendations": [item]})
     for row in rows_of(answer):
