@@ -81,8 +81,8 @@ class LiveReader:
             self._take_changes(self._seen)
         since = self._since_of()
         if since != self._since:
-            self._since = since
-            self._fill = _Fill(since, self._door.do(lambda record: _first(record, since))) if since else None
+            fill = _Fill(since, self._door.do(lambda record: _first(record, since))) if since else None
+            self._since, self._fill = since, fill  # now: what failed is begun again by the next look
 
     def go_on(self) -> None:
         """Read the next piece of what is behind. Raises as `look`."""

@@ -14,6 +14,7 @@ from storage.record.tables import customers, events, tombstones
 
 CLOCKS_DIFFER_MS = 600_000
 """So much later than it happened an event may seem to be received; twice what the intake lets through."""
+MOST_SEARCHED = 50_000
 
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
@@ -107,20 +108,25 @@ def _is_new(since: Since) -> sa.ColumnElement[bool]:
 def first_event_since(connection: sa.Connection, since: Since) -> int:
     """Number of an event before all that `since` is about; 0 for the first.
 
-    Events are numbered as they come in, give or take what runs at the same time: so their times are searched
-    by halves, where a table of years would have to be read.
+    Numbers don't follow times: what is released from quarantine is numbered anew, with the time when it came.
+    So each client's part of the index by time is asked: of a table of years only what is new is read, and of
+    that the first MOST_SEARCHED, as the first of them that isn't released comes before all that follow.
     """
     earliest_ms = min(since.as_of_ms, since.made_ms) - CLOCKS_DIFFER_MS
-    low, high = 0, int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
-    while low < high:
-        middle = (low + high) // 2
-        at = sa.select(events.c.received_ms).where(events.c.id > middle).order_by(events.c.id).limit(1)
-        received_ms = connection.scalar(at)
-        if received_ms is not None and received_ms < earliest_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    clients = sa.select(sa.func.min(events.c.client).label("client")).cte(recursive=True)
+    next_one = sa.select(sa.func.min(events.c.client)).where(events.c.client > clients.c.client)
+    clients = clients.union_all(sa.select(next_one.scalar_subquery()).where(clients.c.client.is_not(None)))
+    new = (
+        sa.select(events.c.id)
+        .where(events.c.client == clients.c.client, events.c.received_ms >= earliest_ms)
+        .order_by(events.c.received_ms)
+        .limit(MOST_SEARCHED)
+        .correlate(clients)
+        .subquery()
+    )
+    first = sa.select(sa.func.min(new.c.id)).scalar_subquery()
+    found = connection.scalar(sa.select(sa.func.min(first)).select_from(clients))
+    return int(found) - 1 if found else int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
 
 
 def who_traded(

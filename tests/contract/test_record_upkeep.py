@@ -13,6 +13,7 @@ from storage.record.erasure import HOLDS_IDS, erase, erasures_after
 from storage.record.errors import BadTombstonesError, NoBackupError
 from storage.record.events import Event, EventType, Fate, Sending
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
+from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.tables import audit, customers, events, quarantine, tombstones
@@ -20,10 +21,12 @@ from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantin
 from tests.data.records import KEY, NOON_MS, SHOP, empty_record, event, intake, opened, rows, sqlite_url, take
 
 
-def sent(event_id: str, product_id: str = "milk", *, at_ms: int = NOON_MS) -> Event:
+def sent(
+    event_id: str, product_id: str = "milk", *, at_ms: int = NOON_MS, customer_id: str = "anna"
+) -> Event:
     """A purchase as the service checks it."""
     occurred_at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
-    said = {"type": "purchase", "event_id": event_id, "customer_id": "anna", "product_id": product_id}
+    said = {"type": "purchase", "event_id": event_id, "customer_id": customer_id, "product_id": product_id}
     return check_event(said | {"occurred_at": occurred_at, "order_id": "o1", "unit_price": 2.5}, NOON_MS)
 
 
@@ -64,6 +67,22 @@ def test_a_released_event_is_the_one_that_was_sent(record: Record) -> None:
     assert rows(record, events, *names) == [
         ("purchase", "anna", "ghost", NOON_MS - 5000, NOON_MS, "key-1", "o1", 2.5)
     ]
+
+
+@pytest.mark.parametrize("key", ["key-1", "another"])
+def test_old_events_that_are_released_hide_nobody_who_bought_since(record: Record, key: str) -> None:
+    old_ms = NOON_MS - 9 * DAY_MS
+    ghosts = [sent(f"old{n}", "ghost", at_ms=old_ms, customer_id=f"bot{n}") for n in range(40)]
+    take(record, *ghosts, sending=Sending("", key, old_ms))
+    take(record, event("before", "bert", at_ms=old_ms), sending=Sending("", "key-1", old_ms))
+    take(record, event("e1", "anna"), event("e2", "cleo"))
+    assert release(record, Chosen(), now_ms=NOON_MS, client="op") == 40
+    since = Since(NOON_MS - 10_000, NOON_MS - 5000)
+    with record.reading() as connection:
+        first = first_event_since(connection, since)
+        assert (first, who_traded(connection, first, since, 1000)) == (1, ({"anna", "cleo"}, None))
+        assert first_event_since(connection, Since(old_ms, old_ms)) == 0
+        assert first_event_since(connection, Since(NOON_MS + DAY_MS, NOON_MS + DAY_MS)) == 43
 
 
 def test_a_purge_takes_what_one_key_sent_since_and_nothing_else(record: Record) -> None:

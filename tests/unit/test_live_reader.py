@@ -155,7 +155,26 @@ def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(r
     assert lines(live, "ben") == ["milk"]
 
 
-def test_the_first_event_of_a_night_is_found_by_halves(record: Record) -> None:
+def test_a_night_that_could_not_be_begun_is_begun_by_the_next_look(record: Record) -> None:
+    class ShutsAfterOne(Door):
+        def do[T](self, work: Callable[[Record], T]) -> T:
+            done = super().do(work)
+            self.is_shut = True
+            return done
+
+    nights: list[Since | None] = [None]
+    reader, live = opened(record, lambda: nights[0])
+    take(record, event("1"))
+    read_all(reader)
+    nights[0], reader._door = NIGHT, ShutsAfterOne(record)
+    with pytest.raises(RefusedError):
+        reader.look()
+    reader._door = Door(record)
+    read_all(reader)
+    assert lines(live, "anna") == ["milk"]
+
+
+def test_the_first_event_of_a_night_is_found(record: Record) -> None:
     for number in range(20):
         at_ms = NOON_MS - (20 - number) * HOUR_MS
         take(record, event(str(number), at_ms=at_ms), sending=Sending("", "", at_ms))
