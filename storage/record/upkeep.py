@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from storage.record.events import TRADE
 from storage.record.record import Record
-from storage.record.statements import next_change, parts, upsert
+from storage.record.statements import consent_lock, next_change, parts, upsert
 from storage.record.tables import audit, customers, events, experiments, exposures, quarantine
 
 PAGE = 5000  # rows of one transaction: nobody waits long for it
@@ -61,13 +61,12 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
         RecordUnavailableError: some may have been moved: ask again.
     """
     moved = 0
-    for rows in _pages(record, quarantine, chosen):
+    for numbers in _numbers(record, quarantine, _conditions(quarantine, chosen)):
         with record.writing() as connection:
-            numbers = [row["id"] for row in rows]
-            still = set(
-                connection.execute(sa.select(quarantine.c.id).where(quarantine.c.id.in_(numbers))).scalars()
-            )
-            wanted = [row for row in rows if row["id"] in still]
+            consent_lock(connection, exclusive=False)
+            # Only now: of who was erased in the meantime nothing is there any more.
+            found = connection.execute(sa.select(quarantine).where(quarantine.c.id.in_(numbers)))
+            wanted = [dict(row) for row in found.mappings()]
             if wanted:
                 connection.execute(sa.insert(events), [_event(row) for row in wanted])
                 connection.execute(
@@ -149,14 +148,6 @@ def _event(row: dict[str, object]) -> dict[str, object]:
     happened = told.get("occurred_at")
     at_ms = int(datetime.fromisoformat(happened).timestamp() * 1000) if happened else row["received_ms"]
     return {name: row.get(name, told.get(name)) for name in _ROW} | {"at_ms": at_ms}
-
-
-def _pages(record: Record, table: sa.Table, chosen: Chosen) -> Iterator[list[dict[str, object]]]:
-    for numbers in _numbers(record, table, _conditions(table, chosen)):
-        with record.reading() as connection:
-            found = connection.execute(sa.select(table).where(table.c.id.in_(numbers)).order_by(table.c.id))
-            rows = [dict(row) for row in found.mappings()]
-        yield rows  # outside: on SQLite nobody writes while somebody reads
 
 
 def _numbers(record: Record, table: sa.Table, which: list[sa.ColumnElement[bool]]) -> Iterator[list[int]]:

@@ -3,10 +3,12 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from service.events.schemas import check_event
+from storage.record import upkeep
 from storage.record.consent import PRESETS, set_consent
 from storage.record.engine import parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
@@ -58,6 +60,26 @@ def test_what_is_aside_is_listed_released_and_counts_once(record: Record) -> Non
     assert rows(record, quarantine, "event_id") == []
     told = [(what, json.loads(detail)["events"]) for what, detail in rows(record, audit, "what", "detail")]
     assert told == [("release", 1), ("release", 0), ("drop", 1)]
+
+
+def test_who_is_erased_while_events_are_released_does_not_come_back(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(record, sent("e1", "ghost"), sent("e2", "ghost", customer_id="bert"))
+    eraser = Thread(target=lambda: erase(record, "anna", now_ms=NOON_MS, client="k"))
+    made = upkeep._event
+
+    def meanwhile(row: dict[str, object]) -> dict[str, object]:
+        if eraser.ident is None:
+            eraser.start()
+            eraser.join(0.3)
+        return made(row)
+
+    monkeypatch.setattr(upkeep, "_event", meanwhile)
+    release(record, Chosen(), now_ms=NOON_MS, client="op")
+    eraser.join()
+    assert rows(record, events, "customer_id") == [("bert",)]
+    assert rows(record, quarantine, "customer_id") == []
 
 
 def test_a_released_event_is_the_one_that_was_sent(record: Record) -> None:
