@@ -48,8 +48,9 @@ def release_aside(
 ) -> None:
     """Let them count, such as those of a product that the catalogue has by now."""
     with opened_record(store, url, erasure_key) as opened:
-        moved = release(opened, Chosen(client, reason=reason), now_ms=_now_ms(), client=BY_HAND)
-    click.echo(f"{moved:,} events released")
+        moved, known = release(opened, Chosen(client, reason=reason), now_ms=_now_ms(), client=BY_HAND)
+    already = f", {known:,} were recorded already" if known else ""
+    click.echo(f"{moved:,} events released{already}")
 
 
 @quarantine.command("drop")

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from storage.record.events import TRADE
 from storage.record.record import Record
-from storage.record.statements import consent_lock, next_change, parts, upsert
+from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
 from storage.record.tables import audit, customers, events, experiments, exposures, quarantine
 
 PAGE = 5000  # rows of one transaction: nobody waits long for it
@@ -52,15 +53,25 @@ def in_quarantine(connection: sa.Connection) -> list[Aside]:
     return [Aside(*row) for row in connection.execute(rows.order_by(n.desc(), *kinds))]
 
 
-def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
-    """Move events from quarantine among the recorded; how many. What is moved is durable, page by page.
+class Released(NamedTuple):
+    """Events that left the quarantine: those that count now, and those that were recorded already.
+
+    A worker that has the next version may have recorded what another one set aside.
+    """
+
+    moved: int
+    known: int
+
+
+def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Released:
+    """Move events from quarantine among the recorded. What is moved is durable, page by page.
 
     Args:
         client: who does this, for the audit.
     Raises:
         RecordUnavailableError: some may have been moved: ask again.
     """
-    moved = 0
+    moved = known = 0
     for numbers in _numbers(record, quarantine, _conditions(quarantine, chosen)):
         with record.writing() as connection:
             consent_lock(connection, exclusive=False)
@@ -68,16 +79,16 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
             found = connection.execute(sa.select(quarantine).where(quarantine.c.id.in_(numbers)))
             wanted = [dict(row) for row in found.mappings()]
             if wanted:
-                connection.execute(sa.insert(events), [_event(row) for row in wanted])
+                new = insert_new_rows(connection, events, [_event(row) for row in wanted], events.c.id)
+                moved, known = moved + len(new), known + len(wanted) - len(new)
                 connection.execute(
                     sa.delete(quarantine).where(quarantine.c.id.in_([row["id"] for row in wanted]))
                 )
                 _raise_epochs(
                     connection, (str(row["customer_id"]) for row in wanted if row["type"] in _TRADE_NAMES)
                 )
-            moved += len(wanted)
     _note(record, "release", chosen, moved, now_ms=now_ms, client=client)
-    return moved
+    return Released(moved, known)
 
 
 def drop(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:

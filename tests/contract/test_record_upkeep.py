@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import sqlalchemy as sa
 
 from service.events.schemas import check_event
 from storage.record import upkeep
@@ -48,14 +49,14 @@ def test_what_is_aside_is_listed_released_and_counts_once(record: Record) -> Non
         (UNKNOWN_PRODUCT, "purchase", "key-1", 1, 1),
     ]
     before = epoch_of(record, "anna")
-    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == 1
+    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == (1, 0)
     assert epoch_of(record, "anna") > before
     assert sorted(rows(record, events, "event_id", "at_ms")) == [
         (one, NOON_MS) for one in ("e1", "e2", "over")
     ]
     assert rows(record, quarantine, "event_id") == [("ghost",)]
     assert take(record, sent("over"))[0].fate is Fate.DUPLICATE
-    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == 0
+    assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == (0, 0)
     assert drop(record, Chosen(reason=UNKNOWN_PRODUCT), now_ms=NOON_MS, client="op") == 1
     assert rows(record, quarantine, "event_id") == []
     told = [(what, json.loads(detail)["events"]) for what, detail in rows(record, audit, "what", "detail")]
@@ -82,6 +83,16 @@ def test_who_is_erased_while_events_are_released_does_not_come_back(
     assert rows(record, quarantine, "customer_id") == []
 
 
+def test_what_another_worker_recorded_meanwhile_is_released_once(record: Record) -> None:
+    take(record, sent("both", "ghost"), sent("aside", "ghost"))
+    with record.writing() as connection:  # a worker that knows the product, at the same time
+        kept = connection.execute(sa.select(quarantine).where(quarantine.c.event_id == "both")).mappings()
+        connection.execute(sa.insert(events), [upkeep._event(dict(row)) for row in kept])
+    assert release(record, Chosen(), now_ms=NOON_MS, client="op") == (1, 1)
+    assert sorted(rows(record, events, "event_id")) == [("aside",), ("both",)]
+    assert rows(record, quarantine, "event_id") == []
+
+
 def test_a_released_event_is_the_one_that_was_sent(record: Record) -> None:
     take(record, sent("e1", "ghost", at_ms=NOON_MS - 5000))
     release(record, Chosen(reason=UNKNOWN_PRODUCT), now_ms=NOON_MS, client="op")
@@ -98,7 +109,7 @@ def test_old_events_that_are_released_hide_nobody_who_bought_since(record: Recor
     take(record, *ghosts, sending=Sending("", key, old_ms))
     take(record, event("before", "bert", at_ms=old_ms), sending=Sending("", "key-1", old_ms))
     take(record, event("e1", "anna"), event("e2", "cleo"))
-    assert release(record, Chosen(), now_ms=NOON_MS, client="op") == 40
+    assert release(record, Chosen(), now_ms=NOON_MS, client="op") == (40, 0)
     since = Since(NOON_MS - 10_000, NOON_MS - 5000)
     with record.reading() as connection:
         first = first_event_since(connection, since)
