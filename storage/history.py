@@ -236,7 +236,7 @@ def _with_recorded(
 ) -> tuple[dict[str, ReadTable], FromRecord]:
     """The tables with what the record knows, and what came from there."""
     shops = tables["purchases"]
-    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s)
+    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s, options.timezone)
     left_out = dict((Counter(shops.counts.left_out) + Counter(joined.left_out)).most_common())
     read = shops.counts.read + joined.read
     counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)

@@ -1,11 +1,14 @@
 """Joins what the record knows to a shop's own history: no purchase twice, and nobody who doesn't want to.
 
-The shop's history holds up to its last line. A recorded purchase with an order id counts unless the history
-has this customer, order and product; one without counts after that line.
+The shop's history holds up to its last line; one of dates without times, up to the end of its last day. A
+recorded purchase with an order id counts unless the history has this customer, order and product; one without
+counts after that.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -39,16 +42,21 @@ class Joined:
 
 
 def join_recorded(
-    lines: pl.DataFrame, recorded: Recorded, options: PurchasesOptions, as_of_s: int | None
+    lines: pl.DataFrame,
+    recorded: Recorded,
+    options: PurchasesOptions,
+    as_of_s: int | None,
+    timezone: str = "UTC",
 ) -> Joined:
     """The purchases of the shop's history and of its record.
 
     Args:
         lines: clean purchases of the history; purchased_at in Unix seconds.
         as_of_s: recorded purchases and returns at or after it are not seen; None: all are.
+        timezone: IANA name of the shop's own.
     """
     left_out: dict[str, int] = {}
-    ends_s = int(lines["purchased_at"].max()) if lines.height else -1  # type: ignore[arg-type]
+    ends_s = _ends_s(lines["purchased_at"], timezone) if lines.height else -1
     new = recorded.purchases
     for reason, keep in _filters(options, as_of_s):
         new = _kept(new, new.filter(keep), left_out, reason)
@@ -75,6 +83,20 @@ def wanted_ids(table: pl.DataFrame, wishes: Wishes) -> pl.DataFrame:
     """The lines of a table that name nobody whom the night may not learn from."""
     wanted = _since(table, wishes).filter(pl.col("since_s") < NEVER_S)
     return table.join(wanted, on="customer_id", how="semi")
+
+
+def _ends_s(at_s: pl.Series, timezone: str) -> int:
+    """Up to when a history holds: where each line is the first second of a day, these are dates."""
+    last_s = int(at_s.max())  # type: ignore[arg-type]
+    day, day_before = (_local_dates(at_s - seconds, timezone) for seconds in (0, 1))
+    if (day == day_before).any():
+        return last_s
+    next_day = datetime.fromtimestamp(last_s, ZoneInfo(timezone)).date() + timedelta(days=1)
+    return int(datetime.combine(next_day, time(), ZoneInfo(timezone)).timestamp()) - 1
+
+
+def _local_dates(at_s: pl.Series, timezone: str) -> pl.Series:
+    return pl.from_epoch(at_s, "s").dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.date()
 
 
 def _filters(options: PurchasesOptions, as_of_s: int | None) -> Iterator[tuple[str, pl.Expr]]:

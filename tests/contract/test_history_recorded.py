@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from storage.history import History, read_history
 from storage.history_options import HistoryOptions, PurchasesOptions
-from storage.history_recorded import join_recorded
+from storage.history_recorded import _ends_s, join_recorded
 from storage.record import learning
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
@@ -108,20 +108,48 @@ def test_without_order_ids_the_history_holds_up_to_its_last_line(sqlite: Record,
     take(
         sqlite,
         bought(1, "anna", "milk", 1),
-        bought(2, "anna", "milk", 2),
+        bought(2, "anna", "milk", 2.25),
         bought(3, "anna", "milk", 2.5),
         bought(4, "anna", "bread", 2.5, "o1"),
         bought(5, "bert", "milk", 1, "o2"),  # an order id that this history can't be asked for
     )
     header = "customer_id,product_id,purchased_at"
-    found = history(sqlite, tmp_path, "anna,milk,1 anna,milk,2", header=header)
+    found = history(sqlite, tmp_path, "anna,milk,1 anna,milk,2.25", header=header)
     assert [line[:3] for line in sold(found)] == [
         ("anna", "milk", 1.0),
-        ("anna", "milk", 2.0),
+        ("anna", "milk", 2.25),
         ("anna", "bread", 2.5),
         ("anna", "milk", 2.5),
     ]
     assert found.left_out == {"recorded, in the shop's history already": 3}
+
+
+@pytest.mark.parametrize(
+    ("timezone", "last_day", "next_day"),
+    [
+        ("UTC", "2027-01-09T00:00:00Z", "2027-01-10T00:00:00Z"),
+        ("Europe/Berlin", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"),  # a day of 23 hours
+        ("America/Santiago", "2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"),  # there it has no midnight
+    ],
+)
+def test_dates_without_times_hold_to_the_end_of_their_last_local_day(
+    timezone: str, last_day: str, next_day: str
+) -> None:
+    midnight, next_midnight = (int(datetime.fromisoformat(day).timestamp()) for day in (last_day, next_day))
+    assert _ends_s(pl.Series([midnight]), timezone) == next_midnight - 1
+    assert _ends_s(pl.Series([midnight, midnight + 60]), timezone) == midnight + 60
+    assert _ends_s(pl.Series([midnight + 60, midnight]), timezone) == midnight + 60
+
+
+def test_a_purchase_of_the_last_day_of_a_history_of_dates_counts_once(sqlite: Record, tmp_path: Path) -> None:
+    take(sqlite, bought(1, "anna", "milk", 2.7), bought(2, "anna", "milk", 3))
+    header = "customer_id,product_id,purchased_at"
+    found = history(sqlite, tmp_path, "zoe,milk,1 anna,milk,2", header=header)
+    assert [line[:3] for line in sold(found)] == [
+        ("zoe", "milk", 1.0),
+        ("anna", "milk", 2.0),
+        ("anna", "milk", 3.0),
+    ]
 
 
 def test_what_is_left_out_of_the_history_is_left_out_of_the_record(sqlite: Record, tmp_path: Path) -> None:
