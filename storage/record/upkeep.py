@@ -183,10 +183,13 @@ def _delete(record: Record, table: sa.Table, chosen: Chosen) -> int:
 def _delete_page(record: Record, table: sa.Table, numbers: list[int]) -> int:
     which = table.c.id.in_(numbers)
     with record.writing() as connection:
-        if table is events:
-            traded = connection.execute(sa.select(events.c.customer_id).where(which, _IS_TRADE).distinct())
-            _raise_epochs(connection, traded.scalars())
-        return connection.execute(sa.delete(table).where(which)).rowcount
+        if table is not events:
+            return connection.execute(sa.delete(table).where(which)).rowcount
+        consent_lock(connection, exclusive=False)  # else an erasure and this could wait for each other
+        deleted = sa.delete(events).where(which).returning(events.c.customer_id, events.c.type)
+        gone = connection.execute(deleted).all()
+        _raise_epochs(connection, (customer_id for customer_id, kind in gone if kind in _TRADE_NAMES))
+        return len(gone)
 
 
 def _raise_epochs(connection: sa.Connection, customer_ids: Iterable[str]) -> None:

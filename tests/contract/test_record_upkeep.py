@@ -19,6 +19,7 @@ from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
+from storage.record.statements import next_change
 from storage.record.tables import audit, customers, events, quarantine, tombstones
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from tests.data.records import KEY, NOON_MS, SHOP, empty_record, event, intake, opened, rows, sqlite_url, take
@@ -130,6 +131,21 @@ def test_a_purge_takes_what_one_key_sent_since_and_nothing_else(record: Record) 
     assert rows(record, events, "event_id") == [("before",)]
     assert rows(record, quarantine, "event_id") == []
     assert epoch_of(record, "bert") > epoch
+
+
+def test_a_purge_asks_for_the_clock_when_all_else_is_done(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(record, event("e1"), event("e2", kind=EventType.VIEW))
+    left: list[int] = []
+
+    def late(connection: sa.Connection) -> int:
+        left.append(int(connection.scalar(sa.select(sa.func.count()).select_from(events)) or 0))
+        return next_change(connection)
+
+    monkeypatch.setattr(upkeep, "next_change", late)
+    assert purge(record, Chosen("key-1"), now_ms=NOON_MS, client="op") == 2
+    assert left == [0]
 
 
 def test_what_is_older_than_its_days_goes_and_nothing_else(record: Record) -> None:
