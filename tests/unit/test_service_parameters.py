@@ -62,7 +62,7 @@ def test_any_query_string_is_parsed_or_refused(query: bytes) -> None:
         assert 1 <= parse_query(query).n <= 100
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=300))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=300))
 def test_an_id_is_taken_up_to_256_bytes(value: str) -> None:
     path = value.encode().decode("latin-1")
     if len(value.encode()) <= 256:
@@ -70,6 +70,11 @@ def test_an_id_is_taken_up_to_256_bytes(value: str) -> None:
     else:
         with pytest.raises(RefusedError, match="256 bytes"):
             check_id("customer_id", value, path)
+
+
+def test_an_id_with_a_zero_byte_is_refused() -> None:
+    with pytest.raises(RefusedError, match="zero byte"):
+        check_id("customer_id", "a\0b", "a\0b")
 
 
 def test_a_replacement_character_that_was_sent_is_not_taken_for_bad_utf_8() -> None:
