@@ -11,8 +11,8 @@ from service.live.customers import LiveCustomers
 from service.record import RecordDoor
 from service.served import EPOCH, NONE, ServedVersion
 from storage.record.changes import Tombstone
-from storage.record.consent import Consent, consent_of, set_consent
-from storage.record.erasure import Erasure, erase
+from storage.record.consent import Consent, set_consent
+from storage.record.erasure import Erasure, allowed_by, erase
 from storage.record.erasure_key import ErasureKey
 from storage.record.holdings import Holdings, holdings_of
 from storage.record.record import Record
@@ -76,7 +76,7 @@ class CustomerDesk:
 
         def read(record: Record) -> Consent:
             with record.reading() as connection:
-                return consent_of(connection, customer_id, self._default)
+                return allowed_by(connection, record.key, customer_id, self._default)
 
         return self._door.do(read)
 
@@ -89,7 +89,7 @@ class CustomerDesk:
 
         def write(record: Record) -> tuple[Consent, int]:
             with record.writing() as connection:
-                before = consent_of(connection, customer_id, self._default)
+                before = allowed_by(connection, record.key, customer_id, self._default)
                 consent = Consent(**asdict(before) | wanted)
                 now_ms = self._now_ms()
                 return consent, set_consent(connection, customer_id, consent, now_ms=now_ms, client=client)
@@ -106,9 +106,8 @@ class CustomerDesk:
 
         def read(record: Record) -> tuple[Consent, Holdings]:
             with record.reading() as connection:
-                return consent_of(connection, customer_id, self._default), holdings_of(
-                    connection, customer_id
-                )
+                consent = allowed_by(connection, record.key, customer_id, self._default)
+                return consent, holdings_of(connection, customer_id)
 
         found = self._door.do(read)
         return Held(*found, self._of_the_night(customer_id))

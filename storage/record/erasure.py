@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from storage.record.budgets import forget_promises
+from storage.record.consent import PRESETS, Consent, consent_of
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change
@@ -69,6 +70,13 @@ def _erase(
     stone = {"customer_hash": hashed, "erased_ms": now_ms, "epoch": epoch}
     made = connection.execute(sa.insert(tombstones).returning(tombstones.c.number), stone)
     return Erasure(int(made.scalar_one()), epoch, now_ms, rows)
+
+
+def allowed_by(connection: sa.Connection, key: ErasureKey, customer_id: str, default: Consent) -> Consent:
+    """What a customer allows. Who was erased allows nothing until they say so, whatever the default."""
+    mine = tombstones.c.customer_hash == key.hash_of(customer_id)
+    is_gone = connection.scalar(sa.select(tombstones.c.number).where(mine)) is not None
+    return consent_of(connection, customer_id, PRESETS["nothing"] if is_gone else default)
 
 
 def erasures_after(connection: sa.Connection, number: int) -> int:

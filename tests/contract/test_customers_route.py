@@ -229,6 +229,16 @@ def test_a_new_consent_after_an_erasure_starts_a_new_life(worker: Worker) -> Non
     assert worker.get("/customers/anna")["night"] is None
 
 
+def test_who_was_erased_allows_nothing_but_what_they_then_say(worker: Worker) -> None:
+    worker.delete("/customers/anna")
+    nothing = dict.fromkeys(("personalise", "store", "train", "experiment"), False)
+    assert worker.get("/customers/anna")["consent"] == nothing
+    said = worker.put("/customers/anna", {"consent": {"experiment": False}})
+    assert said["consent"] == nothing
+    said = worker.put("/customers/anna", {"consent": {"personalise": True}})
+    assert said["consent"] == nothing | {"personalise": True}
+
+
 def test_a_night_that_knew_of_the_erasure_has_the_new_life(worker: Worker, root: Path) -> None:
     number = worker.delete("/customers/anna")["number"]
     worker.put("/customers/anna", {"consent": "all"})
