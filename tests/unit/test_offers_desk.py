@@ -1,73 +1,41 @@
-"""Offers are ranked by what they add, shown with their products, and promised while a budget is left."""
+"""Offers are ranked by what they add, and shown with their products."""
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.answers import AnswerWriter
-from service.errors import RefusedError
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import KEPT_S, OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
-from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
-from service.rules.reading import NO_RULES, parse_rules
+from service.rules.reading import parse_rules
 from service.served import ServedVersion
-from storage.record.budgets import Budget, left_of
 from storage.record.events import EventType
 from storage.record.live import Defaults, Trade
-from storage.record.record import Record
-from storage.store import Store
+from tests.data.offer_shop import (
+    BUTTER,
+    CHEESE,
+    MILK,
+    NOW_S,
+    SHOP,
+    Clock,
+    desk_of,
+    ids,
+    offers,
+    served_of,
+)
 from tests.data.records import Door, empty_record, event, sqlite_url, take
-from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish
-
-NOW_S = AS_OF.timestamp() + 3600
-ALL = parse_offers_query(b"")
-# Worth to anna: milk .5 x ((1 - .8) x 1 - .1) = .05, butter .2 x ((1 - .1) x 1 - .1) = .16; cheese costs more
-# than it brings: .9 x ((1 - .95) x 1 - .1) < 0; of cake the discount isn't known.
-MILK = TinyOffer("milk 10 off", ["milk"], {"anna": (0.5, 0.8)})
-BUTTER = TinyOffer("butter 10 off", ["butter", "yoghurt"], {"anna": (0.2, 0.1), "": (0.1, 0.05)})
-CHEESE = TinyOffer("cheese 10 off", ["cheese"], {"anna": (0.9, 0.95)})
-CAKE = TinyOffer("cake", ["cake"], {"anna": (0.4, 0.5)}, discount=float("nan"))
-OVER = TinyOffer("over", ["milk"], {"anna": (0.9, 0.0)}, ends=AS_OF)
-LATER = TinyOffer("later", ["milk"], {"anna": (0.9, 0.0)}, starts=AS_OF + timedelta(days=1))
-SHOP = TinyShop(offers=(MILK, BUTTER, CHEESE, CAKE, OVER, LATER))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = NOW_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def served_of(folder: Path, shop: TinyShop = SHOP) -> ServedVersion:
-    return ServedVersion(Store(folder).open(publish(Store(folder), shop)), VARIANT)
-
-
-def desk_of(
-    news_of: Callable[[str], Told | None] = lambda _: None, book: RuleBook | None = None
-) -> OfferDesk:
-    return OfferDesk(None, news_of, book or RuleBook(NO_RULES, Clock()), Clock())
-
-
-def offers(desk: OfferDesk, served: ServedVersion, customer_id: str = "anna", query: Query = ALL) -> Any:
-    return json.loads(desk.body(served, customer_id, query))
-
-
-def ids(body: Any) -> list[str]:
-    return [offer["offer_id"] for offer in body["offers"]]
+from tests.data.tiny_version import TinyOffer, TinyShop
 
 
 def test_offers_are_ranked_by_what_they_add_and_those_that_cost_more_are_left_out(tmp_path: Path) -> None:
@@ -234,153 +202,6 @@ def test_an_offer_that_cannot_be_promised_costs_nothing(tmp_path: Path) -> None:
     offer = TinyOffer("milk 80 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.8, budget=10)
     found = valued(served_of(tmp_path, replace(VALUED, offers=(offer,))), desk_of())
     assert found == pytest.approx({"milk": 0.5, "butter": 0.4, "bread": 0.2}, abs=1e-3)
-
-
-class Outcomes(list[str]):
-    """What became of promises, one after another."""
-
-    def promise(self, outcome: str) -> None:
-        self.append(outcome)
-
-
-def promises_of(
-    record: Record,
-    budgets: Sequence[Budget],
-    clock: Clock,
-    life_s: float = 100,
-    outcomes: Outcomes | None = None,
-) -> Promises:
-    return Promises(Door(record), lambda: budgets, "worker", life_s=life_s, counters=outcomes, clock=clock)
-
-
-def left(record: Record, budget: Budget, clock: Clock) -> int:
-    with record.reading() as connection:
-        return left_of(connection, budget, int(clock() * 1000))
-
-
-SIXTEEN = Budget("milk 10 off", 16, 0, 0)
-
-
-def test_a_worker_promises_what_it_leased_and_the_same_customer_once(tmp_path: Path) -> None:
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock, outcomes = Clock(), Outcomes()
-        promises = promises_of(record, [SIXTEEN], clock, outcomes=outcomes)
-        assert promises.make("milk 10 off", "anna") is None  # nothing is leased yet
-        promises.turn()
-        assert left(record, SIXTEEN, clock) == 14
-        ends_s = promises.make("milk 10 off", "anna")
-        assert ends_s == NOW_S + 100
-        clock.now_s += 1
-        assert promises.make("milk 10 off", "anna") == ends_s
-        assert promises.make("milk 10 off", "bert") == NOW_S + 101
-        assert promises.make("milk 10 off", "cleo") is None
-        assert promises.make("other", "anna") is None
-        assert outcomes == ["none", "new", "again", "new", "none", "none"]
-        promises.turn()  # tells, ends the lease that is used up, and leases anew
-        assert left(record, SIXTEEN, clock) == 12
-        assert promises.make("milk 10 off", "cleo") is not None
-        promises.end()
-        assert left(record, SIXTEEN, clock) == 13
-        assert promises.make("milk 10 off", "dora") is None
-
-
-def test_two_workers_that_promise_the_same_customer_use_one_of_the_budget(tmp_path: Path) -> None:
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock = Clock()
-        workers = [promises_of(record, [SIXTEEN], clock) for _ in range(2)]
-        for worker in workers:
-            worker.turn()
-            assert worker.make("milk 10 off", "anna") is not None
-        for worker in workers:
-            worker.turn()
-            worker.end()
-        assert left(record, SIXTEEN, clock) == 15
-
-
-class CutOff(Door):
-    """Does the work, and then there is no answer: nobody knows whether it was committed."""
-
-    is_cut = False
-
-    def do[T](self, work: Callable[[Record], T]) -> T:
-        done = super().do(work)
-        if self.is_cut:
-            raise RefusedError("record_unavailable", None, "no answer")
-        return done
-
-
-def test_what_was_committed_without_an_answer_counts_once(tmp_path: Path) -> None:
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock, door = Clock(), CutOff(record)
-        budget = Budget("milk 10 off", 24, 0, 0)  # three for each lease
-        promises = Promises(door, lambda: [budget], "worker", life_s=100, clock=clock)
-        promises.turn()
-        assert promises.make("milk 10 off", "anna") is not None
-        door.is_cut = True
-        for _ in range(2):
-            with pytest.raises(RefusedError):
-                promises.turn()
-        door.is_cut = False
-        promises.turn()
-        shown = [promises.make("milk 10 off", name) is not None for name in ("bert", "cleo", "dora")]
-        assert shown == [True, True, False]
-
-
-def test_a_lease_without_an_answer_is_taken_once_and_eats_nothing(tmp_path: Path) -> None:
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock, door = Clock(), CutOff(record)
-        promises = Promises(door, lambda: [SIXTEEN], "worker", life_s=1000, clock=clock)
-        door.is_cut = True
-        for _ in range(60):
-            clock.now_s += 1
-            with pytest.raises(RefusedError):
-                promises.turn()
-            assert left(record, SIXTEEN, clock) == 14
-        door.is_cut = False
-        promises.turn()
-        assert left(record, SIXTEEN, clock) == 14
-        assert promises.make("milk 10 off", "anna") is not None
-        promises.end()
-        assert left(record, SIXTEEN, clock) == 15
-
-
-def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock = Clock()
-        promises = promises_of(record, [SIXTEEN], clock)
-        promises.turn()
-        assert promises.make("milk 10 off", "anna") is not None
-        clock.now_s += LEASE_S
-        assert promises.make("milk 10 off", "bert") is None
-        promises.turn()
-        promises.end()
-        assert left(record, SIXTEEN, clock) == 15
-        clock.now_s += 100
-        assert left(record, SIXTEEN, clock) == 16
-        take(record, event("r", "anna", at_ms=int(NOW_S * 1000), offer_id="milk 10 off"))
-        assert left(record, SIXTEEN, clock) == 15
-
-
-def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path: Path) -> None:
-    likely, ends_at = {"anna": (0.5, 0.8), "ben": (0.5, 0.8)}, AS_OF + timedelta(days=9)
-    budgeted = TinyOffer("milk 10 off", ["milk"], likely, budget=2, redeemed=1, ends=ends_at)
-    served = served_of(tmp_path, TinyShop(offers=(budgeted, BUTTER)))
-    with empty_record(sqlite_url(tmp_path)) as record:
-        clock = Clock()
-        desk = desk_of()
-        desk.promises = promises_of(record, desk.book_of(served).budgets, clock)
-        assert [one.redemptions - one.redeemed for one in desk.book_of(served).budgets] == [1]
-        assert ids(offers(desk, served)) == ["butter 10 off"]
-        desk.promises.turn()
-        body = offers(desk, served)
-        assert ids(body) == ["butter 10 off", "milk 10 off"]
-        ends = datetime.fromtimestamp(NOW_S + 100, UTC).isoformat()
-        assert body["offers"][1]["promised_until"] == ends
-        assert ids(offers(desk, served)) == ["butter 10 off", "milk 10 off"]
-        assert ids(offers(desk, served, "ben")) == []
-        answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=1))
-        (milk,) = desk.with_products(served, "anna", answer).texts.values()
-        assert (milk.offer_id, milk.ends_at) == ("milk 10 off", None)
 
 
 def test_on_offer_is_the_reason_only_where_nothing_else_would_be_told_than_popular(tmp_path: Path) -> None:
