@@ -59,6 +59,7 @@ class RedisKeeper:
     def __init__(self, binary: Path, folder: Path, memory_mb: int) -> None:
         self._binary, self._folder, self._memory_mb = binary, folder, memory_mb
         self._server: subprocess.Popen[bytes] | None = None
+        self._own_mark: tuple[int, int] | None = None  # of the socket that the server made
         self._stopped, self._first_look = threading.Event(), threading.Event()
         # The server dies with the thread that starts it: this one, which lasts as long as the process.
         self._thread = threading.Thread(target=self._keep, name="redis-keeper", daemon=True)
@@ -89,10 +90,11 @@ class RedisKeeper:
     def _look(self) -> None:
         if self._server and self._server.poll() is not None:
             log.warning("the store's redis ended, starting another", code=self._server.returncode)
-        elif self._server and (self._folder / SOCKET).exists():
+        elif self._server and self._own_mark in (None, self._socket_mark()):
+            self._own_mark = self._socket_mark()
             return  # whether or not its lock is still there: some systems clear old files away
         elif self._server:
-            log.warning("the socket of the store's redis is gone, starting another")
+            log.warning("the socket of the store's redis is gone, or is another's")
             self._server.kill()
             self._server.wait()
         self._server = None
@@ -114,7 +116,9 @@ class RedisKeeper:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        if self._answers():
+        is_there = self._answers()
+        self._own_mark = self._socket_mark()
+        if is_there:
             log.info("started a redis for the store", pid=self._server.pid, binary=str(self._binary))
 
     def _arguments(self) -> list[str]:
@@ -141,6 +145,14 @@ class RedisKeeper:
                 break
         log.error("the store's redis does not answer", see=str(self._folder / "redis.log"))
         return False
+
+    def _socket_mark(self) -> tuple[int, int] | None:
+        """What tells a socket from one that takes its place; None where there is none."""
+        try:
+            facts = (self._folder / SOCKET).stat()
+        except OSError:
+            return None
+        return facts.st_ino, facts.st_ctime_ns
 
     def _pings(self) -> bool:
         try:
