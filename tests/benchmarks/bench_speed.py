@@ -41,7 +41,7 @@ def main() -> None:
             if part == "answer":
                 bench_answer.show(content[part]["found"])
             if not given.quick:
-                kept.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+                kept.write_text(json.dumps(content, indent=1) + "\n")
     if given.quick:
         print(speed_part(content), sizes_part(content), sep="\n\n")
     else:
