@@ -137,7 +137,7 @@ def test_a_killed_redis_is_left_alone_and_found_again(found: Scene) -> None:
         begin_s = time.monotonic()
         found.redis.kill()
         until(lambda: found.state() == "down", 5)
-        time.sleep(1)
+        time.sleep(1.5)  # half a second of answers after the first one
         end_s = time.monotonic()
         found.redis.start()
         until(lambda: found.state() == "up", BACK_S)
