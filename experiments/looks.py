@@ -89,7 +89,8 @@ def next_look(before: Sequence[Look], new: Look, alpha: float) -> tuple[Look | N
     today = [look for look in past if look.at_ms // DAY_MS == new.at_ms // DAY_MS]
     if today:
         return today[-1], False
-    if past and new.information < (inf if past[-1].information >= 1 else past[-1].information + NEWS):
+    is_over = bool(past) and past[-1].information >= 1
+    if past and (is_over or new.information < past[-1].information + NEWS):
         seen = [look for look in past if look.information <= new.information + NEWS]
         return (seen[-1] if seen else None), False
     limit = bounds((*(look.information for look in past), new.information), alpha)[-1]

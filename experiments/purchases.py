@@ -8,6 +8,7 @@ import polars as pl
 from experiments.frames import OUTCOMES
 from experiments.sources import read_log
 from models.errors import NoChampionError
+from storage.local_days import are_dates, ends_s, local_days
 from storage.record.consent import Consent
 from storage.record.personal import allowing
 from storage.record.record import Record
@@ -88,6 +89,8 @@ def outcomes_of(purchases: pl.DataFrame) -> pl.DataFrame:
 def at_the_days_end(outcomes: pl.DataFrame, timezone: str) -> pl.DataFrame:
     """The same, with what a history knows by its day alone, which reads as local midnight, at that day's end:
     who was shown a variant and bought on one day bought afterwards."""
-    at = pl.from_epoch("at_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(timezone)
-    end_ms = at.dt.offset_by("1d").dt.epoch("ms") - 1
-    return outcomes.with_columns(at_ms=pl.when(at == at.dt.truncate("1d")).then(end_ms).otherwise("at_ms"))
+    at_s, days = outcomes["at_ms"] // 1000, local_days(outcomes["at_ms"] // 1000, timezone)
+    end_of = {day: ends_s(day, timezone) * 1000 + 999 for day in days.unique()}
+    end_ms = days.replace_strict(end_of, return_dtype=pl.Int64)
+    is_date = are_dates(at_s, timezone) & (outcomes["at_ms"] % 1000 == 0)
+    return outcomes.with_columns(at_ms=end_ms.zip_with(is_date, outcomes["at_ms"]))

@@ -7,13 +7,12 @@ counts after that.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from storage.history_clean import CANCELLATION, EXCLUDED, UNSEEN
 from storage.history_options import PurchasesOptions
+from storage.local_days import are_dates, ends_s, local_day
 from storage.record.learning import NEVER_S, Recorded, Wishes
 
 KNOWN = "recorded, in the shop's history already"
@@ -56,18 +55,18 @@ def join_recorded(
         timezone: IANA name of the shop's own.
     """
     left_out: dict[str, int] = {}
-    ends_s = _ends_s(lines["purchased_at"], timezone) if lines.height else -1
+    until_s = _holds_until_s(lines["purchased_at"], timezone) if lines.height else -1
     new = recorded.purchases
     for reason, keep in _filters(options, as_of_s):
         new = _kept(new, new.filter(keep), left_out, reason)
     new = _once(new, left_out)
-    new = _kept(new, _not_known(new, lines, ends_s), left_out, KNOWN)
+    new = _kept(new, _not_known(new, lines, until_s), left_out, KNOWN)
     returns = (
         recorded.returns if as_of_s is None else recorded.returns.filter(pl.col("purchased_at") < as_of_s)
     )
     parts = [lines.with_columns(recorded=pl.lit(False)), new.with_columns(recorded=pl.lit(True))]
     both = pl.concat(parts, how="diagonal")
-    both = _kept(both, _without_returned(both, returns, ends_s), left_out, RETURNED)
+    both = _kept(both, _without_returned(both, returns, until_s), left_out, RETURNED)
     both = _wanted(both, recorded.wishes, left_out)
     counted = int(both["recorded"].sum())
     return Joined(both.drop("recorded"), recorded.purchases.height, counted, left_out)
@@ -85,18 +84,10 @@ def wanted_ids(table: pl.DataFrame, wishes: Wishes) -> pl.DataFrame:
     return table.join(wanted, on="customer_id", how="semi")
 
 
-def _ends_s(at_s: pl.Series, timezone: str) -> int:
+def _holds_until_s(at_s: pl.Series, timezone: str) -> int:
     """Up to when a history holds: where each line is the first second of a day, these are dates."""
-    last_s = int(at_s.max())  # type: ignore[arg-type]
-    day, day_before = (_local_dates(at_s - seconds, timezone) for seconds in (0, 1))
-    if (day == day_before).any():
-        return last_s
-    next_day = datetime.fromtimestamp(last_s, ZoneInfo(timezone)).date() + timedelta(days=1)
-    return int(datetime.combine(next_day, time(), ZoneInfo(timezone)).timestamp()) - 1
-
-
-def _local_dates(at_s: pl.Series, timezone: str) -> pl.Series:
-    return pl.from_epoch(at_s, "s").dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.date()
+    last_s = int(at_s.max())  # type: ignore[arg-type]  # a number
+    return ends_s(local_day(last_s, timezone), timezone) if are_dates(at_s, timezone).all() else last_s
 
 
 def _filters(options: PurchasesOptions, as_of_s: int | None) -> Iterator[tuple[str, pl.Expr]]:
@@ -118,9 +109,9 @@ def _once(new: pl.DataFrame, left_out: dict[str, int]) -> pl.DataFrame:
     return pl.concat([once, new.filter(~has_order)])
 
 
-def _not_known(new: pl.DataFrame, lines: pl.DataFrame, ends_s: int) -> pl.DataFrame:
+def _not_known(new: pl.DataFrame, lines: pl.DataFrame, until_s: int) -> pl.DataFrame:
     """Recorded lines that the history can't have, or has not."""
-    after = new.filter(pl.col("purchased_at") > ends_s)
+    after = new.filter(pl.col("purchased_at") > until_s)
     has_orders = "order_id" in lines.columns and lines["order_id"].is_not_null().any()
     if not has_orders:
         return after
@@ -128,7 +119,7 @@ def _not_known(new: pl.DataFrame, lines: pl.DataFrame, ends_s: int) -> pl.DataFr
     return pl.concat([ordered, after.filter(pl.col("order_id").is_null())])
 
 
-def _without_returned(both: pl.DataFrame, returns: pl.DataFrame, ends_s: int) -> pl.DataFrame:
+def _without_returned(both: pl.DataFrame, returns: pl.DataFrame, until_s: int) -> pl.DataFrame:
     """Purchases less what came back. Returns up to the history's end touch recorded purchases only.
 
     Of a return without an order id it is the latest purchase of the product that came back.
@@ -143,7 +134,9 @@ def _without_returned(both: pl.DataFrame, returns: pl.DataFrame, ends_s: int) ->
         candidates = (
             line
             for line in reversed(bought.get((customer_id, product_id), []))
-            if line.at_s <= at_s and (line.is_recorded or at_s > ends_s) and order_id in (None, line.order_id)
+            if line.at_s <= at_s
+            and (line.is_recorded or at_s > until_s)
+            and order_id in (None, line.order_id)
         )
         _take_back(candidates, quantity)
     changed = [line for of_both in bought.values() for line in of_both]

@@ -11,9 +11,10 @@ from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS
+from storage.local_days import local_day, midnight_s
 from training.evaluation import EvaluationOptions, FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
-from training.folds import Fold, last_folds, local_day, midnight_s
+from training.folds import Fold, last_folds
 from training.inside import Inside, Look, fallback_notes, look_inside, told
 from training.progress import Progress
 

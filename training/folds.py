@@ -1,15 +1,15 @@
 """Time splits: what was known at one moment, and what was bought in the days after it."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, IntArray, LongArray
 from models.interactions import Interactions
+from storage.local_days import local_day, midnight_s
 
 type Target = Literal["all", "new", "next_order"]
 TARGETS: tuple[Target, ...] = ("all", "new", "next_order")
@@ -104,16 +104,6 @@ def count_orders(interactions: Interactions) -> IntArray:
     _, first = np.unique(interactions.order_row, return_index=True)
     counts = np.bincount(interactions.customer_row[first], minlength=interactions.n_customers)
     return counts.astype(np.int32)
-
-
-def midnight_s(day: date, timezone: str) -> int:
-    """The moment at which `day` begins in the shop's timezone, Unix seconds."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp())
-
-
-def local_day(at_s: int, timezone: str) -> date:
-    """The shop's date at a moment."""
-    return datetime.fromtimestamp(at_s, UTC).astimezone(ZoneInfo(timezone)).date()
 
 
 def last_folds(end_s: int, horizon_days: int, timezone: str, *, count: int = 3) -> list[Fold]:

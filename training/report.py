@@ -8,12 +8,13 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from storage.local_days import local_day
 from storage.page import page, without_nan
 from storage.svg import COLOURS
 from training import plots
 from training.comparison import Evaluation
 from training.evaluation import Seconds
-from training.folds import TARGETS, Target, local_day
+from training.folds import TARGETS, Target
 from training.inside import Inside
 from training.metrics import KS, METRICS
 from training.sections import Picture, candidates_parts, probabilities_parts

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from storage.local_days import local_day
 from training import findings, probability_plots
 from training.calibration import Calibration
 from training.contribution import Contribution, Kind, KindFigures
-from training.folds import local_day
 
 KIND_TITLES: dict[Kind, str] = {"repeats": "Bought before", "new": "New to the customer"}
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from rich import box
 from rich.table import Table
 
+from storage.local_days import local_day
 from training import findings
 from training.bootstrap import Interval
 from training.calibration import Calibration
 from training.comparison import Difference, Evaluation
 from training.contribution import Contribution
-from training.folds import Target, local_day
+from training.folds import Target
 
 _COLUMNS: tuple[tuple[str, Target, str], ...] = (
     ("NDCG@10", "all", "ndcg@10"),

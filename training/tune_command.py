@@ -14,9 +14,10 @@ from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import build
 from storage.history import History, read_history
+from storage.local_days import local_day
 from training.config import NightConfig, load_config
 from training.fitting import recipe_of, with_horizon
-from training.folds import Target, local_day
+from training.folds import Target
 from training.progress import Progress
 from training.search_space import Dimension, search_space
 from training.signals import Stop

@@ -16,10 +16,11 @@ from models.arrays import IntArray
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from models.popular import Popular
+from storage.local_days import local_day
 from training.bootstrap import Interval, paired_difference
 from training.evaluation import EvaluationOptions, evaluate_fold
 from training.fitting import fit_variants, popular_order
-from training.folds import Fold, Target, last_folds, local_day, split
+from training.folds import Fold, Target, last_folds, split
 from training.metrics import MetricArray
 from training.progress import Progress
 from training.search_space import Changes, Dimension, present_value, with_changes

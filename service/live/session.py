@@ -82,9 +82,7 @@ class Sessions:
         """As `session_of`; the same object as long as nothing changed."""
         if served is not self._served:
             self._served, self._kept = served, {}  # a session holds the files of its version open
-        mine = (
-            self._kept
-        )  # another thread may begin with another version: what is made here isn't of that one
+        mine = self._kept  # another thread may begin with another version meanwhile
         today = day_of(served, now_s)
         kept = mine.get(customer_id)
         if kept is not None and kept[0] is served and kept[1] is told and kept[2] == today:
@@ -142,9 +140,8 @@ def _new_orders(served: ServedVersion, line: Line, last_day: int) -> int:
     known = sum(
         at_ms < served.since.as_of_ms and day_of(served, at_ms / 1000) <= last_day for at_ms in line.orders_ms
     )
-    days = {
-        day_of(served, at_ms / 1000) for at_ms in line.loose_ms
-    }  # one of them is one order, as for the night
+    # As for the night, what was bought on one day without an id is one order.
+    days = {day_of(served, at_ms / 1000) for at_ms in line.loose_ms}
     return len(line.orders_ms) - known + sum(day > last_day for day in days)
 
 

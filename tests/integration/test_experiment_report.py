@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -148,6 +148,18 @@ def test_what_a_history_knows_by_its_day_alone_was_bought_after_what_was_shown_t
         int(datetime(2026, 3, 29, 22, tzinfo=UTC).timestamp() * 1000) - 1,
         *outcomes["at_ms"].to_list()[1:],
     ]
+
+
+def test_the_day_before_clocks_skip_midnight_has_all_its_hours() -> None:
+    day = datetime(2024, 4, 24, 22, tzinfo=UTC)  # 25 April in Cairo; 26 April begins at one o'clock there
+    outcomes = pl.DataFrame(
+        [{"event_id": f"{n}", "at_ms": int((day + timedelta(days=n)).timestamp() * 1000)} for n in (0, 1)],
+        schema=OUTCOMES,
+    )
+    ends = [datetime(2024, 4, day, hour, tzinfo=UTC) for day, hour in ((25, 22), (26, 21))]
+    found = at_the_days_end(outcomes, "Africa/Cairo")["at_ms"].to_list()
+    assert found == [int(end.timestamp() * 1000) - 1 for end in ends]
+    assert at_the_days_end(outcomes.clear(), "Africa/Cairo").height == 0
 
 
 def test_what_came_without_a_price_counts_at_the_last_one_that_was_paid() -> None:

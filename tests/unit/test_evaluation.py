@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.interactions import Interactions
+from storage.local_days import local_day, midnight_s
 from tests.data.scores import DAY_S, Fixed, history_of
 from training.comparison import activity_edges, summarise
 from training.evaluation import EvaluationOptions, FoldResult, evaluate_fold
-from training.folds import TARGETS, Fold, Target, count_orders, last_folds, local_day, midnight_s, split
+from training.folds import TARGETS, Fold, Target, count_orders, last_folds, split
 
 # (customer, product, day, order). The fold is at day 10, seven days long.
 LINES = [

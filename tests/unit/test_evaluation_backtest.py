@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.registry import VARIANTS
+from storage.local_days import local_day
 from tests.data.scores import history_of
 from training.backtest import backtest, choose_folds
-from training.folds import local_day
 from training.progress import Progress
 
 
