@@ -175,7 +175,7 @@ def _trials(
     plans = PlanFollower(RecordDoor(settings, counters))
     folder = settings.store / RECORD_FILE.parent
     with suppress(OSError):  # it is said where something can't be kept there
-        hold(folder, name)
+        name = hold(folder, name)
     spool = Spool(folder, name)
     spool.take_over(left_over(folder))
     counts = folder / f"exposures-{name}.count"

@@ -242,9 +242,9 @@ def _with_recorded(
     counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)
     changed = {"purchases": ReadTable(joined.lines, counts)}
     if recorded.redemptions.height:
-        shops = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
-        both = join_redemptions(shops.lines, recorded, _end_s(joined.lines, as_of_s))
-        changed["redemptions"] = ReadTable(both, shops.counts)
+        own = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
+        both = join_redemptions(own.lines, recorded, _end_s(joined.lines, as_of_s))
+        changed["redemptions"] = ReadTable(both, own.counts)
     return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone)
 
 

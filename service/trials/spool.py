@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -81,21 +82,29 @@ class Spool:
         self._done_bytes = self._read_bytes
 
 
-def hold(folder: Path, name: str) -> None:
-    """Lock a worker's files for as long as this process lives. A machine's name and a process id don't tell
-    who lives: a container that is made anew has another name, or the same one and the same ids.
+def hold(folder: Path, name: str) -> str:
+    """Lock a worker's files for as long as this process lives.
 
+    A name and a process id don't tell who lives: a container that is made anew has another name, or the same
+    one and the same ids.
+
+    Returns:
+        the name that the files have: another one where somebody who lives has this one.
     Raises:
         OSError: it can't be done; then others take the worker for one that ended.
     """
-    lock = folder / f"exposures-{name}.lock"
+    mine, number = name, 1
     while True:
+        lock = folder / f"exposures-{mine}.lock"
         private_file(lock)
-        held = os.open(lock, os.O_RDWR)  # never closed: that would let it go
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if lock.exists() and lock.stat().st_ino == os.fstat(held).st_ino:
-            return
-        os.close(held)  # somebody deleted it meanwhile, as one that nobody held
+        held = os.open(lock, os.O_RDWR)  # kept open: closing it would let it go
+        with suppress(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and lock.stat().st_ino == os.fstat(held).st_ino:
+                return mine
+        os.close(held)  # another's, or one that was deleted meanwhile, as nobody held it
+        number += 1
+        mine = f"{name}-{number}"
 
 
 def left_over(folder: Path, kind: str = "jsonl") -> list[Path]:

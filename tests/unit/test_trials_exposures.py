@@ -172,11 +172,12 @@ def test_a_worker_that_starts_takes_over_what_dead_ones_left_on_whichever_machin
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         assert left_over(folder) == []  # of one that lives
+        assert hold(folder, "there-1") == "there-1-2"
         holder.kill()
     left = left_over(folder)
     assert [file.name for file in left] == ["exposures-there-1.jsonl"]
-    assert list(folder.glob("*.lock")) == []
-    hold(folder, "here-1")
+    assert [file.name for file in folder.glob("*.lock")] == ["exposures-there-1-2.lock"]
+    assert hold(folder, "here-1") == "here-1"
     bench.spool.take_over(left)
     assert not left[0].exists()
     bench.door.is_shut = False
