@@ -19,7 +19,6 @@ KEPT_PRODUCTS = 20_000  # about 400 bytes each
 PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
 OFFER, NO_OFFER, REASON = ', "offer": ', "null", ', "reason": '
 NO_OFFERS: Mapping[int, Attached] = {}
-NOT_OFFERED = Attached(NO_OFFER, 0.0)
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
@@ -124,12 +123,13 @@ class AnswerWriter:
     ) -> list[str]:
         if self._served.shelf.repriced:
             self._forget_prices()
-        products, worth_of, items = self._products, self._worth, []
+        known, worth_of, items = self._products, self._worth, []
         explain = self._explainer(language)
+        is_of_night = own.session is None
         first = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
-            head, middle = products.get(row) or self._write_product(row)
-            if evidence < ITSELF and own.session is None and rung is not Rung.GOES_WITH:
+            head, middle = known.get(row) or self._write_product(row)
+            if evidence < ITSELF and is_of_night and rung is not Rung.GOES_WITH:
                 why = explain.why(row, first + evidence)
             elif rung is Rung.PINNED:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
@@ -139,7 +139,9 @@ class AnswerWriter:
                 why = explain.offered(row, offers[row])
             else:
                 why = explain.own(row, evidence, own)
-            offer, cost, _, _ = offers.get(row, NOT_OFFERED)
+            offer, cost = NO_OFFER, 0.0
+            if row in offers:
+                offer, cost, _, _ = offers[row]
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns

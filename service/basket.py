@@ -190,7 +190,7 @@ class Basket:
             held.add(pin.position)
             self.taken.add(row)
             self._pins.append((pin, row))
-            _counted(row, self._counts, is_pin=True)
+            _count(row, self._counts)
         self._n -= len(self._pins)
 
     def _is_free(self, row: int) -> bool:
@@ -204,17 +204,17 @@ class Basket:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         if len(picks) >= n:
             return
-        above = self._above
+        above, shown, category_row = self._above, self._ruling.shown, self._served.category_row
         if above is not None:
             entries = diverse(self._scored(entries), self._strength, above)
-        shown, category_row, limits = self._ruling.shown, self._served.category_row, self._counts
+        limits, add_pick = self._counts, picks.append
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
-            if limits and not _counted(row, limits):
+            if limits and not _fits(row, limits):
                 continue
             taken.add(row)
-            picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
+            add_pick((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
             if above is not None:
@@ -242,18 +242,20 @@ class Basket:
                 known, known_at = score, place
             else:
                 score = known * known_at / place
-            score = min(score, least)
-            least = score
-            yield score, entry
+            least = min(least, score)
+            yield least, entry
 
 
-def _counted(row: int, limits: list[Counted], *, is_pin: bool = False) -> bool:
-    """Count a product for each limit; False if one is reached, and then for none. A pin always counts."""
-    if not is_pin:
-        for groups, at_most, counts in limits:
-            if counts.get(groups[row], 0) >= at_most:
-                return False
+def _fits(row: int, limits: list[Counted]) -> bool:
+    """Count a product for each limit; False if one is reached, and then for none."""
+    for groups, at_most, counts in limits:
+        if counts.get(groups[row], 0) >= at_most:
+            return False
+    _count(row, limits)
+    return True
+
+
+def _count(row: int, limits: list[Counted]) -> None:
     for groups, _, counts in limits:
         group = groups[row]
         counts[group] = counts.get(group, 0) + 1
-    return True

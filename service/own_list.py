@@ -63,15 +63,15 @@ class WithOffers(NamedTuple):
     """The best offer of each product of an answer that has one.
 
     Attributes:
-        on: the offers that were on, and `enough` of them those that were held back.
-        until_s: when the first of these ends, in Unix seconds; 0 where they are for this once.
+        on: the offers that were on, as bits by row, and `enough` of them those that were held back.
+        is_for_once: one has a budget: it is promised each time, or can't be any more.
         texts: by product row.
         rows: of the offers.
     """
 
-    on: object
+    on: int
     enough: frozenset[int]
-    until_s: float
+    is_for_once: bool
     texts: dict[int, Attached]
     rows: list[int]
 

@@ -1,6 +1,5 @@
 """A version's offers as the day reads them: mapped arrays, and each customer's offers, likeliest first."""
 
-from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -111,7 +110,6 @@ class PublishedOffers:
             arrays["redeemed"] = version.array("offers/redeemed")
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
-        self._starts_s, self._ends_s = memoryview(arrays["starts_s"]), memoryview(arrays["ends_s"])
         lists = ("list_offer", "list_probability", "list_anyway")
         self._lists: tuple[memoryview[Any], ...] = tuple(
             memoryview(arrays[name].reshape(-1)) for name in lists
@@ -121,35 +119,22 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def listed(self, customer_row: int) -> list[int]:
-        """Rows of a customer's offers, whether they are on or not, likeliest redeemed first.
+    def of(self, customer_row: int, among: int = -1) -> list[RankedOffer]:
+        """A customer's offers, whether they are on or not, likeliest redeemed first.
 
         Args:
             customer_row: -1 for who is not in the version: the offers that are for everybody.
+            among: of which offers, as bits: 1 << offer row; -1 for any.
         """
         if not self.has_any:
             return []
+        rows, chances, others = self._lists
         start = self._start_of(customer_row)
-        rows: list[int] = self._lists[0][start : start + self._length].tolist()
-        if rows and rows[-1] == NONE:
-            del rows[rows.index(NONE) :]
-        return rows
-
-    def of(self, customer_row: int, at_s: float, among: Container[int] | None = None) -> list[RankedOffer]:
-        """A customer's offers that are on at this moment, likeliest redeemed first.
-
-        Args:
-            customer_row: as in `listed`.
-            at_s: Unix seconds.
-            among: offer rows; None for any.
-        """
-        if not self.has_any:
-            return []
-        _, chances, others = self._lists
-        starts_s, ends_s, now_s = self._starts_s, self._ends_s, int(at_s // 1)
         found: list[RankedOffer] = []
-        for place, row in enumerate(self.listed(customer_row), self._start_of(customer_row)):
-            if (among is None or row in among) and starts_s[row] <= now_s < ends_s[row]:
+        for place, row in enumerate(rows[start : start + self._length].tolist(), start):
+            if row == NONE:
+                break
+            if among >> row & 1:
                 chance = chances[place]
                 found.append((row, None if isnan(chance) else chance, others[place]))
         return found

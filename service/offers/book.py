@@ -2,18 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isnan
 from typing import NamedTuple
 
 from models.offer_value import expected_cost, expected_value, uplift
 from service.served import NONE, ServedVersion
-from storage.offers import Offer
+from storage.offers import Offer, PublishedOffers
 from storage.record.budgets import Budget
 
 FOREVER = float("inf")
-KEPT_S = 30.0  # until it is looked again which offers are on
+KEPT_S = 30.0  # at most, until it is looked again which offers are on
 
 
 class Ranked(NamedTuple):
@@ -43,18 +43,16 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
-        self._ends_s: dict[int, float] = {}
         self._figures: dict[int, tuple[float | None, float | None]] = {}
-        self._products_of: dict[int, frozenset[int]] = {}
+        self._of_product = _offers_of_products(served.offers)
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
-        self._on: Mapping[int, frozenset[int]] = {}
+        self._on = 0
         self._budgets: list[Budget] = []
 
     @property
-    def on(self) -> Mapping[int, frozenset[int]]:
-        """Rows of the products of each offer that is on, by offer row. A new object whenever it was looked
-        again."""
+    def on(self) -> int:
+        """The offers that are on now, as bits: 1 << offer row."""
         self._look()
         return self._on
 
@@ -70,13 +68,11 @@ class OfferBook:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
 
-    def ends_s(self, offer_rows: Iterable[int]) -> float:
-        """When the first of these ends, in Unix seconds; 0 if one has a budget, since it is promised each
-        time, or is over: another thread may have looked again since they were on."""
-        ends_s = self._ends_s
-        return min([ends_s.get(row, 0.0) for row in offer_rows], default=FOREVER)
+    def of_product(self, product_row: int) -> int:
+        """The offers of a product, on or not, as bits."""
+        return self._of_product.get(product_row, 0)
 
-    def ranked(self, customer_row: int, among: Container[int] | None = None) -> Iterator[Ranked]:
+    def ranked(self, customer_row: int, among: int = -1) -> Iterator[Ranked]:
         """A customer's offers that are on and worth showing, by what they add, the most first.
 
         An offer that costs more than it brings is left out: whoever gets it would buy anyway. Where its value
@@ -84,25 +80,27 @@ class OfferBook:
 
         Args:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
-            among: offer rows; None for any.
+            among: of which offers, as bits; -1 for any.
         """
         found, figures = [], self._figures
-        listed = self.served.offers.of(customer_row, self._clock(), among)
-        for place, (offer_row, probability, anyway) in enumerate(listed):
-            discount, margin = figures.get(offer_row) or self._figures_of(offer_row)
+        listed = self.served.offers.of(customer_row, self.on & among)
+        for place, (row, probability, anyway) in enumerate(listed):
             value, added, cost = None, 0.0, 0.0
             if probability is not None and not isnan(anyway):
+                discount, margin = figures.get(row) or self._figures_of(row)
                 added = uplift(probability, anyway)
                 if discount is not None:
                     cost = expected_cost(probability, discount)
                     if margin is not None:
-                        value = expected_value(probability, anyway, margin, discount)
-            if value is None or value > 0:
-                order = value is None, -(value or 0.0), -added, place
-                found.append((order, (offer_row, probability, value, added, cost)))
+                        value = expected_value(added, cost, margin)
+                        if value <= 0:
+                            continue
+            found.append(
+                (value is None, -(value or 0.0), -added, place, row, probability, value, added, cost)
+            )
         found.sort()
-        for _, one in found:
-            yield Ranked(*one)
+        for one in found:
+            yield Ranked(*one[4:])
 
     def _figures_of(self, offer_row: int) -> tuple[float | None, float | None]:
         offer = self.offer(offer_row)
@@ -130,46 +128,51 @@ class OfferBook:
         Args:
             promised_until_s: of one with a budget.
         """
-        text = self._texts.get(ranked.offer_row)
+        offer_row, probability, value, _, _ = ranked
+        text = self._texts.get(offer_row)
         if text is None:
-            text = self._texts[ranked.offer_row] = _beginning(self.offer(ranked.offer_row))
+            text = self._texts[offer_row] = _beginning(self.offer(offer_row))
         until = "null"
         if promised_until_s:
             until = f'"{datetime.fromtimestamp(promised_until_s, UTC).isoformat()}"'
-        return (
-            f'{text}"promised_until": {until}, "probability": {_round(ranked.probability)}, '
-            f'"expected_value": {_round(ranked.value)}}}'
-        )
+        chance, worth = _round(probability), _round(value)
+        return f'{text}"promised_until": {until}, "probability": {chance}, "expected_value": {worth}}}'
 
     def _look(self) -> None:
         now_s = self._clock()
         if now_s < self._until_s:
             return
-        on, budgets, ends_s = {}, [], {}
+        on, budgets, until_s = 0, [], now_s + KEPT_S
         since = self.served.since
         for offer_row in range(len(self.served.offers)):
             offer = self.offer(offer_row)
-            if not _is_on(offer, now_s):
-                continue
-            on[offer_row] = self._products(offer_row)
-            ends_s[offer_row] = FOREVER if offer.ends_at is None else offer.ends_at.timestamp()
-            if offer.budget is not None:
-                ends_s[offer_row] = 0.0
-                known = (offer.redeemed, since.as_of_ms, since.made_ms)
-                budgets.append(Budget(offer.offer_id, offer.budget, *known))
-        self._ends_s, self._budgets, self._until_s = ends_s, budgets, now_s + KEPT_S
-        self._on = on
-
-    def _products(self, offer_row: int) -> frozenset[int]:
-        rows = self._products_of.get(offer_row)
-        if rows is None:
-            rows = self._products_of[offer_row] = frozenset(self.offer(offer_row).product_rows.tolist())
-        return rows
+            begins_s, end_s = _period_s(offer)
+            if now_s < begins_s:
+                until_s = min(until_s, begins_s)
+            elif now_s < end_s:
+                on |= 1 << offer_row
+                until_s = min(until_s, end_s)
+                if offer.budget is not None:
+                    known = (offer.redeemed, since.as_of_ms, since.made_ms)
+                    budgets.append(Budget(offer.offer_id, offer.budget, *known))
+        self._on, self._budgets, self._until_s = on, budgets, until_s
 
 
-def _is_on(offer: Offer, now_s: float) -> bool:
-    begins = offer.starts_at is None or offer.starts_at.timestamp() <= now_s
-    return begins and (offer.ends_at is None or now_s < offer.ends_at.timestamp())
+def _offers_of_products(offers: PublishedOffers) -> dict[int, int]:
+    """The offers of each product that has some, as bits: 1 << offer row."""
+    found: dict[int, int] = {}
+    for offer_row in range(len(offers)):
+        bit = 1 << offer_row
+        for row in offers.offer(offer_row).product_rows.tolist():
+            found[row] = found.get(row, 0) | bit
+    same: dict[int, int] = {}  # many products have the same ones
+    return {row: same.setdefault(bits, bits) for row, bits in found.items()}
+
+
+def _period_s(offer: Offer) -> tuple[float, float]:
+    """From when on and until when, in Unix seconds."""
+    begins_s = -FOREVER if offer.starts_at is None else offer.starts_at.timestamp()
+    return begins_s, FOREVER if offer.ends_at is None else offer.ends_at.timestamp()
 
 
 def _beginning(offer: Offer) -> str:

@@ -10,7 +10,7 @@ from operator import itemgetter
 from service.languages import ENGLISH
 from service.live.session import Session, session_of
 from service.live.told import Told
-from service.offers.book import FOREVER, OfferBook, Ranked, row_of
+from service.offers.book import OfferBook, Ranked, row_of
 from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
 from service.parameters import Query
@@ -21,7 +21,7 @@ from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
 
-NO_OFFERS = WithOffers(None, NOTHING, FOREVER, {}, [])
+NO_OFFERS = WithOffers(0, NOTHING, False, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
 
 
@@ -75,14 +75,11 @@ class OfferDesk:
         ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
-        if (
-            found is None
-            or found.on is not on
-            or found.enough != enough
-            or (found.until_s != FOREVER and found.until_s <= self._clock())
-        ):
-            redeemed = told.redeemed if told else frozenset()
-            found = self._best(book, on, enough, redeemed, customer_id, customer_row, answer)
+        if found is None or found.is_for_once or found.on != on or found.enough != enough:
+            without = enough
+            if told is not None and told.redeemed:
+                without |= {served.offers.find(offer_id) for offer_id in told.redeemed}
+            found = self._best(book, on, enough, without, customer_id, customer_row, answer)
             if kept is not None:
                 kept.offers = found
         return found
@@ -90,36 +87,44 @@ class OfferDesk:
     def _best(
         self,
         book: OfferBook,
-        on: Mapping[int, frozenset[int]],
+        on: int,
         enough: frozenset[int],
-        redeemed: frozenset[str],
+        without: frozenset[int],
         customer_id: str,
         customer_row: int,
         answer: Answer,
     ) -> WithOffers:
-        """The best offer of each product of an answer, without those redeemed or shown often enough."""
-        missing = {pick[0] for pick in answer.picks}
-        among = {
-            row
-            for row in book.served.offers.listed(customer_row)
-            if row not in enough and row in on and not on[row].isdisjoint(missing)
-            if not redeemed or book.offer(row).offer_id not in redeemed
-        }
+        """The best offer of each product of an answer, of those that are on, without some."""
+        of_product, among = book.of_product, 0
+        missing: dict[int, int] = {}
+        for row, _, _, _ in answer.picks:
+            of_it = of_product(row) & on
+            if of_it:
+                missing[row] = of_it
+                among |= of_it
         texts: dict[int, Attached] = {}
         rows: list[int] = []
+        is_for_once = False
         for one in book.ranked(customer_row, among) if among else ():
-            wanted = missing & on[one.offer_row]
-            text = self._json(book, one, customer_id) if wanted else None
+            if not among >> one.offer_row & 1 or one.offer_row in without:
+                continue
+            offer = book.offer(one.offer_row)
+            is_for_once = is_for_once or offer.budget is not None
+            text = self._json(book, one, customer_id)
             if text is not None:
-                offer = book.offer(one.offer_row)
                 ends_at = offer.ends_at if offer.budget is None else None
                 attached = Attached(text, one.cost, offer.offer_id, ends_at)
-                texts.update(dict.fromkeys(wanted, attached))
-                missing.difference_update(wanted)
                 rows.append(one.offer_row)
-                if not missing:
+                among = 0  # of those products that have none yet
+                for row, of_it in missing.items():
+                    if of_it >> one.offer_row & 1:
+                        texts[row] = attached
+                        missing[row] = 0
+                    else:
+                        among |= of_it
+                if not among:
                     break
-        return WithOffers(on, enough, book.ends_s(among), texts, rows)
+        return WithOffers(on, enough, is_for_once, texts, rows)
 
     def costs(self, served: ServedVersion, customer_row: int) -> Mapping[int, float]:
         """As `OfferBook.costs`, of what this desk can show."""

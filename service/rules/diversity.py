@@ -27,7 +27,8 @@ class Above:
         self._served, self._rows = served, set[int]()
         self._category_row, self._brand_row = served.category_row, served.brand_row
         self._brands: set[int] = set()
-        self._brands_of: dict[int, set[int]] = {}  # by category
+        self._categories: set[int] = set()
+        self._both: set[tuple[int, int]] = set()  # category and brand
         self._near: dict[int, float] = {}
         for row in pinned:
             self.add(row)
@@ -39,9 +40,8 @@ class Above:
         much as the same customers bought both.
         """
         category, brand = self._category_row[row], self._brand_row[row]
-        brands = self._brands_of.get(category)
-        if brands is not None:
-            return SAME_CATEGORY + SAME_BRAND if brand in brands else SAME_CATEGORY
+        if category in self._categories:
+            return SAME_CATEGORY + SAME_BRAND if (category, brand) in self._both else SAME_CATEGORY
         alike = SAME_BRAND if brand in self._brands else 0.0
         if category != NONE and not self._near:
             return alike
@@ -57,9 +57,9 @@ class Above:
             for other, score in self._neighbours(row):
                 self._near[other] = max(score, self._near.get(other, 0.0))
             return
-        brands = self._brands_of.setdefault(category, set())
+        self._categories.add(category)
         if brand != NONE:
-            brands.add(brand)
+            self._both.add((category, brand))
 
     def _near_to(self, row: int) -> float:
         return max((score for other, score in self._neighbours(row) if other in self._rows), default=0.0)

@@ -12,7 +12,7 @@ from service.answers import AnswerWriter
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.offers.book import KEPT_S, OfferBook
+from service.offers.book import OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
@@ -140,17 +140,27 @@ def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
     assert desk_of().with_products(served, "anna", answer) is NO_OFFERS
 
 
-def test_an_offer_that_ends_while_an_answer_is_made_is_not_kept_and_fails_nothing(tmp_path: Path) -> None:
-    """A thread that looks after budgets looks again between what is on and when that ends."""
-    ending = replace(MILK, ends=datetime.fromtimestamp(NOW_S + 1, UTC))
-    clock = Clock()
-    book = OfferBook(served_of(tmp_path, TinyShop(offers=(ending, BUTTER))), clock)
-    rows = list(book.on)
-    assert book.ends_s(rows) == NOW_S + 1
-    clock.now_s += KEPT_S
-    assert book.budgets == []
-    assert len(rows) == 2
-    assert book.ends_s(rows) == 0
+def test_an_offer_begins_and_ends_at_its_moment(tmp_path: Path) -> None:
+    beginning = replace(MILK, starts=datetime.fromtimestamp(NOW_S + 1, UTC))
+    ending = replace(BUTTER, ends=datetime.fromtimestamp(NOW_S + 2, UTC))
+    clock, served = Clock(), served_of(tmp_path, TinyShop(offers=(beginning, ending)))
+    book = OfferBook(served, clock)
+    milk, butter = (1 << served.offers.find(offer.offer_id) for offer in (beginning, ending))
+    on = []
+    for _ in range(4):
+        on.append(book.on)
+        clock.now_s += 1
+    assert on == [butter, milk | butter, milk, milk]
+
+
+def test_of_another_s_products_nothing_is_offered(tmp_path: Path) -> None:
+    served = served_of(tmp_path)
+    book = OfferBook(served, Clock())
+    milk, bread = (served.products.find(name) for name in ("milk", "bread"))
+    assert [one.offer_row for one in book.ranked(served.customers.find("anna"), book.of_product(milk))] == [
+        served.offers.find("milk 10 off")
+    ]
+    assert book.of_product(bread) == 0
 
 
 def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: Path) -> None:

@@ -57,19 +57,24 @@ def small(tmp_path: Path) -> History:
     )
 
 
-def offered(offers: PublishedOffers, row: int, at: datetime) -> list[str]:
-    return [offers.offer(offer_row).offer_id for offer_row, _, _ in offers.of(row, at.timestamp())]
+def offered(offers: PublishedOffers, row: int, among: int = -1) -> list[str]:
+    return [offers.offer(offer_row).offer_id for offer_row, _, _ in offers.of(row, among)]
 
 
-def test_each_gets_what_is_theirs_is_on_and_was_not_redeemed(small: History, tmp_path: Path) -> None:
+def test_each_gets_what_is_theirs_is_not_over_and_was_not_redeemed(small: History, tmp_path: Path) -> None:
     offers = read(small, written(small, tmp_path / "store"))
     ann, bob = (small.customer_ids.index(name) for name in ("ann", "bob"))
-    later = datetime(2026, 1, 10, tzinfo=UTC)
-    assert sorted(offered(offers, ann, later)) == ["all", "fans", "used"]
-    assert offered(offers, bob, later) == ["all"]
-    assert sorted(offered(offers, NONE, later)) == ["all", "used"]
-    assert "fans" not in offered(offers, ann, AS_OF)
-    assert offered(offers, ann, datetime(2026, 4, 1, tzinfo=UTC)) == ["all"]
+    assert sorted(offered(offers, ann)) == ["all", "fans", "used"]
+    assert offered(offers, bob) == ["all"]
+    assert sorted(offered(offers, NONE)) == ["all", "used"]
+
+
+def test_only_those_that_are_asked_for_are_looked_at(small: History, tmp_path: Path) -> None:
+    offers = read(small, written(small, tmp_path / "store"))
+    ann, every = small.customer_ids.index("ann"), offers.find("all")
+    assert offered(offers, ann, 1 << every) == ["all"]
+    assert sorted(offered(offers, ann, ~(1 << every))) == ["fans", "used"]
+    assert offered(offers, ann, 0) == []
 
 
 def test_an_offer_says_what_the_shop_said(small: History, tmp_path: Path) -> None:
@@ -94,17 +99,17 @@ def test_the_likeliest_come_first_and_no_more_than_asked(tmp_path: Path) -> None
     offers = read(history, written(history, tmp_path / "store", ValueOptions(offers=4)))
     assert len(offers) == 50
     for row in range(len(history.customer_ids)):
-        chances = [chance for _, chance, _ in offers.of(row, ON.timestamp())]
+        chances = [chance for _, chance, _ in offers.of(row)]
         assert len(chances) == (0 if history.customer_ids[row] == "c59" else 4)
         assert chances == sorted(chances, key=lambda chance: -(chance or 0))
-        assert all(0 < anyway < 1 for _, _, anyway in offers.of(row, ON.timestamp()))
-    assert offers.of(NONE, ON.timestamp()) == []
+        assert all(0 < anyway < 1 for _, _, anyway in offers.of(row))
+    assert offers.of(NONE) == []
 
 
 def test_a_shop_where_nobody_redeemed_has_an_order_and_no_probability(tmp_path: Path) -> None:
     history = history_of(tmp_path, purchases=PURCHASES, offers=OFFERS, as_of=AS_OF)
     offers = read(history, written(history, tmp_path / "store"))
-    found = offers.of(history.customer_ids.index("bob"), datetime(2026, 1, 10, tzinfo=UTC).timestamp())
+    found = offers.of(history.customer_ids.index("bob"))
     assert {chance for _, chance, _ in found} == {None}
     assert len(found) == 2
 
@@ -120,7 +125,7 @@ def test_a_version_without_offers_has_none(tmp_path: Path) -> None:
     history = history_of(tmp_path, purchases=PURCHASES)
     version = written(history, tmp_path / "store")
     offers = read(history, version)
-    assert (len(offers), offers.of(0, ON.timestamp()), offers.find("all")) == (0, [], NONE)
+    assert (len(offers), offers.of(0), offers.find("all")) == (0, [], NONE)
     assert np.isnan(version.array("products/margin")).all()  # none was told
     assert version.array("products/worth").tolist() == pytest.approx(
         [{"tea": 1.0, "milk": 0.25}[name] for name in history.products["product_id"]]
@@ -131,7 +136,7 @@ def test_offers_that_are_all_over_leave_empty_lists(tmp_path: Path) -> None:
     over = "offer_id,product_ids,ends_at\nold,tea,2026-01-01\n"
     history = history_of(tmp_path, purchases=PURCHASES, offers=over, as_of=AS_OF)
     offers = read(history, written(history, tmp_path / "store"))
-    assert (len(offers), offers.of(0, AS_OF.timestamp()), offers.of(NONE, AS_OF.timestamp())) == (1, [], [])
+    assert (len(offers), offers.of(0), offers.of(NONE)) == (1, [], [])
 
 
 def test_the_same_history_gives_the_same_bytes(tmp_path: Path) -> None:
