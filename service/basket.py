@@ -11,9 +11,9 @@ from service.errors import RefusedError
 from service.live.session import FIRST_LINE, Session
 from service.neighbours import goes_with
 from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
-from service.packed import Entry
+from service.packed import Entry, Scored
 from service.parameters import Query
-from service.rules.diversity import Above, Scored, diverse
+from service.rules.diversity import Above, diverse
 from service.rules.effects import Place
 from service.rules.ruling import Ruling
 from service.served import NONE, UNKNOWN
@@ -100,6 +100,17 @@ class Basket:
 
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
+
+    def take_moved(self, scored: Iterable[Scored]) -> None:
+        """The same of entries that have been put in the order of what they count."""
+        if self.is_full:
+            return
+        if self._above is None:
+            self._put((entry for _, entry in scored), Rung.OWN)
+            return
+        taken, shown = self.taken, self._ruling.shown
+        may = (one for one in scored if shown[one[1][0]] and one[1][0] not in taken)
+        self._put(diverse(may, self._strength, self._above), Rung.OWN)
 
     def take_held(self, session: Session) -> None:
         """What was bought just now and isn't due yet: only if nothing else is left."""
@@ -190,7 +201,8 @@ class Basket:
             held.add(pin.position)
             self.taken.add(row)
             self._pins.append((pin, row))
-            _count(row, self._counts)
+            for groups, _, counts in self._counts:
+                counts[groups[row]] = counts.get(groups[row], 0) + 1
         self._n -= len(self._pins)
 
     def _is_free(self, row: int) -> bool:
@@ -201,24 +213,31 @@ class Basket:
         self._take(zip(rows, repeat(NO_EVIDENCE), repeat(UNKNOWN)), rung)
 
     def _take(self, entries: Iterable[Entry], rung: Rung) -> None:
-        category, taken, picks, n = self.category, self.taken, self.picks, self._n
-        if len(picks) >= n:
+        if self.is_full:
             return
+        if self._above is not None:
+            entries = diverse(self._scored(entries), self._strength, self._above)
+        self._put(entries, rung)
+
+    def _put(self, entries: Iterable[Entry], rung: Rung) -> None:
+        category, taken, picks, n = self.category, self.taken, self.picks, self._n
         above, shown, category_row = self._above, self._ruling.shown, self._served.category_row
-        if above is not None:
-            entries = diverse(self._scored(entries), self._strength, above)
-        limits, add_pick = self._counts, picks.append
+        limits = self._counts
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
-            if limits and not _fits(row, limits):
-                continue
-            taken.add(row)
-            add_pick((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
-            if len(picks) >= n:
-                return
-            if above is not None:
-                above.add(row)
+            for groups, at_most, counts in limits:
+                if counts.get(groups[row], 0) >= at_most:
+                    break
+            else:
+                for groups, _, counts in limits:
+                    counts[groups[row]] = counts.get(groups[row], 0) + 1
+                taken.add(row)
+                picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # not NaN
+                if len(picks) >= n:
+                    return
+                if above is not None:
+                    above.add(row)
 
     def _scored(self, entries: Iterable[Entry]) -> Iterator[Scored]:
         """What of these may be shown, with what it counts: its probability, and where none is known what the
@@ -244,18 +263,3 @@ class Basket:
                 score = known * known_at / place
             least = min(least, score)
             yield least, entry
-
-
-def _fits(row: int, limits: list[Counted]) -> bool:
-    """Count a product for each limit; False if one is reached, and then for none."""
-    for groups, at_most, counts in limits:
-        if counts.get(groups[row], 0) >= at_most:
-            return False
-    _count(row, limits)
-    return True
-
-
-def _count(row: int, limits: list[Counted]) -> None:
-    for groups, _, counts in limits:
-        group = groups[row]
-        counts[group] = counts.get(group, 0) + 1

@@ -240,7 +240,8 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
         owned = owned_by(served, own.customer_row, own.session)
         own.owned = {one.product_row: one.due_day for one in owned}
         if objective == REORDER:
-            columns = Columns.of(in_new_order(own.columns, own.moved)) if own.moved else own.columns
+            moved = (entry for _, entry in in_new_order(own.columns, own.moved))
+            columns = Columns.of(moved) if own.moved else own.columns
             own.columns = due_first(columns, owned, day_of(served, now_s))
             own.moved, own.is_in_new_order = [], True
     if ruling.bought:

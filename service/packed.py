@@ -17,6 +17,9 @@ ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
 type Entry = tuple[int, int, float]
 """Product row, evidence as in `storage.evidence`, and probability: NaN or negative where it isn't known."""
 
+type Scored = tuple[float, Entry]
+"""An entry, and what it counts beside the others of its list."""
+
 
 class Columns(NamedTuple):
     """Rows (int32), evidence (uint8) and probabilities (float16) of a list, best first."""

@@ -139,8 +139,10 @@ class Recommender:
         own, _ = self._own_list(rules, customer_id, self._news_of(customer_id), query.objective)
         if own is None:
             return NONE
-        entries = in_new_order(own.columns, own.moved) if own.moved else own.columns.entries()
-        found = next((row for row, _, _ in entries if row in rows), NONE)
+        moved = (entry for _, entry in in_new_order(own.columns, own.moved))
+        found = next(
+            (row for row, _, _ in (moved if own.moved else own.columns.entries()) if row in rows), NONE
+        )
         if found == NONE and not own.moved:
             found = next((row for row, _, _ in rest_of(own) if row in rows), NONE)
         return found
@@ -312,7 +314,7 @@ class Recommender:
 def _take_list(basket: Basket, own: OwnList) -> None:
     """Take from a customer's list, in the order that the rules give it."""
     if own.moved:
-        basket.take_own(in_new_order(own.columns, own.moved))
+        basket.take_moved(in_new_order(own.columns, own.moved))
         return
     basket.take_own(chain(own.columns.entries(), rest_of(own)))
 

@@ -7,13 +7,11 @@ in money, then need no common scale with a likeness, and no strength drowns what
 
 from collections.abc import Iterator, Sequence
 
-from service.packed import Entry
+from service.packed import Entry, Scored
 from service.served import NONE, ServedVersion
 
 SAME_CATEGORY, SAME_BRAND = 0.75, 0.25
 LOOK_AHEAD = 50  # products that wait while others are put before them: no variety is worth what comes behind
-
-type Scored = tuple[float, Entry]
 
 
 class Above:

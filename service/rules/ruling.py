@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
-from service.packed import Columns, Entry
+from service.packed import Columns, Scored
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
 from service.served import ServedVersion, Trends
 
@@ -146,10 +146,11 @@ def score_at(columns: Columns, place: int) -> float:
     return 1 / (place + 1)
 
 
-def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
+def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
     """A list with some products at the places of their new scores; the others keep their order.
 
-    A product stands before the first of the others that has a lower score.
+    A product stands before the first of the others that has a lower score. What an entry counts never is more
+    than what the one before it does.
     """
     rows, evidence, probability = columns
     away = {place for _, place in moved}
@@ -157,22 +158,21 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Entry]:
     first = next(waiting, LAST)
     score, known_at = 1.0, 0
     for place, entry in enumerate(columns.entries()):
-        if entry[2] > -first[0] and score >= entry[2] and place not in away:  # as most of the first ones
-            score, known_at = entry[2], place
-            yield entry
-            continue
         if place in away:
             continue
-        if entry[2] >= 0:
-            known_at = place
-            score = min(score, entry[2])
-        now = -score * (known_at + 1) / (place + 1)
-        while first[0] <= now and first < (now, place):
+        here = entry[2]
+        if score >= here >= 0:  # as most
+            score, known_at, now = here, place, here
+        else:
+            if here >= 0:
+                known_at = place
+            now = score * (known_at + 1) / (place + 1)
+        while -first[0] >= now and first < (-now, place):
             at = first[1]
-            yield rows[at], evidence[at], probability[at]
+            yield -first[0], (rows[at], evidence[at], probability[at])
             first = next(waiting, LAST)
-        yield entry
+        yield now, entry
     while first is not LAST:
         at = first[1]
-        yield rows[at], evidence[at], probability[at]
+        yield -first[0], (rows[at], evidence[at], probability[at])
         first = next(waiting, LAST)

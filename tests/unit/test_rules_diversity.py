@@ -133,9 +133,9 @@ def test_by_value_a_share_of_the_value_is_lost(served: ServedVersion) -> None:
 
 def test_a_boost_counts_before_variety(served: ServedVersion) -> None:
     boost = '[[rules]]\nid = "b"\nkind = "boost"\nproducts = ["butter"]\nfactor = 1.9\n'
-    # butter .2375, and apple, behind it and without a probability, three quarters of that: .178
-    assert shown(served, variety(0.2) + boost) == PLAIN  # .19
-    assert shown(served, variety(0.3) + boost) == ["milk", "bread", "apple", "butter"]  # .166
+    # butter .2375; apple, fifth and without a probability, what bread, third, falls to there: .15
+    assert shown(served, variety(0.3) + boost) == PLAIN  # .166
+    assert shown(served, variety(0.4) + boost) == ["milk", "bread", "apple", "butter"]  # .143
 
 
 def test_a_cap_holds_beside_it(served: ServedVersion) -> None:
