@@ -1,7 +1,12 @@
-"""What an offer is worth with one customer: what it adds over what they buy anyway, less its cost."""
+"""What an offer is worth with one customer: what it adds over what they buy anyway, less its cost.
+
+Of single numbers, or of arrays of one shape.
+"""
+
+from models.arrays import FloatArray
 
 
-def expected_value(added: float, cost: float, margin: float) -> float:
+def expected_value[N: (float, FloatArray)](added: N, cost: N, margin: N) -> N:
     """In the shop's currency, for one redemption at most; below 0 where it costs more than it brings.
 
     Whoever redeems buys one piece and takes the discount. With the chance `anyway` they had bought it without
@@ -15,7 +20,7 @@ def expected_value(added: float, cost: float, margin: float) -> float:
     return added * margin - cost
 
 
-def expected_cost(probability: float, discount: float) -> float:
+def expected_cost[N: (float, FloatArray)](probability: N, discount: N) -> N:
     """What an offer is expected to cost the shop, however much it adds: its discount, if it is redeemed.
 
     Args:
@@ -25,7 +30,7 @@ def expected_cost(probability: float, discount: float) -> float:
     return probability * discount
 
 
-def uplift(probability: float, anyway: float) -> float:
+def uplift[N: (float, FloatArray)](probability: N, anyway: N) -> N:
     """Purchases that the offer adds: those who redeem and had not bought.
 
     Args:

@@ -1,9 +1,10 @@
-"""A version's offers as the day reads them: mapped arrays, and each customer's offers, likeliest first."""
+"""A version's offers as the day reads them: mapped arrays, and each customer's offers, by what they add."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,17 @@ NONE = -1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-type RankedOffer = tuple[int, float | None, float]
-"""One offer of a customer's list: its row, the probability of redeeming it (None from a shop where nobody
-ever redeemed anything), and the chance of buying one of its products within its time without it. A plain
-tuple: answers look at some of them."""
+class ListedOffer(NamedTuple):
+    """One offer of a customer's list.
+
+    Attributes:
+        probability: of redeeming it; None from a shop where nobody ever redeemed anything.
+        value: what it adds, in the shop's currency; None where that isn't known.
+    """
+
+    offer_row: int
+    probability: float | None
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,10 @@ class OfferArrays:
         segment: shape (n,), int32, row among the segments, NONE for everybody.
         budget: shape (n,), int32, NONE for any.
         redeemed: shape (n,), int32, redemptions that the night knew of, of whomever.
-        list_offer: shape (n_customers + 1, m), int32, offers of each, likeliest first, NONE where there are
+        list_offer: shape (n_customers + 1, m), int32, offers of each, by what they add, NONE where there are
             fewer; the last line is for whoever is not known.
-        list_probability, list_anyway: the same shape, float16; probabilities NaN where unknown.
+        list_probability: the same shape, float16, of redeeming; NaN where unknown.
+        list_value: the same shape, float32, in the shop's currency, NaN where unknown.
     """
 
     indptr: AnyArray
@@ -74,15 +83,16 @@ class OfferArrays:
     redeemed: IntArray
     list_offer: IntArray
     list_probability: AnyArray
-    list_anyway: AnyArray
+    list_value: FloatArray
 
 
 KINDS: dict[str, type[np.generic]] = {
     **{"indptr": np.int64, "product": np.int32, "discount": np.float32, "margin": np.float32},
     **{"starts_s": np.int64, "ends_s": np.int64, "segment": np.int32, "budget": np.int32},
     **{"redeemed": np.int32},
-    **{"list_offer": np.int32, "list_probability": np.float16, "list_anyway": np.float16},
+    **{"list_offer": np.int32, "list_probability": np.float16, "list_value": np.float32},
 }
+LATER = ("redeemed", "list_value")
 
 
 def write_offers(writer: VersionWriter, ids: list[str], segments: list[str], arrays: OfferArrays) -> None:
@@ -104,13 +114,14 @@ class PublishedOffers:
         self._version_id = version.version_id
         self.ids = version.ids("offers")
         self._segments = version.strings("offers/segments")
-        arrays = {name: version.array(f"offers/{name}") for name in KINDS if name != "redeemed"}
-        arrays["redeemed"] = np.zeros(len(self.ids), np.int32)  # of a night before there were budgets
-        if version.has("offers/redeemed"):
-            arrays["redeemed"] = version.array("offers/redeemed")
+        arrays = {name: version.array(f"offers/{name}") for name in KINDS if name not in LATER}
+        shape = arrays["list_offer"].shape  # of a night before there were the others
+        arrays["redeemed"] = np.zeros(len(self.ids), np.int32)
+        arrays["list_value"] = np.broadcast_to(np.float32(np.nan), shape)
+        arrays |= {name: version.array(f"offers/{name}") for name in LATER if version.has(f"offers/{name}")}
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
-        lists = ("list_offer", "list_probability", "list_anyway")
+        lists = ("list_offer", "list_probability", "list_value")
         self._lists: tuple[memoryview[Any], ...] = tuple(
             memoryview(arrays[name].reshape(-1)) for name in lists
         )
@@ -119,28 +130,25 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def of(self, customer_row: int, among: int = -1) -> list[RankedOffer]:
-        """A customer's offers, whether they are on or not, likeliest redeemed first.
+    def of(self, customer_row: int, among: int = -1) -> Iterator[ListedOffer]:
+        """A customer's offers, whether they are on or not, by what they add, the most first.
+
+        Those whose value isn't known stand below the others, by the purchases that they add.
 
         Args:
             customer_row: -1 for who is not in the version: the offers that are for everybody.
             among: of which offers, as bits: 1 << offer row; -1 for any.
         """
         if not self.has_any:
-            return []
-        rows, chances, others = self._lists
-        start = self._start_of(customer_row)
-        found: list[RankedOffer] = []
+            return
+        rows, chances, values = self._lists
+        start = (customer_row if customer_row != NONE else self._last_line) * self._length
         for place, row in enumerate(rows[start : start + self._length].tolist(), start):
             if row == NONE:
-                break
+                return
             if among >> row & 1:
-                chance = chances[place]
-                found.append((row, None if isnan(chance) else chance, others[place]))
-        return found
-
-    def _start_of(self, customer_row: int) -> int:
-        return (customer_row if customer_row != NONE else self._last_line) * self._length
+                chance, value = chances[place], values[place]
+                yield ListedOffer(row, None if isnan(chance) else chance, None if isnan(value) else value)
 
     def offer(self, offer_row: int) -> Offer:
         a, row = self._arrays, offer_row
@@ -167,7 +175,7 @@ class PublishedOffers:
             **dict.fromkeys(
                 ("discount", "margin", "starts_s", "ends_s", "segment", "budget", "redeemed"), (n,)
             ),
-            **dict.fromkeys(("list_offer", "list_probability", "list_anyway"), lists),
+            **dict.fromkeys(("list_offer", "list_probability", "list_value"), lists),
             **{"indptr": (n + 1,), "product": arrays["product"].shape[:1]},
         }
         ends = {"product": n_products, "segment": len(self._segments)}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.arrays import DAY_S, AnyArray, BoolArray, FloatArray, IntArray
 from models.interactions import Interactions
 from models.offer_features import OfferFeatures
+from models.offer_value import expected_cost, expected_value, uplift
 from models.offers import OPEN_END_S, Campaign
 from models.redemption import Redemption
 from storage.history import History
@@ -42,7 +43,7 @@ class _Lists(NamedTuple):
 
     offer: IntArray
     probability: FloatArray
-    anyway: FloatArray
+    value: FloatArray
 
 
 def product_margin(history: History, options: ValueOptions) -> FloatArray:
@@ -67,12 +68,13 @@ def write_value(
     if shop is None:
         return
     segments = sorted(shop.table["segment"].drop_nulls().unique().to_list())
-    lists = _ranked(interactions, shop, options)
+    facts = _facts(shop, segments, margin, interactions)
+    lists = _ranked(interactions, shop, facts["discount"], facts["margin"], options)
     arrays = OfferArrays(
-        **_facts(shop, segments, margin, interactions),
+        **facts,
         list_offer=lists.offer,
         list_probability=lists.probability.astype(np.float16),
-        list_anyway=lists.anyway.astype(np.float16),
+        list_value=lists.value,
     )
     write_offers(writer, shop.table["offer_id"].to_list(), segments, arrays)
 
@@ -106,10 +108,17 @@ def _offer_margin(shop: ShopOffers, margin: FloatArray, interactions: Interactio
         return np.asarray(shop.offers.products @ (weight * np.nan_to_num(margin)) / total, np.float32)
 
 
-def _ranked(interactions: Interactions, shop: ShopOffers, options: ValueOptions) -> _Lists:
+def _ranked(
+    interactions: Interactions,
+    shop: ShopOffers,
+    discount: FloatArray,
+    margin: FloatArray,
+    options: ValueOptions,
+) -> _Lists:
     """The list of every customer row, and below them that of who is not known.
 
-    The last one is of a row without purchases: it sees the offers that are for everybody.
+    The last one is of a row without purchases: it sees the offers that are for everybody. The likeliest are
+    listed of those that don't cost more than they bring.
     """
     n_rows, as_of_s = interactions.n_customers + 1, interactions.as_of_s
     coming = [campaign for campaign in shop.offers.campaigns if campaign.ends_s > as_of_s]
@@ -132,15 +141,33 @@ def _ranked(interactions: Interactions, shop: ShopOffers, options: ValueOptions)
         may = allowed.of(start, min(start + block, n_rows))
         rows = (np.flatnonzero(may.any(axis=1)) + start).astype(np.int32)
         found = features.of(rows, offers)
-        order = np.where(may[rows - start], model.log_odds(found), -np.inf)
-        best = np.argsort(-order, axis=1, kind="stable")[:, :k]  # ties by offer row
+        probability = model.probability(found)
+        added = uplift(probability, features.anyway(rows, offers, days))
+        value = expected_value(added, expected_cost(probability, discount[offers]), margin[offers])
+        may = may[rows - start] & ~(value <= 0)
+        order = np.where(may, model.log_odds(found), -np.inf)
+        likeliest = np.argsort(-order, axis=1, kind="stable")[:, :k]  # ties by offer row
+        best = _by_value(likeliest, order, value, added)
         is_there = np.isfinite(np.take_along_axis(order, best, axis=1))
-        anyway = features.anyway(rows, offers, days)
         for whole, part in zip(
-            lists, (np.broadcast_to(offers, order.shape), model.probability(found), anyway), strict=True
+            lists, (np.broadcast_to(offers, order.shape), probability, value), strict=True
         ):
             whole[rows] = np.where(is_there, np.take_along_axis(part, best, axis=1), whole[rows])
     return lists
+
+
+def _by_value(best: AnyArray, order: FloatArray, value: FloatArray, added: FloatArray) -> AnyArray:
+    """Columns of offers, shape (n, k), likeliest first, put in the order of what they add."""
+
+    def of_best(figures: FloatArray) -> FloatArray:
+        found: FloatArray = np.take_along_axis(figures, best, axis=1)
+        return found
+
+    is_none = ~np.isfinite(of_best(order))
+    is_unknown = np.isnan(of_best(value))
+    keys = -np.nan_to_num(of_best(added)), -np.nan_to_num(of_best(value)), is_unknown, is_none
+    by = np.lexsort(keys, axis=1)  # the last key first; ties stay, likeliest first
+    return np.take_along_axis(best, by, axis=1)
 
 
 class _Allowed:

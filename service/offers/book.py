@@ -4,33 +4,14 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from math import isnan
-from typing import NamedTuple
 
-from models.offer_value import expected_cost, expected_value, uplift
+from models.offer_value import expected_cost
 from service.served import NONE, ServedVersion
-from storage.offers import Offer, PublishedOffers
+from storage.offers import ListedOffer, Offer, PublishedOffers
 from storage.record.budgets import Budget
 
 FOREVER = float("inf")
 KEPT_S = 30.0  # at most, until it is looked again which offers are on
-
-
-class Ranked(NamedTuple):
-    """An offer for a customer.
-
-    Attributes:
-        probability: of redeeming, None where nobody ever redeemed anything.
-        value: what it adds, in the shop's currency; None where that isn't known.
-        added: purchases that it adds; 0 where the probability isn't known.
-        cost: its discount by its probability, in the shop's currency; 0 where one of them isn't known.
-    """
-
-    offer_row: int
-    probability: float | None
-    value: float | None
-    added: float
-    cost: float
 
 
 class OfferBook:
@@ -43,7 +24,6 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
-        self._figures: dict[int, tuple[float | None, float | None]] = {}
         self._of_product = _offers_of_products(served.offers)
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
@@ -72,40 +52,23 @@ class OfferBook:
         """The offers of a product, on or not, as bits."""
         return self._of_product.get(product_row, 0)
 
-    def ranked(self, customer_row: int, among: int = -1) -> Iterator[Ranked]:
-        """A customer's offers that are on and worth showing, by what they add, the most first.
+    def ranked(self, customer_row: int, among: int = -1) -> Iterator[ListedOffer]:
+        """A customer's offers that are on, by what they add, the most first.
 
-        An offer that costs more than it brings is left out: whoever gets it would buy anyway. Where its value
-        isn't known, it stands below those whose is, by the purchases that it adds.
+        The night left out what costs more than it brings: whoever gets it would buy anyway.
 
         Args:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: of which offers, as bits; -1 for any.
         """
-        found, figures = [], self._figures
-        listed = self.served.offers.of(customer_row, self.on & among)
-        for place, (row, probability, anyway) in enumerate(listed):
-            value, added, cost = None, 0.0, 0.0
-            if probability is not None and not isnan(anyway):
-                discount, margin = figures.get(row) or self._figures_of(row)
-                added = uplift(probability, anyway)
-                if discount is not None:
-                    cost = expected_cost(probability, discount)
-                    if margin is not None:
-                        value = expected_value(added, cost, margin)
-                        if value <= 0:
-                            continue
-            found.append(
-                (value is None, -(value or 0.0), -added, place, row, probability, value, added, cost)
-            )
-        found.sort()
-        for one in found:
-            yield Ranked(*one[4:])
+        return self.served.offers.of(customer_row, self.on & among)
 
-    def _figures_of(self, offer_row: int) -> tuple[float | None, float | None]:
-        offer = self.offer(offer_row)
-        figures = self._figures[offer_row] = offer.discount, offer.margin
-        return figures
+    def cost(self, listed: ListedOffer) -> float:
+        """The discount of an offer by its probability; 0 where one of them isn't known."""
+        discount = self.offer(listed.offer_row).discount
+        if listed.probability is None or discount is None:
+            return 0.0
+        return expected_cost(listed.probability, discount)
 
     def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
         """What the offer of each product is expected to cost with a customer, by product row; without those
@@ -119,16 +82,16 @@ class OfferBook:
             offer = self.offer(one.offer_row)
             if with_budgets or offer.budget is None:
                 for product_row in offer.product_rows.tolist():
-                    found.setdefault(product_row, one.cost)
+                    found.setdefault(product_row, self.cost(one))
         return {product_row: cost for product_row, cost in found.items() if cost}
 
-    def json(self, ranked: Ranked, promised_until_s: float | None) -> str:
+    def json(self, listed: ListedOffer, promised_until_s: float | None) -> str:
         """An offer as answers show it to a customer.
 
         Args:
             promised_until_s: of one with a budget.
         """
-        offer_row, probability, value, _, _ = ranked
+        offer_row, probability, value = listed
         text = self._texts.get(offer_row)
         if text is None:
             text = self._texts[offer_row] = _beginning(self.offer(offer_row))

@@ -10,7 +10,7 @@ from operator import itemgetter
 from service.languages import ENGLISH
 from service.live.session import Session, session_of
 from service.live.told import Told
-from service.offers.book import OfferBook, Ranked, row_of
+from service.offers.book import OfferBook, row_of
 from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
 from service.parameters import Query
@@ -20,6 +20,7 @@ from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
+from storage.offers import ListedOffer
 
 NO_OFFERS = WithOffers(0, NOTHING, False, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
@@ -113,7 +114,7 @@ class OfferDesk:
             text = self._json(book, one, customer_id)
             if text is not None:
                 ends_at = offer.ends_at if offer.budget is None else None
-                attached = Attached(text, one.cost, offer.offer_id, ends_at)
+                attached = Attached(text, book.cost(one), offer.offer_id, ends_at)
                 rows.append(one.offer_row)
                 among = 0  # of those products that have none yet
                 for row, of_it in missing.items():
@@ -165,7 +166,7 @@ class OfferDesk:
     def _items(
         self,
         book: OfferBook,
-        found: list[Ranked],
+        found: list[ListedOffer],
         customer_id: str,
         customer_row: int,
         session: Session | None,
@@ -198,7 +199,7 @@ class OfferDesk:
             return NOTHING
         return self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
 
-    def _json(self, book: OfferBook, one: Ranked, customer_id: str) -> str | None:
+    def _json(self, book: OfferBook, one: ListedOffer, customer_id: str) -> str | None:
         """An offer as JSON, promised if it has a budget; None if it can't be."""
         offer, until_s = book.offer(one.offer_row), None
         if offer.budget is not None:
@@ -217,7 +218,7 @@ def _reason(
     customer_row: int,
     session: Session | None,
     products: list[int],
-    one: Ranked,
+    one: ListedOffer,
     reasons: Reasons,
 ) -> str:
     """The product of the offer that the customer bought last, else what others did."""

@@ -150,8 +150,8 @@ def _add_offers(writer: VersionWriter, size: Size, rng: np.random.Generator) -> 
         budget=np.full(n, NONE),
         redeemed=np.zeros(n),
         list_offer=(rng.integers(0, n, (here[0], 1)) + np.arange(here[1])) % n,
-        list_probability=-np.sort(-rng.beta(0.5, 10, here)),
-        list_anyway=rng.beta(2, 10, here),
+        list_probability=rng.beta(0.5, 10, here),
+        list_value=-np.sort(-rng.exponential(0.1, here)),
     )
     write_offers(writer, order_of([f"offer {number}" for number in range(n)]), [], arrays)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.offer_value import expected_cost, expected_value, uplift
 from models.state import ModelState
 from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
@@ -268,10 +269,12 @@ def _add_offers(writer: VersionWriter, shop: TinyShop, customers: list[str], row
     offers = sorted(shop.offers, key=lambda offer: ids.index(offer.offer_id))
     lists = np.full((3, len(customers) + 1, len(offers)), np.nan)
     for customer_row, customer in enumerate([*customers, ""]):
-        theirs = [(place, o.chances[customer]) for place, o in enumerate(offers) if customer in o.chances]
-        theirs.sort(key=lambda one: -one[1][0])
-        for n, (place, (chance, anyway)) in enumerate(theirs):
-            lists[:, customer_row, n] = place, chance, anyway
+        theirs = [
+            _listed(place, o, *o.chances[customer]) for place, o in enumerate(offers) if customer in o.chances
+        ]
+        theirs = sorted(one for one in theirs if not one[-1] <= 0)
+        for n, (_, _, *listed) in enumerate(theirs):
+            lists[:, customer_row, n] = listed
     arrays = OfferArrays(
         indptr=np.cumsum([0, *(len(offer.products) for offer in offers)]),
         product=np.array([row[product] for offer in offers for product in offer.products]),
@@ -284,9 +287,19 @@ def _add_offers(writer: VersionWriter, shop: TinyShop, customers: list[str], row
         redeemed=np.array([offer.redeemed for offer in offers]),
         list_offer=np.nan_to_num(lists[0], nan=-1),
         list_probability=lists[1],
-        list_anyway=lists[2],
+        list_value=lists[2],
     )
     write_offers(writer, ids, [], arrays)
+
+
+def _listed(
+    place: int, offer: TinyOffer, chance: float, anyway: float
+) -> tuple[bool, float, int, float, float]:
+    """Whether its value is unknown, its order among the others, and what a list has of an offer."""
+    added = uplift(chance, anyway)
+    value = expected_value(added, expected_cost(chance, offer.discount), offer.margin)
+    is_unknown = np.isnan(value)
+    return is_unknown, -np.nan_to_num(added if is_unknown else value), place, chance, value
 
 
 def _finish(

@@ -14,7 +14,7 @@ from storage.store import Store
 from storage.versions import Version, VersionWriter, open_version
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop, history_of
 from tests.data.versions import finish
-from training.offer_lists import ValueOptions, product_margin, write_value
+from training.offer_lists import ValueOptions, _by_value, product_margin, write_value
 
 ON = START + timedelta(days=CAMPAIGN_DAYS[-1], hours=1)  # the last campaign's first day
 PURCHASES = "customer_id,product_id,purchased_at,unit_price\nann,tea,2026-01-01,4\nbob,milk,2026-01-02,1\n"
@@ -94,24 +94,61 @@ def test_an_offer_says_what_the_shop_said(small: History, tmp_path: Path) -> Non
     assert offers.find("nothing") == NONE
 
 
-def test_the_likeliest_come_first_and_no_more_than_asked(tmp_path: Path) -> None:
+def test_the_likeliest_are_listed_by_what_they_add_and_no_more_than_asked(tmp_path: Path) -> None:
     history = coupon_shop(tmp_path)
-    offers = read(history, written(history, tmp_path / "store", ValueOptions(offers=4)))
+    few = read(history, written(history, tmp_path / "few", ValueOptions(offers=4)))
+    offers = read(history, written(history, tmp_path / "all", ValueOptions(offers=1000)))
     assert len(offers) == 50
     for row in range(len(history.customer_ids)):
-        chances = [chance for _, chance, _ in offers.of(row)]
-        assert len(chances) == (0 if history.customer_ids[row] == "c59" else 4)
-        assert chances == sorted(chances, key=lambda chance: -(chance or 0))
-        assert all(0 < anyway < 1 for _, _, anyway in offers.of(row))
-    assert offers.of(NONE) == []
+        listed, every = list(few.of(row)), list(offers.of(row))
+        assert len(listed) == (0 if history.customer_ids[row] == "c59" else 4)
+        assert listed == [one for one in every if one in listed]
+        left_out = [chance or 0 for _, chance, _ in every if all(one[1] != chance for one in listed)]
+        assert max(left_out, default=0) <= min((chance or 0 for _, chance, _ in listed), default=1)
+        values = [value for _, _, value in every if value is not None]
+        assert values == sorted(values, reverse=True)
+        assert all(value > 0 for value in values)
+        assert every[len(values) :] == [one for one in every if one[2] is None]
+    assert list(offers.of(NONE)) == []
 
 
 def test_a_shop_where_nobody_redeemed_has_an_order_and_no_probability(tmp_path: Path) -> None:
     history = history_of(tmp_path, purchases=PURCHASES, offers=OFFERS, as_of=AS_OF)
     offers = read(history, written(history, tmp_path / "store"))
-    found = offers.of(history.customer_ids.index("bob"))
-    assert {chance for _, chance, _ in found} == {None}
+    found = list(offers.of(history.customer_ids.index("bob")))
+    assert {(chance, value) for _, chance, value in found} == {(None, None)}
     assert len(found) == 2
+
+
+def test_the_order_by_value_by_hand() -> None:
+    """The second is worth most; the values of two aren't known; the last is no offer."""
+    nan = float("nan")
+    order = np.array([[3.0, 2.0, 1.0, 0.5, -np.inf]])
+    value = np.array([[0.1, 0.4, nan, nan, 9.0]])
+    added = np.array([[0.5, 0.5, 0.1, 0.2, 0.9]])
+    assert _by_value(np.array([[0, 1, 2, 3, 4]]), order, value, added).tolist() == [[1, 0, 3, 2, 4]]
+
+
+def test_what_costs_more_than_it_brings_is_not_listed(tmp_path: Path) -> None:
+    """Each offer takes .5 off. The margin of p0 is told, 2; that of the others would be at most .1."""
+    history = coupon_shop(tmp_path)
+    offers = read(history, written(history, tmp_path / "store", ValueOptions(margin_share=0.01)))
+    rows = {one for row in range(len(history.customer_ids)) for one, _, _ in offers.of(row)}
+    assert {offers.offer(row).offer_id.partition("-")[2] for row in rows} == {"0"}
+
+
+def test_a_version_of_before_there_were_values_keeps_its_order(tmp_path: Path) -> None:
+    history = coupon_shop(tmp_path)
+
+    def without_values(writer: VersionWriter) -> None:
+        (writer.folder / "offers/list_value.npy").unlink()
+
+    now, before = (
+        read(history, written(history, tmp_path / name, change=change))
+        for name, change in (("now", lambda writer: None), ("before", without_values))
+    )
+    for row in range(len(history.customer_ids)):
+        assert list(before.of(row)) == [(one, chance, None) for one, chance, _ in now.of(row)]
 
 
 def test_a_margin_told_goes_before_the_share_of_the_price(tmp_path: Path) -> None:
@@ -125,7 +162,7 @@ def test_a_version_without_offers_has_none(tmp_path: Path) -> None:
     history = history_of(tmp_path, purchases=PURCHASES)
     version = written(history, tmp_path / "store")
     offers = read(history, version)
-    assert (len(offers), offers.of(0), offers.find("all")) == (0, [], NONE)
+    assert (len(offers), list(offers.of(0)), offers.find("all")) == (0, [], NONE)
     assert np.isnan(version.array("products/margin")).all()  # none was told
     assert version.array("products/worth").tolist() == pytest.approx(
         [{"tea": 1.0, "milk": 0.25}[name] for name in history.products["product_id"]]
@@ -136,7 +173,7 @@ def test_offers_that_are_all_over_leave_empty_lists(tmp_path: Path) -> None:
     over = "offer_id,product_ids,ends_at\nold,tea,2026-01-01\n"
     history = history_of(tmp_path, purchases=PURCHASES, offers=over, as_of=AS_OF)
     offers = read(history, written(history, tmp_path / "store"))
-    assert (len(offers), offers.of(0), offers.of(NONE)) == (1, [], [])
+    assert (len(offers), list(offers.of(0)), list(offers.of(NONE))) == (1, [], [])
 
 
 def test_the_same_history_gives_the_same_bytes(tmp_path: Path) -> None:
