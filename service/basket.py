@@ -226,18 +226,20 @@ class Basket:
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
+            is_over = False
             for groups, at_most, counts in limits:
-                if counts.get(groups[row], 0) >= at_most:
-                    break
-            else:
+                counts[group] = n_of_group = counts.get(group := groups[row], 0) + 1
+                is_over = is_over or n_of_group > at_most
+            if is_over:
                 for groups, _, counts in limits:
-                    counts[groups[row]] = counts.get(groups[row], 0) + 1
-                taken.add(row)
-                picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # not NaN
-                if len(picks) >= n:
-                    return
-                if above is not None:
-                    above.add(row)
+                    counts[groups[row]] -= 1
+                continue
+            taken.add(row)
+            picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
+            if len(picks) >= n:
+                return
+            if above is not None:
+                above.add(row)
 
     def _scored(self, entries: Iterable[Entry]) -> Iterator[Scored]:
         """What of these may be shown, with what it counts: its probability, and where none is known what the

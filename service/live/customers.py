@@ -61,10 +61,11 @@ class LiveCustomers:
         if (customer_id in self._others) is self._is_personal_by_default:
             return NOT_PERSONAL
         told = self._told.get(customer_id)
-        if self._erased:
-            stone = self._by_hash(customer_id)[0]
-            if stone is not None and (told is None or told.epoch <= stone.epoch):
-                return NOT_PERSONAL
+        if not self._erased:
+            return told
+        stone, _ = self._hashed.get(customer_id) or self._by_hash(customer_id)
+        if stone is not None and (told is None or told.epoch <= stone.epoch):
+            return NOT_PERSONAL
         return told
 
     def may_experiment(self, customer_id: str) -> bool:
@@ -74,20 +75,19 @@ class LiveCustomers:
     def showings_name(self, customer_id: str) -> str:
         """Under which name it is counted what a customer is shown: another one after an erasure, and nobody
         who reads it learns whose it is."""
-        return self._by_hash(customer_id)[1]
+        _, name = self._hashed.get(customer_id) or self._by_hash(customer_id)
+        return name
 
     def _by_hash(self, customer_id: str) -> tuple[Tombstone | None, str]:
-        """A customer's latest erasure, and the name of their showings: an answer asks several
+        """A customer's latest erasure, and the name of their showings; kept, since an answer asks several
         times, and two hashes take longer than all else here."""
         hashed = self._hashed  # this one: another takes its place once an erasure is known
-        found = hashed.get(customer_id)
-        if found is None:
-            stone = self._stone_of(customer_id)
-            epoch = None if stone is None else stone.epoch
-            name = self._hash_of(f"shown\n{epoch}\n{customer_id}").hex()[:32]
-            if len(hashed) >= MOST_HASHED:
-                hashed.clear()
-            found = hashed[customer_id] = stone, name
+        stone = self._stone_of(customer_id)
+        epoch = None if stone is None else stone.epoch
+        name = self._hash_of(f"shown\n{epoch}\n{customer_id}").hex()[:32]
+        if len(hashed) >= MOST_HASHED:
+            hashed.clear()
+        found = hashed[customer_id] = stone, name
         return found
 
     def heard(self) -> None:
