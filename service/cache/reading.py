@@ -94,10 +94,10 @@ class Wire:
         found: list[bytes | None] = []
         data, start = connected.recv(65_536), 0
         while len(found) < number:
-            end = _end(data, start)
-            if end is not None and end <= len(data):
-                found.append(_value(data, start, end))
-                start = end
+            reply = _reply(data, start)
+            if reply is not None:
+                value, start = reply
+                found.append(value)
                 continue
             if not data or len(data) > MOST_BYTES:
                 raise RedisConnectionError("closed, or no end of a reply")
@@ -119,23 +119,19 @@ def command(*words: bytes) -> bytes:
     )
 
 
-def _end(data: bytes, start: int) -> int | None:
-    """Where the reply ends that begins at `start`, None if that can't be told yet."""
+def _reply(data: bytes, start: int) -> tuple[bytes | None, int] | None:
+    """The value that begins at `start`, and where its reply ends; None while not all of it is there."""
     line = data.find(b"\r\n", start)
     if line < 0:
         return None
-    size = data[start + 1 : line]
-    if data[start : start + 1] != b"$" or size == b"-1":
-        return line + 2  # an error, such as LOADING, or no value, or one line
-    if not size.isdigit() or len(size) > 7:
-        raise RedisConnectionError("not a reply")
-    return line + 2 + int(size) + 2
-
-
-def _value(data: bytes, start: int, end: int) -> bytes | None:
-    kind = data[start : start + 1]
+    kind, said, begin = data[start : start + 1], data[start + 1 : line], line + 2
+    if kind == b"$" and said != b"-1":
+        if not said.isdigit() or len(said) > 7:
+            raise RedisConnectionError("not a reply")
+        end = begin + int(said)
+        return (data[begin:end], end + 2) if end + 2 <= len(data) else None
     if kind == b"$":
-        return None if data[start + 1 : start + 2] == b"-" else data[data.index(b"\r\n", start) + 2 : end - 2]
+        return None, begin
     if kind in (b"+", b":"):  # OK, or a number
-        return data[start + 1 : end - 2]
+        return said, begin
     raise ResponseError(data[start + 1 : start + 60].decode("ascii", "replace"))
