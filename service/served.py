@@ -155,7 +155,9 @@ class ServedVersion:
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.tombstone = version.manifest.history.tombstone or 0
-        self.since = Since(_ms(self.as_of), _ms(version.manifest.created_at))
+        self.since = Since(
+            _ms(self.as_of), _ms(version.manifest.created_at), version.manifest.history.last_event
+        )
 
     def of_variant(self, variant: str) -> "ServedVersion":
         """The same version with the lists of another variant; all else is shared.

@@ -32,10 +32,12 @@ from storage.tables import TABLES, Kind, Table
 
 @dataclass(frozen=True, slots=True)
 class FromRecord:
-    """What came from the record: how many purchases, and the number of the latest erasure that was known."""
+    """What came from the record: how many purchases, and the numbers of the latest erasure that was known and
+    of the last event that was read."""
 
     purchases: int
     tombstone: int
+    last_event: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +247,7 @@ def _with_recorded(
         own = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
         both = join_redemptions(own.lines, recorded, _end_s(joined.lines, as_of_s))
         changed["redemptions"] = ReadTable(both, own.counts)
-    return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone)
+    return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone, recorded.last_event)
 
 
 def _end_s(lines: pl.DataFrame, as_of_s: int | None) -> int:

@@ -46,6 +46,7 @@ class HistoryEntry(_Strict):
         timezone: IANA name of the shop's own; dates that customers are shown are local there.
         recent_days: length of the window before as_of that `popular/recent_buyers` counts.
         tombstone: number of the latest erasure of a customer that was known; None without a record.
+        last_event: number of the last event of the record that was read; None without a record.
     """
 
     fingerprint: str
@@ -59,6 +60,7 @@ class HistoryEntry(_Strict):
     timezone: str
     recent_days: int
     tombstone: int | None = None
+    last_event: int | None = None
 
 
 class GateEntry(_Strict):

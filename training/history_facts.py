@@ -40,6 +40,7 @@ def history_entry(history: History, interactions: Interactions, counts: dict[str
         timezone=history.timezone,
         recent_days=contents.RECENT_DAYS,
         tombstone=history.from_record.tombstone if history.from_record else None,
+        last_event=history.from_record.last_event if history.from_record else None,
     )
 
 

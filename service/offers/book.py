@@ -106,7 +106,6 @@ class OfferBook:
         if now_s < self._until_s:
             return
         on, budgets, until_s = 0, [], now_s + KEPT_S
-        since = self.served.since
         for offer_row in range(len(self.served.offers)):
             offer = self.offer(offer_row)
             begins_s, end_s = _period_s(offer)
@@ -116,7 +115,7 @@ class OfferBook:
                 on |= 1 << offer_row
                 until_s = min(until_s, end_s)
                 if offer.budget is not None:
-                    known = (offer.redeemed, since.as_of_ms, since.made_ms)
+                    known = (offer.redeemed, self.served.since)
                     budgets.append(Budget(offer.offer_id, offer.budget, *known))
         self._on, self._budgets, self._until_s = on, budgets, until_s
 

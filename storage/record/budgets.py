@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import EventType
+from storage.record.live import Since, is_new
 from storage.record.personal import may_be_named
 from storage.record.statements import consent_lock, insert_new_rows, parts
 from storage.record.tables import events, offer_leases, offer_promises
@@ -29,15 +30,13 @@ class Budget:
 
     Attributes:
         redeemed: as a night counted them, in the shop's own history and in the record.
-        since_ms, made_ms: redemptions of the first moment or later, or that came in at the second or later,
-            the night doesn't know.
+        since: which redemptions it doesn't know.
     """
 
     offer_id: str
     redemptions: int
     redeemed: int
-    since_ms: int
-    made_ms: int = NEVER_MS
+    since: Since
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +194,8 @@ def forget_old(connection: sa.Connection, now_ms: int) -> None:
 
 def _redeemed(connection: sa.Connection, budget: Budget) -> int:
     """Customers of whose redemptions the night doesn't know."""
-    is_new = (events.c.at_ms >= budget.since_ms) | (events.c.received_ms >= budget.made_ms)
     rows = sa.select(sa.func.count(events.c.customer_id.distinct())).where(
-        events.c.offer_id == budget.offer_id, _IS_REDEMPTION, is_new
+        events.c.offer_id == budget.offer_id, _IS_REDEMPTION, is_new(budget.since)
     )
     return int(connection.scalar(rows) or 0)
 

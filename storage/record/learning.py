@@ -10,6 +10,7 @@ from storage.record.consent import Consent
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import TRADE, EventType
 from storage.record.record import Record
+from storage.record.statements import consent_lock
 from storage.record.tables import customers, events, tombstones
 
 NEVER_S = 2**62
@@ -69,12 +70,14 @@ class Recorded:
         purchases, returns: columns customer_id, product_id, order_id (null where unknown), purchased_at (of a
             return: when it came back) in Unix seconds, quantity, unit_price, discount, in the order of time.
         redemptions: offer_id, customer_id, redeemed_at in Unix seconds: the first of each customer and offer.
+        last_event: number of the last event that was read; all up to it were, and none after it.
     """
 
     purchases: pl.DataFrame
     returns: pl.DataFrame
     wishes: Wishes
     redemptions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REDEMPTIONS))
+    last_event: int = 0
 
 
 def read_recorded(record: Record, default: Consent) -> Recorded:
@@ -102,11 +105,18 @@ def read_recorded(record: Record, default: Consent) -> Recorded:
     redeemed = redeemed.select(*REDEMPTIONS).unique(
         ["offer_id", "customer_id"], keep="first", maintain_order=True
     )
-    return Recorded(purchases.drop("offer_id"), returns.drop("offer_id"), _wishes(record, default), redeemed)
+    bought, back = purchases.drop("offer_id"), returns.drop("offer_id")
+    return Recorded(bought, back, _wishes(record, default), redeemed, end)
 
 
 def _last_event(record: Record) -> int:
+    """Number of the last event, once all those with lower ones can be seen.
+
+    Postgres numbers an event when it is inserted, and transactions commit in any order: whoever waits for all
+    that hold this lock, as every one that inserts events does, has none of them left.
+    """
     with record.reading() as connection:
+        consent_lock(connection, exclusive=True)
         return int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
 
 

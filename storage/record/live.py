@@ -14,6 +14,8 @@ from storage.record.tables import customers, events, tombstones
 
 CLOCKS_DIFFER_MS = 600_000
 """So much later than it happened an event may seem to be received; twice what the intake lets through."""
+READ_BY_MS = 2 * 3_600_000
+"""So long after a night began it has read the record: what came in later it can't know, with any number."""
 MOST_SEARCHED = 50_000
 
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
@@ -21,11 +23,27 @@ _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Which events a version doesn't know: those of its as_of and later, and those that came in after it was
-    made. Unix milliseconds."""
+    """Which events a version doesn't know: those at its as_of or later, and those that its night didn't read.
+
+    Attributes:
+        as_of_ms, made_ms: Unix milliseconds; the latter is when the night began.
+        last_event: number of the last event that it read; None where it didn't note that: then it read what
+            came in before it began.
+    """
 
     as_of_ms: int
     made_ms: int
+    last_event: int | None = None
+
+    @property
+    def unread_ms(self) -> int:
+        """What came in at this time or later wasn't read. A record that was restored gives numbers anew."""
+        return self.made_ms if self.last_event is None else self.made_ms + READ_BY_MS
+
+    def has(self, number: int, at_ms: int, received_ms: int) -> bool:
+        """Whether an event is one of these."""
+        is_unread = self.last_event is not None and number > self.last_event
+        return is_unread or at_ms >= self.as_of_ms or received_ms >= self.unread_ms
 
 
 class Trade(NamedTuple):
@@ -91,7 +109,7 @@ def _trade(connection: sa.Connection, customer_ids: list[str], since: Since) -> 
     columns = ("customer_id", "product_id", "type", "at_ms", "order_id", "quantity", "offer_id")
     rows = (
         sa.select(*(events.c[name] for name in columns))
-        .where(events.c.customer_id.in_(customer_ids), _IS_TRADE, _is_new(since))
+        .where(events.c.customer_id.in_(customer_ids), _IS_TRADE, is_new(since))
         .order_by(events.c.at_ms, events.c.id)
     )
     for customer_id, product_id, kind, at_ms, order_id, quantity, offer_id in connection.execute(rows):
@@ -99,10 +117,14 @@ def _trade(connection: sa.Connection, customer_ids: list[str], since: Since) -> 
         yield customer_id, Trade(product_id, is_return, at_ms, order_id, quantity or 1.0, offer_id)
 
 
-def _is_new(since: Since) -> sa.ColumnElement[bool]:
-    earliest = min(since.as_of_ms - CLOCKS_DIFFER_MS, since.made_ms)
-    is_new = sa.or_(events.c.at_ms >= since.as_of_ms, events.c.received_ms >= since.made_ms)
-    return sa.and_(events.c.received_ms >= earliest, is_new)
+def is_new(since: Since) -> sa.ColumnElement[bool]:
+    """`Since.has`, of a row of events."""
+    new = (events.c.at_ms >= since.as_of_ms) | (events.c.received_ms >= since.unread_ms)
+    may_be = events.c.received_ms >= min(since.as_of_ms - CLOCKS_DIFFER_MS, since.unread_ms)  # by an index
+    if since.last_event is None:
+        return may_be & new
+    is_unread = events.c.id > since.last_event
+    return (may_be | is_unread) & (new | is_unread)
 
 
 def first_event_since(connection: sa.Connection, since: Since) -> int:
@@ -126,7 +148,8 @@ def first_event_since(connection: sa.Connection, since: Since) -> int:
     )
     first = sa.select(sa.func.min(new.c.id)).scalar_subquery()
     found = connection.scalar(sa.select(sa.func.min(first)).select_from(clients))
-    return int(found) - 1 if found else int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
+    before = int(found) - 1 if found else int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0)
+    return before if since.last_event is None else min(before, since.last_event)
 
 
 def who_traded(
@@ -142,7 +165,7 @@ def who_traded(
     found, last, n = set(), after_event, 0
     for number, customer_id, at_ms, received_ms in connection.execute(rows):
         last, n = number, n + 1
-        if at_ms >= since.as_of_ms or received_ms >= since.made_ms:
+        if since.has(number, at_ms, received_ms):
             found.add(customer_id)
     return found, last if n == limit else None
 

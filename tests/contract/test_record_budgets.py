@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.record.budgets import (
+    NEVER_MS,
     Budget,
     Lease,
     Promise,
@@ -18,11 +19,13 @@ from storage.record.budgets import (
 )
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
+from storage.record.live import Since
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
 from tests.data.records import NOON_MS, empty_record, event, rows, sqlite_url, take
 
-TEN = Budget("ten", 10, 0, 0)
+ALL = Since(0, NEVER_MS)
+TEN = Budget("ten", 10, 0, ALL)
 LIFE_MS = 1000
 
 
@@ -77,9 +80,9 @@ def test_a_promise_comes_back_when_it_ends_and_a_redemption_never(record: Record
     take(record, event("r", "anna", at_ms=NOON_MS + 1, offer_id="ten"))
     assert left(record) == 8  # promised and redeemed is one
     assert left(record, now_ms=NOON_MS + LIFE_MS) == 9
-    assert left(record, Budget("ten", 10, 3, 0), now_ms=NOON_MS + LIFE_MS) == 6
+    assert left(record, Budget("ten", 10, 3, ALL), now_ms=NOON_MS + LIFE_MS) == 6
     assert (
-        left(record, Budget("ten", 10, 3, NOON_MS + 2), now_ms=NOON_MS + LIFE_MS) == 7
+        left(record, Budget("ten", 10, 3, Since(NOON_MS + 2, NEVER_MS)), now_ms=NOON_MS + LIFE_MS) == 7
     )  # the night knows it
 
 
@@ -118,8 +121,8 @@ def test_an_ended_promise_can_be_made_again(record: Record) -> None:
 
 
 def test_an_empty_budget_leases_nothing(record: Record) -> None:
-    assert take_lease(record, Budget("none", 0, 0, 0)) is None
-    assert take_lease(record, Budget("spent", 5, 7, 0)) is None
+    assert take_lease(record, Budget("none", 0, 0, ALL)) is None
+    assert take_lease(record, Budget("spent", 5, 7, ALL)) is None
     leases = []
     while (one := take_lease(record)) is not None:
         leases.append(one.granted)
@@ -150,7 +153,7 @@ STEP = st.tuples(
 def test_whatever_workers_do_and_whenever_they_die_no_more_is_promised_than_there_is(
     tmp_path_factory: pytest.TempPathFactory, budget: int, steps: list[tuple[str, int, int]]
 ) -> None:
-    ours = Budget("ten", budget, 0, 0)
+    ours = Budget("ten", budget, 0, ALL)
     with empty_record(sqlite_url(tmp_path_factory.mktemp("budget"))) as record:
         held: dict[int, tuple[Lease, list[str]]] = {}
         promised: set[str] = set()  # what customers saw, told or not
@@ -181,11 +184,13 @@ def test_a_redemption_that_came_after_the_night_counts_whatever_date_it_has(reco
     told(record, one, "anna", now_ms=NOON_MS - 8)
     with record.writing() as connection:
         give_back(connection, [one.lease_id])
-    night = Budget("ten", 10, 0, NOON_MS - 1, NOON_MS - 1)  # before the event came in
+    night = Budget("ten", 10, 0, Since(NOON_MS - 1, NOON_MS - 1))  # before the event came in
     assert left(record, night) == 9
     take(record, event("r", "anna", at_ms=NOON_MS - 5, offer_id="ten"))
     assert left(record, night) == 9
-    assert left(record, Budget("ten", 10, 1, NOON_MS - 1, NOON_MS + 1)) == 9  # the next night counts it
+    assert (
+        left(record, Budget("ten", 10, 1, Since(NOON_MS - 1, NOON_MS + 1))) == 9
+    )  # the next night counts it
 
 
 def test_a_promise_to_who_redeemed_it_before_counts_too(record: Record) -> None:
@@ -217,7 +222,7 @@ def test_what_an_erased_customer_redeemed_goes_on_counting_without_a_name(record
 
 
 def test_a_promise_to_whom_no_name_may_be_kept_of_counts_without_one(record: Record) -> None:
-    one = take_lease(record, Budget("ten", 80, 0, 0))
+    one = take_lease(record, Budget("ten", 80, 0, ALL))
     assert one is not None
     erase(record, "anna", now_ms=NOON_MS, client="k")
     erase(record, "bert", now_ms=NOON_MS - 1, client="k")
@@ -234,8 +239,8 @@ def test_a_promise_to_whom_no_name_may_be_kept_of_counts_without_one(record: Rec
     assert set(kept) & set(names) == {"bert", "dora"}
     with record.writing() as connection:
         give_back(connection, [one.lease_id])
-    assert left(record, Budget("ten", 80, 0, 0)) == 76
-    assert left(record, Budget("ten", 80, 0, 0), now_ms=NOON_MS + LIFE_MS) == 80
+    assert left(record, Budget("ten", 80, 0, ALL)) == 76
+    assert left(record, Budget("ten", 80, 0, ALL), now_ms=NOON_MS + LIFE_MS) == 80
 
 
 def test_who_says_nothing_is_named_where_the_shop_stores_by_default(record: Record) -> None:

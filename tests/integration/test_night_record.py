@@ -56,6 +56,7 @@ def test_the_stores_own_record_is_read_without_being_named(shop: Path, tmp_path:
     history = next(event for event in ran.events if event["event"] == "history")
     assert history["from_the_record"] == 1
     assert version.manifest.history.tombstone == receipt.number
+    assert version.manifest.history.last_event == 2
     report = (store / "runs").glob("*/report.html")
     text = next(report).read_text()
     for words in ("From the record", "customer erased", "no consent to learn from it"):

@@ -12,6 +12,7 @@ from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from storage.record.budgets import Budget, left_of
+from storage.record.live import Since
 from storage.record.record import Record
 from tests.data.offer_shop import BUTTER, NOW_S, Clock, desk_of, ids, offers, served_of
 from tests.data.records import Door, empty_record, event, sqlite_url, take
@@ -40,7 +41,7 @@ def left(record: Record, budget: Budget, clock: Clock) -> int:
         return left_of(connection, budget, int(clock() * 1000))
 
 
-SIXTEEN = Budget("milk 10 off", 16, 0, 0)
+SIXTEEN = Budget("milk 10 off", 16, 0, Since(0, 0))
 
 
 def test_a_worker_promises_what_it_leased_and_the_same_customer_once(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ class CutOff(Door):
 def test_what_was_committed_without_an_answer_counts_once(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record:
         clock, door = Clock(), CutOff(record)
-        budget = Budget("milk 10 off", 24, 0, 0)  # three for each lease
+        budget = Budget("milk 10 off", 24, 0, Since(0, 0))  # three for each lease
         promises = Promises(door, lambda: [budget], "worker", life_s=100, clock=clock)
         promises.turn()
         assert promises.make("milk 10 off", "anna") is not None
