@@ -1,6 +1,9 @@
 """`nbo-serve batch`: a campaign's lists as a file, by the same use case as the route."""
 
+import contextlib
 import logging
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +22,12 @@ from service.campaign import Campaign
 from service.campaign_file import WRITERS, BadOutError, write_lists
 from service.champion import Serving
 from service.changes import ChangesFollower
+from service.errors import RefusedError
 from service.languages import ENGLISH, LANGUAGES
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
+from service.offers.campaign_promises import CampaignPromises
 from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
@@ -107,9 +112,14 @@ def batch(
     answers = _told(campaign, campaign.lists(named, query, language))
 
     def note() -> None:
+        campaign.keep_promises()
         note_shop_file(store, out, "nbo-serve batch", now=datetime.now(UTC))
 
-    write_lists(out, answers, note)
+    try:
+        write_lists(out, answers, note)
+    finally:
+        with contextlib.suppress(RefusedError):  # after a file that was written there is nothing left to keep
+            campaign.keep_promises()
     tally = campaign.tally
     click.echo(f"{out}: {tally.listed} customers")
     for why, number in sorted(tally.left_out.items()):
@@ -149,16 +159,27 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     defaults = Defaults(default.personalise, default.experiment)
     reader = LiveReader(door, known, lambda: served.since, defaults=defaults)
 
+    showings = Showings(known, _showings_store(settings))
+    offers = OfferDesk(None, known.of, book, showings=showings)
+    promises = offers.promises = CampaignPromises(
+        door,
+        lambda: offers.book_of(served).budgets,
+        f"batch {socket.gethostname()}-{os.getpid()}",
+        life_s=settings.promise_days * 86_400,
+        stores_by_default=default.store,
+    )
+
     def look() -> None:
         changes.look()
         reader.look()
         while reader.is_behind:
             reader.go_on()
 
+    def turn() -> None:
+        promises.turn()
+        look()
+
     look()
-    showings = Showings(known, _showings_store(settings))
-    # without promises: nothing of a budget is given away here
-    offers = OfferDesk(None, known.of, book, showings=showings)
     recommender = Recommender(
         FirstLevel(1, 0), None, known.of, book=book, showings=showings, costs_of=offers.costs
     )
@@ -168,7 +189,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         recommender,
         offers,
         known,
-        look,
+        turn,
         suppressed=suppressed,
         is_for_all=is_for_all,
         showings=showings,

@@ -39,8 +39,8 @@ class Campaign:
     """Makes the lists, one customer after another.
 
     Args:
-        look: brings what the record says up to date, and raises where it can't: nobody is written to whose
-            consent isn't known.
+        look: brings what the record says and what was promised up to date, and raises where it can't: nobody
+            is written to whose consent isn't known.
         suppressed: ids that get no list, whatever else holds; without blanks around them.
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.
@@ -102,6 +102,15 @@ class Campaign:
                 why = "nothing to show"
             self.tally.left_out[why] += 1
         self._settle()
+
+    def keep_promises(self) -> None:
+        """Note in the record whom offers with a budget were promised, and give back what wasn't.
+
+        Raises:
+            RefusedError: it can't be; what was taken of a budget counts as spent then.
+        """
+        if self._offers.promises is not None:
+            self._offers.promises.end()
 
     def _settle(self) -> None:
         """Wait until it is kept what was shown: more of it would be dropped."""

@@ -34,6 +34,7 @@ COLUMNS = {
     "offer_id": "text",
     "discount": "number",
     "offer_ends_at": "text",
+    "promised_until": "text",
 }
 
 
@@ -124,7 +125,8 @@ def rows_of(answer: str) -> list[dict[str, Any]]:
         told = {"reason_code": reason["code"], "reason_text": reason["text"], "due_on": reason.get("due_on")}
         offer = item["offer"] or {}
         told |= {"offer_id": offer.get("offer_id"), "discount": offer.get("discount")}
-        row = of_all | item | told | {"offer_ends_at": offer.get("ends_at")}
+        told |= {"offer_ends_at": offer.get("ends_at"), "promised_until": offer.get("promised_until")}
+        row = of_all | item | told
         rows.append({name: row[name] for name in COLUMNS})
     return rows
 

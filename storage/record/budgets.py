@@ -152,6 +152,19 @@ def _known(
     return known
 
 
+def promised_until(
+    connection: sa.Connection, offer_ids: Iterable[str], now_ms: int
+) -> dict[tuple[str, str], int]:
+    """Until when each promise of these offers holds, by offer and customer."""
+    promised, found = offer_promises.c, {}
+    for some in parts(offer_ids):
+        rows = sa.select(promised.offer_id, promised.customer_id, promised.ends_ms)
+        holds = promised.offer_id.in_(some) & (promised.ends_ms > now_ms)
+        for offer_id, customer_id, ends_ms in connection.execute(rows.where(holds)):
+            found[offer_id, customer_id] = int(ends_ms)
+    return found
+
+
 def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
     """End leases whose promises were all told: what is left of them is free again."""
     for some in parts(lease_ids):

@@ -38,9 +38,11 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.live import CustomerNow, Trade
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
+from storage.record.tables import offer_leases, offer_promises
 from storage.safe_cell import FORMULA_STARTS
 from storage.shop_files import FILE, shop_files
 from storage.store import Store
+from tests.data.records import rows
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish, write_version
 
 NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)
@@ -224,6 +226,47 @@ def test_csv_and_parquet_have_the_offer_that_was_counted_as_shown(tmp_path: Path
     assert (cells["milk"]["offer_id"], cells["milk"]["discount"]) == ("'=10 off", "0.25")
     assert cells["milk"]["offer_ends_at"] == "2100-01-01T00:00:00+00:00"
     assert (cells["yoghurt"]["offer_id"], cells["yoghurt"]["discount"]) == ("", "")
+
+
+def promised(root: Path) -> set[str]:
+    record = Record(record_url(root, None), load_erasure_key(root, None))
+    names = {str(name) for (name,) in rows(record, offer_promises, "customer_id")}
+    assert rows(record, offer_leases, "id") == []  # all was given back
+    record.close()
+    return names
+
+
+def offered(out: Path) -> dict[str, str]:
+    """Until when milk's offer is promised, to the millisecond, by customer."""
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    items = [(answer["customer_id"], one["offer"]) for answer in answers for one in answer["recommendations"]]
+    return {customer: offer["promised_until"][:23] for customer, offer in items if offer}
+
+
+def test_a_budget_is_promised_to_as_many_as_it_has_and_to_the_same_by_another_file(tmp_path: Path) -> None:
+    everybody = dict.fromkeys(EVERYBODY, (0.5, 0.1))
+    root, out, who_first = tmp_path / "shop", tmp_path / "a.jsonl", tmp_path / "who.txt"
+    publish(Store(root), TinyShop(offers=[TinyOffer("milk off", ["milk"], everybody, budget=4, redeemed=1)]))
+    who_first.write_text("ben\n007\nanna\n7\nnew\n")
+    batch(root, out, "--customers", who_first)
+    first = offered(out)
+    assert set(first) == {"ben", "007", "anna"} == promised(root)
+    assert all(until > f"{datetime.now(UTC):%Y-%m-%d}" for until in first.values())
+    who_first.write_text("new\n7\nanna\n007\nben\n")
+    batch(root, out, "--customers", who_first)
+    assert offered(out) == first
+    assert promised(root) == set(first)
+    batch(root, tmp_path / "a.parquet", "--customers", who_first)
+    table = pl.read_parquet(tmp_path / "a.parquet").drop_nulls("promised_until")
+    assert {one: until[:23] for one, until in table["customer_id", "promised_until"].rows()} == first
+
+
+def test_a_file_that_fails_keeps_no_more_of_a_budget_than_it_promised(tmp_path: Path) -> None:
+    milk = TinyOffer("milk off", ["milk"], dict.fromkeys(EVERYBODY, (0.5, 0.1)), budget=100)
+    root = tmp_path / "shop"
+    publish(Store(root), TinyShop(offers=[milk]))
+    batch(root, tmp_path / "a.jsonl", "--category", "nothing", fails=True)
+    assert promised(root) == set()
 
 
 def test_rules_of_the_placement_hold(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
