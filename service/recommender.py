@@ -35,6 +35,8 @@ from service.showings import NOTHING, Showings
 LATEST = 500  # requests that are remembered
 KEPT_ANSWERS = 8  # to one customer, within a second
 
+type CostsOf = Callable[[ServedVersion, int, Told | None], Mapping[int, float]]
+
 
 class ListCache(Protocol):
     """Packed lists outside this process. It never raises: what can't be read isn't there."""
@@ -80,7 +82,7 @@ class Recommender:
         only_changed: bool = False,
         book: RuleBook | None = None,
         showings: Showings | None = None,
-        costs_of: Callable[[ServedVersion, int], Mapping[int, float]] = lambda served, customer_row: {},
+        costs_of: CostsOf = lambda served, customer_row, told: {},
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._costs_of = costs_of
@@ -270,7 +272,7 @@ class Recommender:
             ruling = rules.of_nobody()
         own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
         if objective == VALUE:
-            own.costs = self._costs_of(served, customer_row)
+            own.costs = self._costs_of(served, customer_row, told)
         put_under_rules(own, objective, self._clock())
         self._first_level.put(asked, own)
         return own, level

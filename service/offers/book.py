@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import UTC, datetime
 
 from models.offer_value import expected_cost
@@ -70,17 +70,20 @@ class OfferBook:
             return 0.0
         return expected_cost(listed.probability, discount)
 
-    def costs(self, customer_row: int, *, with_budgets: bool) -> Mapping[int, float]:
+    def costs(
+        self, customer_row: int, redeemed: Container[str] = (), *, with_budgets: bool
+    ) -> Mapping[int, float]:
         """What the offer of each product is expected to cost with a customer, by product row; without those
         that cost nothing. A product's offer is the first of `ranked`.
 
         Args:
+            redeemed: ids of offers that the customer can't get any more.
             with_budgets: offers that have a budget can be shown.
         """
         found: dict[int, float] = {}
         for one in self.ranked(customer_row) if self.on else ():
             offer = self.offer(one.offer_row)
-            if with_budgets or offer.budget is None:
+            if (with_budgets or offer.budget is None) and offer.offer_id not in redeemed:
                 for product_row in offer.product_rows.tolist():
                     found.setdefault(product_row, self.cost(one))
         return {product_row: cost for product_row, cost in found.items() if cost}

@@ -127,11 +127,12 @@ class OfferDesk:
                     break
         return WithOffers(on, enough, is_for_once, texts, rows)
 
-    def costs(self, served: ServedVersion, customer_row: int) -> Mapping[int, float]:
+    def costs(self, served: ServedVersion, customer_row: int, told: Told | None) -> Mapping[int, float]:
         """As `OfferBook.costs`, of what this desk can show."""
         if not served.offers.has_any:
             return {}
-        return self.book_of(served).costs(customer_row, with_budgets=self.promises is not None)
+        redeemed = told.redeemed if told else frozenset()
+        return self.book_of(served).costs(customer_row, redeemed, with_budgets=self.promises is not None)
 
     def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""

@@ -1,6 +1,7 @@
 """Offers are ranked by what they add, and shown with their products."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -186,9 +187,16 @@ VALUED = TinyShop(
 )
 
 
-def valued(served: ServedVersion, desk: OfferDesk, objective: str = "value", n: int = 3) -> dict[str, Any]:
+def valued(
+    served: ServedVersion,
+    desk: OfferDesk,
+    objective: str = "value",
+    n: int = 3,
+    news_of: Callable[[str], Told | None] = lambda _: None,
+) -> dict[str, Any]:
     """Of the products of anna's answer what they are expected to earn, in the order of the answer."""
-    recommender = Recommender(FirstLevel(10, 1), None, costs_of=desk.costs, book=RuleBook(clock=Clock()))
+    book = RuleBook(clock=Clock())
+    recommender = Recommender(FirstLevel(10, 1), None, news_of, costs_of=desk.costs, book=book)
     query, writer = Query(n=n, objective=objective), AnswerWriter(served)
     for _ in range(2):  # the second time from what was written before
         answer = recommender.recommend(served, "anna", query)
@@ -206,6 +214,13 @@ def test_the_cost_of_a_product_s_offer_is_taken_from_its_value(tmp_path: Path) -
     by_probability = valued(served, desk_of(), "probability")
     assert by_probability == found
     assert list(by_probability) == ["milk", "butter", "bread"]
+
+
+def test_an_offer_that_was_redeemed_since_the_night_costs_nothing(tmp_path: Path) -> None:
+    told = Told(1, (), True, 1, redeemed=frozenset([DEAR_MILK.offer_id]))
+    found = valued(served_of(tmp_path, VALUED), desk_of(lambda _: told), news_of=lambda _: told)
+    assert found == pytest.approx({"milk": 0.5, "butter": 0.4 - 0.2 * 0.1, "bread": 0.2}, abs=1e-3)
+    assert list(found) == ["milk", "butter", "bread"]
 
 
 def test_an_offer_that_cannot_be_promised_costs_nothing(tmp_path: Path) -> None:
