@@ -73,9 +73,15 @@ def join_recorded(
 
 
 def join_redemptions(lines: pl.DataFrame, recorded: Recorded, as_of_s: int) -> pl.DataFrame:
-    """The shop's own redemptions, and those before `as_of_s` of offers and customers that it doesn't name."""
+    """The shop's own redemptions, and those before `as_of_s` by which the record has more of an offer and a
+    customer: the latest."""
+    pair = ["offer_id", "customer_id"]
     new = recorded.redemptions.filter(pl.col("redeemed_at") < as_of_s)
-    return pl.concat([lines, new.join(lines, on=["offer_id", "customer_id"], how="anti")], how="diagonal")
+    new = new.with_columns(nth=pl.int_range(pl.len()).over(pair))
+    named = lines.group_by(pair).agg(n=pl.len())
+    new = new.join(named, on=pair, how="left", maintain_order="left")
+    new = new.filter(pl.col("nth") >= pl.col("n").fill_null(0)).drop("nth", "n")
+    return pl.concat([lines, new], how="diagonal")
 
 
 def wanted_ids(table: pl.DataFrame, wishes: Wishes) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -183,8 +184,7 @@ def forget_promises(connection: sa.Connection, customer_id: str) -> int:
     ).all()
     _count_nameless(connection, [(offer_id, ends_ms) for offer_id, ends_ms in found])
     deleted = connection.execute(sa.delete(offer_promises).where(mine)).rowcount
-    redeemed = sa.select(events.c.offer_id).where(events.c.customer_id == customer_id, _IS_REDEMPTION)
-    offer_ids = connection.execute(redeemed.distinct()).scalars().all()
+    offer_ids = connection.execute(_redemptions(events.c.customer_id == customer_id)).scalars().all()
     _count_nameless(connection, [(offer_id, NEVER_MS) for offer_id in offer_ids])
     return deleted
 
@@ -206,11 +206,18 @@ def forget_old(connection: sa.Connection, now_ms: int) -> None:
 
 
 def _redeemed(connection: sa.Connection, budget: Budget) -> int:
-    """Customers of whose redemptions the night doesn't know."""
-    rows = sa.select(sa.func.count(events.c.customer_id.distinct())).where(
-        events.c.offer_id == budget.offer_id, _IS_REDEMPTION, is_new(budget.since)
-    )
-    return int(connection.scalar(rows) or 0)
+    """Redemptions that the night doesn't know."""
+    mine = _redemptions(events.c.offer_id == budget.offer_id, is_new(budget.since)).subquery()
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(mine)) or 0)
+
+
+def _redemptions(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """One row with the offer for each redemption: the lines of one order, or without one of one second, are
+    one. So does the night count."""
+    columns = events.c
+    second = sa.literal("s") + sa.cast(columns.at_ms // 1000, sa.String)
+    order = sa.func.coalesce(sa.literal("o") + columns.order_id, second)
+    return sa.select(columns.offer_id, columns.customer_id, order).where(_IS_REDEMPTION, *which).distinct()
 
 
 def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:

@@ -69,7 +69,8 @@ class Recorded:
     Attributes:
         purchases, returns: columns customer_id, product_id, order_id (null where unknown), purchased_at (of a
             return: when it came back) in Unix seconds, quantity, unit_price, discount, in the order of time.
-        redemptions: offer_id, customer_id, redeemed_at in Unix seconds: the first of each customer and offer.
+        redemptions: offer_id, customer_id, redeemed_at in Unix seconds: one for each order, or second where
+            it has no id.
         last_event: number of the last event that was read; all up to it were, and none after it.
     """
 
@@ -101,12 +102,17 @@ def read_recorded(record: Record, default: Consent) -> Recorded:
         lines.filter(pl.col("type") == kind.value).drop("type", "event_id")
         for kind in (EventType.PURCHASE, EventType.RETURN)
     )
-    redeemed = purchases.filter(pl.col("offer_id").is_not_null()).rename({"purchased_at": "redeemed_at"})
-    redeemed = redeemed.select(*REDEMPTIONS).unique(
-        ["offer_id", "customer_id"], keep="first", maintain_order=True
-    )
     bought, back = purchases.drop("offer_id"), returns.drop("offer_id")
-    return Recorded(bought, back, _wishes(record, default), redeemed, end)
+    return Recorded(bought, back, _wishes(record, default), _redemptions(purchases), end)
+
+
+def _redemptions(purchases: pl.DataFrame) -> pl.DataFrame:
+    """As budgets count them: the lines of one order, or without one of one second, are one."""
+    redeemed = purchases.filter(pl.col("offer_id").is_not_null()).rename({"purchased_at": "redeemed_at"})
+    second = pl.when(pl.col("order_id").is_null()).then("redeemed_at").alias("second")
+    one = ["offer_id", "customer_id", "order_id", "second"]
+    once = redeemed.with_columns(second).unique(one, keep="first", maintain_order=True)
+    return once.select(*REDEMPTIONS)
 
 
 def _last_event(record: Record) -> int:

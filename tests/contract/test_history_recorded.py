@@ -314,6 +314,22 @@ def test_redemptions_of_whomever_count_and_those_that_both_have_once(record: Rec
     assert len(shop.redemptions.offer_row) == 2  # nothing is learned of dora, or of who isn't known
 
 
+def test_who_redeemed_twice_counts_twice_whichever_of_both_knows_of_it(
+    sqlite: Record, tmp_path: Path
+) -> None:
+    offers_of(tmp_path, "anna anna bert")
+    take(
+        sqlite,
+        bought(1, "anna", "milk", 2, "o1", offer_id="o"),
+        bought(2, "bert", "milk", 2, "o2", offer_id="o"),
+        bought(3, "bert", "bread", 2, "o2", offer_id="o"),  # of the same order
+        bought(4, "bert", "milk", 3, "o3", offer_id="o"),
+    )
+    found = history(sqlite, tmp_path, "anna,milk,1,o0,1 bert,milk,5,o5,1")
+    assert found.redeemed is not None
+    assert found.redeemed["n"].to_list() == [4]  # two each
+
+
 def test_redemptions_that_only_the_record_has_count(sqlite: Record, tmp_path: Path) -> None:
     take(sqlite, bought(1, "bert", "milk", 2, offer_id="o"))
     offers_of(tmp_path, "")

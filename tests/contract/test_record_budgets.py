@@ -19,6 +19,7 @@ from storage.record.budgets import (
 )
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
+from storage.record.learning import read_recorded
 from storage.record.live import Since
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
@@ -210,15 +211,27 @@ def test_what_an_erased_customer_redeemed_goes_on_counting_without_a_name(record
     with record.writing() as connection:
         give_back(connection, [one.lease_id])
     for number, name in enumerate(("anna", "cleo", "dora", "cleo")):
-        take(record, event(f"r{number}", name, offer_id="ten"))
+        take(record, event(f"r{number}", name, order_id=str(number), offer_id="ten"))
     take(record, event("without an offer", "anna"))
-    assert left(record) == 6  # bert's promise and three redemptions
+    assert left(record) == 5  # bert's promise and four redemptions
     for name in ("anna", "cleo", "anna"):
         erase(record, name, now_ms=NOON_MS, client="k")
-    assert left(record) == 6
+    assert left(record) == 5
     with record.writing() as connection:
         forget_old(connection, NOON_MS + LIFE_MS)
-    assert left(record, now_ms=NOON_MS + LIFE_MS) == 7
+    assert left(record, now_ms=NOON_MS + LIFE_MS) == 6
+
+
+def test_each_redemption_counts_and_the_lines_of_one_order_are_one_for_the_night_too(record: Record) -> None:
+    lines = [("anna", "o1"), ("anna", "o1"), ("anna", "o2"), ("bert", "o1"), ("bert", None), ("bert", None)]
+    for number, (name, order_id) in enumerate(lines):
+        at_ms = NOON_MS + number * 1000
+        take(record, event(f"r{number}", name, order_id=order_id, at_ms=at_ms, offer_id="ten"))
+    take(record, event("same second", "bert", at_ms=at_ms + 999, offer_id="ten"))
+    take(record, event("of another offer", "anna", order_id="o1", offer_id="two"))
+    assert left(record) == 5
+    redeemed = read_recorded(record, PRESETS["all"]).redemptions
+    assert redeemed.filter(offer_id="ten")["customer_id"].sort().to_list() == ["anna"] * 2 + ["bert"] * 3
 
 
 def test_a_promise_to_whom_no_name_may_be_kept_of_counts_without_one(record: Record) -> None:
