@@ -136,11 +136,11 @@ def _times(column: Column, raw: pl.Series, options: TableOptions, clock: Clock) 
     """Int64, Unix seconds, cut off to whole ones. Of an hour that the clocks show twice, the first."""
     if raw.dtype == pl.Date or isinstance(raw.dtype, pl.Datetime):
         given = readable = raw.is_not_null()
-        utc = from_typed(raw, clock.timezone)
+        utc = from_typed(raw, clock.timezone, is_end=column.is_end)
     else:
         text = _trimmed(raw)
         given = text.is_not_null()
-        utc, readable = from_text(text, options.date_format, clock.timezone)
+        utc, readable = from_text(text, options.date_format, clock.timezone, is_end=column.is_end)
     values = utc.dt.epoch("us") // 1_000_000
     problems = [
         (given & ~readable, f"{column.name}: not a time"),

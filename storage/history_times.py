@@ -12,6 +12,8 @@ ISO_OFFSET = (
     "%Y-%m-%dT%H:%M%#z",
     "%Y-%m-%d %H:%M%#z",
 )
+TIME_OF_DAY = ("%H", "%I", "%k", "%l", "%T", "%R", "%r", "%X", "%c", "%s", "%+")
+LAST_DAY = datetime(9999, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,26 @@ class Clock:
     now_s: int
 
 
-def from_typed(times: pl.Series, zone: str) -> pl.Series:
-    """Moments (Datetime us, UTC) from a Date or Datetime column; null where the local time is skipped."""
-    read = times.cast(pl.Datetime("us")) if times.dtype == pl.Date else times.dt.cast_time_unit("us")
-    return _to_utc(read, zone)
+def from_typed(times: pl.Series, zone: str, *, is_end: bool = False) -> pl.Series:
+    """Moments (Datetime us, UTC) from a Date or Datetime column; null where the local time is skipped.
+
+    Args:
+        is_end: a date alone is the moment after that day.
+    """
+    if times.dtype == pl.Date:
+        days = times.cast(pl.Datetime("us"))
+        return _to_utc(_next_day(days) if is_end else days, zone)
+    return _to_utc(times.dt.cast_time_unit("us"), zone)
 
 
-def from_text(text: pl.Series, date_format: str | None, zone: str) -> tuple[pl.Series, pl.Series]:
-    """Moments (Datetime us, UTC), and a mask of what could be read. Formats are tried on what is left."""
+def from_text(
+    text: pl.Series, date_format: str | None, zone: str, *, is_end: bool = False
+) -> tuple[pl.Series, pl.Series]:
+    """Moments (Datetime us, UTC), and a mask of what could be read. Formats are tried on what is left.
+
+    Args:
+        is_end: as of `from_typed`.
+    """
     utc = pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, text.len())
     readable = text.is_null() & text.is_not_null()
     for form in (date_format,) if date_format else (*ISO_LOCAL, *ISO_OFFSET):
@@ -45,8 +59,15 @@ def from_text(text: pl.Series, date_format: str | None, zone: str) -> tuple[pl.S
         found = read.is_not_null()
         if found.any():
             readable |= found
+            if is_end and not any(sign in form for sign in TIME_OF_DAY):
+                read = _next_day(read)
             utc = _to_utc(read, zone).zip_with(found, utc)
     return utc, readable
+
+
+def _next_day(days: pl.Series) -> pl.Series:
+    """The last day that a calendar of ours has stays: it stands for no end."""
+    return days.dt.offset_by("1d").zip_with(days < LAST_DAY, days)
 
 
 def _by_format(text: pl.Series, form: str) -> pl.Series:

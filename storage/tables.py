@@ -34,6 +34,7 @@ class Column:
     Attributes:
         is_required: the column must be there, and no cell of it may be empty.
         is_past: a time later than the clock is wrong.
+        is_end: the first moment after something; of a date alone, that after the whole day.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Column:
     is_required: bool = False
     least: Least = Least.ANY
     is_past: bool = False
+    is_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ _TABLES = (
             Column("product_ids", Kind.ID_LIST, is_required=True),
             Column("discount", Kind.NUMBER),
             Column("starts_at", Kind.TIME),
-            Column("ends_at", Kind.TIME),
+            Column("ends_at", Kind.TIME, is_end=True),
             Column("segment", Kind.ID),
             Column("budget", Kind.COUNT, least=Least.ZERO),
         ),
@@ -113,7 +115,7 @@ _TABLES = (
         (
             Column("product_id", Kind.ID, is_required=True),
             Column("starts_at", Kind.TIME, is_required=True),
-            Column("ends_at", Kind.TIME, is_required=True),
+            Column("ends_at", Kind.TIME, is_required=True, is_end=True),
             Column("reach", Kind.NUMBER, least=Least.ZERO),
         ),
     ),

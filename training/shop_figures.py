@@ -10,6 +10,7 @@ import polars as pl
 from models.arrays import DAY_S
 from models.offers import OPEN_END_S
 from storage.history import History
+from storage.local_days import local_day
 from storage.versions import Version
 from training.offers import ALWAYS_S, ShopOffers
 
@@ -173,8 +174,8 @@ def campaigns(history: History) -> Section:
         lines.append(
             {
                 "segment": first["segment"],
-                "starts": None if campaign.starts_s == ALWAYS_S else f"{first['starts_at']:%Y-%m-%d}",
-                "ends": None if campaign.ends_s == OPEN_END_S else f"{first['ends_at']:%Y-%m-%d}",
+                "starts": None if campaign.starts_s == ALWAYS_S else _day(history, campaign.starts_s),
+                "ends": None if campaign.ends_s == OPEN_END_S else _day(history, campaign.ends_s - 1),
                 "offers": len(campaign.offer_rows),
                 "sent": sent,
                 "redeemed": int(redeemed.sum()),
@@ -184,6 +185,10 @@ def campaigns(history: History) -> Section:
         )
     sent, who = (sum(line[name] for line in lines) for name in ("sent", "customers"))
     return Section({"campaigns": len(lines), "sent": sent, "conversion": who / sent if sent else None}, lines)
+
+
+def _day(history: History, at_s: float) -> str:
+    return local_day(int(at_s), history.timezone).isoformat()
 
 
 def stock(history: History) -> Section:

@@ -40,7 +40,7 @@ def coupon_shop(folder: Path, *, n_customers: int = 60, seed: int = 0) -> Histor
                 if rng.random() < (0.5 if product in liked else 0.03)
             ]
     offers = [
-        f"o{number}-{product},p{product},0.5,{day(start)},{day(start + 20)},all,"
+        f"o{number}-{product},p{product},0.5,{day(start)},{day(start + 19)},all,"
         for number, start in enumerate(CAMPAIGN_DAYS)
         for product in range(10)
     ]

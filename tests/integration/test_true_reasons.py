@@ -77,7 +77,7 @@ class Truth:
         offers = {
             one["offer_id"]: (
                 one["product_ids"].split(";"),
-                datetime.fromisoformat(one["ends_at"]).replace(tzinfo=UTC),
+                datetime.fromisoformat(one["ends_at"]).replace(tzinfo=UTC) + timedelta(days=1),
             )
             for one in lines
         }

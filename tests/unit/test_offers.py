@@ -17,8 +17,8 @@ ann,tea,2026-01-11
 bob,milk,2026-01-11
 """
 OFFERS = """offer_id,product_ids,discount,starts_at,ends_at,segment,budget
-tea-off,tea;gone,0.5,2026-01-05,2026-01-25,fans,10
-milk-off,milk,0.2,2026-01-05,2026-01-25,fans,
+tea-off,tea;gone,0.5,2026-01-05,2026-01-24,fans,10
+milk-off,milk,0.2,2026-01-05,2026-01-24,fans,
 for-all,tea;milk,,,,,
 """
 AUDIENCES = "segment,customer_id\nfans,ann\nfans,ann\nfans,nobody\n"
