@@ -9,9 +9,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.ended_counts import alone_with, merge_ended
 from service.own_list import Answer, Rung
 from service.served import ServedVersion
 
@@ -208,21 +209,18 @@ class Metrics:
 
     def text(self, store: Path) -> bytes:
         """All of it in Prometheus' text format: of every process, and what the store says."""
-        registry = CollectorRegistry()
-        counted: Collector = self._own
-        if self._folder is not None:
-            self._forget_dead(self._folder)
+        if self._folder is None:
+            return _text(_NowCollector(self._own, store))
+        with alone_with(self._folder):
+            merge_ended(self._folder)
             counted = MultiProcessCollector(None, path=str(self._folder))  # type: ignore[no-untyped-call]
-        registry.register(_NowCollector(counted, store))
-        return generate_latest(registry)
+            return _text(_NowCollector(counted, store))
 
-    @staticmethod
-    def _forget_dead(folder: Path) -> None:
-        """Drop the gauges of workers that ended; what they counted stays."""
-        for file in folder.glob("gauge_live*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            if not Path(f"/proc/{pid}").exists():
-                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+def _text(counted: Collector) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(counted)
+    return generate_latest(registry)
 
 
 class _NowCollector(Collector):

@@ -1,0 +1,64 @@
+"""What processes counted that ended: one file for counters and one for histograms, instead of two for each.
+
+Workers may be replaced every day for years while their parent lives, and each leaves its files.
+"""
+
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prometheus_client.mmap_dict import MmapedDict
+
+ENDED = "ended"  # stands where the others have their process number
+SUMMED = ("counter", "histogram")
+
+
+@contextmanager
+def alone_with(folder: Path) -> Iterator[None]:
+    """Nobody else reads or merges the counts meanwhile."""
+    with (folder / "reading.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def merge_ended(folder: Path) -> None:
+    """Add up what processes counted that have ended, and drop their gauges; to be called `alone_with` it.
+
+    Where there is no room for that, their files stay until the next time.
+    """
+    ended = [file for file in folder.glob("*_*.db") if _has_ended(file)]
+    for kind in SUMMED:
+        files = [file for file in ended if file.name.startswith(f"{kind}_")]
+        with suppress(OSError):
+            if files:
+                _merge(folder / f"{kind}_{ENDED}.db", files)
+            _delete(files)
+    _delete([file for file in ended if not file.name.startswith(SUMMED)])
+
+
+def _delete(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def _has_ended(file: Path) -> bool:
+    pid = file.stem.rpartition("_")[2]
+    return pid.isdigit() and not Path(f"/proc/{pid}").exists()
+
+
+def _merge(into: Path, files: list[Path]) -> None:
+    total: dict[str, float] = defaultdict(float)
+    for file in [into, *files] if into.exists() else files:
+        for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+            total[key] += value
+    part = into.with_suffix(".part")
+    with part.open("wb") as room:  # a disk that is full while it is mapped would end this process
+        os.posix_fallocate(room.fileno(), 0, max(one.stat().st_size for one in files))
+    written = MmapedDict(str(part))  # type: ignore[no-untyped-call]
+    for key, value in total.items():
+        written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    written.close()  # type: ignore[no-untyped-call]
+    part.replace(into)

@@ -1,0 +1,79 @@
+"""Counts of processes that ended stay to the last one, in two files, however many processes there were."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.ended_counts import alone_with, merge_ended
+
+
+def ended_pid() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def count(folder: Path, kind: str, pid: int, name: str, value: float, **labels: str) -> None:
+    """What a process would have counted, in the file that it would have left."""
+    written = MmapedDict(str(folder / f"{kind}_{pid}.db"))
+    written.write_value(json.dumps([name, name, labels, "help"]), value, 0.0)
+    written.close()
+
+
+def text(folder: Path) -> str:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))
+    return generate_latest(registry).decode()
+
+
+def test_counts_of_ended_processes_are_added_up_once_in_two_files(tmp_path: Path) -> None:
+    for restart in range(1, 4):
+        pid = ended_pid()
+        count(tmp_path, "counter", pid, "asked_total", 3, status="200")
+        count(tmp_path, "counter", pid, "asked_total", restart, status=str(restart))
+        count(tmp_path, "histogram", pid, "seconds", 0.5)
+        count(tmp_path, "gauge_livesum", pid, "ready", 1)
+        for _ in range(2):
+            with alone_with(tmp_path):
+                merge_ended(tmp_path)
+            assert f'asked_total{{status="200"}} {3.0 * restart}' in text(tmp_path)
+            assert f'asked_total{{status="{restart}"}} {float(restart)}' in text(tmp_path)
+            assert f"seconds {0.5 * restart}" in text(tmp_path)
+            assert "ready" not in text(tmp_path)
+            assert {file.name for file in tmp_path.glob("*.db")} == {
+                "counter_ended.db",
+                "histogram_ended.db",
+            }
+
+
+def test_without_room_each_keeps_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    count(tmp_path, "counter", ended_pid(), "asked_total", 3)
+    count(tmp_path, "gauge_livesum", ended_pid(), "ready", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        merge_ended(tmp_path)
+        assert "asked_total 3.0" in text(tmp_path)
+        assert "ready" not in text(tmp_path)
+    merge_ended(tmp_path)
+    assert "asked_total 3.0" in text(tmp_path)
+    assert {file.name for file in tmp_path.glob("*.db")} == {"counter_ended.db"}
+
+
+def test_who_still_counts_keeps_the_own_files(tmp_path: Path) -> None:
+    count(tmp_path, "counter", os.getpid(), "asked_total", 2)
+    count(tmp_path, "gauge_livesum", os.getpid(), "ready", 1)
+    count(tmp_path, "counter", ended_pid(), "asked_total", 5)
+    with alone_with(tmp_path):
+        merge_ended(tmp_path)
+    assert "asked_total 7.0" in text(tmp_path)
+    assert "ready 1.0" in text(tmp_path)
+    assert (tmp_path / f"counter_{os.getpid()}.db").exists()
