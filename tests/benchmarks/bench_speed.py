@@ -4,7 +4,8 @@
     make bench BENCH='--only answer'   one part: answer (in process), load (over the network), sizes
     make bench BENCH=--quick           each part in short, shown and not written
 
-What was measured is kept in .nextbest/bench/speed.json; `--only-page` writes the page from it.
+What was measured is kept in .nextbest/bench/speed.json; `--only-page` writes the pages from it.
+Tables of parts that aren't in it stay as they are.
 """
 
 import argparse
@@ -21,11 +22,11 @@ from tests.benchmarks import bench_answer, bench_load, bench_sizes
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load_servers import shop
 from tests.benchmarks.page_marks import put_between
-from tests.benchmarks.speed_page import sizes_part, speed_part
+from tests.benchmarks.speed_page import answer_part, load_part, sizes_part
 from tests.benchmarks.speed_plot import plot
 
-PARTS = ("answer", "load", "sizes")
 SPEED, SIZES = Path("docs/benchmarks.md"), Path("docs/sizing.md")
+PARTS = {"answer": (SPEED, answer_part), "load": (SPEED, load_part), "sizes": (SIZES, sizes_part)}
 IMAGE = Path("docs/images/speed.svg")
 ANSWER_SHOP = Size(200_000, 100_000, offers=100)
 PATIENCE_S = 120.0  # of the part sizes
@@ -43,7 +44,9 @@ def main() -> None:
             if not given.quick:
                 kept.write_text(json.dumps(content, indent=1) + "\n")
     if given.quick:
-        print(speed_part(content), sizes_part(content), sep="\n\n")
+        print(
+            *(part_of(content[part]) for part, (_, part_of) in PARTS.items() if part in content), sep="\n\n"
+        )
     else:
         write(content)
 
@@ -82,11 +85,14 @@ def machine() -> dict[str, Any]:
 
 
 def write(content: dict[str, Any]) -> None:
-    SPEED.write_text(put_between(SPEED.read_text(), "speed", speed_part(content)))
-    SIZES.write_text(put_between(SIZES.read_text(), "sizes", sizes_part(content)))
+    """Each part that was measured, where it stands in the docs."""
+    for part, (page, part_of) in PARTS.items():
+        if part in content:
+            page.write_text(put_between(page.read_text(), part, part_of(content[part])))
+            say(f"written: {part} in {page}")
     if "load" in content:
         IMAGE.write_text(plot(content["load"]["found"]["curves"]))
-    say(f"written: {SPEED}, {SIZES}, {IMAGE}")
+        say(f"written: {IMAGE}")
 
 
 def say(text: str) -> None:

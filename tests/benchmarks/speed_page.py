@@ -25,26 +25,24 @@ AIM_MS, COLD_MS = 7.0, 15.0
 KEEPS_UP = 0.95  # a server that answers fewer of those that are asked falls behind
 
 
-def speed_part(content: Content) -> str:
-    """What stands in docs/benchmarks.md."""
-    parts = []
-    if "answer" in content:
-        parts += [_machine("In process", content["answer"]), *_answer(content["answer"]["found"])]
-    if "load" in content:
-        parts += [_machine("Over the network", content["load"]), *_load(content["load"]["found"])]
-    return "\n\n".join(parts)
+def answer_part(measured: Content) -> str:
+    """What stands in docs/benchmarks.md of answers in process."""
+    return "\n\n".join([_machine("In process", measured), *_answer(measured["found"])])
 
 
-def sizes_part(content: Content) -> str:
+def load_part(measured: Content) -> str:
+    """What stands there of answers over the network."""
+    return "\n\n".join([_machine("Over the network", measured), *_load(measured["found"])])
+
+
+def sizes_part(measured: Content) -> str:
     """What stands in docs/sizing.md."""
-    if "sizes" not in content:
-        return "Nothing was measured yet."
-    rows = [_size(found) for found in content["sizes"]["found"]]
+    rows = [_size(found) for found in measured["found"]]
     head = (
         "customers", "products", "lists, order and probability", "evidence", "histories", "ids of customers",
         "all about products", "mapped in all", "own memory of a worker", "Redis, for lists", "start to ready",
     )  # fmt: skip
-    return "\n\n".join([_machine("Measured", content["sizes"]), _table(head, rows), *_size_verdicts(content)])
+    return "\n\n".join([_machine("Measured", measured), _table(head, rows), *_size_verdicts(measured)])
 
 
 def _answer(found: Content) -> list[str]:
@@ -146,8 +144,8 @@ def _size(found: Content) -> tuple[str, ...]:
     )
 
 
-def _size_verdicts(content: Content) -> list[str]:
-    largest = content["sizes"]["found"][-1]
+def _size_verdicts(measured: Content) -> list[str]:
+    largest = measured["found"][-1]
     per_list = largest["redis_bytes"] / largest["redis_lists"]
     mapped, own = sum(largest["files"].values()), largest["worker_bytes"]
     return [

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from tests.benchmarks import bench_speed
 from tests.benchmarks.load import closed_loop, get, open_loop, poisson
-from tests.benchmarks.speed_page import SERVERS, sizes_part, speed_part
+from tests.benchmarks.speed_page import SERVERS, answer_part, load_part, sizes_part
 from tests.benchmarks.speed_plot import plot
 
 CUT = b"|"  # where an answer is sent in two pieces
@@ -140,25 +142,39 @@ for part in CONTENT.values():
 
 
 def test_the_page_says_what_was_asked_for_and_what_came_of_it() -> None:
-    page = speed_part(CONTENT)
+    page = f"{answer_part(CONTENT['answer'])}\n\n{load_part(CONTENT['load'])}"
     assert "/recommend, list in the worker: 1.50, at most 2.0 is asked for" in page
     assert "/recommend, list from Redis: 0.50, at most 1.5 is asked for" in page
     assert "Median p99 of the runs: 6.0 ms" in page
     assert "lists in no cache, with 100,000 products: 9.0 ms" in page
     assert "p99 is under 7 ms up to 2,000/s, and from 4,000/s on answers come later than questions" in page
-    assert speed_part({}) == ""
+
+
+def test_a_part_that_was_not_measured_keeps_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {page: page.read_text() for page in (bench_speed.SPEED, bench_speed.SIZES)}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for page, text in before.items():
+        page.write_text(text)
+    bench_speed.write({"answer": CONTENT["answer"]})
+    page = bench_speed.SPEED.read_text()
+    assert answer_part(CONTENT["answer"]) in page
+    load = before[bench_speed.SPEED].partition("<!-- load: begin -->")[2]
+    assert page.endswith(load) and "Over the network" in load
+    assert bench_speed.SIZES.read_text() == before[bench_speed.SIZES]
 
 
 def test_the_page_of_sizes_adds_up_what_is_mapped() -> None:
-    page = sizes_part(CONTENT)
+    page = sizes_part(CONTENT["sizes"])
     assert "| 1.55 GB |" in page
     assert "400,000 lists take 0.24 GB of Redis, 600 bytes each" in page
 
 
 def test_every_line_of_a_table_has_as_many_cells_as_its_head() -> None:
-    for table in re.findall(
-        r"(?:^\|.*\n?)+", f"{speed_part(CONTENT)}\n\n{sizes_part(CONTENT)}", re.MULTILINE
-    ):
+    pages = "\n\n".join(part_of(CONTENT[part]) for part, (_, part_of) in bench_speed.PARTS.items())
+    for table in re.findall(r"(?:^\|.*\n?)+", pages, re.MULTILINE):
         assert len({line.count("|") for line in table.strip().splitlines()}) == 1
 
 
