@@ -1,6 +1,8 @@
 """The speed benchmark: its load generator against a server of a test's own, its tables and its plot."""
 
+import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -54,6 +56,23 @@ def test_an_open_loop_asks_as_often_as_it_was_told_and_counts_each_answer() -> N
         outcome = open_loop(port, repeat(get("/")), np.arange(50) / 500)
     assert (len(outcome.waited_ms), outcome.wrong, outcome.missing) == (50, 0, 0)
     assert outcome.seconds >= 0.098
+
+
+def test_a_process_with_more_than_a_thousand_files_open_can_ask_too() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1200
+    if hard != resource.RLIM_INFINITY and hard < most:
+        pytest.skip(f"no process may have more than {hard} files open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    held = [os.dup(0) for _ in range(1030)]
+    try:
+        with server(lambda _: OK) as port:
+            outcome = open_loop(port, repeat(get("/")), np.arange(20) / 2000)
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (len(outcome.waited_ms), outcome.missing) == (20, 0)
 
 
 def test_whoever_had_to_wait_to_be_asked_waited_too() -> None:
