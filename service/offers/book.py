@@ -92,7 +92,7 @@ class OfferBook:
         """An offer as answers show it to a customer.
 
         Args:
-            promised_until_s: of one with a budget.
+            promised_until_s: of one with a budget; none is promised for longer than it is on.
         """
         offer_row, probability, value = listed
         text = self._texts.get(offer_row)
@@ -100,7 +100,8 @@ class OfferBook:
             text = self._texts[offer_row] = _beginning(self.offer(offer_row))
         until = "null"
         if promised_until_s:
-            until = f'"{datetime.fromtimestamp(promised_until_s, UTC).isoformat()}"'
+            until_s = min(promised_until_s, _period_s(self.offer(offer_row))[1])
+            until = f'"{datetime.fromtimestamp(until_s, UTC).isoformat()}"'
         chance, worth = _round(probability), _round(value)
         return f'{text}"promised_until": {until}, "probability": {chance}, "expected_value": {worth}}}'
 

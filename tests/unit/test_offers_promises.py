@@ -41,6 +41,7 @@ def left(record: Record, budget: Budget, clock: Clock) -> int:
         return left_of(connection, budget, int(clock() * 1000))
 
 
+ANNA = {"anna": (0.5, 0.1)}
 SIXTEEN = Budget("milk 10 off", 16, 0, Since(0, 0))
 
 
@@ -164,3 +165,13 @@ def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path
         answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=1))
         (milk,) = desk.with_products(served, "anna", answer).texts.values()
         assert (milk.offer_id, milk.ends_at) == ("milk 10 off", None)
+
+
+def test_a_promise_that_is_shown_ends_with_its_offer(tmp_path: Path) -> None:
+    soon = AS_OF + timedelta(hours=2)
+    served = served_of(tmp_path, TinyShop(offers=(TinyOffer("o", ["milk"], ANNA, budget=2, ends=soon),)))
+    with empty_record(sqlite_url(tmp_path)) as record:
+        desk, clock = desk_of(), Clock()
+        desk.promises = promises_of(record, desk.book_of(served).budgets, clock, life_s=7 * 86_400)
+        desk.promises.turn()
+        assert offers(desk, served)["offers"][0]["promised_until"] == soon.isoformat()
