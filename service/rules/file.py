@@ -1,7 +1,7 @@
 """What a file of rules may say: its kinds of rules and their fields, and nothing else."""
 
-from datetime import date, datetime
-from typing import Annotated, Literal
+from datetime import date, datetime, time
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -42,6 +42,11 @@ type Condition = Annotated[Triple, AfterValidator(_fits)]
 """Column, operator, value."""
 
 
+def _moment(told: datetime | date, *, is_end: bool = False) -> datetime:
+    """Of a day its first moment, or as an end its last."""
+    return told if isinstance(told, datetime) else datetime.combine(told, time.max if is_end else time.min)
+
+
 class Strict(BaseModel):
     """Unknown keys are mistakes."""
 
@@ -70,6 +75,14 @@ class AnyRule(Strict):
     ends: Moment | None = None
     only_for: tuple[RuleSet, ...] = ()
     not_for: tuple[RuleSet, ...] = ()
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.starts is not None and self.ends is not None:
+            begins, ends = _moment(self.starts), _moment(self.ends, is_end=True)
+            if (begins.tzinfo is None) == (ends.tzinfo is None) and ends <= begins:
+                raise ValueError("ends before it starts")
+        return self
 
     def is_for(self, rule_set: str) -> bool:
         """Whether it holds for answers of a variant with this set of rules, "" for all others."""

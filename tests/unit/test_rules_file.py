@@ -15,6 +15,8 @@ from service.rules.reading import MAX_BYTES, decode, parse_rules, version_of
 DOCS = (Path(__file__).parents[2] / "docs/rules.md").read_text()
 PIN = '[[rules]]\nid = "a"\nkind = "pin"\nproducts = ["p"]\nposition = 1\n'
 
+STOCK = 'kind = "min_stock"\nstock = 1\n'
+
 
 def mistakes(rules: str, head: str = "schema = 1\n") -> tuple[Mistake, ...]:
     with pytest.raises(BadRulesError) as caught:
@@ -57,6 +59,20 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        ("2026-11-28", "2026-11-28"),  # all of a day
+        ("2026-11-28T18:00:00", "2026-11-28"),
+        ("2026-11-28", "9999-12-31"),
+        ("2026-11-28T18:00:00Z", "2026-11-28T12:00:00"),  # what the latter is only the shop's time zone says
+    ],
+)
+def test_a_rule_may_end_on_the_day_on_which_it_starts(starts: str, ends: str) -> None:
+    (rule,) = parse_rules(f'schema = 1\n[[rules]]\nid = "a"\n{STOCK}starts = {starts}\nends = {ends}\n').rules
+    assert rule.starts is not None
+
+
+@pytest.mark.parametrize(
     ("rule", "path", "why"),
     [
         ('kind = "boots"', "rules.1", "no kind 'boots'; the kinds are pin, boost, bury, block"),
@@ -70,6 +86,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         ('kind = "price"', "rules.1", "needs at_least or at_most"),
         ('kind = "price"\nat_least = 2\nat_most = 1', "rules.1", "at_least is above at_most"),
         ('kind = "min_stock"\nstock = 1\nstarts = "tomorrow"', "rules.1.starts", "a date-time of TOML"),
+        (f"{STOCK}starts = 2026-11-28\nends = 2026-11-27", "rules.1", "ends before it starts"),
+        (f"{STOCK}starts = 2026-11-28T12:00:00\nends = 2026-11-28T12:00:00", "rules.1", "before it starts"),
         ('kind = "min_stock"\nstock = 1\nplacements = ["Home Page"]', "rules.1.placements.1", "match"),
         ('kind = "eligible"\nrequire = []', "rules.1.require", "at least 1"),
         ('kind = "eligible"\nrequire = [["margin", ">", 0]]', "rules.1", "'product.' or 'customer.'"),
