@@ -25,11 +25,13 @@ class Verdict:
         event_id: as it was sent; None if there was none that could be one.
         fate: of storage.record.events.Fate, or `invalid`.
         reason: why it was not recorded as new.
+        field: of the event that is at fault, if one is; the reason begins with it.
     """
 
     event_id: str | None
     fate: str
     reason: str | None = None
+    field: str | None = None
 
 
 class EventDesk:
@@ -95,7 +97,7 @@ def _checked(sent: object, now_ms: int) -> Event | Verdict:
     except BadEventError as err:
         event_id = sent.get("event_id") if isinstance(sent, dict) else None
         known = event_id if isinstance(event_id, str) and len(event_id) <= 256 else None
-        return Verdict(known, INVALID, str(err))
+        return Verdict(known, INVALID, str(err), err.field)
 
 
 STATUS = {

@@ -25,6 +25,8 @@ def register_events(app: Flask, desk: EventDesk, gate: Gate) -> None:
     @app.post("/events")
     def events() -> Response:
         body = read_json(request, BATCH_MAX_BYTES)
+        if isinstance(body, list):
+            raise RefusedError("bad_body", None, 'an event is an object; many of them are {"events": [...]}')
         batch = _batch(body)
         if batch is None and (request.content_length or 0) > ONE_MAX_BYTES:
             raise RefusedError("too_large", None, f"one event may have {ONE_MAX_BYTES} bytes")
@@ -65,7 +67,8 @@ def _namespace(caller: Caller | None) -> str:
 def _one(verdict: Verdict) -> Response:
     kind = KINDS.get(verdict.fate)
     if kind:
-        raise RefusedError(kind, None, verdict.reason or "")
+        why = verdict.reason or ""
+        raise RefusedError(kind, verdict.field, why.removeprefix(f"{verdict.field}: "))
     return write_json(_shown(verdict))
 
 

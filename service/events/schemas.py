@@ -137,7 +137,11 @@ _TYPES = ", ".join(EventType)
 
 
 class BadEventError(ValueError):
-    """An event that can't be taken; the text names the field and what is wrong with it."""
+    """An event that can't be taken; the text names the field, if it is one, and what is wrong with it."""
+
+    def __init__(self, field: str | None, why: str) -> None:
+        self.field, self.why = field, why
+        super().__init__(f"{field}: {why}" if field is not None else why)
 
 
 def check_event(sent: object, now_ms: int) -> Event:
@@ -152,12 +156,12 @@ def check_event(sent: object, now_ms: int) -> Event:
     try:
         event = _CHECK.validate_python(sent)
     except ValidationError as err:
-        raise BadEventError(_told(err.errors(include_url=False, include_input=False)[0])) from None
+        raise _told(err.errors(include_url=False, include_input=False)[0]) from None
     at_ms = now_ms
     if event.occurred_at is not None:
         at_ms = int(event.occurred_at.timestamp() * 1000)
         if at_ms > now_ms + CLOCKS_DIFFER_S * 1000:
-            raise BadEventError("occurred_at: later than now")
+            raise BadEventError("occurred_at", "later than now")
     payload = event.model_dump_json()
     said = {name: value for name, value in event if name not in ("type", "occurred_at")}
     return Event(
@@ -185,18 +189,18 @@ _SAID = {
 }
 
 
-def _told(error: ErrorDetails) -> str:
+def _told(error: ErrorDetails) -> BadEventError:
     kind, field = error["type"], str(error["loc"][-1]) if error["loc"] else ""
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"type: must be one of {_TYPES}"
+        return BadEventError("type", f"must be one of {_TYPES}")
     if kind in ("datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"):
-        return f"{field}: must be a time such as 2026-11-24T18:05:00Z"
+        return BadEventError(field, "must be a time such as 2026-11-24T18:05:00Z")
     reason = _SAID.get(kind) or _own_words(kind, error)
     if kind == "own" and len(error["loc"]) == 1:  # of the whole survey
         field = "score"
     if kind == "extra_forbidden":
         field = field[:64]
-    return f"{field}: {reason}" if len(error["loc"]) else reason
+    return BadEventError(field if error["loc"] else None, reason)
 
 
 def _own_words(kind: str, error: ErrorDetails) -> str:

@@ -127,6 +127,23 @@ def test_a_batch_has_a_thousand_events_at_most(client: FlaskClient, record: Reco
     assert len(kept(record)) == 1000
 
 
+def test_a_single_event_that_is_refused_names_the_field_as_every_problem_does(client: FlaskClient) -> None:
+    for more, field, reason in (
+        ({"quantity": "2"}, "quantity", "must be a number"),
+        ({"colour": "red"}, "colour", "no such field"),
+        ({"type": "buy"}, "type", "must be one of purchase, return, view, add_to_cart, click, survey"),
+    ):
+        found = send(client, BOUGHT | more, 400)
+        assert (found["field"], found["reason"]) == (field, reason)
+        assert found["detail"] == f"{field}: {reason}"
+
+
+def test_a_bare_list_of_events_is_told_how_many_are_sent(client: FlaskClient) -> None:
+    answer = client.post("/events", json=[BOUGHT], headers=bearer(SHOP.shop))
+    assert answer.status_code == 400
+    assert answer.get_json()["detail"] == 'an event is an object; many of them are {"events": [...]}'
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
