@@ -122,10 +122,16 @@ def batch(
             campaign.keep_promises()
     tally = campaign.tally
     click.echo(f"{out}: {tally.listed} customers")
+    if tally.strangers:
+        click.echo(f"no known customer, so with what is popular: {tally.strangers} of them")
     for why, number in sorted(tally.left_out.items()):
         click.echo(f"left out, {why}: {number}")
     if unmet := campaign.unmet():
         click.echo(f"to suppress, but no known customer: {unmet} of {len(suppressed)} ids")
+    if tally.strangers and tally.strangers == tally.listed:
+        click.echo("warning: none of these is a known customer: are these the right ids?", err=True)
+    if not tally.looked_at:
+        click.echo("warning: there was nobody to write to", err=True)
     if campaign.showings is not None and campaign.showings.is_alone:
         click.echo(
             "warning: no Redis: rules of frequency knew these lists alone, and these won't be known",

@@ -24,10 +24,12 @@ class Tally:
     """How it went.
 
     Attributes:
+        strangers: of those with a list, who is no known customer: they got what is popular.
         left_out: customers without a list, by reason.
     """
 
     listed: int = 0
+    strangers: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -95,6 +97,7 @@ class Campaign:
                 answer = self._recommender.recommend(served, customer_id, query)
                 if answer.picks:
                     self.tally.listed += 1
+                    self.tally.strangers += self._is_stranger(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
                     self._recommender.note_shown(served, customer_id, query, answer.picks, offers.rows)
                     yield writer.recommendations(customer_id, answer, offers=offers.texts, language=language)
@@ -135,6 +138,12 @@ class Campaign:
             if not self._is_for_all:
                 return "no consent"
         return None
+
+    def _is_stranger(self, customer_id: str) -> bool:
+        return (
+            self._serving.served.customers.find(customer_id) == NONE
+            and self._customers.of(customer_id) is None
+        )
 
     def _was_seen(self, customer_id: str) -> bool:
         row = self._serving.served.customers.find(customer_id)

@@ -298,6 +298,19 @@ def test_a_suppression_list_that_meets_nobody_is_warned_of(store: Path, tmp_path
     assert "nobody of those to suppress" in ended.stderr
 
 
+def test_ids_that_are_nobodys_are_counted_and_warned_of(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "who.txt").write_text("id\nanna\nAnna\n")
+    ended = batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt")
+    assert "no known customer, so with what is popular: 2 of them" in ended.stdout
+    assert "right ids" not in ended.stderr
+    (tmp_path / "who.txt").write_text("id\nAnna\n")
+    assert "right ids" in batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt").stderr
+    (tmp_path / "who.txt").write_text("customer_id\n")
+    assert (
+        "nobody to write to" in batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt").stderr
+    )
+
+
 def test_blanks_quotes_and_boms_around_an_id_hide_nobody_to_suppress(store: Path, tmp_path: Path) -> None:
     out, no = tmp_path / "a.jsonl", tmp_path / "no.txt"
     no.write_bytes('\ufeff"customer_id"\nanna \n 007\n"käthe/1"\r\nnew\u00a0\n\ufeffben\nstranger\n'.encode())
