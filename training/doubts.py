@@ -35,6 +35,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _unknown_products(history),
         _one_customer(history),
         _orders_of_one_line(history),
+        _offers_for_nobody(history),
     ]
     return [doubt for doubt in found if doubt]
 
@@ -128,3 +129,31 @@ def _orders_of_one_line(history: History) -> str | None:
         f"Every purchase line is an order of its own, and yet {share:.0%} have the customer and the second "
         "of another: is order_id the number of the line? What is bought together can't be seen so."
     )
+
+
+def _offers_for_nobody(history: History) -> str | None:
+    if history.offers is None:
+        return None
+    still = history.offers.filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > history.as_of))
+    turned = history.offers.filter(
+        pl.col("ends_at") <= pl.col("starts_at"), pl.col("starts_at") > history.as_of
+    )
+    sold = history.products["product_id"].implode()
+    strange = still.filter(~pl.col("product_ids").list.eval(pl.element().is_in(sold)).list.any())
+    segments = history.audiences["segment"] if history.audiences is not None else pl.Series(dtype=pl.String)
+    unheard = still.filter(pl.col("segment").is_not_null(), ~pl.col("segment").is_in(segments.implode()))
+    said = [
+        f"{why} ({_named(found['offer_id'])})"
+        for found, why in (
+            (turned, "ends before it starts"),
+            (strange, "has no product that is known: are the ids joined by semicolons?"),
+            (unheard, "is for a segment that no audience has"),
+        )
+        if found.height
+    ]
+    return f"Some offers can't be shown to anybody. One {'; one '.join(said)}." if said else None
+
+
+def _named(ids: pl.Series) -> str:
+    more = f" and {ids.len() - 1:,} more" if ids.len() > 1 else ""
+    return f"{ids[0]!r}{more}"

@@ -112,3 +112,28 @@ def test_a_doubt_stands_in_the_head_of_the_report_and_in_the_log(tmp_path: Path)
     assert told[0].startswith("The last purchase is of")
     (report,) = (store / "runs").glob("*/report.html")
     assert told[0].partition(",")[0] in report.read_text()
+
+
+OFFERS = "offer_id,product_ids,starts_at,ends_at,segment\n"
+
+
+def test_offers_that_nobody_can_be_shown_are_named(tmp_path: Path) -> None:
+    lines = [
+        f"turned,0,{day(200)},{day(100)},",
+        f"comma,0 1,{day(0)},{day(100)},",
+        f"strange,9,{day(0)},,",
+        f"unheard,0,{day(0)},{day(100)},fanz",
+        f"over,9,{day(0)},{day(50)},fanz",
+        f"some,9;0,{day(0)},{day(100)},fans",
+    ]
+    audiences = "segment,customer_id\nfans,c1\n"
+    assert said(tmp_path, weekly(), offers=OFFERS + "\n".join(lines), audiences=audiences) == (
+        "Some offers can't be shown to anybody. One ends before it starts ('turned'); one has no product "
+        "that is known: are the ids joined by semicolons? ('comma' and 1 more); one is for a segment that no "
+        "audience has ('unheard')."
+    )
+
+
+def test_offers_that_can_be_shown_raise_no_doubt(tmp_path: Path) -> None:
+    lines = f"one,0;9,{day(0)},{day(100)},\ntwo,1,,,\nlater,1,{day(100)},{day(101)},\n"
+    assert said(tmp_path, weekly(), offers=OFFERS + lines) == ""
