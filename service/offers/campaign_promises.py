@@ -51,10 +51,8 @@ class CampaignPromises(Promises):
         if (held := self._held.get(offer_id)) is not None:
             self._tell(held)
         self._lease()
-        ends_s = super().make(offer_id, customer_id)
-        if ends_s is None:
-            self._spent.add(offer_id)
-        return ends_s
+        self._spent = {offer_id, *(one.offer_id for one in self._budgets())} - self._held.keys()
+        return super().make(offer_id, customer_id)
 
     def _read(self) -> dict[tuple[str, str], int]:
         offer_ids, now_ms = [one.offer_id for one in self._budgets()], int(self._clock() * 1000)

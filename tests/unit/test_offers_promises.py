@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import RefusedError
+from service.offers.campaign_promises import CampaignPromises
 from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
 from service.parameters import Query
@@ -165,6 +166,33 @@ def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path
         answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(n=1))
         (milk,) = desk.with_products(served, "anna", answer).texts.values()
         assert (milk.offer_id, milk.ends_at) == ("milk 10 off", None)
+
+
+def test_a_campaign_uses_all_of_a_budget_and_then_asks_no_more(tmp_path: Path) -> None:
+    class Counting(Door):
+        asked = 0
+
+        def do[T](self, work: Callable[[Record], T]) -> T:
+            self.asked += 1
+            return super().do(work)
+
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), Counting(record)
+        budgets = [Budget("a", 9, 0, Since(0, 0)), Budget("b", 0, 0, Since(0, 0))]
+        promises = CampaignPromises(
+            door, lambda: budgets, "batch", life_s=100, stores_by_default=True, clock=clock
+        )
+        names = [f"c{n}" for n in range(12)]
+        assert [promises.make("a", name) is not None for name in names] == [True] * 9 + [False] * 3
+        asked = door.asked
+        assert [promises.make(offer, name) for offer in "ab" for name in names[9:]] == [None] * 6
+        assert door.asked == asked
+        promises.end()
+        again = CampaignPromises(
+            door, lambda: budgets, "batch", life_s=100, stores_by_default=True, clock=clock
+        )
+        assert [again.make("a", name) == clock() + 100 for name in names[:9]] == [True] * 9
+        assert left(record, budgets[0], clock) == 0
 
 
 def test_a_promise_that_is_shown_ends_with_its_offer(tmp_path: Path) -> None:
