@@ -85,7 +85,7 @@ def test_an_offer_says_what_the_shop_said(small: History, tmp_path: Path) -> Non
     assert (fans.discount, fans.segment, fans.budget, fans.margin) == (0.5, "fans", 10, 1.0)
     assert (fans.starts_at, fans.ends_at) == (
         datetime(2026, 1, 5, tzinfo=UTC),
-        datetime(2026, 2, 1, tzinfo=UTC),
+        datetime(2026, 2, 2, tzinfo=UTC),
     )
     assert fans.product_rows.tolist() == [tea]
     every = offers.offer(offers.find("all"))
