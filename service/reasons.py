@@ -16,8 +16,8 @@ from service.languages import ENGLISH, words_of
 EPOCH = date(1970, 1, 1)
 SLOT = "\x00"  # where the date goes
 
-type Around = tuple[str, str, str]
-"""What stands before the date and after it, as JSON has it, and the interval as a number."""
+type Around = tuple[str, str]
+"""What stands before the date, or another word, and after it, as JSON has it."""
 
 
 class Reasons:
@@ -28,8 +28,10 @@ class Reasons:
         self._months = _months(self._words)
         self._date = self._words.gettext("%(day)d %(month)s %(year)d")
         before = self._words.gettext("Bought before, on %(date)s")
-        self._before = _around(before % {"date": SLOT}, "null")
-        self._often = lru_cache(16_384)(self._write_often)
+        self._before = _around(before % {"date": SLOT})
+        self._because = _around(self._words.gettext("Because you bought %(title)s") % {"title": SLOT})
+        self._every = lru_cache(4096)(self._write_every)
+        self._often = lru_cache(4096)(self._write_often)
         self._typical = lru_cache(4096)(self._write_typical)
         self._day = lru_cache(4096)(self._write_day)
         self.chosen_by_shop = lru_cache(1024)(self._write_chosen_by_shop)
@@ -45,12 +47,16 @@ class Reasons:
                 the interval at which others buy such products.
         """
         iso, long = self._day(last_day)
+        interval = "null"
         if interval_days >= 0:  # not NaN
-            before, after, interval = self._often(times, interval_days)
+            days = round(interval_days)  # what is less than half a day is no interval
+            before, after = self._every(days) if days else self._often(times)
+            interval = f"{interval_days:.1f}"
         elif due_day > last_day:
-            before, after, interval = self._typical(due_day - last_day)
+            before, after = self._typical(due_day - last_day)
+            interval = f'null, "typical_interval_days": {due_day - last_day}'
         else:
-            before, after, interval = self._before
+            before, after = self._before
         code = "due_again" if due_day else "bought_before"
         return (
             f'{{"code": "{code}", "text": "{before}{long}{after}"{_due_on(due_day)}, "evidence": '
@@ -59,10 +65,10 @@ class Reasons:
 
     def because_you_bought(self, product_id: str, title: str) -> str:
         """Goes with another product that the customer bought; `bought_on` ends it."""
-        text = self._words.gettext("Because you bought %(title)s") % {"title": title}
+        before, after = self._because
         return (
-            f'{{"code": "because_you_bought", "text": {json.dumps(text)}, "evidence": '
-            f'{{"product_id": {json.dumps(product_id)}, "last_purchased_on": '
+            f'{{"code": "because_you_bought", "text": "{before}{quoted(title)[1:-1]}{after}", "evidence": '
+            f'{{"product_id": {quoted(product_id)}, "last_purchased_on": '
         )
 
     def bought_on(self, last_day: int) -> str:
@@ -180,22 +186,23 @@ class Reasons:
         text = self._words.gettext("Chosen by the shop")
         return json.dumps({"code": "chosen_by_shop", "text": text, "evidence": {"rule": rule_id}})
 
-    def _write_often(self, times: int, interval_days: float) -> Around:
-        """Of a product bought in several orders: how often; what is less than half a day is no interval."""
-        days = round(interval_days)
-        if days:
-            sentence = self._words.ngettext(
-                "Bought about every day, last on %(date)s",
-                "Bought about every %(days)d days, last on %(date)s",
-                days,
-            )
-        else:
-            sentence = self._words.ngettext(
-                "Bought in %(times)d order, last on %(date)s",
-                "Bought in %(times)d orders, last on %(date)s",
-                times,
-            )
-        return _around(sentence % {"days": days, "times": times, "date": SLOT}, f"{interval_days:.1f}")
+    def _write_every(self, days: int) -> Around:
+        """Of a product bought in several orders: how often."""
+        sentence = self._words.ngettext(
+            "Bought about every day, last on %(date)s",
+            "Bought about every %(days)d days, last on %(date)s",
+            days,
+        )
+        return _around(sentence % {"days": days, "date": SLOT})
+
+    def _write_often(self, times: int) -> Around:
+        """The same of one bought again within hours."""
+        sentence = self._words.ngettext(
+            "Bought in %(times)d order, last on %(date)s",
+            "Bought in %(times)d orders, last on %(date)s",
+            times,
+        )
+        return _around(sentence % {"times": times, "date": SLOT})
 
     def _write_typical(self, days: int) -> Around:
         """Of a product bought once: after how many days others buy such products again."""
@@ -204,7 +211,7 @@ class Reasons:
             "Bought on %(date)s; such products are bought again after about %(days)d days",
             days,
         )
-        return _around(sentence % {"days": days, "date": SLOT}, f'null, "typical_interval_days": {days}')
+        return _around(sentence % {"days": days, "date": SLOT})
 
     def _write_day(self, day: int) -> tuple[str, str]:
         """A day as figures have it, and as sentences do."""
@@ -221,9 +228,9 @@ def reasons_in(language: str) -> Reasons:
     return Reasons(language)
 
 
-def _around(sentence: str, interval: str) -> Around:
+def _around(sentence: str) -> Around:
     before, _, after = sentence.partition(SLOT)
-    return quoted(before)[1:-1], quoted(after)[1:-1], interval
+    return quoted(before)[1:-1], quoted(after)[1:-1]
 
 
 @lru_cache(4096)
