@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from models.arrays import DAY_S
+from models.arrays import DAY_S, LongArray
 from storage.history import History
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
@@ -59,8 +59,13 @@ def _one_moment(history: History) -> str | None:
     )
 
 
+def _age_s(history: History) -> LongArray:
+    at_s, end_s = history.placed
+    return end_s - 1 - at_s.to_numpy()
+
+
 def _quiet_end(history: History, horizon_days: int) -> str | None:
-    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    age_s = _age_s(history)
     ago = np.bincount(age_s // (horizon_days * DAY_S))
     usual = ago[1 : 1 + USUAL_HORIZONS]
     if len(ago) - 2 < LEAST_HORIZONS:  # the oldest is not a whole one
@@ -77,7 +82,7 @@ def _quiet_end(history: History, horizon_days: int) -> str | None:
 def _renamed_products(history: History, horizon_days: int) -> str | None:
     horizon_s = horizon_days * DAY_S
     row = history.purchases["product_row"].to_numpy()
-    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    age_s = _age_s(history)
     if age_s.max() < (RENAMED_HORIZONS + LEAST_HORIZONS) * horizon_s:
         return None  # in a young shop everything is new
     first_age_s = np.zeros(history.products.height, np.int64)
