@@ -7,6 +7,7 @@ import polars as pl
 
 from models.arrays import DAY_S, LongArray
 from storage.history import History
+from storage.local_days import local_day
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
 QUIET_SHARE = 0.3  # of what a horizon usually holds
@@ -43,9 +44,11 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
 def _stale(history: History, horizon_days: int, now: datetime | None) -> str | None:
     if now is None or now - history.as_of <= timedelta(days=STALE_HORIZONS * horizon_days):
         return None
+    last_s: int = history.purchases["at_s"].max()  # type: ignore[assignment]  # a number
+    last = local_day(last_s, history.timezone)
     return (
-        f"The last purchase is of {history.as_of:%Y-%m-%d}, {(now - history.as_of).days:,} days ago, and "
-        "lists are for the days after it: is the export still made?"
+        f"The last purchase is of {last}, {(now - history.as_of).days:,} days ago, "
+        "and lists are for the days after it: is the export still made?"
     )
 
 
