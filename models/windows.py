@@ -56,7 +56,8 @@ class Window:
         is_own: shape (n,), whether the customer had bought the product before.
         features: shape (n, n_features), float32.
         is_bought: shape (n,), bool.
-        weight: shape (n,), float32: how many customers the pair's stands for.
+        weight: shape (n,), float32: how many customers the pair's stands for; less where one who bought a lot
+            would outweigh many, see `evened`.
         share: shape (n,), float32: of pairs like this one that were not bought, the share that is here.
         is_even: shape (n,), whether it was bought or the even lot drew it: an order is learned from these,
             since it can't be told that of the others more are here.
@@ -205,7 +206,31 @@ def window(
     lot = np.random.default_rng([options.seed, start_s])
     parts = [_kept(view, block, customers, truth, lot, options) for block in view.candidates(customers.rows)]
     n_bought = int(np.isin(buyer, customers.rows).sum())
-    return Window(start_s, n_bought, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    found = Window(start_s, n_bought, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return replace(found, weight=found.weight * evened(found.customer_row, found.is_bought))
+
+
+def evened(customer_row: IntArray, is_bought: BoolArray) -> FloatArray:
+    """What each pair counts so that no customer holds more than one in MIN_CUSTOMERS of what was bought.
+
+    So many customers are enough to learn from, so nobody says more than one of so few would: an order of
+    thousands of products at a small shop would else be most of what is learned of the others' few.
+
+    Args:
+        customer_row: of each pair, rising.
+        is_bought: of each pair.
+    Returns:
+        shape (n,), float32, the same for all pairs of a customer, at most 1.
+    """
+    _, place = np.unique(customer_row, return_inverse=True)
+    bought = np.bincount(place, is_bought)
+    rest, most = np.sort(bought)[::-1], np.inf
+    enough = min(MIN_CUSTOMERS, int(np.count_nonzero(bought)))  # fewer who bought count the same each
+    for number in range(enough):  # so many are held back, the others count in full
+        most = rest[number:].sum() / (enough - number)
+        if rest[number] <= most:
+            break
+    return np.minimum(1, most / np.maximum(bought, 1))[place].astype(np.float32)
 
 
 def _kept(

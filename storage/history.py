@@ -25,6 +25,7 @@ from storage.history_rows import describe_products, number_purchases, product_id
 from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
+from storage.local_days import placed
 from storage.record.learning import Recorded, Wishes
 from storage.strings import order_of
 from storage.tables import TABLES, Kind, Table
@@ -124,7 +125,8 @@ class History:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The products as models take them; a price that the shop doesn't tell is the median one paid."""
-        by_product = self.purchases.group_by("product_row")
+        at_s, end_s = self.placed
+        by_product = self.purchases.with_columns(at_s=at_s).group_by("product_row")
         bought = by_product.agg(pl.col("unit_price").median(), pl.col("at_s").min())
         rows = bought["product_row"].to_numpy()
         price = np.full(self.products.height, np.nan, np.float32)
@@ -141,7 +143,7 @@ class History:
             is_told=self.is_told,
             promotions=self._promotions,
         )
-        return every.before(int(self.as_of.timestamp()))
+        return every.before(end_s)
 
     @property
     def _promotions(self) -> Promotions:
@@ -158,16 +160,22 @@ class History:
             known["reach"].fill_null(1).to_numpy(),
         )
 
+    @cached_property
+    def placed(self) -> tuple[pl.Series, int]:
+        """The times of the purchases and the end of what is known as windows take them, Unix seconds."""
+        return placed(self.purchases["at_s"], int(self.as_of.timestamp()), self.timezone)
+
     def interactions(self) -> Interactions:
-        """The purchases as models take them: one entry for each order and product."""
+        """The purchases as models take them: one entry for each order and product, `placed`."""
         columns = self.purchases
+        at_s, end_s = self.placed
         return Interactions.build(
             columns["customer_row"].to_numpy(),
             columns["product_row"].to_numpy(),
             columns["order_row"].to_numpy(),
-            columns["at_s"].to_numpy(),
+            at_s.to_numpy(),
             catalogue=self.catalogue,
-            as_of_s=int(self.as_of.timestamp()),
+            as_of_s=end_s,
             n_customers=len(self.customer_ids),
         )
 
@@ -294,7 +302,7 @@ def _assembled(
     return History(
         purchases,
         customer_ids,
-        _known_since(lines, customer_ids),
+        _known_since(lines, customer_ids, as_of, options.timezone),
         products,
         told_in_table(product_ids, catalogue),
         **others,  # type: ignore[arg-type]  # they are five tables
@@ -306,10 +314,11 @@ def _assembled(
     )
 
 
-def _known_since(lines: pl.DataFrame, customer_ids: list[str]) -> LongArray:
+def _known_since(lines: pl.DataFrame, customer_ids: list[str], as_of: datetime, timezone: str) -> LongArray:
     """See History; in the order of the ids."""
-    heard = pl.col("received_at" if "received_at" in lines.columns else "purchased_at")
-    first = lines.group_by("customer_id").agg(pl.coalesce(heard, "purchased_at").min().alias("since"))
+    bought = placed(lines["purchased_at"], int(as_of.timestamp()), timezone)[0]
+    heard = pl.coalesce("received_at", "bought") if "received_at" in lines.columns else pl.col("bought")
+    first = lines.with_columns(bought=bought).group_by("customer_id").agg(heard.min().alias("since"))
     in_order = pl.DataFrame({"customer_id": customer_ids}).join(
         first, on="customer_id", maintain_order="left"
     )

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from models.arrays import DAY_S
+from models.arrays import DAY_S, LongArray
 from storage.history import History
+from storage.local_days import local_day
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
 QUIET_SHARE = 0.3  # of what a horizon usually holds
@@ -43,9 +44,11 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
 def _stale(history: History, horizon_days: int, now: datetime | None) -> str | None:
     if now is None or now - history.as_of <= timedelta(days=STALE_HORIZONS * horizon_days):
         return None
+    last_s: int = history.purchases["at_s"].max()  # type: ignore[assignment]  # a number
+    last = local_day(last_s, history.timezone)
     return (
-        f"The last purchase is of {history.as_of:%Y-%m-%d}, {(now - history.as_of).days:,} days ago, and "
-        "lists are for the days after it: is the export still made?"
+        f"The last purchase is of {last}, {(now - history.as_of).days:,} days ago, "
+        "and lists are for the days after it: is the export still made?"
     )
 
 
@@ -59,8 +62,13 @@ def _one_moment(history: History) -> str | None:
     )
 
 
+def _age_s(history: History) -> LongArray:
+    at_s, end_s = history.placed
+    return end_s - 1 - at_s.to_numpy()
+
+
 def _quiet_end(history: History, horizon_days: int) -> str | None:
-    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    age_s = _age_s(history)
     ago = np.bincount(age_s // (horizon_days * DAY_S))
     usual = ago[1 : 1 + USUAL_HORIZONS]
     if len(ago) - 2 < LEAST_HORIZONS:  # the oldest is not a whole one
@@ -77,7 +85,7 @@ def _quiet_end(history: History, horizon_days: int) -> str | None:
 def _renamed_products(history: History, horizon_days: int) -> str | None:
     horizon_s = horizon_days * DAY_S
     row = history.purchases["product_row"].to_numpy()
-    age_s = int(history.as_of.timestamp()) - 1 - history.purchases["at_s"].to_numpy()
+    age_s = _age_s(history)
     if age_s.max() < (RENAMED_HORIZONS + LEAST_HORIZONS) * horizon_s:
         return None  # in a young shop everything is new
     first_age_s = np.zeros(history.products.height, np.int64)

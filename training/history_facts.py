@@ -1,16 +1,14 @@
 """What a night tells of the history that it learned from: how much there was, and its entry in a version."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-import numpy as np
-
-from models.interactions import Interactions
 from storage.history import History
 from storage.manifest import HistoryEntry
 from training import contents
 
 
-def history_counts(history: History, interactions: Interactions) -> dict[str, int]:
+def history_counts(history: History) -> dict[str, int]:
     """How much was read, and what is left of it; for people. Products are those sold; unsold is the rest."""
     came = history.from_record
     from_record = {} if came is None else {"from_the_record": came.purchases}
@@ -20,22 +18,22 @@ def history_counts(history: History, interactions: Interactions) -> dict[str, in
         "left_out": sum(history.left_out.values()),
         "purchases": history.purchases.height,
         **from_record,
-        "orders": len(np.unique(interactions.order_row)),
+        "orders": history.purchases["order_row"].n_unique(),
         "customers": len(history.customer_ids),
-        "products": sold_products(interactions),
-        "unsold": history.products.height - sold_products(interactions),
+        "products": sold_products(history),
+        "unsold": history.products.height - sold_products(history),
     }
 
 
-def history_entry(history: History, interactions: Interactions, counts: dict[str, int]) -> HistoryEntry:
+def history_entry(history: History, counts: dict[str, int]) -> HistoryEntry:
     return HistoryEntry(
         fingerprint=history.fingerprint,
         purchases=counts["purchases"],
         orders=counts["orders"],
         customers=counts["customers"],
         products=counts["products"],
-        first_purchase=datetime.fromtimestamp(int(interactions.at_s.min()), UTC),
-        last_purchase=last_purchase(interactions),
+        first_purchase=_moment(history.purchases["at_s"].min()),
+        last_purchase=last_purchase(history),
         rejected=counts["rejected"],
         timezone=history.timezone,
         recent_days=contents.RECENT_DAYS,
@@ -44,9 +42,13 @@ def history_entry(history: History, interactions: Interactions, counts: dict[str
     )
 
 
-def sold_products(interactions: Interactions) -> int:
-    return len(np.unique(interactions.product_row))
+def sold_products(history: History) -> int:
+    return history.purchases["product_row"].n_unique()
 
 
-def last_purchase(interactions: Interactions) -> datetime:
-    return datetime.fromtimestamp(int(interactions.at_s.max()), UTC)
+def last_purchase(history: History) -> datetime:
+    return _moment(history.purchases["at_s"].max())
+
+
+def _moment(at_s: Any) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)

@@ -125,7 +125,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
             recorded=partial(recorded_by, job.store, job.config.record, now=job.now, say=progress.say),
         )
         interactions = history.interactions()
-    counts = history_counts(history, interactions)
+    counts = history_counts(history)
     progress.say("history", **counts)
     notes = doubts(history, job.config.night.horizon_days, job.now if job.as_of is None else None)
     for doubt in notes:
@@ -136,7 +136,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     notes += [one.told(history.products["product_id"][one.product_row]) for one in held]
     learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
     judged = _judge(job, learned, champion, progress, windows, budget)
-    decision = _with_held(history, held, _decide(job, interactions, judged, champion), progress)
+    decision = _with_held(history, held, _decide(job, history, judged, champion), progress)
     models = _fit_on_all(job, learned, judged, progress, windows)
     for name, why in fallback_notes(models).items():
         progress.say("fallback", variant=name, why=why)
@@ -246,7 +246,7 @@ def _options(job: Job, name: str) -> dict[str, Any]:
     return with_horizon(name, job.config.variant_options()[name], job.config.night.horizon_days)
 
 
-def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Manifest | None) -> GateEntry:
+def _decide(job: Job, history: History, judged: Judged, champion: Manifest | None) -> GateEntry:
     """The gate's word on tonight's default variant; `force` goes over it and is recorded."""
     nobody = np.empty(0, np.float64)
     scores = dict.fromkeys((job.default_variant, "popular"), nobody)
@@ -259,7 +259,7 @@ def _decide(job: Job, interactions: Interactions, judged: Judged, champion: Mani
         scores.get(CHAMPION),
         scores["popular"],
         same_recipe=champion is not None and _same_recipe(job, champion),
-        sanity=_sanity(interactions, coverage, champion),
+        sanity=_sanity(history, coverage, champion),
         options=job.config.gate,
     )
     if job.force and decision.decision == "refused":
@@ -293,9 +293,9 @@ def _with_held(history: History, held: list[HeldProduct], gate: GateEntry, progr
     return gate.model_copy(update={"why": why, "figures": figures})
 
 
-def _sanity(interactions: Interactions, coverage: float, champion: Manifest | None) -> Sanity:
-    sold = sold_products(interactions)  # a shop may tidy up the rest of its catalogue as it likes
-    now = Sanity(last_purchase(interactions), interactions.n_customers, sold, coverage)
+def _sanity(history: History, coverage: float, champion: Manifest | None) -> Sanity:
+    sold = sold_products(history)  # a shop may tidy up the rest of its catalogue as it likes
+    now = Sanity(last_purchase(history), len(history.customer_ids), sold, coverage)
     if champion is None:
         return now
     return replace(
@@ -374,7 +374,7 @@ def _write(
             as_of=history.as_of,
             horizon_days=job.config.night.horizon_days,
             default_variant=job.default_variant,
-            history=history_entry(history, interactions, counts),
+            history=history_entry(history, counts),
             gate=gate,
             libraries={name: library_version(name) for name in LIBRARIES}
             | {"python": platform.python_version()},

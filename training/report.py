@@ -8,7 +8,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from storage.local_days import local_day
+from storage.local_days import opening_day
 from storage.page import page, without_nan
 from storage.svg import COLOURS
 from training import plots
@@ -151,7 +151,7 @@ def _render(
         night=night,
         evaluation=evaluation,
         seconds=seconds,
-        days=[] if evaluation is None else [local_day(f.as_of_s, timezone) for f in evaluation.folds],
+        days=[] if evaluation is None else [opening_day(f.as_of_s, timezone) for f in evaluation.folds],
         pictures=[] if evaluation is None else _pictures(evaluation, timezone),
         candidates=candidates_parts(inside.contribution),
         probabilities=probabilities_parts(inside.calibration, timezone),
@@ -196,7 +196,7 @@ def _compared(evaluation: Evaluation) -> list[str]:
 
 def _pictures(evaluation: Evaluation, timezone: str) -> list[Picture]:
     """Caption and SVG of every picture; the SVG is our own, so it is not escaped."""
-    days = [f"{local_day(fold.as_of_s, timezone):%d %b}" for fold in evaluation.folds]
+    days = [f"{opening_day(fold.as_of_s, timezone):%d %b}" for fold in evaluation.folds]
     drawn = [
         ("NDCG by products shown", plots.curves(evaluation, "ndcg", "all")),
         ("Recall by products shown", plots.curves(evaluation, "recall", "all")),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from storage.local_days import local_day
+from storage.local_days import opening_day
 from training import findings, probability_plots
 from training.calibration import Calibration
 from training.contribution import Contribution, Kind, KindFigures
@@ -78,7 +78,7 @@ def probabilities_parts(calibration: Mapping[str, Calibration], timezone: str) -
     """One for each variant, in the order given; dates are the shop's."""
     parts = []
     for number, (variant, found) in enumerate(calibration.items()):
-        days = [local_day(window.as_of_s, timezone) for window in found.windows]
+        days = [opening_day(window.as_of_s, timezone) for window in found.windows]
         written = [day.isoformat() for day in days]
         parts.append(
             ProbabilitiesPart(

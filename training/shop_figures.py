@@ -44,7 +44,7 @@ def nothing(why: str) -> Section:
 
 def window_days(history: History) -> float:
     first = history.purchases["at_s"].min()
-    span = (history.as_of.timestamp() - float(first)) / DAY_S  # type: ignore[arg-type]  # a number: it has lines
+    span = (history.placed[1] - float(first)) / DAY_S  # type: ignore[arg-type]  # a number: it has lines
     return min(float(WINDOW_DAYS), span / 3)
 
 
@@ -125,9 +125,9 @@ def losing(history: History) -> Section:
     Only customers who still order count: who has gone altogether is not the product's loss.
     """
     days = window_days(history)
-    end_s = int(history.as_of.timestamp())
+    at_s, end_s = history.placed
     middle_s, start_s = end_s - int(days * DAY_S), end_s - int(2 * days * DAY_S)
-    lines = history.purchases.lazy()
+    lines = history.purchases.lazy().with_columns(at_s=at_s)
     lately = lines.filter(pl.col("at_s") >= middle_s)
     regulars = (
         lines.filter(pl.col("at_s").is_between(start_s, middle_s, closed="left"))
@@ -194,10 +194,10 @@ def _day(history: History, at_s: float) -> str:
 def stock(history: History) -> Section:
     """How long the stock of each product lasts at the pace of the last window; the longest first."""
     days = window_days(history)
-    since_s = int(history.as_of.timestamp() - days * DAY_S)
+    at_s, end_s = history.placed
     sold = (
         history.purchases.lazy()
-        .filter(pl.col("at_s") >= since_s)
+        .filter(at_s >= end_s - days * DAY_S)
         .group_by("product_row")
         .agg(sold=pl.col("quantity").sum())
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.arrays import DAY_S
+from storage.local_days import CLOCKS_S
 from training.calibration import WindowFigures
 from training.reliability import Ratio
 
@@ -20,11 +21,11 @@ def earlier_windows(runs: Path, variant: str, horizon_days: int, before_s: int) 
         runs: the folder of the nights' folders, whose names sort by time.
         variant: whose probabilities.
         horizon_days: of the windows; nights with another one are passed over.
-        before_s: Unix seconds; all windows are over by then.
+        before_s: Unix seconds; all windows are over by then, but for what clocks changed.
     """
     found: list[WindowFigures] = []
     for window in _judged(runs, variant, horizon_days):
-        if window.as_of_s + horizon_days * DAY_S <= before_s:
+        if window.as_of_s + horizon_days * DAY_S <= before_s + CLOCKS_S:
             found.append(window)
             before_s = window.as_of_s
         if len(found) == MOST_WINDOWS:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich import box
 from rich.table import Table
 
-from storage.local_days import local_day
+from storage.local_days import opening_day
 from training import findings
 from training.bootstrap import Interval
 from training.calibration import Calibration
@@ -47,7 +47,7 @@ def summary_lines(
     """What the report says of candidates and probabilities, a few lines for each variant, warnings last."""
     lines = [f"{name}: {findings.about_all_candidates(found)}" for name, found in contribution.items()]
     for name, found in calibration.items():
-        days = [local_day(window.as_of_s, timezone).isoformat() for window in found.windows]
+        days = [opening_day(window.as_of_s, timezone).isoformat() for window in found.windows]
         said = [findings.about_pairs(found.pairs), findings.about_kept(found)]
         lines += [f"{name}: {line}" for line in said + findings.warnings(found, days)]
     return lines

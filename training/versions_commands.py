@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from models.errors import DamagedVersionError
+from storage.local_days import local_day
 from storage.manifest import Manifest
 from storage.store import Champion, Store
 from training.options import store_option
@@ -37,7 +38,8 @@ def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
         return folder, "damaged", f"{file}: {entry.why}"
     ndcg = entry.gate.figures.get("challenger_ndcg")
     told = f"NDCG@10 {ndcg:.4f}" if ndcg is not None else "NDCG@10 unknown"
-    facts = f"as of {entry.as_of:%Y-%m-%d}  {entry.default_variant}  {told}  {entry.gate.decision}"
+    day = local_day(int(entry.as_of.timestamp()), entry.history.timezone)
+    facts = f"as of {day}  {entry.default_variant}  {told}  {entry.gate.decision}"
     return entry.version_id, facts, entry.gate.why
 
 

@@ -13,11 +13,14 @@ NOW = datetime(2026, 12, 1, tzinfo=UTC)
 CAMPAIGN_DAYS = (30, 60, 90, 120, 150)
 
 
-def history_of(folder: Path, *, as_of: datetime | None = None, **tables: str) -> History:
+def history_of(
+    folder: Path, *, as_of: datetime | None = None, timezone: str = "UTC", **tables: str
+) -> History:
     """A history of CSV tables, by name."""
     for name, text in tables.items():
         (folder / f"{name}.csv").write_text(text)
-    return read_history(str(folder), HistoryOptions(), as_of=as_of, rejects=folder / "rejects.csv", now=NOW)
+    options = HistoryOptions(timezone=timezone)
+    return read_history(str(folder), options, as_of=as_of, rejects=folder / "rejects.csv", now=NOW)
 
 
 def coupon_shop(folder: Path, *, n_customers: int = 60, seed: int = 0) -> History:

@@ -1,6 +1,6 @@
 """What looks wrong with a history is said, and a history like others raises no doubt."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.data.coupons import START, day, history_of, table
@@ -39,6 +39,14 @@ def test_an_export_that_ended_long_ago_is_doubted_unless_the_night_stands_at_ano
     late = said(tmp_path, weekly(), now=END + timedelta(days=15))
     assert "15 days ago" in late
     assert said(tmp_path, weekly()) == ""
+
+
+def test_the_last_purchase_s_day_is_the_shops(tmp_path: Path) -> None:
+    purchases = table(HEAD, ["a,p,2024-03-01,1", "b,p,2024-02-01,2"])
+    history = history_of(tmp_path, timezone="Europe/Berlin", purchases=purchases)
+    assert doubts(history, 7, datetime(2025, 3, 1, tzinfo=UTC))[0].startswith(
+        "The last purchase is of 2024-03-01, 365 days ago"
+    )
 
 
 def test_purchases_of_one_moment_are_doubted(tmp_path: Path) -> None:

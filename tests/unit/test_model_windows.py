@@ -14,7 +14,7 @@ from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.sources import Limits
 from models.view import feature_names
-from models.windows import MIN_CUSTOMERS, Drawn, Window, WindowOptions, drawn, window, window_starts
+from models.windows import MIN_CUSTOMERS, Drawn, Window, WindowOptions, drawn, evened, window, window_starts
 from tests.data.scores import history_of
 from tests.data.shops import START_S, Shop, market
 
@@ -241,6 +241,33 @@ def test_fewer_customers_stand_for_as_many() -> None:
     n_known = len(np.unique(market().customer_row[market().at_s < STARTS_S]))
     assert sum(of_each.values()) == pytest.approx(n_known, rel=1e-5)
     assert (whole.weight[whole.has_come] == 1).all()
+
+
+def counted(bought: list[int]) -> list[float]:
+    """What each of some customers counts who bought so many of their 100 candidates."""
+    customer_row = np.repeat(np.arange(len(bought), dtype=np.int32), 100)
+    is_bought = np.concatenate([np.arange(100) < many for many in bought])
+    weight = evened(customer_row, is_bought).reshape(-1, 100)
+    assert (weight == weight[:, :1]).all()
+    return weight[:, 0].tolist()
+
+
+def test_who_bought_a_lot_counts_as_a_twentieth_of_what_was_bought() -> None:
+    """38 customers bought one product each: one who bought 80 counts as 2, two of them as 38 / 18 each."""
+    assert counted([1] * 38 + [80]) == pytest.approx([1.0] * 38 + [2 / 80])
+    assert counted([80] + [1] * 38 + [60]) == pytest.approx([38 / 18 / 80] + [1.0] * 38 + [38 / 18 / 60])
+    assert counted([2] * 40 + [4]) == [1.0] * 41
+    assert counted([0, 0]) == [1.0, 1.0]
+    assert counted([9, 3, 0]) == pytest.approx([1 / 3, 1.0, 1.0])
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
+def test_nobody_counts_more_than_a_twentieth_where_twenty_bought(bought: list[int]) -> None:
+    total = np.multiply(counted(bought), bought)
+    enough = min(MIN_CUSTOMERS, np.count_nonzero(bought))
+    assert total.max() * enough <= total.sum() * (1 + 1e-5)
+    assert (total.sum() > 0) == (enough > 0)
+    assert (total <= np.array(bought) * (1 + 1e-6)).all()
 
 
 def test_only_keeps_every_field_of_a_pair() -> None:

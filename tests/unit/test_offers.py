@@ -77,8 +77,8 @@ def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
 
 
 def test_own_purchases_are_decayed_by_hand(shop: Shop) -> None:
-    """Ann bought tea 20 and 10 days before the moment, half-life 90 days; Bob never."""
-    amount = 2 ** (-20 / 90) + 2 ** (-10 / 90)
+    """Ann bought tea 20 and 10 days before the moment, which count as noons, half-life 90 days; Bob never."""
+    amount = 2 ** (-19.5 / 90) + 2 ** (-9.5 / 90)
     assert shop.feature("own", "ann", "tea-off") == pytest.approx(np.log(amount + 0.01), abs=1e-5)
     assert shop.feature("own_ever", "ann", "tea-off") == pytest.approx(np.log(2.01), abs=1e-5)
     assert shop.feature("own", "bob", "tea-off") == pytest.approx(np.log(0.01), abs=1e-5)
@@ -101,11 +101,11 @@ def test_others_redemptions_count_by_shared_products(shop: Shop) -> None:
 
 
 def test_the_chance_to_buy_anyway_is_by_hand(shop: Shop) -> None:
-    """Ann's tea: two purchases decayed, over her 20 decayed days, drawn to everybody's by 14 days."""
+    """Ann's tea: two purchases decayed, over her 19.5 decayed days, drawn to everybody's by 14 days."""
     days_of = lambda days: (1 - 2 ** (-days / 90)) * 90 / np.log(2)  # noqa: E731
-    tea = 2 ** (-20 / 90) + 2 ** (-10 / 90)
-    usual = tea / (days_of(20) + days_of(10))
-    rate = (tea + 14 * usual) / (days_of(20) + 14)
+    tea = 2 ** (-19.5 / 90) + 2 ** (-9.5 / 90)
+    usual = tea / (days_of(19.5) + days_of(9.5))
+    rate = (tea + 14 * usual) / (days_of(19.5) + 14)
     rows = np.array([shop.customer["ann"]], np.int32), np.array([shop.offer["tea-off"]], np.int32)
     found = shop.features.anyway(*rows, np.array([7.0]))
     assert found[0, 0] == pytest.approx(1 - np.exp(-7 * rate), abs=1e-5)

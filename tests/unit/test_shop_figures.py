@@ -51,9 +51,13 @@ def test_a_product_that_regulars_leave_stands_first(tmp_path: Path) -> None:
     assert [(one["product_id"], one["regulars"], one["lost"]) for one in found.lines] == [("tea", 25, 25)]
 
 
-def test_a_campaign_counts_customers_and_redemptions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_a_campaign_counts_customers_and_redemptions_and_has_the_shop_s_dates(
+    tmp_path: Path, timezone: str
+) -> None:
     history = history_of(
         tmp_path,
+        timezone=timezone,
         as_of=datetime(2026, 4, 1, tzinfo=UTC),
         purchases=PURCHASES,
         offers="offer_id,product_ids,starts_at,ends_at,segment\n"

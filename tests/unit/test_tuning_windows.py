@@ -11,8 +11,8 @@ from training.tuning import Windows, past_windows
 
 
 def shop(folder: Path, weeks: list[int], customers: int = 3) -> Interactions:
-    """On the first day of each of these weeks each customer buys the same product."""
-    lines = [f"c{c},p,{day(7 * week)}" for week in weeks for c in range(customers)]
+    """On the last day of each of these weeks each customer buys the same product."""
+    lines = [f"c{c},p,{day(7 * week + 6)}" for week in weeks for c in range(customers)]
     return history_of(folder, purchases=table("customer_id,product_id,purchased_at", lines)).interactions()
 
 
@@ -26,9 +26,9 @@ def weeks_of(windows: Windows) -> tuple[list[int], int]:
 
 
 def test_the_latest_but_the_last_are_taken_side_by_side(tmp_path: Path) -> None:
-    """The history ends on the first second of week 10: windows end at that midnight."""
+    """The history ends with week 10, which the gate judges."""
     found = past_windows(shop(tmp_path, list(range(11))), 7, "UTC", count=3, target="all")
-    assert weeks_of(found) == ([5, 6, 7], 8)
+    assert weeks_of(found) == ([6, 7, 8], 9)
 
 
 def test_weeks_without_anybody_are_passed_over(tmp_path: Path) -> None:
