@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Protocol
 
@@ -35,7 +35,7 @@ from service.showings import NOTHING, Showings
 LATEST = 500  # requests that are remembered
 KEPT_ANSWERS = 8  # to one customer, within a second
 
-type CostsOf = Callable[[ServedVersion, int, Told | None], Mapping[int, float]]
+type CostsOf = Callable[[ServedVersion, int, Told | None, Iterable[int]], Mapping[int, float]]
 
 
 class ListCache(Protocol):
@@ -67,7 +67,7 @@ class Recommender:
             they are, which is read in less time than a cache is asked.
         book: the merchandiser's rules.
         showings: what customers were shown; None: no rule of frequency holds.
-        costs_of: what the offers of a customer's products are expected to cost, by product row.
+        costs_of: what the offers of some products are expected to cost with a customer, by product row.
         clock: Unix seconds.
     Attributes:
         latest: what was asked last, in this process alone.
@@ -82,7 +82,7 @@ class Recommender:
         only_changed: bool = False,
         book: RuleBook | None = None,
         showings: Showings | None = None,
-        costs_of: CostsOf = lambda served, customer_row, told: {},
+        costs_of: CostsOf = lambda *_: {},
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._costs_of = costs_of
@@ -272,7 +272,7 @@ class Recommender:
             ruling = rules.of_nobody()
         own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
         if objective == VALUE:
-            own.costs = self._costs_of(served, customer_row, told)
+            own.costs = self._costs_of(served, customer_row, told, columns.rows)
         put_under_rules(own, objective, self._clock())
         self._first_level.put(asked, own)
         return own, level

@@ -1,6 +1,5 @@
 """A version's offers as the day reads them: mapped arrays, and each customer's offers, by what they add."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -130,25 +129,26 @@ class PublishedOffers:
     def __len__(self) -> int:
         return len(self.ids) if self.has_any else 0
 
-    def of(self, customer_row: int, among: int = -1) -> Iterator[ListedOffer]:
-        """A customer's offers, whether they are on or not, by what they add, the most first.
+    def listed(self, customer_row: int) -> tuple[list[int], int]:
+        """Rows of a customer's offers, whether they are on or not, by what they add, the most first, and the
+        place at which the first of them stands in the lists of all.
 
-        Those whose value isn't known stand below the others, by the purchases that they add.
+        Those whose value isn't known stand below the others, by the purchases that they add. Behind the last
+        there may be NONE.
 
         Args:
             customer_row: -1 for who is not in the version: the offers that are for everybody.
-            among: of which offers, as bits: 1 << offer row; -1 for any.
         """
         if not self.has_any:
-            return
-        rows, chances, values = self._lists
+            return [], 0
         start = (customer_row if customer_row != NONE else self._last_line) * self._length
-        for place, row in enumerate(rows[start : start + self._length].tolist(), start):
-            if row == NONE:
-                return
-            if among >> row & 1:
-                chance, value = chances[place], values[place]
-                yield ListedOffer(row, None if isnan(chance) else chance, None if isnan(value) else value)
+        return self._lists[0][start : start + self._length].tolist(), start
+
+    def at(self, place: int, offer_row: int) -> ListedOffer:
+        """What is known of an offer at a place of the lists."""
+        _, chances, values = self._lists
+        chance, value = chances[place], values[place]
+        return ListedOffer(offer_row, None if isnan(chance) else chance, None if isnan(value) else value)
 
     def offer(self, offer_row: int) -> Offer:
         a, row = self._arrays, offer_row

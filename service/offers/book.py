@@ -1,13 +1,19 @@
-"""Offers of a version that are on now: their products, their budgets, and each as JSON."""
+"""Offers of a version that are on now: their products, their budgets, and each as JSON.
+
+Sets of offers are integers here, with a bit for each offer that wasn't over when the book was made: an answer
+puts those of its products together, and looks through a customer's for what is in both.
+"""
 
 import json
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 
 from models.offer_value import expected_cost
 from service.served import NONE, ServedVersion
-from storage.offers import ListedOffer, Offer, PublishedOffers
+from storage.offers import ListedOffer, Offer
 from storage.record.budgets import Budget
 
 FOREVER = float("inf")
@@ -24,7 +30,8 @@ class OfferBook:
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
-        self._of_product = _offers_of_products(served.offers)
+        self._bits = self._bits_at(clock())
+        self._of_product = self._offers_of_products()
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
         self._on = 0
@@ -32,7 +39,7 @@ class OfferBook:
 
     @property
     def on(self) -> int:
-        """The offers that are on now, as bits: 1 << offer row."""
+        """The offers that are on now, as bits."""
         self._look()
         return self._on
 
@@ -48,6 +55,10 @@ class OfferBook:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
 
+    def bit(self, offer_row: int) -> int:
+        """Of an offer, 0 of one that was over when the book was made."""
+        return self._bits.get(offer_row, 0)
+
     def of_product(self, product_row: int) -> int:
         """The offers of a product, on or not, as bits."""
         return self._of_product.get(product_row, 0)
@@ -61,7 +72,11 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: of which offers, as bits; -1 for any.
         """
-        return self.served.offers.of(customer_row, self.on & among)
+        offers, bits, wanted = self.served.offers, self._bits, self.on & among
+        rows, first = offers.listed(customer_row)
+        for place, row in enumerate(rows, first):
+            if bits.get(row, 0) & wanted:
+                yield offers.at(place, row)
 
     def cost(self, listed: ListedOffer) -> float:
         """The discount of an offer by its probability; 0 where one of them isn't known."""
@@ -71,22 +86,31 @@ class OfferBook:
         return expected_cost(listed.probability, discount)
 
     def costs(
-        self, customer_row: int, redeemed: Container[str] = (), *, with_budgets: bool
+        self,
+        customer_row: int,
+        product_rows: Iterable[int],
+        redeemed: Container[str] = (),
+        *,
+        with_budgets: bool,
     ) -> Mapping[int, float]:
-        """What the offer of each product is expected to cost with a customer, by product row; without those
-        that cost nothing. A product's offer is the first of `ranked`.
+        """What the offers of some products are expected to cost with a customer, by product row.
+
+        A product's offer is the first of `ranked`. Those that cost nothing are left out.
 
         Args:
             redeemed: ids of offers that the customer can't get any more.
             with_budgets: offers that have a budget can be shown.
         """
-        found: dict[int, float] = {}
-        for one in self.ranked(customer_row) if self.on else ():
-            offer = self.offer(one.offer_row)
+        on, found = self.on, dict[int, float]()
+        missing = {row: of_it for row in product_rows if (of_it := self.of_product(row) & on)}
+        for one in self.ranked(customer_row, reduce(or_, missing.values(), 0)):
+            offer, bit = self.offer(one.offer_row), self.bit(one.offer_row)
             if (with_budgets or offer.budget is None) and offer.offer_id not in redeemed:
-                for product_row in offer.product_rows.tolist():
-                    found.setdefault(product_row, self.cost(one))
-        return {product_row: cost for product_row, cost in found.items() if cost}
+                cost = self.cost(one)
+                for row in [row for row, of_it in missing.items() if of_it & bit]:
+                    found[row] = cost
+                    del missing[row]
+        return {row: cost for row, cost in found.items() if cost}
 
     def json(self, listed: ListedOffer, promised_until_s: float | None) -> str:
         """An offer as answers show it to a customer.
@@ -107,32 +131,34 @@ class OfferBook:
 
     def _look(self) -> None:
         now_s = self._clock()
-        if now_s < self._until_s:
+        if self._until_s - KEPT_S <= now_s < self._until_s:  # a clock may be set back
             return
         on, budgets, until_s = 0, [], now_s + KEPT_S
-        for offer_row in range(len(self.served.offers)):
+        for offer_row, bit in self._bits.items():
             offer = self.offer(offer_row)
             begins_s, end_s = _period_s(offer)
             if now_s < begins_s:
                 until_s = min(until_s, begins_s)
             elif now_s < end_s:
-                on |= 1 << offer_row
+                on |= bit
                 until_s = min(until_s, end_s)
                 if offer.budget is not None:
                     known = (offer.redeemed, self.served.since)
                     budgets.append(Budget(offer.offer_id, offer.budget, *known))
         self._on, self._budgets, self._until_s = on, budgets, until_s
 
+    def _bits_at(self, now_s: float) -> dict[int, int]:
+        """A bit for each offer that isn't over, by its row."""
+        offers = [row for row in range(len(self.served.offers)) if now_s < _period_s(self.offer(row))[1]]
+        return {row: 1 << place for place, row in enumerate(offers)}
 
-def _offers_of_products(offers: PublishedOffers) -> dict[int, int]:
-    """The offers of each product that has some, as bits: 1 << offer row."""
-    found: dict[int, int] = {}
-    for offer_row in range(len(offers)):
-        bit = 1 << offer_row
-        for row in offers.offer(offer_row).product_rows.tolist():
-            found[row] = found.get(row, 0) | bit
-    same: dict[int, int] = {}  # many products have the same ones
-    return {row: same.setdefault(bits, bits) for row, bits in found.items()}
+    def _offers_of_products(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for offer_row, bit in self._bits.items():
+            for row in self.offer(offer_row).product_rows.tolist():
+                found[row] = found.get(row, 0) | bit
+        same: dict[int, int] = {}  # many products have the same ones
+        return {row: same.setdefault(bits, bits) for row, bits in found.items()}
 
 
 def _period_s(offer: Offer) -> tuple[float, float]:
@@ -145,7 +171,7 @@ def _beginning(offer: Offer) -> str:
     """What an answer says of an offer to every customer."""
     shown = {
         "offer_id": offer.offer_id,
-        "discount": None if offer.discount is None else float(_round(offer.discount)),
+        "discount": None if offer.discount is None else float(f"{offer.discount:.7g}"),  # a float32
         "starts_at": _iso(offer.starts_at),
         "ends_at": _iso(offer.ends_at),
     }

@@ -107,7 +107,8 @@ class OfferDesk:
         rows: list[int] = []
         is_for_once = False
         for one in book.ranked(customer_row, among) if among else ():
-            if not among >> one.offer_row & 1 or one.offer_row in without:
+            bit = book.bit(one.offer_row)
+            if not among & bit or one.offer_row in without:
                 continue
             offer = book.offer(one.offer_row)
             is_for_once = is_for_once or offer.budget is not None
@@ -118,7 +119,7 @@ class OfferDesk:
                 rows.append(one.offer_row)
                 among = 0  # of those products that have none yet
                 for row, of_it in missing.items():
-                    if of_it >> one.offer_row & 1:
+                    if of_it & bit:
                         texts[row] = attached
                         missing[row] = 0
                     else:
@@ -127,15 +128,18 @@ class OfferDesk:
                     break
         return WithOffers(on, enough, is_for_once, texts, rows)
 
-    def costs(self, served: ServedVersion, customer_row: int, told: Told | None) -> Mapping[int, float]:
+    def costs(
+        self, served: ServedVersion, customer_row: int, told: Told | None, product_rows: Iterable[int]
+    ) -> Mapping[int, float]:
         """As `OfferBook.costs`, of what this desk can show."""
         if not served.offers.has_any:
             return {}
-        redeemed = told.redeemed if told else frozenset()
-        return self.book_of(served).costs(customer_row, redeemed, with_budgets=self.promises is not None)
+        redeemed, with_budgets = told.redeemed if told else frozenset[str](), self.promises is not None
+        book = self.book_of(served)
+        return book.costs(customer_row, product_rows, redeemed, with_budgets=with_budgets)
 
     def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
-        """The body of `/offers/<customer_id>`: at most query.n offers, by what they add, the most first."""
+        """The body of `/offers/<customer_id>`: at most query.n offers, in the order of its objective."""
         book, told = self.book_of(served), self._news_of(customer_id)
         customer_row = _row(served, customer_id, told)
         session = session_of(served, customer_row, told, self._clock()) if told else None

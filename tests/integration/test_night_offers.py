@@ -21,7 +21,7 @@ def test_a_night_leaves_offers_for_each_customer(tmp_path: Path) -> None:
     version = champion(store)
     customers, products = ids(version, "customers"), ids(version, "products")
     offers = PublishedOffers(version, len(customers), len(products))
-    assert [len(list(offers.of(row))) for row in range(3)] == [3, 3, 3]
+    assert [len(offers.listed(row)[0]) for row in range(3)] == [3, 3, 3]
     assert np.isnan(version.array("products/margin")[products.index("p9")])  # none was told
     assert float(version.array("products/worth")[products.index("p9")]) == 5.0
     assert version.array("value/margin_share").tolist() == [0.5]

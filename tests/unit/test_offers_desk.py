@@ -146,12 +146,37 @@ def test_an_offer_begins_and_ends_at_its_moment(tmp_path: Path) -> None:
     ending = replace(BUTTER, ends=datetime.fromtimestamp(NOW_S + 2, UTC))
     clock, served = Clock(), served_of(tmp_path, TinyShop(offers=(beginning, ending)))
     book = OfferBook(served, clock)
-    milk, butter = (1 << served.offers.find(offer.offer_id) for offer in (beginning, ending))
+    milk, butter = (book.bit(served.offers.find(offer.offer_id)) for offer in (beginning, ending))
     on = []
     for _ in range(4):
         on.append(book.on)
         clock.now_s += 1
     assert on == [butter, milk | butter, milk, milk]
+
+
+def test_an_offer_that_is_over_when_its_version_is_opened_takes_no_place(tmp_path: Path) -> None:
+    over = replace(MILK, ends=datetime.fromtimestamp(NOW_S - 1, UTC))
+    served = served_of(tmp_path, TinyShop(offers=(over, BUTTER)))
+    book = OfferBook(served, Clock())
+    rows = [served.offers.find(offer.offer_id) for offer in (over, BUTTER)]
+    assert [book.bit(row) for row in rows] == [0, 1]
+    assert [one.offer_row for one in book.ranked(served.customers.find("anna"))] == rows[1:]
+
+
+def test_a_clock_that_is_set_back_ends_no_offer(tmp_path: Path) -> None:
+    starting = replace(MILK, starts=datetime.fromtimestamp(NOW_S + 1, UTC))
+    clock = Clock()
+    book = OfferBook(served_of(tmp_path, TinyShop(offers=(starting,))), clock)
+    clock.now_s += 3600
+    assert book.on == 1
+    clock.now_s -= 3600
+    assert book.on == 0
+
+
+def test_money_is_told_to_the_cent(tmp_path: Path) -> None:
+    dear = replace(BUTTER, discount=1234.56, margin=5000.0)
+    served = served_of(tmp_path, TinyShop(offers=(dear,)))
+    assert offers(desk_of(), served)["offers"][0]["discount"] == 1234.56
 
 
 def test_of_another_s_products_nothing_is_offered(tmp_path: Path) -> None:
