@@ -5,6 +5,7 @@ Workers may be replaced every day for years while their parent lives, and each l
 
 import fcntl
 import os
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 ENDED = "ended"  # stands where the others have their process number
 SUMMED = ("counter", "histogram")
+LEAST_BYTES = 1 << 20  # as the library makes such files
 
 
 @contextmanager
@@ -51,12 +53,16 @@ def _has_ended(file: Path) -> bool:
 
 def _merge(into: Path, files: list[Path]) -> None:
     total: dict[str, float] = defaultdict(float)
-    for file in [into, *files] if into.exists() else files:
-        for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
-            total[key] += value
+    before = [into] if into.exists() else []
+    for file in [*before, *files]:
+        with suppress(
+            ValueError, RuntimeError, struct.error
+        ):  # of a process that was killed while it made it
+            for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+                total[key] += value
     part = into.with_suffix(".part")
     with part.open("wb") as room:  # a disk that is full while it is mapped would end this process
-        os.posix_fallocate(room.fileno(), 0, max(one.stat().st_size for one in files))
+        os.posix_fallocate(room.fileno(), 0, max(LEAST_BYTES, sum(len(key.encode()) + 40 for key in total)))
     written = MmapedDict(str(part))  # type: ignore[no-untyped-call]
     for key, value in total.items():
         written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]

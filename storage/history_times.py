@@ -1,5 +1,6 @@
 """Times as a shop writes them, read as moments: formats, offsets, hours that clocks skip or show twice."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ ISO_OFFSET = (
     "%Y-%m-%d %H:%M%#z",
 )
 TIME_OF_DAY = ("%H", "%I", "%k", "%l", "%T", "%R", "%r", "%X", "%c", "%s", "%+")
+PADDING = re.compile("%[-_0]")  # as in "%-H"
 LAST_DAY = datetime(9999, 12, 31)
 
 
@@ -59,7 +61,8 @@ def from_text(
         found = read.is_not_null()
         if found.any():
             readable |= found
-            if is_end and not any(sign in form for sign in TIME_OF_DAY):
+            plain = PADDING.sub("%", form)
+            if is_end and not any(sign in plain for sign in TIME_OF_DAY):
                 read = _next_day(read)
             utc = _to_utc(read, zone).zip_with(found, utc)
     return utc, readable

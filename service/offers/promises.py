@@ -118,8 +118,13 @@ class Promises:
         """Tell the record of promises and give back what is left. Raises as `turn`."""
         with self._turn:
             ending, self._held = list(self._held.values()), {}
-        for held in ending:
-            self._settle(held)
+        while ending:
+            try:
+                self._settle(ending.pop())
+            except RefusedError:
+                with self._turn:  # for the next time
+                    self._held |= {held.lease.offer_id: held for held in ending}
+                raise
 
     def _tell(self, held: _Held) -> None:
         """What was promised. A lease that is used up or over is ended with it."""

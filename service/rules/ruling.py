@@ -156,7 +156,7 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
     away = {place for _, place in moved}
     waiting = iter(moved)
     first = next(waiting, LAST)
-    score, known_at = 1.0, 0
+    score, known_at, least = 1.0, 0, inf
     for place, entry in enumerate(columns.entries()):
         if place in away:
             continue
@@ -168,11 +168,12 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
                 known_at = place
             now = score * (known_at + 1) / (place + 1)
         while -first[0] >= now and first < (-now, place):
-            at = first[1]
-            yield -first[0], (rows[at], evidence[at], probability[at])
+            at, least = first[1], min(least, -first[0])
+            yield least, (rows[at], evidence[at], probability[at])
             first = next(waiting, LAST)
-        yield now, entry
+        least = min(least, now)
+        yield least, entry
     while first is not LAST:
-        at = first[1]
-        yield -first[0], (rows[at], evidence[at], probability[at])
+        at, least = first[1], min(least, -first[0])
+        yield least, (rows[at], evidence[at], probability[at])
         first = next(waiting, LAST)

@@ -77,3 +77,23 @@ def test_who_still_counts_keeps_the_own_files(tmp_path: Path) -> None:
     assert "asked_total 7.0" in text(tmp_path)
     assert "ready 1.0" in text(tmp_path)
     assert (tmp_path / f"counter_{os.getpid()}.db").exists()
+
+
+def test_a_file_that_its_process_only_began_is_dropped(tmp_path: Path) -> None:
+    count(tmp_path, "counter", ended_pid(), "asked_total", 3)
+    for content in (b"", b"\0\0", b"\xff\xff\xff\x00 nonsense"):
+        (tmp_path / f"counter_{ended_pid()}.db").write_bytes(content)
+    with alone_with(tmp_path):
+        merge_ended(tmp_path)
+    assert "asked_total 3.0" in text(tmp_path)
+    assert [file.name for file in tmp_path.glob("*.db")] == ["counter_ended.db"]
+
+
+def test_what_is_merged_takes_no_more_room_each_time(tmp_path: Path) -> None:
+    sizes = set()
+    for _ in range(3):
+        count(tmp_path, "counter", ended_pid(), "asked_total", 1)
+        with alone_with(tmp_path):
+            merge_ended(tmp_path)
+        sizes.add((tmp_path / "counter_ended.db").stat().st_size)
+    assert sizes == {1 << 20}

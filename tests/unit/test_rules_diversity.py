@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.own_list import FirstLevel
+from service.packed import Columns
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.diversity import LOOK_AHEAD, Above, diverse
 from service.rules.reading import parse_rules
+from service.rules.ruling import in_new_order, score_at
 from service.served import ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
@@ -262,3 +264,19 @@ def test_no_more_products_are_looked_at_than_it_takes(served: ServedVersion) -> 
     for row, *_ in islice(diverse(endless(), 1.0, above), 10):
         above.add(row)
     assert looked <= 10 + LOOK_AHEAD + 1
+
+
+@given(
+    scores=st.lists(st.one_of(st.floats(0.001, 1), st.just(float("nan"))), min_size=1, max_size=12),
+    moved=st.sets(st.integers(0, 11)),
+    factor=st.sampled_from([0.2, 3.0]),
+)
+def test_a_list_in_a_new_order_has_falling_scores(
+    scores: list[float], moved: set[int], factor: float
+) -> None:
+    columns = Columns.of([(row, 0, score) for row, score in enumerate(scores)])
+    away = sorted((-factor * score_at(columns, at), at) for at in moved if at < len(scores))
+    found = list(in_new_order(columns, away))
+    counts = [score for score, _ in found]
+    assert counts == sorted(counts, reverse=True)
+    assert sorted(entry[0] for _, entry in found) == list(range(len(scores)))
