@@ -129,6 +129,21 @@ def test_a_lease_without_an_answer_is_taken_once_and_eats_nothing(tmp_path: Path
         assert left(record, SIXTEEN, clock) == 15
 
 
+def test_what_could_not_be_told_at_the_end_is_told_the_next_time(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), Door(record)
+        budgets = [Budget(name, 16, 0, Since(0, 0)) for name in ("a", "b", "c")]
+        promises = Promises(door, lambda: budgets, "worker", life_s=1000, clock=clock)
+        promises.turn()
+        assert all(promises.make(budget.offer_id, "anna") for budget in budgets)
+        door.is_shut = True
+        with pytest.raises(RefusedError):
+            promises.end()
+        door.is_shut = False
+        promises.end()
+        assert [left(record, budget, clock) for budget in budgets] == [15, 15, 15]
+
+
 def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record:
         clock = Clock()
