@@ -55,9 +55,7 @@ def _merge(into: Path, files: list[Path]) -> None:
     total: dict[str, float] = defaultdict(float)
     before = [into] if into.exists() else []
     for file in [*before, *files]:
-        with suppress(
-            ValueError, RuntimeError, struct.error
-        ):  # of a process that was killed while it made it
+        with suppress(ValueError, RuntimeError, struct.error):  # its process was killed while it made it
             for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
                 total[key] += value
     part = into.with_suffix(".part")

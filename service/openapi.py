@@ -37,7 +37,6 @@ REASON_CODES = [
     *("due_again", "bought_before", "because_you_bought", "similar", "bought_with"),
     *("new_in", "popular_in", "on_offer", "popular", "chosen_by_shop"),
 ]
-
 QUERY: list[Json] = [
     {
         "name": "n",

@@ -63,7 +63,7 @@ class WithOffers(NamedTuple):
     """The best offer of each product of an answer that has one.
 
     Attributes:
-        on: the offers that were on, as bits by row, and `enough` of them those that were held back.
+        on: the offers that were on, as bits of their `OfferBook`, and `enough` the rows that were held back.
         is_for_once: one has a budget: it is promised each time, or can't be any more.
         texts: by product row.
         rows: of the offers.

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from service.languages import ENGLISH, words_of
 
 EPOCH = date(1970, 1, 1)
-SLOT = "\x00"  # where the date goes
+SLOT = "\x00"  # where the date goes, or a title
 
 type Around = tuple[str, str]
 """What stands before the date, or another word, and after it, as JSON has it."""
