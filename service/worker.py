@@ -111,7 +111,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     news.start()
     if offers.promises is not None:
         offers.promises.start()
-        Finalize(None, offers.promises.end, exitpriority=1)  # a worker's process runs no atexit
+        Finalize(None, offers.promises.end, exitpriority=1)
     app = create_app(
         Parts(
             settings=settings,
@@ -297,4 +297,6 @@ def _begin(plan: WorkerPlan) -> Metrics:
     configure_logs(plan.settings.log_level)
     threadpool_limits(1, "blas")  # its threads would wait for each other on a busy machine
     count_in_folder(plan.metrics_folder)
-    return Metrics(plan.metrics_folder)
+    metrics = Metrics(plan.metrics_folder)
+    Finalize(None, metrics.write, exitpriority=0)  # a worker's process runs no atexit
+    return metrics

@@ -151,13 +151,21 @@ def metric(running: Running, line: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_metrics_are_summed_over_workers_and_forget_the_gauges_of_dead_ones(
+def comes_to(running: Running, line: str, value: float) -> bool:
+    try:
+        return metric(running, line) == value
+    except requests.ConnectionError:  # a connection that was to one that ended
+        return False
+
+
+def test_metrics_are_summed_over_workers_ended_ones_among_them_without_the_gauges_of_those(
     store: Store, tmp_path: Path
 ) -> None:
     with running_service(store.root, tmp_path / "log", workers=2) as running:
         for _ in range(60):  # a connection each, so that both workers get some
             assert running.get("/recommend/anna").ok
         count = 'nextbest_requests_total{route="recommend",status="200"}'
+        until(lambda: metric(running, count) == 60, 5)  # each writes what it noted twice a second
         assert {metric(running, count) for _ in range(10)} == {60.0}
         assert metric(running, "nextbest_workers_ready") == 2
         assert metric(running, "nextbest_version_swaps_total") == 2
@@ -165,15 +173,14 @@ def test_metrics_are_summed_over_workers_and_forget_the_gauges_of_dead_ones(
         killed.kill()
         until(lambda: len(running.workers()) == 2 and killed not in running.workers(), 15)
 
-        def is_ready() -> bool:
-            try:
-                return metric(running, "nextbest_version_swaps_total") == 3
-            except requests.ConnectionError:  # a connection that was to the one that was killed
-                return False
-
-        until(is_ready, 15)
+        until(lambda: comes_to(running, "nextbest_version_swaps_total", 3), 15)
         assert metric(running, "nextbest_workers_ready") == 2
-        assert metric(running, count) == 60
+        for _ in range(20):
+            assert running.get("/recommend/anna").ok
+        asked = running.workers()[0]
+        asked.terminate()  # at once: it writes what it noted when it ends
+        until(lambda: asked not in running.workers(), 15)
+        until(lambda: comes_to(running, count, 80), 15)
 
 
 def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
