@@ -5,9 +5,10 @@ redis-py's limit is for each `recv`: a server that sends a byte now and then wou
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from redis import ConnectionError as RedisConnectionError
+from redis import RedisError
 from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
 from redis.exceptions import ResponseError
@@ -41,21 +42,35 @@ class Wire:
         self._socket: socket.socket | None = None
 
     def get(self, *keys: bytes) -> list[bytes | None]:
-        """The value of each key, None if there is none. Raises as `ask`."""
-        return self.ask([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key in keys])
-
-    def ask(self, commands: Sequence[bytes]) -> list[bytes | None]:
-        """What Redis says to each command.
+        """The value of each key, None if there is none.
 
         Raises:
             RedisError, OSError: no answer within the budget, or none that makes sense.
         """
+        asked = b"".join([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key in keys])
+        return self._exchange(asked, len(keys), _values)
+
+    def tell(self, commands: bytes, number: int) -> None:
+        """Send so many commands to each of which Redis says one line. Raises as `get`."""
+        self._exchange(commands, number, _lines)
+
+    def _exchange[T](self, said: bytes, number: int, read: Callable[[bytes, int], T | None]) -> T:
+        """Say something, and read so many replies."""
         deadline_s = self._clock() + self._budget_s
         try:
             connected = self._socket or self._connect(deadline_s)
             connected.settimeout(self._left_s(deadline_s))
-            connected.sendall(b"".join(commands))
-            return self._replies(connected, len(commands), deadline_s)
+            connected.sendall(said)
+            data = b""
+            while True:
+                more = connected.recv(65_536)
+                data += more
+                found = read(data, number)
+                if found is not None:
+                    return found
+                if not more or len(data) > MOST_BYTES:
+                    raise RedisConnectionError("closed, or no end of a reply")
+                connected.settimeout(self._left_s(deadline_s))
         except BaseException:
             self.close()
             raise
@@ -90,26 +105,6 @@ class Wire:
             raise RedisTimeoutError("no whole answer in time")
         return left_s
 
-    def _replies(self, connected: socket.socket, number: int, deadline_s: float) -> list[bytes | None]:
-        found: list[bytes | None] = []
-        data, start = connected.recv(65_536), 0
-        while len(found) < number:
-            reply = _reply(data, start)
-            if reply is not None:
-                value, start = reply
-                found.append(value)
-                continue
-            if not data or len(data) > MOST_BYTES:
-                raise RedisConnectionError("closed, or no end of a reply")
-            connected.settimeout(self._left_s(deadline_s))
-            more = connected.recv(65_536)
-            if not more:
-                raise RedisConnectionError("closed within a reply")
-            data += more
-        if start != len(data):
-            raise RedisConnectionError("more replies than questions")
-        return found
-
 
 def command(*words: bytes) -> bytes:
     """A command as it goes over the wire."""
@@ -119,19 +114,46 @@ def command(*words: bytes) -> bytes:
     )
 
 
-def _reply(data: bytes, start: int) -> tuple[bytes | None, int] | None:
-    """The value that begins at `start`, and where its reply ends; None while not all of it is there."""
-    line = data.find(b"\r\n", start)
-    if line < 0:
-        return None
-    kind, said, begin = data[start : start + 1], data[start + 1 : line], line + 2
-    if kind == b"$" and said != b"-1":
+def _values(data: bytes, number: int) -> list[bytes | None] | None:
+    """The values of so many replies, each of which says its length first; None while not all are there."""
+    found: list[bytes | None] = []
+    start = 0
+    while len(found) < number:
+        line = data.find(b"\r\n", start)
+        if line < 0:
+            return None
+        kind, said, start = data[start : start + 1], data[start + 1 : line], line + 2
+        if kind != b"$":
+            raise _refused(kind + said)
+        if said == b"-1":
+            found.append(None)
+            continue
         if not said.isdigit() or len(said) > 7:
             raise RedisConnectionError("not a reply")
-        end = begin + int(said)
-        return (data[begin:end], end + 2) if end + 2 <= len(data) else None
-    if kind == b"$":
-        return None, begin
-    if kind in (b"+", b":"):  # OK, or a number
-        return said, begin
-    raise ResponseError(data[start + 1 : start + 60].decode("ascii", "replace"))
+        end = start + int(said)
+        if end + 2 > len(data):
+            return None
+        found.append(data[start:end])
+        start = end + 2
+    if start != len(data):
+        raise RedisConnectionError("more replies than questions")
+    return found
+
+
+def _lines(data: bytes, number: int) -> list[bytes] | None:
+    """So many replies of one line; None while not all are there."""
+    *lines, rest = data.split(b"\r\n")
+    if len(lines) < number:
+        return None
+    refused = [line for line in lines if not line.startswith((b"+", b":"))]
+    if refused:
+        raise _refused(refused[0])
+    if len(lines) > number or rest:
+        raise RedisConnectionError("more replies than questions")
+    return lines
+
+
+def _refused(line: bytes) -> RedisError:
+    if line[:1] != b"-":
+        return RedisConnectionError("not a reply")
+    return ResponseError(line[1:60].decode("ascii", "replace"))

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import redis
@@ -41,13 +41,12 @@ class _Waiting(NamedTuple):
     life_s: int
     is_more: bool = False
 
-    def commands(self) -> Iterator[bytes]:
+    def commands(self) -> tuple[bytes, int]:
+        """As they go over the wire, and how many they are."""
         key, life_s = self.key.encode(), b"%d" % self.life_s
         if not self.is_more:
-            yield command(b"SET", key, self.value, b"EX", life_s)
-            return
-        yield command(b"APPEND", key, self.value)
-        yield command(b"EXPIRE", key, life_s)
+            return command(b"SET", key, self.value, b"EX", life_s), 1
+        return command(b"APPEND", key, self.value) + command(b"EXPIRE", key, life_s), 2
 
 
 def redis_client(url: str, timeout_ms: int) -> redis.Redis:
@@ -208,7 +207,8 @@ class RedisCache:
         last = {waiting.key: place for place, waiting in enumerate(batch) if not waiting.is_more}
         kept = [one for place, one in enumerate(batch) if last.get(one.key, place) <= place]
         try:
-            self._writer.ask([part for waiting in kept for part in waiting.commands()])
+            parts, numbers = zip(*(waiting.commands() for waiting in kept), strict=True)
+            self._writer.tell(b"".join(parts), sum(numbers))
         except (redis.RedisError, OSError) as err:
             self._failed(err)
         for waiting in kept:
@@ -218,7 +218,7 @@ class RedisCache:
     def _look(self) -> None:
         start_s = time.perf_counter()
         try:
-            self._writer.ask([command(b"PING")])
+            self._writer.tell(command(b"PING"), 1)
         except (redis.RedisError, OSError) as err:
             self._failed(err)
         else:

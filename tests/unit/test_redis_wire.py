@@ -1,16 +1,20 @@
-"""One time limit for a round trip to Redis holds for all that goes before it, connecting included."""
+"""One time limit for a round trip to Redis holds for all that goes before it; and replies are read whole."""
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import RedisError
 from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
+from redis.exceptions import ResponseError
 
-from service.cache.reading import Wire
+from service.cache.reading import Wire, _lines, _values, command
 from service.cache.redis_cache import connections_of, redis_client
 from tests.data.redis_server import redis_server
 from tests.data.running_service import until
@@ -81,3 +85,37 @@ def test_a_connection_that_came_too_late_serves_the_next_who_asks(tmp_path: Path
         is_over.set()
         until(lambda: asked._late is not None, 5)
         assert asked.get(b"key") == [None]
+
+
+@given(values=st.lists(st.none() | st.binary(max_size=20), min_size=1, max_size=4))
+def test_values_are_read_once_all_of_them_are_there(values: list[bytes | None]) -> None:
+    said = [b"$-1\r\n" if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values]
+    data = b"".join(said)
+    assert all(_values(data[:end], len(values)) is None for end in range(len(data)))
+    assert _values(data, len(values)) == values
+
+
+def test_lines_are_read_once_all_of_them_are_there() -> None:
+    data = b"+OK\r\n:128\r\n:1\r\n"
+    assert all(_lines(data[:end], 3) is None for end in range(len(data)))
+    assert _lines(data, 3) == [b"+OK", b":128", b":1"]
+
+
+@pytest.mark.parametrize("read", [_values, _lines])
+@pytest.mark.parametrize(
+    "said", [b"?\r\n", b"\r\n", b"$x\r\n", b"-LOADING\r\n", b"+OK\r\n+OK\r\n", b"$1\r\na\r\n:1\r\n"]
+)
+def test_what_isnt_the_reply_is_refused(read: Callable[[bytes, int], object], said: bytes) -> None:
+    with pytest.raises(RedisError):
+        read(said, 1)
+
+
+def test_a_server_that_refuses_one_of_several_commands_is_heard(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        told = wire(server.url)
+        set_both = command(b"SET", b"a", b"1") + command(b"SET", b"b", b"2")
+        told.tell(set_both, 2)
+        assert told.get(b"a", b"none", b"b") == [b"1", None, b"2"]
+        with pytest.raises(ResponseError, match="unknown command"):
+            told.tell(command(b"SET", b"a", b"3") + command(b"NONSENSE"), 2)
+        assert told.get(b"a") == [b"3"]  # on another connection
