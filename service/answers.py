@@ -16,8 +16,7 @@ from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
-PROBABILITY, EXPECTED = ', "probability": ', ', "expected_value": '
-OFFER, NO_OFFER, REASON = ', "offer": ', "null", ', "reason": '
+NOTHING_ATTACHED = Attached("null", 0.0)
 NO_OFFERS: Mapping[int, Attached] = {}
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
@@ -139,15 +138,16 @@ class AnswerWriter:
                 why = explain.offered(row, offers[row])
             else:
                 why = explain.own(row, evidence, own)
-            offer, cost = NO_OFFER, 0.0
-            if row in offers:
-                offer, cost, _, _ = offers[row]
+            offer, cost, _, _ = offers.get(row, NOTHING_ATTACHED)
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
                 told, worth = _told(probability), worth_of[row]
                 value = "null" if isnan(worth) else f"{min(probability, MOST) * worth - cost:.4g}"
-            items.append(f"{head}{rank}{PROBABILITY}{told}{EXPECTED}{value}{middle}{offer}{REASON}{why}}}")
+            items.append(
+                f'{head}{rank}, "probability": {told}, "expected_value": {value}'
+                f'{middle}{offer}, "reason": {why}}}'
+            )
         return items
 
     def _items(
@@ -163,7 +163,7 @@ class AnswerWriter:
         items: list[str] = []
         explain = self._explainer(language)
         for rank, (row, rung, evidence, _) in enumerate(answer.picks, 1):
-            head, tail = self._products.get(row) or self._write_product(row)
+            head, middle = self._products.get(row) or self._write_product(row)
             if rung is Rung.PINNED:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
@@ -172,8 +172,10 @@ class AnswerWriter:
                 why = similar
             else:
                 why = explain.offered(row, offers[row]) if row in offers else explain.of_all(row)
-            offer = offers[row].text if row in offers else NO_OFFER
-            items.append(f"{head}{rank}{PROBABILITY}null{EXPECTED}null{tail}{offer}{REASON}{why}}}")
+            offer = offers.get(row, NOTHING_ATTACHED).text
+            items.append(
+                f'{head}{rank}, "probability": null, "expected_value": null{middle}{offer}, "reason": {why}}}'
+            )
         return items
 
     def _explainer(self, language: str) -> Explainer:
@@ -198,7 +200,7 @@ class AnswerWriter:
         middle = (
             f', "title": {quoted(self._served.title(product_row))}, "category": {category}, '
             f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
-            f'"image_url": {_or_null(served.image_urls[product_row])}{OFFER}'
+            f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": '
         )
         if len(self._products) >= KEPT_PRODUCTS:
             self._products.clear()

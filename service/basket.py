@@ -101,16 +101,14 @@ class Basket:
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
 
-    def take_moved(self, scored: Iterable[Scored]) -> None:
+    def take_moved(self, scored: Iterator[Scored]) -> None:
         """The same of entries that have been put in the order of what they count."""
         if self.is_full:
             return
         if self._above is None:
             self._put((entry for _, entry in scored), Rung.OWN)
-            return
-        taken, shown = self.taken, self._ruling.shown
-        may = (one for one in scored if shown[one[1][0]] and one[1][0] not in taken)
-        self._put(diverse(may, self._strength, self._above), Rung.OWN)
+        else:
+            self._put(diverse(scored, self._strength, self._above), Rung.OWN)
 
     def take_held(self, session: Session) -> None:
         """What was bought just now and isn't due yet: only if nothing else is left."""
@@ -228,8 +226,10 @@ class Basket:
                 continue
             is_over = False
             for groups, at_most, counts in limits:
-                counts[group] = n_of_group = counts.get(group := groups[row], 0) + 1
-                is_over = is_over or n_of_group > at_most
+                group = groups[row]
+                counts[group] = of_group = counts.get(group, 0) + 1
+                if of_group > at_most:
+                    is_over = True
             if is_over:
                 for groups, _, counts in limits:
                     counts[groups[row]] -= 1

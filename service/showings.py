@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from service.live.told import NOT_PERSONAL, Told
@@ -22,6 +23,7 @@ LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
 MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
 PRODUCTS, OFFERS = "products", "offers"
 NOTHING: frozenset[int] = frozenset()
+ROW = itemgetter(0)  # of a pick
 
 
 class ShowingsStore(Protocol):
@@ -175,7 +177,7 @@ class Showings:
         """Count the products and the offers of an answer, where a rule wants them counted."""
         shown: list[tuple[IdIndex, int, Sequence[int]]] = []
         if rules.counts_products and picks:
-            rows = [pick[0] for pick in picks]
+            rows = list(map(ROW, picks))
             shown.append((rules.served.products, where_of(PRODUCTS, placement), rows))
         if rules.counts_offers and offer_rows:
             shown.append((rules.served.offers.ids, where_of(OFFERS, placement), offer_rows))

@@ -65,7 +65,7 @@ class IdIndex:
 
     def hashes_of(self, rows: Iterable[int]) -> list[int]:
         """By which the ids of these rows are found: the same in each version."""
-        return [self._sorted[row] for row in rows]
+        return list(map(self._sorted.__getitem__, rows))
 
     def rows_of(self, hashes: HashArray) -> IntArray:
         """Rows of the ids with these hashes, -1 for one that isn't here."""

@@ -25,13 +25,20 @@ class OfferBook:
 
     Args:
         clock: Unix seconds.
+    Attributes:
+        bit_of: by offer row, 0 of one that was over when the book was made; the last is that of NONE, 0.
+        of_product: the offers of a product, on or not, as bits, by the rows of products that have any.
     """
 
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
-        self._bits = self._bits_at(clock())
-        self._of_product = self._offers_of_products()
+        now_s, n = clock(), len(served.offers)
+        self._rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]
+        self.bit_of = [0] * (n + 1)
+        for place, row in enumerate(self._rows):
+            self.bit_of[row] = 1 << place
+        self.of_product: Mapping[int, int] = self._offers_of_products()
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
         self._on = 0
@@ -55,14 +62,6 @@ class OfferBook:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
 
-    def bit(self, offer_row: int) -> int:
-        """Of an offer, 0 of one that was over when the book was made."""
-        return self._bits.get(offer_row, 0)
-
-    def of_product(self, product_row: int) -> int:
-        """The offers of a product, on or not, as bits."""
-        return self._of_product.get(product_row, 0)
-
     def ranked(self, customer_row: int, among: int = -1) -> Iterator[ListedOffer]:
         """A customer's offers that are on, by what they add, the most first.
 
@@ -72,10 +71,10 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: of which offers, as bits; -1 for any.
         """
-        offers, bits, wanted = self.served.offers, self._bits, self.on & among
+        offers, bit_of, wanted = self.served.offers, self.bit_of, self.on & among
         rows, first = offers.listed(customer_row)
         for place, row in enumerate(rows, first):
-            if bits.get(row, 0) & wanted:
+            if bit_of[row] & wanted:
                 yield offers.at(place, row)
 
     def cost(self, listed: ListedOffer) -> float:
@@ -102,9 +101,9 @@ class OfferBook:
             with_budgets: offers that have a budget can be shown.
         """
         on, found = self.on, dict[int, float]()
-        missing = {row: of_it for row in product_rows if (of_it := self.of_product(row) & on)}
+        missing = {row: of_it for row in product_rows if (of_it := self.of_product.get(row, 0) & on)}
         for one in self.ranked(customer_row, reduce(or_, missing.values(), 0)):
-            offer, bit = self.offer(one.offer_row), self.bit(one.offer_row)
+            offer, bit = self.offer(one.offer_row), self.bit_of[one.offer_row]
             if (with_budgets or offer.budget is None) and offer.offer_id not in redeemed:
                 cost = self.cost(one)
                 for row in [row for row, of_it in missing.items() if of_it & bit]:
@@ -134,29 +133,24 @@ class OfferBook:
         if self._until_s - KEPT_S <= now_s < self._until_s:  # a clock may be set back
             return
         on, budgets, until_s = 0, [], now_s + KEPT_S
-        for offer_row, bit in self._bits.items():
+        for offer_row in self._rows:
             offer = self.offer(offer_row)
             begins_s, end_s = _period_s(offer)
             if now_s < begins_s:
                 until_s = min(until_s, begins_s)
             elif now_s < end_s:
-                on |= bit
+                on |= self.bit_of[offer_row]
                 until_s = min(until_s, end_s)
                 if offer.budget is not None:
                     known = (offer.redeemed, self.served.since)
                     budgets.append(Budget(offer.offer_id, offer.budget, *known))
         self._on, self._budgets, self._until_s = on, budgets, until_s
 
-    def _bits_at(self, now_s: float) -> dict[int, int]:
-        """A bit for each offer that isn't over, by its row."""
-        offers = [row for row in range(len(self.served.offers)) if now_s < _period_s(self.offer(row))[1]]
-        return {row: 1 << place for place, row in enumerate(offers)}
-
     def _offers_of_products(self) -> dict[int, int]:
         found: dict[int, int] = {}
-        for offer_row, bit in self._bits.items():
+        for offer_row in self._rows:
             for row in self.offer(offer_row).product_rows.tolist():
-                found[row] = found.get(row, 0) | bit
+                found[row] = found.get(row, 0) | self.bit_of[offer_row]
         same: dict[int, int] = {}  # many products have the same ones
         return {row: same.setdefault(bits, bits) for row, bits in found.items()}
 

@@ -65,15 +65,22 @@ class OfferDesk:
         placement: str | None = None,
         rule_set: str = "",
     ) -> WithOffers:
-        """The best offer of each product of an answer that has one. Whoever shows them notes that."""
+        """The best offer of each product of an answer that has one. Whoever shows them notes that.
+
+        Args:
+            placement, rule_set: of the query that was answered.
+        """
         if not served.offers.has_any:
             return NO_OFFERS
         book = self.book_of(served)
         on = book.on
-        placed, own, kept = self._rules.at(served, placement, rule_set), answer.own, answer.kept
-        told = own.told if own else self._news_of(customer_id)
-        customer_row = own.customer_row if own else _row(served, customer_id, told)
-        ruling = own.ruling if own and own.rules is placed else _ruling_of(placed, customer_id, customer_row)
+        own, kept = answer.own, answer.kept
+        if own:
+            told, customer_row, placed, ruling = own.told, own.customer_row, own.rules, own.ruling
+        else:
+            told, placed = self._news_of(customer_id), self._rules.at(served, placement, rule_set)
+            customer_row = _row(served, customer_id, told)
+            ruling = _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
         if found is None or found.is_for_once or found.on != on or found.enough != enough:
@@ -96,10 +103,10 @@ class OfferDesk:
         answer: Answer,
     ) -> WithOffers:
         """The best offer of each product of an answer, of those that are on, without some."""
-        of_product, among = book.of_product, 0
+        of_product, bit_of, among = book.of_product, book.bit_of, 0
         missing: dict[int, int] = {}
         for row, _, _, _ in answer.picks:
-            of_it = of_product(row) & on
+            of_it = of_product.get(row, 0) & on
             if of_it:
                 missing[row] = of_it
                 among |= of_it
@@ -107,7 +114,7 @@ class OfferDesk:
         rows: list[int] = []
         is_for_once = False
         for one in book.ranked(customer_row, among) if among else ():
-            bit = book.bit(one.offer_row)
+            bit = bit_of[one.offer_row]
             if not among & bit or one.offer_row in without:
                 continue
             offer = book.offer(one.offer_row)

@@ -156,22 +156,24 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
     away = {place for _, place in moved}
     waiting = iter(moved)
     first = next(waiting, LAST)
+    most = -first[0]  # what no entry before the next one that moved is below
     score, known_at, least = 1.0, 0, inf
     for place, entry in enumerate(columns.entries()):
         if place in away:
             continue
-        here = entry[2]
-        if score >= here >= 0:  # as most
-            score, known_at, now = here, place, here
+        now = entry[2]
+        if score >= now >= 0:  # as most
+            score, known_at = now, place
         else:
-            if here >= 0:
+            if now >= 0:
                 known_at = place
             now = score * (known_at + 1) / (place + 1)
-        while -first[0] >= now and first < (-now, place):
-            at, least = first[1], min(least, -first[0])
+        while now <= most and first < (-now, place):
+            at, least = first[1], min(least, most)
             yield least, (rows[at], evidence[at], probability[at])
             first = next(waiting, LAST)
-        least = min(least, now)
+            most = -first[0]
+        least = now if now < least else least
         yield least, entry
     while first is not LAST:
         at, least = first[1], min(least, -first[0])

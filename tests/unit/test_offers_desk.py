@@ -146,7 +146,7 @@ def test_an_offer_begins_and_ends_at_its_moment(tmp_path: Path) -> None:
     ending = replace(BUTTER, ends=datetime.fromtimestamp(NOW_S + 2, UTC))
     clock, served = Clock(), served_of(tmp_path, TinyShop(offers=(beginning, ending)))
     book = OfferBook(served, clock)
-    milk, butter = (book.bit(served.offers.find(offer.offer_id)) for offer in (beginning, ending))
+    milk, butter = (book.bit_of[served.offers.find(offer.offer_id)] for offer in (beginning, ending))
     on = []
     for _ in range(4):
         on.append(book.on)
@@ -159,7 +159,7 @@ def test_an_offer_that_is_over_when_its_version_is_opened_takes_no_place(tmp_pat
     served = served_of(tmp_path, TinyShop(offers=(over, BUTTER)))
     book = OfferBook(served, Clock())
     rows = [served.offers.find(offer.offer_id) for offer in (over, BUTTER)]
-    assert [book.bit(row) for row in rows] == [0, 1]
+    assert [book.bit_of[row] for row in rows] == [0, 1]
     assert [one.offer_row for one in book.ranked(served.customers.find("anna"))] == rows[1:]
 
 
@@ -183,10 +183,10 @@ def test_of_another_s_products_nothing_is_offered(tmp_path: Path) -> None:
     served = served_of(tmp_path)
     book = OfferBook(served, Clock())
     milk, bread = (served.products.find(name) for name in ("milk", "bread"))
-    assert [one.offer_row for one in book.ranked(served.customers.find("anna"), book.of_product(milk))] == [
+    assert [one.offer_row for one in book.ranked(served.customers.find("anna"), book.of_product[milk])] == [
         served.offers.find("milk 10 off")
     ]
-    assert book.of_product(bread) == 0
+    assert bread not in book.of_product
 
 
 def test_a_product_comes_with_its_best_offer_and_the_others_with_none(tmp_path: Path) -> None:

@@ -250,10 +250,11 @@ def test_an_offer_is_held_back_by_itself_and_beside_its_product(served: ServedVe
     assert offers(b"placement=home&n=1") == ["butter off"]
     assert offers(b"placement=home&n=1") == ["bread off"]
     assert offers(b"placement=home") == []
-    answer = Recommender(FirstLevel(10, 0), None).recommend(served, "anna", Query(5))
+    recommender = Recommender(FirstLevel(10, 0), None, book=day.book)
 
     def added(placement: str) -> int:
-        """How many products of the answer come with an offer, all of which is counted."""
+        """How many products of an answer come with an offer, all of which is counted."""
+        answer = recommender.recommend(served, "anna", Query(5, placement=placement))
         found = desk.with_products(served, "anna", answer, placement)
         placed = day.book.at(served, placement)
         showings.note(placed, "anna", placement, answer.picks, found.rows)
