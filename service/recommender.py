@@ -316,7 +316,7 @@ class Recommender:
 def _take_list(basket: Basket, own: OwnList) -> None:
     """Take from a customer's list, in the order that the rules give it."""
     if own.moved:
-        basket.take_moved(in_new_order(own.columns, own.moved))
+        basket.take_moved(in_new_order(own.columns, own.moved, basket.taken))
         return
     basket.take_own(chain(own.columns.entries(), rest_of(own)))
 

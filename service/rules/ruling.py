@@ -1,6 +1,6 @@
 """What holds for a customer at a place and time: a mask of what may be shown, factors, limits and pins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from math import inf
 
@@ -146,11 +146,14 @@ def score_at(columns: Columns, place: int) -> float:
     return 1 / (place + 1)
 
 
-def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
+def in_new_order(columns: Columns, moved: list[Moved], without: Container[int] = ()) -> Iterator[Scored]:
     """A list with some products at the places of their new scores; the others keep their order.
 
     A product stands before the first of the others that has a lower score. What an entry counts never is more
     than what the one before it does.
+
+    Args:
+        without: rows that are left out.
     """
     rows, evidence, probability = columns
     away = {place for _, place in moved}
@@ -159,7 +162,7 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
     most = -first[0]  # what no entry before the next one that moved is below
     score, known_at, least = 1.0, 0, inf
     for place, entry in enumerate(columns.entries()):
-        if place in away:
+        if place in away or entry[0] in without:
             continue
         now = entry[2]
         if score >= now >= 0:  # as most
@@ -170,12 +173,14 @@ def in_new_order(columns: Columns, moved: list[Moved]) -> Iterator[Scored]:
             now = score * (known_at + 1) / (place + 1)
         while now <= most and first < (-now, place):
             at, least = first[1], min(least, most)
-            yield least, (rows[at], evidence[at], probability[at])
+            if rows[at] not in without:
+                yield least, (rows[at], evidence[at], probability[at])
             first = next(waiting, LAST)
             most = -first[0]
         least = now if now < least else least
         yield least, entry
     while first is not LAST:
         at, least = first[1], min(least, -first[0])
-        yield least, (rows[at], evidence[at], probability[at])
+        if rows[at] not in without:
+            yield least, (rows[at], evidence[at], probability[at])
         first = next(waiting, LAST)
