@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from collections import Counter as CountOf
 from collections import deque
@@ -17,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service.background import every
 from service.ended_counts import alone_with, merge_ended
 from service.own_list import Answer, Rung
 from service.served import ServedVersion
@@ -142,12 +142,7 @@ class Metrics:
         self._down.set(0)
         self._unreadable.set(0)
         if folder is not None:  # else nobody but `text` reads it
-            threading.Thread(target=self._keep_writing, name="metrics-writer", daemon=True).start()
-
-    def _keep_writing(self) -> None:
-        while True:
-            time.sleep(WRITTEN_EVERY_S)
-            self.write()
+            every(WRITTEN_EVERY_S, self.write, "writing metrics")
 
     def write(self) -> None:
         """Write what was noted."""
