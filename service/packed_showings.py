@@ -5,19 +5,19 @@ every version finds the ids. One of 10^19 ids has a hash of 0.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.strings import HashArray
 
-WHERE = np.uint64(0xFFFF_FFFF)
+WHERE = 0xFFFF_FFFF
 BEGIN = bytes(8)
 DAY = np.uint64(32)
-NOTHING = np.empty(0, np.uint64), np.empty(0, np.int64)
 
 
 @lru_cache(1024)
@@ -35,20 +35,20 @@ def at_most_showings(value: bytes) -> int:
     return value.count(BEGIN)
 
 
-def times_shown(value: bytes, where: int, since: int) -> tuple[HashArray, NDArray[np.int64]]:
-    """Each hash that was shown there from a day on, and how often; none where the value can't be read."""
+def times_shown(value: bytes, where: int, since: int) -> Counter[int]:
+    """How often each hash was shown there from a day on; none where the value can't be read."""
     words = _words(value)
     if words is None:
-        return NOTHING
-    begins = words == 0
-    heads = words[1:][begins[:-1]]
-    if not heads.all():
-        return NOTHING
-    is_meant = ((heads & WHERE) == where) & (heads >> DAY >= since)
-    is_hash = is_meant[begins.cumsum() - 1]
-    is_hash[begins] = False
-    is_hash[1:][begins[:-1]] = False
-    return np.unique(words[is_hash], return_counts=True)
+        return Counter()
+    found: list[int] = []
+    begins, plain = np.flatnonzero(words == 0).tolist(), words.tolist()
+    for begin, end in pairwise([*begins, len(plain)]):
+        head = plain[begin + 1]
+        if not head:
+            return Counter()
+        if head & WHERE == where and head >> 32 >= since:
+            found += plain[begin + 2 : end]
+    return Counter(found)
 
 
 def newer_part(value: bytes, most_bytes: int, after: int) -> bytes:

@@ -1,10 +1,13 @@
 """What each customer was shown and how often, at placements where a rule of frequency holds; nowhere else."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
+
+import numpy as np
 
 from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Pick
@@ -54,22 +57,23 @@ class ShowingsCounters(Protocol):
 
 @dataclass(slots=True)
 class _Counted:
-    """How often each row was shown, of what a rule is about, somewhere since a day.
+    """How often each hash was shown somewhere since a day.
 
     Attributes:
-        enough: those shown as often as the rule allows; the same object until that changes.
+        enough: rows of what the rule is about and was shown as often as it allows; the same object until that
+            changes.
     """
 
     index: IdIndex
-    times: dict[int, int]
+    times: Counter[int]
     enough: frozenset[int]
 
-    def add(self, rule: Often, rows: Sequence[int]) -> None:
+    def add(self, rule: Often, rows: Sequence[int], hashes: Sequence[int]) -> None:
         """One more showing of each."""
         times, meant, full = self.times, rule.meant, []
-        for row in rows:
+        for row, of_it in zip(rows, hashes, strict=True):
             if meant is None or meant[row]:
-                times[row] = n = times.get(row, 0) + 1
+                times[of_it] = n = times[of_it] + 1
                 if n == rule.at_most:
                     full.append(row)
         if full:
@@ -105,8 +109,10 @@ class _Known:
             counted = self.counted[rule, where, since] = self._count(index, rule, where, since)
         return counted.enough
 
-    def add(self, index: IdIndex, where: int, rows: Sequence[int], showing: bytes) -> None:
-        """What was shown today."""
+    def add(self, index: IdIndex, where: int, rows: Sequence[int], today: int) -> bytes:
+        """What was shown today; the same as it is kept."""
+        hashes = index.hashes_of(rows)
+        showing = packed_showing(today, where, hashes)
         self.value += showing
         self.most += 1
         for (rule, at, _), counted in self.counted.items():
@@ -114,8 +120,9 @@ class _Known:
                 continue
             if counted.index is not index:
                 self.counted.clear()  # of another version
-                return
-            counted.add(rule, rows)
+                break
+            counted.add(rule, rows, hashes)
+        return showing
 
     def begin_with(self, value: bytes) -> None:
         """Know this instead."""
@@ -123,12 +130,12 @@ class _Known:
         self.counted.clear()
 
     def _count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
-        hashes, times = times_shown(self.value, where, since)
-        rows = index.rows_of(hashes)
-        is_meant = rows != NONE if rule.about is None else (rows != NONE) & rule.about[rows]
-        rows, times = rows[is_meant], times[is_meant]
-        enough = frozenset(rows[times >= rule.at_most].tolist())
-        return _Counted(index, dict(zip(rows.tolist(), times.tolist(), strict=True)), enough)
+        times = times_shown(self.value, where, since)
+        full = [of_it for of_it, n in times.items() if n >= rule.at_most]
+        rows = index.rows_of(np.array(full, np.uint64)).tolist() if full else []
+        meant = rule.meant
+        enough = [row for row in rows if row != NONE and (meant is None or meant[row])]
+        return _Counted(index, times, frozenset(enough))
 
 
 class Showings:
@@ -186,9 +193,7 @@ class Showings:
         name, value = self._customers.showings_name(customer_id), b""
         known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
         for index, where, rows_of_it in shown:
-            showing = packed_showing(rules.today, where, index.hashes_of(rows_of_it))
-            known.add(index, where, rows_of_it, showing)
-            value += showing
+            value += known.add(index, where, rows_of_it, rules.today)
         anew = len(known.value) > MOST_BYTES
         if anew:
             value = newer_part(known.value, MOST_BYTES // 2, rules.today - MOST_SHOWN_DAYS)

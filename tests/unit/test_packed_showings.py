@@ -14,18 +14,13 @@ HASHES = st.lists(NUMBERS, min_size=1, max_size=4, unique=True)
 SHOWN = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 2), HASHES), max_size=12)
 
 
-def counted(value: bytes, where: int, since: int) -> dict[int, int]:
-    hashes, times = times_shown(value, where, since)
-    return dict(zip(hashes.tolist(), times.tolist(), strict=True))
-
-
 @given(shown=SHOWN, where=st.integers(0, 2), since=st.integers(1, 6))
 def test_each_hash_is_counted_there_and_since_then(
     shown: list[tuple[int, int, list[int]]], where: int, since: int
 ) -> None:
     value = b"".join(packed_showing(*one) for one in shown)
     wanted = Counter(one for day, at, hashes in shown if at == where and day >= since for one in hashes)
-    assert counted(value, where, since) == wanted
+    assert times_shown(value, where, since) == wanted
     assert at_most_showings(value) >= len(shown)
 
 
@@ -45,7 +40,7 @@ def test_the_newer_part_is_the_end_of_it_and_no_longer_than_it_may_be(
     | st.lists(st.sampled_from([0, 1, 2**40])).map(lambda words: np.array(words, np.uint64).tobytes())
 )
 def test_whatever_stands_in_redis_can_be_looked_at(value: bytes) -> None:
-    counted(value, 0, 0)
+    times_shown(value, 0, 0)
     assert value.endswith(newer_part(value, 100, 0))
 
 
