@@ -73,7 +73,7 @@ class _Counted:
         times, meant, full = self.times, rule.meant, []
         for row, of_it in zip(rows, hashes, strict=True):
             if meant is None or meant[row]:
-                times[of_it] = n = times[of_it] + 1
+                times[of_it] = n = times.get(of_it, 0) + 1  # in C; a Counter asks Python for what it misses
                 if n == rule.at_most:
                     full.append(row)
         if full:

@@ -26,7 +26,7 @@ class OfferBook:
     Args:
         clock: Unix seconds.
     Attributes:
-        bit_of: by offer row, 0 of one that was over when the book was made; the last is that of NONE, 0.
+        bit_of: by offer row; none of one that was over when the book was made.
         of_product: the offers of a product, on or not, as bits, by the rows of products that have any.
     """
 
@@ -34,10 +34,8 @@ class OfferBook:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
         now_s, n = clock(), len(served.offers)
-        self._rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]
-        self.bit_of = [0] * (n + 1)
-        for place, row in enumerate(self._rows):
-            self.bit_of[row] = 1 << place
+        rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]
+        self.bit_of: Mapping[int, int] = {row: 1 << place for place, row in enumerate(rows)}
         self.of_product: Mapping[int, int] = self._offers_of_products()
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
@@ -72,9 +70,9 @@ class OfferBook:
             among: of which offers, as bits; -1 for any.
         """
         offers, bit_of, wanted = self.served.offers, self.bit_of, self.on & among
-        rows, first = offers.listed(customer_row)
+        rows, first = offers.listed(customer_row)  # at their end NONE; and what a file holds isn't checked
         for place, row in enumerate(rows, first):
-            if bit_of[row] & wanted:
+            if bit_of.get(row, 0) & wanted:
                 yield offers.at(place, row)
 
     def cost(self, listed: ListedOffer) -> float:
@@ -133,13 +131,13 @@ class OfferBook:
         if self._until_s - KEPT_S <= now_s < self._until_s:  # a clock may be set back
             return
         on, budgets, until_s = 0, [], now_s + KEPT_S
-        for offer_row in self._rows:
+        for offer_row, bit in self.bit_of.items():
             offer = self.offer(offer_row)
             begins_s, end_s = _period_s(offer)
             if now_s < begins_s:
                 until_s = min(until_s, begins_s)
             elif now_s < end_s:
-                on |= self.bit_of[offer_row]
+                on |= bit
                 until_s = min(until_s, end_s)
                 if offer.budget is not None:
                     known = (offer.redeemed, self.served.since)
@@ -148,9 +146,9 @@ class OfferBook:
 
     def _offers_of_products(self) -> dict[int, int]:
         found: dict[int, int] = {}
-        for offer_row in self._rows:
+        for offer_row, bit in self.bit_of.items():
             for row in self.offer(offer_row).product_rows.tolist():
-                found[row] = found.get(row, 0) | self.bit_of[offer_row]
+                found[row] = found.get(row, 0) | bit
         same: dict[int, int] = {}  # many products have the same ones
         return {row: same.setdefault(bits, bits) for row, bits in found.items()}
 
