@@ -128,21 +128,22 @@ def _not_known(new: pl.DataFrame, lines: pl.DataFrame, until_s: int) -> pl.DataF
 def _without_returned(both: pl.DataFrame, returns: pl.DataFrame, until_s: int) -> pl.DataFrame:
     """Purchases less what came back. Returns up to the history's end touch recorded purchases only.
 
-    Of a return without an order id it is the latest purchase of the product that came back.
+    A return with an order id is of that order, whatever time a clock said, and goes first; of one without it
+    is the latest purchase of the product before that came back.
     """
     if not returns.height:
         return both
     both = both.with_row_index("row")
     bought = _bought(both, returns)
-    for customer_id, product_id, order_id, at_s, quantity in returns.select(
+    by_order_first = returns.sort(pl.col("order_id").is_null(), maintain_order=True)
+    for customer_id, product_id, order_id, at_s, quantity in by_order_first.select(
         *PAIR, "order_id", "purchased_at", "quantity"
     ).iter_rows():
         candidates = (
             line
             for line in reversed(bought.get((customer_id, product_id), []))
-            if line.at_s <= at_s
+            if (line.at_s <= at_s if order_id is None else line.order_id == order_id)
             and (line.is_recorded or at_s > until_s)
-            and order_id in (None, line.order_id)
         )
         _take_back(candidates, quantity)
     changed = [line for of_both in bought.values() for line in of_both]

@@ -70,12 +70,12 @@ def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int 
 
 def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
     """Products that were bought and kept, the latest first, at most MOST_LINES."""
-    kept: list[tuple[Trade, float]] = []
-    for one in trade:
-        if one.is_return:
-            _take_back(kept, one)
-        else:
-            kept.append((one, one.quantity))
+    kept = [(one, one.quantity) for one in trade if not one.is_return]
+    returns = [one for one in trade if one.is_return]
+    for back in sorted(
+        returns, key=lambda back: back.order_id is None
+    ):  # those that say of which order first
+        _take_back(kept, back)
     orders: dict[str, dict[str, int]] = defaultdict(dict)
     loose: dict[str, list[int]] = defaultdict(list)
     for bought, _ in kept:
@@ -93,14 +93,17 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
 
 
 def _take_back(kept: list[tuple[Trade, float]], back: Trade) -> None:
-    """Take a return off the purchases it is of: of its order, else of the latest ones.
+    """Take a return off the purchases it is of: of its order, whatever time a clock said, else of the latest
+    ones before it.
 
     What was bought before the night is the next night's business.
     """
     left = back.quantity
     for place in range(len(kept) - 1, -1, -1):
         bought, quantity = kept[place]
-        if bought.product_id != back.product_id or back.order_id not in (None, bought.order_id):
+        is_before = bought.at_ms <= back.at_ms
+        is_of = is_before if back.order_id is None else bought.order_id == back.order_id
+        if bought.product_id != back.product_id or not is_of:
             continue
         if quantity > left:
             kept[place] = bought, quantity - left

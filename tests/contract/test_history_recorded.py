@@ -199,6 +199,23 @@ def test_what_came_back_was_not_bought(sqlite: Record, tmp_path: Path) -> None:
     assert found.left_out == {"returned": 2}
 
 
+def test_what_came_back_of_an_order_is_of_it_whichever_clock_was_ahead(
+    sqlite: Record, tmp_path: Path
+) -> None:
+    take(
+        sqlite,
+        bought(1, "anna", "milk", 3, "o3", quantity=1.0),
+        bought(2, "anna", "milk", 4, "o4", quantity=1.0),
+        bought(3, "anna", "milk", 3.9, "o4", kind=RETURN, quantity=1.0),  # before it was bought
+        bought(4, "bert", "milk", 3, "o5", quantity=1.0),
+        bought(5, "bert", "milk", 4, "o6", quantity=1.0),
+        bought(6, "bert", "milk", 5, kind=RETURN, quantity=1.0),  # of o5: the next one is of o6
+        bought(7, "bert", "milk", 6, "o6", kind=RETURN, quantity=1.0),
+    )
+    found = history(sqlite, tmp_path, "bert,bread,2,o1,1")
+    assert sold(found) == [("bert", "bread", 2.0, 1.0), ("anna", "milk", 3.0, 1.0)]
+
+
 def test_who_allows_no_training_is_in_nothing_that_is_learned_from(record: Record, tmp_path: Path) -> None:
     take(record, bought(1, "anna", "milk", 3, "o3"), bought(2, "bert", "milk", 3, "o4"))
     with record.writing() as connection:

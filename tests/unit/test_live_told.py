@@ -54,6 +54,14 @@ def test_a_return_takes_off_its_own_order_and_without_one_the_latest() -> None:
     assert lines_of([bought("milk", 1), returned("milk", 3, "of last year")]) == (Line("milk", 1, (), (1,)),)
 
 
+def test_a_return_with_an_order_is_of_it_whenever_it_is_said_to_have_been() -> None:
+    early = [returned("milk", 1, "b"), bought("milk", 2, "a"), bought("milk", 3, "b")]
+    assert lines_of(early) == (Line("milk", 2, (2,), ()),)
+    both = [bought("milk", 1, "a"), bought("milk", 2, "b"), returned("milk", 3), returned("milk", 4, "b")]
+    assert lines_of(both) == ()  # the first is of what the second leaves
+    assert lines_of([returned("milk", 1), bought("milk", 2)]) == (Line("milk", 2, (), (2,)),)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdef"), st.booleans(), st.sampled_from([None, "1", "2"])), max_size=40
