@@ -8,6 +8,7 @@ from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.errors import RefusedError
+from service.parameters import check_no_query
 
 MAX_DEPTH = 8
 HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
@@ -18,11 +19,13 @@ class _DoubledError(ValueError):
 
 
 def read_json(request: Request, max_bytes: int) -> object:
-    """What a body holds.
+    """What a body holds, on a route that has no query.
 
     Raises:
-        RefusedError: it has no length, is too large, or isn't JSON as the routes take it.
+        RefusedError: there is a query, or the body has no length, is too large, or isn't JSON as the routes
+            take it.
     """
+    check_no_query(request.query_string)
     return parse_json(read_bytes(request, max_bytes, ("application/json", "")))
 
 
@@ -45,6 +48,8 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes")
     if request.mimetype not in types:
         raise RefusedError("unsupported_type", None, f"a body must be {types[0]}")
+    if request.content_encoding not in (None, "identity"):
+        raise RefusedError("unsupported_type", None, "a body must come as it is, without a Content-Encoding")
     request.max_content_length = max_bytes
     try:
         return request.get_data(cache=False)

@@ -9,7 +9,7 @@ from service.access.guard import caller_of
 from service.bodies import read_json, write_json
 from service.customer_desk import CustomerDesk, Held
 from service.errors import RefusedError
-from service.parameters import check_id
+from service.parameters import check_kept_id, check_no_query
 from service.showings import LIFE_S
 from storage.record.consent import PRESETS
 from storage.record.erasure import Erasure
@@ -82,7 +82,8 @@ def parse_consent(body: object) -> dict[str, bool]:
 
 
 def _check(customer_id: str) -> None:
-    check_id("customer_id", customer_id, request.environ["PATH_INFO"])
+    check_no_query(request.query_string)
+    check_kept_id("customer_id", customer_id, request.environ["PATH_INFO"])
 
 
 def _is_customer() -> bool:

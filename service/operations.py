@@ -25,7 +25,9 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
     @app.get("/")
     def index() -> Response:
         routes = {
-            path: what["summary"] for path, item in description["paths"].items() for what in item.values()
+            f"{method.upper()} {path}": what["summary"]
+            for path, item in description["paths"].items()
+            for method, what in item.items()
         }
         return _json({"service": "nextbest", "routes": routes, "docs": "/docs"})
 

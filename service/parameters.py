@@ -71,6 +71,13 @@ def parse_reorder_query(query_string: bytes) -> Query:
     return _parse(query_string, OF_REORDER)
 
 
+def check_no_query(query_string: bytes) -> None:
+    """Refuse a query on a route that has none: `?` within an id that wasn't percent-encoded begins one."""
+    if query_string:
+        name = query_string.decode("ascii", "replace").partition("=")[0][:64]
+        raise RefusedError("unknown_parameter", name, "this route has no parameters; in an id write ? as %3F")
+
+
 def check_id(name: str, value: str, path_info: str) -> None:
     """Refuse an id of the path that is too long, not UTF-8, or has a zero byte, which Postgres can't keep.
 
@@ -88,6 +95,14 @@ def check_id(name: str, value: str, path_info: str) -> None:
             path_info.encode("latin-1").decode()
         except UnicodeDecodeError:
             raise RefusedError("bad_id", name, "not UTF-8") from None
+
+
+def check_kept_id(name: str, value: str, path_info: str) -> None:
+    """The same, of an id under which something is kept or erased: nobody else has one with blanks around it,
+    since history and events are taken without them, and whoever says so must not be told that it is done."""
+    check_id(name, value, path_info)
+    if value != value.strip():
+        raise RefusedError("bad_id", name, "has blanks around it; history and events are taken without them")
 
 
 def _parse(

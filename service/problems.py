@@ -50,6 +50,7 @@ DETAILS = {
     "length_required": "send Content-Length, 0 where there is no body; this route takes another method",
     "too_large": "send less; what a route takes is in its description",
 }
+READ_ANYWAY_BYTES = 8 * 1024
 WITH_BODY = ("POST", "PUT", "PATCH")
 NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
@@ -90,7 +91,7 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
 
     @app.errorhandler(RefusedError)
     def refused(err: RefusedError) -> Response:
-        return problem(err.kind, err.reason, err.field, err.retry_after_s)
+        return _last_of_all(problem(err.kind, err.reason, err.field, err.retry_after_s))
 
     @app.errorhandler(HTTPException)
     def http(err: HTTPException) -> Response:
@@ -107,12 +108,20 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
         allow = dict(err.get_headers()).get("Allow")
         if allow:
             answer.headers["Allow"] = allow
-        return answer
+        return _last_of_all(answer)
 
     @app.errorhandler(Exception)
     def unexpected(err: Exception) -> Response:
         log.error("answer failed", exc_info=err)
         return problem("internal", "the error is in the service's log")
+
+
+def _last_of_all(answer: Response) -> Response:
+    """Say that the connection ends where a body may be left on it: the server reads little of that and closes;
+    a caller who wasn't told sends the next request into nothing."""
+    if (request.content_length or 0) > READ_ANYWAY_BYTES:
+        answer.headers["Connection"] = "close"
+    return answer
 
 
 def _wrong_body() -> str | None:

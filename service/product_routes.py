@@ -9,7 +9,7 @@ from service.bodies import read_json, write_json
 from service.changes import Door
 from service.errors import RefusedError
 from service.live_products import LiveProducts
-from service.parameters import check_id
+from service.parameters import check_kept_id
 from storage.record.changes import ProductState
 from storage.record.products import change_product
 from storage.record.record import Record
@@ -53,7 +53,7 @@ def register_products(app: Flask, desk: ProductDesk) -> None:
 
     @app.put("/products/<id:product_id>", endpoint="put_product")
     def put_product(product_id: str) -> Response:
-        check_id("product_id", product_id, request.environ["PATH_INFO"])
+        check_kept_id("product_id", product_id, request.environ["PATH_INFO"])
         product = parse_product(product_id, read_json(request, MAX_BYTES))
         desk.put(product)
         values = {name: getattr(product, name) for name in KEYS}

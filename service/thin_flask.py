@@ -119,7 +119,8 @@ class ThinFlask(Flask):
         for rule in self.url_map.iter_rules():
             whole = BY_ID.fullmatch(rule.rule)
             if whole:
-                found.update({(method, whole[1]): (rule, whole[2]) for method in rule.methods or ()})
+                methods = (rule.methods or set()) - {"OPTIONS"}  # which tells of all rules with this path
+                found.update({(method, whole[1]): (rule, whole[2]) for method in methods})
             elif rule.rule.count("/") > 1:
                 others.add(rule.rule.split("/")[1])
         return {name: one for name, one in found.items() if name[1] not in others}

@@ -33,7 +33,8 @@ def _short(value: str) -> str:
 
 
 def _text(value: object) -> object:
-    if not isinstance(value, str):  # a bare number could be seconds, milliseconds, or a mistake
+    # A bare number, also as a text, could be seconds, milliseconds, or a mistake.
+    if not isinstance(value, str) or value.strip()[4:5] != "-":
         raise PydanticCustomError("own", "must be a time such as 2026-11-24T18:05:00Z")
     return value
 

@@ -25,7 +25,7 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
 
     @app.errorhandler(BadRulesError)
     def bad_rules(err: BadRulesError) -> Response:
-        answer = problem("bad_rules", f"{len(err.mistakes)} mistakes; the rules in force go on")
+        answer = problem("bad_rules", f"mistakes: {len(err.mistakes)}; the rules in force go on")
         body = json.loads(answer.get_data()) | {"mistakes": [asdict(mistake) for mistake in err.mistakes]}
         answer.set_data(json.dumps(body))
         return answer

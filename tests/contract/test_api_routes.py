@@ -174,6 +174,54 @@ def test_other_methods_are_405_and_name_those_that_go(app: Flask, route: str) ->
         assert "GET" in response.headers["Allow"]
 
 
+@pytest.mark.parametrize("path", ["/recommend/anna", "/customers/anna", "/products/milk", "/events"])
+def test_options_name_every_method_of_a_path(app: Flask, path: str) -> None:
+    wrong = app.test_client().patch(path, data=b"{}")
+    asked = app.test_client().options(path)
+    assert (asked.status_code, wrong.status_code) == (200, 405)
+    assert set(asked.headers["Allow"].split(", ")) == set(wrong.headers["Allow"].split(", ")) != {"OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/basket"),
+        ("POST", "/recommend"),
+        ("POST", "/events"),
+        ("PUT", "/products/milk"),
+        ("PUT", "/customers/anna"),
+        ("GET", "/customers/anna"),
+        ("DELETE", "/customers/anna"),
+    ],
+)
+def test_a_route_without_parameters_refuses_them_before_it_does_anything(
+    app: Flask, method: str, path: str
+) -> None:
+    problem(app.test_client().open(f"{path}?n=3", method=method, json={}), 400, "unknown_parameter", "n")
+
+
+@pytest.mark.parametrize("path", ["/customers/anna%20", "/customers/%C2%A0anna", "/products/%20milk"])
+def test_nothing_is_kept_or_erased_under_an_id_with_blanks_around_it(app: Flask, path: str) -> None:
+    field = "customer_id" if "customers" in path else "product_id"
+    for method in ("PUT", "DELETE") if "customers" in path else ("PUT",):
+        refused = app.test_client().open(path, method=method, json={"consent": "all"})
+        assert "blanks" in str(problem(refused, 400, "bad_id", field)["reason"])
+
+
+def test_a_body_in_another_coding_is_415(app: Flask) -> None:
+    zipped = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    for path in ("/events", "/basket"):
+        problem(app.test_client().post(path, data=b"\x1f\x8b", headers=zipped), 415, "unsupported_type")
+        plain = app.test_client().post(path, data=b"{}", headers=zipped | {"Content-Encoding": "identity"})
+        assert plain.status_code == 400
+
+
+def test_who_sent_a_body_that_was_not_read_is_told_that_the_connection_ends(app: Flask) -> None:
+    for size, ends in ((70_000, "close"), (10_000, "close"), (100, None)):
+        refused = app.test_client().post("/basket", data=b"x" * size, content_type="text/plain")
+        assert refused.headers.get("Connection") == ends
+
+
 def test_a_body_without_a_length_is_411_and_one_that_is_too_large_413(app: Flask) -> None:
     for method in ("POST", "PUT", "PATCH"):
         chunked = app.test_client().open("/popular", method=method, headers={"Transfer-Encoding": "chunked"})
@@ -246,7 +294,9 @@ def test_ready_tells_version_variant_age_and_redis(app: Flask) -> None:
 
 
 def test_the_index_lists_the_routes_and_docs_come_from_here(app: Flask) -> None:
-    assert "/recommend/{customer_id}" in get(app, "/")["routes"]
+    routes = get(app, "/")["routes"]
+    assert {"GET /recommend/{customer_id}", "GET /customers/{customer_id}"} < set(routes)
+    assert "Erase" in routes["DELETE /customers/{customer_id}"]
     client = app.test_client()
     assert client.get("/docs").headers["Location"] == "/docs/"
     page = client.get("/docs/").text

@@ -55,6 +55,7 @@ def test_a_purchase_becomes_an_event_with_its_defaults() -> None:
         ({"quantity": 2_000_000}, "quantity: must be at most 1e+06"),
         ({"unit_price": -1}, "unit_price: must be at least 0"),
         ({"occurred_at": 1_800_000_000}, "occurred_at: must be a time such as 2026-11-24T18:05:00Z"),
+        ({"occurred_at": "1800000000"}, "occurred_at: must be a time such as 2026-11-24T18:05:00Z"),
         ({"occurred_at": "yesterday"}, "occurred_at: must be a time such as 2026-11-24T18:05:00Z"),
         ({"occurred_at": "2026-11-24T18:05:00"}, "occurred_at: has no offset from UTC, such as Z or +01:00"),
         ({"occurred_at": "2026-11-24"}, "occurred_at: has no offset from UTC, such as Z or +01:00"),
