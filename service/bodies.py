@@ -40,7 +40,7 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
     Args:
         types: of content, the one to name first; empty for a body that doesn't say what it is.
     Raises:
-        RefusedError: it has no length, is too large, or of another type.
+        RefusedError: it has no length, is too large, of another type, or was cut off.
     """
     if request.content_length is None:
         raise RefusedError("length_required", None, "send a Content-Length; chunked bodies are not taken")
@@ -52,9 +52,12 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
         raise RefusedError("unsupported_type", None, "a body must come as it is, without a Content-Encoding")
     request.max_content_length = max_bytes
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except RequestEntityTooLarge as err:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
+    if len(body) < request.content_length:  # the server gives what came; half a file of rules is one, too
+        raise RefusedError("bad_body", None, f"cut off after {len(body)} of {request.content_length} bytes")
+    return body
 
 
 def parse_json(body: bytes) -> object:

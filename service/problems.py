@@ -117,8 +117,8 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
 
 
 def _last_of_all(answer: Response) -> Response:
-    """Say that the connection ends where a body may be left on it: the server reads little of that and closes;
-    a caller who wasn't told sends the next request into nothing."""
+    """Say that the connection ends where a body may be left on it: the server reads little of it and closes,
+    and a caller who wasn't told sends the next request into nothing."""
     if (request.content_length or 0) > READ_ANYWAY_BYTES:
         answer.headers["Connection"] = "close"
     return answer

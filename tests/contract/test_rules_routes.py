@@ -155,6 +155,20 @@ def test_a_file_with_mistakes_is_refused_with_all_of_them_and_changes_nothing(sh
     assert shop.shown() == ["bread", "butter"]
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/rules"), ("POST", "/rules/dry-run")])
+def test_a_file_whose_end_did_not_come_is_refused(shop: Shop, method: str, path: str) -> None:
+    cut = {"CONTENT_LENGTH": str(len(ONE) + 100), "wsgi.input_terminated": True}  # as the server has it
+    refused = shop.operator.open(path, method=method, data=ONE, environ_overrides=cut)
+    assert (refused.status_code, refused.get_json()["type"]) == (400, "urn:nextbest:problem:bad_body")
+    assert "cut off" in refused.get_json()["detail"]
+    assert get_rules(shop)["text"] == "schema = 1\n"
+
+
+def get_rules(shop: Shop) -> dict[str, object]:
+    found: dict[str, object] = shop.operator.get("/rules").get_json()
+    return found
+
+
 def test_a_dry_run_compares_with_what_is_in_force_and_changes_nothing(shop: Shop) -> None:
     shop.operator.put("/rules", data=ONE)
     same = shop.operator.post("/rules/dry-run", data=ONE).get_json()
