@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
-from flask import Request, Response
+from flask import Request, Response, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.errors import RefusedError
 from service.parameters import check_no_query
+from service.slow_bodies import NAME
 
 MAX_DEPTH = 8
 HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
@@ -51,8 +53,11 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
     if request.content_encoding not in (None, "identity"):
         raise RefusedError("unsupported_type", None, "a body must come as it is, without a Content-Encoding")
     request.max_content_length = max_bytes
+    slow_bodies = current_app.extensions.get(NAME)
+    awaited = slow_bodies.waiting_for(request.remote_addr) if slow_bodies else nullcontext()
     try:
-        body = request.get_data(cache=False)
+        with awaited:
+            body = request.get_data(cache=False)
     except RequestEntityTooLarge as err:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
     if len(body) < request.content_length:  # the server gives what came; half a file of rules is one, too

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
             that one of them signed.
         backpressure: connections that a worker holds at once; more wait in the system's queue, and if they
             are many and stay, callers are turned away with 503.
-        idle_timeout_s: after how long a connection without a request, or with part of one's head, is closed,
+        idle_timeout_s: after how long a connection without a request, or with part of one, is closed,
             in seconds.
         stop_timeout_s: how long requests in flight may take to end after SIGTERM, in seconds.
         token_issuer: what customers' tokens must have as `iss`.

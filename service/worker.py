@@ -46,6 +46,7 @@ from service.rules.watch import RulesFileFollower
 from service.served import ServedVersion
 from service.settings import Settings
 from service.showings import Showings
+from service.slow_bodies import NAME, SlowBodies
 from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.plan import PlanFollower
@@ -128,6 +129,8 @@ def worker_app(plan: WorkerPlan) -> Flask:
             trials=_trials(plan, events, metrics, customers, recommender, new_recommender, offers),
         )
     )
+    slow_bodies = app.extensions[NAME] = SlowBodies(settings.port, settings.idle_timeout_s)
+    slow_bodies.start()
     if settings.traces:
         write_as_json("opentelemetry")
         tracing = import_module("service.tracing")

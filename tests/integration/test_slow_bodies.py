@@ -1,0 +1,69 @@
+"""A caller who stops in the middle of a body holds up nobody for long, on a real server with one worker."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.data.running_service import Running, running_service
+from tests.data.tiny_version import new_store, publish
+
+EVENT = {"type": "view", "event_id": "e1", "customer_id": "anna", "product_id": "milk"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    root: Path = tmp_path_factory.mktemp("slow")
+    store = new_store(root / "store")
+    publish(store)
+    with running_service(store.root, root / "log", idle_timeout_s="4") as found:
+        yield found
+
+
+@contextmanager
+def begun(running: Running, length: int) -> Iterator[socket.socket]:
+    """A connection whose caller announced a body."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        head = f"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n\r\n"
+        connection.sendall(head.encode())
+        time.sleep(0.3)
+        yield connection
+
+
+def waited_s(running: Running) -> float:
+    began = time.monotonic()
+    assert requests.get(running.url + "/recommend/anna", timeout=15).status_code == 200
+    return time.monotonic() - began
+
+
+def test_a_body_that_stops_holds_the_worker_up_for_some_seconds_only(running: Running) -> None:
+    with begun(running, 50) as silent:
+        silent.sendall(b"{")
+        time.sleep(0.2)
+        assert waited_s(running) < 5
+    assert waited_s(running) < 1
+
+
+def test_a_body_that_dribbles_ends_too(running: Running) -> None:
+    with begun(running, 500) as dribbling:
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 10:
+                dribbling.sendall(b"{")
+                time.sleep(0.2)
+        assert 3 < time.monotonic() - began < 8
+    assert waited_s(running) < 1
+
+
+def test_a_body_that_comes_slowly_is_taken(running: Running) -> None:
+    body = json.dumps(EVENT).encode()
+    with begun(running, len(body)) as slow:
+        for part in (body[:20], body[20:40], body[40:]):
+            slow.sendall(part)
+            time.sleep(0.8)
+        assert slow.recv(12) == b"HTTP/1.1 200"
