@@ -10,9 +10,17 @@ MAX_RULES = 1000
 PINNED_MAX, FACTOR_MAX = 100, 1000.0
 MOST_SHOWN_DAYS = 30  # as long showings are kept
 
-type RuleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-type RuleSet = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-type Placement = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+RULE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+SHORT_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+SPELT = {
+    RULE_ID: "must be 1 to 64 letters, digits, '.', '_' and '-', and begin with a letter or a digit",
+    SHORT_NAME: "must be 1 to 32 of a-z, 0-9, '-' and '_', and begin with a-z or 0-9",
+}
+"""How names must be written, in words."""
+
+type RuleId = Annotated[str, Field(pattern=RULE_ID)]
+type RuleSet = Annotated[str, Field(pattern=SHORT_NAME)]
+type Placement = Annotated[str, Field(pattern=SHORT_NAME)]
 type Name = Annotated[str, Field(min_length=1, max_length=256)]
 type Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 type Some = Annotated[Names, Field(min_length=1)]

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from service.rules.errors import BadRulesError, Mistake
-from service.rules.file import KINDS_OF_RULES, Rule, RulesFile
+from service.rules.file import KINDS_OF_RULES, SPELT, Rule, RulesFile
 
 MAX_BYTES = 1024 * 1024
 RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
@@ -20,6 +20,21 @@ OUR_WORDS = {
     "tuple_type": "must be a list, such as [[rules]] or [1, 2]",
     "extra_forbidden": "there is no such key",
     "missing": "is missing",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be a text, in quotes",
+    "string_too_short": "is empty",
+    "string_too_long": "is longer than {max_length} characters",
+    "too_short": "needs at least {min_length}",
+    "too_long": "has more than {max_length}",
+    "literal_error": "must be {expected}",
     "union_tag_not_found": f"kind is missing; the kinds are {KINDS}",
     "union_tag_invalid": f"no kind {{tag!r}}; the kinds are {KINDS}",
 }
@@ -136,6 +151,8 @@ def _why(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in OUR_WORDS:
         return OUR_WORDS[kind].format(**context)
+    if kind == "string_pattern_mismatch":
+        return SPELT[context["pattern"]]
     if error["loc"][-1] in ("date", "datetime"):
         return "must be a date or a date-time of TOML, without quotes, such as 2026-12-24T18:00:00"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -46,7 +46,7 @@ def test_dates_lists_and_numbers_are_read_as_toml_has_them() -> None:
 def test_a_mistake_says_rule_line_path_and_why() -> None:
     (found,) = mistakes(PIN.replace("position = 1", "position = 0"))
     assert (found.rule, found.line, found.path) == ("a", 2, "rules.1.position")
-    assert "greater than or equal to 1" in found.why
+    assert found.why == "must be at least 1"
     assert str(found).startswith("line 2, rule a, rules.1.position: ")
 
 
@@ -80,15 +80,19 @@ def test_a_rule_may_end_on_the_day_on_which_it_starts(starts: str, ends: str) ->
         ('kind = "block"', "rules.1", "needs products, brands or categories"),
         ('kind = "block"\nproducts = ["p"]\nfactor = 2', "rules.1.factor", "there is no such key"),
         ('kind = "boost"\nproducts = ["p"]', "rules.1.factor", "is missing"),
-        ('kind = "boost"\nproducts = ["p"]\nfactor = 1', "rules.1.factor", "greater than 1"),
-        ('kind = "bury"\nproducts = ["p"]\nfactor = inf', "rules.1.factor", "finite"),
+        ('kind = "boost"\nproducts = ["p"]\nfactor = 1', "rules.1.factor", "must be above 1"),
+        ('kind = "bury"\nproducts = ["p"]\nfactor = inf', "rules.1.factor", "must be a number"),
         ('kind = "cap"\nper = "colour"\nat_most = 1', "rules.1.per", "'brand' or 'category'"),
         ('kind = "price"', "rules.1", "needs at_least or at_most"),
         ('kind = "price"\nat_least = 2\nat_most = 1', "rules.1", "at_least is above at_most"),
         ('kind = "min_stock"\nstock = 1\nstarts = "tomorrow"', "rules.1.starts", "a date-time of TOML"),
         (f"{STOCK}starts = 2026-11-28\nends = 2026-11-27", "rules.1", "ends before it starts"),
         (f"{STOCK}starts = 2026-11-28T12:00:00\nends = 2026-11-28T12:00:00", "rules.1", "before it starts"),
-        ('kind = "min_stock"\nstock = 1\nplacements = ["Home Page"]', "rules.1.placements.1", "match"),
+        ('kind = "min_stock"\nstock = 1\nplacements = ["Home Page"]', "rules.1.placements.1", "1 to 32"),
+        ('kind = "block"\nproducts = [1]', "rules.1.products.1", "must be a text, in quotes"),
+        ('kind = "pin"\nproducts = []\nposition = 1', "rules.1.products", "needs at least 1"),
+        ('kind = "pin"\nproducts = ["p"]\nposition = 1.5', "rules.1.position", "must be a whole number"),
+        ('kind = "pin"\nproducts = ["p"]\nposition = 101', "rules.1.position", "must be at most 100"),
         ('kind = "eligible"\nrequire = []', "rules.1.require", "at least 1"),
         ('kind = "eligible"\nrequire = [["margin", ">", 0]]', "rules.1", "'product.' or 'customer.'"),
         ('kind = "eligible"\nrequire = [["product.colour", "=", "x"]]', "rules.1", "there are: product_id"),
@@ -111,7 +115,7 @@ def test_an_id_stands_once_and_has_no_odd_letters() -> None:
     (twice,) = mistakes(PIN + PIN)
     assert (twice.rule, twice.line, twice.path) == ("a", 7, "rules.2.id")
     (odd,) = mistakes(PIN.replace('"a"', '"a b"'))
-    assert odd.path == "rules.1.id"
+    assert (odd.path, odd.why[:31]) == ("rules.1.id", "must be 1 to 64 letters, digits")
 
 
 @pytest.mark.parametrize(
