@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -130,6 +130,7 @@ def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
         blocking_threads=1,  # two were slower: they fight for the interpreter
         backlog=BACKLOG,
         backpressure=settings.backpressure,
+        http=HTTPModes.http1,  # where either is spoken, who says nothing at all, or begins HTTP/2, has no time limit
         http1_settings=HTTP1Settings(
             max_buffer_size=MAX_HEAD_BYTES, header_read_timeout=int(settings.idle_timeout_s * 1000)
         ),

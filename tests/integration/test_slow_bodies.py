@@ -1,10 +1,10 @@
-"""A caller who stops in the middle of a body holds up nobody for long, on a real server with one worker."""
+"""A caller who stops, wherever, holds up nobody and no place for long, on a real server with one worker."""
 
 import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,3 +67,17 @@ def test_a_body_that_comes_slowly_is_taken(running: Running) -> None:
             slow.sendall(part)
             time.sleep(0.8)
         assert slow.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_connection_that_says_nothing_is_closed_and_none_is_of_http_2(running: Running) -> None:
+    began = time.monotonic()
+    with ExitStack() as opened:
+        said = (b"", b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /health/live HTTP/1.1\r\nHost")
+        silent = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", running.port), 10)) for _ in said
+        ]
+        for connection, words in zip(silent, said, strict=True):
+            connection.sendall(words)
+        for connection in silent:
+            assert connection.recv(100) == b""
+    assert time.monotonic() - began < 8
