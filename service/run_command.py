@@ -1,6 +1,9 @@
 """`nbo-serve run`: serve until told to stop."""
 
+import os
 import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -8,6 +11,8 @@ from pydantic import ValidationError
 
 from service.server import run as serve
 from service.settings import Settings
+
+ALIKE = 0.9
 
 
 @click.command("run")
@@ -29,4 +34,14 @@ def run(store: Path | None, host: str | None, port: int | None, workers: int | N
             why = wrong["msg"].removeprefix("Value error, ")
             click.echo(f"{option}NEXTBEST_{name.upper()}: {why}", err=True)
         sys.exit(2)
+    for name, meant in misspelt(os.environ):
+        click.echo(f"warning: {name} is no setting and changes nothing; is {meant} meant?", err=True)
     serve(settings)
+
+
+def misspelt(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Variables that look like a setting's and are none, each with the one that it is like."""
+    known = [f"NEXTBEST_{name.upper()}" for name in Settings.model_fields]
+    for name in names:
+        if name.startswith("NEXTBEST_") and name not in known:
+            yield from ((name, meant) for meant in get_close_matches(name, known, 1, ALIKE))

@@ -130,7 +130,8 @@ def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
         blocking_threads=1,  # two were slower: they fight for the interpreter
         backlog=BACKLOG,
         backpressure=settings.backpressure,
-        http=HTTPModes.http1,  # where either is spoken, who says nothing at all, or begins HTTP/2, has no time limit
+        # Where HTTP/2 is spoken too, who says nothing at all, or begins that, has no time limit.
+        http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             max_buffer_size=MAX_HEAD_BYTES, header_read_timeout=int(settings.idle_timeout_s * 1000)
         ),

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
 from service.cli import main
+from service.run_command import misspelt
 from service.settings import Settings
 
 
@@ -88,3 +89,19 @@ def test_the_command_says_its_version() -> None:
     ended = CliRunner().invoke(main, ["--version"])
     assert ended.exit_code == 0
     assert "version" in ended.output
+
+
+def test_a_misspelt_variable_is_seen_and_those_of_others_are_none() -> None:
+    others = [
+        "NEXTBEST_KEY",
+        "NEXTBEST_OPERATOR_KEY",
+        "NEXTBEST_SIGNING_KEY",
+        "NEXTBEST_SHOP",
+        "NEXTBEST_DATA",
+    ]
+    others += ["NEXTBEST_EXIT_CODE", "NEXTBEST_MESSAGE", "NEXTBEST_TOKEN_KEY_ID", "NEXTBEST_TOKEN_KEY_FILE"]
+    names = [*others, "PATH", "NEXTBEST_PORT", "NEXTBEST_CONSENT_DEFALT", "NEXTBEST_TRUSTED_PROXY"]
+    assert list(misspelt(names)) == [
+        ("NEXTBEST_CONSENT_DEFALT", "NEXTBEST_CONSENT_DEFAULT"),
+        ("NEXTBEST_TRUSTED_PROXY", "NEXTBEST_TRUSTED_PROXIES"),
+    ]
