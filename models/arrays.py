@@ -9,6 +9,7 @@ type IntArray = NDArray[np.int32]
 type LongArray = NDArray[np.int64]
 type AnyIntArray = NDArray[np.integer]
 type FloatArray = NDArray[np.float32]
+type DoubleArray = NDArray[np.float64]
 type BoolArray = NDArray[np.bool_]
 type AnyArray = NDArray[Any]
 

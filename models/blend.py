@@ -7,10 +7,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.als import Als, AlsOptions
-from models.arrays import AnyIntArray, FloatArray, IntArray
+from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.base import Model, from_facts, learned
 from models.cores import at_once
 from models.first_purchases import is_first_purchase
@@ -173,7 +172,7 @@ class _Trial:
         self.scores = dict(zip(dense, np.concatenate(scores, axis=1), strict=True))
         self.judged = _judged(fold, np.concatenate(customers), np.concatenate(products))
 
-    def ndcg(self, options: BlendOptions) -> NDArray[np.float64]:
+    def ndcg(self, options: BlendOptions) -> DoubleArray:
         """NDCG@10 of each customer with these weights."""
         total = np.zeros_like(self.scores["repeat"])
         for name, weight in _weights(options).items():

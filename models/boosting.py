@@ -7,10 +7,8 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import AnyIntArray, BoolArray, FloatArray, LongArray
+from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray, LongArray
 from models.bounds import above_zero, within
-
-type Sums = NDArray[np.float64]
 
 MOST_TREES = 100  # that are grown; a shop with little to learn from wants fewer
 MOST_LEAVES = 131_072  # that LightGBM takes
@@ -172,12 +170,12 @@ class Trees:
         trees.losses = losses
         return trees
 
-    def sums(self, features: FloatArray, n_trees: int | None = None) -> Sums:
+    def sums(self, features: FloatArray, n_trees: int | None = None) -> DoubleArray:
         """The sum of the trees, or of the first so many, for each pair, shape (n,)."""
         found = self._booster.predict(features, raw_score=True, num_threads=1, num_iteration=n_trees)
         return np.asarray(found, np.float64)
 
-    def gains(self) -> Sums:
+    def gains(self) -> DoubleArray:
         """How much each feature brought, as a share of all; shape (m,)."""
         gains = self._booster.feature_importance("gain")
         return np.asarray(gains / max(gains.sum(), 1e-12))

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.arrays import AnyIntArray, BoolArray, FloatArray
-
-type Doubles = NDArray[np.float64]
+from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray
 
 # Shift and slope of the log odds, and how much steeper they are from each of the bends on.
 UNCHANGED = (0.0, 1.0, 0.0, 0.0)
@@ -27,15 +24,15 @@ class Predicted:
         customer_row: shape (n,), whose pair it is: pairs of one customer go together.
     """
 
-    log_odds: Doubles
+    log_odds: DoubleArray
     is_bought: BoolArray
     weight: FloatArray
     customer_row: AnyIntArray
 
 
-def calibrated(log_odds: Doubles, line: tuple[float, ...]) -> FloatArray:
+def calibrated(log_odds: DoubleArray, line: tuple[float, ...]) -> FloatArray:
     """Probabilities, in (0, 1), float32; `line` as UNCHANGED."""
-    probability: Doubles = np.clip(expit(_parts(log_odds) @ np.array(line)), 1e-7, 1 - 1e-6)
+    probability: DoubleArray = np.clip(expit(_parts(log_odds) @ np.array(line)), 1e-7, 1 - 1e-6)
     return probability.astype(np.float32)
 
 
@@ -59,7 +56,7 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
     return line if rises else UNCHANGED
 
 
-def _parts(log_odds: Doubles) -> Doubles:
+def _parts(log_odds: DoubleArray) -> DoubleArray:
     """What a line with bends is the weighted sum of, shape (n, len(UNCHANGED))."""
     above = [np.maximum(log_odds - bend, 0) for bend in BENDS]
     return np.stack([np.ones(len(log_odds)), log_odds, *above], axis=1)
@@ -82,7 +79,7 @@ def _fitted(windows: Sequence[Predicted]) -> tuple[float, ...]:
     return tuple(float(part) for part in line)
 
 
-def _losses(window: Predicted, line: tuple[float, ...]) -> Doubles:
+def _losses(window: Predicted, line: tuple[float, ...]) -> DoubleArray:
     """The log loss of each customer."""
     scores = _parts(window.log_odds) @ np.array(line)
     loss = window.weight * (np.logaddexp(0, scores) - np.where(window.is_bought, scores, 0))

@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from models.arrays import AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyArray, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.columns import own_alone
 from models.errors import BadConfigError
 from models.interactions import Interactions
-from models.shrinkage import Doubles, shrunk_rates
+from models.shrinkage import shrunk_rates
 from models.timeline import Timeline
 from models.validation import FoldOptions, InnerFold, inner_folds
 
@@ -134,7 +134,7 @@ class _Evidence:
             ]
         )
 
-    def probability(self, coefficients: Doubles) -> FloatArray:
+    def probability(self, coefficients: DoubleArray) -> FloatArray:
         """Of each pair, in blocks: the evidence of all takes many times the room of the history."""
         probability = np.empty(len(self.pairs), np.float32)
         for start in range(0, len(probability), BLOCK_PAIRS):
@@ -143,17 +143,17 @@ class _Evidence:
         return probability
 
 
-def _overdue(last_age_days: Doubles, expected_days: Doubles) -> Doubles:
+def _overdue(last_age_days: DoubleArray, expected_days: DoubleArray) -> DoubleArray:
     """log2 of days since the last one against days to expect; 0 is on time, and where nothing is known."""
     return np.nan_to_num(np.log2((last_age_days + 0.5) / (expected_days + 0.5)), nan=0.0)
 
 
-def _ramps(values: Doubles, knots: Doubles) -> list[Doubles]:
+def _ramps(values: DoubleArray, knots: DoubleArray) -> list[DoubleArray]:
     """A basis of the functions that are linear between knots, level outside, and 0 at the first."""
     return [np.interp(values, knots, hat) for hat in np.eye(len(knots))[1:]]
 
 
-def _trend(interactions: Interactions, days: float) -> Doubles:
+def _trend(interactions: Interactions, days: float) -> DoubleArray:
     """log of each product's purchases in the last `days` against its share of all; shape (n_products,)."""
     products = interactions.product_row
     n_ever = np.bincount(products, minlength=interactions.n_products)
@@ -185,7 +185,7 @@ def _seen(fold: InnerFold, options: DueOptions) -> tuple[AnyArray, BoolArray]:
     return _Evidence(pairs, options.horizon_days).of(drawn), is_bought
 
 
-def _regressed(evidence: AnyArray, is_bought: BoolArray) -> Doubles:
+def _regressed(evidence: AnyArray, is_bought: BoolArray) -> DoubleArray:
     """Logistic regression drawn to PRIOR: Newton's steps, each halved until it gains."""
     coefficients, loss = PRIOR, _loss(evidence, is_bought, PRIOR)
     for _ in range(30):
@@ -204,7 +204,7 @@ def _regressed(evidence: AnyArray, is_bought: BoolArray) -> Doubles:
     return coefficients
 
 
-def _loss(evidence: AnyArray, is_bought: BoolArray, coefficients: Doubles) -> float:
+def _loss(evidence: AnyArray, is_bought: BoolArray, coefficients: DoubleArray) -> float:
     scores = evidence @ coefficients
     likely = np.logaddexp(0, scores).sum() - scores[is_bought].sum()
     return float(likely + RIDGE / 2 * ((coefficients - PRIOR) ** 2).sum())

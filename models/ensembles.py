@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.arrays import AnyArray, FloatArray, LongArray
-from models.boosting import Sums, TreeOptions, Trees
+from models.arrays import AnyArray, DoubleArray, FloatArray, LongArray
+from models.boosting import TreeOptions, Trees
 from models.cores import at_once
 from models.lessons import Lessons
 from models.sources import Candidates
@@ -53,7 +53,7 @@ class Ensembles:
         said = _said(trees, came.features, np.flatnonzero(~came.is_own))
         return cls(trees, {name: _spread(sums) for name, sums in said.items()})
 
-    def judged(self, found: Candidates, features: FloatArray) -> tuple[Sums, Sums]:
+    def judged(self, found: Candidates, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
         """The order of candidates, higher is better, and the log odds of each."""
         new = np.flatnonzero(~found.is_own)
         said = _said(self.trees, features, new)
@@ -65,7 +65,7 @@ class Ensembles:
             order[new] = dealt(order[new], liking, found.customer_row[new])
         return order, said["chance"]
 
-    def gains(self) -> Sums:
+    def gains(self) -> DoubleArray:
         """How much each feature brought to the order, as a share of all."""
         return self.trees["order"].gains()
 
@@ -79,7 +79,7 @@ class Ensembles:
         return cls({name: Trees(arrays[f"{name}_trees"]) for name in spread}, dict(spread))
 
 
-def dealt(scores: Sums, liking: Sums, customer_row: AnyArray) -> Sums:
+def dealt(scores: DoubleArray, liking: DoubleArray, customer_row: AnyArray) -> DoubleArray:
     """Each customer's scores dealt out anew among their pairs: the highest goes to the one liked most.
 
     Args:
@@ -90,12 +90,12 @@ def dealt(scores: Sums, liking: Sums, customer_row: AnyArray) -> Sums:
     return found
 
 
-def _said(trees: Mapping[str, Trees], features: FloatArray, new: LongArray) -> dict[str, Sums]:
+def _said(trees: Mapping[str, Trees], features: FloatArray, new: LongArray) -> dict[str, DoubleArray]:
     """What each ensemble says: of all pairs, or of the new ones at these places."""
     of_new = features[new] if set(trees) & set(OF_NEW) else features[:0]
     steps = [partial(each.sums, of_new if name in OF_NEW else features) for name, each in trees.items()]
     return dict(zip(trees, at_once(steps), strict=True))
 
 
-def _spread(sums: Sums) -> float:
+def _spread(sums: DoubleArray) -> float:
     return max(float(sums.std()), 1e-9) if len(sums) else 1.0

@@ -1,10 +1,9 @@
 """Scores from two tables of factors: what matrix factorisations have in common."""
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from models.arrays import FloatArray
+from models.arrays import DoubleArray, FloatArray
 
 BITS = 22  # of each factor: a sum of 500 products of two such numbers is exact in float64
 BLOCK_ROWS = 64
@@ -27,9 +26,9 @@ def score_factors(customer_factors: FloatArray, product_factors: FloatArray) -> 
     return scores
 
 
-def _rounded(factors: FloatArray) -> NDArray[np.float64]:
+def _rounded(factors: FloatArray) -> DoubleArray:
     """Each row to BITS bits below its largest factor, which is about what float32 holds."""
     exponent = np.frexp(np.abs(factors).max(axis=1, keepdims=True, initial=0))[1]
     unit = np.ldexp(1.0, exponent - BITS)
-    rounded: NDArray[np.float64] = np.round(factors / unit) * unit
+    rounded: DoubleArray = np.round(factors / unit) * unit
     return rounded

@@ -2,13 +2,21 @@
 
 import numpy as np
 
-from models.arrays import DAY_S, AnyArray, AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import (
+    DAY_S,
+    AnyArray,
+    AnyIntArray,
+    BoolArray,
+    DoubleArray,
+    FloatArray,
+    IntArray,
+    LongArray,
+)
 from models.catalogue import Catalogue
 from models.decay import decay
 from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
 from models.pairs import Pairs
-from models.shrinkage import Doubles
 
 LATEST = 0.25  # half-life in horizons of what sells these days, as before a feast
 MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
@@ -172,7 +180,7 @@ class _Orders:
         with np.errstate(divide="ignore", invalid="ignore"):
             self.gap = np.where(count > 1, (self.first_age - self.last_age) / (count - 1), np.nan)
 
-    def decayed(self, half_life_days: float) -> Doubles:
+    def decayed(self, half_life_days: float) -> DoubleArray:
         """Each customer's orders, older ones counting less."""
         return np.bincount(self.customer, decay(self.age_days, half_life_days), self.n_customers)
 

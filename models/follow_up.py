@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from models.arrays import BoolArray, FloatArray, LongArray
+from models.arrays import BoolArray, DoubleArray, FloatArray, LongArray
 from models.interactions import Interactions
 from models.pairs import Pairs
-from models.shrinkage import Doubles, shrunk_rates
+from models.shrinkage import shrunk_rates
 
 TOP = 10  # products of an answer, by whose measure each order counts the same
 MOST_ENTRIES = 3_000_000  # that are learned from, of customers by lot
@@ -54,7 +54,7 @@ def _by_lot(interactions: Interactions, seed: int) -> Interactions:
     return interactions.only(is_drawn[interactions.customer_row])
 
 
-def _orders(interactions: Interactions, horizon_days: float) -> tuple[LongArray, Doubles, BoolArray]:
+def _orders(interactions: Interactions, horizon_days: float) -> tuple[LongArray, DoubleArray, BoolArray]:
     """Of each entry its order; of each order what one product of it adds to NDCG@TOP, and whether it follows
     another within the horizon."""
     _, first, order = np.unique(interactions.order_row, return_index=True, return_inverse=True)

@@ -1,12 +1,11 @@
 """How good ranked lists are, per customer, from which of their places were hits."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import AnyIntArray, BoolArray
+from models.arrays import AnyIntArray, BoolArray, DoubleArray
 
 
-def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> NDArray[np.float64]:
+def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> DoubleArray:
     """Normalised discounted cumulative gain of each list.
 
     Args:
@@ -19,6 +18,6 @@ def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> NDArray[np.float64]:
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(n_truth, k) - 1]
-    gain: NDArray[np.float64] = hits[:, :k] @ discounts
-    figure: NDArray[np.float64] = gain / ideal
+    gain: DoubleArray = hits[:, :k] @ discounts
+    figure: DoubleArray = gain / ideal
     return figure

@@ -6,13 +6,12 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import within
 from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
-from models.shrinkage import Doubles
 from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
@@ -169,7 +168,7 @@ class Neighbours(Model[NeighboursOptions]):
         return others.T.tocsr()
 
 
-def _profile(share: sparse.csr_array) -> tuple[sparse.csr_array, Doubles]:
+def _profile(share: sparse.csr_array) -> tuple[sparse.csr_array, DoubleArray]:
     """The roots of shares, which keep one staple from making everyone alike; and their squared lengths."""
     profile = sparse.csr_array((np.sqrt(share.data), share.indices, share.indptr), shape=share.shape)
     row = np.repeat(np.arange(share.shape[0]), np.diff(share.indptr))

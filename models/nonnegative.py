@@ -1,23 +1,20 @@
 """Logistic regression whose coefficients may be told not to fall below 0, drawn to a prior."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from models.arrays import BoolArray, FloatArray
-
-type Doubles = NDArray[np.float64]
+from models.arrays import BoolArray, DoubleArray, FloatArray
 
 
 def nonnegative_logistic(
-    features: Doubles,
+    features: DoubleArray,
     happened: BoolArray,
     weight: FloatArray,
     *,
-    prior: Doubles,
+    prior: DoubleArray,
     rising: BoolArray,
     ridge: float,
-) -> tuple[float, Doubles]:
+) -> tuple[float, DoubleArray]:
     """Intercept and coefficients that make the outcomes likely.
 
     Args:
@@ -31,7 +28,7 @@ def nonnegative_logistic(
     share = np.clip(np.average(happened, weights=weight), 1e-6, 1 - 1e-6)
     start = np.concatenate([[np.log(share / (1 - share))], prior])
 
-    def loss(point: Doubles) -> tuple[float, Doubles]:
+    def loss(point: DoubleArray) -> tuple[float, DoubleArray]:
         scores = point[0] + features @ point[1:]
         off = point[1:] - prior
         each = weight * (np.logaddexp(0, scores) - np.where(happened, scores, 0))

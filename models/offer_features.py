@@ -3,15 +3,12 @@
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.decay import decay
 from models.interactions import Interactions
 from models.offers import Offers, Redemptions
-
-type Doubles = NDArray[np.float64]
 
 NAMES = (
     *("own", "own_ever", "own_week", "own_share", "own_products"),
@@ -52,7 +49,7 @@ class OfferFeatures:
         shape = (len(customer_rows), len(offer_rows))
         return np.stack([np.broadcast_to(own[name], shape) for name in NAMES], axis=-1).astype(np.float32)
 
-    def anyway(self, customer_rows: IntArray, offer_rows: IntArray, days: Doubles) -> FloatArray:
+    def anyway(self, customer_rows: IntArray, offer_rows: IntArray, days: DoubleArray) -> FloatArray:
         """The chance that a customer buys one of an offer's products within some days, as they always did.
 
         Args:
@@ -69,14 +66,14 @@ class OfferFeatures:
         return np.asarray(-np.expm1(-rate * days), np.float32)
 
     @cached_property
-    def _known_days(self) -> Doubles:
+    def _known_days(self) -> DoubleArray:
         """Days since each customer's first purchase, decayed as purchases are; 0 for who bought nothing."""
         first = np.full(self.history.n_customers, self.history.as_of_s, np.int64)
         np.minimum.at(first, self.history.customer_row, self.history.at_s)
         days = (self.history.as_of_s - first) / DAY_S
         return np.asarray((1 - np.exp2(-days / HALF_LIFE_DAYS)) * HALF_LIFE_DAYS / np.log(2))
 
-    def _own(self, rows: IntArray, offer_rows: IntArray) -> dict[str, Doubles]:
+    def _own(self, rows: IntArray, offer_rows: IntArray) -> dict[str, DoubleArray]:
         wanted = self.offers.products[offer_rows].T
         amount = (self._matrix(HALF_LIFE_DAYS)[rows] @ wanted).toarray()
         orders = self._orders(HALF_LIFE_DAYS)[rows, None]
@@ -90,7 +87,7 @@ class OfferFeatures:
             "own_products": np.log((distinct @ wanted).toarray() + 0.1),
         }
 
-    def _liking(self, rows: IntArray, offer_rows: IntArray) -> dict[str, Doubles]:
+    def _liking(self, rows: IntArray, offer_rows: IntArray) -> dict[str, DoubleArray]:
         """Own purchases in the groups that the offer's products come from, and against everybody's."""
         purchases = self._matrix(HALF_LIFE_DAYS)
         total = purchases[rows].sum(axis=1)[:, None]
@@ -113,7 +110,7 @@ class OfferFeatures:
         total = np.maximum(mix.sum(axis=1), 1e-9)
         return (sparse.diags_array(1 / total) @ mix).tocsr()
 
-    def _habit(self, rows: IntArray, offer_rows: IntArray) -> dict[str, Doubles]:
+    def _habit(self, rows: IntArray, offer_rows: IntArray) -> dict[str, DoubleArray]:
         n = self.history.n_customers
         redeemed = np.bincount(self.past.customer_row, minlength=n)
         days = np.unique(np.stack([self.past.customer_row, self.past.at_s // DAY_S]), axis=1)
@@ -134,7 +131,7 @@ class OfferFeatures:
             "orders_lately": np.log1p(self._orders(30.0)[rows])[:, None],
         }
 
-    def _of_offers(self, offer_rows: IntArray) -> dict[str, Doubles]:
+    def _of_offers(self, offer_rows: IntArray) -> dict[str, DoubleArray]:
         wanted = self.offers.products[offer_rows]
         buyers = self._recent.matrix()
         reached = (buyers @ wanted.T).tocsc()
@@ -146,7 +143,7 @@ class OfferFeatures:
             "few_beside": -np.log(self._beside[offer_rows])[None, :],
         }
 
-    def _rate_of_similar(self, offer_rows: IntArray) -> Doubles:
+    def _rate_of_similar(self, offer_rows: IntArray) -> DoubleArray:
         """Redemptions for each customer who got an offer with such products (Jaccard), drawn to the usual."""
         received = np.zeros(len(self.offers))
         for campaign in self.started:
@@ -162,7 +159,7 @@ class OfferFeatures:
         return np.asarray((events + 3 * usual) / (chances + 3))
 
     @cached_property
-    def _beside(self) -> Doubles:
+    def _beside(self) -> DoubleArray:
         """How many offers are in the campaign of each; they share what a customer redeems."""
         found = np.ones(len(self.offers))
         for campaign in self.offers.campaigns:
@@ -193,7 +190,7 @@ class OfferFeatures:
             self._matrices[half_life_days] = self.history.matrix(weights)
         return self._matrices[half_life_days]
 
-    def _orders(self, half_life_days: float) -> Doubles:
+    def _orders(self, half_life_days: float) -> DoubleArray:
         """Decayed orders of each customer."""
         if half_life_days not in self._order_counts:
             first = np.unique(self.history.order_row, return_index=True)[1]
@@ -207,7 +204,7 @@ class OfferFeatures:
         return {}
 
     @cached_property
-    def _order_counts(self) -> dict[float, Doubles]:
+    def _order_counts(self) -> dict[float, DoubleArray]:
         return {}
 
 

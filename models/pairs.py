@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.decay import decay
 from models.interactions import Interactions
 
@@ -61,7 +60,7 @@ class Pairs:
         weights = decay(self.entry_age_days, half_life_days)
         return np.bincount(self.entry_pair, weights, len(self)).astype(np.float32)
 
-    def buyers(self, weights: FloatArray) -> NDArray[np.float64]:
+    def buyers(self, weights: FloatArray) -> DoubleArray:
         """The customers of each product, each by the weights of their orders with it and by 1 at most.
 
         So nobody counts for two, however many orders they make or invent.

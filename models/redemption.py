@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from models.arrays import DAY_S, BoolArray, FloatArray, IntArray
+from models.arrays import DAY_S, BoolArray, DoubleArray, FloatArray, IntArray
 from models.boosting import Binned, TreeOptions, Trees
 from models.interactions import Interactions
 from models.nonnegative import nonnegative_logistic
 from models.offer_features import NAMES, RISING, OfferFeatures
 from models.offers import Campaign, Offers, Redemptions
-
-type Doubles = NDArray[np.float64]
 
 # What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
 PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])
@@ -87,7 +84,7 @@ class Redemption:
             self._level = self._correction(parts, rng)
         return self
 
-    def log_odds(self, features: FloatArray) -> Doubles:
+    def log_odds(self, features: FloatArray) -> DoubleArray:
         """Of pairs, shape of `features` without its last axis; higher is likelier."""
         slopes = self._coefficients / self._spread
         odds = self._intercept - float(self._mean @ slopes) + np.asarray(features @ slopes)

@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import AnyIntArray
-
-type Doubles = NDArray[np.float64]
+from models.arrays import AnyIntArray, DoubleArray
 
 LEAST_BETWEEN = 1e-3  # of the variance of one observation: groups are never taken for exactly alike
 STRENGTHS = (0.01, 1000.0)  # of a prior, in events
 
 
 def shrunk_means(
-    means: Doubles, weights: Doubles, variance: float, parents: Sequence[AnyIntArray] = ()
-) -> Doubles:
+    means: DoubleArray, weights: DoubleArray, variance: float, parents: Sequence[AnyIntArray] = ()
+) -> DoubleArray:
     """Each unit's mean drawn to its group's, that to the group's own group's, and so up to that of all.
 
     mean' = z mean + (1 - z) group's mean', with z = weight / (weight + variance / variance between units).
@@ -47,7 +44,7 @@ def shrunk_means(
 
 
 def _variance_between(
-    means: Doubles, weights: Doubles, variance: float, group: AnyIntArray, n_groups: int
+    means: DoubleArray, weights: DoubleArray, variance: float, group: AnyIntArray, n_groups: int
 ) -> float:
     """Of the units' true means within their groups; unbiased, so it may come out below 0."""
     total = np.maximum(np.bincount(group, weights, n_groups), 1e-12)
@@ -58,7 +55,7 @@ def _variance_between(
     return float(spread / size) if size > 1e-9 else 0.0
 
 
-def variance_within(values: Doubles, unit: AnyIntArray, means: Doubles) -> float:
+def variance_within(values: DoubleArray, unit: AnyIntArray, means: DoubleArray) -> float:
     """Of one observation around its unit's mean, with one more observation as far off as the mean is large.
 
     That one (waiting times without memory are like that) speaks where no unit was observed twice.
@@ -68,7 +65,7 @@ def variance_within(values: Doubles, unit: AnyIntArray, means: Doubles) -> float
     return float(spread / (len(values) - n_units + 1))
 
 
-def shrunk_rates(events: Doubles, days: Doubles, parents: Sequence[AnyIntArray] = ()) -> Doubles:
+def shrunk_rates(events: DoubleArray, days: DoubleArray, parents: Sequence[AnyIntArray] = ()) -> DoubleArray:
     """Each unit's events a day, drawn to its group's rate, and so up to that of all.
 
     rate' = (events + a) / (days + a / group's rate'): the posterior mean of a Poisson rate under a gamma

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.interactions import Interactions
-from models.shrinkage import Doubles, shrunk_means, variance_within
+from models.shrinkage import shrunk_means, variance_within
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +21,13 @@ class Waits:
     """
 
     times: LongArray
-    first_age_days: Doubles
-    last_age_days: Doubles
-    gap_days: Doubles
+    first_age_days: DoubleArray
+    last_age_days: DoubleArray
+    gap_days: DoubleArray
     gap_unit: LongArray
 
     @classmethod
-    def of(cls, unit: AnyIntArray, age_days: Doubles, n_units: int) -> "Waits":
+    def of(cls, unit: AnyIntArray, age_days: DoubleArray, n_units: int) -> "Waits":
         """From events sorted by unit, then by falling age."""
         times = np.bincount(unit, minlength=n_units)
         end = np.cumsum(times)
@@ -38,7 +38,7 @@ class Waits:
         gaps = (age_days[:-1] - age_days[1:])[same]
         return cls(times, first, last, np.maximum(gaps, 0.0), unit[1:][same].astype(np.int64))
 
-    def expected_days(self, parents: tuple[AnyIntArray, ...] = ()) -> Doubles:
+    def expected_days(self, parents: tuple[AnyIntArray, ...] = ()) -> DoubleArray:
         """Each unit's gap to expect: its own mean, drawn to its group's, and so up; see `shrunk_means`.
 
         NaN where nobody has a gap.

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from models.arrays import DAY_S, AnyIntArray, BoolArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.interactions import Interactions
 from models.metrics import ndcg
 from models.top_k import top_k
@@ -98,7 +97,7 @@ class Judged:
         """Mean NDCG@10 over the customers, as `ndcg_of_each`."""
         return float(self.ndcg_of_each(scores).mean())
 
-    def ndcg_of_each(self, scores: FloatArray, k: int = 10) -> NDArray[np.float64]:
+    def ndcg_of_each(self, scores: FloatArray, k: int = 10) -> DoubleArray:
         """NDCG@k of each customer when their candidates are ordered by score, ties by place."""
         starts = np.searchsorted(self.customer, np.arange(len(self.n_truth)))
         place = np.arange(len(self.customer)) - starts[self.customer]

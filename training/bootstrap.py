@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import IntArray, LongArray
-from training.metrics import MetricArray
+from models.arrays import DoubleArray, IntArray, LongArray
 
 RESAMPLES = 1_000
 _BLOCK_CELLS = 4_000_000  # resamples x customers held at once: 32 MB of counts
@@ -29,8 +28,8 @@ class Resampled:
         draws: shape (resamples, m); column differences are paired, since each draw uses the same customers.
     """
 
-    mean: MetricArray
-    draws: MetricArray
+    mean: DoubleArray
+    draws: DoubleArray
 
     def interval(self, column: int) -> Interval:
         return _interval(self.mean[column], self.draws[:, column])
@@ -41,7 +40,7 @@ class Resampled:
 
 
 def resample(
-    values: MetricArray,
+    values: DoubleArray,
     customers: IntArray,
     folds: IntArray,
     *,
@@ -76,20 +75,20 @@ def resample(
     return Resampled(_mean_of_folds(values, np.ones((1, len(values))), parts)[0], draws)
 
 
-def mean_interval(values: MetricArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def mean_interval(values: DoubleArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Mean of one figure over the customers of one fold, shape (n,), with its interval."""
     whole = np.arange(len(values), dtype=np.int32)
     return resample(values[:, None], whole, np.zeros_like(whole), resamples=resamples, seed=seed).interval(0)
 
 
 def paired_difference(
-    values: MetricArray, others: MetricArray, *, resamples: int = RESAMPLES, seed: int = 0
+    values: DoubleArray, others: DoubleArray, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Mean of `values - others` over the same customers of one fold, both shape (n,), with its interval."""
     return mean_interval(values - others, resamples=resamples, seed=seed)
 
 
-def _mean_of_folds(values: MetricArray, weights: MetricArray, parts: list[LongArray]) -> MetricArray:
+def _mean_of_folds(values: DoubleArray, weights: DoubleArray, parts: list[LongArray]) -> DoubleArray:
     """Weighted mean in each fold, then over the folds in which somebody was drawn. Shape (n draws, m)."""
     totals = np.zeros((len(weights), values.shape[1]))
     n_folds = np.zeros((len(weights), 1))
@@ -98,10 +97,10 @@ def _mean_of_folds(values: MetricArray, weights: MetricArray, parts: list[LongAr
         drawn = weight.sum(axis=1, keepdims=True)
         totals += (weight @ values[rows]) / np.maximum(drawn, 1)
         n_folds += drawn > 0
-    means: MetricArray = totals / n_folds
+    means: DoubleArray = totals / n_folds
     return means
 
 
-def _interval(mean: float, draws: MetricArray) -> Interval:
+def _interval(mean: float, draws: DoubleArray) -> Interval:
     low, high = np.percentile(draws, [2.5, 97.5])
     return Interval(float(mean), float(low), float(high))

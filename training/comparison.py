@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import BoolArray, DoubleArray, IntArray
 from training.bootstrap import RESAMPLES, Interval, Resampled, resample
 from training.evaluation import FoldFacts, FoldResult
 from training.folds import TARGETS, Target
-from training.metrics import ListFigures, MetricArray
+from training.metrics import ListFigures
 
 ACTIVITY_METRICS = ("ndcg@10", "recall@10", "hit@10")
 
@@ -166,7 +166,7 @@ class _Table:
 class _Pool:
     """The customers of several folds in one table; a column for each (variant, metric)."""
 
-    values: MetricArray
+    values: DoubleArray
     customers: IntArray
     folds: IntArray
     orders_before: IntArray

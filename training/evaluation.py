@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from models.arrays import IntArray
+from models.arrays import DoubleArray, IntArray
 from models.base import Model
 from models.cores import at_once
 from models.interactions import Interactions
 from training.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
-from training.metrics import KS, ListFigures, MetricArray, list_figures, per_customer
+from training.metrics import KS, ListFigures, list_figures, per_customer
 from training.ranking import rank_each
 
 COVERAGE_K = 10
@@ -74,7 +74,7 @@ class TargetScores:
 
     customer_row: IntArray
     orders_before: IntArray
-    figures: dict[str, dict[str, MetricArray]]
+    figures: dict[str, dict[str, DoubleArray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class FoldResult:
     lists: dict[str, ListFigures]
     score_s: dict[str, float]
 
-    def per_customer(self, variant: str, metric: str = "ndcg@10", target: Target = "all") -> MetricArray:
+    def per_customer(self, variant: str, metric: str = "ndcg@10", target: Target = "all") -> DoubleArray:
         """One figure of each customer, in the order of `targets[target].customer_row`."""
         return self.targets[target].figures[variant][metric]
 
@@ -120,7 +120,7 @@ def evaluate_fold(
     """
     history, truth = split(interactions, fold)
     owned = history.matrix()
-    figures: dict[Target, dict[str, dict[str, MetricArray]]] = {target: {} for target in TARGETS}
+    figures: dict[Target, dict[str, dict[str, DoubleArray]]] = {target: {} for target in TARGETS}
     lists: dict[str, ListFigures] = {}
     score_s: dict[str, float] = {}
     buyers = np.bincount(owned.indices, minlength=history.n_products).astype(np.int32)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.arrays import DoubleArray
 from training.bootstrap import RESAMPLES, Interval, paired_difference
-from training.metrics import MetricArray
 
 
 class GateOptions(BaseModel):
@@ -83,9 +83,9 @@ class GateDecision:
 
 
 def decide(
-    challenger: MetricArray,
-    champion: MetricArray | None,
-    popular: MetricArray,
+    challenger: DoubleArray,
+    champion: DoubleArray | None,
+    popular: DoubleArray,
     *,
     same_recipe: bool,
     sanity: Sanity,
@@ -146,8 +146,8 @@ def decide(
 
 def _compare(
     occasion: str,
-    challenger: MetricArray,
-    others: MetricArray,
+    challenger: DoubleArray,
+    others: DoubleArray,
     other: str,
     *,
     options: GateOptions,

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse, stats
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import BoolArray, DoubleArray, IntArray
 from models.metrics import ndcg
-
-type MetricArray = NDArray[np.float64]
 
 KS = (1, 5, 10, 20)
 METRICS = ("precision", "recall", "ndcg", "hit", "map")
@@ -37,7 +34,7 @@ def find_hits(lists: IntArray, truth: sparse.csr_array) -> BoolArray:
     return hits
 
 
-def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = KS) -> dict[str, MetricArray]:
+def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = KS) -> dict[str, DoubleArray]:
     """Precision, recall, NDCG, hit and MAP of each customer's list.
 
     With h_i = 1 if place i was bought and t = number of products that count:
@@ -61,7 +58,7 @@ def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = K
     found = np.cumsum(hits, axis=1)
     precision_at_hits = np.cumsum(hits * found / place, axis=1)
 
-    figures: dict[str, MetricArray] = {}
+    figures: dict[str, DoubleArray] = {}
     for k in ks:
         reachable = np.clip(n_true, 1, k)
         figures[f"precision@{k}"] = found[:, k - 1] / k
@@ -115,5 +112,5 @@ def list_figures(lists: IntArray, truth: sparse.csr_array, buyers: IntArray, n_b
     )
 
 
-def _mean(values: MetricArray) -> float:
+def _mean(values: DoubleArray) -> float:
     return float(values.mean()) if len(values) else 0.0

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.arrays import DAY_S, AnyArray, BoolArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.interactions import Interactions
 from models.offer_features import OfferFeatures
 from models.offer_value import expected_cost, expected_value, uplift
@@ -194,9 +193,7 @@ class _Allowed:
         return may
 
 
-def _days_left(
-    coming: list[Campaign], offers: IntArray, as_of_s: int, open_days: float
-) -> NDArray[np.float64]:
+def _days_left(coming: list[Campaign], offers: IntArray, as_of_s: int, open_days: float) -> DoubleArray:
     """How long each offer is still on, from its start if that is to come; shape of `offers`."""
     days = np.empty(len(offers))
     for campaign in coming:

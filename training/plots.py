@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from models.arrays import DoubleArray
 from storage.svg import COLOURS, INK, MARKERS, chart
 from training.bootstrap import Interval
 from training.comparison import Evaluation
 from training.folds import Target
-from training.metrics import KS, MetricArray
+from training.metrics import KS
 
 
 def curves(evaluation: Evaluation, metric: str, target: Target) -> str:
@@ -58,7 +59,7 @@ def by_fold(evaluation: Evaluation, metric: str, target: Target, days: Sequence[
     return chart(draw, f"folds-{metric}-{target}")
 
 
-def _line(axes: Axes, places: MetricArray, found: Sequence[Interval], number: int, n_lines: int) -> None:
+def _line(axes: Axes, places: DoubleArray, found: Sequence[Interval], number: int, n_lines: int) -> None:
     """One variant's line; its marks stand a little aside, so that intervals don't hide each other."""
     if not found:
         return

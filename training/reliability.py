@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import AnyArray, AnyIntArray, BoolArray
-from training.metrics import MetricArray
+from models.arrays import AnyArray, AnyIntArray, BoolArray, DoubleArray
 
 N_BINS = 10
 MIN_TOP = 200  # pairs in a bin at the top, where the largest probabilities are told apart
@@ -130,7 +129,7 @@ def observed_over_expected(p: AnyArray, is_bought: BoolArray, customer: AnyIntAr
     return Ratio(mean, max(0.0, mean - reach), mean + reach)
 
 
-def wilson(bought: AnyArray, count: AnyArray) -> tuple[MetricArray, MetricArray]:
+def wilson(bought: AnyArray, count: AnyArray) -> tuple[DoubleArray, DoubleArray]:
     """95 % interval of shares `bought / count`, each count at least 1 (Wilson 1927)."""
     share = bought / count
     middle = share + _Z**2 / (2 * count)
@@ -139,7 +138,7 @@ def wilson(bought: AnyArray, count: AnyArray) -> tuple[MetricArray, MetricArray]
     return np.maximum(0, (middle - reach) / scale), np.minimum(1, (middle + reach) / scale)
 
 
-def _chance(variances: MetricArray, n: int) -> tuple[float, float]:
+def _chance(variances: DoubleArray, n: int) -> tuple[float, float]:
     """Mean and 95th percentile of the ECE of perfect probabilities; `variances` of the purchases in each bin.
 
     The distance in a bin is about that of a normal from its mean: mean sqrt(2 / pi), variance 1 - 2 / pi.
@@ -148,7 +147,7 @@ def _chance(variances: MetricArray, n: int) -> tuple[float, float]:
     return mean, mean + _Z_ONE_SIDED * float(np.sqrt((1 - 2 / np.pi) * variances.sum())) / n
 
 
-def _edges(p: MetricArray) -> MetricArray:
+def _edges(p: DoubleArray) -> DoubleArray:
     """The smallest p of each bin but the first, rising and distinct."""
     cuts = [place / N_BINS for place in range(1, N_BINS)]
     left = 1 / N_BINS

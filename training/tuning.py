@@ -12,7 +12,7 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from models.arrays import IntArray
+from models.arrays import DoubleArray, IntArray
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from models.popular import Popular
@@ -21,7 +21,6 @@ from training.bootstrap import Interval, paired_difference
 from training.evaluation import EvaluationOptions, evaluate_fold
 from training.fitting import fit_variants, popular_order
 from training.folds import Fold, Target, last_folds, split
-from training.metrics import MetricArray
 from training.progress import Progress
 from training.search_space import Changes, Dimension, present_value, with_changes
 from training.signals import Stop, StoppedError
@@ -91,9 +90,9 @@ class Trials:
     evaluation: EvaluationOptions | None = None
     longest_s: float = 0.0
     _fill: dict[Fold, IntArray] = field(default_factory=dict)
-    _present: dict[Fold, MetricArray] = field(default_factory=dict)
+    _present: dict[Fold, DoubleArray] = field(default_factory=dict)
 
-    def figures(self, fold: Fold, changes: Changes) -> MetricArray:
+    def figures(self, fold: Fold, changes: Changes) -> DoubleArray:
         """NDCG@10 of each customer of a window who has something to hit, with these options changed."""
         if not changes and fold in self._present:
             return self._present[fold]
@@ -109,7 +108,7 @@ class Trials:
         present = self.figures(fold, {})
         return float(present.mean()), paired_difference(self.figures(fold, changes), present)
 
-    def _measured(self, fold: Fold, changes: Changes) -> MetricArray:
+    def _measured(self, fold: Fold, changes: Changes) -> DoubleArray:
         history = self.interactions.before(fold.as_of_s)
         if fold not in self._fill:
             popular, _ = fit_variants(history, {Popular.name: {}}, horizon_days=fold.horizon_days)

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import BoolArray, FloatArray, IntArray
+from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from models.metrics import ndcg
 from training.bootstrap import Interval, resample
-
-type Doubles = NDArray[np.float64]
 
 RESAMPLES = 1000
 REFERENCE = "own"
@@ -96,7 +94,7 @@ def summary(asked: Sequence[Asked]) -> Summary:
     )
 
 
-def ndcg_of_each(asked: Asked, names: Sequence[str]) -> Doubles:
+def ndcg_of_each(asked: Asked, names: Sequence[str]) -> DoubleArray:
     """NDCG@10 of each household with a redemption; a line each, a column for each name. Ties by place."""
     some = asked.is_redeemed.any(axis=1)
     truth = asked.is_redeemed[some]
@@ -110,7 +108,9 @@ def ndcg_of_each(asked: Asked, names: Sequence[str]) -> Doubles:
     return np.stack(found, axis=1)
 
 
-def auc_draws(scores: NDArray[np.floating], redeemed: BoolArray, owner: IntArray, seed: int = 0) -> Doubles:
+def auc_draws(
+    scores: NDArray[np.floating], redeemed: BoolArray, owner: IntArray, seed: int = 0
+) -> DoubleArray:
     """AUC over all pairs, first of the sample itself, then of households drawn with replacement."""
     order = np.argsort(scores, kind="stable")
     score, hit = scores[order], redeemed[order]
@@ -129,7 +129,7 @@ def auc_draws(scores: NDArray[np.floating], redeemed: BoolArray, owner: IntArray
     return draws
 
 
-def bands(probability: Doubles, redeemed: BoolArray, n: int = 5) -> list[tuple[float, float, float, int]]:
+def bands(probability: DoubleArray, redeemed: BoolArray, n: int = 5) -> list[tuple[float, float, float, int]]:
     """Pairs by probability, cut where the expected redemptions are shared out evenly."""
     order = np.argsort(probability, kind="stable")
     expected = np.cumsum(probability[order])
@@ -146,6 +146,6 @@ def bands(probability: Doubles, redeemed: BoolArray, n: int = 5) -> list[tuple[f
     ]
 
 
-def _interval(draws: Doubles) -> Interval:
+def _interval(draws: DoubleArray) -> Interval:
     low, high = np.percentile(draws[1:], [2.5, 97.5])
     return Interval(float(draws[0]), float(low), float(high))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import DoubleArray
 from models.registry import VARIANTS
 from tests.benchmarks import quality_peers, quality_rectools
 from tests.benchmarks.quality_exchange import Outsider
@@ -19,7 +20,7 @@ from tests.benchmarks.quality_peers import Contestant, Scorer
 from tests.benchmarks.quality_questions import Question, Split
 from training.evaluation import evaluate_fold
 from training.fitting import fit_variants, recipe_of
-from training.metrics import MetricArray, per_customer
+from training.metrics import per_customer
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Part:
         customers: target to shape (m,), whose they are.
     """
 
-    figures: dict[str, MetricArray]
+    figures: dict[str, DoubleArray]
     customers: dict[str, Any]
     cost: Cost
     settings: dict[str, Any]
