@@ -166,7 +166,7 @@ class _Orders:
     """One entry for each order, and what the customers' rhythm is."""
 
     def __init__(self, interactions: Interactions) -> None:
-        first = np.unique(interactions.order_row, return_index=True)[1]
+        first = interactions.first_of_order
         customer, age = interactions.customer_row[first], interactions.age_days[first]
         order = np.lexsort((age, customer))
         self.customer, self.age_days = customer[order], age[order]

@@ -100,6 +100,11 @@ class Interactions:
         """Days from the first entry to `as_of_s`; 0 without entries."""
         return float((self.as_of_s - self.at_s.min()) / DAY_S) if len(self) else 0.0
 
+    @cached_property
+    def first_of_order(self) -> LongArray:
+        """Where each order's first entry stands, by rising order row; shape (n_orders,), int64."""
+        return np.unique(self.order_row, return_index=True)[1]
+
     def matrix(self, weights: FloatArray | None = None) -> sparse.csr_array:
         """Customers x products, float32; each cell the sum of its entries' weights (1 each by default)."""
         values = np.ones(len(self), np.float32) if weights is None else weights

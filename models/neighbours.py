@@ -180,7 +180,7 @@ def shares(
     interactions: Interactions, half_life_days: float, prior_orders: float
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Each customer's share of decayed orders by product, customers x products; and their decayed orders."""
-    first = np.unique(interactions.order_row, return_index=True)[1]
+    first = interactions.first_of_order
     weights = np.maximum(decay(interactions.age_days[first], half_life_days), 1e-30)
     orders = np.bincount(interactions.customer_row[first], weights, interactions.n_customers)
     share = interactions.matrix(np.maximum(decay(interactions.age_days, half_life_days), 1e-30))

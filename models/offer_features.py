@@ -193,7 +193,7 @@ class OfferFeatures:
     def _orders(self, half_life_days: float) -> DoubleArray:
         """Decayed orders of each customer."""
         if half_life_days not in self._order_counts:
-            first = np.unique(self.history.order_row, return_index=True)[1]
+            first = self.history.first_of_order
             weights = decay(self.history.age_days[first], half_life_days)
             counts = np.bincount(self.history.customer_row[first], weights, self.history.n_customers)
             self._order_counts[half_life_days] = counts

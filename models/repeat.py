@@ -51,9 +51,6 @@ class _OwnPairs:
     def share(self, half_life_days: float) -> FloatArray:
         return share_of_orders(self.history, self.pairs, half_life_days, self.prior_orders)
 
-    def ndcg(self, half_life_days: float, factor: FloatArray) -> float:
-        return self.judged.ndcg(self.share(half_life_days) * factor[self.bins])
-
 
 class Repeat(Model[RepeatOptions]):
     """Own products by (decayed orders with it / decayed orders) x due factor.
@@ -78,7 +75,7 @@ class Repeat(Model[RepeatOptions]):
         folds = inner_folds(interactions, options)
         judged = [_OwnPairs(fold, options.prior_orders) for fold in folds]
         half_life_days, due_power = self._learned(judged, interactions.span_days)
-        self.due_factor_ = _due_factor(judged, half_life_days)
+        self.due_factor_ = _due_factor(judged, [fold.share(half_life_days) for fold in judged])
         self.options_ = replace(options, half_life_days=half_life_days, due_power=due_power)
         pairs = Pairs.of(interactions)
         share = share_of_orders(interactions, pairs, half_life_days, options.prior_orders)
@@ -94,12 +91,14 @@ class Repeat(Model[RepeatOptions]):
         powers = [0.0, 0.5, 1.0] if self.options.due_power is None else [self.options.due_power]
         if not folds:
             return half_lives[-1], powers[0]
-        found = {
-            (days, power): float(np.mean([fold.ndcg(days, factor**power) for fold in folds]))
-            for days in half_lives
-            for factor in [_due_factor(folds, days)]
-            for power in powers
-        }
+        found: dict[tuple[float, float], float] = {}
+        for days in half_lives:
+            shares = [fold.share(days) for fold in folds]
+            factor = _due_factor(folds, shares)
+            for power in powers:
+                pairs = zip(folds, shares, strict=True)
+                figures = [fold.judged.ndcg(share * (factor**power)[fold.bins]) for fold, share in pairs]
+                found[days, power] = float(np.mean(figures))
         return max(found, key=lambda choice: found[choice])
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
@@ -112,7 +111,7 @@ def share_of_orders(
     interactions: Interactions, pairs: Pairs, half_life_days: float, prior_orders: float
 ) -> FloatArray:
     """The share of the customer's orders, decayed, with the product; shape (n_pairs,), float32, above 0."""
-    first = np.unique(interactions.order_row, return_index=True)[1]
+    first = interactions.first_of_order
     weights = np.maximum(decay(interactions.age_days[first], half_life_days), 1e-30)
     orders = np.bincount(interactions.customer_row[first], weights, interactions.n_customers) + prior_orders
     held = np.maximum(pairs.decayed_times(half_life_days), 1e-30)
@@ -128,12 +127,16 @@ def _due_bins(pairs: Pairs) -> IntArray:
     return np.where(pairs.times > 1, repeated, once).astype(np.int32)
 
 
-def _due_factor(folds: list[_OwnPairs], half_life_days: float) -> FloatArray:
-    """Bought / expected in each bin, drawn to 1 where a bin has seen little; shape (N_BINS,), float32."""
+def _due_factor(folds: list[_OwnPairs], shares: list[FloatArray]) -> FloatArray:
+    """Bought / expected from the shares in each bin, drawn to 1 where a bin has seen little.
+
+    Returns:
+        shape (N_BINS,), float32.
+    """
     bought, expected = np.zeros(N_BINS), np.zeros(N_BINS)
-    for fold in folds:
+    for fold, share in zip(folds, shares, strict=True):
         bought += np.bincount(fold.bins, fold.judged.is_bought, N_BINS)
-        expected += np.bincount(fold.bins, fold.share(half_life_days), N_BINS)
+        expected += np.bincount(fold.bins, share, N_BINS)
     prior = 10.0  # purchases: a bin with fewer says little
     rate = bought.sum() / max(expected.sum(), 1e-12)
     return ((bought + prior) / (expected * rate + prior)).astype(np.float32)

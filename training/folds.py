@@ -101,8 +101,8 @@ def split(interactions: Interactions, fold: Fold) -> tuple[Interactions, Truth]:
 
 def count_orders(interactions: Interactions) -> IntArray:
     """Distinct orders of each customer, shape (n_customers,), int32."""
-    _, first = np.unique(interactions.order_row, return_index=True)
-    counts = np.bincount(interactions.customer_row[first], minlength=interactions.n_customers)
+    customer = interactions.customer_row[interactions.first_of_order]
+    counts = np.bincount(customer, minlength=interactions.n_customers)
     return counts.astype(np.int32)
 
 

@@ -70,9 +70,17 @@ def test_the_matrix_adds_up_orders_or_weights() -> None:
     ]
 
 
+def test_each_order_is_found_by_its_first_entry() -> None:
+    lines = [(1, 0, 5, 7), (0, 2, 4, 3), (0, 1, 3.5, 3), (0, 2, 2, 9)]
+    history = history_of(lines, n_customers=2, n_products=3, as_of_day=9)
+    assert history.order_row.tolist() == [9, 3, 3, 7]
+    assert history.first_of_order.tolist() == [1, 3, 0]  # of orders 3, 7, 9
+
+
 def test_a_history_of_nothing_has_its_shape() -> None:
     history = history_of([], n_customers=2, n_products=3, as_of_day=10)
     assert (len(history), history.span_days, history.matrix().shape) == (0, 0.0, (2, 3))
+    assert not len(history.first_of_order)
 
 
 @given(st.lists(line, max_size=25), st.randoms(use_true_random=False), st.integers(0, 11))

@@ -88,9 +88,9 @@ def test_the_due_factor_is_bought_over_expected_drawn_to_one() -> None:
     fold = SimpleNamespace(
         bins=np.repeat([0, 1], [40, 20]),
         judged=SimpleNamespace(is_bought=np.arange(60) < 30),
-        share=lambda _: np.repeat([0.25, 1.0], [40, 20]),
     )
-    factor = _due_factor([fold], 7.0)  # type: ignore[list-item]
+    share = np.repeat([0.25, 1.0], [40, 20]).astype(np.float32)
+    factor = _due_factor([fold], [share])  # type: ignore[list-item]
     np.testing.assert_allclose(factor[:2], [40 / 20, 10 / 30], rtol=1e-6)
     assert (factor[2:] == 1).all()
     assert factor.shape == (N_BINS,)
