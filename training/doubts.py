@@ -35,6 +35,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _renamed_products(history, horizon_days),
         _unknown_products(history),
         _one_customer(history),
+        _nobody_again(history, horizon_days),
         _orders_of_one_line(history),
         _offers_for_nobody(history),
     ]
@@ -53,12 +54,15 @@ def _stale(history: History, horizon_days: int, now: datetime | None) -> str | N
 
 
 def _one_moment(history: History) -> str | None:
-    at_s = history.purchases["at_s"]
-    if at_s.len() < 2 or at_s.min() != at_s.max():
+    first_s: int = history.purchases["at_s"].min()  # type: ignore[assignment]  # a number
+    last_s: int = history.purchases["at_s"].max()  # type: ignore[assignment]  # as above
+    day = local_day(last_s, history.timezone)
+    if history.purchases.height < 2 or local_day(first_s, history.timezone) != day:
         return None
+    when = "have the same time" if first_s == last_s else f"are of one day, {day}"
     return (
-        "All purchases have the same time: is purchased_at the time of the export? Without times nothing "
-        "can be learned of who comes again when."
+        f"All purchases {when}: is purchased_at the time of the export? Without times nothing can be learned "
+        "of who comes again when."
     )
 
 
@@ -124,6 +128,18 @@ def _one_customer(history: History) -> str | None:
     return (
         f"One of {len(history.customer_ids):,} customers has {share:.0%} of all purchase lines: if that is "
         "the till, or all guests under one id, leave these lines out, since they are nobody's habits."
+    )
+
+
+def _nobody_again(history: History, horizon_days: int) -> str | None:
+    n_customers = len(history.customer_ids)
+    if n_customers < LEAST_CUSTOMERS or _age_s(history).max() < LEAST_HORIZONS * horizon_days * DAY_S:
+        return None  # in so short a time maybe nobody comes twice
+    if history.purchases["order_row"].n_unique() > n_customers:
+        return None
+    return (
+        f"None of {n_customers:,} customers has a second order: is customer_id the number of the order, or "
+        "of a visit? Nothing can be learned so of who comes again, nor for whom."
     )
 
 

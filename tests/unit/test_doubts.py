@@ -54,6 +54,24 @@ def test_purchases_of_one_moment_are_doubted(tmp_path: Path) -> None:
     assert "the same time" in said(tmp_path, lines)
 
 
+def test_purchases_of_one_of_the_shops_days_are_doubted(tmp_path: Path) -> None:
+    head, times = HEAD, ("2024-03-01T23:10:00+01:00", "2024-03-01T00:05:00+01:00")
+    purchases = table(head, [f"c{n},0,{at},{n}" for n, at in enumerate(times)])
+    history = history_of(tmp_path, timezone="Europe/Berlin", purchases=purchases)
+    assert doubts(history, 7, None)[0].startswith("All purchases are of one day, 2024-03-01: ")
+
+
+def test_customers_who_never_come_again_are_doubted_but_not_few_of_them_nor_in_a_short_time(
+    tmp_path: Path,
+) -> None:
+    """Every order is a customer of its own, as where customer_id is the number of the order."""
+    once = [f"c{n},{n % 3},{day(n % 80)},{n}" for n in range(100)]
+    assert "None of 100 customers has a second order" in said(tmp_path, once)
+    assert said(tmp_path, once[:99]) == ""
+    assert said(tmp_path, [f"c{n},{n % 3},{day(60 + n % 20)},{n}" for n in range(100)]) == ""
+    assert said(tmp_path, [*once, f"c0,1,{day(80)},100"]) == ""
+
+
 def test_a_week_far_below_the_others_is_doubted(tmp_path: Path) -> None:
     """20 lines are usual; 5 are under three tenths of them, 6 are not."""
     lines = weekly(weeks=11)
