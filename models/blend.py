@@ -15,6 +15,7 @@ from models.cores import at_once
 from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions
+from models.pair_keys import cell_keys, pair_keys
 from models.parts import gathered, parted
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
@@ -187,9 +188,8 @@ def _weights(options: BlendOptions) -> dict[str, float]:
 
 def _judged(fold: InnerFold, customer: AnyIntArray, product: AnyIntArray) -> Judged:
     truth = fold.truth[fold.rows]
-    n_products = np.int64(truth.shape[1])
-    bought = np.repeat(np.arange(len(fold.rows)), np.diff(truth.indptr)) * n_products + truth.indices
-    return Judged(customer, np.isin(customer * n_products + product, bought), np.diff(truth.indptr))
+    is_bought = np.isin(pair_keys(customer, product, truth.shape[1]), cell_keys(truth))
+    return Judged(customer, is_bought, np.diff(truth.indptr))
 
 
 def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOptions:

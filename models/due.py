@@ -11,6 +11,7 @@ from models.base import Model
 from models.columns import own_alone
 from models.errors import BadConfigError
 from models.interactions import Interactions
+from models.pair_keys import cell_keys, pair_keys
 from models.shrinkage import shrunk_rates
 from models.timeline import Timeline
 from models.validation import FoldOptions, InnerFold, inner_folds
@@ -97,8 +98,8 @@ class Due(Model[DueOptions]):
         first, last = int(customer_row.min()), int(customer_row.max())  # asked for a few customers of many
         bounds = self.indptr_[first : last + 2]
         owner = np.repeat(np.arange(first, last + 1, dtype=np.int64), np.diff(bounds))
-        keys = owner * self.n_products_ + self.product_[bounds[0] : bounds[-1]]
-        wanted = customer_row.astype(np.int64) * self.n_products_ + product_row
+        keys = pair_keys(owner, self.product_[bounds[0] : bounds[-1]], self.n_products_)
+        wanted = pair_keys(customer_row, product_row, self.n_products_)
         return np.asarray(bounds[0] + np.searchsorted(keys, wanted), np.int64)
 
 
@@ -179,9 +180,8 @@ def _seen(fold: InnerFold, options: DueOptions) -> tuple[AnyArray, BoolArray]:
     customers = np.random.default_rng(options.seed).permutation(np.flatnonzero(n_own))
     n_drawn = max(1, int(np.searchsorted(np.cumsum(n_own[customers]), options.max_pairs, side="right")))
     drawn = np.flatnonzero(np.isin(pairs.customer_row, customers[:n_drawn]))
-    own = fold.history.n_products * pairs.customer_row[drawn].astype(np.int64) + pairs.product_row[drawn]
-    rows = np.repeat(np.arange(fold.truth.shape[0], dtype=np.int64), np.diff(fold.truth.indptr))
-    is_bought = np.isin(own, rows * fold.history.n_products + fold.truth.indices)
+    own = pair_keys(pairs.customer_row[drawn], pairs.product_row[drawn], fold.history.n_products)
+    is_bought = np.isin(own, cell_keys(fold.truth))
     return _Evidence(pairs, options.horizon_days).of(drawn), is_bought
 
 

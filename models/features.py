@@ -16,6 +16,7 @@ from models.catalogue import Catalogue
 from models.decay import decay
 from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 from models.pairs import Pairs
 
 LATEST = 0.25  # half-life in horizons of what sells these days, as before a feast
@@ -237,12 +238,12 @@ class _Level:
                 pairs.last_age_days / orders.gap[customer],
             ]
         self.figures = np.stack(figures, axis=1).astype(np.float32)
-        self.key = customer.astype(np.int64) * max(self.n, 1) + pairs.product_row
+        self.key = pair_keys(customer, pairs.product_row, max(self.n, 1))
 
     def own(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """The PAIR figures, shape (n, len(PAIR)); NaN where the customer never bought of it."""
         row = self.row[product_row]
-        wanted = np.where(row >= 0, customer_row.astype(np.int64) * max(self.n, 1) + row, -1)
+        wanted = np.where(row >= 0, pair_keys(customer_row, row, max(self.n, 1)), -1)
         return look_up(self.key, self.figures, wanted)
 
     def shop(self, product_row: AnyIntArray) -> FloatArray:

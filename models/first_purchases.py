@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse
 
-from models.arrays import BoolArray, FloatArray, LongArray
+from models.arrays import BoolArray, FloatArray
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
+from models.pair_keys import cell_keys, pair_keys
 from models.top_k import top_k
 from models.validation import FoldOptions, InnerFold, inner_folds
 
@@ -23,7 +23,7 @@ def first_purchases(interactions: Interactions) -> Interactions:
 
 def is_first_purchase(interactions: Interactions) -> BoolArray:
     """Whether each entry is its customer's first of that product; shape (n_interactions,)."""
-    pair = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
+    pair = pair_keys(interactions.customer_row, interactions.product_row, interactions.n_products)
     is_first = np.zeros(len(pair), np.bool_)
     is_first[np.unique(pair, return_index=True)[1]] = True  # entries of a customer are in order of time
     return is_first
@@ -68,8 +68,8 @@ def found_by_one_list(fold: InnerFold, lines: Sequence[FloatArray]) -> list[floa
         customer's list without their own products, where the place is within PLACES.
     """
     n_products = fold.history.n_products
-    owned = _pairs(fold.history.matrix()[fold.rows])
-    truth = _pairs(fold.truth[fold.rows])
+    owned = cell_keys(fold.history.matrix()[fold.rows])
+    truth = cell_keys(fold.truth[fold.rows])
     customer, product = np.divmod(truth[~np.isin(truth, owned)], max(n_products, 1))
     sums = []
     for line in lines:
@@ -105,9 +105,3 @@ class Trial:
         best = top_k(np.where(self._owned, np.float32(np.nan), scores), PLACES)
         hits = np.take_along_axis(self._wanted, np.maximum(best, 0), axis=1) & (best >= 0)
         return float(hits.sum(axis=0) @ (1 / np.log2(np.arange(2, PLACES + 2))))
-
-
-def _pairs(table: sparse.csr_array) -> LongArray:
-    """Row times number of columns plus column of each cell, ascending."""
-    row = np.repeat(np.arange(table.shape[0], dtype=np.int64), np.diff(table.indptr))
-    return np.sort(row * table.shape[1] + table.indices)

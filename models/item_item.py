@@ -15,6 +15,7 @@ from models.columns import lines, picked
 from models.decay import decay, half_life_grid
 from models.errors import BadConfigError
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 from models.validation import FoldOptions, inner_folds, new_ndcg
 
 UNITS = ("order", "customer")
@@ -143,13 +144,13 @@ def baskets(interactions: Interactions, options: ItemItemOptions) -> sparse.csr_
     unit = interactions.customer_row if options.together == "customer" else interactions.order_row
     order = np.lexsort((interactions.product_row, -interactions.at_s, unit))
     unit, held, customer = unit[order], interactions.product_row[order], interactions.customer_row[order]
-    key = unit.astype(np.int64) * interactions.n_products + held
+    key = pair_keys(unit, held, interactions.n_products)
     latest = np.sort(np.unique(key, return_index=True)[1])  # the first of each product is its latest
     basket = np.unique(unit[latest], return_inverse=True)[1]
     starts = np.searchsorted(basket, np.arange(basket.max(initial=-1) + 1))
     is_kept = np.arange(len(basket)) - starts[basket] < options.max_basket
     basket, held, customer = basket[is_kept], held[latest][is_kept], customer[latest][is_kept]
-    pair = customer.astype(np.int64) * interactions.n_products + held
+    pair = pair_keys(customer, held, interactions.n_products)
     _, of_pair, times = np.unique(pair, return_inverse=True, return_counts=True)
     values = (1 / np.sqrt(times[of_pair])).astype(np.float32)
     return sparse.csr_array((values, (basket, held)), shape=(len(starts), interactions.n_products))

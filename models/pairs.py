@@ -8,6 +8,7 @@ from scipy import sparse
 from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.decay import decay
 from models.interactions import Interactions
+from models.pair_keys import cell_keys, pair_keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,8 @@ class Pairs:
         last_age_days: shape (n,), float32, days since the latest of them.
         interval_days: shape (n,), float32, mean days between them; NaN for a single order.
         entry_pair: shape (n_interactions,), int64, the pair of each interaction.
+        shape: customers and products, how many rows there are of each.
+        entry_age_days: shape (n_interactions,), float32, of the interactions.
     """
 
     customer_row: IntArray
@@ -37,7 +40,7 @@ class Pairs:
     @classmethod
     def of(cls, interactions: Interactions) -> "Pairs":
         n_products = interactions.n_products
-        key = interactions.customer_row.astype(np.int64) * n_products + interactions.product_row
+        key = pair_keys(interactions.customer_row, interactions.product_row, n_products)
         pair, entry_pair, times = np.unique(key, return_inverse=True, return_counts=True)
         last = np.full(len(pair), np.inf, np.float32)
         np.minimum.at(last, entry_pair, interactions.age_days)
@@ -78,6 +81,4 @@ class Pairs:
 
     def bought_in(self, truth: sparse.csr_array) -> BoolArray:
         """Which pairs have an entry in `truth` (customers x products); shape (n,)."""
-        key = self.customer_row.astype(np.int64) * self.shape[1] + self.product_row
-        rows = np.repeat(np.arange(truth.shape[0], dtype=np.int64), np.diff(truth.indptr))
-        return np.isin(key, rows * self.shape[1] + truth.indices)
+        return np.isin(pair_keys(self.customer_row, self.product_row, self.shape[1]), cell_keys(truth))

@@ -6,6 +6,7 @@ import numpy as np
 
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 from models.shrinkage import shrunk_means, variance_within
 
 
@@ -76,7 +77,7 @@ class Timeline:
 
     @classmethod
     def of(cls, interactions: Interactions) -> "Timeline":
-        key = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
+        key = pair_keys(interactions.customer_row, interactions.product_row, interactions.n_products)
         entry = np.argsort(key, kind="stable")  # entries of a customer are in the order of time already
         key = key[entry]
         is_first = np.ones(len(key), np.bool_)

@@ -9,6 +9,7 @@ import numpy as np
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.interactions import Interactions
+from models.pair_keys import are_among, pair_keys
 from models.repeat import Repeat
 from models.sources import Candidates, Limits
 from models.view import View
@@ -194,7 +195,7 @@ def window(
     """
     history, end_s = interactions.before(start_s), start_s + int(options.horizon_days * DAY_S)
     bought = interactions.between(start_s, end_s)
-    truth = np.unique(_keys(bought.customer_row, bought.product_row, history.n_products))
+    truth = np.unique(pair_keys(bought.customer_row, bought.product_row, history.n_products))
     buyer = truth // max(history.n_products, 1)
     each = len(truth) / max(len(np.unique(buyer)), 1)
     limit = min(options.max_customers, max(MIN_CUSTOMERS, int(options.max_bought / max(each, 1))))
@@ -248,7 +249,7 @@ def _kept(
 
     Source: the more surprising an outcome, the more it tells, Fithian and Hastie 2014.
     """
-    is_bought = _are_in(_keys(found.customer_row, found.product_row, view.n_products), truth)
+    is_bought = are_among(pair_keys(found.customer_row, found.product_row, view.n_products), truth)
     place = np.searchsorted(customers.rows, found.customer_row)
     even = _shares(np.ones(len(found), np.float32), is_bought, place, options.negatives)
     share = np.maximum(even, _shares(_expected(view, found), is_bought, place, options.likely))
@@ -286,15 +287,3 @@ def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: 
     others = np.bincount(place, np.where(is_bought, 0, weight))
     share: FloatArray = np.minimum(number * weight / np.maximum(others[place], 1e-9), 1).astype(np.float32)
     return share
-
-
-def _are_in(keys: LongArray, known: LongArray) -> BoolArray:
-    """Which keys are among the known ones, which are rising."""
-    if not len(known):
-        return np.zeros(len(keys), np.bool_)
-    found: BoolArray = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
-    return found
-
-
-def _keys(customer_row: IntArray, product_row: IntArray, n_products: int) -> LongArray:
-    return customer_row.astype(np.int64) * n_products + product_row

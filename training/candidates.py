@@ -7,6 +7,7 @@ import polars as pl
 
 from models.arrays import AnyArray, FloatArray, IntArray, LongArray
 from models.due import Due
+from models.pair_keys import pair_keys
 from storage.history import History
 
 MAX_ANCHORS = 200  # a customer's latest products that may explain another one; a byte tells which
@@ -90,9 +91,8 @@ def due_days(own: OwnHistory, due: Due) -> AnyArray:
         shape of `own.product`, uint16, days since 1970-01-01: the last purchase's day, by the shop's date,
         and the whole days to expect after it. 0 where nothing can be expected, or nothing was learned.
     """
-    n_products = np.int64(due.n_products_)
-    entry = _owner(own.indptr) * n_products + own.product
-    learned = _owner(due.indptr_) * n_products + due.product_  # rising
+    entry = pair_keys(_owner(own.indptr), own.product, due.n_products_)
+    learned = pair_keys(_owner(due.indptr_), due.product_, due.n_products_)  # rising
     place = np.minimum(np.searchsorted(learned, entry), max(len(learned) - 1, 0))
     is_known = learned[place] == entry if len(learned) else np.zeros(len(entry), np.bool_)
     expected = np.full(len(entry), np.nan)

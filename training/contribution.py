@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, IntArray, LongArray
+from models.pair_keys import are_among, pair_keys
 from training.folds import TargetTruth
 
 type Kind = Literal["all", "repeats", "new"]
@@ -195,7 +196,7 @@ def _count_block(
     bought = _keys(np.flatnonzero(is_judged), truth.products[judged])
 
     given, pattern = _patterns(candidates, n_products)
-    is_new, is_hit = ~_among(given, before), _among(given, bought)
+    is_new, is_hit = ~are_among(given, before), are_among(given, bought)
     distinct, of = np.unique(pattern, return_inverse=True)
     return SourceCounts(
         sources=tuple(candidates),
@@ -203,7 +204,7 @@ def _count_block(
         pattern=distinct,
         candidates=_table(of, is_new, len(distinct)),
         hits=_table(of[is_hit], is_new[is_hit], len(distinct)),
-        bought=np.bincount(~_among(bought, before), minlength=2).astype(np.int64),
+        bought=np.bincount(~are_among(bought, before), minlength=2).astype(np.int64),
     )
 
 
@@ -212,7 +213,7 @@ def _patterns(candidates: Mapping[str, IntArray], n_products: int) -> tuple[Long
     keys, bits = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for place, lists in enumerate(candidates.values()):
         position, column = np.nonzero(lists >= 0)
-        keys.append(position * n_products + lists[position, column])
+        keys.append(pair_keys(position, lists[position, column], n_products))
         bits.append(np.full(len(position), 1 << place, np.int64))
     every, source = np.concatenate(keys), np.concatenate(bits)
     order = np.argsort(every)
@@ -225,16 +226,7 @@ def _patterns(candidates: Mapping[str, IntArray], n_products: int) -> tuple[Long
 def _keys(position: LongArray, cells: sparse.csr_array) -> LongArray:
     """One number for each stored cell, rising: its customer's position and its product."""
     of_row = np.repeat(position, np.diff(cells.indptr))
-    return np.sort(of_row * cells.shape[1] + cells.indices)
-
-
-def _among(wanted: LongArray, keys: LongArray) -> BoolArray:
-    """Which of the wanted are among the rising keys."""
-    if not len(keys):
-        return np.zeros(len(wanted), np.bool_)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    found: BoolArray = keys[place] == wanted
-    return found
+    return np.sort(pair_keys(of_row, cells.indices, cells.shape[1]))
 
 
 def _table(of: LongArray, is_new: BoolArray, n_patterns: int) -> LongArray:

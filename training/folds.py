@@ -9,6 +9,7 @@ from scipy import sparse
 
 from models.arrays import DAY_S, IntArray, LongArray
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 from storage.local_days import local_day, midnight_s
 
 type Target = Literal["all", "new", "next_order"]
@@ -82,9 +83,9 @@ def split(interactions: Interactions, fold: Fold) -> tuple[Interactions, Truth]:
     # Entries are sorted by customer and time: a customer's first entry belongs to the first order.
     _, first, of = np.unique(customer, return_index=True, return_inverse=True)
     in_next_order = order == order[first][of]
-    pairs = np.unique(_pairs(customer, product, history.n_products))
-    is_new = ~np.isin(pairs, _pairs(history.customer_row, history.product_row, history.n_products))
-    next_order = np.unique(_pairs(customer[in_next_order], product[in_next_order], history.n_products))
+    pairs = np.unique(pair_keys(customer, product, history.n_products))
+    is_new = ~np.isin(pairs, pair_keys(history.customer_row, history.product_row, history.n_products))
+    next_order = np.unique(pair_keys(customer[in_next_order], product[in_next_order], history.n_products))
     is_sold = np.bincount(history.product_row, minlength=history.n_products) > 0
     unsold = ~is_sold[pairs % history.n_products]
     truth = Truth(
@@ -114,10 +115,6 @@ def last_folds(end_s: int, horizon_days: int, timezone: str, *, count: int = 3) 
     last_day = local_day(end_s, timezone)
     days = [last_day - timedelta(days=horizon_days * back) for back in range(count, 0, -1)]
     return [Fold(midnight_s(day, timezone), horizon_days) for day in days]
-
-
-def _pairs(customer_row: IntArray, product_row: IntArray, n_products: int) -> LongArray:
-    return customer_row.astype(np.int64) * n_products + product_row
 
 
 def _target(pairs: LongArray, orders_before: IntArray, n_products: int) -> TargetTruth:

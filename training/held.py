@@ -13,6 +13,7 @@ from scipy.stats import betabinom
 
 from models.arrays import DAY_S, LongArray
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 
 N_WINDOWS = 8  # horizons before the last one, from which is learned how many newcomers a product has
 MOSTLY = 0.5
@@ -105,7 +106,7 @@ def _windows(interactions: Interactions, known_since_s: LongArray, horizon_days:
     length_s = horizon_days * DAY_S
     first_s = int(known_since_s.min(initial=interactions.as_of_s))
     since_s = known_since_s[interactions.customer_row]
-    key = interactions.customer_row.astype(np.int64) * interactions.n_products + interactions.product_row
+    key = pair_keys(interactions.customer_row, interactions.product_row, interactions.n_products)
     for number in range(N_WINDOWS + 1):
         end_s = interactions.as_of_s - number * length_s
         start_s = end_s - length_s

@@ -10,6 +10,7 @@ import numpy as np
 from models.arrays import DAY_S, IntArray, LongArray
 from models.base import Model
 from models.interactions import Interactions
+from models.pair_keys import pair_keys
 from models.ranker import Opinions, Ranker
 from training.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.contribution import Contribution, SourceCounts, count_sources, pool_sources
@@ -143,10 +144,9 @@ def _enter(lists: Mapping[str, IntArray], part: Opinions, rows: IntArray) -> Non
 def _bought(part: Opinions, truth: TargetTruth) -> Any:
     """Which of the pairs were bought in the window."""
     n_products = truth.products.shape[1]
-    customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr)).astype(np.int64)
-    bought = customer * n_products + truth.products.indices
-    found = part.found
-    return np.isin(found.customer_row.astype(np.int64) * n_products + found.product_row, bought)
+    customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
+    bought = pair_keys(customer, truth.products.indices, n_products)
+    return np.isin(pair_keys(part.found.customer_row, part.found.product_row, n_products), bought)
 
 
 def _ranks(part: Opinions) -> LongArray:

@@ -8,6 +8,7 @@ from scipy import sparse, stats
 
 from models.arrays import BoolArray, DoubleArray, IntArray
 from models.metrics import ndcg
+from models.pair_keys import cell_keys, pair_keys
 
 KS = (1, 5, 10, 20)
 METRICS = ("precision", "recall", "ndcg", "hit", "map")
@@ -28,9 +29,8 @@ def find_hits(lists: IntArray, truth: sparse.csr_array) -> BoolArray:
     if bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()):
         raise ValueError("a list names a product twice")
     n, n_products = truth.shape
-    bought = np.repeat(np.arange(n), np.diff(truth.indptr)) * n_products + truth.indices
-    asked = np.arange(n)[:, None] * n_products + lists
-    hits: BoolArray = np.isin(asked, bought) & (lists >= 0)
+    asked = pair_keys(np.arange(n)[:, None], lists, n_products)
+    hits: BoolArray = np.isin(asked, cell_keys(truth)) & (lists >= 0)
     return hits
 
 
