@@ -1,5 +1,6 @@
 """Boosted trees: LightGBM, kept as its own text, which holds numbers and no code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -53,11 +54,18 @@ class Binned:
         is_bought: shape (n,).
     """
 
-    def __init__(self, features: FloatArray, is_bought: BoolArray) -> None:
-        """Features of shape (n, m), NaN for nothing to say; they are not kept."""
+    def __init__(self, features: Sequence[FloatArray], is_bought: BoolArray) -> None:
+        """Pairs to put into bins.
+
+        Args:
+            features: one after another of shape (n_i, m), NaN for nothing to say; they are not kept. As one
+                array they would take their room twice.
+            is_bought: shape (n,), of all of them.
+        """
         self.is_bought = is_bought
+        parts = [part for part in features if len(part)]
         parameters = {"feature_pre_filter": False, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
-        self._data = lightgbm.Dataset(features, is_bought.astype(np.float32), params=parameters).construct()
+        self._data = lightgbm.Dataset(parts, is_bought.astype(np.float32), params=parameters).construct()
 
     def at(self, kept: LongArray) -> lightgbm.Dataset:
         """The pairs at these places, rising."""

@@ -19,8 +19,8 @@ class Lessons:
 
     def __init__(self, windows: Sequence[Window], seed: int) -> None:
         self._windows, self._seed = windows, seed
-        features = np.concatenate([each.features for each in windows])
-        self._pairs = Binned(features, np.concatenate([each.is_bought for each in windows]))
+        is_bought = np.concatenate([each.is_bought for each in windows])
+        self._pairs = Binned([each.features for each in windows], is_bought)
         self._weight = np.concatenate([each.weight for each in windows])
         self._share = np.concatenate([each.share for each in windows])
         self._window = np.repeat(np.arange(len(windows)), [len(each) for each in windows])

@@ -114,7 +114,7 @@ class Redemption:
         )
         n = int(lessons.is_redeemed.sum())
         self._part_of_trees = n / (n + self.options.half_trees)
-        pairs, every = Binned(lessons.features, lessons.is_redeemed), np.arange(len(weight))
+        pairs, every = Binned([lessons.features], lessons.is_redeemed), np.arange(len(weight))
         share = np.ones(len(weight), np.float32)
         self._trees = Trees.for_chance(pairs, every, weight, share, TREES, self.options.seed, rising=RISING)
 

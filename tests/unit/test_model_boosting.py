@@ -30,13 +30,13 @@ def grown_for_chance(
 ) -> Trees:
     """From all of the pairs."""
     every = np.arange(len(features))
-    return Trees.for_chance(Binned(features, is_bought), every, weight, share, options, seed)
+    return Trees.for_chance(Binned([features], is_bought), every, weight, share, options, seed)
 
 
 def grown_for_order(features: FloatArray, is_bought: BoolArray, size: int, options: TreeOptions) -> Trees:
     """From all of the pairs, in groups of this size."""
     every, groups = np.arange(len(features)), np.full(len(features) // size, size)
-    return Trees.for_order(Binned(features, is_bought), every, groups, options)
+    return Trees.for_order(Binned([features], is_bought), every, groups, options)
 
 
 def chance(n: int = 2000, options: TreeOptions = FEW, seed: int = 0) -> tuple[Trees, FloatArray]:
@@ -144,10 +144,18 @@ def test_pairs_put_into_bins_together_are_learned_from_apart() -> None:
     ones, kept = np.ones(2000, np.float32), np.arange(0, 2000, 2)
     other = np.where(np.arange(2000) % 2 == 0, is_bought, ~is_bought)
     one, two = (
-        Trees.for_chance(Binned(features, each), kept, ones, ones, FEW) for each in (is_bought, other)
+        Trees.for_chance(Binned([features], each), kept, ones, ones, FEW) for each in (is_bought, other)
     )
     assert one.text.tobytes() == two.text.tobytes()
     assert one.text.tobytes() != chance()[0].text.tobytes()
+
+
+def test_pairs_in_parts_teach_what_they_teach_in_one() -> None:
+    features, _, is_bought = drawn_pairs(2000, -1)
+    ones, every = np.ones(2000, np.float32), np.arange(2000)
+    parts = [features[:300], features[300:300], features[300:]]
+    trees = Trees.for_chance(Binned(parts, is_bought), every, ones, ones, FEW)
+    assert trees.text.tobytes() == chance()[0].text.tobytes()
 
 
 def test_losses_tell_when_trees_learn_by_heart() -> None:
@@ -158,7 +166,7 @@ def test_losses_tell_when_trees_learn_by_heart() -> None:
     ones = np.ones(2200, np.float32)
     options = TreeOptions(n_trees=60, min_pairs=5, ridge=0)
     trees = Trees.for_chance(
-        Binned(features, is_bought), np.arange(200), ones, ones, options, unseen=np.arange(200, 2200)
+        Binned([features], is_bought), np.arange(200), ones, ones, options, unseen=np.arange(200, 2200)
     )
     assert len(trees.losses) == 60
     assert int(np.argmin(trees.losses)) < 30
@@ -182,6 +190,6 @@ def test_what_may_not_lower_the_sum_does_not_though_the_pairs_say_otherwise() ->
     ones, every, grid = np.ones(3000, np.float32), np.arange(3000), np.linspace(-3, 3, 50)
     asked = np.stack([np.tile(grid, 2), np.repeat([-1.0, 1.0], 50)], axis=1).astype(np.float32)
     for rising, falls in ((np.array([True, False]), False), (None, True)):
-        trees = Trees.for_chance(Binned(features, is_bought), every, ones, ones, FEW, rising=rising)
+        trees = Trees.for_chance(Binned([features], is_bought), every, ones, ones, FEW, rising=rising)
         steps = np.diff(trees.sums(asked).reshape(2, 50), axis=1)
         assert (steps.min() < -1e-9) == falls
