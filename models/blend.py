@@ -1,4 +1,4 @@
-"""The first default: repeat, popularity, item-item and ALS, weighted by what earlier folds showed."""
+"""For shops too young for a ranker: repeat, popularity, item-item and ALS, weighted by what folds showed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
