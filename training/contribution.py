@@ -1,7 +1,7 @@
 """What each source of candidates contributes: what it finds of what was bought, alone and on top."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -81,6 +81,13 @@ class KindFigures:
     candidates: float
     sources: dict[str, SourceFigures]
     steps: list[Step]
+
+    def of_those_that_list_any(self) -> "KindFigures":
+        """The same without sources that list no such products, such as new ones by `repeat`."""
+        listing = {name: source for name, source in self.sources.items() if source.candidates}
+        if not listing:
+            return self
+        return replace(self, sources=listing, steps=[step for step in self.steps if step.source in listing])
 
 
 @dataclass(frozen=True)

@@ -56,22 +56,19 @@ def candidates_parts(contribution: Mapping[str, Contribution]) -> list[Candidate
             variant,
             findings.about_all_candidates(found),
             found.customers,
-            [
-                KindPart(
-                    title,
-                    findings.about_candidates(found.kinds[kind], kind),
-                    found.kinds[kind],
-                    _picture(
-                        "Pale: found alone; full: by no other; line: with those above",
-                        probability_plots.source_bars(found.kinds[kind], f"{number}-{kind}"),
-                    ),
-                )
-                for kind, title in KIND_TITLES.items()
-                if kind in found.kinds
-            ],
+            [_kind_part(found.kinds[kind], kind, number) for kind in KIND_TITLES if kind in found.kinds],
         )
         for number, (variant, found) in enumerate(contribution.items())
     ]
+
+
+def _kind_part(every: KindFigures, kind: Kind, number: int) -> KindPart:
+    found = every.of_those_that_list_any()
+    picture = _picture(
+        "Pale: found alone; full: by no other; line: with those above",
+        probability_plots.source_bars(found, f"{number}-{kind}"),
+    )
+    return KindPart(KIND_TITLES[kind], findings.about_candidates(found, kind), found, picture)
 
 
 def probabilities_parts(calibration: Mapping[str, Calibration], timezone: str) -> list[ProbabilitiesPart]:

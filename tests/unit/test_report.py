@@ -270,6 +270,19 @@ def test_the_page_says_where_candidates_come_from(evaluation: Evaluation, candid
     assert html.count("<svg") == 6 + 2
 
 
+def test_a_source_that_lists_no_such_products_is_not_told_of_them(
+    evaluation: Evaluation, candidates: Contribution
+) -> None:
+    """`own` lists no new products, so it is no source there that others could do without."""
+    html = render_evaluation(
+        evaluation, SECONDS, timezone="UTC", inside=Inside(contribution={"blend": candidates})
+    )
+    repeats, new = " ".join(Page(html).text.split()).split("New to the customer ")
+    assert ("own 100.0%" in repeats, "own 0.0%" in new) == (True, False)
+    assert "others find too" not in new
+    assert candidates.kinds["new"].sources["own"].alone == 0
+
+
 def test_the_page_says_how_sure_probabilities_are(evaluation: Evaluation, probabilities: Calibration) -> None:
     html = render_evaluation(
         evaluation, SECONDS, timezone="UTC", inside=Inside(calibration={"blend": probabilities})
