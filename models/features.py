@@ -87,12 +87,13 @@ class Features:
         own = [level.own(customer_row, product_row) for level in self.levels]
         customer, product = self.customer[customer_row], self.product[product_row]
         shop = [level.shop(product_row) for level in self.levels[1:]]
+        lately, long = SHARES.index("share_4"), SHARES.index("share_16")  # PAIR, PRODUCT, LEVEL begin so too
         with np.errstate(divide="ignore", invalid="ignore"):
             cross = [
-                product[:, -1] - customer[:, -1],
-                own[0][:, 2] / own[1][:, 2],
-                product[:, 1] / shop[0][:, 1],
-                own[1][:, 2] / shop[0][:, 2],
+                product[:, PRODUCT.index("price")] - customer[:, CUSTOMER.index("mean_price")],
+                own[0][:, long] / own[1][:, long],
+                product[:, lately] / shop[0][:, lately],
+                own[1][:, long] / shop[0][:, long],
             ]
         return np.concatenate([*own, customer, product, *shop, np.stack(cross, axis=1)], axis=1)
 

@@ -2,18 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
-from models.errors import BadConfigError, NightRunningError
+from models.errors import NightRunningError
 from storage.signing import Signer
 from storage.store import Store
 from training.aftermath import after_publishing, call_for_help, leave_failure, leave_success
 from training.config import load_config
 from training.exit_codes import GATE_REFUSED, exit_code, told
 from training.night import Job, run_night
-from training.options import store_option
+from training.options import moment_of, store_option
 from training.progress import Progress
 
 
@@ -66,9 +65,7 @@ def nightly(
     """Learn from the history, and publish a new version if it passes the gate."""
     settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record)
     now = datetime.now(UTC)
-    moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
-    if moment is not None and moment > now:
-        raise BadConfigError("--as-of", f"{moment.isoformat()} is later than now: nothing is known of it yet")
+    moment = moment_of(as_of, settings.history.timezone, now)
     shelf = Store(store, signer=Signer.read(signing_key) if signing_key else None)
     job = Job(data, shelf, settings, moment, now, force)
     progress = Progress()

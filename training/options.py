@@ -1,10 +1,14 @@
 """Options that several commands have."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
+
+from models.errors import BadConfigError
 
 
 def store_option(*, exists: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -15,3 +19,15 @@ def store_option(*, exists: bool = True) -> Callable[[Callable[..., Any]], Calla
     """
     kind = click.Path(path_type=Path, exists=exists, file_okay=False)
     return click.option("--store", required=True, type=kind, help="Folder of the versions.")
+
+
+def moment_of(as_of: datetime | None, timezone: str, now: datetime) -> datetime | None:
+    """What `--as-of` means by the shop's clock, aware; None where it isn't given.
+
+    Raises:
+        BadConfigError: it is later than `now`, which is aware.
+    """
+    moment = as_of.replace(tzinfo=ZoneInfo(timezone)) if as_of else None
+    if moment is not None and moment > now:
+        raise BadConfigError("--as-of", f"{moment.isoformat()} is later than now: nothing is known of it yet")
+    return moment

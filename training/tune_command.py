@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -18,6 +17,7 @@ from storage.local_days import local_day
 from training.config import NightConfig, load_config
 from training.fitting import recipe_of, with_horizon
 from training.folds import Target
+from training.options import moment_of
 from training.progress import Progress
 from training.search_space import Dimension, search_space
 from training.signals import Stop
@@ -153,9 +153,7 @@ def _origin(history: History, settings: NightConfig, variant: str) -> dict[str, 
 
 def _history(data: str, settings: NightConfig, as_of: datetime | None, study_path: Path) -> History:
     now = datetime.now(UTC)
-    moment = as_of.replace(tzinfo=ZoneInfo(settings.history.timezone)) if as_of else None
-    if moment is not None and moment > now:
-        raise BadConfigError("--as-of", f"{moment.isoformat()} is later than now: nothing is known of it yet")
+    moment = moment_of(as_of, settings.history.timezone, now)
     study_path.parent.mkdir(parents=True, exist_ok=True)
     rejects = study_path.with_name(f"{study_path.name}.rejects.csv")
     return read_history(data, settings.history, as_of=moment, rejects=rejects, now=now)
