@@ -38,7 +38,7 @@ from models.state import ModelState
 from models.trend import TrendOptions
 from models.validation import FoldOptions
 from models.view import View, feature_names
-from models.windows import Window, WindowOptions, window, window_starts
+from models.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
 
 MIN_WINDOWS = 2
 MIN_CUSTOMERS = 200  # who came, all windows together
@@ -378,9 +378,9 @@ def _objection(windows: list[Window]) -> str:
     if len(windows) >= MIN_WINDOWS and n_customers >= MIN_CUSTOMERS and n_bought >= MIN_BOUGHT:
         return ""
     return (
-        f"the history has {len(windows)} past windows with {n_customers} customers who bought {n_bought} of "
-        f"their candidates in them; a ranker takes at least {MIN_WINDOWS} windows, {MIN_CUSTOMERS} customers "
-        f"and {MIN_BOUGHT} purchases"
+        f"the history has {len(windows)} past windows in which {LEAST_CUSTOMERS} customers or more came "
+        f"again, with {n_customers} customers who bought {n_bought} of their candidates in them; a ranker "
+        f"takes at least {MIN_WINDOWS} windows, {MIN_CUSTOMERS} customers and {MIN_BOUGHT} purchases"
     )
 
 

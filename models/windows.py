@@ -41,7 +41,7 @@ class WindowOptions:
 
 
 YEAR_S = 365 * DAY_S
-MIN_CUSTOMERS = 20  # who bought on both sides of a window's beginning
+LEAST_CUSTOMERS = 20  # who bought on both sides of a window's beginning
 ABSENT = 3  # one customer who did not come is drawn for so many who did
 
 
@@ -147,7 +147,7 @@ def _tells(interactions: Interactions, start_s: int, step_s: int) -> bool:
     customer, at_s = interactions.customer_row, interactions.at_s
     known = np.unique(customer[at_s < start_s])
     came = np.unique(customer[(at_s >= start_s) & (at_s < start_s + step_s)])
-    return len(np.intersect1d(known, came, assume_unique=True)) >= MIN_CUSTOMERS
+    return len(np.intersect1d(known, came, assume_unique=True)) >= LEAST_CUSTOMERS
 
 
 def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed: int) -> Drawn | None:
@@ -161,7 +161,7 @@ def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed
     within = (interactions.at_s >= start_s) & (interactions.at_s < end_s)
     came = np.bincount(interactions.customer_row[within], minlength=interactions.n_customers)
     here, absent = np.flatnonzero((is_known > 0) & (came > 0)), np.flatnonzero((is_known > 0) & (came == 0))
-    if len(here) < MIN_CUSTOMERS:
+    if len(here) < LEAST_CUSTOMERS:
         return None
     lot = np.random.default_rng(seed)
     some_here = _some(here, limit, lot)
@@ -198,7 +198,7 @@ def window(
     truth = np.unique(pair_keys(bought.customer_row, bought.product_row, history.n_products))
     buyer = truth // max(history.n_products, 1)
     each = len(truth) / max(len(np.unique(buyer)), 1)
-    limit = min(options.max_customers, max(MIN_CUSTOMERS, int(options.max_bought / max(each, 1))))
+    limit = min(options.max_customers, max(LEAST_CUSTOMERS, int(options.max_bought / max(each, 1))))
     customers = drawn(interactions, start_s, end_s, limit, options.seed)
     if customers is None:
         return None
@@ -212,7 +212,7 @@ def window(
 
 
 def evened(customer_row: IntArray, is_bought: BoolArray) -> FloatArray:
-    """What each pair counts so that no customer holds more than one in MIN_CUSTOMERS of what was bought.
+    """What each pair counts so that no customer holds more than one in LEAST_CUSTOMERS of what was bought.
 
     So many customers are enough to learn from, so nobody says more than one of so few would: an order of
     thousands of products at a small shop would else be most of what is learned of the others' few.
@@ -226,7 +226,7 @@ def evened(customer_row: IntArray, is_bought: BoolArray) -> FloatArray:
     _, place = np.unique(customer_row, return_inverse=True)
     bought = np.bincount(place, is_bought)
     rest, most = np.sort(bought)[::-1], np.inf
-    enough = min(MIN_CUSTOMERS, int(np.count_nonzero(bought)))  # fewer who bought count the same each
+    enough = min(LEAST_CUSTOMERS, int(np.count_nonzero(bought)))  # fewer who bought count the same each
     for number in range(enough):  # so many are held back, the others count in full
         most = rest[number:].sum() / (enough - number)
         if rest[number] <= most:

@@ -184,6 +184,7 @@ def test_discovery_has_nothing_to_say_to_one_who_has_all_there_is() -> None:
 def test_with_little_history_the_blend_answers_and_it_says_why(kind: type[Ranker]) -> None:
     shop = gift_shop()
     model = kind(OPTIONS).fit(shop.interactions())
+    assert "past windows in which 20 customers or more came again, with" in model.why_not_
     assert "a ranker takes at least 2 windows, 200 customers and 500 purchases" in model.why_not_
     assert model.gains_ == {}
     assert model.options_.calibration == UNCHANGED

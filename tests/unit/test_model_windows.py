@@ -14,7 +14,7 @@ from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.sources import Limits
 from models.view import feature_names
-from models.windows import MIN_CUSTOMERS, Drawn, Window, WindowOptions, drawn, evened, window, window_starts
+from models.windows import LEAST_CUSTOMERS, Drawn, Window, WindowOptions, drawn, evened, window, window_starts
 from tests.data.scores import history_of
 from tests.data.shops import START_S, Shop, market
 
@@ -37,11 +37,11 @@ def starts(
     it takes buy every day but for those, counted back, on which the shop was closed."""
     open_on = [day for day in range(days_known, 0, -1) if day not in closed]
     lines = [
-        (customer, 0, float(as_of_day - day), day * MIN_CUSTOMERS + customer)
+        (customer, 0, float(as_of_day - day), day * LEAST_CUSTOMERS + customer)
         for day in open_on
-        for customer in range(MIN_CUSTOMERS)
+        for customer in range(LEAST_CUSTOMERS)
     ]
-    history = history_of(lines, n_customers=MIN_CUSTOMERS, n_products=1, as_of_day=as_of_day)
+    history = history_of(lines, n_customers=LEAST_CUSTOMERS, n_products=1, as_of_day=as_of_day)
     return [as_of_day - start / DAY_S for start in window_starts(history, horizon_days, count)]
 
 
@@ -264,7 +264,7 @@ def test_who_bought_a_lot_counts_as_a_twentieth_of_what_was_bought() -> None:
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
 def test_nobody_counts_more_than_a_twentieth_where_twenty_bought(bought: list[int]) -> None:
     total = np.multiply(counted(bought), bought)
-    enough = min(MIN_CUSTOMERS, np.count_nonzero(bought))
+    enough = min(LEAST_CUSTOMERS, np.count_nonzero(bought))
     assert total.max() * enough <= total.sum() * (1 + 1e-5)
     assert (total.sum() > 0) == (enough > 0)
     assert (total <= np.array(bought) * (1 + 1e-6)).all()
