@@ -1,6 +1,7 @@
 """`nbo-train evaluate`: how every variant would have done on past weeks of a shop's own history."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from storage.history import History, read_history
 from training.backtest import backtest, choose_folds
 from training.comparison import summarise
 from training.config import NightConfig, load_config
+from training.doubts import doubts
 from training.progress import Progress
 from training.report import render_evaluation, to_json
 from training.terminal import summary_lines, table
@@ -57,8 +59,11 @@ def evaluate(
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
+    doubted = doubts(history, settings.night.horizon_days, None)
+    for doubt in doubted:
+        progress.say("doubt", why=doubt)
     wanted = [day.date() for day in days]
-    evaluation, page, content, said = _compare(history, settings, variants, wanted, progress)
+    evaluation, page, content, said = _compare(history, settings, variants, wanted, progress, doubted)
     (out / "evaluation.json").write_text(content)
     (out / "evaluation.html").write_text(page)
     console = Console()
@@ -74,6 +79,7 @@ def _compare(
     variants: dict[str, dict[str, Any]],
     days: Sequence[date],
     progress: Progress,
+    doubted: Sequence[str],
 ) -> tuple[Table, str, str, list[str]]:
     """The comparison as a table, a page, JSON, and lines on what was found inside of rankers."""
     interactions = history.interactions()
@@ -81,6 +87,7 @@ def _compare(
     results, seconds, inside = backtest(
         interactions, folds, variants, progress=progress, options=settings.evaluation
     )
+    inside = replace(inside, notes=[*doubted, *inside.notes])
     default = settings.night.default_variant
     with progress.step("compare"):
         evaluation = summarise(results, default=default if default in variants else next(iter(variants)))

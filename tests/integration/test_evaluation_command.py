@@ -57,6 +57,20 @@ def test_what_customers_repeat_is_found_by_repeat_and_not_by_popular(shop: Path,
     assert found["folds"][0]["customers"] == 60
 
 
+def test_what_looks_wrong_with_the_history_is_said_before_its_figures(shop: Path, tmp_path: Path) -> None:
+    """Of the last week one line is left: the export was cut off."""
+    file = shop / "purchases.csv"
+    lines = file.read_text().splitlines()
+    kept = [line for line in lines if not "2024-02-22" < line.split(",")[2] < "2024-03"]
+    last = next(line for line in lines if "2024-02-29" in line)
+    file.write_text("\n".join([*kept, last]) + "\n")
+    text = " ".join(run(shop, tmp_path, "--variant", "repeat", "--as-of", "2024-02-10").split())
+    doubt = "The last 7 days hold 1 purchase lines"
+    assert doubt in text
+    assert doubt in (tmp_path / "evaluation.html").read_text()
+    assert doubt in json.loads((tmp_path / "evaluation.json").read_text())["notes"][0]
+
+
 def test_the_same_command_twice_gives_the_same_figures(shop: Path, tmp_path: Path) -> None:
     parts = []
     for name in ("one", "two"):
