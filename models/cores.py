@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 
-AT_ONCE = (
-    2  # more would hold more in memory; numpy, scipy, implicit and LightGBM hold no lock while they work
-)
+# More would hold more in memory; numpy, scipy, implicit and LightGBM hold no lock while they work.
+AT_ONCE = 2
 
 
 def at_once[Found](steps: Sequence[Callable[[], Found]]) -> list[Found]:

@@ -42,13 +42,12 @@ class ItemItemOptions(FoldOptions):
     max_basket: int = 200
     neighbours: int = 50
     min_customers: float | None = None
+    n_folds: int = field(default=1, kw_only=True)
+    max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.together not in (None, *UNITS):
             raise BadConfigError("item_item together", f"{self.together!r} is none of: {', '.join(UNITS)}")
-
-    n_folds: int = field(default=1, kw_only=True)
-    max_customers: int = field(default=500, kw_only=True)
 
 
 class ItemItem(Model[ItemItemOptions]):

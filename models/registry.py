@@ -30,12 +30,7 @@ VARIANTS: dict[str, type[Model[Any]]] = {
         *(Blend, Ranker, Discovery),
     )
 }
-MAY_BE_ZERO = (
-    "n_folds",
-    "seed",
-    "threads",
-    "time_budget_s",
-)  # of the whole numbers; implicit takes 0 threads for all cores
+MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 
 
 def build(name: str, options: Mapping[str, object] | None = None) -> Model[Any]:
