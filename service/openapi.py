@@ -21,6 +21,7 @@ from service.problems import PROBLEM_JSON
 from service.product_routes import AMOUNT_MAX, STOCK_MAX
 from service.question_description import (
     ID,
+    KEPT_ID,
     LANGUAGE,
     TOLD_IN,
     answer_schemas,
@@ -157,9 +158,11 @@ def document() -> Json:
                 ("400", "404", "503"),
             ),
             "/events": {"post": _events()},
-            "/products/{product_id}": {"put": _put_product(product)},
+            "/products/{product_id}": {"put": _put_product(product | {"schema": KEPT_ID})},
             "/customers/{customer_id}": customers_path(
-                customer, lambda name, errors: _problems(errors + _refusals(name)), _security
+                customer | {"schema": KEPT_ID},
+                lambda name, errors: _problems(errors + _refusals(name)),
+                _security,
             ),
             "/health/live": _route("live", "Is the process there", [], "Live", ()),
             "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),

@@ -6,6 +6,8 @@ from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT,
 from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
 ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES, "pattern": "^[^\\u0000]+$"}
+INNER = r"[^\s\u0000\u001c-\u001f\u0085]"  # no blank, as `check_kept_id` knows them
+KEPT_ID: Json = ID | {"pattern": rf"^{INNER}([^\u0000]*{INNER})?$"}
 COMMON: Json = {
     "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
     "placement": {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
