@@ -17,7 +17,7 @@ from storage.strings import HashArray
 
 WHERE = 0xFFFF_FFFF
 BEGIN = bytes(8)
-DAY = np.uint64(32)
+DAY = 32  # bits that a day stands above
 
 
 @lru_cache(1024)
@@ -27,7 +27,7 @@ def where_of(what: str, placement: str | None) -> int:
 
 
 def packed_showing(day: int, where: int, hashes: Sequence[int]) -> bytes:
-    return array("Q", [0, day << 32 | where, *hashes]).tobytes()
+    return array("Q", [0, day << DAY | where, *hashes]).tobytes()
 
 
 def at_most_showings(value: bytes) -> int:
@@ -46,7 +46,7 @@ def times_shown(value: bytes, where: int, since: int) -> Counter[int]:
         head = plain[begin + 1]
         if not head:
             return Counter()
-        if head & WHERE == where and head >> 32 >= since:
+        if head & WHERE == where and head >> DAY >= since:
             found += plain[begin + 2 : end]
     return Counter(found)
 

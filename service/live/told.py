@@ -72,9 +72,8 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
     """Products that were bought and kept, the latest first, at most MOST_LINES."""
     kept = [(one, one.quantity) for one in trade if not one.is_return]
     returns = [one for one in trade if one.is_return]
-    for back in sorted(
-        returns, key=lambda back: back.order_id is None
-    ):  # those that say of which order first
+    returns.sort(key=lambda back: back.order_id is None)  # those that say of which order come first
+    for back in returns:
         _take_back(kept, back)
     orders: dict[str, dict[str, int]] = defaultdict(dict)
     loose: dict[str, list[int]] = defaultdict(list)
