@@ -43,7 +43,7 @@ def read_cells(column: Column, raw: pl.Series, options: TableOptions, clock: Clo
     }
     cells = readers[column.kind]()
     if column.is_required:
-        empty = _trimmed(raw).is_null() if column.kind is not Kind.ID_LIST else cells.values.is_null()
+        empty = trimmed_text(raw).is_null() if column.kind is not Kind.ID_LIST else cells.values.is_null()
         cells.problems.insert(0, (empty, f"{column.name}: empty"))
     return cells
 
@@ -67,7 +67,7 @@ def plain_text(raw: pl.Series) -> pl.Series:
     return raw.cast(pl.String, strict=False)
 
 
-def _trimmed(raw: pl.Series) -> pl.Series:
+def trimmed_text(raw: pl.Series) -> pl.Series:
     """Text without the blanks around it; null where nothing is left."""
     text = plain_text(raw).str.strip_chars(BLANKS)
     return text.set(text == "", None) if text.len() else text
@@ -75,12 +75,12 @@ def _trimmed(raw: pl.Series) -> pl.Series:
 
 def _text(raw: pl.Series) -> pl.Series:
     """Text for people: control characters become spaces."""
-    text = _trimmed(raw)
+    text = trimmed_text(raw)
     return text.str.replace_all(CONTROL, " ") if text.str.contains(CONTROL).any() else text
 
 
 def _ids(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
-    text = _trimmed(raw)
+    text = trimmed_text(raw)
     if options.id_cleanup:
         text = text.str.replace(r"^(-?[0-9]+)\.0+$", "${1}")
     return Cells(
@@ -94,7 +94,7 @@ def _ids(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
 
 def _numbers(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
     """Float32; NaN and infinity are no numbers here."""
-    text = _trimmed(raw)
+    text = trimmed_text(raw)
     if raw.dtype.is_numeric():
         values, filled = raw.cast(pl.Float32, strict=False), raw.is_not_null()
     else:
@@ -138,7 +138,7 @@ def _times(column: Column, raw: pl.Series, options: TableOptions, clock: Clock) 
         given = readable = raw.is_not_null()
         utc = from_typed(raw, clock.timezone, is_end=column.is_end)
     else:
-        text = _trimmed(raw)
+        text = trimmed_text(raw)
         given = text.is_not_null()
         utc, readable = from_text(text, options.date_format, clock.timezone, is_end=column.is_end)
     values = utc.dt.epoch("us") // 1_000_000

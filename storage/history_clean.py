@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_cells import CONTROL, Cells, plain_text, read_cells
+from storage.history_cells import CONTROL, Cells, plain_text, read_cells, trimmed_text
 from storage.history_options import PurchasesOptions, TableOptions
 from storage.history_times import Clock
 from storage.tables import Table
@@ -65,7 +65,7 @@ class Cleaner:
         }
         values = pl.DataFrame({name: cell.values for name, cell in cells.items()})
         if self.table.keeps_other_columns:
-            others = [plain_text(raw[name]).alias(name) for name in raw if name not in cells]
+            others = [trimmed_text(raw[name]).alias(name) for name in raw if name not in cells]
             values = values.with_columns(others)
         problem = batch[PROBLEM] if PROBLEM in batch.columns else _reasons([], batch.height)
         left_out = _reasons(self._left_out(cells), batch.height)
