@@ -95,9 +95,6 @@ class Basket:
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
 
-    def leave_out(self, rows: Iterable[int]) -> None:
-        self.taken.update(rows)
-
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
 

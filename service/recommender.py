@@ -115,12 +115,13 @@ class Recommender:
             return Answer(kept.picks, own, level, kept.pinned, kept)
         strength = _strength(ruling, query)
         worth = served.shelf.worth if strength and query.objective == VALUE else None
-        basket = Basket(ruling, query, own=own, without=enough, strength=strength, worth=worth)
+        without = enough
+        if own is not None and query.objective == DISCOVERY:
+            without = enough.union(own.owned)
+        basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
         else:
-            if query.objective == DISCOVERY:
-                basket.leave_out(own.owned)
             _take_list(basket, own)
             if not basket.is_full and own.customer_row != NONE:
                 basket.take_scores(own.customer_row)

@@ -104,6 +104,14 @@ def test_discovery_has_nothing_that_was_ever_bought(tiny: ServedVersion) -> None
     assert len(found) == len(PRODUCTS) - 4  # those three, and cream is out of stock
 
 
+def test_a_pin_brings_nothing_into_a_discovery_that_was_bought_before(tiny: ServedVersion) -> None:
+    pin = 'schema = 1\n[[rules]]\nid = "a"\nkind = "pin"\nproducts = ["milk", "apple"]\nposition = 1\n'
+    book = RuleBook(parse_rules(pin), NOW.timestamp)
+    asked = Recommender(FirstLevel(10, 1), None, book=book, clock=NOW.timestamp)
+    picks = asked.recommend(tiny, "anna", Query(n=2, objective="discovery")).picks
+    assert [tiny.products[row] for row, *_ in picks] == ["apple", "butter"]
+
+
 def test_reorder_has_what_is_due_then_what_was_bought_then_the_list(tiny: ServedVersion) -> None:
     items = answer(tiny, Query(n=5, objective="reorder"))
     # due: milk stands in the list, rolls don't; bread was bought, but nobody knows when it is due
