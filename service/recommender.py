@@ -209,6 +209,8 @@ class Recommender:
         if own is not None:
             _take_list(basket, own)
         basket.take_trends(basket.category)
+        if own is not None and own.session is not None:
+            basket.take_held(own.session)
         return basket.answer(own, level)
 
     def _of_person(

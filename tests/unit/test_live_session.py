@@ -18,7 +18,7 @@ from service.answers import AnswerWriter
 from service.live import session
 from service.live.session import Session, Sessions, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.own_list import Answer, FirstLevel
+from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
@@ -347,3 +347,13 @@ def test_as_many_as_there_are_none_twice_and_the_same_from_redis(
         evidence = one["reason"]["evidence"]
         if one["reason"]["code"] == "because_you_bought" and evidence["product_id"] in products:
             assert evidence["last_purchased_on"] == date(2018, 1, 2).isoformat()
+
+
+def test_what_goes_with_a_cart_has_what_was_bought_just_now_where_nothing_else_is_left(
+    tiny: ServedVersion,
+) -> None:
+    """Bakery is bread, rolls and cake; a stranger bought rolls, and has bread in the cart."""
+    asked, query = recommender(bought("rolls")), Query(n=3, category="bakery", exclude=("bread",))
+    answer = asked.complements(tiny, [tiny.products.find("bread")], "stranger", query)
+    assert shown(tiny, answer) == ["cake", "rolls"]
+    assert answer.picks[1][1:3] == (Rung.OWN, session.FIRST_LINE)
