@@ -1,7 +1,8 @@
 """What this worker may still promise of offers with a budget: leased from the record in the background.
 
-An answer never waits for the record: without a lease an offer with a budget isn't shown. Each turn tells the
-record whom it was promised, before anything else of the budget is leased.
+An answer never waits for the record: without a lease an offer with a budget isn't shown, but to whom it was
+promised before. Each turn tells the record whom it was promised, before anything else of the budget is
+leased, and then learns what others promised.
 """
 
 import threading
@@ -16,7 +17,16 @@ import structlog
 from service.background import now_and_every
 from service.errors import RefusedError
 from service.live.reader import Door
-from storage.record.budgets import Budget, Lease, Promise, forget_old, give_back, lease, tell
+from storage.record.budgets import (
+    Budget,
+    Lease,
+    Promise,
+    forget_old,
+    give_back,
+    lease,
+    promised_after,
+    tell,
+)
 from storage.record.record import Record
 
 TURN_S = 1.0
@@ -71,6 +81,7 @@ class Promises:
         self._asking = self._new_asking()
         self._held: dict[str, _Held] = {}
         self._ends_s: dict[tuple[str, str], float] = {}
+        self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
 
     def start(self) -> None:
@@ -105,7 +116,7 @@ class Promises:
             return NEW, ends_s
 
     def turn(self) -> None:
-        """Tell the record of promises, then lease what is missing.
+        """Tell the record of promises, lease what is missing, and learn what others promised.
 
         Raises:
             RefusedError: the record can't be used now; what is held goes on until it ends.
@@ -113,6 +124,8 @@ class Promises:
         for held in list(self._held.values()):
             self._tell(held)
         self._lease()
+        if self._budgets():
+            self._hear()
 
     def end(self) -> None:
         """Tell the record of promises and give back what is left. Raises as `turn`."""
@@ -183,6 +196,21 @@ class Promises:
         for one in found:
             with self._turn:
                 self._held[one.offer_id] = _Held(one, now_s + LEASE_S, one.granted)
+
+    def _hear(self) -> None:
+        """Learn whom others promised what: it is theirs whoever is asked, also once the budget is used up."""
+        now_ms = int(self._clock() * 1000)
+
+        def work(record: Record) -> tuple[int, dict[tuple[str, str], int]]:
+            with record.reading() as connection:
+                return promised_after(connection, self._heard, now_ms, MOST_KNOWN)
+
+        self._heard, found = self._door.do(work)
+        with self._turn:
+            if len(self._ends_s) + len(found) > MOST_KNOWN:
+                self._ends_s.clear()
+            for key, ends_ms in found.items():
+                self._ends_s[key] = max(ends_ms / 1000, self._ends_s.get(key, 0.0))
 
     def _new_asking(self) -> str:
         """A name that no other asking for leases ever had: process numbers come again."""

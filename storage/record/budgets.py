@@ -166,6 +166,19 @@ def promised_until(
     return found
 
 
+def promised_after(
+    connection: sa.Connection, number: int, now_ms: int, most: int
+) -> tuple[int, dict[tuple[str, str], int]]:
+    """The latest promises after a number that hold, at most so many: the number of the last one, and until
+    when each holds, by offer and customer. Numbers are in the order in which others can read them."""
+    promised = offer_promises.c
+    rows = sa.select(promised.id, promised.offer_id, promised.customer_id, promised.ends_ms)
+    holds = (promised.id > number, promised.ends_ms > now_ms)
+    found = connection.execute(rows.where(*holds).order_by(promised.id.desc()).limit(most)).all()
+    ends_ms = {(offer_id, customer_id): int(ms) for _, offer_id, customer_id, ms in found}
+    return (found[0].id if found else number), ends_ms
+
+
 def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
     """End leases whose promises were all told: what is left of them is free again."""
     for some in parts(lease_ids):

@@ -15,6 +15,7 @@ from storage.record.budgets import (
     give_back,
     lease,
     left_of,
+    promised_after,
     tell,
 )
 from storage.record.consent import PRESETS, set_consent
@@ -71,6 +72,26 @@ def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
     with record.writing() as connection:
         give_back(connection, [first.lease_id, second.lease_id])
     assert left(record) == 9
+
+
+def test_promises_that_hold_are_read_once_each_the_latest_first(record: Record) -> None:
+    def read(number: int, now_ms: int = NOON_MS, most: int = 9) -> tuple[int, dict[str, int]]:
+        with record.reading() as connection:
+            last, found = promised_after(connection, number, now_ms, most)
+        return last, {customer: ends_ms - NOON_MS for (_, customer), ends_ms in found.items()}
+
+    one = take_lease(record)
+    assert one is not None
+    assert read(0) == (0, {})
+    told(record, one, "anna")
+    first, found = read(0)
+    assert found == {"anna": LIFE_MS}
+    told(record, one, "bert", now_ms=NOON_MS + 5)
+    last, found = read(first)
+    assert found == {"bert": LIFE_MS + 5}
+    assert read(0, most=1) == (last, found)
+    assert read(0, now_ms=NOON_MS + LIFE_MS) == (last, found)  # anna's is over
+    assert read(last) == (last, {})
 
 
 def test_a_promise_comes_back_when_it_ends_and_a_redemption_never(record: Record) -> None:

@@ -82,6 +82,25 @@ def test_two_workers_that_promise_the_same_customer_use_one_of_the_budget(tmp_pa
         assert left(record, SIXTEEN, clock) == 15
 
 
+def test_who_was_promised_the_last_of_a_budget_is_shown_it_by_every_worker(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, budget = Clock(), Budget("milk 10 off", 1, 0, Since(0, 0))
+        one, other = (promises_of(record, [budget], clock) for _ in range(2))
+        one.turn()
+        ends_s = one.make("milk 10 off", "anna")
+        other.turn()
+        assert other.make("milk 10 off", "anna") is None  # nobody told yet
+        one.turn()
+        other.turn()
+        started_later = promises_of(record, [budget], clock)
+        started_later.turn()
+        for worker in (one, other, started_later):
+            assert worker.make("milk 10 off", "anna") == ends_s == NOW_S + 100
+            assert worker.make("milk 10 off", "bert") is None
+        clock.now_s += 101
+        assert other.make("milk 10 off", "anna") is None
+
+
 class CutOff(Door):
     """Does the work, and then there is no answer: nobody knows whether it was committed."""
 
