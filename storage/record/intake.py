@@ -29,6 +29,7 @@ _CONFLICT = Outcome(Fate.CONFLICT, "another event has this event_id")
 _RECORDED = Outcome(Fate.RECORDED)
 _DISCARDED = Outcome(Fate.DISCARDED, "the customer allows nothing to be stored")
 _ERASED = Outcome(Fate.ERASED, "the customer was erased, and has given no new consent since")
+_BEFORE_ERASURE = Outcome(Fate.ERASED, "it happened before the customer was erased")
 _COLUMNS = [field.name for field in fields(Event) if field.name in events.c]
 
 
@@ -120,8 +121,11 @@ class _Taking:
     ) -> Outcome:
         """What becomes of an event whose id was never seen."""
         customer_id = event.customer_id
-        if customer_id in erased and (customer_id not in stores or event.at_ms <= erased[customer_id]):
-            return _ERASED
+        if customer_id in erased:
+            if customer_id not in stores:
+                return _ERASED
+            if event.at_ms <= erased[customer_id]:
+                return _BEFORE_ERASURE
         if not self._may_store(stores.get(customer_id)):
             return _DISCARDED
         if event.product_id in strange:

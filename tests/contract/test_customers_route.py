@@ -223,7 +223,8 @@ def test_a_new_consent_after_an_erasure_starts_a_new_life(worker: Worker) -> Non
     worker.delete("/customers/anna")
     worker.put("/customers/anna", {"consent": "all"})
     assert worker.source() == "popular"  # the night's word stays void
-    worker.send(BOUGHT, 410)  # it was before the erasure
+    refused = worker.send(BOUGHT, 410)
+    assert refused["detail"] == "it happened before the customer was erased"
     assert worker.send({key: BOUGHT[key] for key in BOUGHT if key != "occurred_at"})["fate"] == "recorded"
     assert worker.source() == "session"
     assert worker.get("/customers/anna")["night"] is None
