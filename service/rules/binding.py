@@ -179,9 +179,12 @@ class Binder:
 def _number(array: np.ndarray, sign: str, value: object) -> BoolArray:
     """A number that isn't known meets no condition. Of stocks, those that nobody counts aren't known."""
     known = array >= 0 if array.dtype == np.int32 else ~np.isnan(array)
+    # As the array's floats are: 2.99 is the nearest float32. Whole numbers are told from any other.
+    kind = np.float64 if array.dtype == np.int32 else array.dtype
+    with np.errstate(over="ignore"):  # more than a float32 can be is more than any price
+        wanted = np.asarray(value, kind)
     if sign in ("in", "not in"):
-        assert isinstance(value, tuple)
-        is_among = np.isin(array, np.array(value, array.dtype))
+        is_among = np.isin(array, wanted)
         return known & (is_among if sign == "in" else ~is_among)
-    held: BoolArray = NUMBER_TESTS[sign](array, np.asarray(value, np.float32))
+    held: BoolArray = NUMBER_TESTS[sign](array, wanted)
     return known & held

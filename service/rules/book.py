@@ -111,7 +111,7 @@ def is_at(rule: Rule, placement: str | None, rule_set: str) -> bool:
 def period_of(rule: Rule, zone: ZoneInfo) -> tuple[float, float]:
     """From when until when a rule holds, in Unix seconds; its last day counts to its end."""
     starts_s = 0.0 if rule.starts is None else _unix_s(rule.starts, zone)
-    if rule.ends is None:
+    if rule.ends is None or rule.ends == date.max:  # which stands for no end
         return starts_s, FOREVER
     is_day = not isinstance(rule.ends, datetime)
     return starts_s, _unix_s(rule.ends + timedelta(days=1) if is_day else rule.ends, zone)

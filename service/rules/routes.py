@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
@@ -96,7 +96,7 @@ def _at_s() -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = datetime.min
-    if moment.tzinfo is None or len(request.args) > 1:
+    if moment.tzinfo is None or not 1970 <= moment.year < MAXYEAR or len(request.args) > 1:
         raise RefusedError("bad_parameter", "at", "must be a moment with its offset, in ISO 8601")
     return moment.timestamp()
 

@@ -175,6 +175,11 @@ def test_what_requires_something_of_customers_is_for_nobody_else(served: ServedV
         ('["product.price", "<", 3]', {"apple", "milk"}),
         ('["product.stock", ">", 2]', {"apple"}),
         ('["product.stock", "in", [2, 50]]', {"apple", "bread"}),
+        ('["product.stock", "in", [2.5, 50, 3000000000, 1e300]]', {"apple"}),  # 2.5 isn't 2
+        ('["product.stock", "not in", [2.5, 3000000000]]', {"apple", "bread"}),
+        ('["product.stock", "<", 3000000000]', {"apple", "bread"}),
+        ('["product.price", "in", [3, 1e300]]', {"bread"}),
+        ('["product.price", "<", 1e300]', {"milk", "bread", "apple", "butter"}),
         ('["product.brand", "=", "Ofen"]', {"bread", "rolls"}),
         ('["product.brand", "!=", "Ofen"]', {"milk", "butter", "cheese"}),
         (
@@ -261,6 +266,11 @@ def test_a_rule_begins_and_ends_by_the_clock_of_the_shop(tmp_path: Path) -> None
     assert is_blocked(2018, 1, 6, 22, 59, 59)  # a last day counts to its end
     assert not is_blocked(2018, 1, 6, 23)
     assert is_blocked(2018, 1, 5, 12)  # a clock may go back
+
+
+@pytest.mark.parametrize("ends", ["9999-12-31", "9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00"])
+def test_the_last_day_of_the_calendar_is_no_end(served: ServedVersion, ends: str) -> None:
+    assert "milk" not in shown(served, rule("block", products='["milk"]', ends=ends))
 
 
 def test_the_same_customer_at_two_placements_gets_the_rules_of_each(served: ServedVersion) -> None:
