@@ -12,6 +12,7 @@ from storage.tables import MAX_ID_BYTES, Column, Kind, Least
 BLANKS = " \t\r\n"
 CONTROL = r"[\x00-\x1f\x7f]"
 MAX_INT32 = 2**31 - 1
+LAST_S = 253_402_300_799  # of 9999-12-31, in UTC: later moments are none that Python has
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _times(column: Column, raw: pl.Series, options: TableOptions, clock: Clock) 
         text = trimmed_text(raw)
         given = text.is_not_null()
         utc, readable = from_text(text, options.date_format, clock.timezone, is_end=column.is_end)
-    values = utc.dt.epoch("us") // 1_000_000
+    values = (utc.dt.epoch("us") // 1_000_000).clip(upper_bound=LAST_S)
     problems = [
         (given & ~readable, f"{column.name}: not a time"),
         (given & readable & utc.is_null(), f"{column.name}: no such local time in {clock.timezone}"),

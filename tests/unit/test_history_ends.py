@@ -18,6 +18,7 @@ from tests.data.exports import HEADER, read, write
         ("2026-12-24T18:30:00Z", "2026-12-24T18:30Z"),
         ("2027-03-28", "2027-03-28T22:00Z"),  # a day of 23 hours
         ("9999-12-31", "9999-12-30T23:00Z"),  # there is no day after it
+        ("9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59Z"),  # nor a moment
     ],
 )
 def test_a_date_alone_ends_an_offer_after_that_day_of_the_shops(
