@@ -48,6 +48,7 @@ from storage.store import Store
 
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000
+REDIS_LOST_S = 5.0  # what isn't asked is shown too often
 TELL_EACH_S = 5.0
 BOM = "\ufeff"  # within a file, too, where several were joined
 
@@ -211,7 +212,13 @@ def _showings_store(settings: Settings) -> RedisCache | None:
         url = f"unix://{own}"
     else:
         return None
-    return RedisCache(url, timeout_ms=REDIS_TIMEOUT_MS, ttl_s=settings.list_ttl_s, counters=_NobodyCounts())
+    return RedisCache(
+        url,
+        timeout_ms=REDIS_TIMEOUT_MS,
+        ttl_s=settings.list_ttl_s,
+        counters=_NobodyCounts(),
+        lost_s=REDIS_LOST_S,
+    )
 
 
 def ids_of(path: Path) -> Iterator[str]:

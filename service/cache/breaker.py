@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import SystemRandom
 
 SYSTEMS_LOT = SystemRandom()  # a thread in the background draws: from Python's own that would disturb others
+LOST_S = 0.05
 
 
 class Breaker:
@@ -23,7 +24,7 @@ class Breaker:
     def __init__(
         self,
         errors: int = 5,
-        lost_s: float = 0.05,
+        lost_s: float = LOST_S,
         probe_s: tuple[float, float] = (1.0, 2.0),
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = SYSTEMS_LOT.random,

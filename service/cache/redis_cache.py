@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
-from service.cache.breaker import Breaker
+from service.cache.breaker import LOST_S, Breaker
 from service.cache.keys import list_key, list_life_s, showings_key
 from service.cache.reading import Wire, command
 
@@ -78,9 +78,14 @@ class RedisCache:
     A `get` of one kind is the only round trip that a request makes: `put` leaves the list to a thread that
     stores it later. While there is nothing to store, that thread looks now and then whether Redis is there:
     so `state` is true also if nobody asks, and Redis doesn't close its connection as idle.
+
+    Args:
+        lost_s: as in `Breaker`.
     """
 
-    def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, counters: CacheCounters) -> None:
+    def __init__(
+        self, url: str, *, timeout_ms: int, ttl_s: int, counters: CacheCounters, lost_s: float = LOST_S
+    ) -> None:
         self._ttl_s, self._counters, self._slow_s = ttl_s, counters, timeout_ms / 1000 * SLOW
         self._client = redis_client(url, timeout_ms)
         # By hand, each on one connection: the client around it would double what Python does for a GET.
@@ -88,7 +93,7 @@ class RedisCache:
         self._reader = Wire(connection, timeout_ms / 1000)
         self._writer = Wire(connection, timeout_ms / 1000 * PATIENCE)
         self._reading = threading.Lock()
-        self._breaker = Breaker()
+        self._breaker = Breaker(lost_s=lost_s)
         # No queue: each put would wake the writer, which then takes the interpreter away from the request.
         self._waiting: deque[_Waiting | threading.Event] = deque()
         self._is_waiting = threading.Event()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -164,6 +165,20 @@ def test_a_hanging_redis_costs_its_time_limit_twice_and_then_nothing(
     assert sorted(took_s)[15] < 0.005
     server.go_on()
     until(lambda: cache.get(*KEY) is None and cache.state == "up", 5)
+
+
+def test_who_has_time_goes_on_asking_a_redis_that_was_slow_once(
+    server: RedisServer, outcomes: Outcomes
+) -> None:
+    """As a campaign: what isn't asked is shown too often."""
+    cache = RedisCache(server.url, timeout_ms=2000, ttl_s=600, counters=outcomes, lost_s=10)
+    cache.get(*KEY)
+    server.stop()
+    wakes = threading.Timer(0.5, server.go_on)
+    wakes.start()
+    assert cache.showings("somebody") == (True, None)
+    wakes.join()
+    assert cache.state == "up"
 
 
 def test_a_reply_that_comes_late_never_answers_another_request(
