@@ -28,6 +28,8 @@ def test_lists_are_held_against_later_purchases(tmp_path: Path) -> None:
     assert found["stock"]["why_not"] == "no product has a stock told"
     page = (out / "shop-report.html").read_text()
     assert "no product has a stock told" in page
+    assert ">Last day</th>" in page  # a campaign counts to its end
+    assert ">Before</th>" not in page
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
