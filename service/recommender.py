@@ -35,7 +35,7 @@ from service.showings import NOTHING, Showings
 LATEST = 500  # requests that are remembered
 KEPT_ANSWERS = 8  # to one customer, within a second
 
-type CostsOf = Callable[[ServedVersion, int, Told | None, Iterable[int]], Mapping[int, float]]
+type CostsOf = Callable[[ServedVersion, str, int, Told | None, Iterable[int]], Mapping[int, float]]
 
 
 class ListCache(Protocol):
@@ -275,7 +275,7 @@ class Recommender:
             ruling = rules.of_nobody()
         own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
         if objective == VALUE:
-            own.costs = self._costs_of(served, customer_row, told, columns.rows)
+            own.costs = self._costs_of(served, customer_id, customer_row, told, columns.rows)
         put_under_rules(own, objective, self._clock())
         self._first_level.put(asked, own)
         return own, level

@@ -6,7 +6,7 @@ puts those of its products together, and looks through a customer's for what is 
 
 import json
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
@@ -83,26 +83,17 @@ class OfferBook:
         return expected_cost(listed.probability, discount)
 
     def costs(
-        self,
-        customer_row: int,
-        product_rows: Iterable[int],
-        redeemed: Container[str] = (),
-        *,
-        with_budgets: bool,
+        self, customer_row: int, product_rows: Iterable[int], can_be_shown: Callable[[Offer], bool]
     ) -> Mapping[int, float]:
         """What the offers of some products are expected to cost with a customer, by product row.
 
-        A product's offer is the first of `ranked`. Those that cost nothing are left out.
-
-        Args:
-            redeemed: ids of offers that the customer can't get any more.
-            with_budgets: offers that have a budget can be shown.
+        A product's offer is the first of `ranked` that can be shown. Those that cost nothing are left out.
         """
         on, found = self.on, dict[int, float]()
         missing = {row: of_it for row in product_rows if (of_it := self.of_product.get(row, 0) & on)}
         for one in self.ranked(customer_row, reduce(or_, missing.values(), 0)):
             offer, bit = self.offer(one.offer_row), self.bit_of[one.offer_row]
-            if (with_budgets or offer.budget is None) and offer.offer_id not in redeemed:
+            if can_be_shown(offer):
                 cost = self.cost(one)
                 for row in [row for row, of_it in missing.items() if of_it & bit]:
                     found[row] = cost

@@ -22,6 +22,12 @@ class CampaignPromises(Promises):
             return ends_s
         return super().make(offer_id, customer_id) or self._from_more(offer_id, customer_id)
 
+    def can_make(self, offer_id: str, customer_id: str) -> bool:
+        """As a worker's; of an offer that wasn't asked for in vain there may be more."""
+        if self._before.get((offer_id, customer_id), 0) / 1000 > self._clock():
+            return True
+        return super().can_make(offer_id, customer_id) or offer_id not in self._spent
+
     def turn(self) -> None:
         """As a worker's; offers of which nothing was left are asked for again."""
         self._spent = frozenset()

@@ -20,7 +20,7 @@ from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
-from storage.offers import ListedOffer
+from storage.offers import ListedOffer, Offer
 
 NO_OFFERS = WithOffers(0, NOTHING, False, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
@@ -136,14 +136,26 @@ class OfferDesk:
         return WithOffers(on, enough, is_for_once, texts, rows)
 
     def costs(
-        self, served: ServedVersion, customer_row: int, told: Told | None, product_rows: Iterable[int]
+        self,
+        served: ServedVersion,
+        customer_id: str,
+        customer_row: int,
+        told: Told | None,
+        product_rows: Iterable[int],
     ) -> Mapping[int, float]:
-        """As `OfferBook.costs`, of what this desk can show."""
+        """As `OfferBook.costs`, of what this desk can show the customer now."""
         if not served.offers.has_any:
             return {}
-        redeemed, with_budgets = told.redeemed if told else frozenset[str](), self.promises is not None
-        book = self.book_of(served)
-        return book.costs(customer_row, product_rows, redeemed, with_budgets=with_budgets)
+        redeemed, promises = told.redeemed if told else frozenset[str](), self.promises
+
+        def can_be_shown(offer: Offer) -> bool:
+            if offer.offer_id in redeemed:
+                return False
+            if offer.budget is None:
+                return True
+            return promises is not None and promises.can_make(offer.offer_id, customer_id)
+
+        return self.book_of(served).costs(customer_row, product_rows, can_be_shown)
 
     def body(self, served: ServedVersion, customer_id: str, query: Query, language: str = ENGLISH) -> str:
         """The body of `/offers/<customer_id>`: at most query.n offers, in the order of its objective."""

@@ -98,15 +98,22 @@ class Promises:
             self._counters.promise(outcome)
         return ends_s
 
+    def can_make(self, offer_id: str, customer_id: str) -> bool:
+        """Whether `make` would promise it now."""
+        now_s = self._clock()
+        with self._turn:
+            is_known = self._known_until(offer_id, customer_id, now_s) is not None
+            return is_known or self._is_left(offer_id, now_s)
+
     def _made(self, offer_id: str, customer_id: str) -> tuple[str, float | None]:
         now_s, key = self._clock(), (offer_id, customer_id)
         with self._turn:
-            ends_s = self._ends_s.get(key)
-            if ends_s is not None and ends_s > now_s:
+            ends_s = self._known_until(offer_id, customer_id, now_s)
+            if ends_s is not None:
                 return AGAIN, ends_s
-            held = self._held.get(offer_id)
-            if held is None or held.left <= 0 or now_s >= held.until_s:
+            if not self._is_left(offer_id, now_s):
                 return NONE_LEFT, None
+            held = self._held[offer_id]
             held.left -= 1
             ends_s = now_s + self._life_s
             held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), int(ends_s * 1000)))
@@ -114,6 +121,16 @@ class Promises:
                 self._ends_s.clear()
             self._ends_s[key] = ends_s
             return NEW, ends_s
+
+    def _known_until(self, offer_id: str, customer_id: str, now_s: float) -> float | None:
+        """Until when a promise that is known holds."""
+        ends_s = self._ends_s.get((offer_id, customer_id))
+        return ends_s if ends_s is not None and ends_s > now_s else None
+
+    def _is_left(self, offer_id: str, now_s: float) -> bool:
+        """Whether something of a lease is left."""
+        held = self._held.get(offer_id)
+        return held is not None and held.left > 0 and now_s < held.until_s
 
     def turn(self) -> None:
         """Tell the record of promises, lease what is missing, and learn what others promised.

@@ -15,6 +15,7 @@ from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
+from service.offers.promises import Promises
 from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
@@ -252,6 +253,24 @@ def test_an_offer_that_cannot_be_promised_costs_nothing(tmp_path: Path) -> None:
     offer = TinyOffer("milk 80 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.8, budget=10)
     found = valued(served_of(tmp_path, replace(VALUED, offers=(offer,))), desk_of())
     assert found == pytest.approx({"milk": 0.5, "butter": 0.4, "bread": 0.2}, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("promised_to", "order"), [("anna", ["butter", "bread", "milk"]), ("ben", ["milk", "butter", "bread"])]
+)
+def test_an_offer_whose_budget_is_used_up_costs_only_whom_it_is_promised(
+    tmp_path: Path, promised_to: str, order: list[str]
+) -> None:
+    offer = TinyOffer("milk 80 off", ["milk"], {"anna": (0.5, 0.1)}, discount=0.8, budget=1)
+    served = served_of(tmp_path, replace(VALUED, offers=(offer,)))
+    with empty_record(sqlite_url(tmp_path)) as record:
+        desk, clock = desk_of(), Clock()
+        budgets = desk.book_of(served).budgets
+        desk.promises = Promises(Door(record), lambda: budgets, "worker", life_s=100, clock=clock)
+        desk.promises.turn()
+        assert desk.promises.make("milk 80 off", promised_to) is not None
+        desk.promises.turn()
+        assert list(valued(served, desk)) == order
 
 
 def test_on_offer_is_the_reason_only_where_nothing_else_would_be_told_than_popular(tmp_path: Path) -> None:
