@@ -1,12 +1,15 @@
 """For all tests: no time limit for a single example, logs that end with the test, and a real Postgres."""
 
 import gc
+import os
 import resource
 import tempfile
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
+import psycopg
 import pytest
 import structlog
 from hypothesis import settings
@@ -44,6 +47,13 @@ def let_go() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_power_cut() -> Iterator[None]:
+    """To wait for the disk is against a power cut, and no test has one; processes of their own do wait."""
+    with patch.object(os, "fsync", lambda _handle: None):
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A new Postgres on a unix socket, carried by a package; also where root runs the tests."""
@@ -54,6 +64,9 @@ def postgres_url() -> Iterator[str]:
         Path(folder).chmod(0o755)  # under root the server runs as a user of its own, who must get in
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")  # as `no_power_cut`
+                connection.execute("SELECT pg_reload_conf()")
             yield server.get_uri()
         finally:
             server.cleanup()
