@@ -43,8 +43,8 @@ def by_value(
     rows = np.asarray(columns.rows)
     probability = np.asarray(columns.probability, np.float32)
     value = np.where(probability >= 0, probability * worth[rows], np.nan)
-    if factors is not None:
-        value = value * factors[rows]
+    if factors is not None:  # of a loss a boost leaves less
+        value = np.where(value < 0, value / factors[rows], value * factors[rows])
     if costs:
         value = value - np.array([costs.get(row, 0.0) for row in rows.tolist()])
     return _at(columns, np.argsort(-value, kind="stable"))  # NaN is sorted last

@@ -97,6 +97,23 @@ def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None
     assert values()["milk"] == 2.0
 
 
+@pytest.mark.parametrize(
+    ("kind", "order"), [("boost", ["butter", "bread", "milk"]), ("bury", ["butter", "milk", "bread"])]
+)
+def test_a_boost_raises_and_a_bury_lowers_what_loses_money_too(
+    tmp_path: Path, kind: str, order: list[str]
+) -> None:
+    """Bread loses .25 x .8 = .2, milk .5 x .3 = .15: bread loses .1 when boosted by 2, .4 when buried."""
+    shop = replace(SHOP, margins={**SHOP.margins, "bread": -0.8, "milk": -0.3})
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    rule = f'schema = 1\n[[rules]]\nid = "a"\nkind = "{kind}"\nproducts = ["bread"]\nfactor = 2\n'
+    book = RuleBook(parse_rules(rule), NOW.timestamp)
+    asked = Recommender(FirstLevel(10, 1), None, book=book, clock=NOW.timestamp)
+    picks = asked.recommend(served, "anna", Query(n=3, objective="value")).picks
+    assert [served.products[row] for row, *_ in picks] == order
+
+
 def test_discovery_has_nothing_that_was_ever_bought(tiny: ServedVersion) -> None:
     found = names(answer(tiny, Query(n=12, objective="discovery")))
     assert found[:2] == ["butter", "apple"]
