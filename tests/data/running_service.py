@@ -99,12 +99,12 @@ def is_live(running: Running) -> bool:
         return False
 
 
-def until(holds: Callable[[], bool], within_s: float) -> float:
-    """Wait until something holds; how long it took. Fails after `within_s`."""
+def until(holds: Callable[[], bool], within_s: float, *, look_s: float = 0.05) -> float:
+    """Wait until something holds, looking each `look_s`; how long it took. Fails after `within_s`."""
     start_s = time.monotonic()
     while not holds():
         assert time.monotonic() - start_s < within_s, f"not within {within_s} s"
-        time.sleep(0.05)
+        time.sleep(look_s)
     return time.monotonic() - start_s
 
 

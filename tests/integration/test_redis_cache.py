@@ -133,7 +133,7 @@ def test_a_connection_that_is_lost_is_made_anew_however_often(cache: RedisCache,
     client = redis_client(server.url, 500)
     for _ in range(150):
         client.client_kill_filter(_type="normal", skipme=True)
-        until(lambda: cache.get(*KEY) == b"value", 5)
+        until(lambda: cache.get(*KEY) == b"value", 5, look_s=0.002)
 
 
 def test_a_redis_that_nobody_asks_is_looked_at(
