@@ -162,6 +162,7 @@ def test_metrics_are_summed_over_workers_ended_ones_among_them_without_the_gauge
     store: Store, tmp_path: Path
 ) -> None:
     with running_service(store.root, tmp_path / "log", workers=2) as running:
+        until(lambda: comes_to(running, "nextbest_workers_ready", 2), 15)
         for _ in range(60):  # a connection each, so that both workers get some
             assert running.get("/recommend/anna").ok
         count = 'nextbest_requests_total{route="recommend",status="200"}'
