@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -12,9 +12,9 @@ from models.base import Model, learned
 from models.catalogue import Catalogue
 from models.columns import lines
 from models.decay import decay, half_life_grid
-from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life
+from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, tried
 from models.interactions import Interactions
-from models.validation import FoldOptions, inner_folds, searched
+from models.validation import FoldOptions
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,10 @@ class Content(Model[ContentOptions]):
             "take_up_power": (0.5, 1.0, 0.25),
             "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
         }
-        grids = {name: values for name, values in grids.items() if getattr(options, name) is None}
-        half_life_days = options.half_life_days or take_up_half_life(interactions, options)
-        first: dict[str, Any] = {name: values[0] for name, values in grids.items()}
-        start = replace(options, half_life_days=half_life_days, **first)
-        if all(len(values) == 1 for values in grids.values()):
-            return start
-        trials = [Trial(fold) for fold in inner_folds(interactions, options)]
-        return searched(start, grids, lambda choice: sum(_found(trial, vectors, choice) for trial in trials))
+        start = replace(
+            options, half_life_days=options.half_life_days or take_up_half_life(interactions, options)
+        )
+        return tried(start, grids, interactions, lambda trial, choice: _found(trial, vectors, choice))
 
 
 def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
