@@ -129,8 +129,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
             trials=_trials(plan, events, metrics, customers, recommender, new_recommender, offers),
         )
     )
-    slow_bodies = app.extensions[NAME] = SlowBodies(settings.port, settings.idle_timeout_s)
-    slow_bodies.start()
+    _end_slow_bodies(app, settings.port, settings)
     if settings.traces:
         write_as_json("opentelemetry")
         tracing = import_module("service.tracing")
@@ -288,7 +287,16 @@ def operator_app(plan: WorkerPlan) -> Flask:
     gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
     door = RecordDoor(settings, EventCounters(metrics.registry))
     desk = RulesDesk(door, settings.rules, StoreChampion(store_of(settings)))
-    return create_operator_app(settings, metrics, gate, desk, plan.log_key)
+    app = create_operator_app(settings, metrics, gate, desk, plan.log_key)
+    if settings.operator_port is not None:
+        _end_slow_bodies(app, settings.operator_port, settings)
+    return app
+
+
+def _end_slow_bodies(app: Flask, port: int, settings: Settings) -> None:
+    """End connections to a port whose bodies don't come, from now on."""
+    slow_bodies = app.extensions[NAME] = SlowBodies(port, settings.idle_timeout_s)
+    slow_bodies.start()
 
 
 def _begin(plan: WorkerPlan) -> Metrics:

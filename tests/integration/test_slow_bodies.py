@@ -10,18 +10,24 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.data.running_service import Running, running_service
+from tests.data.running_service import Running, free_port, running_service
 from tests.data.tiny_version import new_store, publish
 
 EVENT = {"type": "view", "event_id": "e1", "customer_id": "anna", "product_id": "milk"}
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def operator_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, operator_port: int) -> Iterator[Running]:
     root: Path = tmp_path_factory.mktemp("slow")
     store = new_store(root / "store")
     publish(store)
-    with running_service(store.root, root / "log", idle_timeout_s="4") as found:
+    settings = {"idle_timeout_s": "4", "operator_port": str(operator_port)}
+    with running_service(store.root, root / "log", **settings) as found:
         yield found
 
 
@@ -67,6 +73,18 @@ def test_a_body_that_comes_slowly_is_taken(running: Running) -> None:
             slow.sendall(part)
             time.sleep(0.8)
         assert slow.recv(12) == b"HTTP/1.1 200"
+
+
+def test_rules_that_stop_hold_the_operator_up_for_some_seconds_only(
+    running: Running, operator_port: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", operator_port), timeout=10) as silent:
+        head = b"PUT /rules HTTP/1.1\r\nHost: shop\r\nContent-Type: application/toml\r\n"
+        silent.sendall(head + b"Content-Length: 50\r\n\r\nschema")
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert requests.get(f"http://127.0.0.1:{operator_port}/metrics", timeout=15).status_code == 200
+        assert time.monotonic() - began < 5
 
 
 def test_a_connection_that_says_nothing_is_closed_and_none_is_of_http_2(running: Running) -> None:
