@@ -1,7 +1,6 @@
 """Answers as JSON text: what is said of a product is written once, an answer joins the pieces."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
@@ -12,6 +11,7 @@ from service.explaining import Explainer
 from service.languages import ENGLISH
 from service.own_list import Answer, Attached, OwnList, Rung
 from service.reasons import reasons_in
+from service.request_ids import new_request_id
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 
@@ -56,7 +56,7 @@ class AnswerWriter:
             request_id: a new one without it.
         """
         return (
-            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or os.urandom(12).hex()}", '
+            f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or new_request_id()}", '
             f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
             f'"recommendations": {self._products_of(answer, offers, language)}}}'
         )
@@ -108,7 +108,7 @@ class AnswerWriter:
 
     def _of_all(self, source: str, items: list[str], about: str = "") -> str:
         return (
-            f'{{{about}"request_id": "{os.urandom(12).hex()}", {self._names}, "experiments": [], '
+            f'{{{about}"request_id": "{new_request_id()}", {self._names}, "experiments": [], '
             f'"source": "{source}", "recommendations": [{", ".join(items)}]}}'
         )
 
@@ -124,11 +124,11 @@ class AnswerWriter:
             self._forget_prices()
         known, worth_of, items = self._products, self._worth, []
         explain = self._explainer(language)
-        is_of_night = own.session is None
+        nearest = ITSELF if own.session is None else 0  # evidence below it is a place in the history
         first = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
             head, middle = known.get(row) or self._write_product(row)
-            if evidence < ITSELF and is_of_night and rung is not Rung.GOES_WITH:
+            if evidence < nearest and rung is not Rung.GOES_WITH:
                 why = explain.why(row, first + evidence)
             elif rung is Rung.PINNED:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
@@ -142,8 +142,8 @@ class AnswerWriter:
             if probability == UNKNOWN:
                 told = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
-                told, worth = _told(probability), worth_of[row]
-                value = "null" if isnan(worth) else f"{min(probability, MOST) * worth - cost:.4g}"
+                (told, below_1), worth = _told(probability), worth_of[row]
+                value = "null" if isnan(worth) else f"{below_1 * worth - cost:.4g}"
             items.append(
                 f'{head}{rank}, "probability": {told}, "expected_value": {value}'
                 f'{middle}{offer}, "reason": {why}}}'
@@ -217,6 +217,7 @@ def _or_null(text: str) -> str:
 
 
 @lru_cache(4096)
-def _told(probability: float) -> str:
-    """Three digits, which are what a float16 holds."""
-    return f"{min(probability, MOST):.3g}"
+def _told(probability: float) -> tuple[str, float]:
+    """A probability that isn't certain: in three digits, which are what a float16 holds, and as it is."""
+    probability = min(probability, MOST)
+    return f"{probability:.3g}", probability

@@ -63,13 +63,13 @@ class WithOffers(NamedTuple):
     """The best offer of each product of an answer that has one.
 
     Attributes:
-        on: the offers that were on, as bits of their `OfferBook`, and `enough` the rows that were held back.
+        on: rows of the offers that were on, and `enough` of those that were held back.
         is_for_once: one has a budget: it is promised each time, or can't be any more.
         texts: by product row.
         rows: of the offers.
     """
 
-    on: int
+    on: frozenset[int]
     enough: frozenset[int]
     is_for_once: bool
     texts: dict[int, Attached]

@@ -1,15 +1,9 @@
-"""Offers of a version that are on now: their products, their budgets, and each as JSON.
-
-Sets of offers are integers here, with a bit for each offer that wasn't over when the book was made: an answer
-puts those of its products together, and looks through a customer's for what is in both.
-"""
+"""Offers of a version that are on now: their products, their budgets, and each as JSON."""
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
-from functools import reduce
-from operator import or_
 
 from models.offer_value import expected_cost
 from service.served import NONE, ServedVersion
@@ -26,25 +20,24 @@ class OfferBook:
     Args:
         clock: Unix seconds.
     Attributes:
-        bit_of: by offer row; none of one that was over when the book was made.
-        of_product: the offers of a product, on or not, as bits, by the rows of products that have any.
+        of_product: rows of the offers of a product, on or not, by the rows of products that have any; without
+            those that were over when the book was made.
     """
 
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
         self.served, self._clock = served, clock
         self._offers: dict[int, Offer] = {}
         now_s, n = clock(), len(served.offers)
-        rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]
-        self.bit_of: Mapping[int, int] = {row: 1 << place for place, row in enumerate(rows)}
-        self.of_product: Mapping[int, int] = self._offers_of_products()
+        self._rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]  # not over yet
+        self.of_product: Mapping[int, frozenset[int]] = self._offers_of_products()
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
-        self._on = 0
+        self._on = frozenset[int]()
         self._budgets: list[Budget] = []
 
     @property
-    def on(self) -> int:
-        """The offers that are on now, as bits."""
+    def on(self) -> frozenset[int]:
+        """Rows of the offers that are on now; the same object until that changes."""
         self._look()
         return self._on
 
@@ -60,20 +53,20 @@ class OfferBook:
             offer = self._offers[offer_row] = self.served.offers.offer(offer_row)
         return offer
 
-    def ranked(self, customer_row: int, among: int = -1) -> Iterator[ListedOffer]:
+    def ranked(self, customer_row: int, among: Set[int] | None = None) -> Iterator[ListedOffer]:
         """A customer's offers that are on, by what they add, the most first.
 
         The night left out what costs more than it brings: whoever gets it would buy anyway.
 
         Args:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
-            among: of which offers, as bits; -1 for any.
+            among: rows of these offers alone; None for any.
         """
-        offers, bit_of, wanted = self.served.offers, self.bit_of, self.on & among
+        offers = self.served.offers
         rows, first = offers.listed(customer_row)  # at their end NONE; and what a file holds isn't checked
-        for place, row in enumerate(rows, first):
-            if bit_of.get(row, 0) & wanted:
-                yield offers.at(place, row)
+        found = self.on.intersection(rows) if among is None else self.on.intersection(rows, among)
+        for place in sorted(map(rows.index, found)):
+            yield offers.at(first + place, rows[place])
 
     def cost(self, listed: ListedOffer) -> float:
         """The discount of an offer by its probability; 0 where one of them isn't known."""
@@ -89,16 +82,19 @@ class OfferBook:
 
         A product's offer is the first of `ranked` that can be shown. Those that cost nothing are left out.
         """
-        on, found = self.on, dict[int, float]()
-        missing = {row: of_it for row in product_rows if (of_it := self.of_product.get(row, 0) & on)}
-        for one in self.ranked(customer_row, reduce(or_, missing.values(), 0)):
-            offer, bit = self.offer(one.offer_row), self.bit_of[one.offer_row]
-            if can_be_shown(offer):
+        missing, found = self.of_products(product_rows), dict[int, float]()
+        for one in self.ranked(customer_row, frozenset().union(*missing.values())):
+            if can_be_shown(self.offer(one.offer_row)):
                 cost = self.cost(one)
-                for row in [row for row, of_it in missing.items() if of_it & bit]:
+                for row in [row for row, of_it in missing.items() if one.offer_row in of_it]:
                     found[row] = cost
                     del missing[row]
         return {row: cost for row, cost in found.items() if cost}
+
+    def of_products(self, product_rows: Iterable[int]) -> dict[int, frozenset[int]]:
+        """Those of `of_product` that are of these products."""
+        of_product = self.of_product
+        return {row: of_product[row] for row in of_product.keys() & product_rows}
 
     def json(self, listed: ListedOffer, promised_until_s: float | None) -> str:
         """An offer as answers show it to a customer.
@@ -121,27 +117,29 @@ class OfferBook:
         now_s = self._clock()
         if self._until_s - KEPT_S <= now_s < self._until_s:  # a clock may be set back
             return
-        on, budgets, until_s = 0, [], now_s + KEPT_S
-        for offer_row, bit in self.bit_of.items():
+        on, budgets, until_s = list[int](), [], now_s + KEPT_S
+        for offer_row in self._rows:
             offer = self.offer(offer_row)
             begins_s, end_s = _period_s(offer)
             if now_s < begins_s:
                 until_s = min(until_s, begins_s)
             elif now_s < end_s:
-                on |= bit
+                on.append(offer_row)
                 until_s = min(until_s, end_s)
                 if offer.budget is not None:
                     known = (offer.redeemed, self.served.since)
                     budgets.append(Budget(offer.offer_id, offer.budget, *known))
-        self._on, self._budgets, self._until_s = on, budgets, until_s
+        if self._on != set(on):
+            self._on = frozenset(on)
+        self._budgets, self._until_s = budgets, until_s
 
-    def _offers_of_products(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for offer_row, bit in self.bit_of.items():
+    def _offers_of_products(self) -> dict[int, frozenset[int]]:
+        found: dict[int, list[int]] = {}
+        for offer_row in self._rows:
             for row in self.offer(offer_row).product_rows.tolist():
-                found[row] = found.get(row, 0) | bit
-        same: dict[int, int] = {}  # many products have the same ones
-        return {row: same.setdefault(bits, bits) for row, bits in found.items()}
+                found.setdefault(row, []).append(offer_row)
+        same: dict[frozenset[int], frozenset[int]] = {}  # many products have the same ones
+        return {row: same.setdefault(rows := frozenset(offers), rows) for row, offers in found.items()}
 
 
 def _period_s(offer: Offer) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Next best offers: of a customer by themselves, and with the products of an answer."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -15,14 +14,15 @@ from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
 from service.parameters import Query
 from service.reasons import Reasons, reasons_in
+from service.request_ids import new_request_id
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
-from service.showings import NOTHING, Showings
+from service.showings import NOTHING, ROW, Showings
 from storage.offers import ListedOffer, Offer
 
-NO_OFFERS = WithOffers(0, NOTHING, False, {}, [])
+NO_OFFERS = WithOffers(NOTHING, NOTHING, False, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named
 
 
@@ -83,7 +83,7 @@ class OfferDesk:
             ruling = _ruling_of(placed, customer_id, customer_row)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
-        if found is None or found.is_for_once or found.on != on or found.enough != enough:
+        if found is None or found.is_for_once or found.on is not on or found.enough != enough:
             without = enough
             if told is not None and told.redeemed:
                 without |= {served.offers.find(offer_id) for offer_id in told.redeemed}
@@ -95,7 +95,7 @@ class OfferDesk:
     def _best(
         self,
         book: OfferBook,
-        on: int,
+        on: frozenset[int],
         enough: frozenset[int],
         without: frozenset[int],
         customer_id: str,
@@ -103,37 +103,28 @@ class OfferDesk:
         answer: Answer,
     ) -> WithOffers:
         """The best offer of each product of an answer, of those that are on, without some."""
-        of_product, bit_of, among = book.of_product, book.bit_of, 0
-        missing: dict[int, int] = {}
-        for row, _, _, _ in answer.picks:
-            of_it = of_product.get(row, 0) & on
-            if of_it:
-                missing[row] = of_it
-                among |= of_it
         texts: dict[int, Attached] = {}
-        rows: list[int] = []
-        is_for_once = False
-        for one in book.ranked(customer_row, among) if among else ():
-            bit = bit_of[one.offer_row]
-            if not among & bit or one.offer_row in without:
-                continue
-            offer = book.offer(one.offer_row)
-            is_for_once = is_for_once or offer.budget is not None
-            text = self._json(book, one, customer_id)
-            if text is not None:
-                ends_at = offer.ends_at if offer.budget is None else None
-                attached = Attached(text, book.cost(one), offer.offer_id, ends_at)
-                rows.append(one.offer_row)
-                among = 0  # of those products that have none yet
-                for row, of_it in missing.items():
-                    if of_it & bit:
-                        texts[row] = attached
-                        missing[row] = 0
-                    else:
-                        among |= of_it
-                if not among:
+        tried: dict[int, Attached | None] = {}
+        for row, offers in book.of_products(map(ROW, answer.picks)).items():
+            for one in book.ranked(customer_row, offers - without):
+                if one.offer_row not in tried:
+                    tried[one.offer_row] = self._attached(book, one, customer_id)
+                attached = tried[one.offer_row]
+                if attached is not None:
+                    texts[row] = attached
                     break
+        is_for_once = any(book.offer(row).budget is not None for row in tried)
+        rows = [row for row, attached in tried.items() if attached is not None]
         return WithOffers(on, enough, is_for_once, texts, rows)
+
+    def _attached(self, book: OfferBook, one: ListedOffer, customer_id: str) -> Attached | None:
+        """An offer as a product comes with it; None if it can't be promised."""
+        text = self._json(book, one, customer_id)
+        if text is None:
+            return None
+        offer = book.offer(one.offer_row)
+        ends_at = offer.ends_at if offer.budget is None else None
+        return Attached(text, book.cost(one), offer.offer_id, ends_at)
 
     def costs(
         self,
@@ -183,7 +174,7 @@ class OfferDesk:
         if self._showings is not None:
             self._showings.note(placed, customer_id, query.placement, (), [row for row, _ in items])
         texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
-        head = {"customer_id": customer_id, "request_id": os.urandom(12).hex(), "version": served.version_id}
+        head = {"customer_id": customer_id, "request_id": new_request_id(), "version": served.version_id}
         source = "personal" if customer_row != NONE else "popular"
         return f'{json.dumps(head)[:-1]}, "source": "{source}", "offers": [{", ".join(texts)}]}}'
 

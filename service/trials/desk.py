@@ -17,12 +17,13 @@ from service.offers.desk import NO_OFFERS
 from service.own_list import Answer, WithOffers
 from service.parameters import Query
 from service.recommender import Recommender
+from service.request_ids import new_request_id
 from service.sane import check_values
 from service.served import ServedVersion
 from service.trials.dealt import Assigned, Dealt, dealt
 from service.trials.drafted import drafted
 from service.trials.explored import Drawn, explored
-from service.trials.exposures import Shown, new_request_id
+from service.trials.exposures import Shown
 
 POPULAR = "popular"  # the model that needs no lists
 HELD_OUT = json.dumps({"id": "holdout", "variant": POPULAR})

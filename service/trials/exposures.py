@@ -1,7 +1,6 @@
 """Keeps who was shown what: a bounded queue, written in batches in the background, never waited for."""
 
 import json
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -227,8 +226,3 @@ def _lot(drawn: Drawn, products: IdIndex) -> dict[str, dict[str, object]]:
         "pool": {products[row]: _score(probability) for row, _, _, probability in drawn.pool},
         "rivals": {name: None if row == NONE else products[row] for name, row in drawn.rivals.items()},
     }
-
-
-def new_request_id() -> str:
-    """As answers have it."""
-    return os.urandom(12).hex()
