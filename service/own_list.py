@@ -1,25 +1,26 @@
 """A customer's list in the order of its objective, what rules change of it, and those used just now."""
 
-import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from service.live.session import Session, assembled, day_of
 from service.live.told import Told
 from service.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
-from service.packed import Columns, Entry
+from service.packed import WHOLE, Columns, Entry, Scored
 from service.parameters import Query
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Moved, Ruling, in_new_order
 from service.served import NONE, UNKNOWN, ServedVersion
 from storage.evidence import NO_EVIDENCE
 
-LIST_LENGTH = 50  # of a list in Redis, which then takes less than 750 bytes; more is read on in the map
 NO_PINS: Mapping[int, str] = {}
+ENTRY = itemgetter(1)  # of what it counts and itself
 
 
 class Rung(Enum):
@@ -101,8 +102,9 @@ class OwnList:
         customer_row: NONE of somebody whom the night didn't see, or may not be seen with.
         told: what the worker knew when it was assembled; None if there was nothing new.
         columns: as it was assembled; it may be only the beginning.
+        behind: what counts most behind them, as `Columns.most_from` has it.
         rules, ruling: what was in force, and of it what concerns this customer.
-        moved: products of it that the rules move.
+        moved: products of the columns that factors move; None where they move nothing of the list.
         bought: what the rules leave out because it was bought lately.
         session: what was bought since the night.
         is_in_new_order: it isn't the beginning of the list that the map has.
@@ -118,7 +120,8 @@ class OwnList:
     columns: Columns
     rules: PlacedRules
     ruling: Ruling
-    moved: list[Moved] = field(default_factory=list)
+    behind: float = WHOLE
+    moved: list[Moved] | None = None
     bought: frozenset[int] = frozenset()
     session: Session | None = None
     is_in_new_order: bool = False
@@ -128,20 +131,11 @@ class OwnList:
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it isn't in the list."""
-        place = _place_of(product_row, self.columns.rows.tobytes())
-        if place == NONE:
-            return UNKNOWN
-        probability = self.columns.probability[place]
-        return probability if probability >= 0 else UNKNOWN  # a NaN isn't
-
-
-def _place_of(product_row: int, rows: bytes) -> int:
-    """Where a row stands among int32 rows, NONE if it doesn't; one look through bytes is soon done."""
-    wanted = struct.pack("i", product_row)
-    found = rows.find(wanted)
-    while found % 4 and found != NONE:  # across two rows
-        found = rows.find(wanted, found + 1)
-    return found // 4
+        found = self.columns.probability_of(product_row)
+        was_bought = self.session is not None and product_row in self.session.by_row  # then none is known
+        if found is None and self.behind != WHOLE and self.customer_row != NONE and not was_bought:
+            found = self.served.candidates(self.customer_row).probability_of(product_row)
+        return UNKNOWN if found is None else found
 
 
 class Answer(NamedTuple):
@@ -216,13 +210,43 @@ def made_list(served: ServedVersion, customer_row: int, session: Session | None)
     return assembled(session) if session else served.candidates(customer_row)
 
 
-def rest_of(own: OwnList) -> Iterator[Entry]:
-    """What comes after a list that may be only the beginning; nothing is made before it is asked for."""
-    n = 0 if own.is_in_new_order else len(own.columns.rows)
-    if own.session is None:
-        yield from own.served.candidates(own.customer_row).entries(n)
-    elif n in (0, LIST_LENGTH):
-        yield from assembled(own.session).entries(n)
+def entries_of(own: OwnList) -> Iterator[Entry]:
+    """All of a list in its order; what comes after a beginning isn't made before it is asked for."""
+    if own.moved is not None:
+        return map(ENTRY, under_factors(own))
+    return chain(own.columns.entries(), _rest_of(own))
+
+
+def under_factors(own: OwnList, without: Container[int] = ()) -> Iterator[Scored]:
+    """The same of a list of which factors move something, with what each counts.
+
+    Args:
+        without: rows that are left out.
+    """
+    most = own.behind * own.ruling.most_factor  # what nothing behind the beginning counts more than
+    beginning = in_new_order(own.columns, own.moved or [], without, most)
+    return beginning if own.behind == WHOLE else chain(beginning, _behind(own, without, most))
+
+
+def _behind(own: OwnList, without: Container[int], most: float) -> Iterator[Scored]:
+    """What counts no more than the beginning of a list says for itself."""
+    whole = _whole(own)
+    for scored in in_new_order(whole, own.ruling.moved(whole), without):
+        if scored[0] <= most:
+            yield scored
+
+
+def _whole(own: OwnList) -> Columns:
+    if own.behind == WHOLE:
+        return own.columns
+    whole = made_list(own.served, own.customer_row, own.session)
+    return own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
+
+
+def _rest_of(own: OwnList) -> Iterator[Entry]:
+    if own.behind != WHOLE:
+        start = 0 if own.is_in_new_order else len(own.columns.rows)
+        yield from made_list(own.served, own.customer_row, own.session).entries(start)
 
 
 def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
@@ -232,18 +256,17 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
         own.columns = by_value(own.columns, served.shelf.worth, ruling.factors, own.costs)
         own.is_in_new_order = True
     elif ruling.factors is not None:
-        if len(own.columns.rows) <= LIST_LENGTH:  # else it is whole
-            whole = made_list(served, own.customer_row, own.session)
-            own.columns = own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
-        own.moved = ruling.moved(own.columns)
+        if objective == REORDER:
+            own.columns, own.behind = _whole(own), WHOLE
+        moved = ruling.moved(own.columns)
+        own.moved = moved if moved or own.behind != WHOLE else None
     if objective in (DISCOVERY, REORDER):
         owned = owned_by(served, own.customer_row, own.session)
         own.owned = {one.product_row: one.due_day for one in owned}
         if objective == REORDER:
-            moved = (entry for _, entry in in_new_order(own.columns, own.moved))
-            columns = Columns.of(moved) if own.moved else own.columns
+            columns = Columns.of(entries_of(own)) if own.moved else own.columns
             own.columns = due_first(columns, owned, day_of(served, now_s))
-            own.moved, own.is_in_new_order = [], True
+            own.moved, own.is_in_new_order = None, True
     if ruling.bought:
         own.bought = _bought_lately(own)
 

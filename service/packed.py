@@ -11,7 +11,10 @@ from zlib import crc32
 
 import numpy as np
 
-HEAD = struct.Struct("<IH")  # checksum of what follows it, length of the owner
+HEAD = struct.Struct("<IdH")  # checksum of what follows, `most_from` behind the list, length of the owner
+CHECKSUM_BYTES = 4
+LIST_LENGTH = 50  # of a packed list, which then takes less than 750 bytes in Redis; the map has the rest
+WHOLE = -1.0  # what counts most behind a list that is whole
 ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
 
 type Entry = tuple[int, int, float]
@@ -49,6 +52,33 @@ class Columns(NamedTuple):
             _joined(self.probability, longer.probability),
         )
 
+    def score_at(self, place: int) -> float:
+        """The probability at a place; where none is known, what the last before it falls to as 1 / place."""
+        probability = self.probability
+        if (score := probability[place]) >= 0:  # NaN isn't
+            return score
+        for known_at in range(place - 1, -1, -1):
+            if (score := probability[known_at]) >= 0:
+                return score * (known_at + 1) / (place + 1)
+        return 1 / (place + 1)
+
+    def most_from(self, start: int) -> float:
+        """No entry from a place on has a higher `score_at`; WHOLE where there is none."""
+        if start >= len(self.rows):
+            return WHOLE
+        return max(self.score_at(start), float(np.fmax.reduce(np.asarray(self.probability[start:]))))
+
+    def probability_of(self, row: int) -> float | None:
+        """A product's, -1 where it isn't known; None for one that isn't in the list."""
+        rows, wanted = self.rows.tobytes(), struct.pack("i", row)  # one look through bytes is soon done
+        found = rows.find(wanted)
+        while found % 4 and found >= 0:  # across two rows
+            found = rows.find(wanted, found + 1)
+        if found < 0:
+            return None
+        probability = self.probability[found // 4]
+        return probability if probability >= 0 else -1.0  # a NaN isn't
+
     def first(self, length: int) -> "Columns":
         return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
 
@@ -69,22 +99,23 @@ def owner_of(version_id: str, variant: str, customer_id: str, epoch: int, mark: 
 
 
 def pack(owner: bytes, columns: Columns) -> bytes:
-    """The value of a list; 7 bytes for each product."""
-    body = owner + b"".join(column.tobytes() for column in columns)
-    size = struct.pack("<H", len(owner))
-    return struct.pack("<I", crc32(size + body)) + size + body
+    """The value of the beginning of a list, and what counts most behind it; 7 bytes for each product."""
+    body = owner + b"".join(column.tobytes() for column in columns.first(LIST_LENGTH))
+    rest = struct.pack("<dH", columns.most_from(LIST_LENGTH), len(owner)) + body
+    return struct.pack("<I", crc32(rest)) + rest
 
 
-def unpack(owner: bytes, value: bytes) -> Columns | None:
-    """This owner's list; None for anything else: another's, damaged, or cut short."""
+def unpack(owner: bytes, value: bytes) -> tuple[Columns, float] | None:
+    """The beginning of this owner's list, and `most_from` behind it; None for anything else: another's,
+    damaged, or cut short."""
     if len(value) < HEAD.size:
         return None
     view = memoryview(value)
-    checksum, size = HEAD.unpack_from(value)
+    checksum, behind, size = HEAD.unpack_from(value)
     start = HEAD.size + size
     length, rest = divmod(len(value) - start, ENTRY_BYTES)
-    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(view[4:]) != checksum:
+    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(view[CHECKSUM_BYTES:]) != checksum:
         return None
     middle, last = start + 4 * length, start + 5 * length
     probability = view[last:].cast("e")  # type: ignore[call-overload]  # its stubs know no float16
-    return Columns(view[start:middle].cast("i"), view[middle:last].cast("B"), probability)
+    return Columns(view[start:middle].cast("i"), view[middle:last].cast("B"), probability), behind

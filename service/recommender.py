@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -13,22 +13,22 @@ from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told
 from service.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
 from service.own_list import (
-    LIST_LENGTH,
     NO_PINS,
     Answer,
     FirstLevel,
     Kept,
     OwnList,
     Pick,
+    entries_of,
     made_list,
     put_under_rules,
-    rest_of,
+    under_factors,
 )
-from service.packed import Columns, owner_of, pack, unpack
+from service.packed import WHOLE, Columns, owner_of, pack, unpack
 from service.parameters import Query
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
-from service.rules.ruling import Ruling, in_new_order
+from service.rules.ruling import Ruling
 from service.served import NONE, ServedVersion
 from service.showings import NOTHING, Showings
 
@@ -142,13 +142,7 @@ class Recommender:
         own, _ = self._own_list(rules, customer_id, self._news_of(customer_id), query.objective)
         if own is None:
             return NONE
-        moved = (entry for _, entry in in_new_order(own.columns, own.moved))
-        found = next(
-            (row for row, _, _ in (moved if own.moved else own.columns.entries()) if row in rows), NONE
-        )
-        if found == NONE and not own.moved:
-            found = next((row for row, _, _ in rest_of(own) if row in rows), NONE)
-        return found
+        return next((row for row, _, _ in entries_of(own) if row in rows), NONE)
 
     def most_popular_of(self, served: ServedVersion, query: Query, rows: Collection[int]) -> int:
         """Which of these products is the most popular."""
@@ -264,16 +258,16 @@ class Recommender:
         if customer_row == NONE and session is None:
             return None, ""
         if objective == VALUE:  # the most worth may stand anywhere in a list, and Redis has its beginning
-            columns, level = made_list(served, customer_row, session), "map"
+            columns, behind, level = made_list(served, customer_row, session), WHOLE, "map"
         else:
-            columns, level = self._columns(rules, customer_id, customer_row, told, session)
+            columns, behind, level = self._columns(rules, customer_id, customer_row, told, session)
         if customer_row != NONE:
             ruling = rules.of_person(customer_row)
         elif told is not None and told.has_night_of(served.tombstone):
             ruling = rules.of_stranger(customer_id)
         else:
             ruling = rules.of_nobody()
-        own = OwnList(served, customer_row, told, columns, rules, ruling, session=session)
+        own = OwnList(served, customer_row, told, columns, rules, ruling, behind=behind, session=session)
         if objective == VALUE:
             own.costs = self._costs_of(served, customer_id, customer_row, told, columns.rows)
         put_under_rules(own, objective, self._clock())
@@ -287,22 +281,22 @@ class Recommender:
         customer_row: int,
         told: Told | None,
         session: Session | None,
-    ) -> tuple[Columns, str]:
+    ) -> tuple[Columns, float, str]:
+        """A list or its beginning, what counts most behind it, and the level."""
         served = rules.served
         if self._cache is None or (self._only_changed and told is None):
-            return made_list(served, customer_row, session), "map"
+            return made_list(served, customer_row, session), WHOLE, "map"
         epoch, mark = (told.epoch, told.mark) if told else (0, 0)
         if session is not None:
             mark += session.today << 32  # what steps back today does so less tomorrow
         owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
         value = self._from_cache(self._cache, rules, customer_id, epoch)
-        columns = unpack(owner, value) if value is not None else None
-        if columns is not None:
-            return columns, "redis"
+        found = unpack(owner, value) if value is not None else None
+        if found is not None:
+            return *found, "redis"
         columns = made_list(served, customer_row, session)
-        value = pack(owner, columns.first(LIST_LENGTH))
-        self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
-        return columns, "map"
+        self._cache.put(served.version_id, served.variant, customer_id, pack(owner, columns), epoch)
+        return columns, WHOLE, "map"
 
     def _from_cache(self, cache: ListCache, rules: PlacedRules, customer_id: str, epoch: int) -> bytes | None:
         """A packed list; what the customer was shown comes along where a rule counts that."""
@@ -318,10 +312,10 @@ class Recommender:
 
 def _take_list(basket: Basket, own: OwnList) -> None:
     """Take from a customer's list, in the order that the rules give it."""
-    if own.moved:
-        basket.take_moved(in_new_order(own.columns, own.moved, basket.taken))
-        return
-    basket.take_own(chain(own.columns.entries(), rest_of(own)))
+    if own.moved is None:
+        basket.take_own(entries_of(own))
+    else:
+        basket.take_moved(under_factors(own, basket.taken))
 
 
 def _strength(ruling: Ruling, query: Query) -> float:

@@ -82,7 +82,8 @@ def diverse(entries: Iterator[Scored], strength: float, above: Above) -> Iterato
         if not waiting and following is not None:  # as mostly
             score, entry = first = following
             following = next(entries, None)
-            if following is None or following[0] <= score * (1 - strength * likeness(entry[0])):
+            alike = likeness(entry[0])
+            if not alike or following is None or following[0] <= score * (1 - strength * alike):
                 yield entry
                 continue
             waiting.append(first)

@@ -3,11 +3,12 @@
 from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from math import inf
+from operator import itemgetter
 
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
-from service.packed import Columns, Scored
+from service.packed import WHOLE, Columns, Scored
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
 from service.served import ServedVersion, Trends
 
@@ -16,6 +17,7 @@ type Moved = tuple[float, int]
 
 
 LAST: Moved = (inf, 0)
+PLACE = itemgetter(1)
 
 
 class Ruling:
@@ -24,6 +26,7 @@ class Ruling:
     Attributes:
         shown: by product row, whether it may be shown: in stock, and hidden by no rule. It changes in place.
         factors, factor_views: by product row; None where all are 1.
+        most_factor: the highest of them, 1 at least.
         limits: at most so many of a group.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
@@ -46,7 +49,9 @@ class Ruling:
         self.pins = tuple(sorted(pins, key=lambda pin: pin.position))
         self.factors = self._product_of([effect for effect in effects if isinstance(effect, Scale)])
         self.factor_views: memoryview[float] | None = None
+        self.most_factor = 1.0
         if self.factors is not None:
+            self.most_factor = max(1.0, float(self.factors.max(initial=1)))
             self._has_factor = self.factors != 1
             self.factor_views = memoryview(self.factors)
         self._mask: BoolArray = served.shelf.in_stock
@@ -124,7 +129,7 @@ class Ruling:
             return []
         rows, factors = columns.rows, self.factor_views
         places = self._has_factor.take(np.asarray(rows)).nonzero()[0].tolist()
-        return sorted([(-score_at(columns, place) * factors[rows[place]], place) for place in places])
+        return sorted([(-columns.score_at(place) * factors[rows[place]], place) for place in places])
 
     def _product_of(self, scales: list[Scale]) -> FloatArray | None:
         if not scales:
@@ -135,18 +140,9 @@ class Ruling:
         return factors
 
 
-def score_at(columns: Columns, place: int) -> float:
-    """The probability at a place; where none is known, what the last one before it falls to as 1/place."""
-    probability = columns.probability
-    if (score := probability[place]) >= 0:  # NaN isn't
-        return score
-    for known_at in range(place - 1, -1, -1):
-        if (score := probability[known_at]) >= 0:
-            return score * (known_at + 1) / (place + 1)
-    return 1 / (place + 1)
-
-
-def in_new_order(columns: Columns, moved: list[Moved], without: Container[int] = ()) -> Iterator[Scored]:
+def in_new_order(
+    columns: Columns, moved: list[Moved], without: Container[int] = (), above: float = WHOLE
+) -> Iterator[Scored]:
     """A list with some products at the places of their new scores; the others keep their order.
 
     A product stands before the first of the others that has a lower score. What an entry counts never is more
@@ -154,33 +150,39 @@ def in_new_order(columns: Columns, moved: list[Moved], without: Container[int] =
 
     Args:
         without: rows that are left out.
+        above: only entries that count more than this.
     """
     rows, evidence, probability = columns
-    away = {place for _, place in moved}
+    away = set(map(PLACE, moved))
     waiting = iter(moved)
     first = next(waiting, LAST)
     most = -first[0]  # what no entry before the next one that moved is below
-    score, known_at, least = 1.0, 0, inf
+    counts, known, known_at = 1.0, 1.0, 0
     for place, entry in enumerate(columns.entries()):
         if place in away or entry[0] in without:
             continue
         now = entry[2]
-        if score >= now >= 0:  # as most
-            score, known_at = now, place
+        if counts >= now >= 0:  # as most
+            counts = known = now
+            known_at = place
         else:
             if now >= 0:
-                known_at = place
-            now = score * (known_at + 1) / (place + 1)
-        while now <= most and first < (-now, place):
-            at, least = first[1], min(least, most)
+                known, known_at = counts, place
+            counts = min(counts, known * (known_at + 1) / (place + 1))
+        while counts <= most and first < (-counts, place):
+            if most <= above:
+                return
+            at = first[1]
             if rows[at] not in without:
-                yield least, (rows[at], evidence[at], probability[at])
+                yield most, (rows[at], evidence[at], probability[at])
             first = next(waiting, LAST)
             most = -first[0]
-        least = now if now < least else least
-        yield least, entry
-    while first is not LAST:
-        at, least = first[1], min(least, -first[0])
+        if counts <= above:
+            return
+        yield counts, entry
+    while most > above:
+        at, counts = first[1], min(counts, most)
         if rows[at] not in without:
-            yield least, (rows[at], evidence[at], probability[at])
+            yield counts, (rows[at], evidence[at], probability[at])
         first = next(waiting, LAST)
+        most = -first[0]

@@ -13,7 +13,7 @@ from service.champion import Serving
 from service.finished import TOLD_PRIVATELY, Finished
 from service.measured import Measured
 from service.metrics import Metrics
-from service.own_list import LIST_LENGTH, FirstLevel, OwnList
+from service.own_list import FirstLevel, OwnList
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query, check_id, parse_query
 from service.recommender import Recommender
@@ -46,7 +46,7 @@ def parts_of(
     answers = [recommender.recommend(served, customer_id, query) for customer_id in ids]
     lists = [served.candidates(row) for row in rows]
     owners = [owner_of(served.version_id, served.variant, customer_id, 1) for customer_id in ids]
-    values = [pack(owner, found.first(LIST_LENGTH)) for owner, found in zip(owners, lists, strict=True)]
+    values = [pack(owner, found) for owner, found in zip(owners, lists, strict=True)]
     for customer_id, value in zip(ids, values, strict=True):
         cache.put(served.version_id, served.variant, customer_id, value, 1)
     cache.flush()

@@ -296,6 +296,7 @@ def make_routes(
         Route("- from Redis, showings counted", *from_redis(rules=often), key),
         Route("- from Redis, with all of these", *from_redis(**everything), key, log.write),
         Route("- from Redis, bought since the night", *from_redis(news_of=bought), key),
+        Route("- the same, with rules", *from_redis(news_of=bought, rules=rules), key),
         Route("- assembled, bought since the night", *from_map(news_of=bought), key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),

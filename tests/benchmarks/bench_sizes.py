@@ -13,7 +13,6 @@ import psutil
 
 from service.cache.keys import list_key, list_life_s
 from service.cache.redis_cache import redis_client
-from service.own_list import LIST_LENGTH
 from service.packed import owner_of, pack
 from service.served import ServedVersion
 from storage.store import Store
@@ -124,7 +123,7 @@ def _redis_bytes(served: ServedVersion, lists: int) -> int:
                 for row in batch:
                     customer_id = served.customers[row]
                     owner = owner_of(served.version_id, served.variant, customer_id, 1)
-                    value = pack(owner, served.candidates(row).first(LIST_LENGTH))
+                    value = pack(owner, served.candidates(row))
                     key = list_key(served.version_id, served.variant, customer_id, 1)
                     pipeline.set(key, value, ex=list_life_s(3600, 0.5))
                 pipeline.execute()

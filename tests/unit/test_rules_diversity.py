@@ -16,7 +16,7 @@ from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.diversity import LOOK_AHEAD, Above, diverse
 from service.rules.reading import parse_rules
-from service.rules.ruling import in_new_order, score_at
+from service.rules.ruling import in_new_order
 from service.served import ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
@@ -275,7 +275,7 @@ def test_a_list_in_a_new_order_has_falling_scores(
     scores: list[float], moved: set[int], factor: float
 ) -> None:
     columns = Columns.of([(row, 0, score) for row, score in enumerate(scores)])
-    away = sorted((-factor * score_at(columns, at), at) for at in moved if at < len(scores))
+    away = sorted((-factor * columns.score_at(at), at) for at in moved if at < len(scores))
     found = list(in_new_order(columns, away))
     counts = [score for score, _ in found]
     assert counts == sorted(counts, reverse=True)

@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.own_list import LIST_LENGTH
-from service.packed import Columns, Entry, owner_of, pack, unpack
+from service.packed import LIST_LENGTH, WHOLE, Columns, Entry, owner_of, pack, unpack
 
 ENTRIES = st.lists(
     st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 255), st.just(-1.0) | st.floats(0, 1, width=16)),
@@ -27,9 +26,14 @@ def columns_of(entries: list[Entry]) -> Columns:
 def test_what_was_packed_is_unpacked(entries: list[Entry], customer: str, epoch: int) -> None:
     owner = owner_of("20180101T000000Z-aa", "blend", customer, epoch)
     value = pack(owner, columns_of(entries))
-    columns = unpack(owner, value)
-    assert columns is not None
-    assert list(columns.entries()) == entries
+    found = unpack(owner, value)
+    assert found is not None
+    columns, behind = found
+    assert list(columns.entries()) == entries[:LIST_LENGTH]
+    scores = [columns_of(entries).score_at(place) for place in range(LIST_LENGTH, len(entries))]
+    assert all(score <= behind for score in scores)
+    assert (behind == WHOLE) is (not scores)
+    assert behind in (WHOLE, *scores)
     if owner != OWNER:
         assert unpack(OWNER, value) is None
 
@@ -58,9 +62,9 @@ def test_a_list_cut_short_is_nothing() -> None:
     assert all(unpack(OWNER, value[:length]) is None for length in range(len(value)))
 
 
-def test_a_list_as_it_is_cached_takes_410_bytes_at_most() -> None:
+def test_a_list_as_it_is_cached_takes_420_bytes_at_most() -> None:
     owner = owner_of("20180101T000000Z-aaaaaaaa", "ranker", "1234567890", 1)
-    assert len(pack(owner, columns_of([(1, 0, 0.5)] * LIST_LENGTH))) <= 410
+    assert len(pack(owner, columns_of([(1, 0, 0.5)] * LIST_LENGTH))) <= 420
 
 
 def test_owners_differ_by_each_of_their_parts() -> None:

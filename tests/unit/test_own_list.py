@@ -1,0 +1,73 @@
+"""Of a list under factors only the beginning is read, and it stands in the order of the whole."""
+
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.own_list import OwnList, entries_of, under_factors
+from service.packed import LIST_LENGTH, WHOLE, Columns
+from service.rules.effects import Scale
+from service.rules.ruling import Ruling
+from service.served import UNKNOWN
+
+CHANCES = st.lists(st.just(-1.0) | st.just(float("nan")) | st.floats(0, 1, width=16), max_size=90)
+
+
+class Served(SimpleNamespace):
+    """A version with one list of which it is counted how often it is read."""
+
+    def __init__(self, whole: Columns) -> None:
+        n = max(len(whole.rows), 1)
+        shelf = SimpleNamespace(in_stock=np.ones(n, bool), changes=0)
+        super().__init__(products=range(n), shelf=shelf, n_read=0)
+        self.whole = whole
+
+    def candidates(self, _: int) -> Columns:
+        self.n_read += 1
+        return self.whole
+
+
+def beginning_of(chances: list[float], factor: float, rows: set[int]) -> OwnList:
+    """A list of products 0, 1, 2... as Redis has it, some of whose products have a factor."""
+    whole = Columns.of([(row, 0, chance) for row, chance in enumerate(chances)])
+    served: Any = Served(whole)
+    scaled = np.array([row for row in sorted(rows) if row < len(served.products)], np.int32)
+    ruling = Ruling(served, [Scale(scaled, factor)])
+    columns, behind = whole.first(LIST_LENGTH), whole.most_from(LIST_LENGTH)
+    rules: Any = None
+    own = OwnList(served, 0, None, columns, rules, ruling, behind=behind)
+    own.moved = ruling.moved(columns)
+    return own
+
+
+@given(CHANCES, st.sampled_from([0.0, 0.5, 1.5, 4.0]), st.sets(st.integers(0, 89), max_size=30))
+def test_the_order_is_that_of_the_whole_list(chances: list[float], factor: float, rows: set[int]) -> None:
+    own, whole = beginning_of(chances, factor, rows), beginning_of(chances, factor, rows)
+    whole.columns, whole.behind = own.served.candidates(0), WHOLE
+    whole.moved = whole.ruling.moved(whole.columns)
+    found = [(counts, entry[0]) for counts, entry in under_factors(own)]
+    assert found == [(counts, entry[0]) for counts, entry in under_factors(whole)]
+    assert sorted(row for _, row in found) == list(range(len(chances)))
+    assert [row for _, row in found] == [entry[0] for entry in entries_of(own)]
+
+
+def test_what_stands_behind_is_not_read_before_something_of_it_may_come() -> None:
+    chances = [0.9 - place / 100 for place in range(50)] + [0.1] * 40  # .9 to .41, then .1
+    own = beginning_of(chances, 4.0, {2, 88})
+    first = [entry[0] for _, entry in islice(under_factors(own), 49)]
+    assert first[:4] == [2, 0, 1, 3]  # .88 times 4 is the most
+    assert own.served.n_read == 0  # type: ignore[attr-defined]  # behind is at most .4, and the last has .41
+    rest = [entry[0] for _, entry in under_factors(own)][49:]
+    assert rest[:3] == [49, 88, 50]
+    assert own.served.n_read == 1  # type: ignore[attr-defined]
+
+
+def test_a_product_that_stands_behind_the_beginning_has_its_probability() -> None:
+    own = beginning_of([0.5] * 50 + [0.25, -1.0], 1.5, set())
+    assert [own.probability(row) for row in (0, 50, 51, 52)] == [0.5, 0.25, UNKNOWN, UNKNOWN]
+    own.session = SimpleNamespace(by_row={50: None})  # type: ignore[assignment]
+    assert own.probability(50) == UNKNOWN  # it was bought since
