@@ -25,7 +25,8 @@ type Name = Annotated[str, Field(min_length=1, max_length=256)]
 type Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 type Some = Annotated[Names, Field(min_length=1)]
 type Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in"]
-type Number = Annotated[float, Field(allow_inf_nan=False)]
+type Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+type Whole = Annotated[int, Field(strict=True)]
 type Value = bool | int | Number | str
 type Triple = tuple[str, Operator, Value | tuple[Value, ...]]
 type Moment = Annotated[datetime, Field(strict=True)] | Annotated[date, Field(strict=True)]
@@ -124,7 +125,7 @@ class Pin(AnyRule):
 
     kind: Literal["pin"]
     products: Some
-    position: int = Field(ge=1, le=PINNED_MAX)
+    position: Whole = Field(ge=1, le=PINNED_MAX)
 
 
 class Boost(Named):
@@ -169,7 +170,7 @@ class Cap(AnyRule):
 
     kind: Literal["cap"]
     per: Literal["brand", "category"]
-    at_most: int = Field(ge=1, le=PINNED_MAX)
+    at_most: Whole = Field(ge=1, le=PINNED_MAX)
     names: Names = ()
 
 
@@ -177,23 +178,23 @@ class ExcludeBought(Scoped):
     """Not what the customer bought within so many days."""
 
     kind: Literal["exclude_bought"]
-    days: int = Field(ge=1, le=3650)
+    days: Whole = Field(ge=1, le=3650)
 
 
 class Frequency(Scoped):
     """Not what the customer was shown so many times at the same placement within so many days."""
 
     kind: Literal["frequency"]
-    at_most: int = Field(ge=1, le=1000)
-    days: int = Field(ge=1, le=MOST_SHOWN_DAYS)
+    at_most: Whole = Field(ge=1, le=1000)
+    days: Whole = Field(ge=1, le=MOST_SHOWN_DAYS)
 
 
 class OfferFrequency(AnyRule):
     """The same of offers."""
 
     kind: Literal["offer_frequency"]
-    at_most: int = Field(ge=1, le=1000)
-    days: int = Field(ge=1, le=MOST_SHOWN_DAYS)
+    at_most: Whole = Field(ge=1, le=1000)
+    days: Whole = Field(ge=1, le=MOST_SHOWN_DAYS)
 
 
 class Diversity(AnyRule):
@@ -207,7 +208,7 @@ class MinStock(Scoped):
     """Only what has so many pieces in stock; what isn't counted is enough."""
 
     kind: Literal["min_stock"]
-    stock: int = Field(ge=1)
+    stock: Whole = Field(ge=1)
 
 
 class PriceRange(Scoped):
