@@ -159,16 +159,14 @@ def in_new_order(
     most = -first[0]  # what no entry before the next one that moved is below
     counts, known, known_at = 1.0, 1.0, 0
     for place, entry in enumerate(columns.entries()):
+        score = entry[2]
+        if score >= 0:  # NaN isn't
+            known, known_at = score, place
+        else:
+            score = known * (known_at + 1) / (place + 1)  # as `Columns.score_at` has it
         if place in away or entry[0] in without:
             continue
-        now = entry[2]
-        if counts >= now >= 0:  # as most
-            counts = known = now
-            known_at = place
-        else:
-            if now >= 0:
-                known, known_at = counts, place
-            counts = min(counts, known * (known_at + 1) / (place + 1))
+        counts = min(counts, score)
         while counts <= most and first < (-counts, place):
             if most <= above:
                 return

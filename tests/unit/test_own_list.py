@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.own_list import OwnList, entries_of, under_factors
@@ -53,6 +53,31 @@ def test_the_order_is_that_of_the_whole_list(chances: list[float], factor: float
     assert found == [(counts, entry[0]) for counts, entry in under_factors(whole)]
     assert sorted(row for _, row in found) == list(range(len(chances)))
     assert [row for _, row in found] == [entry[0] for entry in entries_of(own)]
+
+
+@given(CHANCES, st.sets(st.integers(0, 89), max_size=30), st.sets(st.integers(0, 89), max_size=30))
+@example([0.5] * 49 + [0.01] + [-1.0] * 10, {49}, set())  # that of the last moved is the last known
+@example([0.5] * 49 + [0.01] + [-1.0] * 10, {3}, {49})
+@example([0.02] * 50 + [-1.0] * 40, {3}, set())
+def test_an_answer_takes_the_same_from_a_beginning(
+    chances: list[float], rows: set[int], without: set[int]
+) -> None:
+    own, whole = beginning_of(chances, 0.5, rows), beginning_of(chances, 0.5, rows)
+    whole.columns, whole.behind = own.served.candidates(0), WHOLE
+    whole.moved = whole.ruling.moved(whole.columns)
+    found = taken_from(own, set(without))
+    assert found == taken_from(whole, set(without))
+    assert sorted(found) == sorted(set(range(len(chances))) - without)
+
+
+def taken_from(own: OwnList, taken: set[int]) -> list[int]:
+    """What an answer takes, which leaves out from then on what it has."""
+    found = []
+    for _, (row, _, _) in under_factors(own, taken):
+        if row not in taken:
+            found.append(row)
+            taken.add(row)
+    return found
 
 
 def test_what_stands_behind_is_not_read_before_something_of_it_may_come() -> None:

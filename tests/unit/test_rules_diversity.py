@@ -135,9 +135,9 @@ def test_by_value_a_share_of_the_value_is_lost(served: ServedVersion) -> None:
 
 def test_a_boost_counts_before_variety(served: ServedVersion) -> None:
     boost = '[[rules]]\nid = "b"\nkind = "boost"\nproducts = ["butter"]\nfactor = 1.9\n'
-    # butter .2375; apple, fifth and without a probability, what bread, third, falls to there: .15
-    assert shown(served, variety(0.3) + boost) == PLAIN  # .166
-    assert shown(served, variety(0.4) + boost) == ["milk", "bread", "apple", "butter"]  # .143
+    # butter .2375; apple, fifth and without a probability, what butter's .125, fourth, falls to there: .1
+    assert shown(served, variety(0.5) + boost) == PLAIN  # .119
+    assert shown(served, variety(0.6) + boost) == ["milk", "bread", "apple", "butter"]  # .095
 
 
 def test_a_cap_holds_beside_it(served: ServedVersion) -> None:
