@@ -10,7 +10,7 @@ from models.arrays import BoolArray, FloatArray, IntArray
 from service.errors import RefusedError
 from service.live.session import FIRST_LINE, Session
 from service.neighbours import goes_with
-from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
+from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung, whole_of
 from service.packed import Entry, Scored
 from service.parameters import Query
 from service.rules.diversity import Above, diverse
@@ -147,7 +147,7 @@ class Basket:
         if self._own is None:
             self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.GOES_WITH)
             return
-        rows, _, probability = self._own.columns
+        rows, _, probability = whole_of(self._own)
         place_of = {row: place for place, row in enumerate(rows.tolist())}
         first = self._served.session.first
         known = [

@@ -230,13 +230,14 @@ def under_factors(own: OwnList, without: Container[int] = ()) -> Iterator[Scored
 
 def _behind(own: OwnList, without: Container[int], most: float) -> Iterator[Scored]:
     """What counts no more than the beginning of a list says for itself."""
-    whole = _whole(own)
+    whole = whole_of(own)
     for scored in in_new_order(whole, own.ruling.moved(whole), without):
         if scored[0] <= most:
             yield scored
 
 
-def _whole(own: OwnList) -> Columns:
+def whole_of(own: OwnList) -> Columns:
+    """A list as far as it goes, in its own order."""
     if own.behind == WHOLE:
         return own.columns
     whole = made_list(own.served, own.customer_row, own.session)
@@ -255,9 +256,9 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
     if objective == VALUE:
         own.columns = by_value(own.columns, served.shelf.worth, ruling.factors, own.costs)
         own.is_in_new_order = True
-    elif ruling.factors is not None:
-        if objective == REORDER:
-            own.columns, own.behind = _whole(own), WHOLE
+    elif objective == REORDER:  # what is due may stand anywhere in a list
+        own.columns, own.behind = whole_of(own), WHOLE
+    if objective != VALUE and ruling.factors is not None:
         moved = ruling.moved(own.columns)
         own.moved = moved if moved or own.behind != WHOLE else None
     if objective in (DISCOVERY, REORDER):

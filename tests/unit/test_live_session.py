@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
 from service.answers import AnswerWriter
+from service import packed
 from service.live import session
 from service.live.session import Session, Sessions, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
@@ -28,7 +29,7 @@ from storage.record.live import Trade
 from storage.session_figures import SessionFigures
 from storage.store import Store
 from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish, write_version
+from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
 
 USUAL = SessionFigures()
 
@@ -357,3 +358,24 @@ def test_what_goes_with_a_cart_has_what_was_bought_just_now_where_nothing_else_i
     answer = asked.complements(tiny, [tiny.products.find("bread")], "stranger", query)
     assert shown(tiny, answer) == ["cake", "rolls"]
     assert answer.picks[1][1:3] == (Rung.OWN, session.FIRST_LINE)
+
+
+def test_a_list_of_which_redis_has_the_beginning_answers_carts_and_what_is_due_as_the_whole_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = {"milk": date(2018, 1, 3), "apple": date(2018, 1, 3), "butter": date(2018, 1, 4)}
+    shop = replace(
+        SHOP,
+        history={"anna": [Bought(product, due=day) for product, day in due.items()]},
+        candidates={"anna": [(product, product) for product in due]},
+        similar={"bag": [("pear", 0.5), ("apple", 0.4)]},
+    )
+    store = Store(tmp_path)
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    monkeypatch.setattr(packed, "LIST_LENGTH", 1)
+    asked = recommender(bought("cake"), datetime(2018, 1, 9, tzinfo=UTC), DictCache())
+    for _ in range(2):  # made, then from Redis
+        cart = asked.complements(served, [served.products.find("bag")], "anna", Query(n=2))
+        assert shown(served, cart) == ["apple", "pear"]  # 1/3 + 1/3, and 1/2
+        again = asked.recommend(served, "anna", Query(n=3, objective="reorder", exclude=("cake",)))
+        assert shown(served, again) == ["milk", "apple", "butter"]  # in the order of the list
