@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
-from service.answers import AnswerWriter
 from service import packed
+from service.answers import AnswerWriter
 from service.live import session
 from service.live.session import Session, Sessions, left_after
 from service.live.told import NOT_PERSONAL, Told, told_of
