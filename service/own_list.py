@@ -107,7 +107,6 @@ class OwnList:
         moved: products of the columns that factors move; None where they move nothing of the list.
         bought: what the rules leave out because it was bought lately.
         session: what was bought since the night.
-        is_in_new_order: it isn't the beginning of the list that the map has.
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
         costs: that the offers of products are expected to have, likewise.
@@ -124,7 +123,6 @@ class OwnList:
     moved: list[Moved] | None = None
     bought: frozenset[int] = frozenset()
     session: Session | None = None
-    is_in_new_order: bool = False
     owned: Mapping[int, int] = field(default_factory=dict)
     costs: Mapping[int, float] = field(default_factory=dict)
     answers: dict[Asked, Kept] = field(default_factory=dict)
@@ -246,8 +244,7 @@ def whole_of(own: OwnList) -> Columns:
 
 def _rest_of(own: OwnList) -> Iterator[Entry]:
     if own.behind != WHOLE:
-        start = 0 if own.is_in_new_order else len(own.columns.rows)
-        yield from made_list(own.served, own.customer_row, own.session).entries(start)
+        yield from made_list(own.served, own.customer_row, own.session).entries(len(own.columns.rows))
 
 
 def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
@@ -255,10 +252,7 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
     ruling, served = own.ruling, own.served
     if objective == VALUE:
         own.columns = by_value(own.columns, served.shelf.worth, ruling.factors, own.costs)
-        own.is_in_new_order = True
-    elif objective == REORDER:  # what is due may stand anywhere in a list
-        own.columns, own.behind = whole_of(own), WHOLE
-    if objective != VALUE and ruling.factors is not None:
+    elif ruling.factors is not None:
         moved = ruling.moved(own.columns)
         own.moved = moved if moved or own.behind != WHOLE else None
     if objective in (DISCOVERY, REORDER):
@@ -267,7 +261,7 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
         if objective == REORDER:
             columns = Columns.of(entries_of(own)) if own.moved else own.columns
             own.columns = due_first(columns, owned, day_of(served, now_s))
-            own.moved, own.is_in_new_order = None, True
+            own.moved = None
     if ruling.bought:
         own.bought = _bought_lately(own)
 

@@ -257,7 +257,7 @@ class Recommender:
             session = self._sessions.of(served, customer_id, customer_row, told, self._clock())
         if customer_row == NONE and session is None:
             return None, ""
-        if objective == VALUE:  # the most worth may stand anywhere in a list, and Redis has its beginning
+        if objective in (VALUE, REORDER):  # what comes first may stand anywhere, and Redis has the beginning
             columns, behind, level = made_list(served, customer_row, session), WHOLE, "map"
         else:
             columns, behind, level = self._columns(rules, customer_id, customer_row, told, session)
