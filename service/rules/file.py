@@ -1,12 +1,14 @@
 """What a file of rules may say: its kinds of rules and their fields, and nothing else."""
 
+import sys
 from datetime import date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 SCHEMA = 1
 MAX_RULES = 1000
+LARGEST = sys.float_info.max
 PINNED_MAX, FACTOR_MAX = 100, 1000.0
 MOST_SHOWN_DAYS = 30  # as long showings are kept
 
@@ -27,12 +29,29 @@ type Some = Annotated[Names, Field(min_length=1)]
 type Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in"]
 type Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 type Whole = Annotated[int, Field(strict=True)]
-type Value = bool | int | Number | str
-type Triple = tuple[str, Operator, Value | tuple[Value, ...]]
+type Value = bool | int | float | str
 type Moment = Annotated[datetime, Field(strict=True)] | Annotated[date, Field(strict=True)]
 
 PRODUCT_TEXTS = ("product_id", "title", "category", "brand")
 PRODUCT_NUMBERS = ("price", "margin", "stock")
+
+
+def _single(told: object) -> Value:
+    if isinstance(told, (bool, str)):
+        return told
+    if not isinstance(told, (int, float)):
+        raise ValueError("must be a text, true, false, a number, or a list of such")
+    if not abs(told) <= LARGEST:  # NaN isn't; and whole numbers of TOML may have any length here
+        raise ValueError("must be a number that a float64 can be")
+    return told
+
+
+def _value(told: object) -> Value | tuple[Value, ...]:
+    """By hand: of a union pydantic says what is wrong for each of its members."""
+    return tuple(map(_single, told)) if isinstance(told, list) else _single(told)
+
+
+type Triple = tuple[str, Operator, Annotated[Value | tuple[Value, ...], PlainValidator(_value)]]
 
 
 def _fits(condition: Triple) -> Triple:

@@ -114,6 +114,22 @@ def test_what_cannot_be_is_refused_by_its_path(rule: str, path: str, why: str) -
     assert why in found.why
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("nan", "must be a number that a float64 can be"),
+        ("[1, inf]", "must be a number that a float64 can be"),
+        ("1" + 400 * "0", "must be a number that a float64 can be"),
+        ("2018-01-01", "must be a text, true, false, a number, or a list of such"),
+        ("[[18]]", "must be a text, true, false, a number, or a list of such"),
+    ],
+)
+def test_what_no_column_can_have_is_refused_in_one_sentence(value: str, why: str) -> None:
+    rule = f'[[rules]]\nid = "a"\nkind = "eligible"\nrequire = [["product.stock", "in", {value}]]\n'
+    (found,) = mistakes(rule)
+    assert (found.path, found.why) == ("rules.1.require.1.3", why)
+
+
 def test_an_id_stands_once_and_has_no_odd_letters() -> None:
     (twice,) = mistakes(PIN + PIN)
     assert (twice.rule, twice.line, twice.path) == ("a", 7, "rules.2.id")
