@@ -117,9 +117,7 @@ class Promises:
             held.left -= 1
             ends_s = now_s + self._life_s
             held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), int(ends_s * 1000)))
-            if len(self._ends_s) >= MOST_KNOWN:
-                self._ends_s.clear()
-            self._ends_s[key] = ends_s
+            self._remember(key, ends_s)
             return NEW, ends_s
 
     def _known_until(self, offer_id: str, customer_id: str, now_s: float) -> float | None:
@@ -224,10 +222,14 @@ class Promises:
 
         self._heard, found = self._door.do(work)
         with self._turn:
-            if len(self._ends_s) + len(found) > MOST_KNOWN:
-                self._ends_s.clear()
-            for key, ends_ms in found.items():
-                self._ends_s[key] = max(ends_ms / 1000, self._ends_s.get(key, 0.0))
+            for key, ends_ms in reversed(found.items()):
+                self._remember(key, max(ends_ms / 1000, self._ends_s.get(key, 0.0)))
+
+    def _remember(self, key: tuple[str, str], ends_s: float) -> None:
+        """Until when a promise holds; of too many the one that was known first is forgotten."""
+        if key not in self._ends_s and len(self._ends_s) >= MOST_KNOWN:
+            del self._ends_s[next(iter(self._ends_s))]
+        self._ends_s[key] = ends_s
 
     def _new_asking(self) -> str:
         """A name that no other asking for leases ever had: process numbers come again."""

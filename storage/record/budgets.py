@@ -170,7 +170,8 @@ def promised_after(
     connection: sa.Connection, number: int, now_ms: int, most: int
 ) -> tuple[int, dict[tuple[str, str], int]]:
     """The latest promises after a number that hold, at most so many: the number of the last one, and until
-    when each holds, by offer and customer. Numbers are in the order in which others can read them."""
+    when each holds, by offer and customer, the last one first. Numbers are in the order in which others can
+    read them."""
     promised = offer_promises.c
     rows = sa.select(promised.id, promised.offer_id, promised.customer_id, promised.ends_ms)
     holds = (promised.id > number, promised.ends_ms > now_ms)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import RefusedError
+from service.offers import promises as promises_module
 from service.offers.campaign_promises import CampaignPromises
 from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
@@ -99,6 +100,31 @@ def test_who_was_promised_the_last_of_a_budget_is_shown_it_by_every_worker(tmp_p
             assert worker.make("milk 10 off", "bert") is None
         clock.now_s += 101
         assert other.make("milk 10 off", "anna") is None
+
+
+def test_a_worker_forgets_the_promise_that_it_knew_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promises_module, "MOST_KNOWN", 3)
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, budget = Clock(), Budget("milk 10 off", 40, 0, Since(0, 0))
+        one, other = (promises_of(record, [budget], clock) for _ in range(2))
+        one.turn()
+        for customer in ("anna", "bert", "cleo", "dora", "emil"):
+            assert one.make("milk 10 off", customer)
+        assert worker_knows(one) == ["cleo", "dora", "emil"]
+        one.turn()
+        other.turn()
+        assert worker_knows(other) == ["cleo", "dora", "emil"]
+        assert one.make("milk 10 off", "fred")
+        one.turn()
+        other.turn()
+        assert worker_knows(other) == ["dora", "emil", "fred"]
+
+
+def worker_knows(worker: Promises) -> list[str]:
+    """Customers with a promise, in the order in which the worker will forget them."""
+    return [customer_id for _, customer_id in worker._ends_s]
 
 
 class CutOff(Door):
