@@ -128,10 +128,10 @@ class OwnList:
     answers: dict[Asked, Kept] = field(default_factory=dict)
 
     def probability(self, product_row: int) -> float:
-        """Of a product, UNKNOWN if it isn't in the list."""
+        """Of a product, UNKNOWN if it is neither in the columns nor in the night's list."""
         found = self.columns.probability_of(product_row)
         was_bought = self.session is not None and product_row in self.session.by_row  # then none is known
-        if found is None and self.behind != WHOLE and self.customer_row != NONE and not was_bought:
+        if found is None and self.customer_row != NONE and not was_bought:
             found = self.served.candidates(self.customer_row).probability_of(product_row)
         return UNKNOWN if found is None else found
 

@@ -91,8 +91,10 @@ def test_what_stands_behind_is_not_read_before_something_of_it_may_come() -> Non
     assert own.served.n_read == 1  # type: ignore[attr-defined]
 
 
-def test_a_product_that_stands_behind_the_beginning_has_its_probability() -> None:
+def test_a_product_that_a_list_no_longer_has_has_the_probability_of_the_night() -> None:
     own = beginning_of([0.5] * 50 + [0.25, -1.0], 1.5, set())
     assert [own.probability(row) for row in (0, 50, 51, 52)] == [0.5, 0.25, UNKNOWN, UNKNOWN]
+    own.behind = WHOLE  # as of an assembled list, which has 200 of what the night and the session propose
+    assert own.probability(50) == 0.25
     own.session = SimpleNamespace(by_row={50: None})  # type: ignore[assignment]
     assert own.probability(50) == UNKNOWN  # it was bought since
