@@ -159,7 +159,13 @@ def _offer_desk(
     life_s = settings.promise_days * 86_400
     door = RecordDoor(settings, counters)
     stores = PRESETS[settings.consent_default].store
-    desk.promises = Promises(door, budgets, worker, life_s=life_s, stores_by_default=stores, counters=metrics)
+    desk.promises = Promises(
+        *(door, budgets, worker),
+        life_s=life_s,
+        stores_by_default=stores,
+        erased=customers.erased,
+        counters=metrics,
+    )
     return desk
 
 

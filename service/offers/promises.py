@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -46,6 +46,13 @@ class _Held:
     untold: list[Promise] = field(default_factory=list)
 
 
+class _Known(NamedTuple):
+    """Until when a promise holds, and the number of the customer's erasure that came before it."""
+
+    ends_s: float
+    erased: int
+
+
 class PromiseCounters(Protocol):
     """Who counts what became of offers with a budget."""
 
@@ -60,6 +67,7 @@ class Promises:
         worker: a name for the record, such as machine and process.
         life_s: how long a promise holds.
         stores_by_default: the shop's default of the consent `store`.
+        erased: number of a customer's latest erasure, 0 for none: what was promised before it isn't known.
         counters: told of each: `new`, `again`, or `none` where nothing is leased or left.
         clock: Unix seconds.
     """
@@ -72,15 +80,16 @@ class Promises:
         *,
         life_s: float,
         stores_by_default: bool = True,
+        erased: Callable[[str], int] = lambda _: 0,
         counters: PromiseCounters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._budgets, self._worker = door, budgets, worker
         self._life_s, self._counters, self._clock = life_s, counters, clock
-        self._stores_by_default = stores_by_default
+        self._stores_by_default, self._erased = stores_by_default, erased
         self._asking = self._new_asking()
         self._held: dict[str, _Held] = {}
-        self._ends_s: dict[tuple[str, str], float] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
         self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
 
@@ -122,8 +131,10 @@ class Promises:
 
     def _known_until(self, offer_id: str, customer_id: str, now_s: float) -> float | None:
         """Until when a promise that is known holds."""
-        ends_s = self._ends_s.get((offer_id, customer_id))
-        return ends_s if ends_s is not None and ends_s > now_s else None
+        known = self._known.get((offer_id, customer_id))
+        if known is None or known.ends_s <= now_s or known.erased != self._erased(customer_id):
+            return None
+        return known.ends_s
 
     def _is_left(self, offer_id: str, now_s: float) -> bool:
         """Whether something of a lease is left."""
@@ -223,13 +234,14 @@ class Promises:
         self._heard, found = self._door.do(work)
         with self._turn:
             for key, ends_ms in reversed(found.items()):
-                self._remember(key, max(ends_ms / 1000, self._ends_s.get(key, 0.0)))
+                known_until_s = self._known_until(*key, now_ms / 1000) or 0.0
+                self._remember(key, max(ends_ms / 1000, known_until_s))
 
     def _remember(self, key: tuple[str, str], ends_s: float) -> None:
         """Until when a promise holds; of too many the one that was known first is forgotten."""
-        if key not in self._ends_s and len(self._ends_s) >= MOST_KNOWN:
-            del self._ends_s[next(iter(self._ends_s))]
-        self._ends_s[key] = ends_s
+        if key not in self._known and len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[key] = _Known(ends_s, self._erased(key[1]))
 
     def _new_asking(self) -> str:
         """A name that no other asking for leases ever had: process numbers come again."""

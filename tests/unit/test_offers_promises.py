@@ -122,9 +122,31 @@ def test_a_worker_forgets_the_promise_that_it_knew_first(
         assert worker_knows(other) == ["dora", "emil", "fred"]
 
 
+def test_of_before_an_erasure_no_worker_knows_a_promise(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, budget, erased = Clock(), Budget("milk 10 off", 1, 0, Since(0, 0)), dict[str, int]()
+        one, other = (
+            Promises(
+                *(Door(record), lambda: [budget], "worker"),
+                life_s=100,
+                erased=lambda customer_id: erased.get(customer_id, 0),
+                clock=clock,
+            )
+            for _ in range(2)
+        )
+        one.turn()
+        assert one.make("milk 10 off", "anna") == NOW_S + 100
+        one.turn()
+        other.turn()
+        erased["anna"] = 7
+        for worker in (one, other):
+            assert worker.make("milk 10 off", "anna") is None
+            assert not worker.can_make("milk 10 off", "anna")
+
+
 def worker_knows(worker: Promises) -> list[str]:
     """Customers with a promise, in the order in which the worker will forget them."""
-    return [customer_id for _, customer_id in worker._ends_s]
+    return [customer_id for _, customer_id in worker._known]
 
 
 class CutOff(Door):
