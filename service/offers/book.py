@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
+from itertools import count
 
 from models.offer_value import expected_cost
 from service.served import NONE, ServedVersion
@@ -62,11 +63,15 @@ class OfferBook:
             customer_row: -1 for somebody of whom nothing is known: the offers for everybody.
             among: rows of these offers alone; None for any.
         """
-        offers = self.served.offers
-        rows, first = offers.listed(customer_row)  # at their end NONE; and what a file holds isn't checked
-        found = self.on.intersection(rows) if among is None else self.on.intersection(rows, among)
-        for place in sorted(map(rows.index, found)):
-            yield offers.at(first + place, rows[place])
+        offers, places = self.served.offers, self.places(customer_row)
+        found = self.on & places.keys() if among is None else self.on & places.keys() & among
+        for row in sorted(found, key=places.__getitem__):
+            yield offers.at(places[row], row)
+
+    def places(self, customer_row: int) -> dict[int, int]:
+        """Where each of a customer's offers, on or not, stands in the lists of all; the first adds most."""
+        rows, first = self.served.offers.listed(customer_row)  # at their end NONE, and files aren't checked
+        return dict(zip(rows, count(first)))
 
     def cost(self, listed: ListedOffer) -> float:
         """The discount of an offer by its probability; 0 where one of them isn't known."""

@@ -105,11 +105,14 @@ class OfferDesk:
         """The best offer of each product of an answer, of those that are on, without some."""
         texts: dict[int, Attached] = {}
         tried: dict[int, Attached | None] = {}
+        places = book.places(customer_row)
+        able = (on & places.keys()) - without
         for row, offers in book.of_products(map(ROW, answer.picks)).items():
-            for one in book.ranked(customer_row, offers - without):
-                if one.offer_row not in tried:
-                    tried[one.offer_row] = self._attached(book, one, customer_id)
-                attached = tried[one.offer_row]
+            for offer_row in sorted(able & offers, key=places.__getitem__):
+                if offer_row not in tried:
+                    one = book.served.offers.at(places[offer_row], offer_row)
+                    tried[offer_row] = self._attached(book, one, customer_id)
+                attached = tried[offer_row]
                 if attached is not None:
                     texts[row] = attached
                     break
