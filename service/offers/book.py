@@ -64,7 +64,7 @@ class OfferBook:
             among: rows of these offers alone; None for any.
         """
         offers, places = self.served.offers, self.places(customer_row)
-        found = self.on & places.keys() if among is None else self.on & places.keys() & among
+        found = self.on.intersection(places if among is None else among & places.keys())
         for row in sorted(found, key=places.__getitem__):
             yield offers.at(places[row], row)
 

@@ -106,7 +106,7 @@ class OfferDesk:
         texts: dict[int, Attached] = {}
         tried: dict[int, Attached | None] = {}
         places = book.places(customer_row)
-        able = (on & places.keys()) - without
+        able = on.intersection(places) - without
         for row, offers in book.of_products(map(ROW, answer.picks)).items():
             for offer_row in sorted(able & offers, key=places.__getitem__):
                 if offer_row not in tried:
