@@ -18,6 +18,7 @@ type Moved = tuple[float, int]
 
 LAST: Moved = (inf, 0)
 PLACE = itemgetter(1)
+FACTORS = (1e-30, 1e30)  # the least and the most that all rules together make of one
 
 
 class Ruling:
@@ -135,8 +136,8 @@ class Ruling:
         if not scales:
             return None
         factors = np.ones(len(self.served.products), np.float32)
-        for scale in scales:
-            factors[scale.rows] *= np.float32(scale.factor)
+        for scale in scales:  # of many rules on one product the product of factors is no number any more
+            factors[scale.rows] = np.clip(factors[scale.rows] * np.float32(scale.factor), *FACTORS)
         return factors
 
 

@@ -98,3 +98,15 @@ def test_a_product_that_a_list_no_longer_has_has_the_probability_of_the_night() 
     assert own.probability(50) == 0.25
     own.session = SimpleNamespace(by_row={50: None})  # type: ignore[assignment]
     assert own.probability(50) == UNKNOWN  # it was bought since
+
+
+def test_the_factors_of_many_rules_together_are_numbers() -> None:
+    served: Any = Served(Columns.of([(0, 0, 0.0), (1, 0, 0.5)]))
+    rows = np.array([0], np.int32)
+    boosted, buried = (Ruling(served, [Scale(rows, factor)] * 20) for factor in (1000.0, 0.001))
+    assert boosted.factors is not None
+    assert buried.factors is not None
+    assert np.isfinite(boosted.factors).all()
+    assert boosted.most_factor == boosted.factors[0] > 1e29
+    assert 0 < buried.factors[0] < 1e-29
+    assert [score for score, _ in boosted.moved(served.whole)] == [0]
