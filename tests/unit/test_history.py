@@ -225,17 +225,6 @@ def test_an_order_id_that_two_customers_share_is_two_orders(tmp_path: Path) -> N
     assert len(history.interactions()) == 4
 
 
-def test_empty_cells_of_a_shops_own_columns_are_unknown_and_blanks_around_words_are_cut_off(
-    tmp_path: Path,
-) -> None:
-    write(tmp_path, HEADER + "a,p,2020-01-01\n")
-    write(tmp_path, "customer_id,age,card\na,, gold \nb,  ,blue\n", "customers.csv")
-    history = read(tmp_path)
-    assert history.customers is not None
-    told = history.customers.select("customer_id", "age", "card").rows()
-    assert told == [("a", None, "gold"), ("b", None, "blue")]
-
-
 def test_offers_redemptions_customers_and_audiences_are_read(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,p,2020-01-01\na,p,2020-03-01\n")
     write(

@@ -338,3 +338,14 @@ def test_lines_that_end_in_cr_alone_are_refused(tmp_path: Path, name: str) -> No
 def test_a_name_in_the_header_may_hold_a_line_end_in_quotes(tmp_path: Path) -> None:
     write(tmp_path, 'customer_id,"sold\rto",product_id,purchased_at\r\na,x,p,2020-01-01\r\n')
     assert read(tmp_path).customer_ids == ["a"]
+
+
+def test_empty_cells_of_a_shops_own_columns_are_unknown_and_blanks_around_words_are_cut_off(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\n")
+    write(tmp_path, "customer_id,age,card\na,, gold \nb,  ,blue\n", "customers.csv")
+    history = read(tmp_path)
+    assert history.customers is not None
+    told = history.customers.select("customer_id", "age", "card").rows()
+    assert told == [("a", None, "gold"), ("b", None, "blue")]
