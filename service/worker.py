@@ -53,6 +53,7 @@ from service.trials.plan import PlanFollower
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import killed, tally_at
 from service.warm_up import warm_up
+from service.workers import hear_one_stop
 from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults, Since
@@ -309,6 +310,7 @@ def _begin(plan: WorkerPlan) -> Metrics:
     """What every worker process does first."""
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
+    hear_one_stop()
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
     configure_logs(plan.settings.log_level)

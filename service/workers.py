@@ -1,4 +1,4 @@
-"""Granian's server with our rule for workers that die: another takes their place, unless none gets to work.
+"""Granian's server with our rules for its workers: one that dies is replaced, one told to stop is told once.
 
 Granian ends the service when the same worker dies again within 5.5 s, as if it couldn't start. A worker that
 was killed did start: only several in a row that end right after their birth are a reason to give up, and then
@@ -7,12 +7,16 @@ whoever supervises the service sees it end.
 
 import signal
 import time
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import structlog
+from granian import _signals
 from granian.server.mp import MPServer, WorkerProcess
 
 EARLY_S = 2.0  # a worker that ended sooner than this hardly answered
+STOPS = (signal.SIGINT, signal.SIGTERM)
 KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 GIVE_UP = 5
 PAUSE_S = 0.5
@@ -43,3 +47,27 @@ class Workers(MPServer):
 def _failed_to_start(worker: WorkerProcess) -> bool:
     """Whether it ended early and by itself."""
     return time.monotonic() - worker.birth < EARLY_S and worker.inner.exitcode not in KILLED
+
+
+def hear_one_stop() -> None:
+    """Have this process, a worker that starts, take the first signal to stop and ignore the others.
+
+    Granian hands each on through a channel that holds one, and waits while that is full without letting go of
+    the interpreter: a worker told a third time before it ended would stand still for good and keep its port.
+    """
+    listen: Callable[[], Any] = _signals.set_sync_signals
+
+    def listen_once() -> Any:
+        event = listen()
+        pass_on: Any = signal.getsignal(signal.SIGTERM)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            for each in STOPS:
+                signal.signal(each, signal.SIG_IGN)
+            pass_on(number, frame)
+
+        for each in STOPS:
+            signal.signal(each, stop)
+        return event
+
+    _signals.set_sync_signals = listen_once

@@ -136,6 +136,26 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
     assert "anna" not in running.log.read_text()
 
 
+def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_another_takes_its_place(
+    store: Store, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:  # accepts, never answers: a GET takes its 1 s
+        url = f"redis://127.0.0.1:{black_hole.getsockname()[1]}"
+        with running_service(store.root, tmp_path / "log", redis_url=url, redis_timeout_ms="1000") as running:
+            (told,) = running.workers()
+            answers: list[requests.Response] = []
+            client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
+            client.start()
+            time.sleep(0.4)
+            for _ in range(5):
+                told.terminate()
+                time.sleep(0.05)
+            client.join()
+            until(lambda: not runs(told), 5)
+            until(lambda: len(running.workers()) == 1, 5)
+    assert [answer.status_code for answer in answers] == [200]
+
+
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
     with running_service(store.root, tmp_path / "log", workers=2) as running:
         processes = running.processes()
