@@ -157,7 +157,7 @@ def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_another_take
 
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
-    with running_service(store.root, tmp_path / "log", workers=2) as running:
+    with running_service(store.root, tmp_path / "log", workers=2, stop_timeout_s="3") as running:
         processes = running.processes()
         assert (len(running.workers()), len(running.redis())) == (2, 1)
         assert running.get("/health/ready").json()["redis"] == "up"
