@@ -308,9 +308,9 @@ def _end_slow_bodies(app: Flask, port: int, settings: Settings) -> None:
 
 def _begin(plan: WorkerPlan) -> Metrics:
     """What every worker process does first."""
+    hear_one_stop()
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
-    hear_one_stop()
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]  # the server shows the environment to WSGI, where this would be a header
     configure_logs(plan.settings.log_level)

@@ -7,7 +7,8 @@ whoever supervises the service sees it end.
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -28,6 +29,10 @@ class Workers(MPServer):
 
     early_deaths = 0
 
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        with _stops_wait():
+            super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
@@ -39,7 +44,8 @@ class Workers(MPServer):
         log.warning("a worker ended, starting another", codes=codes)
         if failed:
             time.sleep(PAUSE_S)
-        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        with _stops_wait():
+            super()._respawn_workers(workers, spawn_target, target_loader, delay)
         if self.early_deaths < GIVE_UP:
             self.respawned_wrks.clear()  # what Granian judges by
 
@@ -49,12 +55,28 @@ def _failed_to_start(worker: WorkerProcess) -> bool:
     return time.monotonic() - worker.birth < EARLY_S and worker.inner.exitcode not in KILLED
 
 
+@contextmanager
+def _stops_wait() -> Iterator[None]:
+    """A worker made in this block hears signals to stop only once it calls `hear_one_stop`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def hear_one_stop() -> None:
     """Have this process, a worker that starts, take the first signal to stop and ignore the others.
+
+    While it starts, the first one ends it at once: the handler that it has of its parent would do nothing,
+    and the service would be stopping until its time for that is over.
 
     Granian hands each on through a channel that holds one, and waits while that is full without letting go of
     the interpreter: a worker told a third time before it ended would stand still for good and keep its port.
     """
+    for each in STOPS:
+        signal.signal(each, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     listen: Callable[[], Any] = _signals.set_sync_signals
 
     def listen_once() -> Any:

@@ -136,7 +136,7 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
     assert "anna" not in running.log.read_text()
 
 
-def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_another_takes_its_place(
+def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_one_that_starts_ends_at_once(
     store: Store, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as black_hole:  # accepts, never answers: a GET takes its 1 s
@@ -153,6 +153,10 @@ def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_another_take
             client.join()
             until(lambda: not runs(told), 5)
             until(lambda: len(running.workers()) == 1, 5)
+            start_s = time.monotonic()  # this one has hardly begun
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(20) == 0
+            assert time.monotonic() - start_s < 5
     assert [answer.status_code for answer in answers] == [200]
 
 
