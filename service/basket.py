@@ -15,6 +15,7 @@ from service.packed import Entry, Scored
 from service.parameters import Query
 from service.rules.diversity import Above, diverse
 from service.rules.effects import Place
+from service.rules.room import Room
 from service.rules.ruling import Ruling
 from service.served import NONE, UNKNOWN
 from storage.evidence import NO_EVIDENCE
@@ -64,6 +65,8 @@ class Basket:
             self.taken |= own.bought
         self.picks: list[Pick] = []
         self._counts: list[Counted] = []
+        self._limits_cross = False
+        self._room: Room | None = None  # once it begins again, in place of the counts
         if ruling.limits:
             of_one = query.category is not None  # "at most n per category" is no word on a category by itself
             self._counts = [
@@ -71,9 +74,11 @@ class Basket:
                 for limit in ruling.limits
                 if not (of_one and limit.is_of_categories)
             ]
+            self._limits_cross = ruling.limits_cross and not of_one
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins and not is_of_due:
             self._take_pins()
+        self._asked = query.n - len(self._pins)
         self._strength, self._worth = strength, None if worth is None else memoryview(worth)
         self._above = Above(served, [row for _, row in self._pins]) if strength else None
         self._held: list[int] = []
@@ -94,6 +99,37 @@ class Basket:
     @property
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
+
+    @property
+    def may_be_longer(self) -> bool:
+        """Whether it may have become too short by what was taken first: see `begin_again`."""
+        return self._limits_cross and len(self.picks) < self._asked
+
+    def begin_again(self, among: IntArray | None = None) -> bool:
+        """Empty it, to be filled once more with as many products as limits of brands and of categories
+        together leave; False, and nothing is done, if it has as many.
+
+        Args:
+            among: the only rows that will be offered it; None: all of the shop.
+        """
+        cells, ruling = self._served.cells, self._ruling
+        came = [row for row, *_ in self.picks]
+        taken = self.taken.difference(came, self._held)
+        may_come = ruling.mask.copy()
+        may_come[[row for row in taken if row != NONE]] = False
+        of_free = cells.of_product[may_come] if among is None else cells.of_product[among[may_come[among]]]
+        brands, categories = (most.copy() for most in ruling.most_of)
+        of_pins = cells.of_product[[row for _, row in self._pins]]
+        for left, groups in ((brands, cells.brand[of_pins]), (categories, cells.category[of_pins])):
+            np.subtract.at(left, groups, 1)
+        supply = np.bincount(of_free, minlength=len(cells.brand)).astype(np.int32)
+        room = Room(cells, brands, categories, supply, cells.of_product[came].tolist(), self._asked)
+        if room.length <= len(came):
+            return False
+        self.taken, self.picks, self._counts, self._room = taken.union(self._held), [], [], room
+        if self._above is not None:
+            self._above = Above(self._served, [row for _, row in self._pins])
+        return True
 
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)
@@ -184,6 +220,8 @@ class Basket:
         for groups, at_most, counts in self._counts:
             full = [group for group, count in counts.items() if count >= at_most]
             may = may & ~np.isin(np.asarray(groups)[rows], full)
+        if self._room is not None:
+            may = may & self._room.may_come(rows)
         return may
 
     def _take_pins(self) -> None:
@@ -217,7 +255,7 @@ class Basket:
     def _put(self, entries: Iterable[Entry], rung: Rung) -> None:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         above, shown, category_row = self._above, self._ruling.shown, self._served.category_row
-        limits = self._counts
+        limits, room = self._counts, self._room
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
@@ -230,6 +268,8 @@ class Basket:
             if is_over:
                 for groups, _, counts in limits:
                     counts[groups[row]] -= 1
+                continue
+            if room is not None and not room.take(row):
                 continue
             taken.add(row)
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't

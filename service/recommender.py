@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.arrays import IntArray
 from service.basket import Basket
 from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told
@@ -121,13 +122,7 @@ class Recommender:
         basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
-        else:
-            _take_list(basket, own)
-            if not basket.is_full and own.customer_row != NONE:
-                basket.take_scores(own.customer_row)
-        basket.take_trends(basket.category)
-        if own is not None and own.session is not None and query.objective != DISCOVERY:
-            basket.take_held(own.session)
+        _fill(basket, lambda: _take_ladder(basket, own, query.objective))
         answer = basket.answer(own, level)
         if own is None or not self._first_level.keeps or query.exclude:
             return answer
@@ -166,7 +161,7 @@ class Recommender:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""
         ruling = rules.of_nobody()
         basket = Basket(ruling, query, strength=_strength(ruling, query))
-        basket.take_trends(basket.category)
+        _fill(basket, lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular" if query.category is None else "category")
 
     def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
@@ -180,7 +175,8 @@ class Recommender:
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         basket = Basket(ruling, query, own=own, is_of_due=True, without=enough)
         owned = islice(own.columns.entries(), len(own.owned))
-        basket.take_own(entry for entry in owned if 0 < own.owned[entry[0]] <= last_day)
+        due = [entry for entry in owned if 0 < own.owned[entry[0]] <= last_day]
+        _fill(basket, lambda: basket.take_own(due), np.array([row for row, *_ in due], np.int32))
         return basket.answer(own, level)
 
     def complements(
@@ -198,13 +194,17 @@ class Recommender:
             own, level, ruling = self._of_person(rules, customer_id, PROBABILITY)
             enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         basket = Basket(ruling, query, own=own, without=enough)
-        if cart:
-            basket.take_complements(np.array(cart, np.int32))
-        if own is not None:
-            _take_list(basket, own)
-        basket.take_trends(basket.category)
-        if own is not None and own.session is not None:
-            basket.take_held(own.session)
+
+        def take() -> None:
+            if cart:
+                basket.take_complements(np.array(cart, np.int32))
+            if own is not None:
+                _take_list(basket, own)
+            basket.take_trends(basket.category)
+            if own is not None and own.session is not None:
+                basket.take_held(own.session)
+
+        _fill(basket, take)
         return basket.answer(own, level)
 
     def _of_person(
@@ -229,7 +229,7 @@ class Recommender:
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
         basket = Basket(self._book.at(served, query.placement, query.rule_set).of_nobody(), query)
-        basket.take_trends(basket.category)
+        _fill(basket, lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
@@ -237,8 +237,13 @@ class Recommender:
         basket = Basket(
             self._book.at(served, query.placement, query.rule_set).of_nobody(), query, without=(product_row,)
         )
-        basket.take_similar(product_row)
-        basket.take_trends(served.category_row[product_row] if basket.category == NONE else basket.category)
+        category = served.category_row[product_row] if basket.category == NONE else basket.category
+
+        def take() -> None:
+            basket.take_similar(product_row)
+            basket.take_trends(category)
+
+        _fill(basket, take)
         return basket.answer(None, "popular")
 
     def _own_list(
@@ -308,6 +313,25 @@ class Recommender:
         value, has_answer, shown = cache.get_both(*key, name)
         showings.take(name, has_answer, shown)
         return value
+
+
+def _fill(basket: Basket, take: Callable[[], None], among: IntArray | None = None) -> None:
+    """Take what there is, and once more where limits by brand and by category together left places free that
+    other products fit into."""
+    take()
+    if basket.may_be_longer and basket.begin_again(among):
+        take()
+
+
+def _take_ladder(basket: Basket, own: OwnList | None, objective: str) -> None:
+    """Take the own list, if there is one, and then rung by rung."""
+    if own is not None:
+        _take_list(basket, own)
+        if not basket.is_full and own.customer_row != NONE:
+            basket.take_scores(own.customer_row)
+    basket.take_trends(basket.category)
+    if own is not None and own.session is not None and objective != DISCOVERY:
+        basket.take_held(own.session)
 
 
 def _take_list(basket: Basket, own: OwnList) -> None:

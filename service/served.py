@@ -3,6 +3,7 @@
 from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
+from service.cells import Cells
 from service.live.taste import Taste
 from service.live_products import MARGIN_SHARE, Shelf
 from service.packed import Columns
@@ -175,6 +177,12 @@ class ServedVersion:
         other = copy(self)
         other.variant, other.bound_rules = variant, WeakKeyDictionary()
         return other
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Products by brand and category at once; only who must know both asks for them."""
+        brand_row, category_row = np.asarray(self.brand_row), np.asarray(self.category_row)
+        return Cells.of(brand_row, category_row, len(self.brands), len(self.categories))
 
     def title(self, product_row: int) -> str:
         """A product's title, its id where the shop gave none."""

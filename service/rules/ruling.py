@@ -10,7 +10,7 @@ import numpy as np
 from models.arrays import BoolArray, FloatArray, IntArray
 from service.packed import WHOLE, Columns, Scored
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
-from service.served import ServedVersion, Trends
+from service.served import NONE, ServedVersion, Trends
 
 type Moved = tuple[float, int]
 """A product that factors move: its new score, negated, and its place in the list."""
@@ -18,6 +18,7 @@ type Moved = tuple[float, int]
 
 LAST: Moved = (inf, 0)
 PLACE = itemgetter(1)
+ANY_NUMBER = 1_000_000  # more than any answer has
 FACTORS = (1e-30, 1e30)  # the least and the most that all rules together make of one
 
 
@@ -29,6 +30,7 @@ class Ruling:
         factors, factor_views: by product row; None where all are 1.
         most_factor: the highest of them, 1 at least.
         limits: at most so many of a group.
+        limits_cross: there are some of brands and some of categories.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
         strength: of variety, 0 to 1; of several the first one in the file holds.
@@ -40,6 +42,7 @@ class Ruling:
         self.served = served
         self._hides = [effect for effect in effects if isinstance(effect, Hide)]
         self.limits = tuple(effect for effect in effects if isinstance(effect, Limit))
+        self.limits_cross = len({limit.is_of_categories for limit in self.limits}) > 1
         self.bought = tuple(effect for effect in effects if isinstance(effect, Bought))
         self._bought_days = max((rule.days for rule in self.bought), default=0)
         often = [effect for effect in effects if isinstance(effect, Often)]
@@ -104,6 +107,19 @@ class Ruling:
         if self.factors is None:
             return served.trends
         return Trends.of(self.popular, np.asarray(served.category_row), len(served.categories))
+
+    @cached_property
+    def most_of(self) -> tuple[IntArray, IntArray]:
+        """How many of each brand and of each category all limits allow; the last entry is for products
+        without."""
+        n_brands, n_categories = len(self.served.brands), len(self.served.categories)
+        brands, categories = (np.full(n + 1, ANY_NUMBER, np.int32) for n in (n_brands, n_categories))
+        for limit in self.limits:
+            most = categories if limit.is_of_categories else brands
+            groups = np.unique(np.asarray(limit.groups))
+            groups = groups[groups != NONE]
+            most[groups] = np.minimum(most[groups], limit.at_most)
+        return brands, categories
 
     def bought_rows(self, customer_row: int, today: int) -> frozenset[int]:
         """What the customer bought too recently to be shown; `today` in days since 1970-01-01."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.store import Store
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
 
 SHOP = replace(
     TinyShop(),
@@ -217,6 +217,51 @@ def test_a_pin_counts_for_a_cap_but_is_not_held_back_by_it(served: ServedVersion
     )
     cap = rule("cap", per='"category"', at_most="1")
     assert shown(served, pins + cap, query=Query(100)) == ["plum", "pear", "milk", "bread", "bag"]
+
+
+CROSSING = TinyShop(
+    products={"a1": "a", "b1": "b", "a2": "a", "c1": "c"},
+    brands={"a1": "x", "b1": "x", "a2": "y", "c1": "x"},
+    popular=("a1", "b1", "a2", "c1"),
+    out_of_stock=(),
+    similar={"c1": [("a1", 0.5), ("b1", 0.4), ("a2", 0.3)]},
+    history={"anna": [Bought("c1"), Bought("b1", due=date(2018, 1, 3)), Bought("a1", due=date(2018, 1, 3))],
+             "ben": [Bought(name, due=date(2018, 1, 3)) for name in ("a1", "b1", "a2")], "new": []},
+    candidates={"anna": [("a1", "c1"), ("b1", "c1"), ("a2", ""), ("c1", "c1")]},
+)  # fmt: skip
+ONE_OF_EACH = rule("cap", per='"brand"', at_most="1") + rule("cap", id='"two"', per='"category"', at_most="1")
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> ServedVersion:
+    store = Store(tmp_path_factory.mktemp("store"))
+    return ServedVersion(store.open(write_version(store, CROSSING, now=AS_OF)), VARIANT)
+
+
+@pytest.mark.parametrize("customer", ["anna", "new", "nobody"])
+def test_limits_of_brand_and_category_leave_no_place_empty(crossing: ServedVersion, customer: str) -> None:
+    # a1 has both the brand of b1 and c1 and the category of a2: with it nothing else may come
+    assert shown(crossing, ONE_OF_EACH, customer, Query(1)) == ["a1"]
+    assert shown(crossing, ONE_OF_EACH, customer, Query(2)) == ["b1", "a2"]
+    assert shown(crossing, ONE_OF_EACH, customer, Query(9)) == ["b1", "a2"]
+    without_b = Query(2, exclude=("b1",))
+    assert shown(crossing, ONE_OF_EACH, customer, without_b) == ["a2", "c1"]
+    pinned = ONE_OF_EACH + rule("pin", products='["a1"]', position="2")
+    assert shown(crossing, pinned, customer, Query(2)) == ["a1"]
+    varied = ONE_OF_EACH + rule("diversity", strength="0.5")
+    assert shown(crossing, varied, customer, Query(2)) == ["b1", "a2"]
+
+
+def test_so_it_is_on_every_route(crossing: ServedVersion) -> None:
+    asked, row = recommender(ONE_OF_EACH), crossing.products.find("c1")
+    assert names(crossing, asked.popular(crossing, Query(2))) == ["b1", "a2"]
+    assert names(crossing, asked.similar(crossing, row, Query(2))) == ["b1", "a2"]
+    in_cart = Query(2, exclude=("c1",))
+    assert names(crossing, asked.complements(crossing, [row], None, in_cart)) == ["b1", "a2"]
+    assert names(crossing, asked.complements(crossing, [row], "anna", in_cart)) == ["b1", "a2"]
+    due = Query(2, objective="reorder", within_days=7)
+    assert names(crossing, asked.reorder(crossing, "anna", due)) == ["a1"]  # nothing else that is due fits
+    assert sorted(names(crossing, asked.reorder(crossing, "ben", due))) == ["a2", "b1"]
 
 
 def test_what_was_bought_within_so_many_days_stays_away(served: ServedVersion) -> None:

@@ -1,8 +1,10 @@
 """What must hold for every shop, every file of rules and every customer."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -53,6 +55,7 @@ who = {
     "placements": st.sampled_from([(), (), ("home",)]),
     "starts": st.sampled_from([None, None, date(2018, 1, 2), date(2018, 1, 3)]),
 }
+some_caps = st.sampled_from([(), (), ("x", "a"), ("unheard of",)])
 requirements = st.lists(
     st.sampled_from(
         [
@@ -71,10 +74,8 @@ KINDS: list[tuple[type[AnyRule], dict[str, st.SearchStrategy[object]]]] = [
     (Bury, some_names | {"factor": st.floats(1.1, 50)}),
     (Block, some_names),
     (Eligible, some_names | {"require": requirements}),
-    (
-        Cap,
-        {"per": st.sampled_from(["brand", "category"]), "at_most": st.integers(1, 3), "names": st.just(())},
-    ),
+    (Cap, {"per": st.just("brand"), "at_most": st.integers(1, 3), "names": some_caps}),
+    (Cap, {"per": st.just("category"), "at_most": st.integers(1, 3), "names": some_caps}),
     (Diversity, {"strength": st.floats(0, 1)}),
     (ExcludeBought, some_names | {"days": st.integers(1, 40)}),
     (MinStock, some_names | {"stock": st.integers(1, 5)}),
@@ -219,15 +220,24 @@ class Judge:
                 at[pin.position] = product
         return at
 
-    def breaks_limits(self, products: list[str]) -> bool:
-        """Whether there are too many of a group."""
+    def breaks_limits(self, products: Iterable[str], pinned: Iterable[str]) -> bool:
+        """Whether there are too many of a group. Pins count, and are in it whatever others do."""
         for rule in self.holding:
             if isinstance(rule, Cap) and not (rule.per == "category" and self.query.category):
                 groups = self.shop.brands if rule.per == "brand" else self.shop.products
-                counts = Counter(groups.get(product) for product in products)
-                if any(count > rule.at_most for group, count in counts.items() if group):
+                named = {
+                    name: group for name, group in groups.items() if group in rule.names or not rule.names
+                }
+                counts = Counter(map(named.get, (*products, *pinned)))
+                if any(counts[group] > rule.at_most for group in map(named.get, products) if group):
                     return True
         return False
+
+    def longest(self, eligible: list[str], pinned: Iterable[str]) -> list[str]:
+        """Of all answers that keep the limits and are as long as can be the first in this order."""
+        lengths = range(min(self.query.n - len(tuple(pinned)), len(eligible)), -1, -1)
+        every = (products for length in lengths for products in combinations(eligible, length))
+        return list(next(products for products in every if not self.breaks_limits(products, pinned)))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -272,15 +282,21 @@ def test_every_answer_keeps_every_rule_and_is_as_long_as_it_can_be(
     if objective == "discovery":
         assert owned.isdisjoint(free)
         eligible = [product for product in eligible if product not in owned or product in pins.values()]
-    if any(isinstance(rule, Cap) for rule in judge.holding):
-        assert not judge.breaks_limits(free)
-        missing = set(eligible) - set(found) if len(found) < n else set()
-        assert all(judge.breaks_limits([*found, product]) for product in missing)
-    else:
-        assert len(found) == min(n, len(eligible))
+    best = judge.longest([product for product in eligible if product not in pins.values()], pins.values())
+    assert not judge.breaks_limits(free, pins.values())
+    assert len(free) == len(best)
+    if not any(isinstance(rule, Pin | Diversity) for rule in judge.holding):  # else nothing tells the order
+        plain = Recommender(FirstLevel(10, 0), None, book=book_of(without_caps(made)))
+        every = plain.recommend(served, customer, replace(query, n=len(IDS))).picks
+        in_order = [served.products[row] for row, *_ in every]
+        assert found == judge.longest(in_order, ())
     assert recommender.recommend(served, customer, query).picks == answer.picks
     from_redis = Recommender(FirstLevel(10, 0), recommender._cache, book=book_of(made))
     assert from_redis.recommend(served, customer, query).picks == answer.picks
+
+
+def without_caps(made: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in made if not isinstance(rule, Cap))
 
 
 def book_of(made: tuple[Rule, ...]) -> RuleBook:
