@@ -19,6 +19,7 @@ from service.live_products import MARGIN_SHARE, Shelf
 from service.packed import Columns
 from service.standing import new_in_shop, popular_in_category
 from storage.offers import PublishedOffers
+from storage.order_keys import order_key
 from storage.people import People
 from storage.record.live import Since
 from storage.session_figures import SessionFigures
@@ -100,6 +101,7 @@ class ServedVersion:
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
         product_interval, category_interval: after how many days such products are bought again, NaN if never.
+        order_keys: of the latest lines of orders that the night had, sorted; none where it noted none.
         horizon_days: within which purchases are expected.
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
             another within the horizon; all 1 of a night that didn't learn it yet.
@@ -150,6 +152,7 @@ class ServedVersion:
         self.people = People(version, n_customers)
         self.product_interval = self._intervals("products", n_products)
         self.category_interval = self._intervals("categories", len(categories))
+        self.order_keys = self._order_keys()
         self.horizon_days = version.manifest.horizon_days
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
@@ -203,6 +206,12 @@ class ServedVersion:
         places = np.flatnonzero(self.history_product[start:stop] == product_row)
         return start + int(places[0]) if len(places) else NONE
 
+    def has_order(self, customer_id: str, order_id: str, product_id: str) -> bool:
+        """Whether the night had this line of an order among those of its last days."""
+        key = np.uint64(order_key(customer_id, order_id, product_id))
+        place = int(np.searchsorted(self.order_keys, key))
+        return place < len(self.order_keys) and bool(self.order_keys[place] == key)
+
     def candidates(self, customer_row: int) -> Columns:
         """A customer's candidates, best first; evidence are places in the customer's history."""
         start = customer_row * self._list_length
@@ -248,6 +257,11 @@ class ServedVersion:
         if not self._version.has(f"{table}/interval_days"):  # of a night before there were events
             return memoryview(np.full(length, np.nan, np.float32))
         return memoryview(self._expect(f"{table}/interval_days", np.float32, length))
+
+    def _order_keys(self) -> NDArray[np.uint64]:
+        if not self._version.has("history/order_keys"):
+            return np.zeros(0, np.uint64)
+        return self._expect("history/order_keys", np.uint64)
 
     def _lift(self, n_products: int) -> FloatArray:
         if not self._version.has("follow_up/lift"):

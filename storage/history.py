@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.arrays import BoolArray, IntArray, LongArray
 from models.catalogue import LATER, Catalogue
@@ -26,6 +27,7 @@ from storage.history_sql import Database
 from storage.history_times import Clock
 from storage.history_words import title_words
 from storage.local_days import placed
+from storage.order_keys import KEPT_DAYS, order_key
 from storage.record.learning import Recorded, Wishes
 from storage.strings import order_of
 from storage.tables import TABLES, Kind, Table
@@ -68,6 +70,7 @@ class History:
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
         from_record: what came from the record; None if there was none to read.
+        order_keys: of the lines with an order id of the last days, as `storage.order_keys` has them; sorted.
     """
 
     purchases: pl.DataFrame
@@ -86,6 +89,7 @@ class History:
     counts: Mapping[str, Counts]
     from_record: FromRecord | None = None
     redeemed: pl.DataFrame | None = None
+    order_keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @property
     def read_lines(self) -> int:
@@ -310,8 +314,19 @@ def _assembled(
         timezone=options.timezone,
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
+        order_keys=_order_keys(lines, as_of),
         redeemed=redeemed,
     )
+
+
+def _order_keys(lines: pl.DataFrame, as_of: datetime) -> NDArray[np.uint64]:
+    """See History."""
+    if "order_id" not in lines.columns:
+        return np.zeros(0, np.uint64)
+    since_s = int((as_of - timedelta(days=KEPT_DAYS)).timestamp())
+    latest = lines.filter(pl.col("purchased_at") >= since_s, pl.col("order_id").is_not_null())
+    named = latest.select("customer_id", "order_id", "product_id").iter_rows()
+    return np.array(sorted({order_key(*line) for line in named}), np.uint64)
 
 
 def _known_since(lines: pl.DataFrame, customer_ids: list[str], as_of: datetime, timezone: str) -> LongArray:

@@ -103,6 +103,11 @@ def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_d
     writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
 
 
+def write_order_keys(writer: VersionWriter, history: History) -> None:
+    """By what the day knows that an order it is told of is no new one."""
+    writer.add("history/order_keys", history.order_keys)
+
+
 def write_session(writer: VersionWriter, figures: SessionFigures) -> None:
     """How much what is bought by day moves the lists."""
     writer.add("session/figures", np.array(figures, np.float64))

@@ -351,6 +351,7 @@ def _write(
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
         contents.write_due(writer, models, own)
+        contents.write_order_keys(writer, history)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, job.config.night.horizon_days)

@@ -123,26 +123,35 @@ def _bought(served: ServedVersion, customer_row: int, line: Line) -> Bought | No
     if row == NONE:
         return None
     place = NONE if customer_row == NONE else served.find_place(customer_row, row)
-    times = _new_orders(served, line, NONE if place == NONE else served.histories.last_day[place])
-    if times == 0:
+    new_days = _days_of_new_orders(served, customer_row, line, place)
+    if not new_days:
         return None
-    day, interval = day_of(served, line.at_ms / 1000), _interval_days(served, row, place)
+    times, day, interval = len(new_days), max(new_days), _interval_days(served, row, place)
     return Bought(row, day, times, day + max(1, ceil(interval)) if interval >= 0 else 0, place)
 
 
-def _new_orders(served: ServedVersion, line: Line, last_day: int) -> int:
-    """How many orders the night doesn't know: an event that comes late may tell of one that it does.
+def _days_of_new_orders(served: ServedVersion, customer_row: int, line: Line, place: int) -> list[int]:
+    """On which day each order was that the night doesn't know: an event that comes late may tell of one that
+    it does.
+
+    It knows what was bought up to the last day of the product in the customer's history; an order with an id
+    only if it was before `as_of`, since a day may have several, or if the night had this line of it, whatever
+    time it is said to have been.
 
     Args:
-        last_day: of the product in the customer's history, NONE if it isn't there. What was bought up to then
-            counts as known; an order with an id only if it was before `as_of`, since a day may have several.
+        place: as in `Bought`.
     """
-    known = sum(
-        at_ms < served.since.as_of_ms and day_of(served, at_ms / 1000) <= last_day for at_ms in line.orders_ms
-    )
+    last_day = NONE if place == NONE else served.histories.last_day[place]
+    customer_id = "" if customer_row == NONE else served.customers[customer_row]
+    new = []
+    for at_ms, order_id in zip(line.orders_ms, line.order_ids, strict=True):
+        day = day_of(served, at_ms / 1000)
+        is_known = at_ms < served.since.as_of_ms and day <= last_day
+        if not is_known and not (customer_id and served.has_order(customer_id, order_id, line.product_id)):
+            new.append(day)
     # As for the night, what was bought on one day without an id is one order.
     days = {day_of(served, at_ms / 1000) for at_ms in line.loose_ms}
-    return len(line.orders_ms) - known + sum(day > last_day for day in days)
+    return new + [day for day in days if day > last_day]
 
 
 def _interval_days(served: ServedVersion, row: int, place: int) -> float:

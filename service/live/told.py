@@ -20,12 +20,14 @@ class Line(NamedTuple):
         at_ms: of its last purchase, Unix milliseconds.
         orders_ms: of each order with an id, its last purchase.
         loose_ms: of each purchase without one. Which of them are one order a version's time zone says.
+        order_ids: of `orders_ms`.
     """
 
     product_id: str
     at_ms: int
     orders_ms: tuple[int, ...]
     loose_ms: tuple[int, ...]
+    order_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +87,12 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
             of_product[bought.order_id] = max(bought.at_ms, of_product.get(bought.order_id, 0))
     lines = []
     for product_id in orders.keys() | loose.keys():
-        orders_ms, loose_ms = sorted(orders[product_id].values()), sorted(loose[product_id])
+        ordered = sorted((at_ms, order_id) for order_id, at_ms in orders[product_id].items())
+        orders_ms = tuple(at_ms for at_ms, _ in ordered)
+        order_ids = tuple(order_id for _, order_id in ordered)
+        loose_ms = tuple(sorted(loose[product_id]))
         at_ms = max(orders_ms[-1:] + loose_ms[-1:])
-        lines.append(Line(intern(product_id), at_ms, tuple(orders_ms), tuple(loose_ms)))
+        lines.append(Line(intern(product_id), at_ms, orders_ms, loose_ms, order_ids))
     return tuple(sorted(lines, key=lambda line: (-line.at_ms, line.product_id))[:MOST_LINES])
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from storage.history import History, read_history
 from storage.history_options import HistoryOptions, PurchasesOptions
 from storage.history_recorded import _holds_until_s, join_recorded
+from storage.order_keys import order_key
 from storage.record import learning
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
@@ -150,6 +151,15 @@ def test_a_purchase_of_the_last_day_of_a_history_of_dates_counts_once(sqlite: Re
         ("anna", "milk", 2.0),
         ("anna", "milk", 3.0),
     ]
+
+
+def test_the_lines_of_the_last_weeks_are_known_by_their_orders(sqlite: Record, tmp_path: Path) -> None:
+    take(sqlite, bought(1, "anna", "milk", 40, "o40"), bought(2, "anna", "milk", 41))
+    found = history(sqlite, tmp_path, "anna,milk,1,o1,1 bert,milk,20,o20,1 bert,bread,20,o20,1")
+    lines = [("anna", "o40", "milk"), ("bert", "o20", "milk"), ("bert", "o20", "bread")]
+    assert found.order_keys.tolist() == sorted(order_key(*line) for line in lines)
+    without = history(sqlite, tmp_path, "anna,milk,50", header="customer_id,product_id,purchased_at")
+    assert without.order_keys.tolist() == []
 
 
 def test_what_is_left_out_of_the_history_is_left_out_of_the_record(sqlite: Record, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from models.state import ModelState
 from storage.evidence import in_bytes
 from storage.manifest import GateEntry, HistoryEntry
 from storage.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
+from storage.order_keys import order_key
 from storage.session_figures import SessionFigures
 from storage.store import Store
 from storage.strings import order_of
@@ -78,6 +79,7 @@ class TinyShop:
     timezone: str = "UTC"
     recent_days: int = 28
     has_due: bool = True
+    orders: Sequence[tuple[str, str, str]] | None = None  # customer, order, product; None: not noted
     places: int = 200
     product_interval: Mapping[str, float] = field(default_factory=dict)  # days until bought again
     category_interval: Mapping[str, float] = field(default_factory=dict)
@@ -241,6 +243,9 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
     writer.add("history/times", np.array([b.times for b in lines], np.uint16))
     writer.add("history/last_day", np.array([(b.last - EPOCH).days for b in lines], np.uint16))
     writer.add("history/interval_days", np.array([b.interval_days for b in lines], np.float16))
+    if shop.orders is not None:
+        keys = sorted(order_key(*line) for line in shop.orders)
+        writer.add("history/order_keys", np.array(keys, np.uint64))
     if shop.has_due:
         writer.add("history/due_day", np.array([(b.due - EPOCH).days for b in lines], np.uint16))
 

@@ -17,14 +17,14 @@ from models.errors import DamagedVersionError
 from service import packed
 from service.answers import AnswerWriter
 from service.live import session
-from service.live.session import Session, Sessions, left_after
+from service.live.session import Session, Sessions, left_after, session_of
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.served import NONE, ServedVersion
 from storage.record.live import Trade
 from storage.session_figures import SessionFigures
 from storage.store import Store
@@ -45,9 +45,30 @@ def tiny() -> Iterator[ServedVersion]:
         yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
 
 
+def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    shop = replace(SHOP, orders=[("anna", "o1", "milk"), ("ben", "o1", "bread")])
+    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    anna, now_s = served.customers.find("anna"), MORNING.timestamp()
+    assert session_of(served, anna, bought("milk"), now_s) is None
+    both = session_of(served, anna, bought("milk", "bread"), now_s)  # the same order, a line that it hasn't
+    assert both is not None
+    assert [served.products[one.product_row] for one in both.bought] == ["bread"]
+    an_hour_ago = int((MORNING.timestamp() - 3600) * 1000)
+    trade = [Trade("milk", False, an_hour_ago, "o2", 1.0), *trades("milk")]
+    new = session_of(served, anna, told_of(1, trade, has_night=True), now_s)
+    assert new is not None
+    assert new.bought[0].times == 1  # o2 alone
+    # after an erasure the night is no word on the customer
+    assert session_of(served, NONE, bought("milk", has_night=False), now_s) is not None
+
+
+def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
+    return [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
+
+
 def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
-    trade = [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
-    return told_of(epoch, trade, has_night=has_night)
+    return told_of(epoch, trades(*products, at=at), has_night=has_night)
 
 
 def test_a_session_of_a_version_that_is_left_meanwhile_is_not_taken_for_one_of_the_next(

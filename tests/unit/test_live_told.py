@@ -42,13 +42,13 @@ def test_lines_are_products_that_were_kept_the_latest_first() -> None:
         bought("cake", 4, "c"),
         returned("cake", 5),
     ]
-    assert lines_of(trade) == (Line("milk", 3, (1, 3), ()), Line("bread", 2, (2,), ()))
+    assert lines_of(trade) == (Line("milk", 3, (1, 3), (), ("a", "b")), Line("bread", 2, (2,), (), ("a",)))
 
 
 def test_a_return_takes_off_its_own_order_and_without_one_the_latest() -> None:
     both = [bought("milk", 1, "a"), bought("milk", 2, "b")]
-    assert lines_of([*both, returned("milk", 3, "b")]) == (Line("milk", 1, (1,), ()),)
-    assert lines_of([*both, returned("milk", 3)]) == (Line("milk", 1, (1,), ()),)
+    assert lines_of([*both, returned("milk", 3, "b")]) == (Line("milk", 1, (1,), (), ("a",)),)
+    assert lines_of([*both, returned("milk", 3)]) == (Line("milk", 1, (1,), (), ("a",)),)
     assert lines_of([*both, returned("milk", 3, quantity=2)]) == ()
     assert lines_of([bought("milk", 1, quantity=3), returned("milk", 3)]) == (Line("milk", 1, (), (1,)),)
     assert lines_of([bought("milk", 1), returned("milk", 3, "of last year")]) == (Line("milk", 1, (), (1,)),)
@@ -56,7 +56,7 @@ def test_a_return_takes_off_its_own_order_and_without_one_the_latest() -> None:
 
 def test_a_return_with_an_order_is_of_it_whenever_it_is_said_to_have_been() -> None:
     early = [returned("milk", 1, "b"), bought("milk", 2, "a"), bought("milk", 3, "b")]
-    assert lines_of(early) == (Line("milk", 2, (2,), ()),)
+    assert lines_of(early) == (Line("milk", 2, (2,), (), ("a",)),)
     both = [bought("milk", 1, "a"), bought("milk", 2, "b"), returned("milk", 3), returned("milk", 4, "b")]
     assert lines_of(both) == ()  # the first is of what the second leaves
     assert lines_of([returned("milk", 1), bought("milk", 2)]) == (Line("milk", 2, (), (2,)),)
