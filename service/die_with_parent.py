@@ -40,4 +40,5 @@ def watch_parent(parent_pid: int, within_s: float) -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]), signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the command hears what our parent leaves to one thread
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # no shell is the point

@@ -28,6 +28,7 @@ from service.overload import BACKLOG
 from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings
+from service.stops import Stops
 from service.worker import WorkerPlan, operator_app, store_of, worker_app
 from service.workers import Workers
 from storage.keyring import read_keyring
@@ -61,6 +62,7 @@ def run(settings: Settings) -> None:
     shutil.rmtree(metrics_folder, ignore_errors=True)
     metrics_folder.mkdir()
     _remove_left_over(folder)
+    stops = Stops()  # before there are threads
     try:
         with _redis(settings, folder) as redis_url:
             log_key = secrets.token_bytes(16)
@@ -72,6 +74,7 @@ def run(settings: Settings) -> None:
             prepare_record(settings)
             with _operators_listener(plan):
                 server = _server(settings, settings.host, settings.port, settings.workers)
+                stops.call(server.signal_handler_interrupt)
                 server.serve(target_loader=partial(worker_app, plan), wrap_loader=False)
     finally:
         shutil.rmtree(metrics_folder, ignore_errors=True)
@@ -113,10 +116,12 @@ def _operators_listener(plan: WorkerPlan) -> Iterator[None]:
 
 def _serve_operator(plan: WorkerPlan) -> None:
     """Serve the operator, as the main thread of a process of its own."""
+    stops = Stops()
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     settings, here = plan.settings, replace(plan, parent_pid=os.getpid())
     assert settings.operator_port is not None
     server = _server(settings, settings.operator_host, settings.operator_port, workers=1)
+    stops.call(server.signal_handler_interrupt)
     server.serve(target_loader=partial(operator_app, here), wrap_loader=False)
 
 

@@ -47,13 +47,14 @@ from service.served import ServedVersion
 from service.settings import Settings
 from service.showings import Showings
 from service.slow_bodies import NAME, SlowBodies
+from service.stops import Stops
 from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.plan import PlanFollower
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import killed, tally_at
 from service.warm_up import warm_up
-from service.workers import hear_one_stop
+from service.workers import listen_with
 from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults, Since
@@ -308,7 +309,7 @@ def _end_slow_bodies(app: Flask, port: int, settings: Settings) -> None:
 
 def _begin(plan: WorkerPlan) -> Metrics:
     """What every worker process does first."""
-    hear_one_stop()
+    listen_with(Stops())
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
     for name in [name for name in os.environ if name.startswith("HTTP_")]:

@@ -7,17 +7,16 @@ whoever supervises the service sees it end.
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from granian import _signals
 from granian.server.mp import MPServer, WorkerProcess
 
+from service.stops import Stops
+
 EARLY_S = 2.0  # a worker that ended sooner than this hardly answered
-STOPS = (signal.SIGINT, signal.SIGTERM)
 KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 GIVE_UP = 5
 PAUSE_S = 0.5
@@ -28,10 +27,6 @@ class Workers(MPServer):
     """The parent of the workers, and their server."""
 
     early_deaths = 0
-
-    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
-        with _stops_wait():
-            super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
@@ -44,8 +39,7 @@ class Workers(MPServer):
         log.warning("a worker ended, starting another", codes=codes)
         if failed:
             time.sleep(PAUSE_S)
-        with _stops_wait():
-            super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
         if self.early_deaths < GIVE_UP:
             self.respawned_wrks.clear()  # what Granian judges by
 
@@ -55,41 +49,17 @@ def _failed_to_start(worker: WorkerProcess) -> bool:
     return time.monotonic() - worker.birth < EARLY_S and worker.inner.exitcode not in KILLED
 
 
-@contextmanager
-def _stops_wait() -> Iterator[None]:
-    """A worker made in this block hears signals to stop only once it calls `hear_one_stop`."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def listen_with(stops: Stops) -> None:
+    """Have this process, a worker that starts, end as Granian does once it listens, and be told so once.
 
-
-def hear_one_stop() -> None:
-    """Have this process, a worker that starts, take the first signal to stop and ignore the others.
-
-    While it starts, the first one ends it at once: the handler that it has of its parent would do nothing,
-    and the service would be stopping until its time for that is over.
-
-    Granian hands each on through a channel that holds one, and waits while that is full without letting go of
-    the interpreter: a worker told a third time before it ended would stand still for good and keep its port.
+    Granian hands a signal on through a channel that holds one, and waits while that is full without letting
+    go of the interpreter: a worker told a third time before it ended would stand still for good.
     """
-    for each in STOPS:
-        signal.signal(each, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     listen: Callable[[], Any] = _signals.set_sync_signals
 
     def listen_once() -> Any:
         event = listen()
-        pass_on: Any = signal.getsignal(signal.SIGTERM)
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            for each in STOPS:
-                signal.signal(each, signal.SIG_IGN)
-            pass_on(number, frame)
-
-        for each in STOPS:
-            signal.signal(each, stop)
+        stops.call(event.set)
         return event
 
     _signals.set_sync_signals = listen_once

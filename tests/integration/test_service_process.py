@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from storage.store import Store
-from tests.data.running_service import Running, running_service, runs, until
+from tests.data.running_service import Running, free_port, running_service, runs, until
 from tests.data.tiny_version import AS_OF, new_store, publish
 
 
@@ -158,6 +158,17 @@ def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_one_that_sta
             assert running.process.wait(20) == 0
             assert time.monotonic() - start_s < 5
     assert [answer.status_code for answer in answers] == [200]
+
+
+def test_ctrl_c_which_all_processes_get_ends_them_in_order(store: Store, tmp_path: Path) -> None:
+    with running_service(store.root, tmp_path / "log", workers=2, operator_port=str(free_port())) as running:
+        processes = running.processes()
+        start_s = time.monotonic()
+        for process in [*processes, running.process]:
+            process.send_signal(signal.SIGINT)
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - start_s < 5
+    until(lambda: not any(map(runs, processes)), 5)
 
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:

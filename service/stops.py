@@ -1,0 +1,44 @@
+"""Signals to stop, heard by a thread of its own: the main thread would now and then miss them.
+
+Python runs handlers in the main thread, and here that waits for a lock until it is told to stop. If SIGINT
+and SIGTERM come together, as at a terminal, where everybody gets the first and workers the second of their
+parent, it went on waiting in one of four cases.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stops:
+    """Takes the first signal to stop of this process, and lets no other come.
+
+    Made by the main thread before there are others, which have their mask of signals from it; made anew in a
+    fork of such a process, which has the mask and not the thread.
+    """
+
+    def __init__(self) -> None:
+        self._changes = threading.Lock()
+        self._stop: Callable[[], object] | None = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        for each in STOPS:
+            signal.signal(each, signal.SIG_DFL)
+        threading.Thread(target=self._wait, name="stops", daemon=True).start()
+
+    def call(self, stop: Callable[[], object]) -> None:
+        """What to do, once, when told to stop; until this is said, that ends the process at once."""
+        with self._changes:
+            self._stop = stop
+
+    def _wait(self) -> None:
+        told = signal.sigwait(STOPS)
+        with self._changes:
+            stop = self._stop
+            if stop is None:  # it has begun nothing yet
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+                os.kill(os.getpid(), told)
+                return
+        stop()
