@@ -10,7 +10,7 @@ from models.arrays import BoolArray, FloatArray, IntArray
 from service.errors import RefusedError
 from service.live.session import FIRST_LINE, Session
 from service.neighbours import goes_with
-from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung, whole_of
+from service.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.packed import Entry, Scored
 from service.parameters import Query
 from service.rules.diversity import Above, diverse
@@ -173,29 +173,26 @@ class Basket:
         self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.SCORES)
 
     def take_complements(self, cart: IntArray) -> None:
-        """What goes with a cart; of a customer whose own list there is, what that has too comes sooner.
+        """What goes with a cart; of a customer whose own list there is, what that begins with comes sooner.
 
-        Both have an order and no common scale, so a product counts by its places. The evidence is a place in
-        the cart.
+        Both have an order and no common scale, so a product counts by its places. Behind the beginning that
+        Redis has a place is worth less than a fiftieth, and the whole list isn't made for it. The evidence is
+        a place in the cart.
         """
         products, anchors = goes_with(self._served, cart, self._ruling.factors)
         found = zip(products.tolist(), anchors.tolist(), strict=True)
         if self._own is None:
             self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.GOES_WITH)
             return
-        rows, _, probability = whole_of(self._own)
-        place_of = {row: place for place, row in enumerate(rows.tolist())}
+        own = self._own
+        place_of = {row: place for place, row in enumerate(own.columns.beginning().rows.tolist())}
         first = self._served.session.first
         known = [
             (1 / (first + place) + (1 / (first + place_of[row]) if row in place_of else 0), row, anchor)
             for place, (row, anchor) in enumerate(found)
         ]
         known.sort(key=lambda one: (-one[0], one[1]))
-        entries = (
-            (row, anchor, probability[place_of[row]] if row in place_of else UNKNOWN)
-            for _, row, anchor in known
-        )
-        self._take(entries, Rung.GOES_WITH)
+        self._take(((row, anchor, own.probability(row)) for _, row, anchor in known), Rung.GOES_WITH)
 
     def take_trends(self, category: int) -> None:
         """Fill with the trend of a category, and with the popular of all if no category was asked for."""

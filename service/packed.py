@@ -79,6 +79,10 @@ class Columns(NamedTuple):
         probability = self.probability[found // 4]
         return probability if probability >= 0 else -1.0  # a NaN isn't
 
+    def beginning(self) -> "Columns":
+        """What of a list is packed: the same, wherever it is read."""
+        return self.first(LIST_LENGTH)
+
     def first(self, length: int) -> "Columns":
         return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
 
@@ -100,7 +104,7 @@ def owner_of(version_id: str, variant: str, customer_id: str, epoch: int, mark: 
 
 def pack(owner: bytes, columns: Columns) -> bytes:
     """The value of the beginning of a list, and what counts most behind it; 7 bytes for each product."""
-    body = owner + b"".join(column.tobytes() for column in columns.first(LIST_LENGTH))
+    body = owner + b"".join(column.tobytes() for column in columns.beginning())
     rest = struct.pack("<dH", columns.most_from(LIST_LENGTH), len(owner)) + body
     return struct.pack("<I", crc32(rest)) + rest
 

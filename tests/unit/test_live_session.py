@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
-from service import packed
+from service import own_list, packed
 from service.answers import AnswerWriter
 from service.live import session
 from service.live.session import Session, Sessions, left_after, session_of
@@ -381,6 +381,17 @@ def test_what_goes_with_a_cart_has_what_was_bought_just_now_where_nothing_else_i
     assert answer.picks[1][1:3] == (Rung.OWN, session.FIRST_LINE)
 
 
+def test_a_cart_is_answered_from_the_beginning_that_redis_has(
+    tiny: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed, "LIST_LENGTH", 2)
+    asked, cart = recommender(bought("cake"), cache=DictCache()), [tiny.products.find("milk")]
+    query = Query(n=2, exclude=("milk",))
+    made = asked.complements(tiny, cart, "anna", query).picks
+    monkeypatch.setattr(own_list, "made_list", None)  # nobody needs it
+    assert asked.complements(tiny, cart, "anna", query).picks == made
+
+
 def test_a_list_of_which_redis_has_the_beginning_answers_carts_and_what_is_due_as_the_whole_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,14 +400,16 @@ def test_a_list_of_which_redis_has_the_beginning_answers_carts_and_what_is_due_a
         SHOP,
         history={"anna": [Bought(product, due=day) for product, day in due.items()]},
         candidates={"anna": [(product, product) for product in due]},
-        similar={"bag": [("pear", 0.5), ("apple", 0.4)]},
+        similar={"bag": [("pear", 0.5), ("apple", 0.4), ("butter", 0.3)]},
+        probability={("anna", "butter"): 0.25},
     )
     store = Store(tmp_path)
     served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
-    monkeypatch.setattr(packed, "LIST_LENGTH", 1)
+    monkeypatch.setattr(packed, "LIST_LENGTH", 2)
     asked = recommender(bought("cake"), datetime(2018, 1, 9, tzinfo=UTC), DictCache())
     for _ in range(2):  # made, then from Redis
-        cart = asked.complements(served, [served.products.find("bag")], "anna", Query(n=2))
-        assert shown(served, cart) == ["apple", "pear"]  # 1/3 + 1/3, and 1/2
+        cart = asked.complements(served, [served.products.find("bag")], "anna", Query(n=3))
+        assert shown(served, cart) == ["apple", "pear", "butter"]  # 1/3 + 1/3, 1/2 and 1/4
+        assert [probability for *_, probability in cart.picks] == [-1.0, -1.0, 0.25]
         again = asked.recommend(served, "anna", Query(n=3, objective="reorder", exclude=("cake",)))
         assert shown(served, again) == ["milk", "apple", "butter"]  # in the order of the list
