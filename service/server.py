@@ -47,9 +47,10 @@ def run(settings: Settings) -> None:
             what traces want isn't installed.
     """
     configure_logs(settings.log_level)
-    listeners = _listeners(settings)
+    address, operators_address = _addresses(settings)
     keyring = read_keyring(settings.store)
-    is_open = may_be_open(keyring, [host for host, port in listeners if not _is_loopback(host, port)])
+    reachable = [each for each in (address, operators_address) if each and not ip_address(each).is_loopback]
+    is_open = may_be_open(keyring, reachable)
     if not is_open:
         say_what_is_missing(keyring, settings)
     if settings.rules:
@@ -72,8 +73,8 @@ def run(settings: Settings) -> None:
             )
             _warn_of_no_champion(settings.store)
             prepare_record(settings)
-            with _operators_listener(plan):
-                server = _server(settings, settings.host, settings.port, settings.workers)
+            with _operators_listener(plan, operators_address):
+                server = _server(settings, address, settings.port, settings.workers)
                 stops.call(server.signal_handler_interrupt)
                 server.serve(target_loader=partial(worker_app, plan), wrap_loader=False)
     finally:
@@ -101,12 +102,12 @@ def _redis(settings: Settings, folder: Path) -> Iterator[str | None]:
 
 
 @contextmanager
-def _operators_listener(plan: WorkerPlan) -> Iterator[None]:
-    """A process with the operator's listener, as long as this block lasts; none without a port for it."""
-    if plan.settings.operator_port is None:
+def _operators_listener(plan: WorkerPlan, address: str | None) -> Iterator[None]:
+    """A process with the operator's listener, as long as this block lasts; none without an address for it."""
+    if address is None:
         yield
         return
-    keeper = OperatorKeeper(partial(_serve_operator, plan))
+    keeper = OperatorKeeper(partial(_serve_operator, plan, address))
     keeper.start()
     try:
         yield
@@ -114,21 +115,21 @@ def _operators_listener(plan: WorkerPlan) -> Iterator[None]:
         keeper.stop(plan.settings.stop_timeout_s)
 
 
-def _serve_operator(plan: WorkerPlan) -> None:
+def _serve_operator(plan: WorkerPlan, address: str) -> None:
     """Serve the operator, as the main thread of a process of its own."""
     stops = Stops()
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     settings, here = plan.settings, replace(plan, parent_pid=os.getpid())
     assert settings.operator_port is not None
-    server = _server(settings, settings.operator_host, settings.operator_port, workers=1)
+    server = _server(settings, address, settings.operator_port, workers=1)
     stops.call(server.signal_handler_interrupt)
     server.serve(target_loader=partial(operator_app, here), wrap_loader=False)
 
 
-def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
+def _server(settings: Settings, address: str, port: int, workers: int) -> Workers:
     return Workers(
         "service",
-        address=host,
+        address=address,
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
@@ -148,24 +149,36 @@ def _server(settings: Settings, host: str, port: int, workers: int) -> Workers:
     )
 
 
-def _listeners(settings: Settings) -> list[tuple[str, int]]:
-    """Host and port of each listener."""
-    listeners = [(settings.host, settings.port)]
-    if settings.operator_port is not None:
-        listeners.append((settings.operator_host, settings.operator_port))
-    return listeners
+def _addresses(settings: Settings) -> tuple[str, str | None]:
+    """The addresses of the public listener and of the operator's, in numbers, which are what Granian takes.
+
+    Raises:
+        NextbestError: one can't be used, or both are the same: callers would come to either by chance.
+    """
+    address = _address(settings.host, settings.port)
+    if settings.operator_port is None:
+        return address, None
+    operators = _address(settings.operator_host, settings.operator_port)
+    shares = address == operators or any(ip_address(each).is_unspecified for each in (address, operators))
+    if settings.port == settings.operator_port and shares:
+        raise NextbestError(
+            f"the operator's listener needs another port than {settings.port}, the public one"
+        )
+    return address, operators
 
 
-def _is_loopback(host: str, port: int) -> bool:
-    """Whether only this machine reaches it. Says in one line what Granian would say in a traceback."""
+def _address(host: str, port: int) -> str:
+    """What a host's name stands for. Says in one line what Granian would say in a traceback."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as err:
-            raise NextbestError(f"can't listen on {host}:{port}: {err.strerror}") from err
-        return ip_address(probe.getsockname()[0]).is_loopback
+        except (OSError, UnicodeError) as err:
+            why = err.strerror if isinstance(err, OSError) else "that is no name of a host"
+            raise NextbestError(f"can't listen on {host}:{port}: {why}") from err
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def _warn_of_no_champion(store: Path) -> None:

@@ -69,7 +69,9 @@ class Settings(BaseSettings):
         log_level: least important lines to write.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NEXTBEST_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="NEXTBEST_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     store: Path
     host: str = "127.0.0.1"
@@ -79,7 +81,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64)
     redis_url: SecretStr | None = None
     redis_timeout_ms: int = Field(30, ge=1, le=1000)
-    redis_memory_mb: int = Field(256, ge=16)
+    redis_memory_mb: int = Field(256, ge=16, le=1_000_000)
     redis_lists: Literal["changed", "all"] = "changed"
     list_ttl_s: int = Field(3600, ge=10, le=86_400)
     rules: Path | None = None
@@ -87,18 +89,18 @@ class Settings(BaseSettings):
     record_timeout_ms: int = Field(200, ge=10, le=10_000)
     erasure_key: SecretStr | None = Field(None, min_length=16)
     consent_default: Literal["all", "no_personalisation", "nothing"] = "all"
-    trade_per_customer_day: int = Field(500, ge=1)
-    events_per_customer_day: int = Field(2000, ge=1)
+    trade_per_customer_day: int = Field(500, ge=1, le=1_000_000)
+    events_per_customer_day: int = Field(2000, ge=1, le=1_000_000)
     changes_poll_s: float = Field(0.25, ge=0.05, le=1)
     promise_days: float = Field(7, gt=0, le=366)
-    live_customers: int = Field(100_000, ge=1)
+    live_customers: int = Field(100_000, ge=1, le=100_000_000)
     first_level_lists: int = Field(2000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)
     trusted_signers: Annotated[tuple[Path, ...], NoDecode] = ()
-    backpressure: int = Field(512, ge=1)
+    backpressure: int = Field(512, ge=1, le=65_535)
     idle_timeout_s: float = Field(10.0, ge=0.1, le=600)
-    stop_timeout_s: int = Field(10, ge=1)
+    stop_timeout_s: int = Field(10, ge=1, le=3600)
     token_issuer: str = Field("shop", min_length=1)
     token_audience: str = Field("nextbest", min_length=1)
     origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -107,7 +109,7 @@ class Settings(BaseSettings):
     customer_rate_per_s: Rate = 5
     address_rate_per_s: Rate = 50
     rate_burst_s: float = Field(10, gt=0, le=3600)
-    slow_ms: int = Field(100, ge=1)
+    slow_ms: int = Field(100, ge=1, le=3_600_000)
     traces: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -265,6 +265,11 @@ def test_a_taken_port_and_bad_settings_are_told_in_one_line(tmp_path: Path) -> N
         ended = serve("--store", str(tmp_path), "--port", port)
     assert ended.returncode == 1
     assert ended.stderr == f"nbo-serve: can't listen on 127.0.0.1:{port}: Address already in use\n"
+    ended = serve("--store", str(tmp_path), "--port", port, NEXTBEST_OPERATOR_PORT=port)
+    why = f"the operator's listener needs another port than {port}, the public one"
+    assert (ended.returncode, ended.stderr) == (1, f"nbo-serve: {why}\n")
+    ended = serve("--store", str(tmp_path), "--host", "ü" * 80)
+    assert ended.stderr.endswith("that is no name of a host\n")
     ended = serve("--store", str(tmp_path), "--workers", "0")
     assert ended.returncode == 2
     assert ended.stderr.startswith("--workers or NEXTBEST_WORKERS: ")
@@ -317,3 +322,14 @@ def raw(running: Running, path: str) -> str:
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+
+
+def test_a_host_is_taken_by_its_name_too(store: Store, tmp_path: Path) -> None:
+    with running_service(
+        store.root,
+        tmp_path / "log",
+        host="localhost",
+        operator_host="localhost",
+        operator_port=str(free_port()),
+    ) as running:
+        assert running.get("/recommend/anna").status_code == 200

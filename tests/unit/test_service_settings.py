@@ -40,6 +40,24 @@ def test_the_three_kinds_of_redis_url_are_taken_and_an_empty_one_is_none(url: st
     assert found.get_secret_value() == url
 
 
+@pytest.mark.parametrize(
+    "name",
+    [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)],
+)
+def test_no_number_is_too_large_for_what_is_done_with_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        Settings(store=tmp_path, **{name: 10**18})  # type: ignore[arg-type]
+
+
+def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "OPERATOR_PORT", "RECORD_URL", "ERASURE_KEY", "ORIGINS", "STORE"):
+        monkeypatch.setenv(f"NEXTBEST_{name}", "")
+    with pytest.raises(ValidationError, match="Field required"):  # the working directory is no store
+        Settings()  # type: ignore[call-arg]
+    found = Settings(store=Path("shop"))
+    assert (found.host, found.operator_port, found.record_url, found.origins) == ("127.0.0.1", None, None, ())
+
+
 def test_a_refused_setting_does_not_show_the_password(tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(store=tmp_path, redis_url=SecretStr("foo://:s3cret@h"))
