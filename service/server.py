@@ -174,7 +174,7 @@ def _address(host: str, port: int) -> str:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except (OSError, UnicodeError) as err:
+        except (OSError, TypeError) as err:  # the second of letters that no name has
             why = err.strerror if isinstance(err, OSError) else "that is no name of a host"
             raise NextbestError(f"can't listen on {host}:{port}: {why}") from err
         address: str = probe.getsockname()[0]
