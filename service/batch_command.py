@@ -112,9 +112,10 @@ def batch(
     named = ids_of(customers) if customers else campaign.everybody()
     answers = _told(campaign, campaign.lists(named, query, language))
 
-    def note() -> None:
+    def note() -> frozenset[str]:
         campaign.keep_promises()
         note_shop_file(store, out, "nbo-serve batch", now=datetime.now(UTC))
+        return campaign.withdrawn()  # whoever is erased after this has a receipt that names the file
 
     try:
         write_lists(out, answers, note)
@@ -182,10 +183,6 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         while reader.is_behind:
             reader.go_on()
 
-    def turn() -> None:
-        promises.turn()
-        look()
-
     look()
     recommender = Recommender(
         FirstLevel(1, 0), None, known.of, book=book, showings=showings, costs_of=offers.costs
@@ -196,9 +193,11 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         recommender,
         offers,
         known,
-        turn,
+        look,
         suppressed=suppressed,
         is_for_all=is_for_all,
+        turn=promises.turn,
+        poll_s=settings.changes_poll_s,
         showings=showings,
     )
 

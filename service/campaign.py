@@ -1,8 +1,10 @@
 """A campaign's lists: what `/recommend` would answer, for everybody but those who must not get any."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from service.champion import Serving
 from service.errors import RefusedError
@@ -16,7 +18,8 @@ from service.recommender import Recommender
 from service.served import NONE
 from service.showings import Showings
 
-LOOK_EACH = 1000  # customers, after which the record is asked again what changed
+TURN_EACH = 1000  # customers, after which promises and showings are kept
+NOT_YET, MET, PERSONAL, FOR_ALL = range(4)  # a customer: not asked for, without a list, with which
 
 
 @dataclass
@@ -41,8 +44,10 @@ class Campaign:
     """Makes the lists, one customer after another.
 
     Args:
-        look: brings what the record says and what was promised up to date, and raises where it can't: nobody
-            is written to whose consent isn't known.
+        look: brings what the record says up to date, and raises where it can't: nobody is written to whose
+            consent isn't known.
+        turn: the same of what was promised, after each TURN_EACH customers.
+        poll_s: so long after a look comes the next one.
         suppressed: ids that get no list, whatever else holds; without blanks around them.
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.
@@ -59,13 +64,17 @@ class Campaign:
         *,
         suppressed: frozenset[str],
         is_for_all: bool,
+        turn: Callable[[], None] = lambda: None,
+        poll_s: float = 0.25,
         showings: Showings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._turn, self._poll_s, self._clock = turn, poll_s, clock
         self._serving, self._recommender, self._offers = serving, recommender, offers
         self._customers, self._look, self.showings = customers, look, showings
         self._suppressed, self._is_for_all = suppressed, is_for_all
-        self._rows_seen = bytearray(len(serving.served.customers))
-        self._others_seen: set[str] = set()
+        self._of_rows = bytearray(len(serving.served.customers))  # each one of NOT_YET to FOR_ALL
+        self._of_others: dict[str, int] = {}
         self._met: set[str] = set()
         self.tally = Tally()
 
@@ -88,15 +97,20 @@ class Campaign:
             RefusedError: the category isn't known, or the record can't be used any more.
         """
         served, writer = self._serving.served, self._serving.writer
+        look_at_s = self._clock()
         for number, customer_id in enumerate(customer_ids):
-            if number % LOOK_EACH == 0:
-                self._look()
+            if number % TURN_EACH == 0:
+                self._turn()
                 self._settle()
+            if number % TURN_EACH == 0 or self._clock() >= look_at_s:
+                self._look()
+                look_at_s = self._clock() + self._poll_s
             why = self._why_not(customer_id)
             if why is None:
                 answer = self._recommender.recommend(served, customer_id, query)
                 if answer.picks:
                     self.tally.listed += 1
+                    self._note_listed(customer_id)
                     self.tally.strangers += self._is_stranger(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
                     self._recommender.note_shown(served, customer_id, query, answer.picks, offers.rows)
@@ -114,6 +128,26 @@ class Campaign:
         """
         if self._offers.promises is not None:
             self._offers.promises.end()
+
+    def withdrawn(self) -> frozenset[str]:
+        """Who got a list and must not have one any more: by what the record says now.
+
+        Raises:
+            RefusedError: the record can't be used.
+        """
+        self._look()
+        customers = self._serving.served.customers
+        listed = ((customers[row], kind) for row, kind in enumerate(self._of_rows) if kind > MET)
+        others = ((one, kind) for one, kind in self._of_others.items() if kind > MET)
+        gone = set()
+        for customer_id, kind in chain(listed, others):
+            if self._customers.of(customer_id) is NOT_PERSONAL:
+                was_erased = self._customers.was_erased(customer_id)
+                if was_erased or kind == PERSONAL:
+                    gone.add(customer_id)
+                    self.tally.listed -= 1
+                    self.tally.left_out["erased" if was_erased else "no consent"] += 1
+        return frozenset(gone)
 
     def _settle(self) -> None:
         """Wait until it is kept what was shown: more of it would be dropped."""
@@ -148,8 +182,17 @@ class Campaign:
     def _was_seen(self, customer_id: str) -> bool:
         row = self._serving.served.customers.find(customer_id)
         if row == NONE:
-            was_seen = customer_id in self._others_seen
-            self._others_seen.add(customer_id)
+            was_seen = customer_id in self._of_others
+            self._of_others.setdefault(customer_id, MET)
             return was_seen
-        was_seen, self._rows_seen[row] = bool(self._rows_seen[row]), True
+        was_seen = self._of_rows[row] != NOT_YET
+        self._of_rows[row] = self._of_rows[row] or MET
         return was_seen
+
+    def _note_listed(self, customer_id: str) -> None:
+        kind = FOR_ALL if self._customers.of(customer_id) is NOT_PERSONAL else PERSONAL
+        row = self._serving.served.customers.find(customer_id)
+        if row == NONE:
+            self._of_others[customer_id] = kind
+        else:
+            self._of_rows[row] = kind

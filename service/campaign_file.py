@@ -7,7 +7,7 @@ that was killed left aside is deleted by the next one for this file.
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from glob import escape
 from importlib import import_module
 from pathlib import Path
@@ -46,11 +46,12 @@ class BadOutError(NextbestError):
         super().__init__(f"--out {path}: {why}")
 
 
-def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[[], None]) -> None:
+def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[[], Collection[str]]) -> None:
     """Write answers of `/recommend` to a file, whose suffix says how. Only its owner may read it.
 
     Args:
-        before_it_is_there: called when all is written, before the file gets its name.
+        before_it_is_there: called when all is written, before the file gets its name; it says which
+            customers are to be taken out again.
     Raises:
         BadOutError: another suffix, or the file can't be written. What stood there before stands there still.
     """
@@ -61,10 +62,9 @@ def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[
     try:
         _clear_away(out)
         _private(part).close()
-        write(part, answers)
+        write(part, answers, before_it_is_there)
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        before_it_is_there()
         part.replace(out)
         sync(out.parent)
     except OSError as err:
@@ -81,33 +81,60 @@ def _clear_away(out: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _json_lines(part: Path, answers: Iterable[str]) -> None:
+def _json_lines(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
     with part.open("w", encoding="utf-8") as file:
         file.writelines(f"{answer}\n" for answer in answers)
+    _take_out(part, at_end())
 
 
-def _csv(part: Path, answers: Iterable[str]) -> None:
+def _csv(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for answer in answers:
             writer.writerows([cell_of(value) for value in row.values()] for row in rows_of(answer))
+    gone = {cell_of(customer_id) for customer_id in at_end()}
+    if not gone:
+        return
+    rest = part.with_suffix(".lines")
+    try:
+        with part.open(encoding="utf-8", newline="") as file, _private(rest, newline="") as others:
+            rows = csv.reader(file)
+            csv.writer(others, lineterminator="\n").writerows(row for row in rows if row[0] not in gone)
+        rest.replace(part)
+    finally:
+        rest.unlink(missing_ok=True)
 
 
-def _parquet(part: Path, answers: Iterable[str]) -> None:
+def _parquet(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
     lines = part.with_suffix(".lines")
     try:
         with _private(lines) as file:
             for answer in answers:
                 file.writelines(f"{json.dumps(row)}\n" for row in rows_of(answer))
+        _take_out(lines, at_end())
         # By its name: the day never imports polars, and a worker never comes here.
         import_module("storage.parquet_rows").write_parquet(lines, part, COLUMNS)
     finally:
         lines.unlink(missing_ok=True)
 
 
-def _private(path: Path) -> TextIO:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8")
+def _take_out(lines: Path, gone: Collection[str]) -> None:
+    """Take the lines of these customers out of a file of JSON lines."""
+    if not gone:
+        return
+    rest = lines.with_name(f"{lines.stem}.rest.{lines.stem.rpartition('.')[2]}.lines")
+    try:
+        with lines.open(encoding="utf-8") as file, _private(rest) as others:
+            others.writelines(line for line in file if json.loads(line)["customer_id"] not in gone)
+        rest.replace(lines)
+    finally:
+        rest.unlink(missing_ok=True)
+
+
+def _private(path: Path, newline: str | None = None) -> TextIO:
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", newline=newline)
 
 
 def cell_of(value: object) -> str:
@@ -131,7 +158,9 @@ def rows_of(answer: str) -> list[dict[str, Any]]:
     return rows
 
 
-WRITERS: dict[str, Callable[[Path, Iterable[str]], None]] = {
+type Writer = Callable[[Path, Iterable[str], Callable[[], Collection[str]]], None]
+
+WRITERS: dict[str, Writer] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
     ".parquet": _parquet,

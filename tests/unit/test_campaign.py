@@ -32,6 +32,7 @@ from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.served import ServedVersion
 from service.settings import Settings
+from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
@@ -131,6 +132,63 @@ def test_nothing_is_written_on_when_the_record_no_longer_answers(serving: Servin
     with pytest.raises(RefusedError):
         list(answers)
     assert asked.tally.listed == 1000
+
+
+def test_who_says_no_while_lists_are_made_gets_none(serving: Serving) -> None:
+    known, now_s = known_customers(), 0.0
+    saying = CustomerNow("ben", 1, False, None, [])
+    recommender = Recommender(FirstLevel(1, 0), None, known.of, clock=NOW.timestamp)
+    asked = Campaign(
+        serving,
+        recommender,
+        OfferDesk(None, known.of, RuleBook()),
+        known,
+        lambda: known.take(saying) if now_s else None,
+        suppressed=frozenset(),
+        is_for_all=False,
+        poll_s=0.25,
+        clock=lambda: now_s,
+    )
+    answers = asked.lists(["anna", "7", "ben", "007"], Query(n=1))
+    found = [who(iter([next(answers)])), who(iter([next(answers)]))]
+    now_s = 0.25  # so long after the first look
+    assert [*found, who(answers)] == [["anna"], ["7"], ["007"]]
+    assert asked.tally.left_out == {"no consent": 1}
+    saying = CustomerNow("anna", 2, False, None, [])  # and she had hers
+    assert asked.withdrawn() == {"anna"}
+    assert (asked.tally.listed, asked.tally.left_out["no consent"]) == (2, 2)
+
+
+def test_what_a_stranger_gets_is_withdrawn_by_an_erasure_alone(serving: Serving) -> None:
+    known = known_customers()
+    known.take(CustomerNow("anna", 1, False, None, []))
+    asked = campaign(serving, known, is_for_all=True)
+    assert who(asked.lists(["anna", "ben", "zoe"], Query(n=1))) == ["anna", "ben", "zoe"]
+    assert asked.withdrawn() == frozenset()
+    known.erase([Tombstone(1, b"ben", 2), Tombstone(2, b"zoe", 3)], str.encode)
+    assert asked.withdrawn() == {"ben", "zoe"}
+    known.erase([Tombstone(3, b"anna", 4)], str.encode)
+    assert "anna" in asked.withdrawn()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_who_is_withdrawn_before_the_file_is_there_is_not_in_it(
+    serving: Serving, tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"lists{suffix}"
+    asked = campaign(serving, known_customers())
+    answers = asked.lists(["anna", "=x", "ben", "käthe/1"], Query(n=2))
+    write_lists(out, answers, lambda: {"=x", "ben"})
+    if suffix == ".parquet":
+        found = pl.read_parquet(out)["customer_id"].to_list()
+    elif suffix == ".csv":
+        with out.open(encoding="utf-8", newline="") as file:
+            found = [row["customer_id"] for row in csv.DictReader(file)]
+    else:
+        found = [json.loads(line)["customer_id"] for line in out.read_text().splitlines() for _ in "12"]
+    assert found == ["anna", "anna", "käthe/1", "käthe/1"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [out.name]
+    assert out.stat().st_mode & 0o077 == 0
 
 
 @pytest.fixture
@@ -353,7 +411,7 @@ def test_a_failure_in_the_middle_leaves_no_part_of_a_file(tmp_path: Path) -> Non
         raise OSError(28, "No space left on device")
 
     with pytest.raises(BadOutError, match="No space left"):
-        write_lists(tmp_path / "a.jsonl", answers(), lambda: None)
+        write_lists(tmp_path / "a.jsonl", answers(), tuple)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -363,7 +421,7 @@ def test_what_a_killed_command_left_aside_is_deleted_by_the_next_and_nothing_els
     stays = [f".a.csv.{os.getpid()}.lines", f".b.csv.{ended}.part", ".a.csv.swp", ".a.csv.1x.part"]
     for name in (*left, *stays):
         (tmp_path / name).write_text("7")
-    write_lists(tmp_path / "a.csv", [], lambda: None)
+    write_lists(tmp_path / "a.csv", [], tuple)
     assert {file.name for file in tmp_path.iterdir()} == {"a.csv", *stays}
 
 
