@@ -294,7 +294,8 @@ def operator_app(plan: WorkerPlan) -> Flask:
     settings = plan.settings
     gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
     door = RecordDoor(settings, EventCounters(metrics.registry))
-    desk = RulesDesk(door, settings.rules, StoreChampion(store_of(settings)))
+    default = PRESETS[settings.consent_default]
+    desk = RulesDesk(door, settings.rules, StoreChampion(store_of(settings)), default=default)
     app = create_operator_app(settings, metrics, gate, desk, plan.log_key)
     if settings.operator_port is not None:
         _end_slow_bodies(app, settings.operator_port, settings)

@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +14,17 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError, NoChampionError
+from service.live.sample import news_of
+from service.live.told import NOT_PERSONAL, Told
+from service.recommender import nothing_new
 from service.rules.desk import StoreChampion
-from service.rules.dry_run import DryRun, dry_run
+from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.unknown import unknown_names
 from service.rules.watch import read_rules_file
 from service.served import ServedVersion
+from storage.record.consent import PRESETS
+from storage.record_options import consent_option, key_option, record_if_any, url_option
 from storage.store import Store
 
 TIMEOUT_S = 60
@@ -59,7 +65,19 @@ def check(file: Path, store: Path | None) -> None:
 )
 @click.option("--at", type=click.DateTime(), help="Try it at this moment, in the shop's time zone; else now.")
 @click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
-def try_out(file: Path, store: Path | None, against: Path | None, at: datetime | None, as_json: bool) -> None:
+@url_option
+@key_option
+@consent_option
+def try_out(
+    file: Path,
+    store: Path | None,
+    against: Path | None,
+    at: datetime | None,
+    as_json: bool,
+    url: str | None,
+    erasure_key: str | None,
+    consent_default: str,
+) -> None:
     """Say what FILE would change for 1,000 customers."""
     if store is None:
         raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
@@ -67,7 +85,14 @@ def try_out(file: Path, store: Path | None, against: Path | None, at: datetime |
     before = read_rules_file(against) if against else NO_RULES
     now_s = at.replace(tzinfo=served.zone).timestamp() if at else time.time()
     after = read_rules_file(file)
-    found = dry_run(served, before, after, now_s=now_s)
+    news: Callable[[str], Told | None] = nothing_new
+    default = PRESETS[consent_default]
+    with record_if_any(store, url, erasure_key) as record:
+        if record is not None:
+            news = news_of(record, served, sample(served), default)
+        elif not default.personalise:
+            news = lambda _: NOT_PERSONAL  # noqa: E731
+    found = dry_run(served, before, after, now_s=now_s, news_of=news)
     if as_json:
         click.echo(json.dumps(asdict(found) | {"warnings": unknown_names(served, after)}, indent=1))
         return

@@ -8,12 +8,14 @@ from pathlib import Path
 from models.errors import NextbestError
 from service.changes import Door, rules_of
 from service.errors import RefusedError
-from service.rules.dry_run import DryRun, dry_run
+from service.live.sample import news_of
+from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
 from service.rules.unknown import unknown_names
 from service.rules.watch import read_rules_file
 from service.sane import check_values
 from service.served import ServedVersion
+from storage.record.consent import PRESETS, Consent
 from storage.record.record import Record
 from storage.record.rules import (
     RulesVersion,
@@ -67,11 +69,19 @@ class RulesDesk:
         door: the way to the record.
         file: the file of rules, where there is one.
         champion: opens the version that answers, for warnings and dry runs.
+        default: consents of those who said nothing.
     """
 
     def __init__(
-        self, door: Door, file: Path | None, champion: StoreChampion, clock: Callable[[], float] = time.time
+        self,
+        door: Door,
+        file: Path | None,
+        champion: StoreChampion,
+        clock: Callable[[], float] = time.time,
+        *,
+        default: Consent = PRESETS["all"],
     ) -> None:
+        self._default = default
         self._door, self._file, self._champion, self._clock = door, file, champion, clock
 
     def in_force(self) -> InForce:
@@ -137,14 +147,16 @@ class RulesDesk:
 
         Raises:
             BadRulesError: with every mistake.
-            RefusedError: there is no version to try it on.
+            RefusedError: there is no version to try it on, or the record can't be used.
         """
         rules = parse_rules(text)
         served = self._champion()
         if served is None:
             raise RefusedError("no_version", None, "no night has published a version to this store yet")
         before = self.in_force().rules
-        found = dry_run(served, before, rules, now_s=self._clock() if at_s is None else at_s)
+        news = self._door.do(lambda record: news_of(record, served, sample(served), self._default))
+        now_s = self._clock() if at_s is None else at_s
+        found = dry_run(served, before, rules, now_s=now_s, news_of=news)
         return found, unknown_names(served, rules)
 
     def warnings(self, rules: Rules) -> list[str]:

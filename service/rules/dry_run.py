@@ -1,11 +1,13 @@
 """What a file of rules would change, tried on a thousand customers before anybody sees it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.live.told import Told
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
-from service.recommender import Recommender
+from service.recommender import Recommender, nothing_new
 from service.rules.book import RuleBook
 from service.rules.firing import Firing
 from service.rules.reading import NO_RULES, Rules
@@ -77,31 +79,47 @@ class DryRun:
     pins_not_shown: list[PinNotShown]
 
 
-def dry_run(served: ServedVersion, before: Rules, after: Rules, *, now_s: float) -> DryRun:
+def sample(served: ServedVersion) -> list[str]:
+    """The customers on whom rules are tried: rows are in the order of a hash of the ids."""
+    return [served.customers[row] for row in range(min(CUSTOMERS, len(served.customers)))]
+
+
+def dry_run(
+    served: ServedVersion,
+    before: Rules,
+    after: Rules,
+    *,
+    now_s: float,
+    news_of: Callable[[str], Told | None] = nothing_new,
+) -> DryRun:
     """Compare the first ten products of a fixed sample of customers, at each placement that a rule names, and
     for the variants of experiments that one names.
 
     Args:
         now_s: Unix seconds at which both are tried.
+        news_of: what is new of those in the `sample`.
     """
     every = [rule for rules in (before, after) for rule in rules.rules]
     placements = {name for rule in every for name in rule.placements}
     rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
     queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
     queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
-    rows = range(min(CUSTOMERS, len(served.customers)))  # rows are in the order of a hash of the ids
-    firing = Firing(served, after, now_s)
+    customer_ids = sample(served)
+    firing = Firing(served, after, now_s, news_of)
     changes = []
     for query in queries:
-        plain, old, new = (_answers(served, rules, query, rows, now_s) for rules in (NO_RULES, before, after))
+        plain, old, new = (
+            _answers(_recommender(rules, now_s, news_of), served, query, customer_ids)
+            for rules in (NO_RULES, before, after)
+        )
         changes.append(_change(served, query, old, new))
-        for row in rows:
+        for row in range(len(customer_ids)):
             firing.look(query, row, plain[row], new[row])
     return DryRun(
         version=served.version_id,
         rules_before=before.version,
         rules_after=after.version,
-        customers=len(rows),
+        customers=len(customer_ids),
         placements=changes,
         never_fired=firing.never_fired,
         asleep=firing.asleep,
@@ -109,9 +127,15 @@ def dry_run(served: ServedVersion, before: Rules, after: Rules, *, now_s: float)
     )
 
 
-def _answers(served: ServedVersion, rules: Rules, query: Query, rows: range, now_s: float) -> list[Answer]:
-    recommender = Recommender(FirstLevel(1, 0), None, book=RuleBook(rules, lambda: now_s))
-    return [recommender.recommend(served, served.customers[row], query) for row in rows]
+def _recommender(rules: Rules, now_s: float, news_of: Callable[[str], Told | None]) -> Recommender:
+    book = RuleBook(rules, lambda: now_s)
+    return Recommender(FirstLevel(1, 0), None, news_of, book=book, clock=lambda: now_s)
+
+
+def _answers(
+    recommender: Recommender, served: ServedVersion, query: Query, customer_ids: list[str]
+) -> list[Answer]:
+    return [recommender.recommend(served, customer_id, query) for customer_id in customer_ids]
 
 
 def _change(

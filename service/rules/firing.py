@@ -1,11 +1,13 @@
 """Which rules touch the answers of a dry run, and which pins don't get to their position."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from models.arrays import BoolArray
+from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
@@ -14,6 +16,7 @@ from service.rules.book import RuleBook, holds_at, is_at, period_of
 from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
+from service.rules.who import NOBODY_KNOWN
 from service.served import NONE, ServedVersion
 
 
@@ -25,9 +28,11 @@ class Firing:
         missed: how many lists lack a pin, by rule and reason.
     """
 
-    def __init__(self, served: ServedVersion, rules: Rules, now_s: float) -> None:
+    def __init__(
+        self, served: ServedVersion, rules: Rules, now_s: float, news_of: Callable[[str], Told | None]
+    ) -> None:
         self._served, binder = served, Binder(served)
-        self._now_s = now_s
+        self._now_s, self._news_of = now_s, news_of
         self._today = RuleBook(rules, lambda: now_s).at(served, None).today
         awake = [rule for rule in rules.rules if holds_at(period_of(rule, served.zone), now_s)]
         self.asleep = [rule.id for rule in rules.rules if rule not in awake]
@@ -45,17 +50,26 @@ class Firing:
 
     def look(self, query: Query, customer_row: int, plain: Answer, ruled: Answer) -> None:
         """Take in the answers to one customer, without rules and with them."""
+        told = self._news_of(self._served.customers[customer_row])
+        has_night = told is None or (told is not NOT_PERSONAL and told.has_night_of(self._served.tombstone))
+        person_row = customer_row if has_night else NOBODY_KNOWN
         for part in self._parts:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
-            if (rule.id in self._fired and not is_pin) or not _concerns(part, query, customer_row):
+            if (rule.id in self._fired and not is_pin) or not _concerns(part, query, person_row):
                 continue
-            if self._touches(part, query, customer_row, plain, ruled):
+            if self._touches(part, query, customer_row, person_row, plain, ruled):
                 self._fired.add(rule.id)
             elif isinstance(part.effect, Place):
                 self.missed[rule.id, self._why_missed(part.effect, ruled)] += 1
 
     def _touches(
-        self, part: BoundRule, query: Query, customer_row: int, plain: Answer, ruled: Answer
+        self,
+        part: BoundRule,
+        query: Query,
+        customer_row: int,
+        person_row: int,
+        plain: Answer,
+        ruled: Answer,
     ) -> bool:
         effect, mask = part.effect, self._masks[id(part)]
         before, after = ([row for row, *_ in answer.picks] for answer in (plain, ruled))
@@ -65,7 +79,7 @@ class Firing:
             counts = Counter(effect.groups[row] for row in before)
             return any(group != NONE and count > effect.at_most for group, count in counts.items())
         if isinstance(effect, Bought):
-            return not set(before).isdisjoint(
+            return person_row != NOBODY_KNOWN and not set(before).isdisjoint(
                 Ruling(self._served, [effect]).bought_rows(customer_row, self._today)
             )
         if isinstance(effect, Vary):
@@ -76,7 +90,7 @@ class Firing:
     def _alone(self, part: BoundRule, query: Query, customer_row: int, n: int) -> list[int]:
         """The answer if this rule were the only one."""
         book = RuleBook(Rules("alone", "", (part.rule,)), lambda: self._now_s)
-        recommender = Recommender(FirstLevel(1, 0), None, book=book)
+        recommender = Recommender(FirstLevel(1, 0), None, self._news_of, book=book, clock=lambda: self._now_s)
         customer_id = self._served.customers[customer_row]
         answer = recommender.recommend(self._served, customer_id, replace(query, n=max(n, 1)))
         return [row for row, *_ in answer.picks]
@@ -91,8 +105,8 @@ class Firing:
         return "none of its products may be shown"
 
 
-def _concerns(part: BoundRule, query: Query, customer_row: int) -> bool:
-    return is_at(part.rule, query.placement, query.rule_set) and part.who.holds(customer_row)
+def _concerns(part: BoundRule, query: Query, person_row: int) -> bool:
+    return is_at(part.rule, query.placement, query.rule_set) and part.who.holds(person_row)
 
 
 def _mask(part: BoundRule, served: ServedVersion) -> BoolArray | None:

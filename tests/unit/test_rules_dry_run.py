@@ -1,7 +1,7 @@
 """A dry run of the tiny shop, counted by hand, and the commands around it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run
+from service.live.sample import news_of
+from service.live.told import NOT_PERSONAL, Told
+from service.recommender import nothing_new
+from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run, sample
 from service.rules.reading import NO_RULES, parse_rules
 from service.rules.unknown import unknown_names
 from service.served import ServedVersion
+from storage.record.consent import PRESETS, set_consent
+from storage.record.erasure import erase
 from storage.store import Store
+from tests.data.records import empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 
 NOON_S = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -39,9 +45,14 @@ def served(store: Store) -> ServedVersion:
     return ServedVersion(store.open(champion.current.version_id), VARIANT)
 
 
-def tried(served: ServedVersion, rules: str, before: str = "") -> DryRun:
+def tried(
+    served: ServedVersion,
+    rules: str,
+    before: str = "",
+    news: Callable[[str], Told | None] = nothing_new,
+) -> DryRun:
     old = parse_rules(f"schema = 1\n{before}") if before else NO_RULES
-    return dry_run(served, old, parse_rules(f"schema = 1\n{rules}"), now_s=NOON_S)
+    return dry_run(served, old, parse_rules(f"schema = 1\n{rules}"), now_s=NOON_S, news_of=news)
 
 
 def rule(rule_id: str, kind: str, **fields: str) -> str:
@@ -95,6 +106,28 @@ def test_rules_that_touch_nothing_are_named_and_so_are_those_asleep(served: Serv
     )
     assert found.never_fired == ["nothing", "gone-anyway", "wide", "too-weak", "not-so-lately", "elsewhere"]
     assert found.asleep == ["never"]
+
+
+def test_it_shows_what_those_see_who_allow_nothing_personal_or_bought_meanwhile(
+    served: ServedVersion, tmp_path: Path
+) -> None:
+    pin = rule("mine", "pin", products='["plum"]', position="1", segments='["vip"]')  # anna's alone
+    lately = rule("lately", "exclude_bought", days="30")
+    with empty_record(sqlite_url(tmp_path)) as record:
+        with record.writing() as connection:
+            set_consent(connection, "anna", PRESETS["nothing"], now_ms=0, client="")
+        take(record, event("e1", "new", "cake", at_ms=int(NOON_S * 1000), order_id="o1"))
+        erase(record, "ben", now_ms=0, client="")
+        news = news_of(record, served, sample(served), PRESETS["all"])
+    assert news("anna") is news("ben") is NOT_PERSONAL
+    assert news("7") is None
+    found = tried(served, pin + lately, news=news)
+    # of the five who bought before the night anna and ben are strangers now; cake is the eleventh for new
+    assert found.placements[0].changed == 3
+    assert tried(served, pin + lately).placements[0].changed == 5
+    assert found.never_fired == ["mine"]
+    assert found.pins_not_shown == []  # it isn't for her as a stranger
+    assert found.placements[0].expected_before == 0
 
 
 def test_pins_that_do_not_get_to_their_place_say_why(served: ServedVersion) -> None:
