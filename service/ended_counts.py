@@ -18,9 +18,16 @@ SUMMED = ("counter", "histogram")
 LEAST_BYTES = 1 << 20  # as the library makes such files
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of the counts, and the private one it is in, where somebody cleared them away."""
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+
+
 @contextmanager
 def alone_with(folder: Path) -> Iterator[None]:
     """Nobody else reads or merges the counts meanwhile."""
+    make_folder(folder)
     with (folder / "reading.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

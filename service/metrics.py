@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.background import every
-from service.ended_counts import alone_with, merge_ended
+from service.ended_counts import alone_with, make_folder, merge_ended
 from service.own_list import Answer, Rung
 from service.served import ServedVersion
 
@@ -33,6 +33,7 @@ def count_in_folder(folder: Path) -> None:
 
     It can be told only by an environment variable, and reads that when it is imported.
     """
+    make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 

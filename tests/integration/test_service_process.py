@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from service.cache.server import private_folder
 from storage.store import Store
-from tests.data.running_service import Running, free_port, running_service, runs, until
+from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
 from tests.data.tiny_version import AS_OF, new_store, publish
 
 
@@ -169,6 +171,20 @@ def test_ctrl_c_which_all_processes_get_ends_them_in_order(store: Store, tmp_pat
         assert running.process.wait(20) == 0
         assert time.monotonic() - start_s < 5
     until(lambda: not any(map(runs, processes)), 5)
+
+
+def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
+    store: Store, tmp_path: Path
+) -> None:
+    with running_service(store.root, tmp_path / "log") as running:
+        shutil.rmtree(private_folder(store.root))
+        assert running.get("/metrics").status_code == 200
+        shutil.rmtree(private_folder(store.root))
+        (worker,) = running.workers()
+        worker.kill()
+        until(lambda: not runs(worker), 5)
+        until(lambda: is_live(running), 20)
+        until(lambda: comes_to(running, "nextbest_workers_ready", 1), 5)
 
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
