@@ -52,6 +52,34 @@ def test_counts_of_ended_processes_are_added_up_once_in_two_files(tmp_path: Path
             }
 
 
+@pytest.mark.parametrize(
+    "killed_at", ["posix_fallocate", "write_text", "half of write_text", "replace", "unlink"]
+)
+def test_who_is_killed_on_the_way_makes_nothing_count_twice_or_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(path: object, *_: object, **__: object) -> None:
+        if killed_at.startswith("half"):
+            Path(str(path)).write_bytes(b"[")
+        raise Killed
+
+    count(tmp_path, "counter", ended_pid(), "asked_total", 3)
+    merge_ended(tmp_path)
+    for _ in range(2):
+        count(tmp_path, "counter", ended_pid(), "asked_total", 2)
+    with monkeypatch.context() as killing:
+        killing.setattr(os if killed_at == "posix_fallocate" else Path, killed_at.rsplit(maxsplit=1)[-1], die)
+        with pytest.raises(Killed):
+            merge_ended(tmp_path)
+    for _ in range(2):
+        merge_ended(tmp_path)
+        assert "asked_total 7.0" in text(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["counter_ended.db"]
+
+
 def test_without_room_each_keeps_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
