@@ -69,8 +69,9 @@ def _go_on(paths: _Paths) -> None:
     if not paths.note.exists():
         return
     if not paths.part.exists():
-        files = [paths.note.parent / name for name in json.loads(paths.note.read_text())]
-        _delete([file for file in files if _has_ended(file)])
+        with suppress(ValueError):  # a power cut may leave an empty one
+            files = [paths.note.parent / name for name in json.loads(paths.note.read_text())]
+            _delete([file for file in files if _has_ended(file)])
     paths.note.unlink()
 
 

@@ -85,11 +85,12 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
         else:
             of_product = orders[bought.product_id]
             of_product[bought.order_id] = max(bought.at_ms, of_product.get(bought.order_id, 0))
-    lines = []
+    lines, same = [], dict[tuple[str, ...], tuple[str, ...]]()
     for product_id in orders.keys() | loose.keys():
         ordered = sorted((at_ms, order_id) for order_id, at_ms in orders[product_id].items())
         orders_ms = tuple(at_ms for at_ms, _ in ordered)
         order_ids = tuple(order_id for _, order_id in ordered)
+        order_ids = same.setdefault(order_ids, order_ids)  # one for all products of an order
         loose_ms = tuple(sorted(loose[product_id]))
         at_ms = max(orders_ms[-1:] + loose_ms[-1:])
         lines.append(Line(intern(product_id), at_ms, orders_ms, loose_ms, order_ids))

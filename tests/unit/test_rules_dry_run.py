@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from service.cli import main
 from service.live.sample import news_of
-from service.live.told import NOT_PERSONAL, Told
+from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import nothing_new
 from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run, sample
 from service.rules.reading import NO_RULES, parse_rules
@@ -19,6 +19,7 @@ from service.rules.unknown import unknown_names
 from service.served import ServedVersion
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
+from storage.record.live import Trade
 from storage.store import Store
 from tests.data.records import empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
@@ -128,6 +129,19 @@ def test_it_shows_what_those_see_who_allow_nothing_personal_or_bought_meanwhile(
     assert found.never_fired == ["mine"]
     assert found.pins_not_shown == []  # it isn't for her as a stranger
     assert found.placements[0].expected_before == 0
+
+
+def test_a_rule_fires_that_hides_what_was_bought_since_the_night(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store, replace(SHOP, product_interval={"bread": 5.0}))
+    champion = store.champion()
+    assert champion
+    again = ServedVersion(store.open(champion.current.version_id), VARIANT)
+    trade = [Trade("bread", False, int(NOON_S * 1000), "o1", 1.0)]
+    told = told_of(1, trade, has_night=True)
+    lately = rule("lately", "exclude_bought", days="1")
+    assert tried(again, lately).never_fired == ["lately"]
+    assert tried(again, lately, news=lambda one: told if one == "new" else None).never_fired == []
 
 
 def test_pins_that_do_not_get_to_their_place_say_why(served: ServedVersion) -> None:
