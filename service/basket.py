@@ -37,6 +37,8 @@ class Basket:
         strength: of variety, as in `service.rules.diversity`; 0: products come in the order that they have.
         worth: what probabilities are multiplied by where the list is in that order, by product row.
         is_of_due: only what is due will be taken: no pins then, and nothing is held until it is due.
+    Attributes:
+        limits_cross: brands and categories are limited, so that what is taken first can leave places empty.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Basket:
             self.taken |= own.bought
         self.picks: list[Pick] = []
         self._counts: list[Counted] = []
-        self._limits_cross = False
+        self.limits_cross = False
         self._room: Room | None = None  # once it begins again, in place of the counts
         if ruling.limits:
             of_one = query.category is not None  # "at most n per category" is no word on a category by itself
@@ -74,11 +76,10 @@ class Basket:
                 for limit in ruling.limits
                 if not (of_one and limit.is_of_categories)
             ]
-            self._limits_cross = ruling.limits_cross and not of_one
+            self.limits_cross = ruling.limits_cross and not of_one
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins and not is_of_due:
             self._take_pins()
-        self._asked = query.n - len(self._pins)
         self._strength, self._worth = strength, None if worth is None else memoryview(worth)
         self._above = Above(served, [row for _, row in self._pins]) if strength else None
         self._held: list[int] = []
@@ -100,18 +101,17 @@ class Basket:
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
 
-    @property
-    def may_be_longer(self) -> bool:
-        """Whether it may have become too short by what was taken first: see `begin_again`."""
-        return self._limits_cross and len(self.picks) < self._asked
-
     def begin_again(self, among: IntArray | None = None) -> bool:
         """Empty it, to be filled once more with as many products as limits of brands and of categories
-        together leave; False, and nothing is done, if it has as many.
+        together leave; False, and nothing is done, if it has as many. It can have less only where
+        `limits_cross`, by what was taken first.
 
         Args:
             among: the only rows that will be offered it; None: all of the shop.
         """
+        n = self._places - len(self._pins)
+        if len(self.picks) >= n:
+            return False
         cells, ruling = self._served.cells, self._ruling
         came = [row for row, *_ in self.picks]
         taken = self.taken.difference(came, self._held)
@@ -123,7 +123,7 @@ class Basket:
         for left, groups in ((brands, cells.brand[of_pins]), (categories, cells.category[of_pins])):
             np.subtract.at(left, groups, 1)
         supply = np.bincount(of_free, minlength=len(cells.brand)).astype(np.int32)
-        room = Room(cells, brands, categories, supply, cells.of_product[came].tolist(), self._asked)
+        room = Room(cells, brands, categories, supply, cells.of_product[came].tolist(), n)
         if room.length <= len(came):
             return False
         self.taken, self.picks, self._counts, self._room = taken.union(self._held), [], [], room
@@ -252,7 +252,9 @@ class Basket:
     def _put(self, entries: Iterable[Entry], rung: Rung) -> None:
         category, taken, picks, n = self.category, self.taken, self.picks, self._n
         above, shown, category_row = self._above, self._ruling.shown, self._served.category_row
-        limits, room = self._counts, self._room
+        limits = self._counts
+        if self._room is not None:
+            entries = self._fitting(entries, self._room)
         for row, evidence, probability in entries:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
@@ -266,14 +268,20 @@ class Basket:
                 for groups, _, counts in limits:
                     counts[groups[row]] -= 1
                 continue
-            if room is not None and not room.take(row):
-                continue
             taken.add(row)
             picks.append((row, rung, evidence, probability if probability >= 0 else UNKNOWN))  # a NaN isn't
             if len(picks) >= n:
                 return
             if above is not None:
                 above.add(row)
+
+    def _fitting(self, entries: Iterable[Entry], room: Room) -> Iterator[Entry]:
+        """What may come of these where limits of brands and of categories cross."""
+        taken, shown = self.taken, self._ruling.shown
+        for entry in entries:
+            row = entry[0]
+            if row not in taken and shown[row] and room.take(row):
+                yield entry
 
     def _scored(self, entries: Iterable[Entry]) -> Iterator[Scored]:
         """What of these may be shown, with what it counts: its probability, and where none is known what the

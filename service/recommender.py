@@ -122,7 +122,9 @@ class Recommender:
         basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
-        _fill(basket, lambda: _take_ladder(basket, own, query.objective))
+        _take_ladder(basket, own, query.objective)
+        if basket.limits_cross and basket.begin_again():
+            _take_ladder(basket, own, query.objective)
         answer = basket.answer(own, level)
         if own is None or not self._first_level.keeps or query.exclude:
             return answer
@@ -319,7 +321,7 @@ def _fill(basket: Basket, take: Callable[[], None], among: IntArray | None = Non
     """Take what there is, and once more where limits by brand and by category together left places free that
     other products fit into."""
     take()
-    if basket.may_be_longer and basket.begin_again(among):
+    if basket.limits_cross and basket.begin_again(among):
         take()
 
 
