@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from storage.record.errors import BadRecordUrlError, SchemaError
 
@@ -99,7 +99,8 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
     has_safe_wal = sqlite3.sqlite_version_info >= SAFE_WAL
 
     @sa.event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = _mark(file)
         connection.execute(f"PRAGMA busy_timeout={lock_ms}")
         if has_safe_wal:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -109,6 +110,11 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
             connection.execute("PRAGMA journal_mode=DELETE")
             connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute("PRAGMA secure_delete=ON")
+
+    @sa.event.listens_for(engine, "checkout")
+    def check(_: sqlite3.Connection, entry: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
+        if entry.info["file"] != _mark(file):  # a backup was put in its place: this one still reads the other
+            raise sa.exc.DisconnectionError("another file is there")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -121,6 +127,15 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
             context.is_disconnect = True
 
     return engine
+
+
+def _mark(file: Path) -> tuple[int, int] | None:
+    """What tells a file from one that takes its place; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _sqlite_name(err: BaseException | None) -> str:

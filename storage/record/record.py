@@ -44,6 +44,7 @@ class Record:
         self.key = key
         self._engine = open_engine(url, lock_ms=lock_ms, statement_ms=statement_ms)
         self._is_checked = self._is_key_noted = False
+        sa.event.listen(self._engine, "invalidate", self._check_again)
 
     @property
     def is_postgres(self) -> bool:
@@ -116,6 +117,10 @@ class Record:
     def close(self) -> None:
         """Close all connections that aren't in use."""
         self._engine.dispose()
+
+    def _check_again(self, *_: object) -> None:
+        """A connection was lost: what is there now may be another record."""
+        self._is_checked = self._is_key_noted = False
 
     def _check(self, connection: sa.Connection) -> None:
         if not self._is_checked:

@@ -9,13 +9,14 @@ from click.testing import CliRunner
 
 from service.cli import main
 from storage.record import engine
-from storage.record.engine import open_engine, parse_url
+from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import KEY_FILE, ErasureKey, load_erasure_key
 from storage.record.errors import BadRecordUrlError, ErasureKeyError, SchemaError
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
-from tests.data.records import KEY, NOON_MS, empty_record, event, opened, sqlite_url, take
+from storage.record.tables import events
+from tests.data.records import KEY, NOON_MS, empty_record, event, opened, rows, sqlite_url, take
 
 type Safe = tuple[int, int, int]
 OLD, NEW = (3, 0, 0), (99, 0, 0)  # from which SQLite on the write-ahead log is safe: before ours, after it
@@ -153,3 +154,34 @@ def test_the_commands_say_what_is_there(tmp_path: Path) -> None:
 
 def opened_store(root: Path) -> AbstractContextManager[Record]:
     return opened(record_url(root, None), load_erasure_key(root, None))
+
+
+def test_a_file_that_takes_the_place_of_the_record_is_the_record_from_then_on(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    file = file_of(url)
+    assert file is not None
+    with empty_record(url) as record:
+        take(record, event("before"))
+        record.back_up(tmp_path / "copy.db")
+        take(record, event("lost"))
+        file.rename(tmp_path / "old.db")
+        with pytest.raises(SchemaError, match="there is none yet"):
+            take(record, event("nowhere"))
+        (tmp_path / "copy.db").rename(file)
+        take(record, event("after"))
+        assert rows(record, events, "event_id") == [("before",), ("after",)]
+
+
+def test_a_file_of_another_key_that_takes_the_place_of_the_record_is_refused(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    file = file_of(url)
+    assert file is not None
+    with empty_record(url) as record:
+        take(record, event("ours"))
+        file.rename(tmp_path / "old.db")
+        prepare(url)
+        theirs = Record(url, ErasureKey("another key of 16 bytes"))
+        take(theirs, event("theirs"))
+        theirs.close()
+        with pytest.raises(ErasureKeyError, match="begun with another one"):
+            take(record, event("after"))
