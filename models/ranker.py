@@ -148,7 +148,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 7
+    revision: ClassVar[int] = 8
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 

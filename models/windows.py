@@ -22,10 +22,11 @@ class WindowOptions:
     Attributes:
         horizon_days: its length.
         limits: how many candidates each source may list for one customer.
-        max_customers: at most so many customers who came, and a third as many who didn't.
+        max_customers: at most so many customers who came, beside those who didn't, see `drawn`.
         max_bought: about so many products that they bought, each counted once for a customer, at most: fewer
             customers where each buys much.
-        negatives: about so many pairs that were not bought are kept for each customer, by an even lot.
+        negatives: about so many pairs that were not bought are kept for each customer, by an even lot; fewer
+            of many who stayed away.
         likely: about so many more own products that were not bought, drawn in proportion to what `repeat`
             expected of them.
         seed: of all that is drawn by lot.
@@ -42,7 +43,8 @@ class WindowOptions:
 
 YEAR_S = 365 * DAY_S
 LEAST_CUSTOMERS = 20  # who bought on both sides of a window's beginning
-ABSENT = 3  # one customer who did not come is drawn for so many who did
+ABSENT = 3  # those who did not come have as many pairs as one would for so many who did
+MOST_ABSENT = 3  # of them are drawn for each customer who came
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +108,13 @@ class Drawn:
         rows: shape (n,), int32, rising.
         has_come: shape (n,), bool.
         weight: shape (n,), float32: how many customers each stands for.
+        part: shape (n,), float32: of the pairs that are usual for a customer, the share that is kept of each.
     """
 
     rows: IntArray
     has_come: BoolArray
     weight: FloatArray
+    part: FloatArray
 
 
 def window_starts(interactions: Interactions, horizon_days: float, count: int) -> list[int]:
@@ -151,7 +155,11 @@ def _tells(interactions: Interactions, start_s: int, step_s: int) -> bool:
 
 
 def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed: int) -> Drawn | None:
-    """Customers known at `start_s`: at most `limit` who bought before `end_s`, and a part as many who didn't.
+    """Customers known at `start_s`: at most `limit` who bought before `end_s`, and some who didn't.
+
+    The latter are one for every ABSENT of the former, and where fewer than `limit` came up to MOST_ABSENT for
+    each in the room that is left, with fewer pairs each. Pairs of one who stayed away all say the same, and
+    where few come each stands for many: more of them say more than more of their pairs.
 
     None if too few came to tell anything.
     """
@@ -165,7 +173,8 @@ def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed
         return None
     lot = np.random.default_rng(seed)
     some_here = _some(here, limit, lot)
-    some_absent = _some(absent, max(len(some_here) // ABSENT, 1), lot)
+    usual, room = max(len(some_here) // ABSENT, 1), limit + limit // ABSENT - len(some_here)
+    some_absent = _some(absent, max(usual, min(room, MOST_ABSENT * len(some_here))), lot)
     rows = np.concatenate([some_here, some_absent])
     weight = np.concatenate(
         [
@@ -175,7 +184,8 @@ def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed
     )
     order = np.argsort(rows)
     has_come = np.arange(len(rows)) < len(some_here)
-    return Drawn(rows[order].astype(np.int32), has_come[order], weight[order].astype(np.float32))
+    part = np.where(has_come, 1, min(1, usual / max(len(some_absent), 1)))[order].astype(np.float32)
+    return Drawn(rows[order].astype(np.int32), has_come[order], weight[order].astype(np.float32), part)
 
 
 def _some(rows: np.ndarray, limit: int, lot: np.random.Generator) -> np.ndarray:
@@ -251,8 +261,9 @@ def _kept(
     """
     is_bought = are_among(pair_keys(found.customer_row, found.product_row, view.n_products), truth)
     place = np.searchsorted(customers.rows, found.customer_row)
-    even = _shares(np.ones(len(found), np.float32), is_bought, place, options.negatives)
-    share = np.maximum(even, _shares(_expected(view, found), is_bought, place, options.likely))
+    part = customers.part[place]
+    even = _shares(np.ones(len(found), np.float32), is_bought, place, part * options.negatives)
+    share = np.maximum(even, _shares(_expected(view, found), is_bought, place, part * options.likely))
     drawn_at = lot.random(len(found))
     kept = np.flatnonzero(is_bought | (drawn_at < share))
     return (
@@ -276,13 +287,14 @@ def _expected(view: View, found: Candidates) -> FloatArray:
     return np.where(found.is_own, np.fmax(scores, 0), np.float32(0))
 
 
-def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: int) -> FloatArray:
+def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: FloatArray) -> FloatArray:
     """The chance of each pair in a draw of about `number` of a customer's that were not bought.
 
     Args:
         weight: shape (n,), at least 0: the chances are in proportion to it, and at most 1.
         is_bought: shape (n,); what was bought gets the chance that it would have had.
         place: shape (n,), whose the pair is, from 0.
+        number: shape (n,), the same for all pairs of a customer.
     """
     others = np.bincount(place, np.where(is_bought, 0, weight))
     share: FloatArray = np.minimum(number * weight / np.maximum(others[place], 1e-9), 1).astype(np.float32)

@@ -122,9 +122,26 @@ def draw(history: Interactions, limit: int, seed: int = 0) -> Drawn:
 def test_customers_are_those_known_before_and_each_stands_for_some() -> None:
     found = draw(history_with(30, 24, n_new=5), 1000)
     assert found.rows.tolist()[:30] == list(range(30))
-    assert found.has_come.tolist() == [True] * 30 + [False] * 10
+    assert found.has_come.tolist() == [True] * 30 + [False] * 24
     assert (found.rows[30:] < 54).all()  # neither the new ones nor the one without purchases
-    np.testing.assert_allclose(found.weight, [1] * 30 + [2.4] * 10, rtol=1e-6)
+    assert (found.weight == 1).all()
+
+
+def test_where_few_came_three_who_stayed_away_are_drawn_for_each_with_fewer_pairs() -> None:
+    """A third as many with all their pairs would be 10: 90 have a ninth of theirs each, so as many in all."""
+    found = draw(history_with(30, 180, n_new=5), 1000)
+    assert found.has_come.tolist() == [True] * 30 + [False] * 90
+    np.testing.assert_allclose(found.weight, [1] * 30 + [2] * 90, rtol=1e-6)
+    np.testing.assert_allclose(found.part, [1] * 30 + [1 / 9] * 90, rtol=1e-6)
+
+
+def test_where_many_came_a_third_as_many_who_stayed_away_are_drawn_with_all_their_pairs() -> None:
+    found = draw(history_with(100, 900), 60)
+    assert (found.has_come.sum(), (~found.has_come).sum()) == (60, 20)
+    assert (found.part == 1).all()
+    part_way = draw(history_with(60, 900), 90)  # 120 customers have room
+    assert (part_way.has_come.sum(), (~part_way.has_come).sum()) == (60, 60)
+    np.testing.assert_allclose(part_way.part[~part_way.has_come], 1 / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +150,7 @@ def test_customers_are_those_known_before_and_each_stands_for_some() -> None:
 def test_at_most_limit_came_and_weights_sum_to_all_known(n_here: int, n_absent: int, limit: int) -> None:
     found = draw(history_with(n_here, n_absent), limit)
     assert found.has_come.sum() == min(limit, n_here)
-    assert (~found.has_come).sum() <= max(found.has_come.sum() // 3, 1)
+    assert len(found.rows) <= max(limit, LEAST_CUSTOMERS) * 4 / 3
     assert found.weight.sum() == pytest.approx(n_here + n_absent, rel=1e-5)
     assert found.weight[found.has_come].sum() == pytest.approx(n_here, rel=1e-5)
     assert (np.diff(found.rows) > 0).all()
@@ -206,6 +223,18 @@ def test_all_that_was_bought_is_kept_and_about_so_many_others() -> None:
     np.testing.assert_allclose(thin.share, 6 / of_each[thin.customer_row], rtol=1e-6)
     negatives = ~thin.is_bought
     assert (1 / thin.share[negatives]).sum() == pytest.approx((~whole.is_bought).sum(), rel=0.1)
+
+
+def test_the_many_who_stayed_away_have_as_many_pairs_as_a_third_of_those_who_came() -> None:
+    """Of 24 who came, 8 would have 6 each; each of the pairs stands for those that were left out."""
+    shop = market()
+    few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 25)))
+    whole, thin = made(few), made(few, negatives=6)
+    away = ~thin.has_come
+    n_away = len(np.unique(whole.customer_row[~whole.has_come]))
+    assert n_away == 3 * whole.n_customers
+    assert away.sum() == pytest.approx(6 * whole.n_customers / 3, rel=0.3)
+    assert (1 / thin.share[away]).sum() == pytest.approx((~whole.has_come).sum(), rel=0.3)
 
 
 def test_of_own_products_that_were_not_bought_the_likely_ones_are_drawn_as_well() -> None:
