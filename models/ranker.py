@@ -33,6 +33,7 @@ from models.popular import PopularOptions
 from models.promotions import Promotions
 from models.repeat import RepeatOptions
 from models.season import SeasonOptions
+from models.sequel import SequelOptions
 from models.sources import SOURCES, Candidates, Limits
 from models.state import ModelState
 from models.trend import TrendOptions
@@ -92,6 +93,7 @@ class RankerOptions(FoldOptions):
     repeat: RepeatOptions = field(default_factory=RepeatOptions)
     due: DueOptions = field(default_factory=DueOptions)
     item_item: ItemItemOptions = field(default_factory=ItemItemOptions)
+    sequel: SequelOptions = field(default_factory=SequelOptions)
     als: AlsOptions = field(default_factory=AlsOptions)
     ease: EaseOptions = field(default_factory=EaseOptions)
     neighbours: NeighboursOptions = field(default_factory=NeighboursOptions)

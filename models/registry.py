@@ -20,13 +20,14 @@ from models.popular import Popular
 from models.ranker import Discovery, Ranker
 from models.repeat import Repeat
 from models.season import Season
+from models.sequel import Sequel
 from models.trend import Trend
 
 VARIANTS: dict[str, type[Model[Any]]] = {
     model.name: model
     for model in (
         *(Popular, Trend, Season, Repeat, Due),
-        *(ItemItem, Als, Bpr, Ease, Neighbours, Affinity, Content),
+        *(ItemItem, Sequel, Als, Bpr, Ease, Neighbours, Affinity, Content),
         *(Blend, Ranker, Discovery),
     )
 }

@@ -27,13 +27,14 @@ from models.neighbours import Neighbours
 from models.popular import Popular
 from models.repeat import Repeat
 from models.season import Season
+from models.sequel import Sequel
 from models.top_k import top_k
 from models.trend import Trend
 
 SOURCES: tuple[type[Model[Any]], ...] = (
     *(Popular, Trend, Season),
     *(Repeat, Due),
-    *(ItemItem, Als, Ease, Neighbours, Affinity, Content),
+    *(ItemItem, Sequel, Als, Ease, Neighbours, Affinity, Content),
 )
 SAME_FOR_ALL = (Popular, Trend, Season)
 OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone

@@ -27,7 +27,7 @@ from tests.data.shops import gift_shop, market
 
 # the fast sources alone, their constants given: a fit takes a second
 OPTIONS = RankerOptions(
-    without=("season", "item_item", "als", "ease", "neighbours", "affinity", "content"),
+    without=("season", "item_item", "sequel", "als", "ease", "neighbours", "affinity", "content"),
     trees=TreeOptions(n_trees=30, learning_rate=0.2, leaves=8, min_pairs=20),
     popular=PopularOptions(half_life_days=28.0),
     trend=TrendOptions(half_life_days=28.0),
