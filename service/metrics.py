@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.background import every
+from service.counts_file import CountsFile
 from service.ended_counts import alone_with, make_folder, merge_ended
 from service.own_list import Answer, Rung
 from service.served import ServedVersion
@@ -35,6 +36,7 @@ def count_in_folder(folder: Path) -> None:
     """
     make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.MmapedDict = CountsFile  # type: ignore[attr-defined]
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-"""A disk that fills up during the night: the night fails, what answers goes on, and the next one works."""
+"""A disk that fills up: a night on it fails and the next one works, and what answers goes on."""
 
 import shutil
 import subprocess
@@ -11,7 +11,8 @@ import pytest
 
 from storage.store import CHAMPION
 from tests.data.nights import champion, quick_config, run
-from tests.data.running_service import running_service, until
+from tests.data.running_service import free_port, is_live, running_service, runs, until
+from tests.data.tiny_version import new_store
 from tests.data.webshop import habits, write_shop
 from tests.faults.client import Connection, Outcome
 
@@ -71,3 +72,23 @@ def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -
             until(lambda: running.get("/health/ready").json()["version"] != version_id, 5)
         assert champion(store).version_id != version_id
         assert not (store / "tmp").exists() or not list((store / "tmp").iterdir())
+
+
+def test_a_full_disk_of_what_is_passing_ends_no_worker_and_lets_another_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nowhere = new_store(tmp_path / "store"), f"redis://127.0.0.1:{free_port()}"
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("TMPDIR", str(disk))  # where counts are
+        with running_service(store.root, tmp_path / "log", redis_url=nowhere) as running:
+            (worker,) = running.workers()
+            fill(disk, 0)
+            for n in range(40):  # what is counted anew wants room
+                assert running.get(f"/recommend/anna?placement=p{n}").status_code == 200
+            time.sleep(1)
+            assert running.get("/metrics").status_code == 200
+            assert running.workers() == [worker]
+            worker.kill()
+            until(lambda: not runs(worker), 5)
+            until(lambda: is_live(running), 20)
+            assert running.get("/recommend/anna").status_code == 200
