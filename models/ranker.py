@@ -150,7 +150,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 8
+    revision: ClassVar[int] = 9
     options_type: ClassVar[type] = RankerOptions
     is_for_new_only: ClassVar[bool] = False
 
