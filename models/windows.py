@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -115,6 +115,19 @@ class Drawn:
     has_come: BoolArray
     weight: FloatArray
     part: FloatArray
+
+
+class Kept(NamedTuple):
+    """The fields of a Window that are of its pairs, of some of its customers."""
+
+    customer_row: IntArray
+    has_come: BoolArray
+    is_own: BoolArray
+    features: FloatArray
+    is_bought: BoolArray
+    weight: FloatArray
+    share: FloatArray
+    is_even: BoolArray
 
 
 def window_starts(interactions: Interactions, horizon_days: float, count: int) -> list[int]:
@@ -251,8 +264,8 @@ def _kept(
     truth: LongArray,
     lot: np.random.Generator,
     options: WindowOptions,
-) -> tuple[IntArray, BoolArray, BoolArray, FloatArray, BoolArray, FloatArray, FloatArray, BoolArray]:
-    """The fields of a Window after the first, of one block of candidates.
+) -> Kept:
+    """Those of one block of candidates that are learned from.
 
     An even lot alone would hold few of the pairs that were likely and came to nothing, and these say what a
     high probability is worth.
@@ -266,15 +279,15 @@ def _kept(
     share = np.maximum(even, _shares(_expected(view, found), is_bought, place, part * options.likely))
     drawn_at = lot.random(len(found))
     kept = np.flatnonzero(is_bought | (drawn_at < share))
-    return (
-        found.customer_row[kept],
-        customers.has_come[place[kept]],
-        found.is_own[kept],
-        view.features(found.at(kept)),
-        is_bought[kept],
-        customers.weight[place[kept]],
-        share[kept],
-        (is_bought | (drawn_at < even))[kept],
+    return Kept(
+        customer_row=found.customer_row[kept],
+        has_come=customers.has_come[place[kept]],
+        is_own=found.is_own[kept],
+        features=view.features(found.at(kept)),
+        is_bought=is_bought[kept],
+        weight=customers.weight[place[kept]],
+        share=share[kept],
+        is_even=(is_bought | (drawn_at < even))[kept],
     )
 
 
