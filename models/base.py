@@ -16,6 +16,7 @@ class Model[Options](ABC):
 
     Attributes:
         name: of the variant.
+        is_for_new_only: it lists nothing that the customer ever bought.
         revision: raised when the code learns something else from the same history; part of the recipe.
         options_type: a frozen dataclass; None in a field means "learned from the history at hand".
         learnt: names of the arrays that make up the fitted model; each ends in `_`.
@@ -24,6 +25,7 @@ class Model[Options](ABC):
     """
 
     name: ClassVar[str]
+    is_for_new_only: ClassVar[bool] = False
     revision: ClassVar[int] = 1
     options_type: ClassVar[type]
     learnt: ClassVar[tuple[str, ...]] = ()

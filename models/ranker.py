@@ -152,7 +152,6 @@ class Ranker(Model[RankerOptions]):
     name: ClassVar[str] = "ranker"
     revision: ClassVar[int] = 9
     options_type: ClassVar[type] = RankerOptions
-    is_for_new_only: ClassVar[bool] = False
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
     sources_: dict[str, Model[Any]]

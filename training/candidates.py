@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
 from models.arrays import AnyArray, FloatArray, IntArray, LongArray
 from models.due import Due
@@ -61,6 +62,13 @@ class OwnHistory:
             times=np.minimum(times, 65_535).astype(np.uint16),
             last_day=rows["last_day"].to_numpy().astype(np.uint16),
             interval_days=(days / gaps).astype(np.float16),
+        )
+
+    def matrix(self, n_products: int) -> sparse.csr_array:
+        """Customers x products, bool: what each ever bought."""
+        shape = len(self.indptr) - 1, n_products
+        return sparse.csr_array(
+            (np.ones(len(self.product), np.bool_), self.product, self.indptr), shape=shape
         )
 
 

@@ -123,7 +123,8 @@ def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnH
 def write_candidates(
     writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
 ) -> None:
-    """The lists of one variant for every known customer: k products each, or all where there are fewer.
+    """The lists of one variant for every known customer: k products each, or all that it may list where those
+    are fewer; -1 follows.
 
     They go to the files a block of customers at a time: in memory those of millions would be gigabytes.
     Probabilities, where the variant has them, are float16: an answer's three digits from .0001 on, and less
@@ -138,8 +139,9 @@ def write_candidates(
             for part, kind in (("product", np.int32), ("evidence", np.uint8))
         )
         chance: ArrayFile | None = None
+        owned = own.matrix(models[name].n_products_)
         for block, lists, probability in ranked_blocks(
-            models[name], rows, shape[1], fill=popular_order(models)
+            models[name], rows, shape[1], fill=popular_order(models), owned=owned
         ):
             product.append(lists)
             places = evidence(lists, block, own, item_item.similar_, item_item.similarity_)

@@ -127,10 +127,15 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
     rows = np.arange(len(customers), dtype=np.int32)
     model = VARIANTS[variant].from_state(version.state(variant))
     sold_out = version.array("products/stock") == 0
-    best, probability = rank_with_probability(
-        model, rows, k, fill=version.array("popular/order"), hidden=sold_out
-    )
     own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
+    best, probability = rank_with_probability(
+        model,
+        rows,
+        k,
+        fill=version.array("popular/order"),
+        owned=own.matrix(len(products)),
+        hidden=sold_out,
+    )
     entry = evidence(best, rows, own, version.array("similar/product"), version.array("similar/score"))
     customer, place = np.nonzero(best >= 0)
     listed, entry = best[customer, place], entry[customer, place]

@@ -38,17 +38,25 @@ def rank(
 
 
 def rank_with_probability(
-    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, hidden: BoolArray | None = None
+    model: Model[Any],
+    rows: IntArray,
+    k: int,
+    *,
+    fill: IntArray,
+    owned: sparse.csr_array,
+    hidden: BoolArray | None = None,
 ) -> tuple[IntArray, FloatArray | None]:
     """As `rank`, and the probability of each place.
 
+    Args:
+        owned: left out of the lists of a model of new products, and of what fills them up; else listed.
     Returns:
         the lists, and beside them an array of their shape, float32: NaN where the model had no opinion, as of
         what fills a list up; None from a model that knows no probabilities.
     """
     lists, beside = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
     knows, start = True, 0
-    for block, best, probability in ranked_blocks(model, rows, k, fill=fill, hidden=hidden):
+    for block, best, probability in ranked_blocks(model, rows, k, fill=fill, owned=owned, hidden=hidden):
         part = slice(start, start + len(block))
         lists[part], knows, start = best, probability is not None, part.stop
         if probability is not None:
@@ -57,7 +65,13 @@ def rank_with_probability(
 
 
 def ranked_blocks(
-    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, hidden: BoolArray | None = None
+    model: Model[Any],
+    rows: IntArray,
+    k: int,
+    *,
+    fill: IntArray,
+    owned: sparse.csr_array,
+    hidden: BoolArray | None = None,
 ) -> Iterator[tuple[IntArray, IntArray, FloatArray | None]]:
     """As `rank_with_probability`, a block of customers at a time: their rows, lists and probabilities."""
     if hidden is not None:
@@ -66,7 +80,7 @@ def ranked_blocks(
         scores, probability = model.opinions(block)
         if hidden is not None:
             scores[:, hidden] = np.nan
-        best = _lists(scores, block, k, fill, None)
+        best = _lists(scores, block, k, fill, owned if model.is_for_new_only else None)
         if probability is not None:
             found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
             probability = np.where(best >= 0, found, np.float32(np.nan))

@@ -27,11 +27,24 @@ class Sure(Popular):
         return scores, scores / 2
 
 
+class SureOfNew(Sure):
+    """The same for new products only: it has no opinion on half of them."""
+
+    is_for_new_only = True
+
+    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
+        scores = self.score(rows)
+        scores[HISTORY.matrix()[rows].toarray() > 0] = np.nan
+        scores[:, ::2] = np.nan
+        return scores, scores / 2
+
+
 HISTORY = grocer().interactions()
 MODELS: dict[str, Model] = {
     "item_item": ItemItem().fit(HISTORY),
     "popular": Popular().fit(HISTORY),
     "sure": Sure().fit(HISTORY),
+    "sure_of_new": SureOfNew().fit(HISTORY),
 }
 N_CUSTOMERS, N_PRODUCTS = HISTORY.n_customers, HISTORY.n_products
 
@@ -55,7 +68,9 @@ def test_the_size_of_a_block_changes_nothing(
 ) -> None:
     rows = np.arange(N_CUSTOMERS, dtype=np.int32)
     order = np.argsort(-MODELS["popular"].score(rows[:1])[0], kind="stable").astype(np.int32)
-    lists, probability = rank_with_probability(MODELS["sure"], rows, 4, fill=order)
+    lists, probability = rank_with_probability(
+        MODELS["sure"], rows, 4, fill=order, owned=own_history().matrix(N_PRODUCTS)
+    )
     monkeypatch.setattr(ranking, "BLOCK_CELLS", cells)
     found = written(tmp_path, "sure", 4)
     np.testing.assert_array_equal(found["product"], lists)
@@ -64,6 +79,16 @@ def test_the_size_of_a_block_changes_nothing(
     assert found["evidence"].shape == lists.shape
     assert found["evidence"].dtype == np.uint8
     assert (found["evidence"] != NO_EVIDENCE).any()
+
+
+def test_lists_of_new_products_are_filled_with_new_ones_until_there_are_no_more(tmp_path: Path) -> None:
+    lists = written(tmp_path, "sure_of_new", N_PRODUCTS)["product"]
+    owned = HISTORY.matrix().toarray() > 0
+    for listed, of_customer in zip(lists, owned, strict=True):
+        n_new = N_PRODUCTS - of_customer.sum()
+        assert sorted(listed[:n_new]) == np.flatnonzero(~of_customer).tolist()
+        assert (listed[n_new:] == -1).all()
+    assert owned.any()
 
 
 def test_there_are_no_more_places_than_products(tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
 ) -> None:
     monkeypatch.setattr(ranking, "BLOCK_CELLS", 5)  # a block for each customer
     hidden = np.array([False, False, True, False, False])
-    lists, probability = rank_with_probability(Sure(SCORES), ROWS, 5, fill=FILL, hidden=hidden)
+    lists, probability = rank_with_probability(
+        Sure(SCORES), ROWS, 5, fill=FILL, owned=owned((0, 0), shape=(2, 5)), hidden=hidden
+    )
     assert lists.tolist() == [[4, 0, 3, 1, -1], [3, 0, 1, -1, -1]]
     assert probability is not None
     assert probability.dtype == np.float32
@@ -114,6 +116,6 @@ def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
 
 
 def test_a_model_without_probabilities_gives_the_same_lists_and_none() -> None:
-    lists, probability = rank_with_probability(Fixed(SCORES), ROWS, 4, fill=FILL)
+    lists, probability = rank_with_probability(Fixed(SCORES), ROWS, 4, fill=FILL, owned=owned(shape=(2, 5)))
     assert probability is None
     assert lists.tolist() == rank(Fixed(SCORES), ROWS, 4, fill=FILL).tolist()
