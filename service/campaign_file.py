@@ -7,7 +7,8 @@ that was killed left aside is deleted by the next one for this file.
 import csv
 import json
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from glob import escape
 from importlib import import_module
 from pathlib import Path
@@ -94,16 +95,11 @@ def _csv(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str
         for answer in answers:
             writer.writerows([cell_of(value) for value in row.values()] for row in rows_of(answer))
     gone = {cell_of(customer_id) for customer_id in at_end()}
-    if not gone:
-        return
-    rest = part.with_suffix(".lines")
-    try:
-        with part.open(encoding="utf-8", newline="") as file, _private(rest, newline="") as others:
-            rows = csv.reader(file)
-            csv.writer(others, lineterminator="\n").writerows(row for row in rows if row[0] not in gone)
-        rest.replace(part)
-    finally:
-        rest.unlink(missing_ok=True)
+    if gone:
+        with _made_anew(part) as (before, file):
+            csv.writer(file, lineterminator="\n").writerows(
+                row for row in csv.reader(before) if row[0] not in gone
+            )
 
 
 def _parquet(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
@@ -121,20 +117,26 @@ def _parquet(part: Path, answers: Iterable[str], at_end: Callable[[], Collection
 
 def _take_out(lines: Path, gone: Collection[str]) -> None:
     """Take the lines of these customers out of a file of JSON lines."""
-    if not gone:
-        return
-    rest = lines.with_name(f"{lines.stem}.rest.{lines.stem.rpartition('.')[2]}.lines")
+    if gone:
+        with _made_anew(lines) as (before, file):
+            file.writelines(line for line in before if json.loads(line)["customer_id"] not in gone)
+
+
+@contextmanager
+def _made_anew(part: Path) -> Iterator[tuple[TextIO, TextIO]]:
+    """A file to read, and the one that takes its place when the block ends."""
+    anew = part.with_name(f"{part.name}.{os.getpid()}.lines")  # `_clear_away` knows it
     try:
-        with lines.open(encoding="utf-8") as file, _private(rest) as others:
-            others.writelines(line for line in file if json.loads(line)["customer_id"] not in gone)
-        rest.replace(lines)
+        with part.open(encoding="utf-8", newline="") as before, _private(anew) as file:
+            yield before, file
+        anew.replace(part)
     finally:
-        rest.unlink(missing_ok=True)
+        anew.unlink(missing_ok=True)
 
 
-def _private(path: Path, newline: str | None = None) -> TextIO:
+def _private(path: Path) -> TextIO:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", newline=newline)
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", newline="")
 
 
 def cell_of(value: object) -> str:

@@ -91,7 +91,7 @@ def try_out(
         if record is not None:
             news = news_of(record, served, sample(served), default)
         elif not default.personalise:
-            news = lambda _: NOT_PERSONAL  # noqa: E731
+            news = _nobody_is_personal
     found = dry_run(served, before, after, now_s=now_s, news_of=news)
     if as_json:
         click.echo(json.dumps(asdict(found) | {"warnings": unknown_names(served, after)}, indent=1))
@@ -99,6 +99,11 @@ def try_out(
     for warning in unknown_names(served, after):
         click.echo(f"warning: {warning}", err=True)
     click.echo(told(found))
+
+
+def _nobody_is_personal(customer_id: str) -> Told:
+    """What is new of every customer where consent is asked for first, and no record has any."""
+    return NOT_PERSONAL
 
 
 @rules.command()

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,14 +12,12 @@ from typing import Any
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
 
 from models.errors import NextbestError
 from service.answers import AnswerWriter
-from service.batch_command import ids_of, open_campaign
+from service.batch_command import open_campaign
 from service.campaign import Campaign
-from service.campaign_file import COLUMNS, BadOutError, cell_of, rows_of, write_lists
+from service.campaign_file import COLUMNS, write_lists
 from service.champion import Serving
 from service.cli import main
 from service.errors import RefusedError
@@ -40,8 +37,7 @@ from storage.record.live import CustomerNow, Trade
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import offer_leases, offer_promises
-from storage.safe_cell import FORMULA_STARTS
-from storage.shop_files import FILE, shop_files
+from storage.shop_files import shop_files
 from storage.store import Store
 from tests.data.records import rows
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish, write_version
@@ -392,51 +388,3 @@ def test_without_the_record_nobody_is_written_to(store: Path) -> None:
     (store / "record" / "record.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(NextbestError):
         open_campaign(Settings(store=store), frozenset(), is_for_all=False)
-
-
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=4), st.sampled_from(["", *FORMULA_STARTS]))
-def test_no_cell_is_a_formula(texts: list[str], start: str) -> None:
-    item = {"product_id": start + texts[0], "title": start + texts[-1], "rank": 1, "probability": None}
-    item |= {"expected_value": -1.0, "reason": {"code": "popular", "text": start}}
-    item["offer"] = {"offer_id": start, "discount": -1.0, "ends_at": None} if start else None
-    head = dict.fromkeys(("source", "version", "variant", "request_id"), start)
-    answer = json.dumps({"customer_id": start + "x", **head, "recommendations": [item]})
-    for row in rows_of(answer):
-        assert not any(cell_of(value).startswith(FORMULA_STARTS) for value in row.values())
-
-
-def test_a_failure_in_the_middle_leaves_no_part_of_a_file(tmp_path: Path) -> None:
-    def answers() -> Iterator[str]:
-        yield "{}"
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(BadOutError, match="No space left"):
-        write_lists(tmp_path / "a.jsonl", answers(), tuple)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_command_left_aside_is_deleted_by_the_next_and_nothing_else(tmp_path: Path) -> None:
-    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, check=True, text=True).stdout.strip()
-    left = [f".a.csv.{ended}.part", f".a.csv.{ended}.lines"]
-    stays = [f".a.csv.{os.getpid()}.lines", f".b.csv.{ended}.part", ".a.csv.swp", ".a.csv.1x.part"]
-    for name in (*left, *stays):
-        (tmp_path / name).write_text("7")
-    write_lists(tmp_path / "a.csv", [], tuple)
-    assert {file.name for file in tmp_path.iterdir()} == {"a.csv", *stays}
-
-
-def test_ids_are_read_line_by_line_and_must_be_text(tmp_path: Path) -> None:
-    path = tmp_path / "ids"
-    path.write_bytes('a\r\n 7\nkäthe\n\n""\n"\n"b ""c"""\n'.encode())
-    assert list(ids_of(path)) == ["a", "7", "käthe", '"', 'b "c"']
-    path.write_bytes(b"\xff\n")
-    with pytest.raises(NextbestError, match="not UTF-8"):
-        list(ids_of(path))
-
-
-def test_a_note_that_was_cut_off_hides_no_other(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(
-        '{"path": "/a", "what": "w", "written_at": "2018-01-01T00:00:00+00:00"}\n{"pa'
-    )
-    assert [file.path for file in shop_files(tmp_path, now=NOW)] == ["/a"]
-    assert shop_files(tmp_path, now=datetime(2020, 1, 1, tzinfo=UTC)) == []

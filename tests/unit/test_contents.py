@@ -82,7 +82,7 @@ def test_the_size_of_a_block_changes_nothing(
 
 
 def test_lists_of_new_products_are_filled_with_new_ones_until_there_are_no_more(tmp_path: Path) -> None:
-    popular = MODELS["popular"].order()  # type: ignore[attr-defined]
+    popular = Popular().fit(HISTORY).order()
     owned = HISTORY.matrix().toarray() > 0
     lists = written(tmp_path, "sure_of_new", N_PRODUCTS)["product"].tolist()
     for listed, of_customer in zip(lists, owned, strict=True):

@@ -8,16 +8,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import DamagedVersionError
 from service import own_list, packed
 from service.answers import AnswerWriter
 from service.live import session
-from service.live.session import Session, Sessions, left_after, session_of
+from service.live.session import Session, Sessions, session_of
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query
@@ -31,8 +29,6 @@ from storage.store import Store
 from tests.data.tiny_service import DictCache
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
 
-USUAL = SessionFigures()
-
 SHOP = TinyShop(product_interval={"milk": 5.0}, category_interval={"bakery": 2.0})
 MORNING = datetime(2018, 1, 2, 8, tzinfo=UTC)
 PRODUCTS = list(SHOP.products)
@@ -43,6 +39,14 @@ def tiny() -> Iterator[ServedVersion]:
     with tempfile.TemporaryDirectory() as root:
         store = Store(Path(root))
         yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+
+
+def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
+    return [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
+
+
+def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
+    return told_of(epoch, trades(*products, at=at), has_night=has_night)
 
 
 def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
@@ -61,14 +65,6 @@ def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_h
     assert new.bought[0].times == 1  # o2 alone
     # after an erasure the night is no word on the customer
     assert session_of(served, NONE, bought("milk", has_night=False), now_s) is not None
-
-
-def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
-    return [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
-
-
-def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
-    return told_of(epoch, trades(*products, at=at), has_night=has_night)
 
 
 def test_a_session_of_a_version_that_is_left_meanwhile_is_not_taken_for_one_of_the_next(
@@ -145,15 +141,6 @@ def test_what_was_bought_just_now_steps_back_even_if_it_is_what_such_orders_are_
     assert places(3)[0] == "milk"
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
-def test_a_version_whose_lift_can_not_be_used_is_refused(tmp_path: Path, bad: float) -> None:
-    store = Store(tmp_path)
-    spoilt = replace(SHOP, follow_up_lift={"milk": bad})
-    version = store.open(write_version(store, spoilt, now=AS_OF))
-    with pytest.raises(DamagedVersionError, match="follow_up/lift"):
-        ServedVersion(version, VARIANT)
-
-
 def test_a_version_of_before_there_was_a_lift_has_none(tmp_path: Path) -> None:
     store = Store(tmp_path)
     lifted = replace(SHOP, follow_up_lift={"apple": 2.0})
@@ -168,18 +155,6 @@ def test_a_version_of_before_there_was_a_lift_has_none(tmp_path: Path) -> None:
 def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) -> None:
     asked = recommender(bought("apple", at=MORNING), datetime(2018, 3, 1, tzinfo=UTC))
     assert "apple" not in shown(tiny, asked.recommend(tiny, "anna", Query(n=9)))
-
-
-@given(days=st.floats(0, 1000), more=st.floats(0, 100), interval=st.floats(0, 400) | st.just(float("nan")))
-def test_what_is_left_never_falls_with_time(days: float, more: float, interval: float) -> None:
-    now, later = (left_after(after, interval, USUAL) for after in (days, days + more))
-    assert 1 - USUAL.steps_back - 1e-9 <= now <= later <= 1
-    assert left_after(0, interval, USUAL) == pytest.approx(1 - USUAL.steps_back)
-
-
-def test_half_of_what_stepped_back_is_made_up_in_a_48th_of_the_interval() -> None:
-    assert left_after(1, 48, USUAL) == pytest.approx(1 - 0.65 / 2)
-    assert left_after(2, 48, USUAL) == pytest.approx(1 - 0.65 / 4)
 
 
 def test_how_far_it_steps_back_is_what_the_version_says(tiny: ServedVersion, tmp_path: Path) -> None:

@@ -78,3 +78,12 @@ def test_probabilities_of_another_shape_than_the_lists_are_refused(tmp_path: Pat
     np.save(file, np.zeros((6, 100), np.float16))
     with pytest.raises(DamagedVersionError, match="does not fit the others"):
         ServedVersion(version, VARIANT)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
+def test_a_version_whose_lift_can_not_be_used_is_refused(tmp_path: Path, bad: float) -> None:
+    store = Store(tmp_path)
+    spoilt = TinyShop(follow_up_lift={"milk": bad})
+    version = store.open(write_version(store, spoilt, now=AS_OF))
+    with pytest.raises(DamagedVersionError, match="follow_up/lift"):
+        ServedVersion(version, VARIANT)
