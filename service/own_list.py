@@ -174,7 +174,7 @@ class Answer(NamedTuple):
 
 
 class FirstLevel:
-    """The lists that this worker used within the last second, all of one version."""
+    """The lists that this worker made within the last second, all of one version; the oldest go first."""
 
     def __init__(self, size: int, life_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._life_s, self._clock = size, life_s, clock
@@ -199,8 +199,9 @@ class FirstLevel:
     def put(self, asked: tuple[str, str], own: OwnList) -> None:
         if not self._life_s or own.served is not self._served:
             return
+        self._lists.pop(asked, None)  # so that it stands last
         if len(self._lists) >= self._size:
-            self._lists.clear()  # they would be gone within a second anyway
+            self._lists.pop(next(iter(self._lists)))
         self._lists[asked] = (self._clock() + self._life_s, own)
 
 

@@ -29,7 +29,7 @@ from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings
 from service.stops import Stops
-from service.worker import WorkerPlan, operator_app, store_of, worker_app
+from service.worker import WorkerPlan, leave_to_themselves, operator_app, store_of, worker_app
 from service.workers import Workers
 from storage.keyring import read_keyring
 from storage.store import CHAMPION
@@ -73,6 +73,7 @@ def run(settings: Settings) -> None:
             )
             _warn_of_no_champion(settings.store)
             prepare_record(settings)
+            leave_to_themselves()
             with _operators_listener(plan, operators_address):
                 server = _server(settings, address, settings.port, settings.workers)
                 stops.call(server.signal_handler_interrupt)

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     changes_poll_s: float = Field(0.25, ge=0.05, le=1)
     promise_days: float = Field(7, gt=0, le=366)
     live_customers: int = Field(100_000, ge=1, le=100_000_000)
-    first_level_lists: int = Field(2000, ge=1, le=100_000)
+    first_level_lists: int = Field(1000, ge=1, le=100_000)
     first_level_life_s: float = Field(1.0, ge=0, le=1)
     poll_s: float = Field(1.0, ge=0.05, le=5)
     trusted_signers: Annotated[tuple[Path, ...], NoDecode] = ()

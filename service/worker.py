@@ -109,7 +109,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
         )
 
     recommender = new_recommender()
-    _leave_to_themselves()
+    leave_to_themselves()
     follower.start(partial(warm_up, recommender))
     news.start()
     if offers.promises is not None:
@@ -278,11 +278,12 @@ def _customer_desk(
     )
 
 
-def _leave_to_themselves() -> None:
+def leave_to_themselves() -> None:
     """Take what is there now, modules above all, out of the garbage collector's sight.
 
-    It would look through 80,000 objects now and then, and an answer would wait 30 ms for it. Not later: a
-    version that is no longer used has to be found.
+    It would look through 80,000 objects now and then, and an answer would wait 30 ms for it. What it looks at
+    it marks, too: a worker is a fork of its parent, and gets a copy of its own of each page that is marked.
+    Not later: a version that is no longer used has to be found.
     """
     gc.collect()
     gc.freeze()

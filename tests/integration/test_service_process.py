@@ -349,3 +349,10 @@ def test_a_host_is_taken_by_its_name_too(store: Store, tmp_path: Path) -> None:
         operator_port=str(free_port()),
     ) as running:
         assert running.get("/recommend/anna").status_code == 200
+
+
+def test_workers_share_the_pages_of_what_their_parent_imported(store: Store, tmp_path: Path) -> None:
+    with running_service(store.root, tmp_path / "log") as running:
+        for worker in running.workers():
+            heap = [part for part in worker.memory_maps() if part.path in ("[anon]", "[heap]")]
+            assert sum(part.shared_dirty for part in heap) > sum(part.private_dirty for part in heap)

@@ -191,7 +191,7 @@ def test_a_list_planted_for_another_customer_is_a_miss(tiny: ServedVersion) -> N
     assert recommender.recommend(tiny, "anna", Query()).level == "redis"  # it was made again
 
 
-def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
+def test_the_first_level_ends_with_its_life_its_version_and_its_epoch(
     tiny: ServedVersion, tmp_path: Path
 ) -> None:
     now_s = 0.0
@@ -208,9 +208,16 @@ def test_the_first_level_ends_with_its_life_its_version_its_epoch_and_its_size(
     first_level.put(ANNA, own)
     now_s = 1.1
     assert first_level.get(ANNA, rules, None) is None
-    for number in range(1000):
-        first_level.put((PROBABILITY, str(number)), own)
-    assert len(first_level._lists) <= 2
+
+
+def test_the_first_level_lets_the_list_go_that_was_made_first(tiny: ServedVersion) -> None:
+    first_level, rules = FirstLevel(2, 1.0), no_rules(tiny)
+    own = OwnList(tiny, 0, None, tiny.candidates(0), rules, rules.of_nobody())
+    first_level.get(ANNA, rules, None)
+    for customer_id in ("anna", "ben", "anna", "carla"):
+        first_level.put((PROBABILITY, customer_id), own)
+    kept = [name for name in ("anna", "ben", "carla") if first_level.get((PROBABILITY, name), rules, None)]
+    assert kept == ["anna", "carla"]
 
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
