@@ -10,12 +10,13 @@ import signal
 import threading
 from collections.abc import Callable
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stops:
     """Takes the first signal to stop of this process, and lets no other come.
 
+    A terminal that closes (SIGHUP) is one, except for who was started with nohup, which has it ignored.
     Made by the main thread before there are others, which have their mask of signals from it; made anew in a
     fork of such a process, which has the mask and not the thread.
     """
@@ -23,8 +24,10 @@ class Stops:
     def __init__(self) -> None:
         self._changes = threading.Lock()
         self._stop: Callable[[], object] | None = None
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        for each in STOPS:
+        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._heard = [each for each in STOPS if each != signal.SIGHUP or not under_nohup]
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
+        for each in self._heard:
             signal.signal(each, signal.SIG_DFL)
         threading.Thread(target=self._wait, name="stops", daemon=True).start()
 
@@ -34,11 +37,11 @@ class Stops:
             self._stop = stop
 
     def _wait(self) -> None:
-        told = signal.sigwait(STOPS)
+        told = signal.sigwait(self._heard)
         with self._changes:
             stop = self._stop
             if stop is None:  # it has begun nothing yet
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._heard)
                 os.kill(os.getpid(), told)
                 return
         stop()

@@ -27,6 +27,8 @@ class Workers(MPServer):
     """The parent of the workers, and their server."""
 
     early_deaths = 0
+    # SIGHUP is a signal to stop, see `Stops`; Granian would replace all workers by others like them.
+    signal_handler_reload = None  # type: ignore[assignment]
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0

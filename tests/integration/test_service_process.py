@@ -162,12 +162,15 @@ def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_one_that_sta
     assert [answer.status_code for answer in answers] == [200]
 
 
-def test_ctrl_c_which_all_processes_get_ends_them_in_order(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_or_a_closed_terminal_which_all_processes_get_ends_them_in_order(
+    store: Store, tmp_path: Path, told: signal.Signals
+) -> None:
     with running_service(store.root, tmp_path / "log", workers=2, operator_port=str(free_port())) as running:
         processes = running.processes()
         start_s = time.monotonic()
         for process in [*processes, running.process]:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(told)
         assert running.process.wait(20) == 0
         assert time.monotonic() - start_s < 5
     until(lambda: not any(map(runs, processes)), 5)

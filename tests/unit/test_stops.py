@@ -40,3 +40,9 @@ def test_signals_that_come_together_are_heard() -> None:
 def test_a_process_that_has_begun_nothing_yet_ends_by_the_signal() -> None:
     assert told(STARTS, signal.SIGTERM) == ("", -signal.SIGTERM)
     assert told(STARTS, signal.SIGINT) == ("", -signal.SIGINT)
+
+
+def test_a_terminal_that_closes_is_a_signal_to_stop_but_not_under_nohup() -> None:
+    assert told(WAITS, signal.SIGHUP) == ("is over\n", 0)
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    assert told(nohup + STARTS, signal.SIGHUP, signal.SIGTERM) == ("", -signal.SIGTERM)
