@@ -108,7 +108,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
 
     def serving() -> Serving:
         if follower.current is None:
-            raise RefusedError("no_version", None, "no night has published a version to this store yet")
+            raise RefusedError("no_version", None, follower.why_none)
         return follower.current
 
     def told(now: Serving, customer_id: str, query: Query, language: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from models.errors import NextbestError
+from models.errors import NextbestError, UnknownVersionError
 from service.answers import AnswerWriter
 from service.background import every
 from service.live_products import LiveProducts
@@ -49,6 +49,13 @@ class ChampionFollower:
         serving = self.current
         return serving is None or serving.served.products.find(product_id) != NONE
 
+    @property
+    def why_none(self) -> str:
+        """Why there is nothing to answer from, for callers; what exactly is wrong stands in the log alone."""
+        if self._last_refusal:
+            return "the version that this store names can't be opened: the log of the service says why"
+        return "no night has published a version to this store yet"
+
     def start(self, warm_up: Callable[[Serving], object]) -> None:
         """Take the champion that is there, then follow.
 
@@ -72,7 +79,7 @@ class ChampionFollower:
         try:
             champion = self._store.champion()
         except NextbestError as err:
-            self._refuse(err)
+            self._refuse(str(err))
             return
         if champion:
             self._take(champion)
@@ -103,19 +110,26 @@ class ChampionFollower:
             served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
             check_values(served)
             self._live.carry_to(served.shelf)
+        except UnknownVersionError as err:
+            self._refuse(
+                f"the folder {self._store.versions.name}/{err.version_id} is missing that {CHAMPION} names: "
+                "put it back, run `nbo-train rollback`, or run a night"
+            )
+            return None
         except NextbestError as err:
-            self._refuse(err)
+            self._refuse(str(err))
             return None
         serving = Serving(served, AnswerWriter(served))
         self._warm_up(serving)
         return serving
 
-    def _refuse(self, err: NextbestError) -> None:
+    def _refuse(self, why: str) -> None:
         self._retry_at = time.monotonic() + RETRY_S
-        if str(err) != self._last_refusal:
-            self._last_refusal = str(err)
+        if why != self._last_refusal:
+            self._last_refusal = why
             self._metrics.refused()
-            log.error("version refused, the one before goes on answering", why=str(err))
+            answering = self.current.served.version_id if self.current else None
+            log.error("version refused", why=why, answering=answering)
 
     def _look_and_let_go(self) -> None:
         self._look_and_survive()

@@ -38,7 +38,7 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
     @app.get("/health/ready")
     def ready() -> Response:
         if follower.current is None:
-            return problem("no_version", "no night has published a version to this store yet")
+            return problem("no_version", follower.why_none)
         served = follower.current.served
         return _json(
             {

@@ -1,6 +1,7 @@
 """Every route and every error: status, headers and the shape that the OpenAPI document promises."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -241,6 +242,16 @@ def test_what_is_not_there_is_404(app: Flask) -> None:
         "/docs/%2e%2e/__init__.py",
     ):
         problem(app.test_client().get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("route", ["/recommend/anna", "/health/ready"])
+def test_without_the_folder_of_the_version_nobody_is_told_that_no_night_was(
+    tmp_path: Path, route: str
+) -> None:
+    publish(Store(tmp_path))
+    shutil.rmtree(Store(tmp_path).versions)
+    response = tiny_app(tmp_path).test_client().get(route)
+    assert "can't be opened" in problem(response, 503, "no_version")["detail"]  # type: ignore[operator]
 
 
 def test_an_unexpected_error_tells_nothing_of_itself(store: Path) -> None:

@@ -100,6 +100,22 @@ def test_a_service_started_on_a_damaged_champion_answers_from_the_one_before(tmp
     assert serves(follower) == first
 
 
+def test_a_champion_whose_folder_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    follower = follower_of(store)
+    assert "no night" in follower.why_none
+    only = publish(store)
+    shutil.rmtree(store.versions / only)
+    with capture_logs() as lines:
+        follower.look()
+    assert serves(follower) is None
+    (refusal,) = lines
+    assert f"the folder versions/{only} is missing" in refusal["why"]
+    assert "nbo-train rollback" in refusal["why"]
+    assert refusal["answering"] is None
+    assert "no night" not in follower.why_none and only not in follower.why_none
+
+
 def test_a_pointer_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = publish(store)
