@@ -19,7 +19,7 @@ from service.served import NONE
 from service.showings import Showings
 
 TURN_EACH = 1000  # customers, after which promises and showings are kept
-NOT_YET, MET, PERSONAL, FOR_ALL = range(4)  # a customer: not asked for, without a list, with which
+NOT_YET, MET, PERSONAL, STRANGERS, FOR_ALL = range(5)  # a customer: not asked for, without a list, with which
 
 
 @dataclass
@@ -73,7 +73,9 @@ class Campaign:
         self._serving, self._recommender, self._offers = serving, recommender, offers
         self._customers, self._look, self.showings = customers, look, showings
         self._suppressed, self._is_for_all = suppressed, is_for_all
-        self._of_rows = bytearray(len(serving.served.customers))  # each one of NOT_YET to FOR_ALL
+        self._of_rows = bytearray(
+            len(serving.served.customers)
+        )  # each one of NOT_YET to FOR_ALL, and no STRANGERS
         self._of_others: dict[str, int] = {}
         self._met: set[str] = set()
         self.tally = Tally()
@@ -109,9 +111,7 @@ class Campaign:
             if why is None:
                 answer = self._recommender.recommend(served, customer_id, query)
                 if answer.picks:
-                    self.tally.listed += 1
                     self._note_listed(customer_id)
-                    self.tally.strangers += self._is_stranger(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
                     self._recommender.note_shown(served, customer_id, query, answer.picks, offers.rows)
                     yield writer.recommendations(customer_id, answer, offers=offers.texts, language=language)
@@ -143,9 +143,10 @@ class Campaign:
         for customer_id, kind in chain(listed, others):
             if self._customers.of(customer_id) is NOT_PERSONAL:
                 was_erased = self._customers.was_erased(customer_id)
-                if was_erased or kind == PERSONAL:
+                if was_erased or kind != FOR_ALL:
                     gone.add(customer_id)
                     self.tally.listed -= 1
+                    self.tally.strangers -= kind == STRANGERS
                     self.tally.left_out["erased" if was_erased else "no consent"] += 1
         return frozenset(gone)
 
@@ -173,12 +174,6 @@ class Campaign:
                 return "no consent"
         return None
 
-    def _is_stranger(self, customer_id: str) -> bool:
-        return (
-            self._serving.served.customers.find(customer_id) == NONE
-            and self._customers.of(customer_id) is None
-        )
-
     def _was_seen(self, customer_id: str) -> bool:
         row = self._serving.served.customers.find(customer_id)
         if row == NONE:
@@ -190,9 +185,12 @@ class Campaign:
         return was_seen
 
     def _note_listed(self, customer_id: str) -> None:
-        kind = FOR_ALL if self._customers.of(customer_id) is NOT_PERSONAL else PERSONAL
-        row = self._serving.served.customers.find(customer_id)
-        if row == NONE:
-            self._of_others[customer_id] = kind
-        else:
+        told, row = self._customers.of(customer_id), self._serving.served.customers.find(customer_id)
+        kind = FOR_ALL if told is NOT_PERSONAL else PERSONAL
+        self.tally.listed += 1
+        if row != NONE:
             self._of_rows[row] = kind
+            return
+        kind = STRANGERS if told is None else kind
+        self.tally.strangers += kind == STRANGERS
+        self._of_others[customer_id] = kind

@@ -161,8 +161,10 @@ def test_what_a_stranger_gets_is_withdrawn_by_an_erasure_alone(serving: Serving)
     asked = campaign(serving, known, is_for_all=True)
     assert who(asked.lists(["anna", "ben", "zoe"], Query(n=1))) == ["anna", "ben", "zoe"]
     assert asked.withdrawn() == frozenset()
+    assert (asked.tally.listed, asked.tally.strangers) == (3, 1)
     known.erase([Tombstone(1, b"ben", 2), Tombstone(2, b"zoe", 3)], str.encode)
     assert asked.withdrawn() == {"ben", "zoe"}
+    assert (asked.tally.listed, asked.tally.strangers) == (1, 0)
     known.erase([Tombstone(3, b"anna", 4)], str.encode)
     assert "anna" in asked.withdrawn()
 
