@@ -68,6 +68,13 @@ def quick_config(folder: Path, more: str = "") -> Path:
     return path
 
 
+def quick_night(shop: Path, folder: Path) -> Path:
+    """A store in this folder, with the champion of such a night. Copy it to change it."""
+    ran = run("nightly", "--data", shop, "--store", folder / "store", "--config", quick_config(folder))
+    assert ran.code == 0, ran.err
+    return folder / "store"
+
+
 def ranker_config(folder: Path, more: str = "") -> Path:
     """A configuration of the default night, with a ranker of few trees and windows."""
     path = folder / "ranker.toml"

@@ -13,7 +13,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.store import Store
-from tests.data.nights import champion, quick_config, run
+from tests.data.nights import champion, quick_night, run
 from tests.data.redis_server import redis_server
 from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import Bought, TinyOffer, TinyShop, publish
@@ -32,8 +32,7 @@ def files_of_night(folder: Path, shop: Path, erased: str | None) -> dict[str, st
         record = Record(record_url(store, None), load_erasure_key(store, None), lock_ms=2000)
         erase(record, erased, now_ms=int(datetime.now(UTC).timestamp() * 1000), client="")
         record.close()
-    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(folder))
-    assert ran.code == 0, ran.err
+    quick_night(shop, folder)
     return {name: entry.sha256 for name, entry in champion(store).manifest.files.items()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.nights import NBO_TRAIN, champion, quick_config, run, run_process, version_ids
+from tests.data.nights import NBO_TRAIN, champion, quick_config, quick_night, run, run_process, version_ids
 from tests.data.running_service import until
 from tests.data.webshop import habits, write_shop
 
@@ -23,11 +23,7 @@ def small_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def good(small_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a champion; copy it to change it."""
-    folder = tmp_path_factory.mktemp("good")
-    ran = run("nightly", "--data", small_shop, "--store", folder / "store", "--config", quick_config(folder))
-    assert ran.code == 0, ran.err
-    return folder / "store"
+    return quick_night(small_shop, tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.nights import champion, newest, quick_config, run, version_ids
+from tests.data.nights import champion, newest, quick_config, quick_night, run, version_ids
 from tests.data.webshop import Line, habits, write_shop
 from training.report import GATE_FIGURES
 
@@ -26,10 +26,7 @@ def shop(lines: list[Line], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def good(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("good")
-    ran = run("nightly", "--data", shop, "--store", folder / "store", "--config", quick_config(folder))
-    assert ran.code == 0, ran.err
-    return folder / "store"
+    return quick_night(shop, tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture

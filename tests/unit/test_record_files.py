@@ -1,6 +1,7 @@
 """The record's own file and key: private, made once, never made by accident, and safe against a power cut."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -156,32 +157,41 @@ def opened_store(root: Path) -> AbstractContextManager[Record]:
     return opened(record_url(root, None), load_erasure_key(root, None))
 
 
-def test_a_file_that_takes_the_place_of_the_record_is_the_record_from_then_on(tmp_path: Path) -> None:
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Record, Path]]:
+    """A record, and the file that it is in."""
     url = sqlite_url(tmp_path)
     file = file_of(url)
     assert file is not None
     with empty_record(url) as record:
-        take(record, event("before"))
-        record.back_up(tmp_path / "copy.db")
-        take(record, event("lost"))
-        file.rename(tmp_path / "old.db")
-        with pytest.raises(SchemaError, match="there is none yet"):
-            take(record, event("nowhere"))
-        (tmp_path / "copy.db").rename(file)
+        yield record, file
+
+
+def test_a_file_that_takes_the_place_of_the_record_is_the_record_from_then_on(
+    kept: tuple[Record, Path], tmp_path: Path
+) -> None:
+    record, file = kept
+    take(record, event("before"))
+    record.back_up(tmp_path / "copy.db")
+    take(record, event("lost"))
+    file.rename(tmp_path / "old.db")
+    with pytest.raises(SchemaError, match="there is none yet"):
+        take(record, event("nowhere"))
+    (tmp_path / "copy.db").rename(file)
+    take(record, event("after"))
+    assert rows(record, events, "event_id") == [("before",), ("after",)]
+
+
+def test_a_file_of_another_key_that_takes_the_place_of_the_record_is_refused(
+    kept: tuple[Record, Path], tmp_path: Path
+) -> None:
+    record, file = kept
+    take(record, event("ours"))
+    file.rename(tmp_path / "old.db")
+    url = sqlite_url(tmp_path)
+    prepare(url)
+    theirs = Record(url, ErasureKey("another key of 16 bytes"))
+    take(theirs, event("theirs"))
+    theirs.close()
+    with pytest.raises(ErasureKeyError, match="begun with another one"):
         take(record, event("after"))
-        assert rows(record, events, "event_id") == [("before",), ("after",)]
-
-
-def test_a_file_of_another_key_that_takes_the_place_of_the_record_is_refused(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path)
-    file = file_of(url)
-    assert file is not None
-    with empty_record(url) as record:
-        take(record, event("ours"))
-        file.rename(tmp_path / "old.db")
-        prepare(url)
-        theirs = Record(url, ErasureKey("another key of 16 bytes"))
-        take(theirs, event("theirs"))
-        theirs.close()
-        with pytest.raises(ErasureKeyError, match="begun with another one"):
-            take(record, event("after"))
