@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from service.batch_command import ids_of
 from service.campaign_file import BadOutError, cell_of, rows_of, write_lists
 from storage.safe_cell import FORMULA_STARTS
 from storage.shop_files import FILE, shop_files
+from storage.store import Store
+from tests.data.tiny_version import publish
 
 NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)
 
@@ -66,3 +70,20 @@ def test_a_note_that_was_cut_off_hides_no_other(tmp_path: Path) -> None:
     )
     assert [file.path for file in shop_files(tmp_path, now=NOW)] == ["/a"]
     assert shop_files(tmp_path, now=datetime(2020, 1, 1, tzinfo=UTC)) == []
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_stop_leaves_no_ids_behind(tmp_path: Path, told: signal.Signals) -> None:
+    publish(Store(tmp_path / "store"))
+    ids, out = tmp_path / "ids", tmp_path / "out" / "mail.csv"
+    out.parent.mkdir()
+    os.mkfifo(ids)
+    command = [sys.executable, "-c", "from service.cli import main; main()", "batch"]
+    command += ["--store", str(tmp_path / "store"), "--out", str(out), "--customers", str(ids)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ids.open("w"):
+        assert list(out.parent.iterdir())  # it waits for the first id
+        process.send_signal(told)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode > 0, said
+    assert b"Traceback" not in said
+    assert list(out.parent.iterdir()) == []
