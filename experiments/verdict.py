@@ -176,7 +176,7 @@ def _going_on(evidence: Evidence) -> Verdict:
     if look is None and evidence.primary is not None and evidence.n:
         return Verdict(Word.CONTINUE, "no look was taken by then", "all looks that were taken came later")
     if look is None:
-        return Verdict(Word.CONTINUE, "nothing to look at yet", "no window is over that says anything")
+        return Verdict(Word.CONTINUE, "nothing to look at yet", "too few attribution windows are over")
     if look.statistic >= look.bound:
         why = waits_for(evidence) or f"{', '.join(unproven(evidence))} isn't shown to be harmless yet"
         return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {why}")
