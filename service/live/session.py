@@ -99,6 +99,7 @@ def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: floa
     found = [one for line in told.lines if (one := _bought(served, customer_row, line)) is not None]
     if not found:
         return None
+    found.sort(key=lambda one: -one.day)  # lines come by their last order, which the night may have had
     today = day_of(served, now_s)
     waiting = [one for one in found if one.due_day == 0 or (customer_row == NONE and one.due_day > today)]
     waiting.sort(key=lambda one: (one.due_day == 0, one.due_day, one.product_row))

@@ -63,6 +63,11 @@ def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_h
     new = session_of(served, anna, told_of(1, trade, has_night=True), now_s)
     assert new is not None
     assert new.bought[0].times == 1  # o2 alone
+    the_day_before = int((MORNING.timestamp() - 86_400) * 1000)
+    trade = [Trade("milk", False, the_day_before, "o2", 1.0), Trade("bread", False, an_hour_ago, "o3", 1.0)]
+    new = session_of(served, anna, told_of(1, [*trade, *trades("milk")], has_night=True), now_s)
+    assert new is not None
+    assert [served.products[one.product_row] for one in new.bought] == ["bread", "milk"]  # the latest first
     # after an erasure the night is no word on the customer
     assert session_of(served, NONE, bought("milk", has_night=False), now_s) is not None
 
