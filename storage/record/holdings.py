@@ -11,6 +11,7 @@ from storage.record.tables import consent_log, events, exposures, offer_promises
 
 type Row = dict[str, object]
 
+_DURATION = "latency_ms"  # of all that ends in _ms the one that is no moment
 _OURS = ("id", "namespace", "payload_hash", "customer_id", "client")  # how we keep it, not what is kept
 
 
@@ -43,8 +44,9 @@ def _rows(connection: sa.Connection, table: sa.Table, customer_id: str) -> Itera
 
 
 def _said(name: str) -> str:
-    return name.removesuffix("_ms")
+    return name if name == _DURATION else name.removesuffix("_ms")
 
 
 def _value(name: str, value: Any) -> object:
-    return datetime.fromtimestamp(value / 1000, UTC).isoformat() if name.endswith("_ms") else value
+    is_moment = name.endswith("_ms") and name != _DURATION
+    return datetime.fromtimestamp(value / 1000, UTC).isoformat() if is_moment else value

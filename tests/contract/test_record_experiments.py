@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pytest
@@ -30,6 +30,7 @@ from storage.record.experiments import (
 )
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
+from storage.record.holdings import holdings_of
 from storage.record.record import Record
 from storage.record.tables import audit, experiments
 from storage.record.upkeep import expire
@@ -210,6 +211,13 @@ def test_an_exposure_counts_once_and_is_read_as_it_was_written(record: Record) -
         1.5,
     )
     assert read_exposures(record, "none", 1).schema == EXPOSURES
+
+
+def test_what_is_held_of_a_customer_tells_how_long_an_answer_took_in_milliseconds(record: Record) -> None:
+    write(record, exposure("x1"))
+    with record.reading() as connection:
+        (held,) = holdings_of(connection, "anna").exposures
+    assert (held["latency_ms"], held["at"]) == (1.5, datetime.fromtimestamp(NOON_MS / 1000, UTC).isoformat())
 
 
 def test_who_was_erased_or_wants_no_experiments_leaves_no_exposure_however_late_it_comes(
