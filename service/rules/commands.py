@@ -150,6 +150,8 @@ def told(found: DryRun) -> str:
             f"{change.placement}: {change.changed} of {change.lists} lists change; probabilities add up to "
             f"{change.expected_after:.3f} in ten products, before {change.expected_before:.3f}"
         )
+        if change.shorter:
+            lines.append(f"  shorter: {change.shorter} lists, of which {change.empty} are empty")
         for word, products in (("enters", change.entering), ("leaves", change.leaving)):
             lines += [
                 f"  {word} {moved.lists:>5}  {moved.product_id}  {moved.title}" for moved in products[:10]

@@ -74,6 +74,8 @@ def rules_schemas() -> Json:
         placement=TEXT,
         lists=COUNT,
         changed=COUNT,
+        shorter=COUNT,
+        empty=COUNT,
         entering=_list(moved),
         leaving=_list(moved),
         expected_before=SHARE,

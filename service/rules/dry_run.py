@@ -36,6 +36,7 @@ class PlacementChange:
     Attributes:
         lists: how many were compared.
         changed: of them, how many differ in anything.
+        shorter: of them, how many have fewer products than before; `empty`: of these, how many have none.
         entering, leaving: products, those of most lists first, at most TOLD.
         expected_before, expected_after: mean over the lists of the sum of the probabilities that are known.
     """
@@ -43,6 +44,8 @@ class PlacementChange:
     placement: str
     lists: int
     changed: int
+    shorter: int
+    empty: int
     entering: list[Moved]
     leaving: list[Moved]
     expected_before: float
@@ -143,16 +146,20 @@ def _change(
 ) -> PlacementChange:
     entering: Counter[int] = Counter()
     leaving: Counter[int] = Counter()
-    changed = 0
+    changed = shorter = empty = 0
     for old, new in zip(before, after, strict=True):
         old_rows, new_rows = ([row for row, *_ in answer.picks] for answer in (old, new))
         changed += old_rows != new_rows
+        shorter += len(new_rows) < len(old_rows)
+        empty += not new_rows and bool(old_rows)
         entering.update(set(new_rows) - set(old_rows))
         leaving.update(set(old_rows) - set(new_rows))
     return PlacementChange(
         VARIANTS.format(query.rule_set) if query.rule_set else query.placement or EVERYWHERE,
         len(before),
         changed,
+        shorter,
+        empty,
         _most(served, entering),
         _most(served, leaving),
         _expected(before),

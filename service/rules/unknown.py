@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
-from service.rules.file import Cap, Eligible, Pin, Rule, Scoped
+import numpy as np
+
+from service.live_products import NOT_COUNTED
+from service.rules.file import PRODUCT_NUMBERS, Cap, Eligible, Pin, PriceRange, Rule, Scoped
 from service.rules.reading import Rules
 from service.served import NONE, ServedVersion
 
@@ -27,7 +30,26 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
             if missing:
                 more = f" and {len(missing) - TOLD} more" if len(missing) > TOLD else ""
                 found.append(f"rule {rule.id}: no such {sort}: {', '.join(missing[:TOLD])}{more}")
+        found += [
+            f"rule {rule.id}: no product has a {name}: it hides all that it is about"
+            for name in _numbers(rule)
+            if not _is_known(served, name)
+        ]
     return found
+
+
+def _numbers(rule: Rule) -> list[str]:
+    """Numbers of products without which a rule hides a product."""
+    if isinstance(rule, PriceRange):
+        return ["price"]
+    columns = [column for column, *_ in rule.require] if isinstance(rule, Eligible) else []
+    return [name for name in PRODUCT_NUMBERS if f"product.{name}" in columns]
+
+
+def _is_known(served: ServedVersion, name: str) -> bool:
+    """Whether any product has this number."""
+    values = getattr(served.shelf, name)
+    return bool((values != NOT_COUNTED).any() if name == "stock" else (~np.isnan(values)).any())
 
 
 def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:

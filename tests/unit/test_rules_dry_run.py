@@ -71,6 +71,16 @@ def test_it_counts_lists_that_change_and_products_that_come_and_go(served: Serve
     assert change.expected_after == pytest.approx((0.25 + 0.5) / 6, abs=1e-4)
 
 
+def test_it_says_how_many_lists_get_shorter_and_how_many_are_empty(served: ServedVersion) -> None:
+    two = rule("two", "eligible", require='[["product.product_id", "in", ["milk", "bread"]]]')
+    (change,) = tried(served, two).placements
+    assert (change.shorter, change.empty) == (6, 0)
+    (change,) = tried(served, rule("none", "eligible", require='[["product.margin", ">", 0]]')).placements
+    assert (change.shorter, change.empty) == (6, 6)
+    (change,) = tried(served, rule("a", "block", products='["milk"]')).placements
+    assert (change.shorter, change.empty) == (0, 0)
+
+
 def test_it_compares_with_the_rules_in_force(served: ServedVersion) -> None:
     block = rule("a", "block", products='["milk"]')
     found = tried(served, block, before=block)
@@ -174,6 +184,7 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
         )
         + rule("b", "eligible", require='[["customer.age", ">", 1], ["product.price", ">", 1]]')
         + rule("c", "cap", per='"brand"', at_most="1", names='["x"]')
+        + rule("d", "eligible", require='[["product.margin", ">", 0], ["product.title", "!=", "Milk"]]')
     )
     assert unknown_names(served, rules) == [
         "rule a: no such segment: vop",
@@ -181,6 +192,7 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
         "rule a: no such category: diary",
         "rule b: no such customers' column: age",
         "rule c: no such brand: x",
+        "rule d: no product has a margin: it hides all that it is about",
     ]
 
 
@@ -198,6 +210,11 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     assert "bad.toml: line 2, rule a, rules.1.colour: there is no such key" in refused.output
     shown = run.invoke(main, ["rules", "dry-run", str(good), *where])
     assert f"{EVERYWHERE}: 6 of 6 lists change" in shown.output
+    assert "shorter" not in shown.output
+    none = tmp_path / "none.toml"
+    none.write_text("schema = 1\n" + rule("b", "eligible", require='[["product.margin", ">", 0]]'))
+    shown = run.invoke(main, ["rules", "dry-run", str(none), *where])
+    assert "  shorter: 6 lists, of which 6 are empty\n" in shown.output
     told = run.invoke(main, ["rules", "dry-run", str(good), *where, "--against", str(good), "--json"])
     assert json.loads(told.stdout)["placements"][0]["changed"] == 0
     assert run.invoke(main, ["rules", "dry-run", str(bad), *where]).exit_code == 1
