@@ -49,13 +49,14 @@ class Database:
         Raises:
             BadHistoryError: the database refuses.
         """
-        statement = sa.text(query) if query else sa.select(sa.text("*")).select_from(sa.table(table.name))
+        whole = sa.select(sa.text("*")).select_from(sa.table(table.name))
         try:
             with (
                 self._engine.connect().execution_options(stream_results=True) as connection,
-                connection.execute(statement) as result,
+                _sent(connection, query) if query else connection.execute(whole) as result,
             ):
                 names = list(result.keys())
+                self._check_names(names, table)
                 yield _frame(names, [], 1)
                 first = 1
                 for rows in result.partitions(BATCH_ROWS):
@@ -64,10 +65,22 @@ class Database:
         except sa.exc.SQLAlchemyError as err:
             raise self._refused(err) from err
 
+    def _check_names(self, names: list[str], table: Table) -> None:
+        """Of two columns of one name nobody can tell which is meant."""
+        twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+        if twice is not None:
+            why = f"two columns {twice!r}: name the columns in the query"
+            raise BadHistoryError(f"{self.name}, {table.name}", why)
+
     def _refused(self, err: sa.exc.SQLAlchemyError) -> BadHistoryError:
         cause = getattr(err, "orig", None) or err
         lines = str(cause).strip().splitlines()
         return BadHistoryError(self.name, lines[0] if lines else type(cause).__name__)
+
+
+def _sent(connection: sa.Connection, query: str) -> sa.CursorResult[Any]:
+    """A shop's own SQL as it is written: no colon or % in it stands for a parameter."""
+    return connection.execution_options(no_parameters=True).exec_driver_sql(query)
 
 
 def _frame(names: list[str], rows: Sequence[Sequence[Any]], first: int) -> pl.DataFrame:

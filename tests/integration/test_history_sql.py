@@ -123,6 +123,22 @@ def test_a_missing_table_or_column_or_a_wrong_query_is_said_plainly(database: st
         read(database, rejects=rejects, purchases={"query": "SELECT * FROM sold"})
 
 
+def test_a_query_is_sent_as_it_is_written_also_with_colons_and_percent_signs(
+    database: str, tmp_path: Path
+) -> None:
+    fill(database, SOLD, ROWS)
+    query = "SELECT * FROM sold WHERE client <> 'at :noon' AND client LIKE '%7'"
+    history = read(database, rejects=tmp_path / "r.csv", purchases={"query": query, "columns": COLUMNS})
+    assert set(history.customer_ids) == {"007", "17"}
+
+
+def test_two_columns_of_one_name_as_a_join_gives_them_are_said_plainly(database: str, tmp_path: Path) -> None:
+    fill(database, SOLD, ROWS)
+    query = "SELECT * FROM sold JOIN sold AS again ON again.client = sold.client"
+    with pytest.raises(BadHistoryError, match="two columns 'client': name the columns in the query"):
+        read(database, rejects=tmp_path / "r.csv", purchases={"query": query, "columns": COLUMNS})
+
+
 def test_sqlite_cells_of_several_types_become_text(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db", poolclass=sa.NullPool)
     with engine.begin() as connection:
