@@ -151,7 +151,7 @@ def _percent(share: float) -> str:
 
 
 def _points(error: float) -> str:
-    return f"{100 * error:.1f} points"
+    return f"{100 * error:.{1 if error >= 0.01 else 2}f} points"
 
 
 def _per_100(share: float) -> str:

@@ -74,6 +74,8 @@ def test_pairs_are_told_by_what_happened_where_100_were_expected() -> None:
     said = about_pairs(reliability(np.full(100, 0.5), np.arange(100) < 60))
     assert said.startswith("Where 100 purchases were expected, 120 happened.")
     assert "10.0 points apart" in said
+    near = about_pairs(reliability(np.full(10_000, 0.0205), np.arange(10_000) < 200))
+    assert "0.05 points apart" in near  # one digit would say 0.1, twice as much; and 0.0 of what is half of it
     assert about_pairs(None) == "No probability was judged."
     assert about_pairs(reliability(np.zeros(3), np.arange(3) < 1)).startswith(
         "Every probability was 0, and 1 "
