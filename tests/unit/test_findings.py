@@ -75,7 +75,7 @@ def test_pairs_are_told_by_what_happened_where_100_were_expected() -> None:
     assert said.startswith("Where 100 purchases were expected, 120 happened.")
     assert "10.0 points apart" in said
     near = about_pairs(reliability(np.full(10_000, 0.0205), np.arange(10_000) < 200))
-    assert "0.05 points apart" in near  # one digit would say 0.1, twice as much; and 0.0 of what is half of it
+    assert "0.05 points apart" in near  # one digit would say 0.1, twice as much
     assert about_pairs(None) == "No probability was judged."
     assert about_pairs(reliability(np.zeros(3), np.arange(3) < 1)).startswith(
         "Every probability was 0, and 1 "
