@@ -81,7 +81,10 @@ class Store:
             file.write(f"process {os.getpid()} since {now:%Y-%m-%d %H:%M:%S} UTC")
             file.flush()
             shutil.rmtree(self._aside, ignore_errors=True)  # what a killed night left
-            yield
+            try:
+                yield
+            finally:  # of a disk that is full, half a version may be what filled it
+                shutil.rmtree(self._aside, ignore_errors=True)
 
     def writer(self) -> VersionWriter:
         """A new version in the making, in a folder of its own on the same disk. Only under `night_lock`."""

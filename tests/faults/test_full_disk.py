@@ -15,6 +15,7 @@ from tests.data.running_service import free_port, is_live, running_service, runs
 from tests.data.tiny_version import new_store
 from tests.data.webshop import habits, write_shop
 from tests.faults.client import Connection, Outcome
+from training.aftermath import METRICS
 
 SIZE_MB = 8
 
@@ -44,6 +45,11 @@ def fill(disk: Path, left_kb: int) -> Path:
     return filler
 
 
+def last_page(store: Path) -> str:
+    """The report of the last night."""
+    return max((store / "runs").glob("*/report.html")).read_text()
+
+
 def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -> None:
     shop = write_shop(tmp_path, habits(customers=60, products=40, days=40))
     config = quick_config(tmp_path)
@@ -62,6 +68,10 @@ def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -
                 assert ran.code == 1, (left_kb, ran.err)
                 assert "No space left" in ran.err or "disk full" in ran.err, ran.err
                 assert (store / CHAMPION).read_bytes() == before
+                assert not list((store / "tmp").glob("*"))  # its half a version gave the room back,
+                if left_kb:  # so that there is some to say what happened
+                    assert "last_run_exit_code 1.0" in (store / METRICS).read_text()
+                    assert "can&#39;t be written whole" in last_page(store)
                 with closing(Connection(port)) as connection:
                     asked = [connection.ask(f"/recommend/{customer}").outcome for _ in range(20)]
                 assert set(asked) == {Outcome.OK}
