@@ -73,9 +73,8 @@ class Campaign:
         self._serving, self._recommender, self._offers = serving, recommender, offers
         self._customers, self._look, self.showings = customers, look, showings
         self._suppressed, self._is_for_all = suppressed, is_for_all
-        self._of_rows = bytearray(
-            len(serving.served.customers)
-        )  # each one of NOT_YET to FOR_ALL, and no STRANGERS
+        # Each is one of NOT_YET to FOR_ALL, and none of STRANGERS.
+        self._of_rows = bytearray(len(serving.served.customers))
         self._of_others: dict[str, int] = {}
         self._met: set[str] = set()
         self.tally = Tally()
