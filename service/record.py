@@ -20,7 +20,8 @@ from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 
 RETRY_S = 5.0
-LOG_GAP_S = 1.0
+LOG_GAP_S = 1.0  # between lines of different reasons
+SAME_GAP_S = 60.0  # of one reason: several threads of each worker ask each second
 ASK_AGAIN_S = 1
 log = structlog.get_logger()
 
@@ -34,12 +35,14 @@ class RecordCounters(Protocol):
 class RecordDoor:
     """The one way of a worker to the record."""
 
-    def __init__(self, settings: Settings, counters: RecordCounters) -> None:
-        self._settings, self._counters = settings, counters
+    def __init__(
+        self, settings: Settings, counters: RecordCounters, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._counters, self._clock = settings, counters, clock
         self._wait_s = settings.record_timeout_ms / 1000
         self._bounded = Bounded(self._wait_s, "record")
         self._record: Record | None = None
-        self._next_line_s = 0.0
+        self._said, self._said_s = "", -SAME_GAP_S
 
     def connect_soon(self) -> None:
         """Connect now, so that who comes first needn't wait for it."""
@@ -56,7 +59,7 @@ class RecordDoor:
             RefusedError: the record can't be used now; the work may have been done or not.
         """
         try:
-            return self._bounded.do(lambda: work(self._opened()))
+            done = self._bounded.do(lambda: work(self._opened()))
         except NextbestError as err:
             self._counters.record_failed()
             self._say(err)
@@ -64,6 +67,8 @@ class RecordDoor:
                 raise RefusedError("no_room", None, "there is no room to keep it") from err
             why = "what must last can't be kept now; ask again"
             raise RefusedError("record_unavailable", None, why, ASK_AGAIN_S) from err
+        self._said = ""
+        return done
 
     def _opened(self) -> Record:
         if self._record is None:
@@ -75,10 +80,10 @@ class RecordDoor:
         return self._record
 
     def _say(self, err: NextbestError) -> None:
-        now_s = time.monotonic()
-        if now_s >= self._next_line_s:
-            self._next_line_s = now_s + LOG_GAP_S
-            log.error("the record can't be used", why=str(err))
+        why, now_s = str(err), self._clock()
+        if now_s >= self._said_s + (SAME_GAP_S if why == self._said else LOG_GAP_S):
+            self._said, self._said_s = why, now_s
+            log.error("the record can't be used", why=why)
 
 
 def prepare_record(settings: Settings) -> None:

@@ -1,0 +1,46 @@
+"""What a worker says of a record that it can't use: soon, and not in every second of an outage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from service.errors import RefusedError
+from service.events.counters import EventCounters
+from service.metrics import Metrics
+from service.record import RecordDoor
+from service.settings import Settings
+from storage.record.errors import RecordUnavailableError
+from storage.record.record import Record
+
+
+def said(store: Path, asked: Sequence[tuple[float, str]]) -> list[str]:
+    """The reasons in the log, of work at these moments that fails for this reason, or doesn't for ""."""
+    now_s, why = 0.0, ""
+
+    def work(record: Record) -> None:
+        if why:
+            raise RecordUnavailableError(why)
+
+    counters = EventCounters(Metrics(None).registry)
+    door = RecordDoor(Settings(store=store), counters, clock=lambda: now_s)
+    told = []
+    for now_s, why in asked:
+        with capture_logs() as lines:
+            try:
+                door.do(work)
+            except RefusedError:
+                assert why
+        told += [f"{now_s:g} {str(line['why']).split()[-1]}" for line in lines]
+    return told
+
+
+def test_one_reason_is_told_once_a_minute_and_another_one_after_a_second(tmp_path: Path) -> None:
+    asked = [(100.0, "away"), (101.5, "away"), (159.9, "away"), (160.0, "away")]
+    asked += [(160.5, "locked"), (161.0, "locked"), (200.0, "locked")]
+    assert said(tmp_path, asked) == ["100 away", "160 away", "161 locked"]
+
+
+def test_an_outage_after_another_one_is_told_again(tmp_path: Path) -> None:
+    asked = [(100.0, "away"), (102.0, "away"), (103.0, ""), (104.0, "away")]
+    assert said(tmp_path, asked) == ["100 away", "104 away"]
