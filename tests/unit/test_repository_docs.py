@@ -1,4 +1,4 @@
-"""docs/operations.md names every setting, and docs link only to what is there."""
+"""Docs name every setting and every key of a specification, and link only to what is there."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from experiments.specification import Analysis, Head, Metric, VariantSpec
 from service.settings import Settings
 from storage.history_options import HistoryOptions, PurchasesOptions, TableOptions
 from training.config import NightConfig, NightOptions, RecordOptions
@@ -14,6 +15,7 @@ from training.gate import GateOptions
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
+EXPERIMENTS = (ROOT / "docs/experiments.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -52,6 +54,20 @@ def test_operations_names_every_key_of_the_nights_configuration(
 def test_operations_has_every_section_of_the_nights_configuration() -> None:
     for name in NightConfig.model_fields:
         assert f"`[{name}" in OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("heading", "section"),
+    [
+        ("`[experiment]`", Head),
+        ("`[[variants]]`", VariantSpec),
+        ("`[analysis]`", Analysis),
+        ("`[[metrics]]`", Metric),
+    ],
+)
+def test_experiments_names_every_key_of_a_specification(heading: str, section: type[BaseModel]) -> None:
+    table = EXPERIMENTS.split(f"\n| {heading}", 1)[1].split("\n\n")[0]
+    assert not [name for name in section.model_fields if f"`{name}`" not in table]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
