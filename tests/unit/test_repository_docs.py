@@ -70,7 +70,19 @@ def test_experiments_names_every_key_of_a_specification(heading: str, section: t
     assert not [name for name in section.model_fields if f"`{name}`" not in table]
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link may have behind its #, as GitHub makes it of headings."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = [title.lower() for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-        assert "://" in target or (page.parent / target).exists(), target
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        target, _, section = link.partition("#")
+        there = page.parent / target if target else page
+        assert there.exists(), link
+        assert not section or section in anchors(there), link
