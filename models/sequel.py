@@ -15,7 +15,6 @@ from models.first_purchases import first_purchases
 from models.interactions import Interactions
 
 CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 3.0  # a link takes one customer in so many, and so many at most
-MANY = 5.0  # standard deviations of chance: of millions of pairs many are off by fewer
 PRIOR_CUSTOMERS = 5.0  # who bought a product and nothing after it, beside those there are
 MOST_BEFORE = 50  # products of a customer that may have led to another, those that were new the latest
 MOST_STEPS = 3_000_000  # from one product to another, about, of customers by lot: bounds the cost
@@ -46,12 +45,15 @@ class Sequel(Model[SequelOptions]):
 
     Each customer counts once for two products: if both were new to them in this order, in orders of their
     own, by how soon the second came. What many take up anyway follows everything: as much is taken off,
-    and a link must be beyond what luck among so many pairs makes.
+    and a link must be further beyond chance than the luckiest of as many pairs without any link would be:
+    sqrt(2 log n) standard deviations of n pairs.
 
-    Source: first-order Markov chains of purchases, as in Rendle et al. 2010; here counted and shrunk.
+    Source: first-order Markov chains of purchases, as in Rendle et al. 2010; here counted and shrunk. The
+    largest of n normal deviates: the universal threshold of Donoho and Johnstone 1994.
     """
 
     name: ClassVar[str] = "sequel"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = SequelOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("link_indptr_", "link_product_", "link_"),
@@ -114,9 +116,9 @@ def _links(firsts: Interactions, half_life_days: float, n_kept: int) -> sparse.c
     buyers = np.bincount(firsts.product_row, minlength=n_products)
     share: DoubleArray = beyond / (buyers[row] + PRIOR_CUSTOMERS)
     n_customers = np.count_nonzero(np.bincount(firsts.customer_row))
-    able = (beyond > MANY * np.sqrt(chance)) & (
-        customers.data >= min(n_customers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
-    )
+    enough = customers.data >= min(n_customers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
+    luck = np.sqrt(2 * np.log(max(int(enough.sum()), 1)))  # of so many deviates the largest, about
+    able = enough & (beyond > luck * np.sqrt(chance))
     row, column, share = row[able], column[able], share[able]
     order = np.lexsort((column, -share, row))
     place = np.arange(len(row)) - np.searchsorted(row, row)  # rows rise in both orders

@@ -86,13 +86,20 @@ def test_a_link_takes_three_customers_in_a_shop_of_three_hundred() -> None:
     assert links(history_of(lines, n_customers=310, n_products=4, as_of_day=100))[0, 1] > 0
 
 
-def test_what_luck_may_have_made_is_no_link() -> None:
-    """Five of ten with 0 take up 1, where chance alone lets expect one, and so up to six by luck."""
-    lines = crowd(0, 5, 0, 1) + crowd(5, 5, 0, 3) + crowd(10, 5, 2, 1) + crowd(15, 85, 2, 3)
-    assert not links(history_of(lines, n_customers=100, n_products=4, as_of_day=100)).any()
-    rarer = crowd(0, 5, 0, 1) + crowd(5, 5, 0, 3) + crowd(15, 85, 2, 3)  # half a customer by chance
-    found = links(history_of(rarer, n_customers=100, n_products=4, as_of_day=100))
-    assert np.argwhere(found).tolist() == [[0, 1]]
+def test_the_more_pairs_there_are_the_further_beyond_chance_is_a_link() -> None:
+    """Three of ten with 0 take up 1, where chance lets expect one: two standard deviations more.
+
+    The largest of seven normal deviates is about 1.97, sqrt(2 log 7), of eight 2.04.
+    """
+
+    def of_pairs(count: int) -> np.ndarray:
+        lines = crowd(0, 3, 0, 1) + crowd(3, 7, 0, 3) + crowd(10, 7, 2, 1)
+        for row in range(17, 100):
+            lines += crowd(row, 1, 2, 4 + row % (count - 3))
+        return links(history_of(lines, n_customers=100, n_products=9, as_of_day=100))
+
+    assert of_pairs(7)[0, 1] > 0
+    assert of_pairs(8)[0, 1] == 0
 
 
 def test_the_strongest_links_of_a_product_are_kept_the_first_product_among_equals() -> None:
