@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -87,17 +87,10 @@ class Window:
 
     def only(self, mask: BoolArray) -> "Window":
         """The pairs where `mask` holds."""
-        return replace(
-            self,
-            customer_row=self.customer_row[mask],
-            has_come=self.has_come[mask],
-            is_own=self.is_own[mask],
-            features=self.features[mask],
-            is_bought=self.is_bought[mask],
-            weight=self.weight[mask],
-            share=self.share[mask],
-            is_even=self.is_even[mask],
-        )
+        of_pairs: dict[str, Any] = {
+            name: each[mask] for name, each in vars(self).items() if isinstance(each, np.ndarray)
+        }
+        return replace(self, **of_pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +108,6 @@ class Drawn:
     has_come: BoolArray
     weight: FloatArray
     part: FloatArray
-
-
-class Kept(NamedTuple):
-    """The fields of a Window that are of its pairs, of some of its customers."""
-
-    customer_row: IntArray
-    has_come: BoolArray
-    is_own: BoolArray
-    features: FloatArray
-    is_bought: BoolArray
-    weight: FloatArray
-    share: FloatArray
-    is_even: BoolArray
 
 
 def window_starts(interactions: Interactions, horizon_days: float, count: int) -> list[int]:
@@ -230,7 +210,8 @@ def window(
     lot = np.random.default_rng([options.seed, start_s])
     parts = [_kept(view, block, customers, truth, lot, options) for block in view.candidates(customers.rows)]
     n_bought = int(np.isin(buyer, customers.rows).sum())
-    found = Window(start_s, n_bought, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = Window(start_s, n_bought, **joined)
     return replace(found, weight=found.weight * evened(found.customer_row, found.is_bought))
 
 
@@ -264,8 +245,8 @@ def _kept(
     truth: LongArray,
     lot: np.random.Generator,
     options: WindowOptions,
-) -> Kept:
-    """Those of one block of candidates that are learned from.
+) -> dict[str, Any]:
+    """A Window's arrays of those of one block of candidates that are learned from.
 
     An even lot alone would hold few of the pairs that were likely and came to nothing, and these say what a
     high probability is worth.
@@ -279,16 +260,16 @@ def _kept(
     share = np.maximum(even, _shares(_expected(view, found), is_bought, place, part * options.likely))
     drawn_at = lot.random(len(found))
     kept = np.flatnonzero(is_bought | (drawn_at < share))
-    return Kept(
-        customer_row=found.customer_row[kept],
-        has_come=customers.has_come[place[kept]],
-        is_own=found.is_own[kept],
-        features=view.features(found.at(kept)),
-        is_bought=is_bought[kept],
-        weight=customers.weight[place[kept]],
-        share=share[kept],
-        is_even=(is_bought | (drawn_at < even))[kept],
-    )
+    return {
+        "customer_row": found.customer_row[kept],
+        "has_come": customers.has_come[place[kept]],
+        "is_own": found.is_own[kept],
+        "features": view.features(found.at(kept)),
+        "is_bought": is_bought[kept],
+        "weight": customers.weight[place[kept]],
+        "share": share[kept],
+        "is_even": (is_bought | (drawn_at < even))[kept],
+    }
 
 
 def _expected(view: View, found: Candidates) -> FloatArray:
