@@ -7,7 +7,7 @@ import polars as pl
 
 from models.arrays import DAY_S, LongArray
 from storage.history import History
-from storage.local_days import local_day
+from storage.local_days import local_day, local_days
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
 QUIET_SHARE = 0.3  # of what a horizon usually holds
@@ -16,6 +16,9 @@ ONE_CUSTOMERS_SHARE = 0.1
 LEAST_CUSTOMERS = 100  # among fewer somebody may well have a tenth
 TOGETHER_SHARE = 0.3  # of lines beside another of the same customer and second
 STALE_HORIZONS = 2
+HOLE_HORIZONS = 2  # days without any line; and HOLE_STEPS times as many as from one day of sale to the next
+HOLE_STEPS = 3
+LEAST_MISSED = 100  # lines that were to be expected in a hole: fewer may well fail to come
 RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
 RENAMED_HORIZONS = 2
 
@@ -32,6 +35,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _stale(history, horizon_days, now),
         _one_moment(history),
         _quiet_end(history, horizon_days),
+        _hole(history, horizon_days),
         _renamed_products(history, horizon_days),
         _unknown_products(history),
         _one_customer(history),
@@ -83,6 +87,26 @@ def _quiet_end(history: History, horizon_days: int) -> str | None:
     return (
         f"The last {horizon_days} days hold {ago[0]:,} purchase lines, where {median:,.0f} are usual: is the "
         "export complete?"
+    )
+
+
+def _hole(history: History, horizon_days: int) -> str | None:
+    """The longest stretch of days without a line, where the shop's other days hold many."""
+    days = local_days(history.purchases["at_s"], history.timezone)
+    sold = days.unique().sort()
+    steps = sold.to_physical().diff().drop_nulls().to_numpy()  # days from one with a line to the next
+    if not len(steps):
+        return None
+    place = int(steps.argmax())
+    empty, usual = int(steps[place]) - 1, float(np.quantile(steps, 0.9))
+    others = int(steps.sum()) + 1 - empty
+    missed = days.len() / others * empty
+    if empty <= HOLE_HORIZONS * horizon_days or empty <= HOLE_STEPS * usual or missed < LEAST_MISSED:
+        return None
+    begin, end = sold[place] + timedelta(days=1), sold[place + 1] - timedelta(days=1)
+    return (
+        f"No purchase is of {begin} to {end}, {empty:,} days in which about {missed:,.0f} lines were to be "
+        "expected: is a file of the export missing, or was the shop closed?"
     )
 
 

@@ -85,6 +85,23 @@ def test_a_shop_closed_for_the_season_is_not_doubted_for_its_quiet_end(tmp_path:
     assert said(tmp_path, weekly(weeks=3)) == ""
 
 
+def test_weeks_without_a_line_amid_others_are_doubted(tmp_path: Path) -> None:
+    """Weeks 3 to 7 are missing: 35 days from the 22nd on, in which 49 days with 140 lines let expect 100."""
+    lines = [line for line in weekly() if not 3 <= int(line.rpartition(",")[2]) < 8]
+    told = said(tmp_path, lines)
+    assert "No purchase is of 2026-01-22 to 2026-02-25, 35 days in which about 100 lines were to be" in told
+    assert "is a file of the export missing" in told
+    assert said(tmp_path, lines[: len(lines) * 9 // 10]) == ""  # of 90 lines chance may be the reason
+    assert said(tmp_path, [line for line in weekly() if line.rpartition(",")[2] not in {"5", "6"}]) == ""
+
+
+def test_a_market_that_opens_once_a_month_has_no_holes(tmp_path: Path) -> None:
+    assert (
+        said(tmp_path, [f"c{n},{n % 3},{day(28 * month)},{month}" for month in (0, 1, 2) for n in range(90)])
+        == ""
+    )
+
+
 def test_products_that_got_new_ids_are_doubted_but_not_a_young_shop(tmp_path: Path) -> None:
     """10 of the last week's 20 lines are of products first sold in it; in two weeks all may be new."""
     lines = [line for line in weekly() if line.rpartition(",")[2] != "11"]
