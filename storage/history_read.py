@@ -130,6 +130,8 @@ def _hint(table: Table, counts: Counts) -> str:
     hints = {
         ": not a time": f"; set date_format in [history.{table.name}]",
         ": time in the future": "; is timezone in [history] right?",
+        "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"
+        " cancellation leave them out",
         "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
         "line: bytes that are not": f'; set encoding in [history], such as "{LIKELY_ENCODING}"',
         ": not a number": f"; decimal_comma in [history.{table.name}] reads 1.234,50",

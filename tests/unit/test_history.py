@@ -191,6 +191,14 @@ def test_too_many_bad_lines_stop_with_counts_and_the_option_to_change(tmp_path: 
     assert read(tmp_path, max_reject_share=0.75).rejected == 3
 
 
+def test_of_a_shop_whose_returns_are_lines_below_zero_the_refusal_says_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path, HEADER[:-1] + ",quantity\na,p,2020-01-01,1\na,p,2020-01-02,-1\n")
+    with pytest.raises(
+        BadHistoryError, match=r"zero or negative: 1\).*in \[history\]; .* returns .* allow more"
+    ):
+        read(tmp_path, max_reject_share=0.1)
+
+
 def test_lines_that_are_left_out_do_not_thin_the_share_of_bad_ones(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,FEE,2020-01-01\n" * 98 + "a,p,2020-01-01\na,p,never\n")
     with pytest.raises(BadHistoryError, match="1 of 2 lines"):
