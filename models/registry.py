@@ -61,7 +61,12 @@ def _options(wanted: type, given: Mapping[str, object], where: str) -> Any:
             raise BadConfigError(f"{where} {name}", f"{value!r} is not a table of options")
         else:
             values[name] = _checked(name, value, str(known[name]), f"{where} {name}")
-    return wanted(**values)
+    try:
+        return wanted(**values)
+    except BadConfigError as err:  # what options check themselves; they don't know whose they are
+        if err.where.startswith("["):
+            raise
+        raise BadConfigError(f"{where} {err.where.split()[-1]}", err.why) from err
 
 
 def _checked(name: str, value: object, kind: str, where: str) -> object:

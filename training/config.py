@@ -175,4 +175,5 @@ def _why(error: ErrorDetails) -> str:
     """What is wrong, without the words of the library that found it."""
     section = "must be a section of options"
     own = {"extra_forbidden": "no such option", "model_type": section, "dict_type": section}
+    own |= {"tuple_type": "must be a list, in square brackets"}
     return own.get(error["type"], error["msg"].removeprefix("Value error, "))

@@ -49,6 +49,11 @@ def test_what_is_given_on_the_command_line_goes_before_the_file(tmp_path: Path) 
             "[night]\nhorizon_days = 'a week'",
             "night.horizon_days: Input should be a valid integer, unable to parse string as an integer",
         ),
+        (
+            '[history.purchases]\nexclude_products = "POST"',
+            "history.purchases.exclude_products: must be a list, in square brackets",
+        ),
+        ("[variants.ranker.trees]\nleaves = 1", "[variants.ranker.trees] leaves: 1 is not from 2 to 131072"),
         ("[night]\nhorizon_days = 0", "night.horizon_days: Input should be greater than or equal to 1"),
         ("[gate]\nmargin = 1", "gate.margin: Input should be less than 1"),
         (
