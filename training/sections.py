@@ -103,7 +103,7 @@ def _pictures(found: Calibration, days: list[str], number: int) -> list[Picture]
             drawn.append(_picture(caption, svg))
     if sum(window.ratio is not None for window in found.windows) > 1:
         svg = probability_plots.by_window(found.windows, days, str(number))
-        drawn.append(_picture("Observed over expected by window", svg))
+        drawn.append(_picture("Observed over expected by window; the grey band counts as steady", svg))
     return drawn
 
 
