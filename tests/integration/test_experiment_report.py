@@ -233,7 +233,7 @@ def test_what_starts_on_a_later_day_is_scheduled_until_then(store: Path) -> None
     newest, older, _ = did("list").splitlines()
     assert " scheduled 2999-12-01 00:00  day 0 of 28" in newest
     assert " stopped " in older
-    assert "no window is over" in said(store)
+    assert "too few attribution windows are over" in said(store)
     assert "nobody comes before 2999-12-01 00:00 UTC" in (store.parent / "out" / "report.md").read_text()
     did("pause", SPEC.experiment.id)
     assert " paused    2999-12-01" in did("list")
