@@ -80,9 +80,8 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
     (job.folder / "report.html").write_text(
         render_night(facts, judged.evaluation, judged.seconds, inside=inside)
     )
-    if judged.evaluation is not None:
-        told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_told(manifest))
-        (job.folder / "report.json").write_text(told)
+    told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_told(manifest))
+    (job.folder / "report.json").write_text(told)
 
 
 def leave_failure(job: Job, why: str, exit_code: int) -> None:

@@ -94,18 +94,20 @@ class NightFacts:
 
 
 def to_json(
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
     seconds: Mapping[str, Seconds],
     *,
     inside: Inside = NOTHING_INSIDE,
     **more: object,
 ) -> str:
-    """The evaluation as JSON; what can't be reproduced stands under `seconds` alone. NaN becomes null.
+    """The evaluation as JSON, null where nobody could be judged; NaN becomes null too.
+
+    What can't be reproduced stands under `seconds` alone.
 
     What was found inside of rankers stands under the names that it has there; what is empty is left out.
     """
     content = {
-        "evaluation": asdict(evaluation),
+        "evaluation": asdict(evaluation) if evaluation else None,
         **{key: part for key, part in asdict(inside).items() if part},
         **more,
         "seconds": {k: asdict(v) for k, v in seconds.items()},

@@ -68,6 +68,22 @@ def test_a_night_leaves_its_report_its_rejects_and_nothing_else(published: Publi
     assert not (store / "tmp").exists()
 
 
+def test_a_night_in_which_nobody_could_be_judged_tells_its_figures_too(tmp_path: Path) -> None:
+    """Customers who come once: nobody bought before the horizon and in it."""
+    (tmp_path / "shop").mkdir()
+    lines = [f"c{n},p{n % 3},2020-{1 + n % 3:02}-{1 + n % 28:02},{n}\n" for n in range(120)]
+    (tmp_path / "shop" / "purchases.csv").write_text(
+        "customer_id,product_id,purchased_at,order_id\n" + "".join(lines)
+    )
+    config = quick_config(tmp_path)
+    ran = run("nightly", "--data", tmp_path / "shop", "--store", tmp_path / "store", "--config", config)
+    assert ran.code == 0, ran.err
+    told = json.loads((Path(ran.events[-1]["report"]).parent / "report.json").read_text())
+    assert told["evaluation"] is None
+    assert told["manifest"]["version_id"] == newest(tmp_path / "store").version_id
+    assert any("has a second order" in note for note in told["notes"])
+
+
 def test_a_night_leaves_its_success_for_monitoring(published: Published) -> None:
     store, _ = published
     manifest = newest(store)
