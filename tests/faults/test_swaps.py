@@ -143,7 +143,7 @@ def test_damaged_versions_are_refused_by_name_and_the_old_one_goes_on(found: Sce
             until(lambda why=why, it=version_id: refused(found, f"{it}/{why}"), 5)  # type: ignore[misc]
             assert found.version() == good
         point_at(found.store, "20180109T000000Z-00000000")
-        until(lambda: refused(found, "no version 20180109T000000Z-00000000 in this store"), 5)
+        until(lambda: refused(found, "versions/20180109T000000Z-00000000 is missing"), 5)
         write_atomic(found.store.root / CHAMPION, '{"sequence": ')
         until(lambda: refused(found, "champion.json: not a readable pointer"), 5)
         account = asked.stop()
