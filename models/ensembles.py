@@ -26,7 +26,9 @@ class Ensembles:
     learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
     standard deviations. The places that new products hold in it go to those that the trees of the new ones,
     and the order of all, would put first; half as many trees do, since there is less to tell, and without a
-    ridge: what few purchases say of a novelty is all that there is.
+    ridge: what few purchases say of a novelty is all that there is. To each of these three is added how much
+    more than lately is to be expected of the product, as it was a year ago: no window that trees learn from
+    shows it before a feast that comes once a year.
 
     Attributes:
         trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
@@ -53,16 +55,23 @@ class Ensembles:
         said = _said(trees, came.features, np.flatnonzero(~came.is_own))
         return cls(trees, {name: _spread(sums) for name, sums in said.items()})
 
-    def judged(self, found: Candidates, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
-        """The order of candidates, higher is better, and the log odds of each."""
+    def judged(
+        self, found: Candidates, features: FloatArray, rise: FloatArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """The order of candidates, higher is better, and the log odds of each.
+
+        Args:
+            found: the candidates.
+            features: of each.
+            rise: how much more of each is to be expected than the features know, as a log; shape (n,).
+        """
         new = np.flatnonzero(~found.is_own)
         said = _said(self.trees, features, new)
-        scaled = {name: sums / self.spread[name] for name, sums in said.items()}
-        order = scaled["order"] + scaled["chance"]
-        among_new = [scaled[name] for name in OF_NEW if name in scaled]
-        if among_new:
-            liking = scaled["order"][new] + np.sum(among_new, axis=0)
-            order[new] = dealt(order[new], liking, found.customer_row[new])
+        order = said["order"] / self.spread["order"] + said["chance"] / self.spread["chance"]
+        of_new = {"order": said["order"][new], **{name: said[name] for name in OF_NEW if name in said}}
+        if len(of_new) > 1:
+            liking = [(sums + rise[new]) / self.spread[name] for name, sums in of_new.items()]
+            order[new] = dealt(order[new], np.sum(liking, axis=0), found.customer_row[new])
         return order, said["chance"]
 
     def gains(self) -> DoubleArray:

@@ -32,7 +32,7 @@ from models.parts import gathered, parted
 from models.popular import PopularOptions
 from models.promotions import Promotions
 from models.repeat import RepeatOptions
-from models.season import SeasonOptions
+from models.season import Season, SeasonOptions
 from models.sequel import SequelOptions
 from models.sources import SOURCES, Candidates, Limits
 from models.state import ModelState
@@ -143,14 +143,14 @@ class Ranker(Model[RankerOptions]):
     Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
     the order among those who came; a classifier the probability, also from those who stayed away. The order
     is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
-    get the places of new ones in it, is said by two more ensembles that learn from such products alone. With
-    too little history the blend answers instead.
+    get the places of new ones in it, is said by two more ensembles that learn from such products alone, and
+    by what rose a year ago. With too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 9
+    revision: ClassVar[int] = 10
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
@@ -236,7 +236,7 @@ class Ranker(Model[RankerOptions]):
         """
         for found in self._view().candidates(rows):
             able = found.at(np.flatnonzero(~found.is_own)) if self.is_for_new_only else found
-            order, log_odds = self._ensembles.judged(able, self._view().features(able))
+            order, log_odds = self._ensembles.judged(able, self._view().features(able), self._rise(able))
             assert self.options_.calibration is not None
             yield Opinions(able, order.astype(np.float32), calibrated(log_odds, self.options_.calibration))
 
@@ -300,6 +300,12 @@ class Ranker(Model[RankerOptions]):
             horizon_days, limits = options.horizon_days, options.limits
             self._seen = View(self._history, self.sources_, horizon_days, limits, self._pool)
         return self._seen
+
+    def _rise(self, found: Candidates) -> FloatArray:
+        """What last year tells of each, which no window can have shown to the trees; 0 without the source."""
+        season = self.sources_.get(Season.name)
+        known = season.rise_ if isinstance(season, Season) else np.zeros(self.n_products_, np.float32)
+        return known[found.product_row]
 
     def _windows(self, interactions: Interactions, started: float) -> list[Window]:
         """The windows to learn from: as many as the options, the history and the time allow."""

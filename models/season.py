@@ -11,6 +11,7 @@ from models.bounds import above_zero
 from models.columns import line_for_all
 from models.interactions import Interactions
 from models.pairs import Pairs
+from models.shrinkage import shrunk_rates
 
 YEAR_DAYS = 365.0
 
@@ -36,15 +37,17 @@ class Season(Model[SeasonOptions]):
     """The same order for everyone: the share of customers of these days last year who bought a product."""
 
     name: ClassVar[str] = "season"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = SeasonOptions
-    learnt: ClassVar[tuple[str, ...]] = ("share_",)
+    learnt: ClassVar[tuple[str, ...]] = ("share_", "rise_")
 
     share_: FloatArray  # shape (n_products,), 0 where the product was not bought then
+    rise_: FloatArray  # shape (n_products,), see `season_rise`
 
     def fit(self, interactions: Interactions) -> Self:
         self.options_, self.n_products_ = self.options, interactions.n_products
         self.share_ = season_share(interactions, self.options)
+        self.rise_ = season_rise(interactions, self.options)
         return self
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
@@ -63,11 +66,49 @@ def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArr
     """
     if interactions.span_days < YEAR_DAYS:
         return np.zeros(interactions.n_products, np.float32)
-    spread_days = options.spread * options.horizon_days
-    age_days = interactions.age_days
-    away_days = np.maximum(age_days - YEAR_DAYS, YEAR_DAYS - options.horizon_days - age_days)
-    weights = np.exp(-0.5 * (np.maximum(away_days, 0) / spread_days) ** 2)
-    weights[weights < 0.01] = 0
+    weights = _around(interactions.age_days, YEAR_DAYS - options.horizon_days, options)
     held = Pairs.of(interactions).buyers(weights)
     n_customers = len(np.unique(interactions.customer_row[weights > 0]))
     return (held / max(n_customers, 1)).astype(np.float32)
+
+
+def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArray:
+    """How much more of each product is to be expected in the coming horizon than in the last one, as a log.
+
+    It is what happened a year ago: of the customers who ever bought the product, the share who did in the
+    horizon after this day, over that in the horizon before it, each against that of all products. Days around
+    either count as in `season_share`: so they overlap, which leaves the sudden; what comes slowly is seen in
+    what sells now. What few bought says little: each of the two is drawn to that of the product's category,
+    and that to 1, as far as products differ by no more than chance. A product that was not sold by then has
+    its category's.
+
+    Returns:
+        shape (n_products,), float32; all 0 if the history doesn't hold both horizons.
+    Source: Poisson-gamma rates, as `shrunk_rates`.
+    """
+    horizon_days, age_days = options.horizon_days, interactions.age_days
+    flat = np.zeros(interactions.n_products, np.float32)
+    if interactions.span_days < YEAR_DAYS + horizon_days:
+        return flat
+    first_age_days = np.zeros(interactions.n_products, np.float32)
+    np.maximum.at(first_age_days, interactions.product_row, age_days)
+    was_sold = first_age_days > YEAR_DAYS + horizon_days
+    pairs, category_row = Pairs.of(interactions), interactions.catalogue.category_row
+    group = np.where(category_row >= 0, category_row, category_row.max(initial=-1) + 1).astype(np.int64)
+    ever = pairs.buyers(np.ones(len(interactions), np.float32)) * was_sold
+    rates = []
+    for newest_days in (YEAR_DAYS - horizon_days, YEAR_DAYS):
+        bought = pairs.buyers(_around(age_days, newest_days, options)) * was_sold
+        if not bought.any():
+            return flat
+        rates.append(shrunk_rates(bought, ever * (bought.sum() / ever.sum()), [group]))
+    return np.log(rates[0] / rates[1]).astype(np.float32)
+
+
+def _around(age_days: FloatArray, newest_days: float, options: SeasonOptions) -> FloatArray:
+    """What each purchase counts: 1 in the horizon that ends at this age, less and less beside it."""
+    away_days = np.maximum(age_days - newest_days - options.horizon_days, newest_days - age_days)
+    spread_days = options.spread * options.horizon_days
+    weights: FloatArray = np.exp(-0.5 * (np.maximum(away_days, 0) / spread_days) ** 2)
+    weights[weights < 0.01] = 0
+    return weights

@@ -42,6 +42,11 @@ def found_in(window: Window) -> Candidates:
     return Candidates(window.customer_row, rows, window.is_own, NEITHER, NEITHER, NEITHER)
 
 
+def flat(window: Window) -> np.ndarray:
+    """Of nothing more is to be expected than is known."""
+    return np.zeros(len(window), np.float32)
+
+
 def test_scores_are_dealt_within_each_customer_the_highest_to_the_one_liked_most() -> None:
     scores, liking = np.array([3.0, 1.0, 2.0, 7.0, 9.0]), np.array([0.0, 5.0, 1.0, 2.0, 1.0])
     found = dealt(scores, liking, np.array([4, 4, 4, 6, 6]))
@@ -71,14 +76,28 @@ def test_what_was_bought_before_keeps_its_score_and_new_products_change_places()
     ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[0]
     first_two = {name: ensembles.trees[name] for name in ("order", "chance")}
     without = Ensembles(first_two, ensembles.spread)
-    one, log_odds = ensembles.judged(found_in(window), window.features)
-    other, as_before = without.judged(found_in(window), window.features)
+    one, log_odds = ensembles.judged(found_in(window), window.features, flat(window))
+    other, as_before = without.judged(found_in(window), window.features, flat(window))
     np.testing.assert_array_equal(one[window.is_own], other[window.is_own])
     assert (one != other).any()
     np.testing.assert_array_equal(log_odds, as_before)
     for row in range(60):
         mine = (window.customer_row == row) & ~window.is_own
         np.testing.assert_array_equal(np.sort(one[mine]), np.sort(other[mine]))
+
+
+def test_new_products_of_which_far_more_is_to_be_expected_come_before_other_new_ones() -> None:
+    ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[0]
+    is_rising = np.arange(len(window)) % 3 == 0
+    before, odds_before = ensembles.judged(found_in(window), window.features, flat(window))
+    order, odds = ensembles.judged(found_in(window), window.features, np.float32(50) * is_rising)
+    np.testing.assert_array_equal(order[window.is_own], before[window.is_own])
+    np.testing.assert_array_equal(odds, odds_before)
+    for row in range(60):
+        mine = (window.customer_row == row) & ~window.is_own
+        np.testing.assert_array_equal(np.sort(order[mine]), np.sort(before[mine]))
+        first = np.sort(order[mine])[::-1][: np.count_nonzero(is_rising[mine])]
+        np.testing.assert_array_equal(np.sort(order[mine & is_rising])[::-1], first)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +118,8 @@ def test_what_was_kept_says_the_same_to_the_bit() -> None:
     ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[1]
     again = Ensembles.of_arrays(ensembles.arrays(), ensembles.spread)
     for one, other in zip(
-        ensembles.judged(found_in(window), window.features),
-        again.judged(found_in(window), window.features),
+        ensembles.judged(found_in(window), window.features, flat(window)),
+        again.judged(found_in(window), window.features, flat(window)),
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
@@ -108,7 +127,7 @@ def test_what_was_kept_says_the_same_to_the_bit() -> None:
 
 def test_customers_without_new_candidates_are_judged_all_the_same() -> None:
     ensembles, window = grown(new_share=0.5), windows(new_share=0.0)[0]
-    order, _ = ensembles.judged(found_in(window), window.features)
+    order, _ = ensembles.judged(found_in(window), window.features, flat(window))
     assert np.isfinite(order).all()
     nobody = window.only(np.zeros(len(window), np.bool_))
-    assert len(ensembles.judged(found_in(nobody), nobody.features)[0]) == 0
+    assert len(ensembles.judged(found_in(nobody), nobody.features, flat(nobody))[0]) == 0

@@ -1,10 +1,13 @@
 """The same weeks of last year, counted by hand."""
 
+from dataclasses import replace
 from math import exp
 
 import numpy as np
 
-from models.season import Season, SeasonOptions, season_share
+from models.catalogue import Catalogue
+from models.season import Season, SeasonOptions, season_rise, season_share
+from models.shrinkage import shrunk_rates
 from tests.data.scores import history_of
 
 OPTIONS = SeasonOptions(horizon_days=10.0, spread=0.5)  # days around the window: deviation 5
@@ -36,3 +39,49 @@ def test_a_history_that_begins_within_the_window_has_no_season() -> None:
     later = [line for line in LINES if line[2] > 35]
     scores = Season(OPTIONS).fit(history_of(later, n_customers=3, n_products=7, as_of_day=400))
     assert np.isnan(scores.score(np.array([0], np.int32))).all()
+
+
+def bought_on(*days: dict[int, int]) -> list[tuple[int, int, float, int]]:
+    """Product 0, 1, ... by so many customers on these days, each of whom buys nothing else."""
+    lines: list[tuple[int, int, float, int]] = []
+    for product, on in enumerate(days):
+        for day, n_customers in on.items():
+            some = range(len(lines), len(lines) + n_customers)
+            lines += [(number, product, day, number) for number in some]
+    return lines
+
+
+def rise_of(lines: list[tuple[int, int, float, int]], *category_row: int) -> np.ndarray:
+    history = history_of(lines, n_customers=200, n_products=len(category_row), as_of_day=400)
+    catalogue = Catalogue.of(np.array(category_row, np.int32))
+    return season_rise(replace(history, catalogue=catalogue), OPTIONS)
+
+
+def test_the_rise_is_the_share_of_buyers_after_this_day_a_year_ago_over_that_before() -> None:
+    """The horizons are days 25 to 35 and 35 to 45; days around each count less."""
+    lines = bought_on({5: 10, 26: 2, 44: 20}, {5: 10, 26: 20, 44: 2})
+    lines += [(12, 0, 45, 900)]  # who bought on day 44 does so again, and counts once
+    near = exp(-0.5 * 1.8**2)  # 26 and 44 are 9 days from the other horizon
+    before, after = np.array([2 + 20 * near, 20 + 2 * near]), np.array([20 + 2 * near, 2 + 20 * near])
+    before[0] += exp(-0.5 * 2**2)  # day 45 is 10 from the horizon before
+    ever, one = np.array([32.0, 32.0]), [np.zeros(2, np.int64)]
+    wanted = [shrunk_rates(each, ever * (each.sum() / 64), one) for each in (after, before)]
+    found = rise_of(lines, -1, -1)
+    np.testing.assert_allclose(found, np.log(wanted[0] / wanted[1]), rtol=1e-5)
+    assert found[0] > 0.5
+    assert found[1] < -0.5
+
+
+def test_what_was_not_sold_a_year_ago_rises_as_its_category_does() -> None:
+    of_old = [{5: 4, 26: 1, 44: 9}] * 4 + [{5: 4, 26: 9, 44: 1}] * 4
+    late = {44: 20, 100: 5}  # it came within that horizon: many took it up since it was new
+    found = rise_of(bought_on(*of_old, late, late), *([0] * 4), *([1] * 4), 0, 1)
+    np.testing.assert_allclose(found[:8], np.repeat(found[8:], 4), rtol=0.2)
+    assert found[8] > 0.5
+    assert found[9] < -0.5
+
+
+def test_a_history_without_the_horizon_before_that_day_has_no_rise() -> None:
+    assert rise_of(bought_on({5: 10, 26: 1, 44: 9}, {5: 10, 26: 9, 44: 1}), -1, -1).all()
+    assert not rise_of(bought_on({26: 11, 44: 9}, {26: 19, 44: 1}), -1, -1).any()
+    assert not rise_of(bought_on({5: 10, 51: 9}, {5: 10, 51: 1}), -1, -1).any()  # the shop was closed
