@@ -1,5 +1,6 @@
 """A customer's list in the order of its objective, what rules change of it, and those used just now."""
 
+import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -180,6 +181,7 @@ class FirstLevel:
         self._size, self._life_s, self._clock = size, life_s, clock
         self._served: ServedVersion | None = None
         self._lists: dict[tuple[str, str], tuple[float, OwnList]] = {}
+        self._changes = threading.Lock()  # a version that comes warms up in another thread
 
     @property
     def keeps(self) -> bool:
@@ -199,10 +201,12 @@ class FirstLevel:
     def put(self, asked: tuple[str, str], own: OwnList) -> None:
         if not self._life_s or own.served is not self._served:
             return
-        self._lists.pop(asked, None)  # so that it stands last
-        if len(self._lists) >= self._size:
-            self._lists.pop(next(iter(self._lists)))
-        self._lists[asked] = (self._clock() + self._life_s, own)
+        with self._changes:
+            lists = self._lists
+            lists.pop(asked, None)  # so that it stands last
+            if len(lists) >= self._size:
+                lists.pop(next(iter(lists)))
+            lists[asked] = (self._clock() + self._life_s, own)
 
 
 def made_list(served: ServedVersion, customer_row: int, session: Session | None) -> Columns:

@@ -1,7 +1,9 @@
 """What must hold for every answer, and answers of the tiny shop worked out by hand."""
 
 import json
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -218,6 +220,34 @@ def test_the_first_level_lets_the_list_go_that_was_made_first(tiny: ServedVersio
         first_level.put((PROBABILITY, customer_id), own)
     kept = [name for name in ("anna", "ben", "carla") if first_level.get((PROBABILITY, name), rules, None)]
     assert kept == ["anna", "carla"]
+
+
+def test_a_version_may_warm_up_in_another_thread_while_lists_come_and_go(
+    tiny: ServedVersion, tmp_path: Path
+) -> None:
+    first_level, failed = FirstLevel(1, 60.0), list[Exception]()
+
+    def use(served: ServedVersion) -> None:
+        rules = no_rules(served)
+        own = OwnList(served, 0, None, served.candidates(0), rules, rules.of_nobody())
+        try:
+            for number in range(20_000):
+                first_level.get((PROBABILITY, str(number)), rules, None)
+                first_level.put((PROBABILITY, str(number)), own)
+        except Exception as err:
+            failed.append(err)
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        both = [threading.Thread(target=use, args=(it,)) for it in (tiny, served_from(TinyShop(), tmp_path))]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    assert failed == []
 
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:
