@@ -13,7 +13,6 @@ from models.arrays import DAY_S
 from models.errors import BadHistoryError, TooLittleHistoryError
 from storage.history import History
 from storage.history_options import HistoryOptions
-from storage.history_times import from_text
 from storage.record.tables import CONSENTS
 from storage.strings import order_of
 from tests.data.exports import HEADER, NOW, read, rejected, write
@@ -255,12 +254,6 @@ def test_offers_redemptions_customers_and_audiences_are_read(tmp_path: Path) -> 
     assert rejected(tmp_path).select("table", "line", "reason").rows() == [
         ("offers", "3", "product_ids: empty")
     ]
-
-
-@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%d.%m.%Y %-H:%M", "%d.%m.%Y %_H:%M"])
-def test_an_end_with_a_time_of_day_is_that_moment(form: str) -> None:
-    utc, _ = from_text(pl.Series(["31.12.2025 18:00"]), form, "UTC", is_end=True)
-    assert utc.to_list() == [datetime(2025, 12, 31, 18, tzinfo=UTC)]
 
 
 def test_promotions_that_have_begun_are_known_of_the_products(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from storage.history_options import TableOptions
+from storage.history_times import from_text
 from tests.data.exports import HEADER, read, write
 
 
@@ -42,3 +43,9 @@ def test_dates_of_a_date_column_and_of_a_format_without_a_time_are_days_too(tmp_
     after = datetime(2026, 12, 25, tzinfo=UTC)
     assert history.offers is not None and history.promotions is not None
     assert history.offers["ends_at"].to_list() == history.promotions["ends_at"].to_list() == [after]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%d.%m.%Y %-H:%M", "%d.%m.%Y %_H:%M"])
+def test_an_end_with_a_time_of_day_is_that_moment(form: str) -> None:
+    utc, _ = from_text(pl.Series(["31.12.2025 18:00"]), form, "UTC", is_end=True)
+    assert utc.to_list() == [datetime(2025, 12, 31, 18, tzinfo=UTC)]
