@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from models.errors import BadHistoryError
 from storage.history_clean import LINE
+from storage.silent_server import end_when_silent
 from storage.tables import Table
 
 BATCH_ROWS = 50_000
@@ -33,6 +34,8 @@ class Database:
             self._engine = sa.create_engine(parsed, poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as err:
             raise BadHistoryError("--data", "not a database URL that can be opened here") from err
+        if parsed.get_backend_name() == "postgresql":
+            end_when_silent(self._engine)
         file = parsed.database
         if parsed.get_backend_name() == "sqlite" and file and file != ":memory:" and not Path(file).is_file():
             raise BadHistoryError(self.name, "no such file")  # sqlite would make an empty one

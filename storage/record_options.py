@@ -50,7 +50,8 @@ def record_options(command: Command) -> Command:
 def opened_record(store: Path, url: str | None, erasure_key: str | None) -> Iterator[Record]:
     """The record that a command is about, for as long as it takes."""
     key = load_erasure_key(store, erasure_key)
-    opened = Record(record_url(store, url), key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS)
+    where = record_url(store, url)
+    opened = Record(where, key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS, is_watched=True)
     try:
         yield opened
     finally:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from storage.record.errors import BadRecordUrlError, SchemaError
+from storage.silent_server import end_when_silent
 
 WRITES = {"record_writes": True}
 POOL_WAIT_S = 0.2
@@ -54,18 +55,21 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def open_engine(url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS) -> sa.Engine:
+def open_engine(
+    url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS, is_watched: bool = False
+) -> sa.Engine:
     """An engine that connects when it is first used; make it after a fork, never before.
 
     Args:
         lock_ms: longest wait for a lock that somebody else holds.
-        statement_ms: longest time of one statement; Postgres only.
+        statement_ms: longest time of one statement, as the server counts it; Postgres only.
+        is_watched: end what waits for a server that doesn't even count any more; for those who would wait.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, lock_ms)
     options = f"-c statement_timeout={statement_ms} -c lock_timeout={lock_ms}"
     options += f" -c idle_in_transaction_session_timeout={10 * statement_ms}"
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=2,
         max_overflow=2,
@@ -74,6 +78,9 @@ def open_engine(url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEME
         pool_pre_ping=True,
         connect_args={"options": options, "application_name": "nextbest", **DEAD_HOST},
     )
+    if is_watched:
+        end_when_silent(engine)
+    return engine
 
 
 def is_full(err: BaseException | None) -> bool:

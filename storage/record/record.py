@@ -35,14 +35,21 @@ class Record:
 
     Args:
         key: hides the ids of customers that were erased.
+        lock_ms, statement_ms, is_watched: as of `open_engine`.
     """
 
     def __init__(
-        self, url: URL, key: ErasureKey, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS
+        self,
+        url: URL,
+        key: ErasureKey,
+        *,
+        lock_ms: int = LOCK_MS,
+        statement_ms: int = STATEMENT_MS,
+        is_watched: bool = False,
     ) -> None:
         self.name = url.render_as_string(hide_password=True)
         self.key = key
-        self._engine = open_engine(url, lock_ms=lock_ms, statement_ms=statement_ms)
+        self._engine = open_engine(url, lock_ms=lock_ms, statement_ms=statement_ms, is_watched=is_watched)
         self._is_checked = self._is_key_noted = False
         sa.event.listen(self._engine, "invalidate", self._check_again)
 

@@ -47,7 +47,7 @@ def prepare(url: URL) -> int:
         RecordUnavailableError: it can't be reached or changed.
     """
     name = url.render_as_string(hide_password=True)
-    engine = open_engine(url, lock_ms=_MIGRATION_MS, statement_ms=_MIGRATION_MS)
+    engine = open_engine(url, lock_ms=_MIGRATION_MS, statement_ms=_MIGRATION_MS, is_watched=True)
     try:
         file = file_of(url)
         if file is not None:

@@ -1,13 +1,10 @@
 """A database that is held, stopped or not there yet: events are refused within the time promised."""
 
-import signal
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
-import psutil
 import pytest
 
 from storage.record.engine import parse_url
@@ -16,6 +13,7 @@ from storage.record.tables import events
 from storage.store import Store
 from tests.data.records import clear, rows
 from tests.data.running_service import Running, running_service
+from tests.data.stopped_postgres import stopped
 from tests.data.tiny_version import new_store
 from tests.faults.client import Connection, Outcome
 from tests.faults.intake import opened, post, taken_again
@@ -55,38 +53,21 @@ def test_a_record_that_another_process_holds_refuses_events_in_time(store: Store
         assert rows(record, events, "event_id") == [("before",), ("after",)]
 
 
-def postgres_processes(url: str) -> list[psutil.Process]:
-    """The server behind a URL with a socket in its data folder, and all of its children."""
-    folder = Path(parse_qs(urlsplit(url).query)["host"][0])
-    server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-    return [server, *server.children(recursive=True)]
-
-
-def send(processes: list[psutil.Process], what: signal.Signals) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):  # a helper of the server, which comes and goes
-            process.send_signal(what)
-
-
 def test_a_postgres_that_is_stopped_refuses_events_in_time_and_what_is_answered_200_is_there(
     store: Store, tmp_path: Path, postgres_url: str
 ) -> None:
-    stopped: list[psutil.Process] = []
     try:
         with running_service(store.root, tmp_path / "log", record_url=postgres_url) as running:
             taken_again(running, "before")
-            stopped = postgres_processes(postgres_url)
-            send(stopped, signal.SIGSTOP)
-            refused_soon(running, 1)
-            time.sleep(1)
-            refused_soon(running, 4)
-            send(stopped, signal.SIGCONT)
+            with stopped(postgres_url):
+                refused_soon(running, 1)
+                time.sleep(1)
+                refused_soon(running, 4)
             taken_again(running, "after")
         with opened(store, postgres_url) as record:
             kept = {row[0] for row in rows(record, events, "event_id")}
             assert {"before", "after"} <= kept
     finally:
-        send(stopped, signal.SIGCONT)
         clear(parse_url(postgres_url))
 
 
