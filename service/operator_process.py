@@ -11,6 +11,8 @@ from multiprocessing.context import ForkProcess
 
 import structlog
 
+from service.background import once
+
 WAIT_S = 10  # for a fork that can't be had either
 log = structlog.get_logger()
 
@@ -48,13 +50,15 @@ class OperatorKeeper:
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
-            if self._process and not self._process.is_alive():
-                log.warning("the operator's listener ended, starting another", code=self._process.exitcode)
-                self._process = None
-            if self._process is None:
-                self._process = multiprocessing.get_context("fork").Process(
-                    target=self._serve, name="operator"
-                )
-                self._process.start()
-                self._forked.set()
+            once(self._look, "operator-keeper")
             self._stopped.wait(self.LOOK_S)
+
+    def _look(self) -> None:
+        if self._process and not self._process.is_alive():
+            log.warning("the operator's listener ended, starting another", code=self._process.exitcode)
+            self._process = None
+        if self._process is None:
+            process = multiprocessing.get_context("fork").Process(target=self._serve, name="operator")
+            process.start()
+            self._process = process
+            self._forked.set()

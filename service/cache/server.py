@@ -16,6 +16,7 @@ import structlog
 
 from models.errors import NextbestError
 from service import die_with_parent
+from service.background import once
 from service.cache.redis_cache import redis_client
 
 SOCKET = "redis.sock"
@@ -83,7 +84,7 @@ class RedisKeeper:
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
-            self._look()
+            once(self._look, "redis-keeper")
             self._first_look.set()
             self._stopped.wait(self.LOOK_S)
 

@@ -280,6 +280,20 @@ def test_a_redis_whose_files_were_cleared_away_is_neither_doubled_nor_lost(
     until(lambda: sum(keeper._server is not None for keeper in keepers) == 1, 5)
 
 
+def test_a_keeper_that_could_not_start_its_redis_tries_again(tmp_path: Path) -> None:
+    binary = find_redis_server()
+    assert binary
+    away = tmp_path / "away"
+    keeper = RedisKeeper(binary, away / "folder", 32)
+    keeper.LOOK_S = 0.1
+    keeper.start(wait_s=1)
+    away.mkdir()
+    try:
+        until(lambda: pid_or_none(keeper) is not None, 5)
+    finally:
+        keeper.stop()
+
+
 def test_the_folder_of_a_store_is_private(tmp_path: Path) -> None:
     folder = private_folder(tmp_path)
     try:
