@@ -1,12 +1,10 @@
 """Follows what changes in the record: live values of products and rules, within a second in every worker."""
 
-from collections.abc import Callable
-from typing import Protocol
-
 import structlog
 
 from service.background import once
 from service.live_products import LiveProducts
+from service.record import Door
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules
@@ -16,12 +14,6 @@ from storage.record.record import Record
 from storage.record.rules import RulesVersion, active_rules
 
 log = structlog.get_logger()
-
-
-class Door(Protocol):
-    """The way to the record; RefusedError where it can't be used."""
-
-    def do[T](self, work: Callable[[Record], T]) -> T: ...
 
 
 class ChangesFollower:

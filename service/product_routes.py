@@ -6,10 +6,10 @@ from collections.abc import Callable
 from flask import Flask, Response, request
 
 from service.bodies import read_json, write_json
-from service.changes import Door
 from service.errors import RefusedError
 from service.live_products import LiveProducts
 from service.parameters import check_kept_id
+from service.record import Door
 from storage.record.changes import ProductState
 from storage.record.products import change_product
 from storage.record.record import Record

@@ -32,6 +32,12 @@ class RecordCounters(Protocol):
     def record_failed(self) -> None: ...
 
 
+class Door(Protocol):
+    """The way to the record; RefusedError where it can't be used."""
+
+    def do[T](self, work: Callable[[Record], T]) -> T: ...
+
+
 class RecordDoor:
     """The one way of a worker to the record."""
 

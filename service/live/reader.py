@@ -3,10 +3,10 @@ after that, what changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from service.live.customers import LiveCustomers
-from storage.record.changes import Changes, changes_since, clock_now
+from service.record import Door
+from storage.record.changes import CustomerChanges, clock_now, customer_changes_since
 from storage.record.live import (
     CustomerNow,
     Defaults,
@@ -22,12 +22,6 @@ from storage.record.record import Record
 PIECE = 1000  # events or customers that are read in one go
 
 type SinceOf = Callable[[], Since | None]
-
-
-class Door(Protocol):
-    """The way to the record; RefusedError where it can't be used."""
-
-    def do[T](self, work: Callable[[Record], T]) -> T: ...
 
 
 @dataclass
@@ -124,14 +118,12 @@ class LiveReader:
     def _take_changes(self, seen: int) -> None:
         since = self._since
 
-        def read(record: Record) -> tuple[Changes, list[CustomerNow]]:
+        def read(record: Record) -> tuple[CustomerChanges, list[CustomerNow]]:
             with record.reading() as connection:
-                changes = changes_since(connection, seen)
+                changes = customer_changes_since(connection, seen)
                 if changes.erased:
                     self._live.erase(changes.erased, record.key.hash_of)
-                return changes, customers_now(
-                    connection, (one.customer_id for one in changes.customers), since
-                )
+                return changes, customers_now(connection, changes.customer_ids, since)
 
         changes, customers = self._door.do(read)
         self._take(customers)

@@ -16,7 +16,7 @@ import structlog
 
 from service.background import now_and_every
 from service.errors import RefusedError
-from service.live.reader import Door
+from service.record import Door
 from storage.record.budgets import (
     Budget,
     Lease,

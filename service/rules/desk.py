@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import NextbestError
-from service.changes import Door, rules_of
+from service.changes import rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
+from service.record import Door
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
 from service.rules.unknown import unknown_names

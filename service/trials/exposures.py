@@ -11,8 +11,8 @@ import structlog
 from experiments.assignment import Arm, Entry
 from service.background import every
 from service.errors import RefusedError
-from service.live.reader import Door
 from service.own_list import Pick
+from service.record import Door
 from service.served import NONE, UNKNOWN, ServedVersion
 from service.trials.explored import Drawn
 from service.trials.spool import Spool

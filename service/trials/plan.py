@@ -8,7 +8,7 @@ import structlog
 
 from experiments.assignment import Plan
 from service.background import now_and_every
-from service.live.reader import Door
+from service.record import Door
 from service.trials.reading import plan_of
 from storage.record.changes import clock_now
 from storage.record.experiments import Running, running

@@ -8,18 +8,6 @@ from storage.record.tables import customers, products_live, record_clock, rules_
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerState:
-    """What counts of a customer now. A consent that is None is the shop's default."""
-
-    customer_id: str
-    epoch: int
-    personalise: bool | None
-    train: bool | None
-    experiment: bool | None
-    store: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class ProductState:
     """What a product's live values are now; None: what the version says."""
 
@@ -39,23 +27,21 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """All that changed after a number, as it is now.
+class CustomerChanges:
+    """Of which customers something changed after a number, and who was erased.
 
     Attributes:
         now: the number up to which this goes: what to ask with next.
     """
 
     now: int
-    customers: tuple[CustomerState, ...] = ()
-    products: tuple[ProductState, ...] = ()
+    customer_ids: tuple[str, ...] = ()
     erased: tuple[Tombstone, ...] = ()
-    rules_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ShopChanges:
-    """What changed of products and rules after a number, as it is now; `now` as in Changes."""
+    """What changed of products and rules after a number, as it is now; `now` as in CustomerChanges."""
 
     now: int
     products: tuple[ProductState, ...] = ()
@@ -67,37 +53,29 @@ def clock_now(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(record_clock.c.now)).scalar_one())
 
 
-def changes_since(connection: sa.Connection, since: int) -> Changes:
-    """What changed after `since`, within a transaction that reads; 0 for all there is.
+def customer_changes_since(connection: sa.Connection, since: int) -> CustomerChanges:
+    """What changed of customers after `since`, within a transaction that reads; 0 for all there is.
 
     Where nothing changed, this is one look at one row. On Postgres the transaction may see more than the
     clock said when it was read: then that comes once more the next time, and nothing is missed.
     """
-    shop = shop_changes_since(connection, since)
-    if shop.now <= since:
-        return Changes(shop.now)
-    states = sa.select(
-        customers.c.customer_id,
-        customers.c.epoch,
-        customers.c.personalise,
-        customers.c.train,
-        customers.c.experiment,
-        customers.c.store,
-    ).where(customers.c.epoch > since)
+    now = clock_now(connection)
+    if now <= since:
+        return CustomerChanges(now)
+    changed = sa.select(customers.c.customer_id).where(customers.c.epoch > since)
     gone = sa.select(tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch).where(
         tombstones.c.epoch > since
     )
-    return Changes(
-        shop.now,
-        tuple(CustomerState(*row) for row in connection.execute(states)),
-        shop.products,
+    return CustomerChanges(
+        now,
+        tuple(connection.execute(changed).scalars()),
         tuple(Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in connection.execute(gone)),
-        shop.rules_changed,
     )
 
 
 def shop_changes_since(connection: sa.Connection, since: int) -> ShopChanges:
-    """As `changes_since`, without customers: of a shop with millions it costs no more than of a small one."""
+    """The same of products and rules: of a shop with millions of customers it costs no more than of a small
+    one."""
     now = clock_now(connection)
     if now <= since:
         return ShopChanges(now)
