@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
-from storage.record.statements import consent_lock, insert_new_rows, parts
-from storage.record.tables import customers, exposures, lost_exposures, tombstones
+from storage.record.personal import erased_ms, what_they_say
+from storage.record.statements import consent_lock, insert_new_rows
+from storage.record.tables import exposures, lost_exposures
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,11 @@ def write_exposures(
     """
     consent_lock(connection, exclusive=False)
     customer_ids = {row.customer_id for row in rows}
-    allows, erased_ms = _allows(connection, customer_ids), _erased_ms(connection, key, customer_ids)
+    allows = what_they_say(connection, customer_ids, "experiment")
+    erased = erased_ms(connection, key, customer_ids)
 
     def is_wanted(row: Exposure) -> bool:
-        said, gone_ms = allows.get(row.customer_id), erased_ms.get(row.customer_id)
+        said, gone_ms = allows.get(row.customer_id), erased.get(row.customer_id)
         if gone_ms is not None and (said is None or row.at_ms <= gone_ms):
             return False
         return default_experiment if said is None else said
@@ -82,26 +84,3 @@ def write_lost(connection: sa.Connection, lost: Sequence[Lost]) -> None:
     """Note what was lost, within a transaction that writes."""
     if lost:
         connection.execute(sa.insert(lost_exposures), [asdict(one) for one in lost])
-
-
-def _allows(connection: sa.Connection, customer_ids: set[str]) -> dict[str, bool]:
-    """The consent `experiment` of those who said something."""
-    allows: dict[str, bool] = {}
-    for some in parts(customer_ids):
-        rows = sa.select(customers.c.customer_id, customers.c.experiment).where(
-            customers.c.customer_id.in_(some), customers.c.experiment.is_not(None)
-        )
-        allows.update((customer_id, bool(allowed)) for customer_id, allowed in connection.execute(rows))
-    return allows
-
-
-def _erased_ms(connection: sa.Connection, key: ErasureKey, customer_ids: set[str]) -> dict[str, int]:
-    """When each customer was erased who was, in Unix milliseconds."""
-    by_hash = {key.hash_of(customer_id): customer_id for customer_id in customer_ids}
-    erased: dict[str, int] = {}
-    for some in parts(by_hash):
-        rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms).where(
-            tombstones.c.customer_hash.in_(some)
-        )
-        erased.update((by_hash[bytes(hashed)], ms) for hashed, ms in connection.execute(rows))
-    return erased

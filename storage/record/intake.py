@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import TRADE, DailyCaps, Event, Fate, Outcome, Sending
+from storage.record.personal import erased_ms, what_they_say
 from storage.record.statements import (
     among,
     consent_lock,
@@ -18,7 +19,7 @@ from storage.record.statements import (
     parts,
     upsert,
 )
-from storage.record.tables import customers, events, products_live, quarantine, tombstones
+from storage.record.tables import customers, events, products_live, quarantine
 
 DAY_MS = 86_400_000
 UNKNOWN_PRODUCT = "unknown product"
@@ -81,7 +82,8 @@ class _Taking:
 
     def outcomes(self) -> list[Outcome]:
         known = self._known({event.event_id for event in self._batch})
-        stores, erased = self._stores(), self._erased()
+        stores = what_they_say(self._connection, self._customer_ids, "store")
+        erased = erased_ms(self._connection, self._intake.key, self._customer_ids)
         strange = self._strange_products()
         counted = self._counted_today()
         outcomes: list[Outcome] = []
@@ -149,27 +151,6 @@ class _Taking:
                     among(self._connection, table.c.event_id, some),
                 )
                 found.update((event_id, _Known(*what)) for event_id, *what in self._connection.execute(rows))
-        return found
-
-    def _stores(self) -> dict[str, bool | None]:
-        """The consent `store` of each customer who is known here."""
-        found: dict[str, bool | None] = {}
-        for some in parts(self._customer_ids):
-            rows = sa.select(customers.c.customer_id, customers.c.store).where(
-                among(self._connection, customers.c.customer_id, some)
-            )
-            found.update((customer_id, store) for customer_id, store in self._connection.execute(rows))
-        return found
-
-    def _erased(self) -> dict[str, int]:
-        """When each customer was erased who was, in Unix milliseconds."""
-        by_hash = {self._intake.key.hash_of(customer_id): customer_id for customer_id in self._customer_ids}
-        found: dict[str, int] = {}
-        for some in parts(by_hash):
-            rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms).where(
-                among(self._connection, tombstones.c.customer_hash, some)
-            )
-            found.update((by_hash[bytes(hashed)], ms) for hashed, ms in self._connection.execute(rows))
         return found
 
     def _strange_products(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which customers still allow what somebody is about to do with them."""
+"""What customers allow, and who was erased: which of them may somebody still do something with?"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from storage.record.consent import Consent
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
-from storage.record.statements import parts
+from storage.record.statements import among, parts
 from storage.record.tables import customers, tombstones
 
 
@@ -43,25 +43,38 @@ def may_be_named(
 
     Not who doesn't allow it, nor who was erased, but for what they did after a new consent.
     """
-    said: dict[str, bool | None] = {}
-    for some in parts(seen_ms):
-        rows = sa.select(customers.c.customer_id, customers.c.store)
-        found = connection.execute(rows.where(customers.c.customer_id.in_(some)))
-        said.update((customer_id, store) for customer_id, store in found)
-    erased_ms = _erased(connection, key, seen_ms)
+    said = what_they_say(connection, seen_ms, "store")
+    erased = erased_ms(connection, key, seen_ms)
     return {
         customer_id
         for customer_id, at_ms in seen_ms.items()
         if (stores_by_default if (store := said.get(customer_id)) is None else store)
-        and (customer_id not in erased_ms or (customer_id in said and at_ms > erased_ms[customer_id]))
+        and (customer_id not in erased or (customer_id in said and at_ms > erased[customer_id]))
     }
 
 
-def _erased(connection: sa.Connection, key: ErasureKey, customer_ids: Iterable[str]) -> dict[str, int]:
+def what_they_say(
+    connection: sa.Connection, customer_ids: Iterable[str], consent: str
+) -> dict[str, bool | None]:
+    """One of the consents of each customer who is known here; None of who said nothing.
+
+    Args:
+        consent: of the fields of `Consent`.
+    """
+    found: dict[str, bool | None] = {}
+    for some in parts(customer_ids):
+        rows = sa.select(customers.c.customer_id, customers.c[consent])
+        theirs = rows.where(among(connection, customers.c.customer_id, some))
+        found.update((customer_id, said) for customer_id, said in connection.execute(theirs))
+    return found
+
+
+def erased_ms(connection: sa.Connection, key: ErasureKey, customer_ids: Iterable[str]) -> dict[str, int]:
+    """When each customer was erased who was, in Unix milliseconds."""
     by_hash = {key.hash_of(customer_id): customer_id for customer_id in customer_ids}
     found: dict[str, int] = {}
     for some in parts(by_hash):
         rows = sa.select(tombstones.c.customer_hash, tombstones.c.erased_ms)
-        stones = connection.execute(rows.where(tombstones.c.customer_hash.in_(some)))
+        stones = connection.execute(rows.where(among(connection, tombstones.c.customer_hash, some)))
         found.update((by_hash[bytes(hashed)], ms) for hashed, ms in stones)
     return found

@@ -6,9 +6,10 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from storage.record.consent import Consent
+from storage.record.personal import erased_ms
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change, parts, upsert
-from storage.record.tables import CONSENTS, consent_log, customers, tombstones
+from storage.record.tables import CONSENTS, consent_log, customers
 
 CLIENT = "the shop's table"
 """Who changed a consent, where the log has this; no key is called so."""
@@ -54,11 +55,11 @@ def _wanted(
     )
     now = {customer_id: Consent(*map(bool, said)) for customer_id, *said in connection.execute(rows)}
     own = _spoke_themselves(connection, list(now))
-    erased = _erased(connection, record, customer_ids)
+    erased = erased_ms(connection, record.key, customer_ids)
     wanted = {}
     for customer_id in customer_ids:
         consent = Consent(**asdict(default) | dict(told[customer_id]))
-        if customer_id not in own | erased and consent != now.get(customer_id, default):
+        if customer_id not in own | erased.keys() and consent != now.get(customer_id, default):
             wanted[customer_id] = consent
     return wanted
 
@@ -69,12 +70,6 @@ def _spoke_themselves(connection: sa.Connection, customer_ids: Sequence[str]) ->
     last = sa.select(sa.func.max(log.id)).where(log.customer_id.in_(customer_ids)).group_by(log.customer_id)
     by_table = sa.select(log.customer_id).where(log.id.in_(last), log.client == CLIENT)
     return set(customer_ids).difference(connection.execute(by_table).scalars())
-
-
-def _erased(connection: sa.Connection, record: Record, customer_ids: Sequence[str]) -> set[str]:
-    by_hash = {record.key.hash_of(customer_id): customer_id for customer_id in customer_ids}
-    rows = sa.select(tombstones.c.customer_hash).where(tombstones.c.customer_hash.in_(list(by_hash)))
-    return {by_hash[bytes(hashed)] for hashed in connection.execute(rows).scalars()}
 
 
 def _put(connection: sa.Connection, wanted: Mapping[str, Consent], now_ms: int) -> None:
