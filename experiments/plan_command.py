@@ -20,6 +20,7 @@ from storage.history_consents import consents_in
 from storage.history_options import HistoryOptions
 from storage.record.consent import PRESETS, Consent
 from storage.record_options import consent_option, key_option, record_if_any, url_option
+from storage.store import Store
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -59,7 +60,7 @@ def plan(
         purchases = _history(str(data), config, default)
     else:
         with record_if_any(store, url, erasure_key) as record:
-            purchases = purchases_to_plan_on(store, record, default)
+            purchases = purchases_to_plan_on(Store(store), record, default)
     found = plan_of(specification, purchases)
     click.echo(told(found))
     for line in (*told_lots(specification), *doubts(specification, found)):

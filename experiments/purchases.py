@@ -1,7 +1,6 @@
 """What the champion's night left of the shop's purchases: of whom they may be looked at, and as outcomes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -9,6 +8,7 @@ from experiments.frames import OUTCOMES
 from experiments.sources import read_log
 from models.errors import NoChampionError
 from storage.local_days import are_dates, ends_s, local_days
+from storage.manifest import Manifest
 from storage.record.consent import Consent
 from storage.record.personal import allowing
 from storage.record.record import Record
@@ -18,20 +18,20 @@ PURCHASES = "purchases.parquet"
 NEEDED = ("personalise", "experiment")  # consents of who may take part
 
 
-def champion_purchases(root: Path) -> pl.DataFrame:
-    """The purchases beside the version that answers now.
+def champion_purchases(store: Store) -> tuple[pl.DataFrame, Manifest]:
+    """The purchases beside the version that answers now, and what that says of itself.
 
     Raises:
         NoChampionError: no night has published yet.
     """
-    store = Store(root)
     champion = store.champion()
     if champion is None:
-        raise NoChampionError(str(root))
-    return read_log(store.versions / champion.current.version_id / PURCHASES)
+        raise NoChampionError(str(store.root))
+    version = store.open(champion.current.version_id, verify=False)
+    return read_log(version.folder / PURCHASES), version.manifest
 
 
-def purchases_to_plan_on(root: Path, record: Record | None, default: Consent) -> pl.DataFrame:
+def purchases_to_plan_on(store: Store, record: Record | None, default: Consent) -> pl.DataFrame:
     """The same of customers who may take part in an experiment: not of who was erased since the night, nor of
     who allows no experiments or no personal answers.
 
@@ -42,25 +42,24 @@ def purchases_to_plan_on(root: Path, record: Record | None, default: Consent) ->
         NoChampionError: no night has published yet.
         RecordUnavailableError: it can't be read.
     """
+    purchases, manifest = champion_purchases(store)
     if record is not None:
-        return purchases_of_those(root, record, NEEDED, default)
-    purchases = champion_purchases(root)
+        return purchases_of_those(purchases, manifest, record, NEEDED, default)
     return purchases if all(getattr(default, name) for name in NEEDED) else purchases.clear()
 
 
-def purchases_of_those(root: Path, record: Record, consents: Sequence[str], default: Consent) -> pl.DataFrame:
-    """The same of customers who allow all of this, and of nobody who was erased since the night.
+def purchases_of_those(
+    purchases: pl.DataFrame, manifest: Manifest, record: Record, consents: Sequence[str], default: Consent
+) -> pl.DataFrame:
+    """Those of customers who allow all of this, and of nobody who was erased since the night.
 
+    Args:
+        purchases, manifest: of one version.
     Raises:
-        NoChampionError: no night has published yet.
         RecordUnavailableError: it can't be read.
     """
-    purchases = champion_purchases(root)
     customer_ids = purchases["customer_id"].unique().to_list()
-    champion = Store(root).champion()
-    assert champion is not None  # it had purchases
-    known = Store(root).open(champion.current.version_id, verify=False).manifest.history.tombstone or 0
-    may = allowing(record, customer_ids, consents, tombstone=known, default=default)
+    may = allowing(record, customer_ids, consents, tombstone=manifest.history.tombstone or 0, default=default)
     if all(may):
         return purchases
     return purchases.filter(pl.col("customer_id").is_in(pl.Series(customer_ids).filter(pl.Series(may))))

@@ -12,10 +12,11 @@ from experiments.frames import DAY_MS, OUTCOMES
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
 from experiments.looks import Ledger, Look
-from experiments.purchases import at_the_days_end, outcomes_of, purchases_of_those
+from experiments.purchases import at_the_days_end, champion_purchases, outcomes_of, purchases_of_those
 from experiments.sources import Logs
 from experiments.specification import Specification, parse
 from experiments.words import moment
+from models.errors import NoChampionError
 from storage.record.consent import PRESETS
 from storage.record.experiments import State, find_experiment, keep_looks, looks_of
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
@@ -87,11 +88,11 @@ def recorded_logs(record: Record, store: Store, specification: Specification, no
 def night_purchases(record: Record, store: Store) -> tuple[pl.DataFrame, int]:
     """What the champion's night knew, as outcomes, and until when; nothing where no night has published, and
     nothing of who was erased since: they may have come back as somebody new."""
-    champion = store.champion()
-    if champion is None:
+    try:
+        purchases, manifest = champion_purchases(store)
+    except NoChampionError:
         return pl.DataFrame(schema=OUTCOMES), 0
-    manifest = store.open(champion.current.version_id, verify=False).manifest
-    kept = purchases_of_those(store.root, record, (), PRESETS["all"])
+    kept = purchases_of_those(purchases, manifest, record, (), PRESETS["all"])
     known = at_the_days_end(outcomes_of(kept), manifest.history.timezone)
     return known, int(manifest.as_of.timestamp() * 1000)
 

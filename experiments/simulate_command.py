@@ -19,7 +19,6 @@ from experiments.shop_client import ShopClient
 from experiments.simulated_shop import SimulatedShop
 from experiments.simulation import PLACES, Simulation, dated, true_clicks
 from experiments.specification import Specification
-from models.errors import NoChampionError
 from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record
@@ -86,8 +85,8 @@ def simulate(
     they do stands in the record as if it were real: use a store that nothing is learned from.
     """
     now = datetime.now(UTC)
-    purchases, as_of = champion_purchases(store), _as_of(Store(store))
-    began = start.replace(tzinfo=UTC) if start else _first_day(as_of, now, days)
+    purchases, manifest = champion_purchases(Store(store))
+    began = start.replace(tzinfo=UTC) if start else _first_day(manifest.as_of, now, days)
     if began + timedelta(days=days) > now:
         raise click.UsageError(
             f"{began:%Y-%m-%d} and {days} days end in the future: events of it are refused"
@@ -127,13 +126,6 @@ def simulate(
         now=(began + timedelta(days=days)).replace(tzinfo=None),
         out=out,
     )
-
-
-def _as_of(store: Store) -> datetime:
-    champion = store.champion()
-    if champion is None:
-        raise NoChampionError(str(store.root))
-    return store.open(champion.current.version_id, verify=False).manifest.as_of
 
 
 def _first_day(as_of: datetime, now: datetime, days: int) -> datetime:

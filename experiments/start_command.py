@@ -106,7 +106,7 @@ def _of_models(store: Path, arms: Iterable[Arm]) -> Iterator[str]:
 def _check_size(store: Path, spec: Specification, record: Record, default: Consent) -> None:
     """Refuse what the champion's purchases say can't be seen; say so where they can't tell."""
     try:
-        plan = plan_of(spec, purchases_to_plan_on(store, record, default))
+        plan = plan_of(spec, purchases_to_plan_on(Store(store), record, default))
     except (BadLogError, NoChampionError) as err:
         click.echo(f"warning: whether planned_n is enough can't be told: {err}", err=True)
         return

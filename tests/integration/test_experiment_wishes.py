@@ -14,7 +14,7 @@ from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.store import Champion, Store
 from tests.data.records import NOON_MS, opened
 from tests.data.shop_logs import SPECIFICATION, purchases
 from tests.data.tiny_version import publish
@@ -100,3 +100,18 @@ def test_of_who_was_erased_and_came_back_the_night_tells_the_judge_nothing(root:
             set_consent(connection, gone, PRESETS["all"], now_ms=NOON_MS + 1, client="")
         after, _ = night_purchases(record, Store(root))
     assert set(before["customer_id"]) - set(after["customer_id"]) == {gone}
+
+
+def test_purchases_and_what_their_night_knew_are_of_one_champion(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = [], Store.champion
+
+    def champion(store: Store) -> Champion | None:
+        looks.append(store.root)
+        return look(store)
+
+    monkeypatch.setattr(Store, "champion", champion)  # another night may publish between two looks
+    with opened(record_url(root, None), load_erasure_key(root, None)) as record:
+        night_purchases(record, Store(root))
+    assert looks == [root]
