@@ -6,18 +6,16 @@ caller now and then gets a 503, and its connection is closed, so that the next o
 """
 
 import json
-import os
 import random
 import socket
-import stat
 import time
 from collections.abc import Callable, Container, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from service.access.cors import readable
+from service.own_sockets import INTERNET, own_sockets
 from service.problems import PROBLEM_JSON, PROBLEMS
 
 if TYPE_CHECKING:
@@ -139,32 +137,16 @@ class AcceptQueue:
         if self._is_looked_for:
             return
         self._is_looked_for = True
-        self._socket = _listening(self._port)
+        self._socket = next(own_sockets(lambda found: _listens(found, self._port)), None)
         if self._socket is None:
             log.warning("can't see how many callers wait, turning nobody away")
 
 
-def _listening(port: int) -> socket.socket | None:
-    """This process's own listening socket on a port."""
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            if not stat.S_ISSOCK(os.fstat(int(link.name)).st_mode):
-                continue
-            found = socket.socket(fileno=os.dup(int(link.name)))
-        except OSError:  # closed meanwhile
-            continue
-        if _listens(found) and found.getsockname()[1] == port:
-            return found
-        found.close()
-    return None
-
-
-def _listens(found: socket.socket) -> bool:
-    try:
-        is_tcp = found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM
-        return is_tcp and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
+def _listens(found: socket.socket, port: int) -> bool:
+    if found.family not in INTERNET or found.type != socket.SOCK_STREAM:
         return False
+    is_listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return bool(is_listening) and found.getsockname()[1] == port
 
 
 def _body() -> bytes:

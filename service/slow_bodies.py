@@ -4,19 +4,17 @@ A worker answers with one thread, and the server gives it no time limit to read 
 the middle of one would hold up everybody else for as long as the connection lives.
 """
 
-import os
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv6Address, ip_address
-from pathlib import Path
 
 import structlog
 
 from service.background import every
+from service.own_sockets import INTERNET, own_sockets
 
 PATIENCE_S = 2.0  # with a body of which nothing comes any more
 LOOK_S = 0.5
@@ -68,7 +66,8 @@ class SlowBodies:
             return
         least_s, ended = 0.0 if waited_s >= self._longest_s else PATIENCE_S, 0
         with ExitStack() as opened:
-            connections = [opened.enter_context(one) for one in _connections(self._port, address)]
+            found = own_sockets(lambda one: _is_from(one, self._port, address))
+            connections = [opened.enter_context(one) for one in found]
             for connection in sorted(connections, key=_silent_s, reverse=True):
                 if over.is_set() or _silent_s(connection) < least_s:
                     break
@@ -80,21 +79,9 @@ class SlowBodies:
             log.warning("a body did not come, connections from its address were ended", connections=ended)
 
 
-def _connections(port: int, address: str) -> Iterator[socket.socket]:
-    """This process's connections that an address opened to a port, each as a copy to be closed."""
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            if not stat.S_ISSOCK(os.fstat(int(link.name)).st_mode):
-                continue
-            found = socket.socket(fileno=os.dup(int(link.name)))
-            if _is_from(found, port, address):
-                yield found
-            else:
-                found.close()
-
-
 def _is_from(connection: socket.socket, port: int, address: str) -> bool:
-    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+    """Whether an address opened it to a port."""
+    if connection.family not in INTERNET:
         return False
     try:
         peer = connection.getpeername()[0]
