@@ -14,6 +14,7 @@ from models.interactions import Interactions
 from models.registry import build
 from storage.history import History, read_history
 from storage.local_days import local_day
+from storage.store import write_atomic
 from training.config import NightConfig, load_config
 from training.fitting import recipe_of, with_horizon
 from training.folds import Target
@@ -21,7 +22,7 @@ from training.options import moment_of
 from training.progress import Progress
 from training.search_space import Dimension, search_space
 from training.signals import Stop
-from training.tuned_config import tuned_config, write_whole
+from training.tuned_config import tuned_config
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -135,7 +136,7 @@ def tune(
     is_taken = bool(found.changes) and (found.is_sure or force)
     lines = _findings(found, windows, metric, history.timezone, is_taken=is_taken)
     text = config.read_text() if config else ""
-    write_whole(out, tuned_config(text, variant, found.changes if is_taken else {}, lines))
+    write_atomic(out, tuned_config(text, variant, found.changes if is_taken else {}, lines))
     for line in (*lines, f"written: {out}"):
         click.echo(line)
 

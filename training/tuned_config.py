@@ -1,9 +1,7 @@
 """A configuration with other options of one variant: comments and everything else stay as they were."""
 
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tomlkit
@@ -34,19 +32,6 @@ def tuned_config(text: str, variant: str, changes: Mapping[str, Value], findings
     if tomllib.loads(written) != _expected(rest, variant, changes):  # a layout that can't be edited in place
         written = tomlkit.dumps(_expected(rest, variant, changes))
     return "".join([*head, *found, written])
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that at every moment the old or the new one is there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _set(table: Any, path: Sequence[str], value: Value) -> None:
