@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, Response, request
 
-from service.access.guard import caller_of
+from service.access.guard import caller_of, client_of
 from service.bodies import read_json, write_json
 from service.customer_desk import CustomerDesk, Held
 from service.errors import RefusedError
@@ -47,13 +47,13 @@ def register_customers(app: Flask, desk: CustomerDesk) -> None:
     def put_customer(customer_id: str) -> Response:
         _check(customer_id)
         wanted = parse_consent(read_json(request, MAX_BYTES))
-        consent = desk.change(customer_id, wanted, _client())
+        consent = desk.change(customer_id, wanted, client_of(request.environ))
         return write_json({"customer_id": customer_id, "consent": asdict(consent)})
 
     @app.delete("/customers/<id:customer_id>", endpoint="delete_customer")
     def delete_customer(customer_id: str) -> Response:
         _check(customer_id)
-        erasure = desk.erase(customer_id, _client())
+        erasure = desk.erase(customer_id, client_of(request.environ))
         return write_json({"customer_id": customer_id, **_receipt(erasure), "files": _files(desk)})
 
 
@@ -89,11 +89,6 @@ def _check(customer_id: str) -> None:
 def _is_customer() -> bool:
     caller = caller_of(request.environ)
     return caller is not None and caller.customer_id is not None
-
-
-def _client() -> str:
-    caller = caller_of(request.environ)
-    return caller.key_id if caller else ""
 
 
 def _export(held: Held) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from service.access.routes import ROUTES, Customers, Scope
 from service.customer_description import customer_schemas, customers_path
 from service.events.description import event_schemas, events_operation
-from service.json_schema import Json, exactly, ref
+from service.json_schema import Json, as_json, exactly, ref
 from service.offers.description import OFFER_OBJECTIVE, offer_schemas
 from service.parameters import (
     CATEGORY_BYTES,
@@ -15,6 +15,7 @@ from service.parameters import (
     N_MAX,
     N_MIN,
     OBJECTIVES,
+    PLACEMENT,
     WITHIN_MAX,
 )
 from service.problems import PROBLEM_JSON
@@ -49,7 +50,7 @@ QUERY: list[Json] = [
         "name": "placement",
         "in": "query",
         "description": "Where it will be shown: the merchandiser's rules may differ by it.",
-        "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
+        "schema": {"type": "string", "pattern": f"^{PLACEMENT.pattern}$"},
     },
     {
         "name": "category",
@@ -184,15 +185,13 @@ def _events() -> Json:
 
 
 def _put_product(product: Json) -> Json:
-    summary = "A product's stock, price and margin from now on"
-    content = {"application/json": {"schema": ref("LiveProduct")}}
-    answer = {"application/json": {"schema": ref("LiveProductAnswer")}}
+    summary, answer = "A product's stock, price and margin from now on", as_json("LiveProductAnswer")
     errors = ("400", "411", "413", "415", "503", "507")
     return {
         "operationId": "put_product",
         "summary": summary,
         "parameters": [product],
-        "requestBody": {"required": True, "content": content},
+        "requestBody": {"required": True, "content": as_json("LiveProduct")},
         "responses": {
             "200": {"description": "What is in force now, and durable", "content": answer},
             **_problems(errors + _refusals("put_product")),
@@ -206,7 +205,7 @@ def _path_id(name: str, description: str) -> Json:
 
 
 def _route(name: str, summary: str, parameters: list[Json], answer: str, errors: tuple[str, ...]) -> Json:
-    told: Json = {"description": summary, "content": {"application/json": {"schema": ref(answer)}}}
+    told: Json = {"description": summary, "content": as_json(answer)}
     if LANGUAGE in parameters:
         told["headers"] = TOLD_IN
     responses: Json = {"200": told}

@@ -29,18 +29,18 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
             for path, item in description["paths"].items()
             for method, what in item.items()
         }
-        return _json({"service": "nextbest", "routes": routes, "docs": "/docs"})
+        return uncached({"service": "nextbest", "routes": routes, "docs": "/docs"})
 
     @app.get("/health/live")
     def live() -> Response:
-        return _json({"status": "live"})
+        return uncached({"status": "live"})
 
     @app.get("/health/ready")
     def ready() -> Response:
         if follower.current is None:
             return problem("no_version", follower.why_none)
         served = follower.current.served
-        return _json(
+        return uncached(
             {
                 "status": "ready",
                 "version": served.version_id,
@@ -53,7 +53,7 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return _json(description)
+        return uncached(description)
 
     @app.get("/docs")
     def docs() -> AnyResponse:
@@ -64,5 +64,6 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
     app.register_blueprint(docs_page())
 
 
-def _json(content: dict[str, object]) -> Response:
+def uncached(content: dict[str, object]) -> Response:
+    """A 200 with this as JSON, which no cache keeps."""
     return Response(json.dumps(content), headers=NO_STORE, content_type="application/json")

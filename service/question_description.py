@@ -1,8 +1,17 @@
 """POST /basket and POST /recommend in the API's own description."""
 
-from service.json_schema import Json, as_json, exactly
+from service.json_schema import Json, as_json, exactly, ref
 from service.languages import LANGUAGES
-from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, ID_BYTES, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES
+from service.parameters import (
+    CATEGORY_BYTES,
+    EXCLUDE_MAX,
+    ID_BYTES,
+    N_DEFAULT,
+    N_MAX,
+    N_MIN,
+    OBJECTIVES,
+    PLACEMENT,
+)
 from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
 ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_BYTES, "pattern": "^[^\\u0000]+$"}
@@ -10,7 +19,7 @@ INNER = r"[^\s\u0000\u001c-\u001f\u0085]"  # no blank, as `check_kept_id` knows 
 KEPT_ID: Json = ID | {"pattern": rf"^{INNER}([^\u0000]*{INNER})?$"}
 COMMON: Json = {
     "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
-    "placement": {"type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
+    "placement": {"type": ["string", "null"], "pattern": f"^{PLACEMENT.pattern}$"},
     "category": {"type": ["string", "null"], "minLength": 1, "maxLength": CATEGORY_BYTES},
     "exclude": {"type": "array", "maxItems": EXCLUDE_MAX, "items": ID},
 }
@@ -86,14 +95,14 @@ def answer_schemas(of_all: Json, products: Json) -> Json:
     def answer(sources: list[str], **more: Json) -> Json:
         return exactly(**more, **of_all, source={"enum": sources}, recommendations=products)
 
-    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Recommendations", "Failed")]
+    either = [ref("Recommendations"), ref("Failed")]
     return {
         "ManyAnswers": exactly(
             received={"type": "integer", "minimum": 1},
             failed={"type": "integer", "minimum": 0},
             answers={"type": "array", "items": {"oneOf": either}},
         ),
-        "Failed": exactly(customer_id={"type": "null"}, problem={"$ref": "#/components/schemas/Problem"}),
+        "Failed": exactly(customer_id={"type": "null"}, problem=ref("Problem")),
         "Reorder": answer(["personal", "session", "unknown"], customer_id={"type": "string"}),
         "Basket": answer(["personal", "basket", "popular"]),
     }

@@ -37,6 +37,12 @@ def caller_of(environ: "WSGIEnvironment") -> Caller | None:
     return caller
 
 
+def client_of(environ: "WSGIEnvironment") -> str:
+    """Id of the key that a call came with, for the record; empty without one."""
+    caller = caller_of(environ)
+    return caller.key_id if caller else ""
+
+
 def _guarded(view: RouteCallable, route: Route, gate: Gate) -> RouteCallable:
     check = gate.check
 

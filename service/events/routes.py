@@ -6,7 +6,7 @@ from flask import Flask, Response, request
 
 from service.access.callers import Caller
 from service.access.gate import Gate
-from service.access.guard import caller_of
+from service.access.guard import caller_of, client_of
 from service.bodies import read_json, write_json
 from service.errors import Kind, RefusedError
 from service.events.desk import INVALID, STATUS, EventDesk, Verdict
@@ -34,7 +34,7 @@ def register_events(app: Flask, desk: EventDesk, gate: Gate) -> None:
         caller = caller_of(request.environ)
         if caller is not None and caller.customer_id is not None:
             _check_own(sent, caller, gate)
-        verdicts = desk.take(sent, _namespace(caller), caller.key_id if caller else "")
+        verdicts = desk.take(sent, _namespace(caller), client_of(request.environ))
         return _one(verdicts[0]) if batch is None else _many(verdicts)
 
 

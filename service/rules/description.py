@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.json_schema import Json, exactly, ref
+from service.json_schema import Json, as_json, exactly
 
 WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}
@@ -35,17 +35,16 @@ def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> J
     """
 
     def operation(name: str, summary: str, answer: str, **more: Any) -> Json:
-        content = {"application/json": {"schema": ref(answer)}}
         return {
             "operationId": name,
             "summary": f"{summary}, {WHERE}",
             **more,
-            "responses": {"200": {"description": summary, "content": content}, **problems[name]},
+            "responses": {"200": {"description": summary, "content": as_json(answer)}, **problems[name]},
             "security": security[name],
         }
 
     toml = {"required": True, "content": {"application/toml": {"schema": TEXT}}}
-    version = {"content": {"application/json": {"schema": ref("RulesVersionAsked")}}}
+    version = {"content": as_json("RulesVersionAsked")}
     return {
         "/rules": {
             "get": operation("rules", "The rules in force", "RulesInForce"),

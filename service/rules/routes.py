@@ -3,14 +3,13 @@
 import json
 from dataclasses import asdict
 from datetime import MAXYEAR, UTC, datetime
-from typing import Any
 
 from flask import Flask, Response, request
 
-from service.access.guard import caller_of
+from service.access.guard import client_of
 from service.bodies import parse_json, read_bytes
 from service.errors import RefusedError
-from service.operations import NO_STORE
+from service.operations import uncached
 from service.problems import problem
 from service.rules.desk import RulesDesk
 from service.rules.errors import BadRulesError
@@ -33,7 +32,7 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
     @app.get("/rules", endpoint="rules")
     def rules() -> Response:
         found = desk.in_force()
-        return _json(
+        return uncached(
             {
                 "version": found.rules.version,
                 "source": found.source,
@@ -45,8 +44,8 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
 
     @app.put("/rules", endpoint="put_rules")
     def put_rules() -> Response:
-        version, warnings = desk.put(_text(), _client())
-        return _json({"version": version, "warnings": warnings})
+        version, warnings = desk.put(_text(), client_of(request.environ))
+        return uncached({"version": version, "warnings": warnings})
 
     @app.get("/rules/versions", endpoint="rules_versions")
     def versions() -> Response:
@@ -60,16 +59,16 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
             }
             for version in desk.versions()
         ]
-        return _json({"versions": found})
+        return uncached({"versions": found})
 
     @app.post("/rules/rollback", endpoint="roll_back_rules")
     def roll_back() -> Response:
-        return _json({"version": desk.roll_back(_number(), _client())})
+        return uncached({"version": desk.roll_back(_number(), client_of(request.environ))})
 
     @app.post("/rules/dry-run", endpoint="try_rules")
     def try_rules() -> Response:
         found, warnings = desk.dry_run(_text(), _at_s())
-        return _json(asdict(found) | {"warnings": warnings})
+        return uncached(asdict(found) | {"warnings": warnings})
 
 
 def _text() -> str:
@@ -101,14 +100,5 @@ def _at_s() -> float | None:
     return moment.timestamp()
 
 
-def _client() -> str:
-    caller = caller_of(request.environ)
-    return caller.key_id if caller else ""
-
-
 def _iso(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(json.dumps(content), headers=NO_STORE, content_type="application/json")
