@@ -215,6 +215,7 @@ def read_history(
         recorded: what the record knows, told the shop's table of customers if there is one; None: there is
             no record.
     Raises:
+        BadConfigError: an option is of files, and the data a database, or the other way round.
         BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
         TooLittleHistoryError: no purchase is left.
     """
@@ -222,6 +223,7 @@ def read_history(
         raise ValueError("as_of must be an aware time")
     clock = Clock(options.timezone, int(now.timestamp()))
     seen_until_s = None if as_of is None else int(as_of.timestamp())
+    options.check_source(is_database="://" in data)
     source = Database(data) if "://" in data else Path(data)
     tables: dict[str, ReadTable] = {}
     with RejectFile(rejects) as file:

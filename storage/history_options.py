@@ -8,6 +8,7 @@ from typing import Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from models.errors import BadConfigError
 from storage.history_times import is_date_format
 from storage.tables import TABLES
 
@@ -150,6 +151,21 @@ class HistoryOptions(_Strict):
                 if column not in known and not table.keeps_other_columns:
                     raise ValueError(f"{name}.columns: no column {column!r}; there are {', '.join(known)}")
         return self
+
+    def check_source(self, *, is_database: bool) -> None:
+        """Refuse what is of another source than the one that is read: it would be passed over.
+
+        Raises:
+            BadConfigError: `path` with a database, or `query` with files.
+        """
+        option, source = ("path", "a database URL") if is_database else ("query", "a folder")
+        other = "query" if is_database else "path"
+        for name in TABLES:
+            if getattr(self.table(name), option) is not None:
+                why = (
+                    f"--data is {source}, of which no table is read by {option}: take it out, or use {other}"
+                )
+                raise BadConfigError(f"[history.{name}] {option}", why)
 
     def table(self, name: str) -> TableOptions:
         """The options of one table of `storage.tables.TABLES`."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import BadHistoryError
+from models.errors import BadConfigError, BadHistoryError
 from storage import history_csv
 from storage.history_csv import DamagedCsvError, careful_batches, plain_utf8, quick_batches
 from storage.safe_cell import safe_cell
@@ -183,6 +183,33 @@ def test_files_are_found_by_their_usual_names_or_by_path(tmp_path: Path) -> None
     assert "no purchases.csv" in refusal(empty)
     with pytest.raises(BadHistoryError, match="no such folder"):
         read(tmp_path / "gone", rejects=tmp_path / "rejects.csv")
+
+
+@pytest.mark.parametrize(
+    ("data", "table", "options", "told"),
+    [
+        (
+            "sqlite:///shop.db",
+            "purchases",
+            {"path": "sales.csv", "query": "SELECT * FROM sales"},
+            "[history.purchases] path: --data is a database URL, of which no table is read by path: "
+            "take it out, or use query",
+        ),
+        (
+            "shop",
+            "products",
+            {"query": "SELECT * FROM articles"},
+            "[history.products] query: --data is a folder, of which no table is read by query: "
+            "take it out, or use path",
+        ),
+    ],
+)
+def test_where_a_table_is_in_another_kind_of_source_is_refused(
+    tmp_path: Path, data: str, table: str, options: dict[str, str], told: str
+) -> None:
+    with pytest.raises(BadConfigError) as refused:
+        read(data, rejects=tmp_path / "rejects.csv", **{table: options})
+    assert str(refused.value) == told
 
 
 def test_ids_are_cleaned_of_what_numbers_did_to_them_only_when_asked(tmp_path: Path) -> None:
