@@ -42,7 +42,7 @@ class AffinityOptions(FoldOptions):
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
-        above_zero("affinity prior_products", self.prior_products)  # who bought nothing would have no share
+        above_zero("prior_products", self.prior_products)  # who bought nothing would have no share
 
 
 class Affinity(Model[AffinityOptions]):

@@ -40,11 +40,11 @@ class TreeOptions:
     ridge: float = 60.0
 
     def __post_init__(self) -> None:
-        within("trees leaves", self.leaves, 2, MOST_LEAVES)
-        above_zero("trees learning_rate", self.learning_rate)
-        above_zero("trees columns", self.columns)
-        within("trees columns", self.columns, 0, 1)
-        within("trees ridge", self.ridge, 0, MOST_RIDGE)
+        within("leaves", self.leaves, 2, MOST_LEAVES)
+        above_zero("learning_rate", self.learning_rate)
+        above_zero("columns", self.columns)
+        within("columns", self.columns, 0, 1)
+        within("ridge", self.ridge, 0, MOST_RIDGE)
 
 
 class Binned:

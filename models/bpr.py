@@ -33,8 +33,8 @@ class BprOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        above_zero("bpr learning_rate", self.learning_rate)
-        within("bpr learning_rate", self.learning_rate, 0, 1)  # beyond it factors grow without end
+        above_zero("learning_rate", self.learning_rate)
+        within("learning_rate", self.learning_rate, 0, 1)  # beyond it factors grow without end
 
 
 class Bpr(Model[BprOptions]):

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from models.arrays import AnyArray, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.columns import own_alone
-from models.errors import BadConfigError
+from models.errors import BadOptionError
 from models.interactions import Interactions
 from models.pair_keys import cell_keys, pair_keys
 from models.shrinkage import shrunk_rates
@@ -43,7 +43,7 @@ class DueOptions(FoldOptions):
             why = (
                 f"{len(given)} numbers where there must be {N_COEFFICIENTS}; leave it out to have it learned"
             )
-            raise BadConfigError("[variants.due] coefficients", why)
+            raise BadOptionError("coefficients", why)
 
 
 class Due(Model[DueOptions]):

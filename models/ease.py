@@ -52,7 +52,7 @@ class EaseOptions(FoldOptions):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        above_zero("ease regularization", self.regularization)
+        above_zero("regularization", self.regularization)
 
 
 class Ease(Model[EaseOptions]):

@@ -72,6 +72,14 @@ class BadConfigError(NextbestError):
         super().__init__(f"{where}: {why}")
 
 
+class BadOptionError(BadConfigError):
+    """An option of a model has a value that it can't have. Whose options they are, `registry.build` tells."""
+
+    def __init__(self, option: str, why: str) -> None:
+        self.option = option
+        super().__init__(option, why)
+
+
 class BadHistoryError(NextbestError):
     """A table, file or column of the history is missing or damaged, or too many of its rows are bad."""
 

@@ -13,7 +13,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.columns import lines, picked
 from models.decay import decay, half_life_grid
-from models.errors import BadConfigError
+from models.errors import BadOptionError
 from models.interactions import Interactions
 from models.pair_keys import pair_keys
 from models.validation import FoldOptions, inner_folds, new_ndcg
@@ -47,7 +47,7 @@ class ItemItemOptions(FoldOptions):
 
     def __post_init__(self) -> None:
         if self.together not in (None, *UNITS):
-            raise BadConfigError("item_item together", f"{self.together!r} is none of: {', '.join(UNITS)}")
+            raise BadOptionError("together", f"{self.together!r} is none of: {', '.join(UNITS)}")
 
 
 class ItemItem(Model[ItemItemOptions]):

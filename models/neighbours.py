@@ -42,7 +42,7 @@ class NeighboursOptions(FoldOptions):
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
-        within("neighbours alpha", self.alpha, 0, 1)
+        within("alpha", self.alpha, 0, 1)
 
 
 class Neighbours(Model[NeighboursOptions]):

@@ -22,7 +22,7 @@ from models.cores import AT_ONCE, at_once
 from models.due import DueOptions
 from models.ease import EaseOptions
 from models.ensembles import Ensembles
-from models.errors import BadConfigError
+from models.errors import BadOptionError
 from models.features import LATELY
 from models.interactions import Interactions
 from models.item_item import ItemItemOptions
@@ -107,10 +107,10 @@ class RankerOptions(FoldOptions):
         names = [source.name for source in SOURCES]
         unknown = [name for name in self.without if name not in names]
         if unknown:
-            raise BadConfigError("without", f"{unknown[0]!r} is no source; there are: {', '.join(names)}")
+            raise BadOptionError("without", f"{unknown[0]!r} is no source; there are: {', '.join(names)}")
         if self.calibration is not None and len(self.calibration) != len(UNCHANGED):
             told = f"{self.calibration!r} is not a shift, a slope and two bends"
-            raise BadConfigError("calibration", told)
+            raise BadOptionError("calibration", told)
 
     @property
     def limits(self) -> Limits:

@@ -13,7 +13,7 @@ from models.bpr import Bpr
 from models.content import Content
 from models.due import Due
 from models.ease import Ease
-from models.errors import BadConfigError
+from models.errors import BadConfigError, BadOptionError
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
 from models.popular import Popular
@@ -63,10 +63,8 @@ def _options(wanted: type, given: Mapping[str, object], where: str) -> Any:
             values[name] = _checked(name, value, str(known[name]), f"{where} {name}")
     try:
         return wanted(**values)
-    except BadConfigError as err:  # what options check themselves; they don't know whose they are
-        if err.where.startswith("["):
-            raise
-        raise BadConfigError(f"{where} {err.where.split()[-1]}", err.why) from err
+    except BadOptionError as err:  # what options check themselves; they don't know whose they are
+        raise BadConfigError(f"{where} {err.option}", err.why) from err
 
 
 def _checked(name: str, value: object, kind: str, where: str) -> object:

@@ -30,7 +30,7 @@ class SeasonOptions:
     spread: float = 0.5
 
     def __post_init__(self) -> None:
-        above_zero("season spread", self.spread)
+        above_zero("spread", self.spread)
 
 
 class Season(Model[SeasonOptions]):

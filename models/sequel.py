@@ -37,7 +37,7 @@ class SequelOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        above_zero("sequel memory", self.memory)
+        above_zero("memory", self.memory)
 
 
 class Sequel(Model[SequelOptions]):

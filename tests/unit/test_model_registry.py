@@ -1,5 +1,7 @@
 """Variants by name, from options as they stand in nextbest.toml."""
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
@@ -98,6 +100,32 @@ def test_what_can_not_be_built_is_refused_with_its_place(
         build(name, options)
     assert refused.value.where == where
     assert refused.value.why.startswith(why)
+
+
+def places(options_type: type, section: str) -> Iterator[tuple[str, str]]:
+    """Section and name of every option, those of parts too."""
+    for field in fields(options_type):
+        default = getattr(options_type(), field.name)
+        if is_dataclass(default):
+            yield from places(type(default), f"{section}.{field.name}")
+        else:
+            yield section, field.name
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_option_that_is_refused_is_named_with_its_section(name: str) -> None:
+    refused = set()
+    for section, option in places(VARIANTS[name].options_type, name):
+        for value in (-1, 0, 1.5, 1e9, "x", True, ["x"], [1.0], {"x": 1}):
+            given: dict[str, Any] = {option: value}
+            for part in reversed(section.split(".")[1:]):
+                given = {part: given}
+            try:
+                build(name, given)
+            except BadConfigError as err:
+                assert err.where == f"[variants.{section}] {option}"
+                refused.add((section, option))
+    assert refused == set(places(VARIANTS[name].options_type, name))
 
 
 @pytest.mark.parametrize(

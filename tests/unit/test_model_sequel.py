@@ -132,5 +132,5 @@ def test_a_large_shop_is_learned_from_customers_by_lot(monkeypatch: pytest.Monke
 
 
 def test_a_memory_of_nothing_is_refused() -> None:
-    with pytest.raises(BadConfigError, match="sequel memory"):
+    with pytest.raises(BadConfigError, match=r"memory: 0\.0 is too small"):
         SequelOptions(memory=0.0)
