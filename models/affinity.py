@@ -42,6 +42,7 @@ class AffinityOptions(FoldOptions):
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         above_zero("prior_products", self.prior_products)  # who bought nothing would have no share
 
 

@@ -10,8 +10,10 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
+from models.bounds import within
+from models.cores import MOST_THREADS
 from models.decay import MOST_ORDERS, decay, half_life_grid
-from models.factors import score_factors
+from models.factors import MOST_FACTORS, score_factors
 from models.fold_in import taste_matrix, taste_of
 from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg, searched
@@ -36,6 +38,11 @@ class AlsOptions(FoldOptions):
     threads: int = 2
     n_folds: int = field(default=1, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("factors", self.factors, 1, MOST_FACTORS)
+        within("threads", self.threads, 0, MOST_THREADS)
 
 
 class Als(Model[AlsOptions]):

@@ -2,6 +2,8 @@
 
 from models.errors import BadOptionError
 
+HORIZON_DAYS = (1, 365)  # from to; windows are of whole days
+
 
 def above_zero(option: str, value: float | None) -> None:
     """Refuse 0 and less; None is left to be learned.

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.bounds import above_zero, within
-from models.factors import score_factors
+from models.factors import MOST_FACTORS, score_factors
 from models.interactions import Interactions
 
 
@@ -33,8 +33,10 @@ class BprOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        within("factors", self.factors, 1, MOST_FACTORS - 1)  # the bias is one more
         above_zero("learning_rate", self.learning_rate)
         within("learning_rate", self.learning_rate, 0, 1)  # beyond it factors grow without end
+        within("regularization", self.regularization, 0, 1 / self.learning_rate)  # a step takes no more off
 
 
 class Bpr(Model[BprOptions]):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 
+MOST_THREADS = 1024  # that an option may ask for: beyond the cores of a machine they only crowd it
 # More would hold more in memory; numpy, scipy, implicit and LightGBM hold no lock while they work.
 AT_ONCE = 2
 

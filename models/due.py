@@ -38,6 +38,7 @@ class DueOptions(FoldOptions):
     max_pairs: int = 100_000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = self.coefficients
         if given is not None and len(given) != N_COEFFICIENTS:
             why = (

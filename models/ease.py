@@ -10,8 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
-from models.bounds import above_zero
+from models.bounds import above_zero, within
 from models.columns import lines, picked
+from models.cores import MOST_THREADS
 from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
@@ -52,6 +53,8 @@ class EaseOptions(FoldOptions):
     threads: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        within("threads", self.threads, 0, MOST_THREADS)
         above_zero("regularization", self.regularization)
 
 

@@ -72,6 +72,15 @@ class BadConfigError(NextbestError):
         super().__init__(f"{where}: {why}")
 
 
+class NoMemoryError(NextbestError):
+    """A variant takes more memory than there is."""
+
+    def __init__(self, where: str, why: str, raised: list[str]) -> None:
+        self.where, self.why, self.raised = where, why, raised
+        lower = f"lower {', '.join(raised)}, or " if raised else ""
+        super().__init__(f"{where}: out of memory ({why or 'no more to be had'}): {lower}give it more memory")
+
+
 class BadOptionError(BadConfigError):
     """An option of a model has a value that it can't have. Whose options they are, `registry.build` tells."""
 

@@ -5,7 +5,8 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import DoubleArray, FloatArray
 
-BITS = 22  # of each factor: a sum of 500 products of two such numbers is exact in float64
+BITS = 22  # of each factor
+MOST_FACTORS = 512  # a sum of so many products of two such numbers is exact in float64, which has 53 bits
 BLOCK_ROWS = 64
 
 

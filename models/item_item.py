@@ -46,6 +46,7 @@ class ItemItemOptions(FoldOptions):
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.together not in (None, *UNITS):
             raise BadOptionError("together", f"{self.together!r} is none of: {', '.join(UNITS)}")
 

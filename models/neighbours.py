@@ -42,6 +42,7 @@ class NeighboursOptions(FoldOptions):
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         within("alpha", self.alpha, 0, 1)
 
 
@@ -94,15 +95,19 @@ class Neighbours(Model[NeighboursOptions]):
         or twice.
 
         Returns:
-            customer rows, shape (n, k), int32, rising, -1 where there are fewer; and beside them the
-            similarities, float32, above 0, and 0 where there are fewer.
+            customer rows, shape (n, k), k the size of the pool at most, int32, rising, -1 where there are
+            fewer; and beside them the similarities, float32, above 0, and 0 where there are fewer.
         """
         self.check_fitted()
         share = self._shares()
         found = [self._search(rows[block], share[rows[block]]) for block in self._blocks(len(rows))]
-        none = np.empty((0, self.options_.k))
+        none = np.empty((0, self._k))
         near = np.concatenate([none.astype(np.int32), *(part for part, _ in found)])
         return near, np.concatenate([none.astype(np.float32), *(part for _, part in found)])
+
+    @property
+    def _k(self) -> int:
+        return min(self.options_.k, len(self.pool_))
 
     def _blocks(self, n: int) -> list[slice]:
         """Cuts of so many customers that their similarities stay within BLOCK_CELLS."""
@@ -145,15 +150,15 @@ class Neighbours(Model[NeighboursOptions]):
 
         Which of those that tie for the last place are kept is numpy's choice, always the same.
         """
-        alpha, k, pool = self.options_.alpha, self.options_.k, self.pool_
+        alpha, k, pool = self.options_.alpha, self._k, self.pool_
         if self._pooled is None:
             self._pooled = self._profiles_of_pool()
         profile, square = _profile(own)
         similar = (profile @ self._pooled).toarray()
         similar *= (square**-alpha).astype(np.float32)[:, None]
         similar[rows[:, None] == pool] = 0  # oneself is not among them
-        best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(len(pool))
-        best = np.sort(np.broadcast_to(best, (len(rows), min(k, len(pool)))), axis=1)
+        best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(k)
+        best = np.sort(np.broadcast_to(best, (len(rows), k)), axis=1)
         value = np.take_along_axis(similar, best, axis=1)
         near, similarity = np.full((len(rows), k), -1, np.int32), np.zeros((len(rows), k), np.float32)
         near[:, : best.shape[1]] = np.where(value > 0, pool[best], -1)

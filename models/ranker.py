@@ -104,6 +104,7 @@ class RankerOptions(FoldOptions):
     max_customers: int = field(default=3000, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = [source.name for source in SOURCES]
         unknown = [name for name in self.without if name not in names]
         if unknown:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from math import isfinite
+from math import inf
 from typing import Any
 
 from models.affinity import Affinity
@@ -31,6 +31,8 @@ VARIANTS: dict[str, type[Model[Any]]] = {
         *(Blend, Ranker, Discovery),
     )
 }
+MOST_WHOLE = 2_000_000_000  # rows, and the libraries' own options, are of 32 bits
+LEAST_FLOAT, MOST_FLOAT = 1e-37, 3e38  # that single precision holds
 MAY_BE_ZERO = ("n_folds", "seed", "threads")  # of the whole numbers; implicit takes 0 threads for all cores
 
 
@@ -81,12 +83,20 @@ def _checked(name: str, value: object, kind: str, where: str) -> object:
         return _numbers(value, where)
     is_whole = "int" in kind
     fits = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
-    if not fits or not isfinite(value):  # type: ignore[arg-type]  # a number by then
+    if not fits or not abs(value) < inf:  # type: ignore[arg-type]  # a number by then
         raise BadConfigError(where, f"{value!r} is not a {'whole ' if is_whole else ''}number")
+    return _within_reach(name, value, where, is_whole=is_whole)  # type: ignore[arg-type]  # as above
+
+
+def _within_reach(name: str, value: float, where: str, *, is_whole: bool) -> float:
+    """`value` if it is neither too small nor too large for a number of its kind."""
     may_be_zero = name in MAY_BE_ZERO if is_whole else not name.endswith("_days")
-    if value < 0 or (value == 0 and not may_be_zero):  # type: ignore[operator]  # as above
+    least = 1 if is_whole else LEAST_FLOAT
+    if value < least and not (value == 0 and may_be_zero):
         raise BadConfigError(where, f"{value!r} is too small")
-    return value if is_whole else float(value)  # type: ignore[arg-type]  # as above
+    if value > (most := MOST_WHOLE if is_whole else MOST_FLOAT):
+        raise BadConfigError(where, f"{value!r} is too large: {most:g} is the most")
+    return value if is_whole else float(value)
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:
@@ -100,7 +110,7 @@ def _numbers(value: object, where: str) -> tuple[float, ...]:
     """`value` if it is a list of numbers, which may be negative."""
     numbers: list[float] = []
     for number in value if isinstance(value, list | tuple) else (None,):
-        if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= MOST_FLOAT:
             raise BadConfigError(where, f"{value!r} is not a list of numbers")
         numbers.append(float(number))
     return tuple(numbers)

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
-from models.bounds import above_zero
+from models.bounds import HORIZON_DAYS, above_zero, within
 from models.columns import line_for_all
 from models.interactions import Interactions
 from models.pairs import Pairs
@@ -30,6 +30,7 @@ class SeasonOptions:
     spread: float = 0.5
 
     def __post_init__(self) -> None:
+        within("horizon_days", self.horizon_days, *HORIZON_DAYS)
         above_zero("spread", self.spread)
 
 

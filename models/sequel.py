@@ -8,7 +8,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.bounds import above_zero
+from models.bounds import HORIZON_DAYS, above_zero, within
 from models.columns import lines, picked
 from models.decay import decay
 from models.first_purchases import first_purchases
@@ -37,6 +37,7 @@ class SequelOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        within("horizon_days", self.horizon_days, *HORIZON_DAYS)
         above_zero("memory", self.memory)
 
 

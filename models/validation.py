@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray
+from models.bounds import HORIZON_DAYS, within
 from models.interactions import Interactions
 from models.metrics import ndcg
 from models.top_k import top_k
@@ -48,6 +49,9 @@ class FoldOptions:
     enough_customers: int = 3000
     max_customers: int = 1000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("horizon_days", self.horizon_days, *HORIZON_DAYS)
 
 
 def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerFold]:

@@ -39,6 +39,9 @@ def main() -> None:
     except OSError as err:  # a full disk, a store that may not be written: the machine's fault, not a bug
         print(f"nbo-train: {told(err)}", file=sys.stderr)
         sys.exit(FAILED)
+    except MemoryError as err:
+        print(f"nbo-train: out of memory: {told(err)}; give it more, see docs/sizing.md", file=sys.stderr)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

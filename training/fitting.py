@@ -1,7 +1,8 @@
 """Fit variants on one history; what is made of others takes them as they are: nothing is fitted twice."""
 
 import json
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import sha256
@@ -12,6 +13,7 @@ from models.arrays import IntArray
 from models.base import Model
 from models.blend import Blend
 from models.cores import at_once
+from models.errors import NoMemoryError
 from models.interactions import Interactions
 from models.popular import Popular
 from models.ranker import Ranker
@@ -52,7 +54,8 @@ def fit_variants(
     def fit(name: str, model: Model[Any]) -> tuple[Model[Any], float]:
         on_step(name)
         started = perf_counter()
-        return model.fit(interactions), perf_counter() - started
+        with told_whose(name, model):
+            return model.fit(interactions), perf_counter() - started
 
     def built(name: str, **more: float) -> Model[Any]:
         return build(name, with_horizon(name, variants[name], horizon_days) | more)
@@ -73,6 +76,34 @@ def fit_variants(
             model = type(model)(model.options, _fitted_parts(model, models), windows)
         models[name], seconds[name] = fit(name, model)
     return models, seconds
+
+
+@contextmanager
+def told_whose(name: str, model: Model[Any]) -> Iterator[None]:
+    """What goes wrong in a fit says of which variant.
+
+    Raises:
+        NoMemoryError: in place of a MemoryError; it names the options that are larger than by default.
+    """
+    try:
+        yield
+    except MemoryError as err:
+        raise NoMemoryError(f"[variants.{name}]", str(err), _raised(model.options)) from err
+    except Exception as err:
+        err.add_note(f"This was in the fit of [variants.{name}]")
+        raise
+
+
+def _raised(options: Any, within: str = "") -> list[str]:
+    """The numbers among options, those of parts too, that are above their defaults."""
+    found = []
+    for name, usual in ((field.name, getattr(type(options)(), field.name)) for field in fields(options)):
+        value = getattr(options, name)
+        if is_dataclass(value):
+            found += _raised(value, f"{within}{name}.")
+        elif isinstance(value, int | float) and isinstance(usual, int | float) and value > usual:
+            found.append(f"{within}{name} = {value} (by default {usual})")
+    return found
 
 
 def popular_order(models: Mapping[str, Model[Any]]) -> IntArray:

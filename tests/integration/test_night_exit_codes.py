@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from models.interactions import Interactions
+from models.repeat import Repeat
+from storage.history import History
 from tests.data.nights import NBO_TRAIN, champion, quick_config, quick_night, run, run_process, version_ids
 from tests.data.running_service import until
 from tests.data.webshop import habits, write_shop
+from training import night
 
 HEADER = "customer_id,product_id,purchased_at\n"
 
@@ -99,6 +103,37 @@ def test_what_the_machine_refuses_is_exit_code_1_in_one_line(small_shop: Path, t
     assert "Not a directory" in ran.message
     assert "\n" not in ran.message
     assert (tmp_path / "help.txt").read_text() == f"1|{ran.message}"
+
+
+def test_a_fit_that_finds_no_memory_is_exit_code_1_and_says_what_to_lower(
+    small_shop: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(self: Repeat, interactions: Interactions) -> Repeat:
+        raise MemoryError("Unable to allocate 37.3 GiB")
+
+    monkeypatch.setattr(Repeat, "fit", fit)
+    before = champion(store).version_id
+    config = calling_help(tmp_path, "[variants.repeat]\nprior_orders = 12.5\nmax_customers = 500\n")
+    ran = run("nightly", "--data", small_shop, "--store", store, "--config", config)
+    assert ran.code == 1
+    assert ran.message == (
+        "[variants.repeat]: out of memory (Unable to allocate 37.3 GiB): "
+        "lower prior_orders = 12.5 (by default 10.0), or give it more memory"
+    )
+    assert (tmp_path / "help.txt").read_text() == f"1|{ran.message}"
+    assert champion(store).version_id == before
+
+
+def test_a_history_that_finds_no_memory_is_exit_code_1_in_one_line(
+    small_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> History:
+        raise MemoryError
+
+    monkeypatch.setattr(night, "read_history", read)
+    ran = run("nightly", "--data", small_shop, "--store", tmp_path / "s", "--config", quick_config(tmp_path))
+    assert ran.code == 1
+    assert ran.message == "out of memory: MemoryError; give it more, see docs/sizing.md"
 
 
 def test_a_disk_that_is_full_stops_the_night_and_the_champion_stays(

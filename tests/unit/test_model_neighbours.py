@@ -77,7 +77,7 @@ def test_a_score_is_the_own_share_and_that_of_neighbours_by_similarity_to_the_po
 
 def test_neighbours_come_from_those_with_the_most_orders_lately() -> None:
     model = Neighbours(replace(OPTIONS, pool=1)).fit(HISTORY)
-    assert model.nearest(EVERYONE)[0].tolist() == [[1, -1], [-1, -1], [-1, -1], [-1, -1], [-1, -1]]
+    assert model.nearest(EVERYONE)[0].tolist() == [[1], [-1], [-1], [-1], [-1]]
 
 
 @pytest.mark.parametrize("cells", [1, 100, 1000])
@@ -108,3 +108,11 @@ def test_what_is_kept_does_not_grow_with_the_neighbours_of_each_customer() -> No
 
 def rows_of(history: Interactions) -> IntArray:
     return np.arange(history.n_customers, dtype=np.int32)
+
+
+def test_more_neighbours_than_there_are_customers_are_all_of_them_and_take_no_room() -> None:
+    history = gift_shop().interactions()
+    everybody, more = (Neighbours(NeighboursOptions(k=k)).fit(history) for k in (1000, 2_000_000_000))
+    rows = np.arange(5, dtype=np.int32)
+    np.testing.assert_array_equal(more.score(rows), everybody.score(rows))
+    assert more.nearest(rows)[0].shape == (5, len(more.pool_))
