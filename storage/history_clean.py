@@ -1,6 +1,8 @@
 """A batch of raw lines becomes lines of the data contract; every other line gets its reason."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -55,7 +57,7 @@ class Cleaner:
             batch: raw columns by the shop's names, LINE, and where text was damaged PROBLEM and RAW.
             file: for messages.
         Raises:
-            BadHistoryError: a column is missing.
+            BadHistoryError: a column is missing, or there twice.
         """
         raw = self._raw_columns(batch, file)
         cells = {
@@ -79,8 +81,26 @@ class Cleaner:
             left_out=left_out.drop_nulls(),
         )
 
+    def check_names(self, names: Iterable[str], file: str) -> None:
+        """Refuse two columns of one name where it is looked for: nobody can tell which is meant.
+
+        Args:
+            names: of the columns as they stand in the file, where the first line names them.
+        Raises:
+            BadHistoryError: with the name.
+        """
+        wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
+        wanted |= set(self.options.columns.values())
+        for name, number in Counter(name.strip() for name in names).items():
+            if number > 1 and (name in wanted or (name and self.table.keeps_other_columns)):
+                where = f"[history.{self.table.name}.columns]"
+                raise BadHistoryError(
+                    file, f"{number} columns {name!r}: rename all but one, or name others in {where}"
+                )
+
     def _raw_columns(self, batch: pl.DataFrame, file: str) -> dict[str, pl.Series]:
         """The raw columns by our names."""
+        self.check_names((name for name in batch.columns if name not in ADDED), file)
         there = {name.strip(): name for name in batch.columns if name not in ADDED}
         wanted = {column.name: column.name for column in self.table.columns} | self.options.columns
         required = {column.name for column in self.table.columns if column.is_required}

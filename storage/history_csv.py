@@ -83,6 +83,15 @@ def _copy(source: IO[bytes], target: IO[bytes], encoding: str) -> None:
     target.write(decoder.decode(b"", final=True).encode("utf-8", "surrogateescape"))
 
 
+def names_of(path: Path, separator: str) -> list[str]:
+    """The names of the columns as they stand in the first line that isn't blank; none if it can't be read."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        try:
+            return next((names for names in csv.reader(file, delimiter=separator) if any(names)), [])
+        except csv.Error:
+            return []
+
+
 def quick_batches(path: Path, separator: str) -> Iterator[pl.DataFrame]:
     """Batches of a sound file: all columns String, and LINE, the number of the record with the header as 1.
 

@@ -78,6 +78,8 @@ def parquet_batches(path: Path, file: str) -> Iterator[pl.DataFrame]:
         batches = frame.collect_batches(chunk_size=BATCH_LINES, maintain_order=True, engine="streaming")
         yield empty
         yield from batches
+    except pl.exceptions.DuplicateError as err:
+        raise BadHistoryError(file, f"{err}: a name must be that of one column") from err
     except pl.exceptions.PolarsError as err:
         raise BadHistoryError(
             file, "not a readable Parquet file, cut off or damaged: export it again"

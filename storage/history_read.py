@@ -9,7 +9,14 @@ import polars as pl
 
 from models.errors import BadHistoryError
 from storage.history_clean import DUPLICATE, REPEATED, Cleaned, Cleaner
-from storage.history_csv import LIKELY_ENCODING, DamagedCsvError, careful_batches, plain_utf8, quick_batches
+from storage.history_csv import (
+    LIKELY_ENCODING,
+    DamagedCsvError,
+    careful_batches,
+    names_of,
+    plain_utf8,
+    quick_batches,
+)
 from storage.history_files import find_files, is_parquet, parquet_batches
 from storage.history_options import HistoryOptions
 from storage.history_rejects import RejectFile
@@ -93,6 +100,7 @@ def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterat
 def _csv_parts(path: Path, file: str, cleaner: Cleaner, encoding: str) -> list[Cleaned]:
     separator = cleaner.options.separator
     with plain_utf8(path, file, encoding) as plain:
+        cleaner.check_names(names_of(plain, separator), file)  # the readers rename what is there twice
         try:
             return [cleaner.clean(batch, file) for batch in quick_batches(plain, separator)]
         except DamagedCsvError:

@@ -5,7 +5,9 @@ from pathlib import Path
 from random import Random
 
 import polars as pl
+import pytest
 
+from models.errors import BadHistoryError
 from storage.history import History, read_history
 from storage.history_options import HistoryOptions
 
@@ -55,6 +57,13 @@ def read(
     settings = HistoryOptions.model_validate({"max_reject_share": 1.0} | options)
     file = rejects or Path(str(data)) / "out" / "rejects.csv"
     return read_history(str(data), settings, as_of=as_of, rejects=file, now=now)
+
+
+def refusal(folder: Path, **options: object) -> str:
+    """Why a history can't be read."""
+    with pytest.raises(BadHistoryError) as caught:
+        read(folder, **options)
+    return str(caught.value)
 
 
 def rejected(folder: Path) -> pl.DataFrame:

@@ -8,19 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import BadConfigError, BadHistoryError
+from models.errors import BadHistoryError
 from storage import history_csv
 from storage.history_csv import DamagedCsvError, careful_batches, plain_utf8, quick_batches
 from storage.safe_cell import safe_cell
-from tests.data.exports import HEADER, WEB_SHOP_OPTIONS, read, rejected, web_shop_export, write
+from tests.data.exports import (
+    HEADER,
+    WEB_SHOP_OPTIONS,
+    read,
+    refusal,
+    rejected,
+    web_shop_export,
+    write,
+)
 
 LINES = "".join(f"c{i},p{i % 3},2020-01-{1 + i % 28:02} 10:00:00\n" for i in range(400))
-
-
-def refusal(folder: Path, **options: object) -> str:
-    with pytest.raises(BadHistoryError) as caught:
-        read(folder, **options)
-    return str(caught.value)
 
 
 def test_a_csv_cut_in_the_middle_of_a_line_loses_only_that_line(tmp_path: Path) -> None:
@@ -69,15 +71,6 @@ def test_an_empty_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
 
 def test_an_empty_gzip_is_refused(tmp_path: Path) -> None:
     assert "the file is empty" in refusal(write(tmp_path, gzip.compress(b""), "purchases.csv.gz"))
-
-
-def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:
-    assert refusal(write(tmp_path, "customer_id,sku,purchased_at\n")) == (
-        "purchases.csv: no column 'product_id'; it has customer_id, sku, purchased_at."
-        " Map product_id in [history.purchases.columns]"
-    )
-    mapped = {"columns": {"product_id": "sku", "order_id": "invoice"}}
-    assert "no column 'invoice' for order_id" in refusal(tmp_path, purchases=mapped)
 
 
 def test_another_separator_is_guessed_in_the_message_only(tmp_path: Path) -> None:
@@ -183,33 +176,6 @@ def test_files_are_found_by_their_usual_names_or_by_path(tmp_path: Path) -> None
     assert "no purchases.csv" in refusal(empty)
     with pytest.raises(BadHistoryError, match="no such folder"):
         read(tmp_path / "gone", rejects=tmp_path / "rejects.csv")
-
-
-@pytest.mark.parametrize(
-    ("data", "table", "options", "told"),
-    [
-        (
-            "sqlite:///shop.db",
-            "purchases",
-            {"path": "sales.csv", "query": "SELECT * FROM sales"},
-            "[history.purchases] path: --data is a database URL, of which no table is read by path: "
-            "take it out, or use query",
-        ),
-        (
-            "shop",
-            "products",
-            {"query": "SELECT * FROM articles"},
-            "[history.products] query: --data is a folder, of which no table is read by query: "
-            "take it out, or use path",
-        ),
-    ],
-)
-def test_where_a_table_is_in_another_kind_of_source_is_refused(
-    tmp_path: Path, data: str, table: str, options: dict[str, str], told: str
-) -> None:
-    with pytest.raises(BadConfigError) as refused:
-        read(data, rejects=tmp_path / "rejects.csv", **{table: options})
-    assert str(refused.value) == told
 
 
 def test_ids_are_cleaned_of_what_numbers_did_to_them_only_when_asked(tmp_path: Path) -> None:
