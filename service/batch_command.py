@@ -3,14 +3,12 @@
 import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from urllib.parse import urlencode
 
 import click
@@ -120,8 +118,7 @@ def batch(
         return campaign.withdrawn()  # whoever is erased after this has a receipt that names the file
 
     try:
-        with _told_to_stop():
-            write_lists(out, answers, note)
+        write_lists(out, answers, note)
     finally:
         with contextlib.suppress(RefusedError):  # after a file that was written there is nothing left to keep
             campaign.keep_promises()
@@ -259,23 +256,6 @@ def _told(
             next_s = clock() + TELL_EACH_S
             tally = campaign.tally
             click.echo(f"{tally.looked_at} customers so far, {tally.listed} with a list", err=True)
-
-
-@contextlib.contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """SIGTERM and a closed terminal end what is begun as Ctrl-C does: what lies aside has ids in it."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    heard = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
-    for each in heard:
-        signal.signal(each, leave)
-    try:
-        yield
-    finally:
-        for each in heard:
-            signal.signal(each, signal.SIG_DFL)
 
 
 class _NobodyCounts:

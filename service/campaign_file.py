@@ -1,22 +1,17 @@
-"""A campaign's file: JSON lines as the route answers, or a line for each product as CSV or Parquet.
-
-Written aside and put in its place at the end: whoever waits for it never reads a part of it. What a command
-that was killed left aside is deleted by the next one for this file.
-"""
+"""A campaign's file: JSON lines as the route answers, or a line for each product as CSV or Parquet."""
 
 import csv
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from glob import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 from models.errors import NextbestError
 from storage.safe_cell import safe_cell
-from storage.versions import sync
+from storage.written_aside import written_aside
 
 COLUMNS = {
     "customer_id": "text",
@@ -59,27 +54,12 @@ def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[
     write = WRITERS.get(out.suffix)
     if write is None:
         raise BadOutError(out, f"must end in {', '.join(WRITERS)}")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        _clear_away(out)
-        _private(part).close()
-        write(part, answers, before_it_is_there)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(out)
-        sync(out.parent)
+        with written_aside(out) as part:
+            _private(part).close()
+            write(part, answers, before_it_is_there)
     except OSError as err:
         raise BadOutError(out, f"can't be written: {err.strerror or err}") from err
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _clear_away(out: Path) -> None:
-    """Parts that killed commands left: they hold ids, and nobody would look for them."""
-    for part in out.parent.glob(f".{escape(out.name)}.*"):
-        pid = part.stem.rpartition(".")[2]
-        if part.suffix in (".part", ".lines") and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            part.unlink(missing_ok=True)
 
 
 def _json_lines(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
@@ -104,15 +84,12 @@ def _csv(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str
 
 def _parquet(part: Path, answers: Iterable[str], at_end: Callable[[], Collection[str]]) -> None:
     lines = part.with_suffix(".lines")
-    try:
-        with _private(lines) as file:
-            for answer in answers:
-                file.writelines(f"{json.dumps(row)}\n" for row in rows_of(answer))
-        _take_out(lines, at_end())
-        # By its name: the day never imports polars, and a worker never comes here.
-        import_module("storage.parquet_rows").write_parquet(lines, part, COLUMNS)
-    finally:
-        lines.unlink(missing_ok=True)
+    with _private(lines) as file:
+        for answer in answers:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows_of(answer))
+    _take_out(lines, at_end())
+    # By its name: the day never imports polars, and a worker never comes here.
+    import_module("storage.parquet_rows").write_parquet(lines, part, COLUMNS)
 
 
 def _take_out(lines: Path, gone: Collection[str]) -> None:
@@ -125,13 +102,10 @@ def _take_out(lines: Path, gone: Collection[str]) -> None:
 @contextmanager
 def _made_anew(part: Path) -> Iterator[tuple[TextIO, TextIO]]:
     """A file to read, and the one that takes its place when the block ends."""
-    anew = part.with_name(f"{part.name}.{os.getpid()}.lines")  # `_clear_away` knows it
-    try:
-        with part.open(encoding="utf-8", newline="") as before, _private(anew) as file:
-            yield before, file
-        anew.replace(part)
-    finally:
-        anew.unlink(missing_ok=True)
+    anew = part.with_suffix(".anew")
+    with part.open(encoding="utf-8", newline="") as before, _private(anew) as file:
+        yield before, file
+    anew.replace(part)
 
 
 def _private(path: Path) -> TextIO:

@@ -16,6 +16,7 @@ from storage.safe_cell import safe_cell
 from storage.shop_files import note_shop_file
 from storage.store import Store
 from storage.versions import Version
+from storage.written_aside import written_aside
 from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
 from training.fitting import recipe_of
@@ -84,17 +85,12 @@ def _unwanted(store: Store, version: Version, options: RecordOptions) -> list[st
 
 
 def _write(table: pl.DataFrame, out: Path) -> None:
-    """Aside and renamed: whoever waits for the file never reads a part of it."""
-    part = out.with_name(f".{out.name}.part")
-    try:
+    with written_aside(out) as part:
         if out.suffix == ".parquet":
             table.write_parquet(part)
         else:
             ids = pl.col("customer_id", "product_id")
             table.with_columns(ids.map_elements(safe_cell, return_dtype=pl.String)).write_csv(part)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _told(probability: FloatArray | None, n: int, customer: LongArray, place: LongArray) -> pl.Series:

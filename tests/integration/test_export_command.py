@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -194,3 +195,24 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(store: Path, tmp_path: Path, 
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"nbo-train: --out: {tmp_path / name} can't be written: ")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "yesterday's")]
+
+
+STOPPED = """
+import os, signal, sys, time
+import polars
+from training.cli import main
+def write(table, path):
+    path.write_text("7")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+polars.DataFrame.write_csv = write
+main()
+"""
+
+
+def test_an_export_that_is_told_to_stop_leaves_no_ids_behind(store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STOPPED, "export", "--store", store, "--out", tmp_path / "a.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode > 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -45,16 +45,6 @@ def test_a_failure_in_the_middle_leaves_no_part_of_a_file(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_command_left_aside_is_deleted_by_the_next_and_nothing_else(tmp_path: Path) -> None:
-    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, check=True, text=True).stdout.strip()
-    left = [f".a.csv.{ended}.part", f".a.csv.{ended}.lines"]
-    stays = [f".a.csv.{os.getpid()}.lines", f".b.csv.{ended}.part", ".a.csv.swp", ".a.csv.1x.part"]
-    for name in (*left, *stays):
-        (tmp_path / name).write_text("7")
-    write_lists(tmp_path / "a.csv", [], tuple)
-    assert {file.name for file in tmp_path.iterdir()} == {"a.csv", *stays}
-
-
 def test_ids_are_read_line_by_line_and_must_be_text(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     path.write_bytes('a\r\n 7\nkäthe\n\n""\n"\n"b ""c"""\n'.encode())
