@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from models.arrays import BoolArray, FloatArray, IntArray
 from storage.strings import IdIndex
 
-MARGIN_SHARE = 0.25
-"""Of the price, in versions that don't say it themselves."""
-
 NOT_COUNTED = -1
 """A stock that nobody counts."""
 
@@ -45,8 +42,8 @@ class Shelf:
         stock: IntArray,
         price: FloatArray,
         margin: FloatArray,
-        margin_share: float = MARGIN_SHARE,
-        worth: FloatArray | None = None,
+        margin_share: float,
+        worth: FloatArray,
     ) -> None:
         self._products = products
         self._told_by_night = stock, price, margin
@@ -55,7 +52,7 @@ class Shelf:
         self.in_stock: BoolArray = stock != 0
         self.changes = self.price_changes = 0
         self.repriced: set[int] = set()
-        self._nights_worth = np.full_like(price, np.nan) if worth is None else worth
+        self._nights_worth = worth
         assumed = np.where(np.isnan(price), self._nights_worth, price * np.float32(margin_share))
         self.worth: FloatArray = np.where(np.isnan(margin), assumed, margin).astype(np.float32)
 

@@ -15,7 +15,7 @@ from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
 from service.cells import Cells
 from service.live.taste import Taste
-from service.live_products import MARGIN_SHARE, Shelf
+from service.live_products import Shelf
 from service.packed import Columns
 from service.standing import new_in_shop, popular_in_category
 from storage.offers import PublishedOffers
@@ -91,8 +91,7 @@ class ServedVersion:
         prices: the shelf's.
         category_row, brand_row: by product row, -1 for none.
         is_popular_in, is_new: by product row, as in `service.standing`.
-        first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did, or a
-            night didn't note it yet.
+        first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did.
         popular: rows of every product, most popular first, without a score last, by row.
         people: what else the shop says of customers.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
@@ -101,10 +100,10 @@ class ServedVersion:
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
         product_interval, category_interval: after how many days such products are bought again, NaN if never.
-        order_keys: of the latest lines of orders that the night had, sorted; none where it noted none.
+        order_keys: of the latest lines of orders that the night had, sorted.
         horizon_days: within which purchases are expected.
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
-            another within the horizon; all 1 of a night that didn't learn it yet.
+            another within the horizon.
         session: how much what was bought since moves a list.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
@@ -143,16 +142,19 @@ class ServedVersion:
         category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
         self.category_row, self.in_stock = memoryview(category_row), memoryview(self.shelf.in_stock)
         self.is_popular_in = memoryview(popular_in_category(self.recent_buyers, category_row))
-        self.first_day = self._first_day(n_products)
+        self.first_day: NDArray[np.uint16] = self._expect("popular/first_day", np.uint16, n_products)
         self.is_new = memoryview(new_in_shop(self.first_day, self.last_day, self.recent_days))
         self.popular = self._popular(self._expect("popular/order", np.int32))
         self.trends = Trends.of(self.popular, category_row, len(self.categories))
-        self.brands, brand_row = self._brands(n_products)
-        self.brand_row = memoryview(brand_row)
+        brands = version.strings("brands")
+        self.brands = [brands[row] for row in range(len(brands))]
+        self.brand_row = memoryview(self._expect("products/brand_row", np.int32, n_products))
         self.people = People(version, n_customers)
-        self.product_interval = self._intervals("products", n_products)
-        self.category_interval = self._intervals("categories", len(categories))
-        self.order_keys = self._order_keys()
+        self.product_interval = memoryview(self._expect("products/interval_days", np.float32, n_products))
+        self.category_interval = memoryview(
+            self._expect("categories/interval_days", np.float32, len(categories))
+        )
+        self.order_keys: NDArray[np.uint64] = self._expect("history/order_keys", np.uint64)
         self.horizon_days = version.manifest.horizon_days
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
@@ -253,27 +255,13 @@ class ServedVersion:
             memoryview(due),
         )
 
-    def _intervals(self, table: str, length: int) -> "memoryview[float]":
-        if not self._version.has(f"{table}/interval_days"):  # of a night before there were events
-            return memoryview(np.full(length, np.nan, np.float32))
-        return memoryview(self._expect(f"{table}/interval_days", np.float32, length))
-
-    def _order_keys(self) -> NDArray[np.uint64]:
-        if not self._version.has("history/order_keys"):
-            return np.zeros(0, np.uint64)
-        return self._expect("history/order_keys", np.uint64)
-
     def _lift(self, n_products: int) -> FloatArray:
-        if not self._version.has("follow_up/lift"):
-            return np.ones(n_products, np.float32)
         lift: FloatArray = self._expect("follow_up/lift", np.float32, n_products)
         if lift.shape != (n_products,) or not (np.isfinite(lift).all() and (lift > 0).all()):
             raise DamagedVersionError(f"{self.version_id}/follow_up/lift.npy", "not all are above 0")
         return lift
 
     def _session_figures(self) -> SessionFigures:
-        if not self._version.has("session/figures"):
-            return SessionFigures()
         found = self._expect_shape("session/figures", np.float64, (len(SessionFigures._fields),))
         figures = SessionFigures(*found.tolist())
         if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
@@ -304,28 +292,10 @@ class ServedVersion:
     def _shelf(self, n_products: int) -> Shelf:
         stock = self._expect("products/stock", np.int32, n_products)
         price = self._expect("products/price", np.float32, n_products)
-        margin = np.full(n_products, np.nan, np.float32)
-        if self._version.has("products/margin"):
-            margin = self._expect("products/margin", np.float32, n_products)
-        share = MARGIN_SHARE
-        if self._version.has("value/margin_share"):
-            share = float(self._expect("value/margin_share", np.float32, 1)[0])
-        worth = None
-        if self._version.has("products/worth"):
-            worth = self._expect("products/worth", np.float32, n_products)
+        margin = self._expect("products/margin", np.float32, n_products)
+        share = float(self._expect("value/margin_share", np.float32, 1)[0])
+        worth = self._expect("products/worth", np.float32, n_products)
         return Shelf(self.products, stock, price, margin, share, worth)
-
-    def _brands(self, n_products: int) -> tuple[list[str], IntArray]:
-        if not self._version.has("products/brand_row"):  # of a night before there were rules
-            return [], np.full(n_products, NONE, np.int32)
-        names = self._version.strings("brands")
-        rows: IntArray = self._expect("products/brand_row", np.int32, n_products)
-        return [names[row] for row in range(len(names))], rows
-
-    def _first_day(self, n_products: int) -> NDArray[np.uint16]:
-        if not self._version.has("popular/first_day"):  # of a night before reasons told what is new
-            return np.zeros(n_products, np.uint16)
-        return self._expect("popular/first_day", np.uint16, n_products)
 
     def _popular(self, scored: IntArray) -> IntArray:
         if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):

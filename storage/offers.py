@@ -91,7 +91,6 @@ KINDS: dict[str, type[np.generic]] = {
     **{"redeemed": np.int32},
     **{"list_offer": np.int32, "list_probability": np.float16, "list_value": np.float32},
 }
-LATER = ("redeemed", "list_value")
 
 
 def write_offers(writer: VersionWriter, ids: list[str], segments: list[str], arrays: OfferArrays) -> None:
@@ -113,11 +112,7 @@ class PublishedOffers:
         self._version_id = version.version_id
         self.ids = version.ids("offers")
         self._segments = version.strings("offers/segments")
-        arrays = {name: version.array(f"offers/{name}") for name in KINDS if name not in LATER}
-        shape = arrays["list_offer"].shape  # of a night before there were the others
-        arrays["redeemed"] = np.zeros(len(self.ids), np.int32)
-        arrays["list_value"] = np.broadcast_to(np.float32(np.nan), shape)
-        arrays |= {name: version.array(f"offers/{name}") for name in LATER if version.has(f"offers/{name}")}
+        arrays = {name: version.array(f"offers/{name}") for name in KINDS}
         self._check(arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
         lists = ("list_offer", "list_probability", "list_value")

@@ -19,6 +19,7 @@ from models.state import ModelState
 from storage.evidence import NO_EVIDENCE
 from storage.manifest import GateEntry, HistoryEntry
 from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
+from storage.session_figures import SessionFigures
 from storage.store import Store
 from storage.strings import order_of
 from storage.versions import VersionWriter
@@ -76,12 +77,20 @@ def _add_products(writer: VersionWriter, products: int, rng: np.random.Generator
         "products/url": [f"https://shop.example/products/{row}" for row in range(products)],
         "products/image_url": [f"https://shop.example/images/{row}.jpg" for row in range(products)],
         "categories": [f"Category {row}" for row in range(CATEGORIES)],
+        "brands": [],
     }.items():
         writer.add_strings(name, values)
     rows = np.arange(products, dtype=np.int32)
     writer.add("products/category_row", rows % CATEGORIES)
     writer.add("products/price", (rng.integers(50, 5000, products) / 100).astype(np.float32))
     writer.add("products/stock", np.full(products, -1, np.int32))
+    writer.add("products/brand_row", np.full(products, -1, np.int32))
+    for name in ("margin", "worth"):
+        writer.add(f"products/{name}", np.full(products, np.nan, np.float32))
+    writer.add("value/margin_share", np.array([0.25], np.float32))
+    writer.add("session/figures", np.array(SessionFigures(), np.float64))
+    writer.add("follow_up/lift", np.ones(products, np.float32))
+    writer.add("popular/first_day", np.zeros(products, np.uint16))
     writer.add("products/interval_days", rng.gamma(2.0, 15.0, products).astype(np.float32))
     writer.add("categories/interval_days", rng.gamma(2.0, 15.0, CATEGORIES).astype(np.float32))
     writer.add("popular/order", rows)
@@ -113,6 +122,7 @@ def _add_histories(writer: VersionWriter, size: Size, rng: np.random.Generator) 
     writer.add("history/times", times.astype(np.uint16))
     writer.add("history/last_day", last_day.astype(np.uint16))
     writer.add("history/interval_days", interval_days.astype(np.float16))
+    writer.add("history/order_keys", np.empty(0, np.uint64))
     writer.add("history/due_day", (last_day + rng.integers(5, 90, entries)).astype(np.uint16))
 
 

@@ -79,12 +79,12 @@ class TinyShop:
     timezone: str = "UTC"
     recent_days: int = 28
     has_due: bool = True
-    orders: Sequence[tuple[str, str, str]] | None = None  # customer, order, product; None: not noted
+    orders: Sequence[tuple[str, str, str]] = ()  # customer, order, product
     places: int = 200
     product_interval: Mapping[str, float] = field(default_factory=dict)  # days until bought again
     category_interval: Mapping[str, float] = field(default_factory=dict)
     follow_up_lift: Mapping[str, float] = field(default_factory=dict)  # of the rest 1
-    session: SessionFigures | None = None  # None: as of a night that knew none
+    session: SessionFigures = field(default_factory=SessionFigures)
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -194,8 +194,9 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
         ("categories", categories, shop.category_interval),
     ):
         writer.add(f"{table}/interval_days", np.array([days.get(n, np.nan) for n in names], np.float32))
-    if shop.session is not None:
-        writer.add("session/figures", np.array(shop.session, np.float64))
+    writer.add("products/worth", np.full(len(products), np.nan, np.float32))
+    writer.add("value/margin_share", np.array([0.25], np.float32))
+    writer.add("session/figures", np.array(shop.session, np.float64))
     writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))
 
 
@@ -243,9 +244,8 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
     writer.add("history/times", np.array([b.times for b in lines], np.uint16))
     writer.add("history/last_day", np.array([(b.last - EPOCH).days for b in lines], np.uint16))
     writer.add("history/interval_days", np.array([b.interval_days for b in lines], np.float16))
-    if shop.orders is not None:
-        keys = sorted(order_key(*line) for line in shop.orders)
-        writer.add("history/order_keys", np.array(keys, np.uint64))
+    keys = sorted(order_key(*line) for line in shop.orders)
+    writer.add("history/order_keys", np.array(keys, np.uint64))
     if shop.has_due:
         writer.add("history/due_day", np.array([(b.due - EPOCH).days for b in lines], np.uint16))
 

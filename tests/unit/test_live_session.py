@@ -146,17 +146,6 @@ def test_what_was_bought_just_now_steps_back_even_if_it_is_what_such_orders_are_
     assert places(3)[0] == "milk"
 
 
-def test_a_version_of_before_there_was_a_lift_has_none(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    lifted = replace(SHOP, follow_up_lift={"apple": 2.0})
-    version = store.open(write_version(store, lifted, now=AS_OF))
-    del version.manifest.files["follow_up/lift.npy"]
-    served = ServedVersion(version, VARIANT)
-    asked = recommender(bought("rolls"), datetime(2018, 1, 9, 9, tzinfo=UTC))
-    answer = asked.recommend(served, "anna", Query(n=4))
-    assert shown(served, answer) == ["milk", "bread", "butter", "apple"]
-
-
 def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) -> None:
     asked = recommender(bought("apple", at=MORNING), datetime(2018, 3, 1, tzinfo=UTC))
     assert "apple" not in shown(tiny, asked.recommend(tiny, "anna", Query(n=9)))

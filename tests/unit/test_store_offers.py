@@ -134,20 +134,6 @@ def test_what_costs_more_than_it_brings_is_not_listed(tmp_path: Path) -> None:
     assert {offers.offer(row).offer_id.partition("-")[2] for row in rows} == {"0"}
 
 
-def test_a_version_of_before_there_were_values_keeps_its_order(tmp_path: Path) -> None:
-    history = coupon_shop(tmp_path)
-
-    def without_values(writer: VersionWriter) -> None:
-        (writer.folder / "offers/list_value.npy").unlink()
-
-    now, before = (
-        read(history, written(history, tmp_path / name, change=change))
-        for name, change in (("now", lambda writer: None), ("before", without_values))
-    )
-    for row in range(len(history.customer_ids)):
-        assert listed(before, row) == [(one, chance, None) for one, chance, _ in listed(now, row)]
-
-
 def test_a_margin_told_goes_before_the_share_of_the_price(tmp_path: Path) -> None:
     history = coupon_shop(tmp_path)
     margin = product_margin(history, ValueOptions(margin_share=0.5))
