@@ -17,7 +17,7 @@ import structlog
 from models.errors import NextbestError, NoChampionError
 from service.answers import AnswerWriter
 from service.cache.redis_cache import RedisCache
-from service.cache.server import SOCKET, private_folder
+from service.cache.server import SOCKET
 from service.campaign import Campaign
 from service.campaign_file import WRITERS, BadOutError, write_lists
 from service.champion import Serving
@@ -31,6 +31,7 @@ from service.offers.campaign_promises import CampaignPromises
 from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
 from service.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
+from service.private_folder import private_folder
 from service.recommender import Recommender
 from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook

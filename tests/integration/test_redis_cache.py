@@ -13,9 +13,10 @@ import pytest
 from service.cache import redis_cache
 from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
-from service.cache.server import RedisKeeper, find_redis_server, private_folder
+from service.cache.server import RedisKeeper, find_redis_server
 from service.own_list import FirstLevel
 from service.parameters import Query
+from service.private_folder import private_folder
 from service.recommender import Recommender
 from service.served import ServedVersion
 from storage.store import Store

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from models.errors import NextbestError
 from service.ended_counts import alone_with, merge_ended
 
 
@@ -125,3 +127,16 @@ def test_what_is_merged_takes_no_more_room_each_time(tmp_path: Path) -> None:
             merge_ended(tmp_path)
         sizes.add((tmp_path / "counter_ended.db").stat().st_size)
     assert sizes == {1 << 20}
+
+
+def test_a_folder_that_was_cleared_away_is_made_again_unless_somebody_else_did(tmp_path: Path) -> None:
+    private = tmp_path / "nextbest"
+    with alone_with(private / "metrics"):
+        pass
+    assert private.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(private)
+    private.mkdir(mode=0o777)
+    private.chmod(0o777)
+    with pytest.raises(NextbestError, match="not a private folder of this user"), alone_with(private / "m"):
+        pass
+    assert list(private.iterdir()) == []

@@ -1,0 +1,32 @@
+"""A folder of one store and user among everybody's temporary files, where nobody else may have a hand in."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from models.errors import NextbestError
+
+
+def private_folder(store: Path) -> Path:
+    """A folder of this store and user, the same at each start; short: a socket's path has at most 107 bytes.
+
+    Raises:
+        NextbestError: somebody else made it.
+    """
+    name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"nextbest-{os.getuid()}-{name}"
+    make_private(folder)
+    return folder
+
+
+def make_private(folder: Path) -> None:
+    """Make it, if it isn't there.
+
+    Raises:
+        NextbestError: it is there, and others may enter it, or it is somebody else's, or a link to elsewhere.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or folder.is_symlink() or facts.st_mode & 0o077:
+        raise NextbestError(f"{folder} is not a private folder of this user: remove it and start again")
