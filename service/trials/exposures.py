@@ -141,10 +141,11 @@ class ExposureLog:
             self._counters.exposures("lost", 1)
 
     def _drain(self) -> None:
-        for rows in self._spool.batches():
+        for rows in self._spool.batches(BATCH):
             if not self._record(rows):
                 return
             self._spool.done()
+            time.sleep(BREATH_S)
 
     def _lose(self, assigned: Sequence[tuple[Entry, Arm]], why: str) -> None:
         for entry, _ in assigned:

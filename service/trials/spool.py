@@ -15,7 +15,6 @@ from storage.record.exposures import Exposure
 from storage.record.folder import private_file
 
 MOST_BYTES = 64 * 1024 * 1024
-BATCH = 1000
 log = structlog.get_logger()
 
 
@@ -62,14 +61,14 @@ class Spool:
             return 0
         return kept
 
-    def batches(self) -> Iterator[list[Exposure]]:
-        """What waits, the first first. After each one call `done` once it is written."""
+    def batches(self, most: int) -> Iterator[list[Exposure]]:
+        """What waits, the first first, at most so many at once. After each call `done` once it is written."""
         if not self._file.exists():
             return
         with self._file.open("rb") as file:
             file.seek(self._done_bytes)
             while True:
-                rows = list(_rows(file, BATCH))
+                rows = list(_rows(file, most))
                 self._read_bytes = file.tell()
                 if not rows:
                     break

@@ -14,7 +14,7 @@ import pytest
 from experiments.assignment import Arm, Entry
 from service.own_list import Rung
 from service.trials import exposures as module
-from service.trials.exposures import ExposureLog, Shown
+from service.trials.exposures import BATCH, ExposureLog, Shown
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import SLOTS, Tally, killed, tally_at
 from storage.record.erasure import erase
@@ -36,9 +36,11 @@ def shown(number: int, customer_id: str = "anna") -> Shown:
 class Counted:
     def __init__(self) -> None:
         self.by: Counter[str] = Counter()
+        self.told: list[tuple[str, int]] = []
 
     def exposures(self, outcome: str, n: int) -> None:
         self.by[outcome] += n
+        self.told.append((outcome, n))
 
 
 class Bench:
@@ -90,6 +92,16 @@ def test_they_wait_on_the_disk_while_the_record_is_away_and_none_counts_twice(be
     bench.log.write()
     assert sorted(bench.written()) == ["r1", "r2", "r3", "r4"]
     assert bench.counted.by == {"spooled": 3, "written": 4}
+
+
+def test_what_waited_on_the_disk_is_written_in_batches_as_small_as_any(bench: Bench, tmp_path: Path) -> None:
+    bench = Bench(bench.record, tmp_path / "spool", most_bytes=1_000_000)
+    bench.door.is_shut = True
+    bench.take(*range(2 * BATCH + 1))
+    bench.log.write()
+    bench.door.is_shut = False
+    bench.log.write()
+    assert [n for outcome, n in bench.counted.told if outcome == "written"] == [BATCH, BATCH, 1]
 
 
 def test_who_is_erased_while_they_wait_leaves_none(bench: Bench) -> None:
