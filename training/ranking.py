@@ -13,28 +13,33 @@ from models.top_k import top_k
 BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
 
 
-def rank(
+def rank_each(
     model: Model[Any],
     rows: IntArray,
     k: int,
     *,
     fill: IntArray,
-    owned: sparse.csr_array | None = None,
-    hidden: BoolArray | None = None,
-) -> IntArray:
-    """The lists that customers would see.
+    without: Sequence[sparse.csr_array | None],
+) -> list[IntArray]:
+    """The lists that customers would see, of several kinds, scored once: scores cost more than lists.
 
     Args:
         model: fitted.
         rows: customer rows, shape (n,).
         k: length of the lists.
         fill: product rows, most popular first: they follow where the model has fewer opinions than k.
-        owned: customers x products; what has an entry is left out for that customer.
-        hidden: shape (n_products,); what is left out for everyone.
+        without: of each kind, customers x products: what has an entry is left out for that customer.
     Returns:
-        shape (n, k), int32, best first, distinct; -1 only where fewer than k products are left.
+        of each kind shape (n, k), int32, best first, distinct; -1 only where fewer than k products are left.
     """
-    return rank_each(model, rows, k, fill=fill, without=[owned], hidden=hidden)[0]
+    lists = [np.empty((len(rows), k), np.int32) for _ in without]
+    start = 0
+    for block in blocks(rows, model.n_products_):
+        scores = model.score(block)
+        for owned, found in zip(without, lists, strict=True):
+            found[start : start + len(block)] = _lists(scores, block, k, fill, owned)
+        start += len(block)
+    return lists
 
 
 def rank_with_probability(
@@ -46,10 +51,11 @@ def rank_with_probability(
     owned: sparse.csr_array,
     hidden: BoolArray | None = None,
 ) -> tuple[IntArray, FloatArray | None]:
-    """As `rank`, and the probability of each place.
+    """The lists of one kind, and the probability of each place; arguments as of `rank_each`.
 
     Args:
         owned: left out of the lists of a model of new products, and of what fills them up; else listed.
+        hidden: shape (n_products,); what is left out for everyone.
     Returns:
         the lists, and beside them an array of their shape, float32: NaN where the model had no opinion, as of
         what fills a list up; None from a model that knows no probabilities.
@@ -85,30 +91,6 @@ def ranked_blocks(
             found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
             probability = np.where(best >= 0, found, np.float32(np.nan))
         yield block, best, probability
-
-
-def rank_each(
-    model: Model[Any],
-    rows: IntArray,
-    k: int,
-    *,
-    fill: IntArray,
-    without: Sequence[sparse.csr_array | None],
-    hidden: BoolArray | None = None,
-) -> list[IntArray]:
-    """As `rank` for each of several `owned`, scoring once: scores cost more than lists."""
-    lists = [np.empty((len(rows), k), np.int32) for _ in without]
-    start = 0
-    if hidden is not None:
-        fill = fill[~hidden[fill]]
-    for block in blocks(rows, model.n_products_):
-        scores = model.score(block)
-        if hidden is not None:
-            scores[:, hidden] = np.nan
-        for owned, found in zip(without, lists, strict=True):
-            found[start : start + len(block)] = _lists(scores, block, k, fill, owned)
-        start += len(block)
-    return lists
 
 
 def blocks(rows: IntArray, n_products: int) -> list[IntArray]:

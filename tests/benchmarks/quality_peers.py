@@ -24,7 +24,7 @@ from models.timeline import Timeline
 from tests.benchmarks.quality_questions import Question
 from training.folds import count_orders
 from training.metrics import per_customer
-from training.ranking import rank
+from training.ranking import rank_each
 
 PEER_HALF_LIFE_DAYS = 60.0
 
@@ -183,7 +183,8 @@ class Contestant:
 
     def best(self, settings: Settings, question: Question, rows: IntArray) -> IntArray:
         """The ten products that each of these customers would see, shape (n, 10)."""
-        return rank(self.make(settings).fit(question.history), rows, 10, fill=question.popular)
+        model = self.make(settings).fit(question.history)
+        return rank_each(model, rows, 10, fill=question.popular, without=[None])[0]
 
 
 ITEM_ITEM = (

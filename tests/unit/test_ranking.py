@@ -9,7 +9,7 @@ from scipy import sparse
 from models.arrays import FloatArray, IntArray
 from tests.data.scores import Fixed
 from training import ranking
-from training.ranking import rank, rank_each, rank_with_probability
+from training.ranking import rank_each, rank_with_probability
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)
@@ -24,43 +24,49 @@ def owned(*pairs: tuple[int, int], shape: tuple[int, int] = (2, 5)) -> sparse.cs
     return sparse.csr_array(table)
 
 
+def rank(model: Fixed, rows: IntArray, k: int, without: sparse.csr_array | None = None) -> IntArray:
+    return rank_each(model, rows, k, fill=FILL, without=[without])[0]
+
+
 def test_opinions_come_first_and_popular_products_after_them() -> None:
-    lists = rank(Fixed(SCORES), ROWS, 4, fill=FILL)
+    lists = rank(Fixed(SCORES), ROWS, 4)
     assert lists.tolist() == [[2, 4, 0, 3], [3, 2, 0, 1]]
     assert lists.dtype == np.int32
 
 
 def test_minus_one_only_where_products_run_out() -> None:
-    assert rank(Fixed(SCORES), ROWS, 6, fill=FILL).tolist() == [[2, 4, 0, 3, 1, -1], [3, 2, 0, 1, -1, -1]]
+    assert rank(Fixed(SCORES), ROWS, 6).tolist() == [[2, 4, 0, 3, 1, -1], [3, 2, 0, 1, -1, -1]]
 
 
 def test_owned_products_are_left_out_of_opinions_and_of_the_fill() -> None:
-    lists = rank(Fixed(SCORES), ROWS, 3, fill=FILL, owned=owned((0, 2), (0, 3), (1, 3)))
+    lists = rank(Fixed(SCORES), ROWS, 3, owned((0, 2), (0, 3), (1, 3)))
     assert lists.tolist() == [[4, 0, 1], [2, 0, 1]]
 
 
 def test_an_owned_entry_counts_also_where_its_value_is_zero() -> None:
     held = owned((0, 2))
     held.data[:] = 0  # decayed to nothing
-    assert rank(Fixed(SCORES), ROWS[:1], 2, fill=FILL, owned=held).tolist() == [[4, 0]]
+    assert rank(Fixed(SCORES), ROWS[:1], 2, held).tolist() == [[4, 0]]
 
 
 def test_hidden_products_are_left_out_for_everyone() -> None:
     hidden = np.array([False, False, True, True, False])
-    assert rank(Fixed(SCORES), ROWS, 3, fill=FILL, hidden=hidden).tolist() == [[4, 0, 1], [0, 1, -1]]
+    nothing = owned(shape=(2, 5))
+    lists, _ = rank_with_probability(Fixed(SCORES), ROWS, 3, fill=FILL, owned=nothing, hidden=hidden)
+    assert lists.tolist() == [[4, 0, 1], [0, 1, -1]]
 
 
 def test_rows_may_come_in_any_order_and_none_at_all() -> None:
     model = Fixed(SCORES)
     rows = np.array([1, 0, 1], np.int32)
-    assert rank(model, rows, 2, fill=FILL, owned=owned((1, 3))).tolist() == [[2, 0], [2, 4], [2, 0]]
-    assert rank(model, ROWS[:0], 2, fill=FILL).shape == (0, 2)
+    assert rank(model, rows, 2, owned((1, 3))).tolist() == [[2, 0], [2, 4], [2, 0]]
+    assert rank(model, ROWS[:0], 2).shape == (0, 2)
 
 
 def test_several_kinds_of_lists_are_those_made_one_by_one() -> None:
     model, kinds = Fixed(SCORES), [owned((0, 2), (1, 3)), None, owned((0, 4))]
     together = rank_each(model, ROWS, 4, fill=FILL, without=kinds)
-    apart = [rank(model, ROWS, 4, fill=FILL, owned=held) for held in kinds]
+    apart = [rank(model, ROWS, 4, held) for held in kinds]
     assert [lists.tolist() for lists in together] == [lists.tolist() for lists in apart]
     assert together[0].tolist() != together[1].tolist() != together[2].tolist()
 
@@ -76,21 +82,20 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
     held = {(r, p) for r in range(n) for p in range(m) if data.draw(st.booleans())}
     hidden = np.array([data.draw(st.booleans()) for _ in range(m)])
     k = data.draw(st.integers(1, 9))
+    model, rows, order = Fixed(scores), np.arange(n, dtype=np.int32), np.array(fill, np.int32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "BLOCK_CELLS", data.draw(st.sampled_from([1, 5, 1000])))
-        lists = rank(
-            Fixed(scores),
-            np.arange(n, dtype=np.int32),
-            k,
-            fill=np.array(fill, np.int32),
-            owned=owned(*held, shape=(n, m)),
-            hidden=hidden,
-        )
+        without = owned(*held, shape=(n, m))
+        (unowned,) = rank_each(model, rows, k, fill=order, without=[without])
+        shown, _ = rank_with_probability(model, rows, k, fill=order, owned=without, hidden=hidden)
     for row in range(n):
-        able = [p for p in range(m) if not hidden[p] and (row, p) not in held]
-        liked = sorted((p for p in able if scores[row, p] >= 0), key=lambda p: (-scores[row, p], p))
-        wanted = [*liked, *(p for p in fill if p in able and p not in liked)][:k]
-        assert lists[row].tolist() == wanted + [-1] * (k - len(wanted))
+        for lists, able in (
+            (unowned, [p for p in range(m) if (row, p) not in held]),
+            (shown, [p for p in range(m) if not hidden[p]]),
+        ):
+            liked = sorted((p for p in able if scores[row, p] >= 0), key=lambda p: (-scores[row, p], p))
+            wanted = [*liked, *(p for p in fill if p in able and p not in liked)][:k]
+            assert lists[row].tolist() == wanted + [-1] * (k - len(wanted))
 
 
 class Sure(Fixed):
@@ -118,4 +123,4 @@ def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
 def test_a_model_without_probabilities_gives_the_same_lists_and_none() -> None:
     lists, probability = rank_with_probability(Fixed(SCORES), ROWS, 4, fill=FILL, owned=owned(shape=(2, 5)))
     assert probability is None
-    assert lists.tolist() == rank(Fixed(SCORES), ROWS, 4, fill=FILL).tolist()
+    assert lists.tolist() == rank(Fixed(SCORES), ROWS, 4).tolist()
