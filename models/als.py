@@ -14,7 +14,6 @@ from models.bounds import within
 from models.cores import MOST_THREADS
 from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.factors import MOST_FACTORS, score_factors
-from models.fold_in import taste_matrix, taste_of
 from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg, searched
 
@@ -69,19 +68,6 @@ class Als(Model[AlsOptions]):
         of_products = self.product_factors_ if products is None else self.product_factors_[products]
         return score_factors(self.customer_factors_[rows], of_products)
 
-    def fold_in(self, counts: sparse.csr_array) -> FloatArray:
-        """Scores for customers that were not there in fit, from what they bought.
-
-        Args:
-            counts: customers x products, shape (n, n_products), decayed counts.
-        Returns:
-            as `score`, shape (n, n_products); NaN throughout for an empty row.
-        Source: Hu, Koren, Volinsky 2008, eq. 4, with the product factors held.
-        """
-        self.check_fitted()
-        factors = _solve(self.product_factors_, counts, learned(self.options_.regularization))
-        return score_factors(factors, self.product_factors_)
-
     def _learned(self, interactions: Interactions) -> AlsOptions:
         """The options with `regularization`, then `half_life_days`, by what finds more on the folds."""
         options = self.options
@@ -116,13 +102,3 @@ class Als(Model[AlsOptions]):
 def _found(folds: list[InnerFold], options: AlsOptions) -> float:
     """How much of what was new to the customers the options find, summed over the folds."""
     return sum(new_ndcg(fold, Als(options)._fit_with(fold.history, options).score) for fold in folds)
-
-
-def _solve(product_factors: FloatArray, counts: sparse.csr_array, regularization: float) -> FloatArray:
-    """The least-squares factors of each row of counts; shape (n, factors), float32."""
-    matrix = taste_matrix(product_factors, regularization)
-    factors = np.zeros((counts.shape[0], product_factors.shape[1]), np.float32)
-    for row in np.flatnonzero(np.diff(counts.indptr)):
-        own = slice(counts.indptr[row], counts.indptr[row + 1])
-        factors[row] = taste_of(matrix, product_factors[counts.indices[own]], counts.data[own][:, None])
-    return factors
