@@ -21,7 +21,7 @@ from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
 from training.fitting import recipe_of
 from training.options import store_option
-from training.ranking import rank_with_probability
+from training.ranking import as_one, ranked_blocks
 from training.recorded import may_be_listed
 
 SOURCES = ["popular", "due_again", "because_you_bought"]
@@ -124,14 +124,9 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
     model = VARIANTS[variant].from_state(version.state(variant))
     sold_out = version.array("products/stock") == 0
     own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
-    best, probability = rank_with_probability(
-        model,
-        rows,
-        k,
-        fill=version.array("popular/order"),
-        owned=own.matrix(len(products)),
-        hidden=sold_out,
-    )
+    order, owned = version.array("popular/order"), own.matrix(len(products))
+    ranked = ranked_blocks(model, rows, k, fill=order, owned=owned, hidden=sold_out)
+    _, best, probability = as_one(ranked)
     entry = evidence(best, rows, own, version.array("similar/product"), version.array("similar/score"))
     customer, place = np.nonzero(best >= 0)
     listed, entry = best[customer, place], entry[customer, place]

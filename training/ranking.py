@@ -1,7 +1,7 @@
 """From scores to lists: each customer's best k, filled up with popular products, block by block."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +11,21 @@ from models.base import Model
 from models.top_k import top_k
 
 BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
+
+
+class Ranked(NamedTuple):
+    """Lists of customers with their probabilities.
+
+    Attributes:
+        rows: of the customers, shape (n,).
+        lists: as `rank_each` returns them.
+        probability: shape of `lists`, float32; NaN where the model had no opinion, as of what fills them up;
+            None from a model that knows no probabilities.
+    """
+
+    rows: IntArray
+    lists: IntArray
+    probability: FloatArray | None
 
 
 def rank_each(
@@ -42,34 +57,6 @@ def rank_each(
     return lists
 
 
-def rank_with_probability(
-    model: Model[Any],
-    rows: IntArray,
-    k: int,
-    *,
-    fill: IntArray,
-    owned: sparse.csr_array,
-    hidden: BoolArray | None = None,
-) -> tuple[IntArray, FloatArray | None]:
-    """The lists of one kind, and the probability of each place; arguments as of `rank_each`.
-
-    Args:
-        owned: left out of the lists of a model of new products, and of what fills them up; else listed.
-        hidden: shape (n_products,); what is left out for everyone.
-    Returns:
-        the lists, and beside them an array of their shape, float32: NaN where the model had no opinion, as of
-        what fills a list up; None from a model that knows no probabilities.
-    """
-    lists, beside = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
-    knows, start = True, 0
-    for block, best, probability in ranked_blocks(model, rows, k, fill=fill, owned=owned, hidden=hidden):
-        part = slice(start, start + len(block))
-        lists[part], knows, start = best, probability is not None, part.stop
-        if probability is not None:
-            beside[part] = probability
-    return lists, beside if knows else None
-
-
 def ranked_blocks(
     model: Model[Any],
     rows: IntArray,
@@ -78,8 +65,14 @@ def ranked_blocks(
     fill: IntArray,
     owned: sparse.csr_array,
     hidden: BoolArray | None = None,
-) -> Iterator[tuple[IntArray, IntArray, FloatArray | None]]:
-    """As `rank_with_probability`, a block of customers at a time: their rows, lists and probabilities."""
+) -> Iterator[Ranked]:
+    """Lists of one kind with the probability of each place, a block of customers at a time.
+
+    Args:
+        model, rows, k, fill: as of `rank_each`.
+        owned: left out of the lists of a model of new products, and of what fills them up; else listed.
+        hidden: shape (n_products,); what is left out for everyone.
+    """
     if hidden is not None:
         fill = fill[~hidden[fill]]
     for block in blocks(rows, model.n_products_):
@@ -90,7 +83,14 @@ def ranked_blocks(
         if probability is not None:
             found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
             probability = np.where(best >= 0, found, np.float32(np.nan))
-        yield block, best, probability
+        yield Ranked(block, best, probability)
+
+
+def as_one(parts: Iterable[Ranked]) -> Ranked:
+    """All blocks as one; there must be some."""
+    rows, lists, beside = zip(*parts, strict=True)
+    known = [each for each in beside if each is not None]
+    return Ranked(np.concatenate(rows), np.concatenate(lists), np.concatenate(known) if known else None)
 
 
 def blocks(rows: IntArray, n_products: int) -> list[IntArray]:

@@ -16,7 +16,7 @@ from tests.data.shops import grocer
 from training import ranking
 from training.candidates import OwnHistory
 from training.contents import write_candidates, write_follow_up
-from training.ranking import rank_with_probability
+from training.ranking import as_one, ranked_blocks
 
 
 class Sure(Popular):
@@ -68,9 +68,8 @@ def test_the_size_of_a_block_changes_nothing(
 ) -> None:
     rows = np.arange(N_CUSTOMERS, dtype=np.int32)
     order = np.argsort(-MODELS["popular"].score(rows[:1])[0], kind="stable").astype(np.int32)
-    lists, probability = rank_with_probability(
-        MODELS["sure"], rows, 4, fill=order, owned=own_history().matrix(N_PRODUCTS)
-    )
+    owned = own_history().matrix(N_PRODUCTS)
+    _, lists, probability = as_one(ranked_blocks(MODELS["sure"], rows, 4, fill=order, owned=owned))
     monkeypatch.setattr(ranking, "BLOCK_CELLS", cells)
     found = written(tmp_path, "sure", 4)
     np.testing.assert_array_equal(found["product"], lists)

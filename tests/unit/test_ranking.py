@@ -9,7 +9,7 @@ from scipy import sparse
 from models.arrays import FloatArray, IntArray
 from tests.data.scores import Fixed
 from training import ranking
-from training.ranking import rank_each, rank_with_probability
+from training.ranking import as_one, rank_each, ranked_blocks
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)
@@ -52,7 +52,8 @@ def test_an_owned_entry_counts_also_where_its_value_is_zero() -> None:
 def test_hidden_products_are_left_out_for_everyone() -> None:
     hidden = np.array([False, False, True, True, False])
     nothing = owned(shape=(2, 5))
-    lists, _ = rank_with_probability(Fixed(SCORES), ROWS, 3, fill=FILL, owned=nothing, hidden=hidden)
+    parts = ranked_blocks(Fixed(SCORES), ROWS, 3, fill=FILL, owned=nothing, hidden=hidden)
+    lists = as_one(parts).lists
     assert lists.tolist() == [[4, 0, 1], [0, 1, -1]]
 
 
@@ -87,7 +88,7 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
         patch.setattr(ranking, "BLOCK_CELLS", data.draw(st.sampled_from([1, 5, 1000])))
         without = owned(*held, shape=(n, m))
         (unowned,) = rank_each(model, rows, k, fill=order, without=[without])
-        shown, _ = rank_with_probability(model, rows, k, fill=order, owned=without, hidden=hidden)
+        shown = as_one(ranked_blocks(model, rows, k, fill=order, owned=without, hidden=hidden)).lists
     for row in range(n):
         for lists, able in (
             (unowned, [p for p in range(m) if (row, p) not in held]),
@@ -111,9 +112,9 @@ def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
 ) -> None:
     monkeypatch.setattr(ranking, "BLOCK_CELLS", 5)  # a block for each customer
     hidden = np.array([False, False, True, False, False])
-    lists, probability = rank_with_probability(
-        Sure(SCORES), ROWS, 5, fill=FILL, owned=owned((0, 0), shape=(2, 5)), hidden=hidden
-    )
+    parts = ranked_blocks(Sure(SCORES), ROWS, 5, fill=FILL, owned=owned((0, 0), shape=(2, 5)), hidden=hidden)
+    rows, lists, probability = as_one(parts)
+    assert rows.tolist() == ROWS.tolist()
     assert lists.tolist() == [[4, 0, 3, 1, -1], [3, 0, 1, -1, -1]]
     assert probability is not None
     assert probability.dtype == np.float32
@@ -121,6 +122,7 @@ def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
 
 
 def test_a_model_without_probabilities_gives_the_same_lists_and_none() -> None:
-    lists, probability = rank_with_probability(Fixed(SCORES), ROWS, 4, fill=FILL, owned=owned(shape=(2, 5)))
+    parts = ranked_blocks(Fixed(SCORES), ROWS, 4, fill=FILL, owned=owned(shape=(2, 5)))
+    _, lists, probability = as_one(parts)
     assert probability is None
     assert lists.tolist() == rank(Fixed(SCORES), ROWS, 4).tolist()
