@@ -33,20 +33,16 @@ from service.access.limits import Buckets
 from service.access.new_keys import Labels, new_api_key, new_token_key
 from service.access.routes import Scope
 from service.access.tokens import mint, private_key
-from service.app import Parts, create_app
+from service.app import create_app
 from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
-from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
-from service.events.desk import EventDesk
 from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
-from service.live_products import LiveProducts
 from service.metrics import Metrics, count_in_folder
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.overload import Shedding
 from service.own_list import FirstLevel, WithOffers
-from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook
@@ -60,13 +56,12 @@ from service.trials.spool import Spool
 from service.trials.tally import Tally
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
-from storage.record.consent import PRESETS
 from storage.record.live import Trade
 from storage.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
 from tests.benchmarks.bare import TTL_S, bare_app
 from tests.benchmarks.load_servers import own_redis
-from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known
+from tests.data.tiny_service import EVERYBODY, ISSUED, Known, known, plain_parts
 
 BARE, BARE_GET = "bare Flask route", "bare Flask route, one Redis GET"
 VARIED = 'schema = 1\n[[rules]]\nid = "varied"\nkind = "diversity"\nstrength = 0.5\n'
@@ -220,25 +215,8 @@ def make_routes(
         if plans:
             trials = Trials(plans, customers, recommender, new_recommender, log.take, offers.with_products)
         gate = Gate(callers, limits or Limits(), (), metrics)
-        desk = EventDesk(settings, door, events, follower.knows_product)
-        products = ProductDesk(door, LiveProducts(), follower.knows_product)
-        people = CustomerDesk(door, default=PRESETS["all"])
-        made = create_app(
-            Parts(
-                settings,
-                follower,
-                recommender,
-                metrics,
-                lambda: "up",
-                gate,
-                desk,
-                products,
-                people,
-                offers,
-                b"bench",
-                trials,
-            )
-        )
+        others = {"redis_state": lambda: "up", "gate": gate, "offers": offers, "trials": trials}
+        made = create_app(plain_parts(settings, follower, recommender, metrics, events, door, **others))
         made.wsgi_app = Shedding(made.wsgi_app, metrics, lambda: 0)  # type: ignore[method-assign]
         return made
 

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.access.gate import Gate, Limits
-from service.app import Parts, create_app
+from service.app import create_app
 from service.champion import ChampionFollower
-from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
 from service.live.customers import LiveCustomers
@@ -22,12 +20,11 @@ from service.recommender import Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.settings import Settings
-from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.store import Store
-from tests.data.tiny_service import EVERYBODY
+from tests.data.tiny_service import plain_parts
 
 PATIENT_MS = 10_000
 ATTEMPTS = 10  # a busy machine's disk may take longer than the record waits
@@ -69,23 +66,10 @@ class ReplayShop:
         book = RuleBook(clock=clock)
         recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
         desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
-        gate = Gate(EVERYBODY, Limits(), (), metrics)
         products = ProductDesk(door, live, champion.knows_product)
-        customers = CustomerDesk(door, default=PRESETS["all"])
         offers = OfferDesk(None, known.of, book)
-        parts = Parts(
-            settings,
-            champion,
-            recommender,
-            metrics,
-            lambda: "none",
-            gate,
-            desk,
-            products,
-            customers,
-            offers,
-            b"key",
-        )
+        others = {"desk": desk, "products": products, "offers": offers}
+        parts = plain_parts(settings, champion, recommender, metrics, events, door, **others)
         self._client = create_app(parts).test_client()
 
     def recommend(self, customer_id: str, n: int) -> list[str]:

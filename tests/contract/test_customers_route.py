@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.access.gate import Gate, Limits
-from service.app import Parts, create_app
+from service.app import create_app
 from service.champion import ChampionFollower
 from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
@@ -18,11 +17,9 @@ from service.events.desk import EventDesk
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
-from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
-from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook
@@ -33,7 +30,7 @@ from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.shop_files import FILE, note_shop_file, shop_files
 from storage.store import Store
-from tests.data.tiny_service import EVERYBODY, PATIENT_MS
+from tests.data.tiny_service import PATIENT_MS, plain_parts
 from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
 
 BOUGHT = {
@@ -95,18 +92,16 @@ def worker_on(root: Path) -> Worker:
         served=lambda: served,
         forget=forgotten.append,
     )
-    parts = Parts(
+    parts = plain_parts(
         settings,
         follower,
         Recommender(FirstLevel(10, 1), None, live.of),
         metrics,
-        lambda: "none",
-        Gate(EVERYBODY, Limits(), (), metrics),
-        EventDesk(settings, door, events, follower.knows_product, news.catch_up),
-        ProductDesk(door, LiveProducts(), follower.knows_product),
-        desk,
-        OfferDesk(None, live.of, RuleBook()),
-        b"key",
+        events,
+        door,
+        desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
+        customers=desk,
+        offers=OfferDesk(None, live.of, RuleBook()),
     )
     return Worker(create_app(parts).test_client(), news, forgotten)
 

@@ -1,7 +1,7 @@
 """The service's app over a store, in this process: for tests that need no server."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,36 @@ def known(keyring: Keyring) -> Known:
     return Known(Callers(keyring, ISSUED, is_open=False))
 
 
+def plain_parts(
+    settings: Settings,
+    follower: ChampionFollower,
+    recommender: Recommender,
+    metrics: Metrics,
+    events: EventCounters,
+    door: RecordDoor,
+    **others: Any,
+) -> Parts:
+    """What an app works with where everybody may ask, nobody bought since the night and no rules hold.
+
+    Args:
+        others: other parts, by the names of Parts.
+    """
+    plain = Parts(
+        settings=settings,
+        follower=follower,
+        recommender=recommender,
+        metrics=metrics,
+        redis_state=lambda: "none",
+        gate=Gate(EVERYBODY, Limits(), (), metrics),
+        desk=EventDesk(settings, door, events, follower.knows_product),
+        products=ProductDesk(door, LiveProducts(), follower.knows_product),
+        customers=CustomerDesk(door, default=PRESETS["all"]),
+        offers=OfferDesk(None, nothing_new, RuleBook()),
+        log_key=b"key",
+    )
+    return replace(plain, **others)
+
+
 def tiny_app(
     store: Path,
     cache: ListCache | None = None,
@@ -85,26 +115,19 @@ def tiny_app(
     follower.look()
     recommender = Recommender(FirstLevel(10, first_level_life_s), cache, book=book)
     settings = Settings(store=store, slow_ms=slow_ms, origins=origins, record_timeout_ms=PATIENT_MS)
-    gate = Gate(callers, limits or Limits(), (), metrics)
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
-    desk = EventDesk(settings, door, events, follower.knows_product)
-    products = ProductDesk(door, live, follower.knows_product)
-    customers = CustomerDesk(door, default=PRESETS["all"])
-    offers = OfferDesk(None, nothing_new, book or RuleBook())
     return create_app(
-        Parts(
+        plain_parts(
             settings,
             follower,
             recommender,
             metrics,
-            lambda: "none",
-            gate,
-            desk,
-            products,
-            customers,
-            offers,
-            b"key",
+            events,
+            door,
+            gate=Gate(callers, limits or Limits(), (), metrics),
+            products=ProductDesk(door, live, follower.knows_product),
+            offers=OfferDesk(None, nothing_new, book or RuleBook()),
         )
     )
 
