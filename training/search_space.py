@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from models.errors import BadConfigError
@@ -26,6 +26,7 @@ COSTS = (
 )
 SHARES = {"columns": (0.1, 1.0), "alpha": (0.0, 1.0)}
 LEAST = {"leaves": 2, "factors": 2}
+HALVINGS = 20  # of the way from a bound that is refused to the present value
 CHOICES = {"together": UNITS}
 
 
@@ -119,7 +120,7 @@ def search_space(
         if value is None and "str" not in field.kind:
             within = field.path.removeprefix(f"{field.part_path}.")
             value = _at(learned(field.part, field.part_path), within)
-        dimensions.append(_dimension(field, value))
+        dimensions.append(_within_limits(_dimension(field, value), variant, options, value))
     if not dimensions:
         raise BadConfigError(f"--variant {variant}", "has no option to try; name one with --option")
     return dimensions
@@ -187,6 +188,28 @@ def _dimension(field: _Field, value: Any) -> Dimension:
         )
     low, high, is_log = _bounds(name, float(value), is_whole="int" in field.kind)
     return Dimension(field.path, low, high, "int" in field.kind, is_log, may_be_learned)
+
+
+def _within_limits(
+    dimension: Dimension, variant: str, options: Mapping[str, object], value: Any
+) -> Dimension:
+    """The dimension with bounds that the variant takes, as near to those given as halving finds."""
+    if dimension.choices:
+        return dimension
+
+    def taken(bound: float) -> float:
+        for _ in range(HALVINGS):
+            try:
+                given = int(bound) if dimension.is_whole else bound
+                build(variant, with_changes(options, {dimension.name: given}))
+            except BadConfigError:
+                between = (bound * value) ** 0.5 if dimension.is_log else (bound + value) / 2
+                bound = round(between) if dimension.is_whole else float(f"{between:.4g}")
+            else:
+                return bound
+        return float(value)
+
+    return replace(dimension, low=taken(dimension.low), high=taken(dimension.high))
 
 
 def _bounds(name: str, value: float, *, is_whole: bool) -> tuple[float, float, bool]:

@@ -62,6 +62,30 @@ def test_every_bound_of_every_option_is_taken_by_the_variant(variant: str) -> No
             build(variant, with_changes({}, {dimension.name: value}))
 
 
+@pytest.mark.parametrize(
+    ("variant", "options", "name", "low", "high"),
+    [
+        (
+            "als",
+            {"factors": 300},
+            "factors",
+            100,
+            395,
+        ),  # 900, 520 = (900 x 300)**.5, (520 x 300)**.5
+        ("bpr", {"learning_rate": 0.5}, "learning_rate", 0.125, 1.0),  # 2, (2 x .5)**.5
+        ("ranker", {"trees": {"ridge": 300_000}}, "trees.ridge", 75_000.0, 600_000.0),
+    ],
+)
+def test_a_bound_that_the_variant_refuses_comes_nearer_until_it_is_taken(
+    variant: str, options: dict[str, Any], name: str, low: float, high: float
+) -> None:
+    (dimension,) = search_space(variant, options, [name], learned)
+    assert (dimension.low, dimension.high) == (low, high)
+    for end in (dimension.low, dimension.high):
+        value = int(end) if dimension.is_whole else end
+        build(variant, with_changes(options, {name: value}))
+
+
 def test_parts_are_tried_by_name_with_or_without_the_variant_before_it() -> None:
     assert list(named("ranker", "ranker.trees.leaves", "trees.columns")) == ["trees.leaves", "trees.columns"]
     assert list(named("blend", "repeat")) == [
