@@ -9,14 +9,14 @@ import structlog
 
 from models.errors import NextbestError, UnknownVersionError
 from service.answers import AnswerWriter
-from service.background import every
+from service.background import now_and_every
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.sane import check_values
 from service.served import NONE, ServedVersion
 from storage.store import CHAMPION, Champion, Pointer, Store
 
-RETRY_S = 15.0  # a version that was refused may have been repaired
+RETRY_S = 15.0  # what was refused, or failed, may have been repaired
 LET_GO_S = 1.0  # until no request uses the version before
 EARLIER = 5  # earlier champions to try when nothing answers yet
 log = structlog.get_logger()
@@ -63,8 +63,7 @@ class ChampionFollower:
             warm_up: called with what was opened before anybody is answered from it.
         """
         self._warm_up = warm_up
-        self._look_and_survive()
-        every(self._poll_s, self._look_and_let_go, "champion")
+        now_and_every(self._poll_s, self._look_and_let_go, "champion")
 
     def look(self) -> None:
         """Take the champion if the pointer changed since the last look."""
@@ -75,7 +74,7 @@ class ChampionFollower:
         stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
         if stamp == self._seen and time.monotonic() < self._retry_at:
             return
-        self._seen, self._retry_at = stamp, float("inf")
+        self._seen, self._retry_at = stamp, time.monotonic() + RETRY_S
         try:
             champion = self._store.champion()
         except NextbestError as err:
@@ -83,6 +82,8 @@ class ChampionFollower:
             return
         if champion:
             self._take(champion)
+            if self._answers_from(champion.current):
+                self._retry_at = float("inf")
 
     def _take(self, champion: Champion) -> None:
         serving = self._open(champion.current)
@@ -103,8 +104,7 @@ class ChampionFollower:
         )
 
     def _open(self, pointer: Pointer) -> Serving | None:
-        now = self.current
-        if now and (now.served.version_id, now.served.variant) == (pointer.version_id, pointer.variant):
+        if self._answers_from(pointer):
             return None
         try:
             served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
@@ -123,8 +123,11 @@ class ChampionFollower:
         self._warm_up(serving)
         return serving
 
+    def _answers_from(self, pointer: Pointer) -> bool:
+        now = self.current.served if self.current else None
+        return now is not None and (now.version_id, now.variant) == (pointer.version_id, pointer.variant)
+
     def _refuse(self, why: str) -> None:
-        self._retry_at = time.monotonic() + RETRY_S
         if why != self._last_refusal:
             self._last_refusal = why
             self._metrics.refused()
@@ -132,7 +135,7 @@ class ChampionFollower:
             log.error("version refused", why=why, answering=answering)
 
     def _look_and_let_go(self) -> None:
-        self._look_and_survive()
+        self.look()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -140,10 +143,3 @@ class ChampionFollower:
         if time.monotonic() >= self._let_go_at:
             self._let_go_at = float("inf")
             gc.collect()
-
-    def _look_and_survive(self) -> None:
-        try:
-            self.look()
-        except Exception:  # the worker and its follower must outlive whatever a store can hold
-            self._retry_at = time.monotonic() + RETRY_S
-            log.exception("looking for a champion failed")

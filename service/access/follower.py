@@ -8,7 +8,7 @@ import structlog
 
 from service.access.callers import Callers
 from service.access.tokens import Issued
-from service.background import every
+from service.background import now_and_every
 from storage.keyring import KEYRING, DamagedKeyringError, Keyring, read_keyring
 
 RETRY_S = 5.0  # a file that couldn't be read may be readable now
@@ -45,37 +45,29 @@ class CallersFollower:
 
     def start(self) -> None:
         """Look now, then go on looking."""
-        self._look_and_survive()
-        every(self._poll_s, self._look_and_survive, "keyring")
+        now_and_every(self._poll_s, self.look, "keyring")
 
     def look(self) -> None:
         """Read the keyring if it changed since the last look."""
         stamp = _stamp(self._root / KEYRING)
         if stamp == self._seen and not self._is_first and time.monotonic() < self._retry_at:
             return
-        self._is_first, self._seen, self._retry_at = False, stamp, float("inf")
+        self._is_first, self._seen, self._retry_at = False, stamp, time.monotonic() + RETRY_S
         try:
             keyring = read_keyring(self._root)
         except DamagedKeyringError as err:
-            self._retry_at = time.monotonic() + RETRY_S
             self._counters.keyring_unreadable(True)
             log.error("keys can't be read, those known before go on", why=str(err))
             return
         self._counters.keyring_unreadable(False)
         self._take(keyring)
+        self._retry_at = float("inf")
 
     def _take(self, keyring: Keyring) -> None:
         self._may_be_open = self._may_be_open and keyring.is_empty
         self.current = Callers(keyring, self._issued, is_open=self._may_be_open)
         usable = [key for key in (*keyring.api_keys, *keyring.token_keys) if key.state != "revoked"]
         log.info("keys taken", usable=len(usable), open=self._may_be_open)
-
-    def _look_and_survive(self) -> None:
-        try:
-            self.look()
-        except Exception:  # the worker must outlive whatever a store can hold
-            self._retry_at = time.monotonic() + RETRY_S
-            log.exception("looking for keys failed")
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

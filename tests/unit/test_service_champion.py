@@ -172,7 +172,7 @@ def test_a_fault_at_the_first_look_is_logged_and_the_follower_looks_again(
     follower = ChampionFollower(store, Metrics(None), poll_s=0.05)
     with capture_logs() as lines:
         follower.start(lambda serving: None)
-        assert lines[0]["event"] == "looking for a champion failed"
+        assert (lines[0]["event"], lines[0]["of"]) == ("a step in the background failed", "champion")
         assert serves(follower) is None
         store.is_locked = False
         until(lambda: serves(follower) == version_id, 5)
