@@ -56,7 +56,7 @@ class CustomerDesk:
         door: RecordDoor,
         *,
         default: Consent,
-        live: LiveCustomers | None = None,
+        live: LiveCustomers,
         told: Callable[[], None] = lambda: None,
         served: Callable[[], ServedVersion | None] = lambda: None,
         forget: Callable[[str], None] = lambda customer_id: None,
@@ -95,9 +95,8 @@ class CustomerDesk:
                 return consent, set_consent(connection, customer_id, consent, now_ms=now_ms, client=client)
 
         consent, epoch = self._door.do(write)
-        if self._live is not None:  # at once: the record may be away by now
-            allowed = {"personalise": consent.personalise, "experiment": consent.experiment}
-            self._live.said(customer_id, epoch, **allowed)
+        allowed = {"personalise": consent.personalise, "experiment": consent.experiment}
+        self._live.said(customer_id, epoch, **allowed)  # at once: the record may be away by now
         self._told()
         return consent
 
@@ -124,9 +123,8 @@ class CustomerDesk:
 
         erasure, key = self._door.do(write)
         self._forget(customer_id)  # while this worker still knows under which epoch they lie
-        if self._live is not None:  # at once: the record may be away by now
-            stone = Tombstone(erasure.number, key.hash_of(customer_id), erasure.epoch)
-            self._live.erase([stone], key.hash_of)
+        stone = Tombstone(erasure.number, key.hash_of(customer_id), erasure.epoch)
+        self._live.erase([stone], key.hash_of)  # at once: the record may be away by now
         self._told()
         return erasure
 
@@ -145,7 +143,7 @@ class CustomerDesk:
         served = self._served()
         if served is None:
             return None
-        if self._live is not None and self._live.erased(customer_id) > served.tombstone:
+        if self._live.erased(customer_id) > served.tombstone:
             return None  # it didn't know of the erasure: what it has is void
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:

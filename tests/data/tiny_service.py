@@ -15,6 +15,7 @@ from service.champion import ChampionFollower
 from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.live.customers import LiveCustomers
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
@@ -90,7 +91,9 @@ def plain_parts(
         gate=Gate(EVERYBODY, Limits(), (), metrics),
         desk=EventDesk(settings, door, events, follower.knows_product),
         products=ProductDesk(door, LiveProducts(), follower.knows_product),
-        customers=CustomerDesk(door, default=PRESETS["all"]),
+        customers=CustomerDesk(
+            door, default=PRESETS["all"], live=LiveCustomers(is_personal_by_default=True, most=100)
+        ),
         offers=OfferDesk(None, nothing_new, RuleBook()),
         log_key=b"key",
     )
