@@ -34,7 +34,7 @@ class Database:
             self._engine = sa.create_engine(parsed, poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as err:
             raise BadHistoryError("--data", "not a database URL that can be opened here") from err
-        if parsed.get_backend_name() == "postgresql":
+        if parsed.drivername == "postgresql+psycopg":  # other drivers have other options
             end_when_silent(self._engine)
         file = parsed.database
         if parsed.get_backend_name() == "sqlite" and file and file != ":memory:" and not Path(file).is_file():
