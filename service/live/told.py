@@ -18,7 +18,7 @@ class Line(NamedTuple):
 
     Attributes:
         at_ms: of its last purchase, Unix milliseconds.
-        orders_ms: of each order with an id, its last purchase.
+        orders_ms: of each order with an id, when it was bought.
         loose_ms: of each purchase without one. Which of them are one order a version's time zone says.
         order_ids: of `orders_ms`.
     """
@@ -72,7 +72,7 @@ def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int 
 
 def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
     """Products that were bought and kept, the latest first, at most MOST_LINES."""
-    kept = [(one, one.quantity) for one in trade if not one.is_return]
+    kept = [(one, one.quantity) for one in _once(trade)]
     returns = [one for one in trade if one.is_return]
     returns.sort(key=lambda back: back.order_id is None)  # those that say of which order come first
     for back in returns:
@@ -83,8 +83,7 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
         if bought.order_id is None:
             loose[bought.product_id].append(bought.at_ms)
         else:
-            of_product = orders[bought.product_id]
-            of_product[bought.order_id] = max(bought.at_ms, of_product.get(bought.order_id, 0))
+            orders[bought.product_id][bought.order_id] = bought.at_ms
     lines, same = [], dict[tuple[str, ...], tuple[str, ...]]()
     for product_id in orders.keys() | loose.keys():
         ordered = sorted((at_ms, order_id) for order_id, at_ms in orders[product_id].items())
@@ -95,6 +94,20 @@ def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:
         at_ms = max(orders_ms[-1:] + loose_ms[-1:])
         lines.append(Line(intern(product_id), at_ms, orders_ms, loose_ms, order_ids))
     return tuple(sorted(lines, key=lambda line: (-line.at_ms, line.product_id))[:MOST_LINES])
+
+
+def _once(trade: Sequence[Trade]) -> list[Trade]:
+    """Purchases; of those with one order and product the first, as the night has it."""
+    seen, once = set[tuple[str, str]](), []
+    for one in trade:
+        if one.is_return:
+            continue
+        if one.order_id is not None:
+            if (one.order_id, one.product_id) in seen:
+                continue
+            seen.add((one.order_id, one.product_id))
+        once.append(one)
+    return once
 
 
 def _take_back(kept: list[tuple[Trade, float]], back: Trade) -> None:
