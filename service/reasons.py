@@ -97,7 +97,7 @@ class Reasons:
         return json.dumps({"code": "others_redeem", "text": text, "evidence": {}})
 
     def for_everybody(self) -> str:
-        """Of an offer of a shop where nobody redeemed anything yet."""
+        """Of an offer to a stranger, or of a shop where nobody redeemed anything yet."""
         text = self._words.gettext("An offer for everybody")
         return json.dumps({"code": "for_everybody", "text": text, "evidence": {}})
 

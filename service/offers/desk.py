@@ -239,12 +239,14 @@ def _reason(
     one: ListedOffer,
     reasons: Reasons,
 ) -> str:
-    """The product of the offer that the customer bought last, else what others did."""
+    """The product of the offer that the customer bought last, else what others did who buy like them."""
     bought = _bought_last(served, customer_row, session, set(products))
     if bought is not None:
         row, times, last_day = bought
         return reasons.bought_before(served.products[row], served.title(row), times, last_day)
-    return reasons.others_redeem() if one.probability is not None else reasons.for_everybody()
+    if customer_row == NONE or one.probability is None:
+        return reasons.for_everybody()
+    return reasons.others_redeem()
 
 
 def _bought_last(

@@ -122,6 +122,7 @@ def test_who_is_not_known_or_wants_nothing_personal_gets_what_is_for_everybody(
     served = served_of(tmp_path)
     for body in (offers(desk_of(), served, "a stranger"), offers(desk_of(lambda _: news), served)):
         assert (ids(body), body["source"]) == (["butter 10 off"], "popular")
+        assert body["offers"][0]["reason"]["code"] == "for_everybody"  # nobody knows how they buy
 
 
 def test_an_offer_whose_products_are_hidden_or_sold_out_is_hidden(tmp_path: Path) -> None:
