@@ -1,5 +1,6 @@
 """What each customer was shown and how often, at placements where a rule of frequency holds; nowhere else."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -115,7 +116,7 @@ class _Known:
         showing = packed_showing(today, where, hashes)
         self.value += showing
         self.most += 1
-        for (rule, at, _), counted in self.counted.items():
+        for (rule, at, _), counted in list(self.counted.items()):  # another thread may count more
             if at != where:
                 continue
             if counted.index is not index:
@@ -157,6 +158,7 @@ class Showings:
     ) -> None:
         self._customers, self._store, self._counters, self._clock = customers, store, counters, clock
         self._known: dict[str, _Known] = {}
+        self._changes = threading.Lock()  # a version that comes warms up in another thread
         self.is_alone = False
 
     def products_shown_enough(
@@ -204,16 +206,18 @@ class Showings:
     def to_ask(self, customer_id: str) -> str | None:
         """Under which name the store is to be asked before the next answer; None if that isn't due yet."""
         name = self._customers.showings_name(customer_id)
-        return name if self._is_due(name) else None
+        known = self._known.get(name)
+        return name if known is None or self._clock() >= known.until_s else None
 
-    def take(self, name: str, has_answer: bool, value: bytes | None) -> None:
-        """What the store said. A worker without an answer goes by what it knows, and asks again later."""
+    def take(self, name: str, has_answer: bool, value: bytes | None) -> _Known:
+        """What is known after what the store said. A worker without an answer goes by what it knew, and asks
+        again later."""
         known = self._known.get(name)
         if not has_answer:
             self.is_alone = True
         elif known is None or known.value != (value or b""):
             known = None
-        self._keep(name, known or _Known(value or b""), self._clock() + FRESH_S)
+        return self._keep(name, known or _Known(value or b""), self._clock() + FRESH_S)
 
     def flush(self) -> None:
         """Wait until the store has what was noted."""
@@ -236,18 +240,17 @@ class Showings:
 
     def _known_of(self, customer_id: str) -> _Known:
         name = self._customers.showings_name(customer_id)
-        if self._is_due(name):
-            self.take(name, *(self._store.showings(name) if self._store is not None else (False, None)))
-        return self._known[name]
-
-    def _is_due(self, name: str) -> bool:
         known = self._known.get(name)
-        return known is None or self._clock() >= known.until_s
+        if known is not None and self._clock() < known.until_s:
+            return known
+        return self.take(name, *(self._store.showings(name) if self._store is not None else (False, None)))
 
     def _keep(self, name: str, known: _Known, until_s: float) -> _Known:
-        self._known.pop(name, None)
-        if len(self._known) >= KEPT_CUSTOMERS:
-            del self._known[next(iter(self._known))]  # the one that the store was asked for longest ago
         known.until_s = until_s
-        self._known[name] = known
+        with self._changes:
+            all_known = self._known
+            all_known.pop(name, None)  # so that it stands last
+            if len(all_known) >= KEPT_CUSTOMERS:
+                del all_known[next(iter(all_known))]  # the one that the store was asked for longest ago
+            all_known[name] = known
         return known

@@ -1,8 +1,11 @@
 """Rules of frequency: what a customer was shown often enough at a placement is held back there alone."""
 
 import json
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
+from service.own_list import FirstLevel, Rung
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
@@ -292,6 +295,39 @@ def test_no_product_is_shown_more_often_than_a_rule_allows_and_none_is_missing(
         assert set(shown) <= free
         assert len(shown) == len(set(shown)) == min(n, len(free))
         seen += [(today, name) for name in shown]
+
+
+def test_a_version_may_warm_up_in_another_thread_while_customers_come_and_go(
+    served: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.showings.KEPT_CUSTOMERS", 1)
+    customers = LiveCustomers(is_personal_by_default=True, most=1)
+    customers.erase([], KEY.hash_of)
+    customers.heard()
+    book = RuleBook(parse_rules(f"schema = 1\n{TWICE}"), lambda: NOON)
+    rules = book.at(served, "home")
+    showings, failed = Showings(customers, None, clock=count(step=10).__next__), list[Exception]()
+
+    def use() -> None:
+        try:
+            for number in range(10_000):
+                customer_id = ("anna", "ben")[number % 2]
+                showings.products_shown_enough(rules, rules.of_nobody(), customer_id, "home")
+                showings.note(rules, customer_id, "home", [(0, Rung.OWN, 0, 0.5)], [])
+        except Exception as err:
+            failed.append(err)
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        both = [threading.Thread(target=use) for _ in range(2)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before_s)
+    assert failed == []
 
 
 def test_the_docs_say_for_how_long_showings_are_kept() -> None:
