@@ -189,6 +189,7 @@ def test_erased_is_gone_at_once_and_the_receipt_says_where_an_id_may_still_be(wo
         }
     }
     assert {one["where"] for one in receipt["elsewhere"]} >= {"Redis", "versions of the night", "logs"}
+    assert "unreachable" not in str(receipt)  # who reads it would think that Redis is away
     assert worker.forgotten == ["anna"]
     assert worker.source() == "popular"
     held = worker.get("/customers/anna")
