@@ -91,6 +91,13 @@ def is_full(err: BaseException | None) -> bool:
     )
 
 
+def first_line(err: Exception) -> str:
+    """What a database says, without the statement that it was said about."""
+    cause = getattr(err, "orig", None) or err
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
+
+
 def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
     file = Path(url.database or "").absolute()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, is_full, open_engine, parse_url
+from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, first_line, is_full, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.errors import ErasureKeyError, NoBackupError, RecordUnavailableError
 from storage.record.folder import private_file
@@ -157,7 +157,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as err:
-        cause = getattr(err, "orig", None) or err
-        lines = str(cause).strip().splitlines()
-        why = lines[0] if lines else type(cause).__name__
-        raise RecordUnavailableError(why, is_full=is_full(cause)) from err
+        raise RecordUnavailableError(first_line(err), is_full=is_full(getattr(err, "orig", None))) from err

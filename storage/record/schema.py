@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage.record.engine import WRITES, file_of, open_engine
+from storage.record.engine import WRITES, file_of, first_line, open_engine
 from storage.record.errors import RecordUnavailableError, SchemaError
 from storage.record.folder import private_file
 from storage.record.tables import METADATA, SCHEMA, record_clock
@@ -58,7 +58,7 @@ def prepare(url: URL) -> int:
         if found < SCHEMA:
             _migrate(engine, file, name)
     except (sa.exc.SQLAlchemyError, OSError) as err:
-        raise RecordUnavailableError(f"{name}: {_first_line(err)}") from err
+        raise RecordUnavailableError(f"{name}: {first_line(err)}") from err
     finally:
         engine.dispose()
     return found
@@ -108,9 +108,3 @@ def _refuse_newer(found: int, name: str) -> None:
     if found > SCHEMA:
         why = f"it has schema {found}, and this release knows {SCHEMA}: install the release that made it"
         raise SchemaError(name, why)
-
-
-def _first_line(err: Exception) -> str:
-    """What a database says, without the statement that it was said about."""
-    lines = str(getattr(err, "orig", None) or err).strip().splitlines()
-    return lines[0] if lines else type(err).__name__
