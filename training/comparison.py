@@ -11,6 +11,7 @@ from training.evaluation import FoldFacts, FoldResult
 from training.folds import TARGETS, Target
 from training.metrics import ListFigures
 
+N_BUCKETS = 5
 ACTIVITY_METRICS = ("ndcg@10", "recall@10", "hit@10")
 
 
@@ -123,11 +124,11 @@ def summarise(
     )
 
 
-def activity_edges(orders_before: IntArray, n_buckets: int = 5) -> list[tuple[int, int]]:
-    """Bounds, both included, of up to `n_buckets` groups of about equally many customers."""
+def activity_edges(orders_before: IntArray) -> list[tuple[int, int]]:
+    """Bounds, both included, of up to N_BUCKETS groups of about equally many customers."""
     if not len(orders_before):
         return []
-    cuts = np.quantile(orders_before, np.linspace(0, 1, n_buckets + 1)[1:-1], method="higher")
+    cuts = np.quantile(orders_before, np.linspace(0, 1, N_BUCKETS + 1)[1:-1], method="higher")
     lows = np.unique([int(orders_before.min()), *(int(cut) for cut in cuts)])
     highs = [*(int(low) - 1 for low in lows[1:]), int(orders_before.max())]
     return [(int(low), high) for low, high in zip(lows, highs, strict=True)]

@@ -24,6 +24,7 @@ MOST = 200  # products of a list
 SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
 NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
 SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom the night didn't see
+KEPT_SESSIONS = 2000
 SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 EPOCH = date(1970, 1, 1)
 
@@ -71,8 +72,7 @@ class Session:
 class Sessions:
     """The sessions that a worker used lately: a visit asks for the same one again and again."""
 
-    def __init__(self, size: int = 2000) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._served: ServedVersion | None = None
         self._kept: dict[str, tuple[ServedVersion, Told, int, Session | None]] = {}
 
@@ -88,7 +88,7 @@ class Sessions:
         if kept is not None and kept[0] is served and kept[1] is told and kept[2] == today:
             return kept[3]
         session = session_of(served, customer_row, told, now_s)
-        if len(mine) >= self._size:
+        if len(mine) >= KEPT_SESSIONS:
             mine.clear()
         mine[customer_id] = served, told, today, session
         return session

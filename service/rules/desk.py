@@ -114,7 +114,7 @@ class RulesDesk:
         return str(self._door.do(write)), self.warnings(rules)
 
     def versions(self) -> list[RulesVersion]:
-        """All files that were ever put, the newest first."""
+        """The latest files that were put, the newest first."""
 
         def read(record: Record) -> list[RulesVersion]:
             with record.reading() as connection:

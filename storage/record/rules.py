@@ -9,6 +9,8 @@ from models.errors import NextbestError
 from storage.record.statements import next_change
 from storage.record.tables import audit, rules_versions
 
+LISTED = 100
+
 
 @dataclass(frozen=True, slots=True)
 class RulesVersion:
@@ -47,9 +49,9 @@ def active_rules(connection: sa.Connection) -> RulesVersion | None:
     return RulesVersion(*row) if row else None
 
 
-def list_rules(connection: sa.Connection, limit: int = 100) -> list[RulesVersion]:
-    """All versions, the newest first."""
-    newest_first = sa.select(*_COLUMNS).order_by(rules_versions.c.number.desc()).limit(limit)
+def list_rules(connection: sa.Connection) -> list[RulesVersion]:
+    """The latest versions, LISTED at most, the newest first."""
+    newest_first = sa.select(*_COLUMNS).order_by(rules_versions.c.number.desc()).limit(LISTED)
     return [RulesVersion(*row) for row in connection.execute(newest_first)]
 
 
