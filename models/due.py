@@ -16,8 +16,8 @@ from models.shrinkage import shrunk_rates
 from models.timeline import Timeline
 from models.validation import FoldOptions, InnerFold, inner_folds
 
-DUE_KNOTS = np.array([-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0])  # log2 of days since / days to expect
-VISIT_KNOTS = np.array([-2.0, 0.0, 1.0, 2.0, 4.0])  # the same of the customer's orders
+DUE_KNOTS = np.array([-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0])  # log2 of days since / to expect, times sureness
+VISIT_KNOTS = np.array([-2.0, 0.0, 1.0, 2.0, 4.0])  # log2 of days since the last order / days between two
 KEEP = 0.9  # an order counts so much of the one after it; M2 (Peng et al. 2022) found the same
 RIDGE = 3.0  # how strongly coefficients are drawn to PRIOR; thousands of pairs outweigh it
 N_COEFFICIENTS = 6 + len(DUE_KNOTS) - 1 + len(VISIT_KNOTS) - 1
@@ -50,16 +50,17 @@ class DueOptions(FoldOptions):
 class Due(Model[DueOptions]):
     """The probability that a customer buys an own product within the horizon, and the interval to expect.
 
-    The interval is the mean of the customer's own ones, drawn to the product's, that to its category's and
-    that to the shop's. The probability is a logistic regression, whose coefficients are learned on earlier
-    folds over all known customers, those who stayed away included. Its first term is a Poisson-gamma rate,
-    drawn up the same levels; the others correct it by how overdue the product is, by how often and lately
-    the customer comes, and by the product's trend. Without folds the rate alone speaks.
+    The interval is the mean of the customer's own ones in logarithms, drawn to the product's, that to its
+    category's and that to the shop's. The probability is a logistic regression, whose coefficients are
+    learned on earlier folds over all known customers, those who stayed away included. Its first term is a
+    Poisson-gamma rate, drawn up the same levels; the others correct it by how overdue the product is, by how
+    often and lately the customer comes, and by the product's trend. Without folds the rate alone speaks.
 
     Source: Poisson-gamma after Bhagat et al. 2018; the rest is a discrete-time hazard (Allison 1982).
     """
 
     name: ClassVar[str] = "due"
+    revision: ClassVar[int] = 2
     options_type: ClassVar[type] = DueOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("indptr_", "product_", "probability_", "expected_days_", "last_age_days_"),
@@ -110,13 +111,13 @@ class _Evidence:
     def __init__(self, pairs: Timeline, horizon_days: float) -> None:
         waits, visits = pairs.waits, pairs.visits
         self.pairs, self.horizon_days = pairs, horizon_days
-        self.expected_days = waits.expected_days(pairs.parents())
+        self.expected_days, self.sureness = waits.expected(pairs.parents())
         n_repeats = (waits.times - 1).astype(np.float64)
         self.rate = shrunk_rates(n_repeats, waits.first_age_days, pairs.parents())
         self.fading = pairs.fading(KEEP)
         self.trend = _trend(pairs.interactions, 2 * horizon_days)
-        visit_days = np.nan_to_num(visits.expected_days(), nan=pairs.interactions.span_days)
-        self.visit_days, self.away = visit_days, _overdue(visits.last_age_days, visit_days)
+        self.visit_days = np.nan_to_num(visits.mean_days(), nan=pairs.interactions.span_days)
+        self.away = _overdue(visits.last_age_days, self.visit_days)
 
     def of(self, places: LongArray) -> AnyArray:
         """Of these pairs; shape (n, N_COEFFICIENTS), float64."""
@@ -131,7 +132,7 @@ class _Evidence:
                 np.log(np.maximum(self.fading[places], 1e-4)),
                 np.log((self.visit_days[customer] + 0.5) / self.horizon_days),
                 self.trend[product],
-                *_ramps(overdue, DUE_KNOTS),
+                *_ramps(overdue * self.sureness[places], DUE_KNOTS),
                 *_ramps(self.away[customer], VISIT_KNOTS),
             ]
         )

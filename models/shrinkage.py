@@ -12,7 +12,7 @@ STRENGTHS = (0.01, 1000.0)  # of a prior, in events
 
 def shrunk_means(
     means: DoubleArray, weights: DoubleArray, variance: float, parents: Sequence[AnyIntArray] = ()
-) -> DoubleArray:
+) -> tuple[DoubleArray, DoubleArray]:
     """Each unit's mean drawn to its group's, that to the group's own group's, and so up to that of all.
 
     mean' = z mean + (1 - z) group's mean', with z = weight / (weight + variance / variance between units).
@@ -25,11 +25,12 @@ def shrunk_means(
         parents: the group of each unit, then the group of each of those, rows from 0; the last groups belong
             to one that holds all, which need not be given.
     Returns:
-        shape of `means`; a unit that was not observed has its group's mean. NaN if nothing was observed.
+        the units' means, shape of `means`; a unit that was not observed has its group's mean. NaN if nothing
+        was observed. Then the variance of each unit's true mean around that, the mean of all taken for known.
     Source: Bühlmann, Straub 1970 (one level and its estimator); Jewell 1975 (levels).
     """
     if not len(means):
-        return means
+        return means, means
     group = parents[0] if parents else np.zeros(len(means), np.int64)
     n_groups = len(parents[1]) if len(parents) > 1 else int(group.max()) + 1
     variance = max(variance, 1e-9)
@@ -38,9 +39,14 @@ def shrunk_means(
     group_weights = np.bincount(group, credibility, n_groups)
     with np.errstate(invalid="ignore"):  # nothing was observed of a group
         group_means = np.bincount(group, credibility * means, n_groups) / group_weights
+    group_variances = np.zeros(n_groups)
     if parents:
-        group_means = shrunk_means(np.nan_to_num(group_means), group_weights, between, parents[1:])
-    return credibility * means + (1 - credibility) * group_means[group]
+        group_means, group_variances = shrunk_means(
+            np.nan_to_num(group_means), group_weights, between, parents[1:]
+        )
+    rest = 1 - credibility
+    shrunk = credibility * means + rest * group_means[group]
+    return shrunk, rest * between + rest**2 * group_variances[group]
 
 
 def _variance_between(
@@ -55,12 +61,12 @@ def _variance_between(
     return float(spread / size) if size > 1e-9 else 0.0
 
 
-def variance_within(values: DoubleArray, unit: AnyIntArray, means: DoubleArray) -> float:
-    """Of one observation around its unit's mean, with one more observation as far off as the mean is large.
+def variance_within(values: DoubleArray, unit: AnyIntArray, means: DoubleArray, one_more: float) -> float:
+    """Of one observation around its unit's mean, with one more observation whose square is `one_more`.
 
-    That one (waiting times without memory are like that) speaks where no unit was observed twice.
+    That one speaks where no unit was observed twice: what is thought of the variance before.
     """
-    spread = ((values - means[unit]) ** 2).sum() + (values.mean() ** 2 if len(values) else 0.0)
+    spread = ((values - means[unit]) ** 2).sum() + one_more
     n_units = np.count_nonzero(np.bincount(unit))
     return float(spread / (len(values) - n_units + 1))
 

@@ -9,6 +9,9 @@ from models.interactions import Interactions
 from models.pair_keys import pair_keys
 from models.shrinkage import shrunk_means, variance_within
 
+LEAST_GAP_DAYS = 0.5  # a due day is a date: twice on one day tells no more than that
+MEMORYLESS_LOG_VARIANCE = np.pi**2 / 6  # of the logarithm of a waiting time without memory
+
 
 @dataclass(frozen=True, eq=False)
 class Waits:
@@ -39,16 +42,38 @@ class Waits:
         gaps = (age_days[:-1] - age_days[1:])[same]
         return cls(times, first, last, np.maximum(gaps, 0.0), unit[1:][same].astype(np.int64))
 
-    def expected_days(self, parents: tuple[AnyIntArray, ...] = ()) -> DoubleArray:
-        """Each unit's gap to expect: its own mean, drawn to its group's, and so up; see `shrunk_means`.
+    def expected(self, parents: tuple[AnyIntArray, ...] = ()) -> tuple[DoubleArray, DoubleArray]:
+        """Each unit's gap to expect: about half of its next gaps are shorter.
 
-        NaN where nobody has a gap.
+        The mean of the logarithms of its own gaps, drawn to its group's, and so up; see `shrunk_means`. Of
+        logarithms, because gaps vary by a share of their length: a day more or less is much for what is
+        bought daily, and little for what is bought each quarter.
+
+        Returns:
+            days, shape (n,); NaN where nobody has a gap. Then how sure they are, shape (n,), in (0, 1]: the
+            standard deviation of a gap's logarithm around its unit's own mean, against that around what is
+            expected; it nears 1 with each gap of its own.
         """
-        n_units = len(self.times)
-        n_gaps = np.bincount(self.gap_unit, minlength=n_units).astype(np.float64)
-        means = np.bincount(self.gap_unit, self.gap_days, n_units) / np.maximum(n_gaps, 1.0)
-        variance = variance_within(self.gap_days, self.gap_unit, means)
-        return shrunk_means(means, n_gaps, variance, parents)
+        log_days = np.log(np.maximum(self.gap_days, LEAST_GAP_DAYS))
+        means, n_gaps = self._own_means(log_days)
+        variance = variance_within(log_days, self.gap_unit, means, MEMORYLESS_LOG_VARIANCE)
+        log_means, variances = shrunk_means(means, n_gaps, variance, parents)
+        return np.exp(log_means), np.sqrt(variance / (variance + variances))
+
+    def mean_days(self) -> DoubleArray:
+        """Each unit's mean gap, drawn to that of all; NaN where nobody has a gap.
+
+        In days: unlike the gap to expect it is hardly moved by short ones, as of orders that follow at once.
+        """
+        means, n_gaps = self._own_means(self.gap_days)
+        memoryless = float(self.gap_days.mean() ** 2) if len(self.gap_days) else 0.0  # their variance
+        variance = variance_within(self.gap_days, self.gap_unit, means, memoryless)
+        return shrunk_means(means, n_gaps, variance)[0]
+
+    def _own_means(self, values: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """The mean of each unit's gaps' values, 0 without any; how many gaps it has."""
+        n_gaps = np.bincount(self.gap_unit, minlength=len(self.times)).astype(np.float64)
+        return np.bincount(self.gap_unit, values, len(self.times)) / np.maximum(n_gaps, 1.0), n_gaps
 
 
 @dataclass(frozen=True, eq=False)

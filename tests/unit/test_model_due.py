@@ -49,24 +49,91 @@ def test_orders_fade_by_their_number_not_by_the_clock() -> None:
     np.testing.assert_allclose(Timeline.of(HISTORY).fading(0.5), [0.5 / 1.75, 1.0, 1.0], rtol=1e-6)
 
 
-def test_the_expected_interval_is_the_own_mean_drawn_to_the_product_s() -> None:
-    """Product 0: 10 and 10 days of one, 30 of another, a single order of a third; product 1 was never
-    bought again. Variance: the square of 50/3 over 3 - 2 + 1."""
-    days = [(0, 0, 0), (0, 0, 10), (0, 0, 20), (1, 0, 0), (1, 0, 30), (2, 0, 25), (2, 1, 25)]
+def test_the_expected_interval_is_the_own_mean_of_logarithms_drawn_to_the_product_s() -> None:
+    """Product 0: 10 and 10 days of one, 40 of another, a single order of a third; product 1 was never
+    bought again. Variance: that of one memoryless wait over 3 - 2 + 1."""
+    days = [(0, 0, 0), (0, 0, 10), (0, 0, 20), (1, 0, 0), (1, 0, 40), (2, 0, 25), (2, 1, 25)]
     lines = [(customer, product, day, order) for order, (customer, product, day) in enumerate(days)]
-    model = Due().fit(history_of(lines, n_customers=3, n_products=2, as_of_day=40))
+    model = Due().fit(history_of(lines, n_customers=3, n_products=2, as_of_day=50))
 
+    variance = np.pi**2 / 6 / 2
+    mean = (2 * np.log(10) + np.log(40)) / 3
+    between = (2 * (np.log(10) - mean) ** 2 + (np.log(40) - mean) ** 2 - variance) / (3 - 5 / 3)
+    often, once = 2 / (2 + variance / between), 1 / (1 + variance / between)
+    product = (often * np.log(10) + once * np.log(40)) / (often + once)
+    logs = [often * np.log(10) + (1 - often) * product, once * np.log(40) + (1 - once) * product]
+    wanted = np.exp([*logs, product, product])
+    np.testing.assert_allclose(model.expected_days_, wanted, rtol=1e-5)
+    np.testing.assert_allclose(model.last_age_days_, [30, 10, 25, 25])
+
+
+# 20 customers buy product 0 after 10, 30 and 90 days, in turn one more and one less often
+IRREGULAR = [
+    (customer, 0, float(day), 10 * customer + visit)
+    for customer in range(20)
+    for visit, day in enumerate([0, 10, 40, 130][: 4 - customer % 2])
+]
+
+
+def test_what_was_bought_daily_thirty_times_is_due_in_about_a_day() -> None:
+    """However long the others take: one variance in days for all made it 3.5 days."""
+    daily = [(20, 0, 100.0 + day, 900 + day) for day in range(31)]
+    history = history_of(IRREGULAR + daily, n_customers=21, n_products=1, as_of_day=131)
+    expected = Due().fit(history).expected_days_
+    assert expected[:20].min() > 14
+    assert 1 <= expected[20] < 1.2
+
+
+def test_twice_as_long_waits_make_twice_as_long_intervals() -> None:
+    single = [(20, 0, 100.0, 900), (20, 1, 100.0, 900), (21, 0, 90.0, 901), (21, 0, 91.0, 902)]
+    once, twice = (
+        Timeline.of(
+            history_of(
+                [
+                    (customer, product, times * day, order)
+                    for customer, product, day, order in IRREGULAR + single
+                ],
+                n_customers=22,
+                n_products=2,
+                as_of_day=times * 131,
+            )
+        )
+        for times in (1, 2)
+    )
+    days, sureness = once.waits.expected(once.parents())
+    twice_days, same = twice.waits.expected(twice.parents())
+    np.testing.assert_allclose(twice_days, 2 * days)
+    np.testing.assert_allclose(same, sureness)
+    np.testing.assert_allclose(twice.visits.mean_days(), 2 * once.visits.mean_days())
+
+
+def test_an_interval_is_the_surer_the_more_of_them_are_the_customer_s_own() -> None:
+    more = [(20, 0, 100.0, 900), (21, 0, 60.0, 901), (21, 0, 100.0, 902)]
+    pairs = Timeline.of(history_of(IRREGULAR + more, n_customers=22, n_products=1, as_of_day=131))
+    sureness = pairs.waits.expected(pairs.parents())[1]
+    n_gaps = pairs.waits.times - 1
+    none, one, two, three = (sureness[n_gaps == n] for n in range(4))
+    assert none.max() < one.min()
+    assert one.max() < two.min()
+    assert two.max() < three.min()
+    assert none.min() > 0
+    assert three.max() < 1
+
+
+def test_the_mean_between_orders_is_drawn_to_that_of_all() -> None:
+    """Gaps of 10 and 10 days, of 30, and a customer of a single order; variance as of one wait of 50/3."""
+    days = [(0, 0), (0, 10), (0, 20), (1, 0), (1, 30), (2, 25)]
+    lines = [(customer, 0, day, order) for order, (customer, day) in enumerate(days)]
+    visits = Timeline.of(history_of(lines, n_customers=3, n_products=1, as_of_day=40)).visits
     variance = (50 / 3) ** 2 / 2
     mean = (2 * 10 + 30) / 3
     between = (2 * (10 - mean) ** 2 + (30 - mean) ** 2 - variance) / (3 - 5 / 3)
     often, once = 2 / (2 + variance / between), 1 / (1 + variance / between)
-    product = (often * 10 + once * 30) / (often + once)
-    wanted = [often * 10 + (1 - often) * product, once * 30 + (1 - once) * product, product, product]
-    np.testing.assert_allclose(model.expected_days_, wanted, rtol=1e-5)
-    np.testing.assert_allclose(model.last_age_days_, [20, 10, 15, 15])
-    np.testing.assert_allclose(
-        model.expected_days_ - model.last_age_days_, np.array(wanted) - [20, 10, 15, 15], rtol=1e-4
-    )
+    of_all = (often * 10 + once * 30) / (often + once)
+    wanted = [often * 10 + (1 - often) * of_all, once * 30 + (1 - once) * of_all, of_all]
+    np.testing.assert_allclose(visits.mean_days(), wanted)
+    alone = history_of([(0, 0, 5.0, 0), (1, 0, 6.0, 1)], n_customers=2, n_products=1, as_of_day=10)
+    assert np.isnan(Timeline.of(alone).visits.mean_days()).all()
 
 
 def test_without_folds_the_rate_alone_speaks() -> None:
@@ -86,14 +153,13 @@ def test_probabilities_are_scores_and_nan_for_what_was_never_bought() -> None:
 def test_where_nobody_ever_came_again_nothing_is_due_and_hardly_anything_likely() -> None:
     model = Due().fit(one_order_each().interactions())
     assert np.isnan(model.expected_days_).all()
-    assert np.isnan(model.expected_days_).all()
     assert model.probability_.max() < 0.01
 
 
-def test_two_orders_in_one_second_are_no_error() -> None:
+def test_two_orders_in_one_second_are_half_a_day_apart() -> None:
     lines = [(c, 0, 50.0 + c % 3, 2 * c + order) for c in range(30) for order in range(2)]
     model = Due().fit(history_of(lines, n_customers=30, n_products=1, as_of_day=60))
-    assert (model.expected_days_ == 0).all()
+    np.testing.assert_allclose(model.expected_days_, 0.5)
     assert ((model.probability_ > 0) & (model.probability_ < 1)).all()
 
 
@@ -174,7 +240,7 @@ def test_a_probability_is_above_0_and_below_1_and_a_due_day_follows_the_interval
     assert model.probability_.dtype == model.expected_days_.dtype == model.last_age_days_.dtype == np.float32
     some = np.isfinite(model.expected_days_)
     assert some.all() or not some.any()
-    assert (model.expected_days_[some] >= 0).all()
+    assert (model.expected_days_[some] >= 0.4999).all()
 
 
 def test_a_product_s_trend_is_its_recent_purchases_against_its_share_of_all() -> None:

@@ -11,47 +11,57 @@ ONE = np.ones(2)
 
 
 def test_a_mean_is_drawn_half_way_where_units_differ_as_much_as_one_observation_varies() -> None:
-    """(10 - 15)^2 + (20 - 15)^2 less one variance of 25, over 2 - 2 / 2: between is 25 too, so z is 1/2."""
-    assert shrunk_means(np.array([10.0, 20.0]), ONE, 25.0).tolist() == [12.5, 17.5]
+    """(10 - 15)^2 + (20 - 15)^2 less one variance of 25, over 2 - 2 / 2: between is 25 too, so z is 1/2.
+    What remains unknown of each is half of that."""
+    found, variances = shrunk_means(np.array([10.0, 20.0]), ONE, 25.0)
+    assert found.tolist() == [12.5, 17.5]
+    assert variances.tolist() == [12.5, 12.5]
 
 
 def test_more_observations_of_a_unit_draw_less() -> None:
     """Weights 3 and 3: spread 3 * 25 * 2 - 25 = 125 over 6 - 18 / 6 = 3; z is 3 / (3 + 25 / (125 / 3))."""
     z = 3 / (3 + 0.6)
     wanted = [10 * z + 15 * (1 - z), 20 * z + 15 * (1 - z)]
-    np.testing.assert_allclose(shrunk_means(np.array([10.0, 20.0]), 3 * ONE, 25.0), wanted)
+    found, variances = shrunk_means(np.array([10.0, 20.0]), 3 * ONE, 25.0)
+    np.testing.assert_allclose(found, wanted)
+    np.testing.assert_allclose(variances, (1 - z) * 125 / 3)
 
 
 def test_what_was_not_observed_has_the_mean_of_its_group_and_an_empty_group_that_of_all() -> None:
     """Units 0 and 1 in group 0 as above; 2 in group 0 and 3 in group 1 were never observed."""
     means, weights = np.array([10.0, 20.0, 99.0, 99.0]), np.array([1.0, 1.0, 0.0, 0.0])
-    found = shrunk_means(means, weights, 25.0, [np.array([0, 0, 0, 1]), np.zeros(2, np.int64)])
+    found, variances = shrunk_means(means, weights, 25.0, [np.array([0, 0, 0, 1]), np.zeros(2, np.int64)])
     np.testing.assert_allclose(found, [12.5, 17.5, 15, 15])
+    np.testing.assert_allclose(variances, [12.5, 12.5, 25, 25], rtol=0.002)  # groups: a thousandth of 25
 
 
 def test_groups_that_differ_clearly_keep_their_units_apart() -> None:
     """Ten units around 10 in one group, ten around 50 in the other, a hundred observations of each group."""
     means = np.array([9.0, 11.0] * 5 + [49.0, 51.0] * 5)
     group = np.repeat([0, 1], 10)
-    found = shrunk_means(np.append(means, 0.0), np.append(np.full(20, 10.0), 0.0), 1.0, [np.append(group, 1)])
+    found, _ = shrunk_means(
+        np.append(means, 0.0), np.append(np.full(20, 10.0), 0.0), 1.0, [np.append(group, 1)]
+    )
     assert abs(found[20] - 50) < 0.1  # as its group, not as all
 
 
 def test_units_all_alike_are_drawn_almost_to_one() -> None:
-    found = shrunk_means(np.array([10.0, 10.0, 10.0]), np.ones(3), 4.0)
+    found, _ = shrunk_means(np.array([10.0, 10.0, 10.0]), np.ones(3), 4.0)
     np.testing.assert_allclose(found, 10.0)
 
 
 def test_nothing_observed_is_nan_and_nothing_at_all_is_empty() -> None:
-    assert np.isnan(shrunk_means(np.zeros(3), np.zeros(3), 1.0, [np.array([0, 1, 1])])).all()
-    assert len(shrunk_means(np.empty(0), np.empty(0), 1.0)) == 0
+    found, variances = shrunk_means(np.zeros(3), np.zeros(3), 1.0, [np.array([0, 1, 1])])
+    assert np.isnan(found).all()
+    assert (variances > 0).all()
+    assert [len(found) for found in shrunk_means(np.empty(0), np.empty(0), 1.0)] == [0, 0]
     assert len(shrunk_rates(np.empty(0), np.empty(0))) == 0
 
 
-def test_the_variance_within_counts_one_more_observation_as_far_off_as_the_mean() -> None:
-    """1 and 3 around 2, 8 alone: 1 + 1 and the square of the mean 4, over 3 values - 2 units + 1."""
-    found = variance_within(np.array([1.0, 3.0, 8.0]), np.array([0, 0, 4]), np.array([2.0, 0, 0, 0, 8.0]))
-    assert found == (1 + 1 + 16) / 2
+def test_the_variance_within_counts_one_more_observation() -> None:
+    """1 and 3 around 2, 8 alone: 1 + 1 and the square of the one more, 16, over 3 values - 2 units + 1."""
+    values, means = np.array([1.0, 3.0, 8.0]), np.array([2.0, 0, 0, 0, 8.0])
+    assert variance_within(values, np.array([0, 0, 4]), means, 16.0) == (1 + 1 + 16) / 2
 
 
 def test_a_rate_is_drawn_to_the_rate_of_all_by_what_units_differ_beyond_chance() -> None:
@@ -88,7 +98,7 @@ def test_a_shrunk_mean_lies_between_the_lowest_and_the_highest_observed(
     units: list[tuple[float, int, int]], variance: float
 ) -> None:
     means, weights, group = (np.array(column) for column in zip(*units, strict=True))
-    found = shrunk_means(means.astype(np.float64), weights.astype(np.float64), variance, [group])
+    found, _ = shrunk_means(means.astype(np.float64), weights.astype(np.float64), variance, [group])
     observed = means[weights > 0]
     if not len(observed):
         assert np.isnan(found).all()
