@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -54,81 +55,60 @@ class Metrics:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         own = self._own = CollectorRegistry()
-        self._requests = Counter(
-            "nextbest_requests", "Answers by route and status", ["route", "status"], registry=own
-        )
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(name, what, labels, registry=own)
+
+        def gauge(
+            name: str, what: str, *labels: str, across: Literal["livesum", "livemax"] = "livesum"
+        ) -> Gauge:
+            return Gauge(name, what, labels, multiprocess_mode=across, registry=own)
+
+        self._requests = counter("nextbest_requests", "Answers by route and status", "route", "status")
         self._seconds = Histogram(
             "nextbest_request_seconds", "Time to an answer", ["route"], buckets=BUCKETS_S, registry=own
         )
-        self._answers = Counter(
+        self._answers = counter(
             "nextbest_recommendations",
             "Recommendations by level (worker, redis, map, category, popular, none) and placement",
-            ["level", "placement"],
-            registry=own,
+            *("level", "placement"),
         )
-        self._fills = Counter(
+        self._fills = counter(
             "nextbest_filled_products",
             "Recommended products from below the own list, by rung of the ladder",
-            ["rung"],
-            registry=own,
+            "rung",
         )
-        self._cache = Counter("nextbest_cache", "What asking Redis came to", ["outcome"], registry=own)
-        self._swaps = Counter("nextbest_version_swaps", "Versions taken", registry=own)
-        self._refused = Counter("nextbest_versions_refused", "Versions refused as damaged", registry=own)
-        self._ready = Gauge(
-            "nextbest_workers_ready", "Workers with a version", multiprocess_mode="livesum", registry=own
+        self._cache = counter("nextbest_cache", "What asking Redis came to", "outcome")
+        self._swaps = counter("nextbest_version_swaps", "Versions taken")
+        self._refused = counter("nextbest_versions_refused", "Versions refused as damaged")
+        self._ready = gauge("nextbest_workers_ready", "Workers with a version")
+        self._down = gauge("nextbest_workers_without_redis", "Workers whose breaker is open")
+        self._version = gauge(
+            "nextbest_version_info", "Workers that answer from a version", "version", "variant"
         )
-        self._down = Gauge(
-            "nextbest_workers_without_redis",
-            "Workers whose breaker is open",
-            multiprocess_mode="livesum",
-            registry=own,
-        )
-        self._version = Gauge(
-            "nextbest_version_info",
-            "Workers that answer from a version",
-            ["version", "variant"],
-            multiprocess_mode="livesum",
-            registry=own,
-        )
-        self._as_of = Gauge(
+        self._as_of = gauge(
             "nextbest_version_as_of_timestamp_seconds",
             "When the newest purchases of a version that answers were made",
-            ["version"],
-            multiprocess_mode="livemax",
-            registry=own,
+            "version",
+            across="livemax",
         )
-        self._exposures = Counter(
-            "nextbest_exposures",
-            "Answers in experiments, by what became of their record",
-            ["outcome"],
-            registry=own,
+        self._exposures = counter(
+            "nextbest_exposures", "Answers in experiments, by what became of their record", "outcome"
         )
-        self._held_out = Counter(
-            "nextbest_held_out",
-            "Recommendations of what is popular for customers of the global holdout",
-            registry=own,
+        self._held_out = counter(
+            "nextbest_held_out", "Recommendations of what is popular for customers of the global holdout"
         )
-        self._held_back = Counter(
+        self._held_back = counter(
             "nextbest_held_back",
             "Products and offers that an answer left out, since the customer was shown them often enough",
-            ["what"],
-            registry=own,
+            "what",
         )
-        self._promises = Counter(
-            "nextbest_promises",
-            "Offers with a budget that were to be shown, by what became of it",
-            ["outcome"],
-            registry=own,
+        self._promises = counter(
+            "nextbest_promises", "Offers with a budget that were to be shown, by what became of it", "outcome"
         )
-        self._turned_away = Counter(
-            "nextbest_turned_away", "Calls without the right to an answer", ["why"], registry=own
-        )
-        self._unreadable = Gauge(
-            "nextbest_keyring_unreadable",
-            "Processes that go on with the keys they knew",
-            multiprocess_mode="livesum",
-            registry=own,
+        self._turned_away = counter("nextbest_turned_away", "Calls without the right to an answer", "why")
+        self._unreadable = gauge(
+            "nextbest_keyring_unreadable", "Processes that go on with the keys they knew"
         )
         self._answering: list[Gauge] = []
         self._counted: deque[Counter] = deque()
