@@ -1,5 +1,6 @@
 """The Flask app: routes and headers. What an answer holds is decided elsewhere; this is its edge to HTTP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,11 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
 
     register_body_routes(app, serving, told, wanted, recommender, metrics, parts.gate)
+    register_shop_answers(app, recommender, serving)
+
+
+def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Callable[[], Serving]) -> None:
+    """The routes whose answers are about nobody: the same for all."""
 
     @app.get("/popular")
     def popular() -> Response:
