@@ -1,7 +1,7 @@
 """What a customer bought since the night, on one version: what isn't due yet, a list with what is new."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from models.arrays import IntArray
 from service.live.told import MOST_LINES, Line, Told
 from service.neighbours import goes_with
 from service.packed import Columns
-from service.served import NONE, UNKNOWN, ServedVersion
+from service.served import EPOCH, NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 from storage.session_figures import SessionFigures
 
@@ -26,7 +26,6 @@ NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
 SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom the night didn't see
 KEPT_SESSIONS = 2000
 SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
-EPOCH = date(1970, 1, 1)
 
 assert FIRST_LINE + MOST_LINES <= ITSELF
 
