@@ -126,7 +126,9 @@ def _history(data: str, config: Path | None, default: Consent) -> pl.DataFrame:
     options = HistoryOptions()
     if config is not None:
         try:
-            options = HistoryOptions.model_validate(tomllib.loads(config.read_text()).get("history", {}))
+            options = HistoryOptions.model_validate(
+                tomllib.loads(config.read_text(encoding="utf-8-sig")).get("history", {})
+            )
         except (tomllib.TOMLDecodeError, ValidationError) as err:
             raise BadConfigError(f"{config}: history", str(err)) from err
     with TemporaryDirectory() as folder:

@@ -265,7 +265,7 @@ def read_specification(path: Path) -> tuple[Specification, str]:
         BadSpecificationError: it can't be read or run.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as err:
         raise BadSpecificationError(str(path), f"can't be read ({err})") from err
     return parse(text, str(path)), text

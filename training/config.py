@@ -151,7 +151,7 @@ def load_config(
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = tomllib.loads(path.read_bytes().decode())
+            content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
             why = err.strerror if isinstance(err, OSError) and err.strerror else err
             raise BadConfigError(str(path), f"can't be read: {why}") from err

@@ -92,13 +92,13 @@ def parse_rules(text: str, *, name: str = "rules", version: str | None = None) -
 
 
 def decode(content: bytes, name: str = "rules") -> str:
-    """The text of a file.
+    """The text of a file, without the mark that Windows' editors may put first.
 
     Raises:
         BadRulesError: it isn't UTF-8.
     """
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise BadRulesError(name, [Mistake(None, None, "", "not UTF-8")]) from err
 

@@ -28,6 +28,12 @@ def test_without_a_file_the_ranker_is_published_and_blend_is_fitted_before_it() 
     assert config.night.time_budget_s == 0
 
 
+def test_a_mark_that_windows_editors_put_first_is_no_text_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "nextbest.toml"
+    path.write_bytes("\ufeff[night]\r\nhorizon_days = 3\r\n".encode())
+    assert load_config(path).night.horizon_days == 3
+
+
 def test_what_is_given_on_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
     path = tmp_path / "nextbest.toml"
     path.write_text("[night]\nhorizon_days = 3\ntime_budget_s = 60\n")

@@ -161,6 +161,10 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         decode(b"\xff", "rules.toml")
 
 
+def test_a_mark_that_windows_editors_put_first_is_no_text_of_the_file() -> None:
+    assert parse_rules(decode("\ufeffschema = 1\n".encode())).version == version_of("schema = 1\n")
+
+
 def test_the_version_of_a_file_is_its_content() -> None:
     assert parse_rules("schema = 1\n").version == version_of("schema = 1\n")
     assert parse_rules("schema = 1\n").version != parse_rules("schema = 1 # same\n").version
