@@ -1,6 +1,7 @@
 """`nbo-train report`: what a shop can act on, from its history alone, as a page and as JSON."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,10 +53,12 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
                 history, version, champion.current.variant if champion else None
             ),
         }
+    lost = {name: n for name, counts in history.counts.items() if (n := sum(counts.rejected.values()))}
     source = {
         "as_of": history.as_of.isoformat(),
         "timezone": history.timezone,
         "fingerprint": history.fingerprint,
+        "rejected": lost,
     }
     write_atomic(out / "shop-report.json", to_json(sections, source))
     write_atomic(
@@ -66,12 +69,21 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
             title="What the history says",
             as_of=history.as_of,
             listed=LISTED,
+            rejected=_told(lost),
             **sections,
         ),
     )
     click.echo(f"{out / 'shop-report.html'}, {out / 'shop-report.json'}")
+    if lost:
+        click.echo(f"rejected: {_told(lost)}; see {out / 'rejects.csv'}", err=True)
 
 
-def to_json(sections: dict[str, Section], source: dict[str, str]) -> str:
-    content = {"history": source} | {name: asdict(section) for name, section in sections.items()}
+def _told(lost: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in lost.items())
+
+
+def to_json(sections: dict[str, Section], source: Mapping[str, object]) -> str:
+    content: dict[str, object] = {"history": source} | {
+        name: asdict(section) for name, section in sections.items()
+    }
     return json.dumps(without_nan(content), indent=1) + "\n"

@@ -40,6 +40,17 @@ def test_a_store_without_champion_is_refused(tmp_path: Path) -> None:
     assert (refused.code, "no champion" in refused.message) == (1, True)
 
 
+def test_lines_that_were_rejected_are_told_where_the_figures_are(tmp_path: Path) -> None:
+    lines = [f"a,p,2026-01-{day:02}\n" for day in range(1, 21)]
+    header = "customer_id,product_id,purchased_at\n"
+    (tmp_path / "purchases.csv").write_text(header + "".join(lines) + "b,p,tomorrow\n")
+    ran = run("report", "--data", tmp_path, "--out", tmp_path / "out")
+    assert (ran.code, "rejected: purchases 1; see" in ran.err) == (0, True)
+    found = json.loads((tmp_path / "out" / "shop-report.json").read_text())
+    assert found["history"]["rejected"] == {"purchases": 1}
+    assert "Lines that couldn't be read: purchases 1." in (tmp_path / "out" / "shop-report.html").read_text()
+
+
 @pytest.mark.parametrize("title", ["<script>x</script>"])
 def test_titles_are_text_on_the_page(tmp_path: Path, title: str) -> None:
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")
