@@ -90,6 +90,8 @@ def _at_s() -> float | None:
     """The moment to try rules at: ?at=2026-12-24T18:00:00+01:00; none for now."""
     if not request.args:
         return None
+    if unknown := next((name for name in request.args if name != "at"), None):
+        raise RefusedError("unknown_parameter", unknown[:64], "not a parameter; there is: at")
     text = request.args.get("at", "")
     try:
         moment = datetime.fromisoformat(text)

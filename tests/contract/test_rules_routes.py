@@ -182,8 +182,10 @@ def test_a_dry_run_compares_with_what_is_in_force_and_changes_nothing(shop: Shop
     moment = "2030-01-01T00:00:00%2B00:00"
     assert shop.operator.post(f"/rules/dry-run?at={moment}", data=later).get_json()["asleep"] == []
     never = ("at=0001-01-01T00:00:00Z", "at=9999-12-31T23:59:59-12:00")
-    for wrong in ("at=tomorrow", "at=2030-01-01T00:00:00", "when=1", *never):
+    for wrong in ("at=tomorrow", "at=2030-01-01T00:00:00", *never):
         assert shop.operator.post(f"/rules/dry-run?{wrong}", data=later).status_code == 400
+    unknown = shop.operator.post("/rules/dry-run?when=1", data=later)
+    assert (unknown.status_code, unknown.get_json()["detail"]) == (400, "when: not a parameter; there is: at")
     assert shop.shown() == ["bread", "butter"]
 
 
