@@ -21,10 +21,13 @@ from service.served import NONE
 from storage.strings import IdIndex
 
 FRESH_S = 1.0  # as long a worker goes by what it knows before it asks the store again
-KEPT_CUSTOMERS = 10_000
+KEPT_CUSTOMERS = 5_000
 MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
 LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
 MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
+MOST_COUNTED_BYTES = (
+    2 << 20
+)  # of all customers' showings of which counts are kept: these take four times that
 PRODUCTS, OFFERS = "products", "offers"
 NOTHING: frozenset[int] = frozenset()
 ROW = itemgetter(0)  # of a pick
@@ -99,17 +102,6 @@ class _Known:
     def __post_init__(self) -> None:
         self.most = at_most_showings(self.value)
 
-    def shown_enough(self, index: IdIndex, rule: Often, where: int, since: int) -> frozenset[int]:
-        """What a rule is about and was shown as often as it allows, there from a day on."""
-        if self.most < rule.at_most:
-            return NOTHING
-        counted = self.counted.get((rule, where, since))
-        if counted is None or counted.index is not index:
-            if len(self.counted) >= MOST_COUNTED:
-                self.counted.clear()
-            counted = self.counted[rule, where, since] = self._count(index, rule, where, since)
-        return counted.enough
-
     def add(self, index: IdIndex, where: int, rows: Sequence[int], today: int) -> bytes:
         """What was shown today; the same as it is kept."""
         hashes = index.hashes_of(rows)
@@ -130,13 +122,17 @@ class _Known:
         self.value, self.most = value, at_most_showings(value)
         self.counted.clear()
 
-    def _count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
+    def count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
+        """Count what was shown there from a day on, as long as the worker keeps it."""
         times = times_shown(self.value, where, since)
         full = [of_it for of_it, n in times.items() if n >= rule.at_most]
         rows = index.rows_of(np.array(full, np.uint64)).tolist() if full else []
         meant = rule.meant
         enough = [row for row in rows if row != NONE and (meant is None or meant[row])]
-        return _Counted(index, times, frozenset(enough))
+        if len(self.counted) >= MOST_COUNTED:
+            self.counted.clear()
+        counted = self.counted[rule, where, since] = _Counted(index, times, frozenset(enough))
+        return counted
 
 
 class Showings:
@@ -158,6 +154,8 @@ class Showings:
     ) -> None:
         self._customers, self._store, self._counters, self._clock = customers, store, counters, clock
         self._known: dict[str, _Known] = {}
+        self._counted_bytes = 0
+        self._products: IdIndex | None = None  # of the version that was answered from last
         self._changes = threading.Lock()  # a version that comes warms up in another thread
         self.is_alone = False
 
@@ -192,10 +190,14 @@ class Showings:
             shown.append((rules.served.offers.ids, where_of(OFFERS, placement), offer_rows))
         if not shown or self._customers.of(customer_id) is NOT_PERSONAL:
             return
+        if rules.served.products is not self._products:
+            self._products = rules.served.products
+            self._forget_counts()  # they hold the files of their version open
         name, value = self._customers.showings_name(customer_id), b""
         known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
         for index, where, rows_of_it in shown:
             value += known.add(index, where, rows_of_it, rules.today)
+        self._counted_bytes += len(value)
         anew = len(known.value) > MOST_BYTES
         if anew:
             value = newer_part(known.value, MOST_BYTES // 2, rules.today - MOST_SHOWN_DAYS)
@@ -232,7 +234,16 @@ class Showings:
             return NOTHING
         known, found = self._known_of(customer_id), NOTHING
         for rule in limits:
-            enough = known.shown_enough(index, rule, where, today - rule.days + 1)
+            if known.most < rule.at_most:
+                continue
+            since = today - rule.days + 1
+            counted = known.counted.get((rule, where, since))
+            if counted is None or counted.index is not index:
+                if self._counted_bytes > MOST_COUNTED_BYTES:
+                    self._forget_counts()
+                self._counted_bytes += len(known.value)
+                counted = known.count(index, rule, where, since)
+            enough = counted.enough
             found = found | enough if found else enough
         if found and self._counters is not None:
             self._counters.held_back(what, len(found))
@@ -254,3 +265,10 @@ class Showings:
                 del all_known[next(iter(all_known))]  # the one that the store was asked for longest ago
             all_known[name] = known
         return known
+
+    def _forget_counts(self) -> None:
+        """Of all customers: whoever comes again is counted again."""
+        with self._changes:
+            self._counted_bytes = 0
+            for known in self._known.values():
+                known.counted.clear()

@@ -35,7 +35,7 @@ IDS = asked_for(CUSTOMERS, seed=3)
 ANSWERS, KILLS, SWAPS, HOUR_S = 1_000_000, 500, 1000, 3600
 WARM_S = 300  # until caches are full
 SAMPLE_S, PIECE_S = 10, 600
-MANY = 1000  # customers of the hour
+MANY = 250  # customers of the hour: few enough that all that is kept of each is full when they are warm
 RULES = """schema = 1
 [[rules]]
 id = "not-so-often"

@@ -297,6 +297,38 @@ def test_no_product_is_shown_more_often_than_a_rule_allows_and_none_is_missing(
         seen += [(today, name) for name in shown]
 
 
+def test_counts_take_no_more_room_however_many_customers_come(
+    served: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = 8 * (2 + 3)  # bytes of an answer of three products
+    monkeypatch.setattr("service.showings.MOST_COUNTED_BYTES", 10 * one)
+    day = Day(served, TWICE)
+    showings = Showings(day.customers, None, clock=lambda: day.now_s)
+    rules = day.book.at(served, "home")
+    picks = [(row, Rung.OWN, 0, 0.5) for row in range(3)]
+    for number in range(200):
+        customer_id = str(number % 40)
+        enough = showings.products_shown_enough(rules, rules.of_nobody(), customer_id, "home")
+        assert enough == (frozenset(range(3)) if number >= 80 else frozenset())
+        showings.note(rules, customer_id, "home", picks, [])
+        counted = [known for known in showings._known.values() if known.counted]
+        assert sum(len(known.value) for known in counted) <= 10 * one + 6 * one  # and one customer's
+
+
+def test_counts_end_with_their_version(served: ServedVersion, tmp_path: Path) -> None:
+    day = Day(served, TWICE)
+    for _ in range(4):
+        day.ask()
+    showings = day.workers[0]._showings
+    assert showings is not None
+    (known,) = showings._known.values()
+    assert known.counted
+    store = Store(tmp_path)
+    other = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    day.workers[0].note_shown(other, "ben", THREE, [(0, Rung.OWN, 0, 0.5)])
+    assert not known.counted
+
+
 def test_a_version_may_warm_up_in_another_thread_while_customers_come_and_go(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
