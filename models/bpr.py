@@ -36,7 +36,7 @@ class BprOptions:
         within("factors", self.factors, 1, MOST_FACTORS - 1)  # the bias is one more
         above_zero("learning_rate", self.learning_rate)
         within("learning_rate", self.learning_rate, 0, 1)  # beyond it factors grow without end
-        within("regularization", self.regularization, 0, 1 / self.learning_rate)  # a step takes no more off
+        within("regularization", self.regularization, 0, 1)  # at no rate does a step take more off than all
 
 
 class Bpr(Model[BprOptions]):

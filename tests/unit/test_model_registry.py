@@ -63,7 +63,7 @@ def test_parts_of_a_blend_have_options_of_their_own() -> None:
         ("als", {"horizon_days": 1e-9}, "[variants.als] horizon_days", "1e-09 is not from 1 to 365"),
         ("season", {"horizon_days": 400}, "[variants.season] horizon_days", "400.0 is not from 1 to 365"),
         ("bpr", {"factors": 512}, "[variants.bpr] factors", "512 is not from 1 to 511"),
-        ("bpr", {"regularization": 101}, "[variants.bpr] regularization", "101.0 is not from 0 to 100.0"),
+        ("bpr", {"regularization": 1.1}, "[variants.bpr] regularization", "1.1 is not from 0 to 1"),
         ("item_item", {"together": 3}, "[variants.item_item] together", "3 is not text"),
         (
             "item_item",

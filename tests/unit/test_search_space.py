@@ -86,6 +86,13 @@ def test_a_bound_that_the_variant_refuses_comes_nearer_until_it_is_taken(
         build(variant, with_changes(options, {name: value}))
 
 
+def test_bounds_of_bpr_are_taken_together_too() -> None:
+    options = {"learning_rate": 0.25, "regularization": 0.3}
+    rate, drawn = search_space("bpr", options, [*options], learned)
+    assert (rate.high, drawn.high) == (1.0, 0.6)
+    build("bpr", with_changes(options, {rate.name: rate.high, drawn.name: drawn.high}))
+
+
 def test_parts_are_tried_by_name_with_or_without_the_variant_before_it() -> None:
     assert list(named("ranker", "ranker.trees.leaves", "trees.columns")) == ["trees.leaves", "trees.columns"]
     assert list(named("blend", "repeat")) == [
