@@ -106,7 +106,12 @@ class ExposureLog:
         self._waiting.append(shown)  # last: from here on it may be written
 
     def write(self) -> None:
-        """Write all that waits: to the record, else to the spool, whose content goes first."""
+        """Write all that waits, to the record, else to the spool; then what the spool has."""
+        self._write_waiting()
+        self._drain()
+        self._tell_lost()
+
+    def _write_waiting(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             rows = [row for shown in batch for row in rows_of(shown)]
@@ -116,8 +121,6 @@ class ExposureLog:
                 self._tally.settle((row.experiment_id, row.version) for row in rows)
             if self._waiting:
                 time.sleep(BREATH_S)
-        self._drain()
-        self._tell_lost()
 
     def _record(self, rows: list[Exposure]) -> bool:
         def work(record: Record) -> int:
@@ -146,6 +149,7 @@ class ExposureLog:
                 return
             self._spool.done()
             time.sleep(BREATH_S)
+            self._write_waiting()  # a full spool takes so long that the queue would fill up
 
     def _lose(self, assigned: Sequence[tuple[Entry, Arm]], why: str) -> None:
         for entry, _ in assigned:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,20 @@ def test_what_waited_on_the_disk_is_written_in_batches_as_small_as_any(bench: Be
     bench.door.is_shut = False
     bench.log.write()
     assert [n for outcome, n in bench.counted.told if outcome == "written"] == [BATCH, BATCH, 1]
+
+
+def test_who_is_answered_while_the_disk_is_emptied_waits_for_one_batch_and_not_for_all(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(bench.record, tmp_path / "spool", most_bytes=1_000_000)
+    bench.door.is_shut = True
+    bench.take(*range(2 * BATCH))
+    bench.log.write()
+    bench.door.is_shut = False
+    comes = iter([9_999])
+    monkeypatch.setattr(module.time, "sleep", lambda _: bench.take(*islice(comes, 1)))
+    bench.log.write()
+    assert [n for outcome, n in bench.counted.told if outcome == "written"] == [BATCH, 1, BATCH]
 
 
 def test_who_is_erased_while_they_wait_leaves_none(bench: Bench) -> None:
