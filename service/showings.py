@@ -25,9 +25,7 @@ KEPT_CUSTOMERS = 5_000
 MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
 LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
 MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
-MOST_COUNTED_BYTES = (
-    2 << 20
-)  # of all customers' showings of which counts are kept: these take four times that
+MOST_COUNTED_BYTES = 2 * 1024 * 1024  # of all showings of which counts are kept: these take four times that
 PRODUCTS, OFFERS = "products", "offers"
 NOTHING: frozenset[int] = frozenset()
 ROW = itemgetter(0)  # of a pick
