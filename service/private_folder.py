@@ -3,7 +3,9 @@
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from models.errors import NextbestError
 
@@ -24,9 +26,10 @@ def make_private(folder: Path) -> None:
     """Make it, if it isn't there.
 
     Raises:
-        NextbestError: it is there, and others may enter it, or it is somebody else's, or a link to elsewhere.
+        NextbestError: it is there, and others may enter it, or it is somebody else's, or no folder itself.
     """
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     facts = folder.lstat()
-    if facts.st_uid != os.getuid() or folder.is_symlink() or facts.st_mode & 0o077:
+    if facts.st_uid != os.getuid() or not S_ISDIR(facts.st_mode) or facts.st_mode & 0o077:
         raise NextbestError(f"{folder} is not a private folder of this user: remove it and start again")
