@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import signal
 import tempfile
 import warnings
 from collections.abc import Generator, Iterator
@@ -20,6 +21,10 @@ FILES = 4096  # the threads of an app end with the process, and so do the 31 ope
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
 if SOFT < FILES <= HARD:
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, HARD))
+# Under nohup, or behind a shell's &, these are ignored, and what the tests start inherits that.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
