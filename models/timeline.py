@@ -1,6 +1,6 @@
 """Own history in time: each (customer, product) pair's purchases in their order, each customer's orders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -135,6 +135,13 @@ class Timeline:
         """The product of each pair, the category of each product; those without one make one of their own."""
         category = self.interactions.catalogue.category_row.astype(np.int64)
         return self.product_row, np.where(category < 0, category.max(initial=-1) + 1, category)
+
+    def typical_days(self) -> DoubleArray:
+        """The gap to expect of whoever bought a product once, as `Waits.expected`; shape (n_products,)."""
+        pair_product, category = self.parents()
+        every = np.arange(self.interactions.n_products)
+        once = replace(self.waits, times=np.append(self.waits.times, np.ones(len(every), np.int64)))
+        return once.expected((np.append(pair_product, every), category))[0][len(self) :]
 
     def fading(self, keep: float) -> FloatArray:
         """Share of the customer's orders with the product, each counting `keep` times the one after it."""

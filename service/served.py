@@ -99,7 +99,9 @@ class ServedVersion:
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
-        product_interval, category_interval: after how many days such products are bought again, NaN if never.
+        product_interval: after how many days a product is expected again of who bought it once; NaN if nobody
+            bought it or its like again.
+        category_interval: mean days until one of such products is bought again, NaN if never.
         order_keys: of the latest lines of orders that the night had, sorted.
         horizon_days: within which purchases are expected.
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows

@@ -15,6 +15,7 @@ from models.fold_in import taste_matrix
 from models.follow_up import follow_up_lift
 from models.interactions import Interactions
 from models.item_item import ItemItem
+from models.timeline import Timeline
 from storage.evidence import in_bytes
 from storage.history import History
 from storage.session_figures import SessionFigures
@@ -43,7 +44,7 @@ def write_history(
     writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))
-    write_intervals(writer, own, history.category_row, len(history.categories))
+    write_intervals(writer, own, Timeline.of(interactions), len(history.categories))
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
@@ -78,18 +79,20 @@ def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None
         writer.add("taste/matrix", taste_matrix(als.product_factors_, strength))
 
 
-def write_intervals(
-    writer: VersionWriter, own: OwnHistory, category_row: IntArray, n_categories: int
-) -> None:
-    """After how many days a product is bought again by those who do, and one of a category; NaN: never."""
-    n_products = len(category_row)
+def write_intervals(writer: VersionWriter, own: OwnHistory, timeline: Timeline, n_categories: int) -> None:
+    """After how many days a product is bought again, as `due` expects it of who bought it once, and the mean
+    of a category; NaN where nobody bought the like again."""
+    category_row = timeline.interactions.catalogue.category_row
     again = own.times > 1
     product, gaps = own.product[again], own.times[again] - 1.0
-    days = own.interval_days[again].astype(np.float64) * gaps
-    writer.add("products/interval_days", _mean(product, days, gaps, n_products))
-    category = category_row[product]
+    days, category = own.interval_days[again].astype(np.float64) * gaps, category_row[own.product[again]]
     known = category >= 0
-    writer.add("categories/interval_days", _mean(category[known], days[known], gaps[known], n_categories))
+    of_category = _mean(category[known], days[known], gaps[known], n_categories)
+    writer.add("categories/interval_days", of_category)
+    is_bought_again = np.bincount(product, minlength=len(category_row)) > 0
+    is_bought_again |= ~np.isnan(np.append(of_category, np.nan)[category_row])  # the last is of no category
+    typical = np.where(is_bought_again, timeline.typical_days(), np.nan).astype(np.float32)
+    writer.add("products/interval_days", typical)
 
 
 def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:

@@ -155,18 +155,14 @@ def _days_of_new_orders(served: ServedVersion, customer_row: int, line: Line, pl
 
 
 def _interval_days(served: ServedVersion, row: int, place: int) -> float:
-    """The customer's own interval if it is known, else the product's, else its category's; NaN if none is."""
+    """The customer's own interval if it is known, else what is usual for the product; NaN if nothing is."""
     if place != NONE:
         due_day, last_day = served.histories.due_day[place], served.histories.last_day[place]
         if due_day > last_day:
             return due_day - last_day
         if served.histories.interval_days[place] >= 0:
             return served.histories.interval_days[place]
-    interval = served.product_interval[row]
-    category = served.category_row[row]
-    if not interval >= 0 and category != NONE:  # NaN isn't
-        interval = served.category_interval[category]
-    return interval
+    return served.product_interval[row]
 
 
 def assembled(session: Session) -> Columns:

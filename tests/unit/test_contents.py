@@ -1,5 +1,6 @@
 """Candidate lists go to their files a block at a time, as wide as there are products at most."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,18 @@ import pytest
 
 from models.arrays import FloatArray, IntArray
 from models.base import Model
+from models.catalogue import Catalogue
 from models.follow_up import follow_up_lift
 from models.item_item import ItemItem
 from models.popular import Popular
+from models.timeline import Timeline
 from storage.evidence import NO_EVIDENCE
 from storage.versions import VersionWriter
+from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training import ranking
 from training.candidates import OwnHistory
-from training.contents import write_candidates, write_follow_up
+from training.contents import write_candidates, write_follow_up, write_intervals
 from training.ranking import as_one, ranked_blocks
 
 
@@ -98,6 +102,25 @@ def test_there_are_no_more_places_than_products(tmp_path: Path) -> None:
         "product": (N_CUSTOMERS, N_PRODUCTS),
         "evidence": (N_CUSTOMERS, N_PRODUCTS),
     }
+
+
+def test_intervals_are_told_where_the_like_was_bought_again(tmp_path: Path) -> None:
+    # Product 0 is bought again after 4 days, product 1 of its category never; product 2 has no category.
+    lines = [(0, 0, 90, 0), (0, 0, 94, 1), (0, 1, 94, 1), (1, 2, 95, 2)]
+    plain = history_of(lines, n_customers=2, n_products=3, as_of_day=100)
+    history = replace(plain, catalogue=Catalogue.of(np.array([0, 0, -1], np.int32)))
+    own = OwnHistory(
+        np.array([0, 2, 3]),
+        np.array([0, 1, 2], np.int32),
+        np.array([2, 1, 1], np.uint16),
+        np.zeros(3, np.uint16),
+        np.array([4, np.nan, np.nan], np.float16),
+    )
+    write_intervals(VersionWriter(tmp_path), own, Timeline.of(history), 1)
+    assert np.load(tmp_path / "products/interval_days.npy").tolist() == pytest.approx(
+        [4, 4, np.nan], nan_ok=True
+    )
+    assert np.load(tmp_path / "categories/interval_days.npy").tolist() == [4]
 
 
 def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from models.errors import BadConfigError
 from models.registry import build
 from models.timeline import Timeline
 from tests.data.scores import history_of
-from tests.data.shops import one_order_each
+from tests.data.shops import grocer, one_order_each
 
 # customer 0 buys product 1 on days 90, 94 and 100, product 0 on day 94; customer 2 product 1 on day 96
 LINES = [(0, 1, 90, 0), (0, 1, 94, 1), (0, 0, 94, 1), (0, 1, 100, 2), (2, 1, 96, 3)]
@@ -283,3 +283,13 @@ def test_places_are_those_of_the_pairs_asked_for() -> None:
     assert model.places(np.array([2]), np.array([1])).tolist() == [2]
     assert model.places(np.array([0]), np.array([1])).tolist() == [1]
     assert model.places(np.empty(0, np.int32), np.empty(0, np.int32)).tolist() == []
+
+
+def test_a_product_s_typical_gap_is_that_of_whoever_bought_it_once() -> None:
+    history = grocer().interactions()
+    pairs, due = Timeline.of(history), Due(DueOptions(coefficients=tuple(PRIOR))).fit(history)
+    once = pairs.waits.times == 1
+    assert once.any()
+    typical = pairs.typical_days()
+    np.testing.assert_allclose(due.expected_days_[once], typical[pairs.product_row[once]], rtol=1e-6)
+    assert len(set(typical.round(3).tolist())) > 3
