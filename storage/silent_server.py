@@ -75,7 +75,7 @@ class _Watch:
                     return
 
     def _tell(self, context: ExceptionContext) -> None:
-        if self._is_silent:
+        if self._is_silent and context.is_disconnect:
             silent_s = SILENT_ASKS * (ASK_EACH_S + ANSWER_S)
             why = f"the server went silent, and let nobody in for {silent_s:.0f} s: {WHY}"
         elif _is_timeout(context.original_exception):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from models.errors import BadHistoryError
 from storage import silent_server
@@ -72,6 +73,14 @@ def test_a_query_that_takes_long_is_waited_for(postgres_url: str, tmp_path: Path
     assert history.customer_ids == ["anna"]
     time.sleep(1)
     assert threading.active_count() == threads
+
+
+def test_what_another_connection_is_told_meanwhile_stays_what_it_is() -> None:
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        silent_server._Watch(engine)._is_silent = True
+        with pytest.raises(sa.exc.OperationalError, match="no such table"):
+            connection.execute(sa.text("SELECT * FROM nowhere"))
 
 
 def test_a_server_that_takes_connections_and_never_answers_is_refused(tmp_path: Path) -> None:
