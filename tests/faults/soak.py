@@ -35,7 +35,9 @@ IDS = asked_for(CUSTOMERS, seed=3)
 ANSWERS, KILLS, SWAPS, HOUR_S = 1_000_000, 500, 1000, 3600
 WARM_S = 300  # until caches are full
 SAMPLE_S, PIECE_S = 10, 600
-MANY = 250  # customers of the hour: few enough that all that is kept of each is full when they are warm
+# Of the hour: few enough that all that is kept of each is full when the worker is warm.
+MANY = 250  # customers who ask
+BOUGHT = "20"  # customers who bought since the night that a worker holds; one comes every ten seconds
 RULES = """schema = 1
 [[rules]]
 id = "not-so-often"
@@ -173,7 +175,8 @@ def hour(folder: Path, state: State, seconds: float) -> None:
     publish(store, shop)
     (folder / "rules.toml").write_text(RULES)
     headers = f"Authorization: Bearer {credentials.shop}\r\n"
-    with running_service(store.root, folder / "log", rules=str(folder / "rules.toml")) as running:
+    rules = str(folder / "rules.toml")
+    with running_service(store.root, folder / "log", rules=rules, live_customers=BOUGHT) as running:
         port, products = running.port, list(shop.products)
         with (
             load(port, asked_for(MANY, 5), gap_s=0.005, is_marked=False, headers=headers) as asked,
