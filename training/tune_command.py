@@ -135,7 +135,7 @@ def tune(
         )
     is_taken = bool(found.changes) and (found.is_sure or force)
     lines = _findings(found, windows, metric, history.timezone, is_taken=is_taken)
-    text = config.read_text() if config else ""
+    text = config.read_text("utf-8-sig") if config else ""
     write_atomic(out, tuned_config(text, variant, found.changes if is_taken else {}, lines))
     for line in (*lines, f"written: {out}"):
         click.echo(line)
