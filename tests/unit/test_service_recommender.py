@@ -1,9 +1,7 @@
 """What must hold for every answer, and answers of the tiny shop worked out by hand."""
 
 import json
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -24,6 +22,7 @@ from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.served import ServedVersion
 from storage.store import Store
+from tests.data.side_by_side import side_by_side
 from tests.data.tiny_service import DictCache
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
 
@@ -225,29 +224,18 @@ def test_the_first_level_lets_the_list_go_that_was_made_first(tiny: ServedVersio
 def test_a_version_may_warm_up_in_another_thread_while_lists_come_and_go(
     tiny: ServedVersion, tmp_path: Path
 ) -> None:
-    first_level, failed = FirstLevel(1, 60.0), list[Exception]()
+    first_level, other = FirstLevel(1, 60.0), served_from(TinyShop(), tmp_path)
 
-    def use(served: ServedVersion) -> None:
-        rules = no_rules(served)
-        own = OwnList(served, 0, None, served.candidates(0), rules, rules.of_nobody())
-        try:
+    def use(*each: ServedVersion) -> None:
+        for served in each:
+            rules = no_rules(served)
+            own = OwnList(served, 0, None, served.candidates(0), rules, rules.of_nobody())
             for number in range(20_000):
                 first_level.get((PROBABILITY, str(number)), rules, None)
                 first_level.put((PROBABILITY, str(number)), own)
-        except Exception as err:
-            failed.append(err)
 
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        both = [threading.Thread(target=use, args=(it,)) for it in (tiny, served_from(TinyShop(), tmp_path))]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before_s)
-    assert failed == []
+    # First the two versions by turns, then both threads on the one that came.
+    assert side_by_side(lambda: use(tiny, other), lambda: use(other, other)) == []
 
 
 def test_a_list_put_after_its_version_was_left_is_not_kept(tiny: ServedVersion, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Rules of frequency: what a customer was shown often enough at a placement is held back there alone."""
 
 import json
-import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -26,6 +24,7 @@ from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow
 from storage.store import Store
 from tests.data.records import KEY
+from tests.data.side_by_side import side_by_side
 from tests.data.tiny_service import DictCache
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, write_version
 
@@ -338,28 +337,15 @@ def test_a_version_may_warm_up_in_another_thread_while_customers_come_and_go(
     customers.heard()
     book = RuleBook(parse_rules(f"schema = 1\n{TWICE}"), lambda: NOON)
     rules = book.at(served, "home")
-    showings, failed = Showings(customers, None, clock=count(step=10).__next__), list[Exception]()
+    showings = Showings(customers, None, clock=count(step=10).__next__)
 
     def use() -> None:
-        try:
-            for number in range(10_000):
-                customer_id = ("anna", "ben")[number % 2]
-                showings.products_shown_enough(rules, rules.of_nobody(), customer_id, "home")
-                showings.note(rules, customer_id, "home", [(0, Rung.OWN, 0, 0.5)], [])
-        except Exception as err:
-            failed.append(err)
+        for number in range(10_000):
+            customer_id = ("anna", "ben")[number % 2]
+            showings.products_shown_enough(rules, rules.of_nobody(), customer_id, "home")
+            showings.note(rules, customer_id, "home", [(0, Rung.OWN, 0, 0.5)], [])
 
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        both = [threading.Thread(target=use) for _ in range(2)]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before_s)
-    assert failed == []
+    assert side_by_side(use, use) == []
 
 
 def test_the_docs_say_for_how_long_showings_are_kept() -> None:
