@@ -121,7 +121,7 @@ class _Known:
         self.counted.clear()
 
     def count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
-        """Count what was shown there from a day on, as long as the worker keeps it."""
+        """What was shown there from a day on; it is kept, and what is shown from now on added."""
         times = times_shown(self.value, where, since)
         full = [of_it for of_it, n in times.items() if n >= rule.at_most]
         rows = index.rows_of(np.array(full, np.uint64)).tolist() if full else []
