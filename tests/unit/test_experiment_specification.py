@@ -123,6 +123,12 @@ def test_a_file_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> N
         read_specification(tmp_path / "none.toml")
 
 
+def test_a_file_may_begin_with_windows_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"\ufeff{GOOD}", encoding="utf-8")
+    assert read_specification(path) == (parse(GOOD), GOOD)
+
+
 def test_the_hash_changes_with_what_is_said_and_not_with_a_comment() -> None:
     same = parse("# a comment\n" + GOOD)
     other = parse(GOOD.replace("0.05", "0.06"))
