@@ -119,7 +119,7 @@ def _operators_listener(plan: WorkerPlan, address: str | None) -> Iterator[None]
 
 def _serve_operator(plan: WorkerPlan, address: str) -> None:
     """Serve the operator, as the main thread of a process of its own."""
-    stops = Stops()
+    stops = Stops(is_child=True)
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     settings, here = plan.settings, replace(plan, parent_pid=os.getpid())
     assert settings.operator_port is not None

@@ -19,14 +19,19 @@ class Stops:
     A terminal that closes (SIGHUP) is one, except for who was started with nohup, which has it ignored.
     Made by the main thread before there are others, which have their mask of signals from it; made anew in a
     fork of such a process, which has the mask and not the thread.
+
+    Args:
+        is_child: its parent alone tells it to stop, by SIGTERM. At a terminal all processes get a signal at
+            once, and a worker that ended by it before the parent took its own would be replaced.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_child: bool = False) -> None:
         self._changes = threading.Lock()
         self._stop: Callable[[], object] | None = None
         under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._heard = [each for each in STOPS if each != signal.SIGHUP or not under_nohup]
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        taken = [signal.SIGTERM] if is_child else STOPS
+        self._heard = [each for each in taken if each != signal.SIGHUP or not under_nohup]
         for each in self._heard:
             signal.signal(each, signal.SIG_DFL)
         threading.Thread(target=self._wait, name="stops", daemon=True).start()

@@ -311,7 +311,7 @@ def _end_slow_bodies(app: Flask, port: int, settings: Settings) -> None:
 
 def _begin(plan: WorkerPlan) -> Metrics:
     """What every worker process does first."""
-    listen_with(Stops())
+    listen_with(Stops(is_child=True))
     die_with_parent(plan.parent_pid, signal.SIGTERM)
     watch_parent(plan.parent_pid, plan.settings.stop_timeout_s)
     for name in [name for name in os.environ if name.startswith("HTTP_")]:

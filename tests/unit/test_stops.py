@@ -42,6 +42,11 @@ def test_a_process_that_has_begun_nothing_yet_ends_by_the_signal() -> None:
     assert told(STARTS, signal.SIGINT) == ("", -signal.SIGINT)
 
 
+def test_a_child_is_told_by_its_parent_alone() -> None:
+    child = STARTS.replace("Stops()", "Stops(is_child=True)")
+    assert told(child, signal.SIGINT, signal.SIGHUP, signal.SIGTERM) == ("", -signal.SIGTERM)
+
+
 def test_a_terminal_that_closes_is_a_signal_to_stop_but_not_under_nohup() -> None:
     assert told(WAITS, signal.SIGHUP) == ("is over\n", 0)
     nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
