@@ -42,10 +42,6 @@ SCORES there is none, and of GOES_WITH it is a place in the cart) and its probab
 plain tuple: answers make ten."""
 
 
-type Asked = tuple[Query, int, frozenset[int]]
-"""A question, the shelf's number of changes when it was asked, and what was shown often enough by then."""
-
-
 class Attached(NamedTuple):
     """The offer that a product comes with.
 
@@ -83,16 +79,24 @@ class Kept:
     """An answer that was given from a list, and what others made of it: asked for again, it is the same.
 
     Attributes:
+        seen: which changes of the shelf it knows, as in `Ruling`.
+        without: rows that were shown often enough.
         source: as in `Answer`.
         offers: of its products.
         written: in which language and at which prices, with which offers, and its products as JSON.
     """
 
+    seen: int
+    without: frozenset[int]
     picks: list[Pick]
     pinned: Mapping[int, str]
     source: str
     offers: WithOffers | None = None
     written: tuple[tuple[str, int], Mapping[int, Attached], str] | None = None
+
+    def fits(self, seen: int, without: frozenset[int]) -> bool:
+        """Whether nothing changed meanwhile. Sets that are the same object needn't be compared."""
+        return self.seen == seen and (self.without is without or self.without == without)
 
 
 @dataclass(slots=True)
@@ -111,7 +115,7 @@ class OwnList:
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
         costs: that the offers of products are expected to have, likewise.
-        answers: what was already answered from it, as long as nothing changed.
+        answers: what was answered from it last, by question.
     """
 
     served: ServedVersion
@@ -126,7 +130,7 @@ class OwnList:
     session: Session | None = None
     owned: Mapping[int, int] = field(default_factory=dict)
     costs: Mapping[int, float] = field(default_factory=dict)
-    answers: dict[Asked, Kept] = field(default_factory=dict)
+    answers: dict[Query, Kept] = field(default_factory=dict)
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it is neither in the columns nor in the night's list."""

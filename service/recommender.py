@@ -110,9 +110,9 @@ class Recommender:
         own, level = self._own_list(rules, customer_id, told, query.objective)
         ruling = rules.of_stranger(customer_id) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
-        asked = query, ruling.seen, enough
-        kept = None if own is None else own.answers.get(asked)
-        if kept is not None:
+        seen = ruling.seen  # what changes from here on makes another answer
+        kept = None if own is None else own.answers.get(query)
+        if kept is not None and kept.fits(seen, enough):
             return Answer(kept.picks, own, level, kept.pinned, kept)
         strength = _strength(ruling, query)
         worth = served.shelf.worth if strength and query.objective == VALUE else None
@@ -130,7 +130,7 @@ class Recommender:
             return answer
         if len(own.answers) >= KEPT_ANSWERS:
             own.answers.clear()
-        kept = own.answers[asked] = Kept(answer.picks, answer.pinned, answer.source)
+        kept = own.answers[query] = Kept(seen, enough, answer.picks, answer.pinned, answer.source)
         return answer._replace(kept=kept)
 
     def first_of(self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]) -> int:

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
@@ -25,7 +24,7 @@ KEPT_CUSTOMERS = 5_000
 MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
 LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
 MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
-MOST_COUNTED_BYTES = 2 * 1024 * 1024  # of all showings of which counts are kept: these take four times that
+MOST_COUNTED_BYTES = 2 * 1024 * 1024  # of showings of which counts are kept; counts take up to ten times it
 PRODUCTS, OFFERS = "products", "offers"
 NOTHING: frozenset[int] = frozenset()
 ROW = itemgetter(0)  # of a pick
@@ -59,25 +58,29 @@ class ShowingsCounters(Protocol):
 
 @dataclass(slots=True)
 class _Counted:
-    """How often each hash was shown somewhere since a day.
+    """How often what a rule is about was shown somewhere since a day.
 
     Attributes:
-        enough: rows of what the rule is about and was shown as often as it allows; the same object until that
-            changes.
+        index: of the rows.
+        times: by row, below as often as the rule allows.
+        enough: rows of what was shown as often as that; the same object until that changes.
     """
 
     index: IdIndex
-    times: Counter[int]
+    times: dict[int, int]
     enough: frozenset[int]
 
-    def add(self, rule: Often, rows: Sequence[int], hashes: Sequence[int]) -> None:
+    def add(self, rule: Often, rows: Iterable[int]) -> None:
         """One more showing of each."""
         times, meant, full = self.times, rule.meant, []
-        for row, of_it in zip(rows, hashes, strict=True):
+        for row in rows:
             if meant is None or meant[row]:
-                times[of_it] = n = times.get(of_it, 0) + 1  # in C; a Counter asks Python for what it misses
-                if n == rule.at_most:
+                n = times.get(row, 0) + 1
+                if n < rule.at_most:
+                    times[row] = n
+                else:
                     full.append(row)
+                    times.pop(row, None)
         if full:
             self.enough = self.enough.union(full)
 
@@ -112,7 +115,7 @@ class _Known:
             if counted.index is not index:
                 self.counted.clear()  # of another version
                 break
-            counted.add(rule, rows, hashes)
+            counted.add(rule, rows)
         return showing
 
     def begin_with(self, value: bytes) -> None:
@@ -122,11 +125,15 @@ class _Known:
 
     def count(self, index: IdIndex, rule: Often, where: int, since: int) -> _Counted:
         """What was shown there from a day on; it is kept, and what is shown from now on added."""
-        times = times_shown(self.value, where, since)
-        full = [of_it for of_it, n in times.items() if n >= rule.at_most]
-        rows = index.rows_of(np.array(full, np.uint64)).tolist() if full else []
-        meant = rule.meant
-        enough = [row for row in rows if row != NONE and (meant is None or meant[row])]
+        shown, meant = times_shown(self.value, where, since), rule.meant
+        rows = index.rows_of(np.fromiter(shown, np.uint64, len(shown))).tolist()
+        times, enough = {}, []
+        for row, n in zip(rows, shown.values(), strict=True):
+            if row != NONE and (meant is None or meant[row]):
+                if n < rule.at_most:
+                    times[row] = n
+                else:
+                    enough.append(row)
         if len(self.counted) >= MOST_COUNTED:
             self.counted.clear()
         counted = self.counted[rule, where, since] = _Counted(index, times, frozenset(enough))
@@ -195,7 +202,7 @@ class Showings:
         known = self._known.get(name) or self._keep(name, _Known(b""), 0.0)
         for index, where, rows_of_it in shown:
             value += known.add(index, where, rows_of_it, rules.today)
-        self._counted_bytes += len(value)
+        self._make_room(len(value))
         anew = len(known.value) > MOST_BYTES
         if anew:
             value = newer_part(known.value, MOST_BYTES // 2, rules.today - MOST_SHOWN_DAYS)
@@ -237,9 +244,7 @@ class Showings:
             since = today - rule.days + 1
             counted = known.counted.get((rule, where, since))
             if counted is None or counted.index is not index:
-                if self._counted_bytes > MOST_COUNTED_BYTES:
-                    self._forget_counts()
-                self._counted_bytes += len(known.value)
+                self._make_room(len(known.value))
                 counted = known.count(index, rule, where, since)
             enough = counted.enough
             found = found | enough if found else enough
@@ -263,6 +268,12 @@ class Showings:
                 del all_known[next(iter(all_known))]  # the one that the store was asked for longest ago
             all_known[name] = known
         return known
+
+    def _make_room(self, n_bytes: int) -> None:
+        """For counts of so much more."""
+        if self._counted_bytes > MOST_COUNTED_BYTES:
+            self._forget_counts()
+        self._counted_bytes += n_bytes
 
     def _forget_counts(self) -> None:
         """Of all customers: whoever comes again is counted again."""

@@ -163,3 +163,12 @@ def test_no_more_answers_to_one_customer_are_kept_than_were_set(worker: Worker) 
     answer = worker.recommender.recommend(worker.served, "anna", worker.query)
     assert answer.own is not None
     assert 0 < len(answer.own.answers) <= 8
+
+
+def test_an_answer_is_kept_no_longer_than_it_can_be_given_again(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, PLAIN + TWICE.replace('products = ["milk"]\n', ""))
+    for _ in range(4):
+        worker.ask()
+    answer = worker.recommender.recommend(worker.served, "anna", worker.query)
+    assert answer.own is not None
+    assert list(answer.own.answers) == [worker.query]

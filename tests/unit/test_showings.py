@@ -296,8 +296,9 @@ def test_no_product_is_shown_more_often_than_a_rule_allows_and_none_is_missing(
         seen += [(today, name) for name in shown]
 
 
-def test_counts_take_no_more_room_however_many_customers_come(
-    served: ServedVersion, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("customers", [40, 3])
+def test_counts_take_no_more_room_however_many_customers_come_however_often(
+    served: ServedVersion, monkeypatch: pytest.MonkeyPatch, customers: int
 ) -> None:
     one = 8 * (2 + 3)  # bytes of an answer of three products
     monkeypatch.setattr("service.showings.MOST_COUNTED_BYTES", 10 * one)
@@ -306,12 +307,15 @@ def test_counts_take_no_more_room_however_many_customers_come(
     rules = day.book.at(served, "home")
     picks = [(row, Rung.OWN, 0, 0.5) for row in range(3)]
     for number in range(200):
-        customer_id = str(number % 40)
+        customer_id = str(number % customers)
         enough = showings.products_shown_enough(rules, rules.of_nobody(), customer_id, "home")
-        assert enough == (frozenset(range(3)) if number >= 80 else frozenset())
+        assert enough == (frozenset(range(3)) if number >= 2 * customers else frozenset())
         showings.note(rules, customer_id, "home", picks, [])
         counted = [known for known in showings._known.values() if known.counted]
-        assert sum(len(known.value) for known in counted) <= 10 * one + 6 * one  # and one customer's
+        sizes = [len(known.value) for known in counted]
+        assert sum(sizes) <= 10 * one + 2 * max(sizes, default=0)  # the last two
+        times = [n for known in counted for of_it in known.counted.values() for n in of_it.times.values()]
+        assert set(times) <= {1}  # as often as allowed needn't be counted any more
 
 
 def test_counts_end_with_their_version(served: ServedVersion, tmp_path: Path) -> None:
