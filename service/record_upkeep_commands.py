@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from service.access.options import now_utc
+from storage.record.intake import REASONS
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from storage.record_options import opened_record, record_if_any, record_options
 
@@ -22,7 +23,9 @@ def quarantine() -> None:
     """Events that were kept aside: of unknown products, or over a customer's daily cap."""
 
 
-reason_option = click.option("--reason", required=True, help="As `quarantine list` shows it.")
+reason_option = click.option(
+    "--reason", required=True, type=click.Choice(REASONS), help="As `quarantine list` shows it."
+)
 client_option = click.option("--client", help="Only what this key sent, by its id.")
 
 

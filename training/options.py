@@ -18,7 +18,8 @@ def store_option(*, exists: bool = True) -> Callable[[Callable[..., Any]], Calla
         exists: the folder must be there; otherwise the command makes it.
     """
     kind = click.Path(path_type=Path, exists=exists, file_okay=False)
-    return click.option("--store", required=True, type=kind, help="Folder of the versions.")
+    help_ = "Folder of the versions.  [env: NEXTBEST_STORE]"
+    return click.option("--store", required=True, type=kind, envvar="NEXTBEST_STORE", help=help_)
 
 
 def moment_of(as_of: datetime | None, timezone: str, now: datetime) -> datetime | None:

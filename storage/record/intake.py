@@ -24,6 +24,7 @@ from storage.record.tables import customers, events, products_live, quarantine
 DAY_MS = 86_400_000
 UNKNOWN_PRODUCT = "unknown product"
 OVER_CAP = "over the customer's daily cap"
+REASONS = (UNKNOWN_PRODUCT, OVER_CAP)  # why events are in quarantine
 
 _DUPLICATE = Outcome(Fate.DUPLICATE)
 _CONFLICT = Outcome(Fate.CONFLICT, "another event has this event_id")

@@ -87,6 +87,10 @@ def test_of_a_flood_the_daily_cap_counts_and_the_rest_lies_aside(shop: Shop) -> 
     assert OVER_CAP in listed
     assert STOLEN in listed
     assert HONEST not in listed
+    wrong = ["record", "quarantine", "drop", "--store", str(shop.store), "--reason", "unknown products"]
+    refused = CliRunner().invoke(main, wrong)
+    assert refused.exit_code == 2
+    assert "'unknown product'" in refused.output
 
 
 def attacked(shop: Shop, identities: int, day: int = 1) -> tuple[Lists, Lists]:

@@ -41,6 +41,11 @@ def test_versions_are_listed_newest_first_whole_and_the_champion_is_marked(store
     assert len(lines) == 4
 
 
+def test_the_environment_may_say_which_store_it_is(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXTBEST_STORE", str(store))
+    assert run("versions").out == run("versions", "--store", store).out != ""
+
+
 def test_promote_and_rollback_move_the_champion(store: Path) -> None:
     older, newer = version_ids(store)
     assert champion(store).version_id == newer
