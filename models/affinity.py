@@ -9,7 +9,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
-from models.bounds import above_zero
+from models.bounds import above_zero, is_power
 from models.catalogue import Catalogue
 from models.columns import lines
 from models.decay import decay, half_life_grid
@@ -44,6 +44,8 @@ class AffinityOptions(FoldOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         above_zero("prior_products", self.prior_products)  # who bought nothing would have no share
+        for name in ("category_power", "brand_power", "both_power"):
+            is_power(name, getattr(self, name))
 
 
 class Affinity(Model[AffinityOptions]):

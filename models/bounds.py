@@ -3,6 +3,7 @@
 from models.errors import BadOptionError
 
 HORIZON_DAYS = (1, 365)  # from to; windows are of whole days
+MOST_POWER = 10
 
 
 def above_zero(option: str, value: float | None) -> None:
@@ -26,3 +27,13 @@ def within(option: str, value: float, low: float, high: float) -> None:
     """
     if not low <= value <= high:
         raise BadOptionError(option, f"{value!r} is not from {low} to {high}")
+
+
+def is_power(option: str, value: float | None) -> None:
+    """Refuse a power by which scores wouldn't stay finite; None is left to be learned.
+
+    Raises:
+        BadOptionError: it isn't from 0 to MOST_POWER.
+    """
+    if value is not None:
+        within(option, value, 0, MOST_POWER)

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
+from models.bounds import is_power
 from models.catalogue import Catalogue
 from models.columns import lines
 from models.decay import decay, half_life_grid
@@ -36,6 +37,10 @@ class ContentOptions(FoldOptions):
     prior_purchases: float = 0.1
     n_folds: int = field(default=2, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_power("take_up_power", self.take_up_power)
 
 
 class Content(Model[ContentOptions]):

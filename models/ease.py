@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
-from models.bounds import above_zero, within
+from models.bounds import above_zero, is_power, within
 from models.columns import lines, picked
 from models.cores import MOST_THREADS
 from models.decay import MOST_ORDERS, decay, half_life_grid
@@ -56,6 +56,7 @@ class EaseOptions(FoldOptions):
         super().__post_init__()
         within("threads", self.threads, 0, MOST_THREADS)
         above_zero("regularization", self.regularization)
+        is_power("take_up_power", self.take_up_power)
 
 
 class Ease(Model[EaseOptions]):

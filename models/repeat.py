@@ -7,6 +7,7 @@ import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model
+from models.bounds import is_power
 from models.columns import own_alone
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
@@ -31,6 +32,10 @@ class RepeatOptions(FoldOptions):
     half_life_days: float | None = None
     due_power: float | None = None
     prior_orders: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_power("due_power", self.due_power)
 
 
 class _OwnPairs:
