@@ -13,6 +13,7 @@ from storage.record.changes import ShopChanges, shop_changes_since
 from storage.record.record import Record
 from storage.record.rules import RulesVersion, active_rules
 
+PIECE = 5000  # products that are read in one go
 log = structlog.get_logger()
 
 
@@ -38,11 +39,16 @@ class ChangesFollower:
 
     def look(self) -> None:
         """Take in what changed since the last look."""
+        while not self._take_piece():
+            pass
+
+    def _take_piece(self) -> bool:
+        """Take in the first of what changed; whether that was all."""
         since = self._seen
 
         def read(record: Record) -> tuple[ShopChanges, RulesVersion | None, bool]:
             with record.reading() as connection:
-                changes = shop_changes_since(connection, since)
+                changes = shop_changes_since(connection, since, PIECE)
                 asks_rules = self._book is not None and (changes.rules_changed or not since)
                 return changes, active_rules(connection) if asks_rules else None, asks_rules
 
@@ -52,6 +58,7 @@ class ChangesFollower:
         if asked_rules:
             self._take(active)
         self._seen = changes.now  # last: what failed comes again
+        return changes.is_all
 
     def _take(self, active: RulesVersion | None) -> None:
         assert self._book is not None

@@ -1,25 +1,27 @@
-"""Reads from the record what is new of customers: all of it at the start and for another version, in pieces;
-after that, what changed."""
+"""Reads from the record what is new of customers: all of it at the start and for another version, after that
+what changed; in pieces, so that none takes longer than the door to the record waits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import batched
 
 from service.live.customers import LiveCustomers
 from service.record import Door
-from storage.record.changes import CustomerChanges, clock_now, customer_changes_since
+from storage.record.changes import CustomerChanges, Tombstone, clock_now, customer_changes_since
 from storage.record.live import (
     CustomerNow,
     Defaults,
     Since,
-    all_tombstones,
     customers_now,
     first_event_since,
+    tombstones_after,
     who_allows,
     who_traded,
 )
 from storage.record.record import Record
 
-PIECE = 1000  # events or customers that are read in one go
+PIECE = 1000  # events, customers or erasures that are read in one go
 
 type SinceOf = Callable[[], Since | None]
 
@@ -45,6 +47,7 @@ class LiveReader:
         self._door, self._live, self._since_of = door, live, since_of
         self._defaults = defaults
         self._seen: int | None = None
+        self._is_late = False
         self._fill: _Fill | None = None
         self._since: Since | None = None
         self._after_consent: str | None = None
@@ -56,15 +59,15 @@ class LiveReader:
 
     @property
     def is_behind(self) -> bool:
-        """Whether something of the past isn't read yet."""
-        return self._after_consent is not None or self._is_filling
+        """Whether something isn't read yet of the past, or of what changed."""
+        return self._is_late or self._after_consent is not None or self._is_filling
 
     @property
     def _is_filling(self) -> bool:
         return self._fill is not None and self._fill.after_event is not None
 
     def look(self) -> None:
-        """Take in what changed since the last look.
+        """Take in what changed since the last look, or of very much the first part.
 
         Raises:
             RefusedError: the record can't be used now; what was known goes on.
@@ -80,7 +83,9 @@ class LiveReader:
 
     def go_on(self) -> None:
         """Read the next piece of what is behind. Raises as `look`."""
-        if self._after_consent is not None:
+        if self._is_late and self._seen is not None:
+            self._take_changes(self._seen)
+        elif self._after_consent is not None:
             self._after_consent = self._consents(self._after_consent, but=None)
         elif self._fill is not None:
             self._read_piece(self._fill)
@@ -89,13 +94,16 @@ class LiveReader:
         """Who was erased, then who doesn't allow what the shop's default allows: before this is known, no
         answer is personal. Who began a new life comes later."""
 
-        def read(record: Record) -> int:
+        def read(record: Record, erasure: int) -> tuple[int, list[Tombstone]]:
             with record.reading() as connection:
                 now = clock_now(connection)  # first: what comes meanwhile comes again
-                self._live.erase(all_tombstones(connection), record.key.hash_of)
-                return now
+                stones = tombstones_after(connection, erasure, PIECE)
+                self._live.erase(stones, record.key.hash_of)
+                return now, stones
 
-        now = self._door.do(read)
+        now, stones = self._door.do(partial(read, erasure=0))
+        while len(stones) == PIECE:
+            _, stones = self._door.do(partial(read, erasure=stones[-1].number))
         after: str | None = ""
         while after is not None:
             after = self._consents(after, but=self._defaults)
@@ -105,30 +113,34 @@ class LiveReader:
     def _consents(self, after: str, *, but: Defaults | None) -> str | None:
         """Read the next customers who said something themselves; the last one's id, None at the end."""
 
-        def read(record: Record) -> tuple[list[str], list[CustomerNow]]:
+        def read(record: Record) -> tuple[list[CustomerNow], str | None]:
             with record.reading() as connection:
-                found = who_allows(connection, after, PIECE, but=but)
+                found, last = who_allows(connection, after, PIECE, but=but)
                 wanted = found if but is not None else [one for one in found if self._live.was_erased(one)]
-                return found, customers_now(connection, wanted, self._since)
+                return customers_now(connection, wanted, self._since), last
 
-        found, customers = self._door.do(read)
+        customers, last = self._door.do(read)
         self._take(customers)
-        return found[-1] if len(found) == PIECE else None
+        return last
 
     def _take_changes(self, seen: int) -> None:
-        since = self._since
-
         def read(record: Record) -> tuple[CustomerChanges, list[CustomerNow]]:
             with record.reading() as connection:
-                changes = customer_changes_since(connection, seen)
+                changes = customer_changes_since(connection, seen, PIECE)
                 if changes.erased:
                     self._live.erase(changes.erased, record.key.hash_of)
-                return changes, customers_now(connection, changes.customer_ids, since)
+                return changes, customers_now(connection, changes.customer_ids[:PIECE], self._since)
 
         changes, customers = self._door.do(read)
         self._take(customers)
-        self._seen = changes.now  # last: what failed comes again
+        for some in batched(changes.customer_ids[PIECE:], PIECE):
+            self._take(self._door.do(partial(self._now, customer_ids=some)))
+        self._seen, self._is_late = changes.now, not changes.is_all  # last: what failed comes again
         self._live.heard()
+
+    def _now(self, record: Record, customer_ids: tuple[str, ...]) -> list[CustomerNow]:
+        with record.reading() as connection:
+            return customers_now(connection, customer_ids, self._since)
 
     def _read_piece(self, fill: _Fill) -> None:
         after = fill.after_event

@@ -6,7 +6,7 @@ from service.live.customers import LiveCustomers
 from service.live.told import Told
 from service.served import ServedVersion
 from storage.record.consent import Consent
-from storage.record.live import all_tombstones, customers_now
+from storage.record.live import customers_now, tombstones_after
 from storage.record.record import Record
 
 
@@ -24,7 +24,7 @@ def news_of(
         is_personal_by_default=default.personalise, most=len(customer_ids), clock=lambda: 0.0
     )
     with record.reading() as connection:
-        live.erase(all_tombstones(connection), record.key.hash_of)
+        live.erase(tombstones_after(connection, 0), record.key.hash_of)
         for one in customers_now(connection, customer_ids, served.since):
             live.take(one)
     live.heard()

@@ -1,4 +1,8 @@
-"""What changed since the number N of the record's clock: what every worker asks several times a second."""
+"""What changed since the number N of the record's clock: what every worker asks several times a second.
+
+Each look reads so much at most: after a restart, or when a purge touched everybody, it takes several of them,
+for a worker's door to the record waits for one no longer than a moment.
+"""
 
 from dataclasses import dataclass
 
@@ -32,20 +36,24 @@ class CustomerChanges:
 
     Attributes:
         now: the number up to which this goes: what to ask with next.
+        is_all: whether there was nothing after that; else ask again at once.
     """
 
     now: int
     customer_ids: tuple[str, ...] = ()
     erased: tuple[Tombstone, ...] = ()
+    is_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ShopChanges:
-    """What changed of products and rules after a number, as it is now; `now` as in CustomerChanges."""
+    """What changed of products and rules after a number, as it is now; `now` and `is_all` as in
+    CustomerChanges."""
 
     now: int
     products: tuple[ProductState, ...] = ()
     rules_changed: bool = False
+    is_all: bool = True
 
 
 def clock_now(connection: sa.Connection) -> int:
@@ -53,38 +61,60 @@ def clock_now(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(record_clock.c.now)).scalar_one())
 
 
-def customer_changes_since(connection: sa.Connection, since: int) -> CustomerChanges:
+def customer_changes_since(connection: sa.Connection, since: int, most: int) -> CustomerChanges:
     """What changed of customers after `since`, within a transaction that reads; 0 for all there is.
 
     Where nothing changed, this is one look at one row. On Postgres the transaction may see more than the
     clock said when it was read: then that comes once more the next time, and nothing is missed.
+
+    Args:
+        most: customers, and erasures, that one look tells, the first to change; more only where one
+            transaction changed more of them. Erasures don't wait for customers who changed before them.
     """
     now = clock_now(connection)
     if now <= since:
         return CustomerChanges(now)
-    changed = sa.select(customers.c.customer_id).where(customers.c.epoch > since)
-    gone = sa.select(tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch).where(
-        tombstones.c.epoch > since
+    changed = (
+        sa.select(customers.c.epoch, customers.c.customer_id).order_by(customers.c.epoch).limit(most + 1)
     )
+    rows = connection.execute(changed.where(customers.c.epoch > since)).all()
+    columns = (tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch)
+    gone = sa.select(*columns).order_by(tombstones.c.epoch).limit(most + 1)
+    stones = connection.execute(gone.where(tombstones.c.epoch > since)).all()
+    until = now
+    if len(stones) > most:
+        until = stones[most - 1].epoch  # each erasure has a number of its own
+    if len(rows) > most and rows[most].epoch <= until:
+        first_left_out = rows[most].epoch
+        until = max((row.epoch for row in rows if row.epoch < first_left_out), default=first_left_out)
+        if until == first_left_out:  # all of them changed at once
+            at_once = sa.select(customers.c.epoch, customers.c.customer_id)
+            rows = connection.execute(at_once.where(customers.c.epoch == until)).all()
     return CustomerChanges(
-        now,
-        tuple(connection.execute(changed).scalars()),
-        tuple(Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in connection.execute(gone)),
+        until,
+        tuple(row.customer_id for row in rows if row.epoch <= until),
+        tuple(Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in stones[:most]),
+        until >= now,
     )
 
 
-def shop_changes_since(connection: sa.Connection, since: int) -> ShopChanges:
+def shop_changes_since(connection: sa.Connection, since: int, most: int) -> ShopChanges:
     """The same of products and rules: of a shop with millions of customers it costs no more than of a small
-    one."""
+    one. `most` is of products."""
     now = clock_now(connection)
     if now <= since:
         return ShopChanges(now)
-    live = sa.select(
-        products_live.c.product_id, products_live.c.stock, products_live.c.price, products_live.c.margin
-    ).where(products_live.c.changed > since)
+    columns = products_live.c
+    live = sa.select(columns.product_id, columns.stock, columns.price, columns.margin, columns.changed)
+    live = (
+        live.where(columns.changed > since).order_by(columns.changed).limit(most)
+    )  # each has its own number
+    products = connection.execute(live).all()
+    until = products[-1].changed if len(products) == most else now
     rules = sa.select(rules_versions.c.number).where(rules_versions.c.changed > since).limit(1)
     return ShopChanges(
-        now,
-        tuple(ProductState(*row) for row in connection.execute(live)),
+        until,
+        tuple(ProductState(*row[:4]) for row in products),
         connection.execute(rules).first() is not None,
+        until >= now,
     )

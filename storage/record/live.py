@@ -17,6 +17,9 @@ CLOCKS_DIFFER_MS = 600_000
 READ_BY_MS = 2 * 3_600_000
 """So long after a night began it has read the record: what came in later it can't know, with any number."""
 MOST_SEARCHED = 50_000
+AT_ONCE = 5000
+"""Rows that one look goes through, whether they are wanted or not: however many there are of them, a worker's
+door waits for it no longer than a moment."""
 
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
@@ -156,9 +159,10 @@ def who_traded(
     connection: sa.Connection, after_event: int, since: Since, limit: int
 ) -> tuple[set[str], int | None]:
     """Customers of the next events after a number, and the number to go on with; None at the end."""
+    end = after_event + AT_ONCE
     rows = (
         sa.select(events.c.id, events.c.customer_id, events.c.at_ms, events.c.received_ms)
-        .where(events.c.id > after_event, _IS_TRADE)
+        .where(events.c.id > after_event, events.c.id <= end, _IS_TRADE)
         .order_by(events.c.id)
         .limit(limit)
     )
@@ -167,7 +171,9 @@ def who_traded(
         last, n = number, n + 1
         if since.has(number, at_ms, received_ms):
             found.add(customer_id)
-    return found, last if n == limit else None
+    if n == limit:
+        return found, last
+    return found, end if end < int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0) else None
 
 
 class Defaults(NamedTuple):
@@ -179,8 +185,9 @@ class Defaults(NamedTuple):
 
 def who_allows(
     connection: sa.Connection, after_customer: str, limit: int, *, but: Defaults | None
-) -> list[str]:
-    """Customers who said themselves what they allow, after an id, in the order of ids.
+) -> tuple[list[str], str | None]:
+    """Customers who said themselves what they allow, after an id, in the order of ids; and the id to go on
+    with, None at the end.
 
     Args:
         but: leave out those who said just this, the shop's defaults; None leaves out nobody.
@@ -190,16 +197,17 @@ def who_allows(
         said = sa.or_(
             customers.c.personalise.is_(not but.personalise), customers.c.experiment.is_(not but.experiment)
         )
-    rows = (
-        sa.select(customers.c.customer_id)
-        .where(customers.c.customer_id > after_customer, said)
-        .order_by(customers.c.customer_id)
-        .limit(limit)
-    )
-    return list(connection.execute(rows).scalars())
+    some = sa.select(customers.c.customer_id).where(customers.c.customer_id > after_customer)
+    some = some.order_by(customers.c.customer_id)
+    end = connection.scalar(some.offset(AT_ONCE - 1).limit(1))
+    among_them = said if end is None else said & (customers.c.customer_id <= end)
+    found = list(connection.execute(some.where(among_them).limit(limit)).scalars())
+    return found, found[-1] if len(found) == limit else end
 
 
-def all_tombstones(connection: sa.Connection) -> list[Tombstone]:
-    """Everybody who was erased."""
+def tombstones_after(connection: sa.Connection, number: int, limit: int | None = None) -> list[Tombstone]:
+    """Who was erased after the erasure of this number, 0 for all; the first of them, in the order of
+    numbers."""
     rows = sa.select(tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch)
+    rows = rows.where(tombstones.c.number > number).order_by(tombstones.c.number).limit(limit)
     return [Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in connection.execute(rows)]

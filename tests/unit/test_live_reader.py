@@ -12,11 +12,20 @@ from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL
+from storage.record import live as live_module
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
-from storage.record.events import Sending
-from storage.record.live import Defaults, Since, first_event_since
+from storage.record.events import EventType, Sending
+from storage.record.live import (
+    Defaults,
+    Since,
+    first_event_since,
+    tombstones_after,
+    who_allows,
+    who_traded,
+)
 from storage.record.record import Record
+from storage.record.upkeep import Chosen, purge
 from tests.data.records import NOON_MS, Door, empty_record, event, sqlite_url, take
 
 HOUR_MS = 3_600_000
@@ -32,6 +41,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "PIECE", 2)
+    monkeypatch.setattr(live_module, "AT_ONCE", 3)
 
 
 def opened(
@@ -65,6 +75,42 @@ def test_at_the_start_all_is_read_that_the_night_does_not_know(record: Record) -
     assert lines(live, "late") == ["milk"]
     assert sorted(lines(live, "anna")) == ["bread", "milk"]
     assert len(live) == 8
+
+
+def test_a_look_goes_through_a_few_rows_of_a_large_record_and_the_next_goes_on(record: Record) -> None:
+    """Of a year's buyers nobody need have said anything, and of a day's events none need be a purchase."""
+    for number in range(20):
+        take(record, event(f"e{number}", f"buyer {number:02}"))
+        take(record, event(f"v{number}", f"visitor {number}", kind=EventType.VIEW))
+    with record.writing() as connection:
+        set_consent(connection, "zoe", PRESETS["no_personalisation"], now_ms=NOON_MS, client="")
+    for number in range(5):
+        erase(record, f"gone {number}", now_ms=NOON_MS, client="")
+    reader, live = opened(record)
+    read_all(reader)
+    assert live.of("zoe") is NOT_PERSONAL
+    assert all(live.of(f"gone {number}") is NOT_PERSONAL for number in range(5))
+    assert len(live) == 20
+    with record.reading() as connection:
+        found = [who_allows(connection, after, 2, but=Defaults(True, True)) for after in ("", "buyer 02")]
+        assert found == [([], "buyer 02"), ([], "buyer 05")]
+        assert who_traded(connection, 1, NIGHT, 9) == ({"buyer 01"}, 4)
+        assert len(tombstones_after(connection, 1, 2)) == 2
+
+
+def test_what_a_purge_takes_from_many_at_once_is_followed_in_pieces(record: Record) -> None:
+    reader, live = opened(record)
+    read_all(reader)
+    for number in range(3):
+        take(record, event(f"e{number}", f"early {number}"))
+    take(record, *(event(f"l{number}", f"late {number}") for number in range(5)))
+    reader.look()
+    assert (reader.is_behind, len(live)) == (True, 2)
+    read_all(reader)
+    assert len(live) == 8
+    assert purge(record, Chosen("key-1"), now_ms=NOON_MS, client="op") == 8
+    read_all(reader)
+    assert (len(live), reader.is_behind) == (0, False)
 
 
 def test_what_comes_later_is_read_by_the_next_look(record: Record) -> None:
