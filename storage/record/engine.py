@@ -130,6 +130,11 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
         if entry.info["file"] != _mark(file):  # a backup was put in its place: this one still reads the other
             raise sa.exc.DisconnectionError("another file is there")
 
+    @sa.event.listens_for(engine, "checkin")
+    def let_go(connection: sqlite3.Connection | None, _: ConnectionPoolEntry) -> None:
+        if connection is not None:  # else it was broken
+            connection.execute("PRAGMA shrink_memory")  # 2 MB of pages, which others change meanwhile
+
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("record_writes", False)

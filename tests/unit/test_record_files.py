@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
+from psutil import Process
 
 from service.cli import main
 from storage.record import engine
@@ -14,9 +16,11 @@ from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import KEY_FILE, ErasureKey, load_erasure_key
 from storage.record.errors import BadRecordUrlError, ErasureKeyError, SchemaError
+from storage.record.events import DailyCaps
+from storage.record.intake import Intake
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
-from storage.record.tables import events
+from storage.record.tables import consent_log, events
 from tests.data.records import KEY, NOON_MS, empty_record, event, opened, rows, sqlite_url, take
 
 type Safe = tuple[int, int, int]
@@ -195,3 +199,21 @@ def test_a_file_of_another_key_that_takes_the_place_of_the_record_is_refused(
     theirs.close()
     with pytest.raises(ErasureKeyError, match="begun with another one"):
         take(record, event("after"))
+
+
+def test_a_connection_that_nobody_uses_holds_nothing_of_what_it_read(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    prepare(url)
+    many = [event(f"e{n}", f"c{n}", "milk" * 50) for n in range(5000)]  # 3 MB
+    process = Process()
+    with ExitStack() as stack:
+        records = [stack.enter_context(opened(url)) for _ in range(10)]
+        take(records[0], *many, taking=Intake(KEY, DailyCaps(10, 10), True, lambda product_id: True))
+        for record in records:
+            rows(record, consent_log, "customer_id")  # all that is made once
+        before = process.memory_full_info().uss
+        for record in records:
+            with record.reading() as connection:
+                every = sa.select(sa.func.count()).where(events.c.product_id + events.c.type != "")
+                assert connection.scalar(every) == 5000
+        assert process.memory_full_info().uss - before < 8 * 2**20  # else 20 MB
