@@ -24,8 +24,9 @@ ANCHORS = 50  # most recent products of a customer's history whose neighbours ar
 SLACK = 50  # popular products that are looked at one by one beyond those that are missing
 MOST_READ = 256  # that are looked at before those that can't come are sorted out
 
-type Counted = tuple["memoryview[int]", int, dict[int, int]]
-"""A limit: the group of each product, how many may be of one, and how many there are."""
+type Counted = tuple["memoryview[int]", "memoryview[int]", dict[int, int]]
+"""Limits by brand or by category: which one each product is of, how many of each may come, and
+how many came."""
 
 
 class Basket:
@@ -37,8 +38,6 @@ class Basket:
         strength: of variety, as in `service.rules.diversity`; 0: products come in the order that they have.
         worth: what probabilities are multiplied by where the list is in that order, by product row.
         is_of_due: only what is due will be taken: no pins then, and nothing is held until it is due.
-    Attributes:
-        limits_cross: brands and categories are limited, so that what is taken first can leave places empty.
     """
 
     def __init__(
@@ -67,16 +66,12 @@ class Basket:
             self.taken |= own.bought
         self.picks: list[Pick] = []
         self._counts: list[Counted] = []
-        self.limits_cross = False
         self._room: Room | None = None  # once it begins again, in place of the counts
-        if ruling.limits:
-            of_one = query.category is not None  # "at most n per category" is no word on a category by itself
-            self._counts = [
-                (limit.groups, limit.at_most, {NONE: -self._n - 1})  # so many without a group never come
-                for limit in ruling.limits
-                if not (of_one and limit.is_of_categories)
-            ]
-            self.limits_cross = ruling.limits_cross and not of_one
+        if ruling.most_of_brand is not None:
+            self._counts.append((served.brand_row, ruling.most_of_brand, {}))
+        # "At most n per category" is no word on a category by itself.
+        if ruling.most_of_category is not None and query.category is None:
+            self._counts.append((served.category_row, ruling.most_of_category, {}))
         self._pins: list[tuple[Place, int]] = []
         if ruling.pins and not is_of_due:
             self._take_pins()
@@ -103,22 +98,22 @@ class Basket:
 
     def begin_again(self, among: IntArray | None = None) -> bool:
         """Empty it, to be filled once more with as many products as limits of brands and of categories
-        together leave; False, and nothing is done, if it has as many. It can have less only where
-        `limits_cross`, by what was taken first.
+        together leave; False, and nothing is done, if it has as many. It can have less only where both are
+        limited, by what was taken first.
 
         Args:
             among: the only rows that will be offered it; None: all of the shop.
         """
         n = self._places - len(self._pins)
-        if len(self.picks) >= n:
+        if len(self._counts) < 2 or len(self.picks) >= n:
             return False
-        cells, ruling = self._served.cells, self._ruling
+        cells = self._served.cells
         came = [row for row, *_ in self.picks]
         taken = self.taken.difference(came, self._held)
-        may_come = ruling.mask.copy()
+        may_come = self._ruling.mask.copy()
         may_come[[row for row in taken if row != NONE]] = False
         of_free = cells.of_product[may_come] if among is None else cells.of_product[among[may_come[among]]]
-        brands, categories = (most.copy() for most in ruling.most_of)
+        brands, categories = (np.array(most) for _, most, _ in self._counts)
         of_pins = cells.of_product[[row for _, row in self._pins]]
         for left, groups in ((brands, cells.brand[of_pins]), (categories, cells.category[of_pins])):
             np.subtract.at(left, groups, 1)
@@ -214,8 +209,8 @@ class Basket:
     def _may_come(self, rows: IntArray) -> BoolArray:
         """Which rows nothing keeps out but that they may be in the basket already."""
         may: BoolArray = self._ruling.mask[rows]
-        for groups, at_most, counts in self._counts:
-            full = [group for group, count in counts.items() if count >= at_most]
+        for groups, most, counts in self._counts:
+            full = [group for group, count in counts.items() if count >= most[group]]
             may = may & ~np.isin(np.asarray(groups)[rows], full)
         if self._room is not None:
             may = may & self._room.may_come(rows)
@@ -259,10 +254,10 @@ class Basket:
             if row in taken or not shown[row] or (category != NONE and category_row[row] != category):
                 continue
             is_over = False
-            for groups, at_most, counts in limits:
+            for groups, most, counts in limits:
                 group = groups[row]
                 counts[group] = of_group = counts.get(group, 0) + 1
-                if of_group > at_most:
+                if of_group > most[group]:
                     is_over = True
             if is_over:
                 for groups, _, counts in limits:

@@ -123,7 +123,7 @@ class Recommender:
         if own is None:
             level = "popular" if query.category is None else "category"
         _take_ladder(basket, own, query.objective)
-        if basket.limits_cross and basket.begin_again():
+        if basket.begin_again():
             _take_ladder(basket, own, query.objective)
         answer = basket.answer(own, level)
         if own is None or not self._first_level.keeps or query.exclude:
@@ -321,7 +321,7 @@ def _fill(basket: Basket, take: Callable[[], None], among: IntArray | None = Non
     """Take what there is, and once more where limits by brand and by category together left places free that
     other products fit into."""
     take()
-    if basket.limits_cross and basket.begin_again(among):
+    if basket.begin_again(among):
         take()
 
 

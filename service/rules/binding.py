@@ -6,7 +6,19 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
-from service.rules.effects import Allowed, Bought, Effect, Hide, Limit, Often, Place, Scale, Vary, as_mask
+from service.rules.effects import (
+    ANY_NUMBER,
+    Allowed,
+    Bought,
+    Effect,
+    Hide,
+    Limit,
+    Often,
+    Place,
+    Scale,
+    Vary,
+    as_mask,
+)
 from service.rules.file import (
     PRODUCT_NUMBERS,
     Boost,
@@ -125,13 +137,15 @@ class Binder:
         return np.unique(np.concatenate([np.array(named, np.int32), *categories, *brands]))
 
     def _limit(self, rule: Cap) -> Limit:
-        served = self._served
-        groups = np.asarray(served.category_row if rule.per == "category" else served.brand_row)
+        served, is_of_categories = self._served, rule.per == "category"
+        names = served.categories if is_of_categories else served.brands
+        most = np.full(len(names) + 1, ANY_NUMBER, np.int32)
         if rule.names:
-            known = served.category_rows if rule.per == "category" else self._brand_rows
-            meant = [known[name] for name in rule.names if name in known]
-            groups = np.where(np.isin(groups, meant), groups, np.int32(NONE))
-        return Limit(memoryview(groups), rule.at_most, rule.per == "category")
+            known = served.category_rows if is_of_categories else self._brand_rows
+            most[[known[name] for name in rule.names if name in known]] = rule.at_most
+        else:
+            most[:-1] = rule.at_most
+        return Limit(most, is_of_categories)
 
     @cached_property
     def _brand_rows(self) -> dict[str, int]:

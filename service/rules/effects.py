@@ -7,6 +7,8 @@ import numpy as np
 
 from models.arrays import BoolArray, IntArray
 
+ANY_NUMBER = 1_000_000  # more than any answer has
+
 type Allowed = Callable[[], BoolArray]
 
 
@@ -40,10 +42,14 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limit:
-    """At most so many rows of one group; rows of group -1 count for nothing."""
+    """At most so many products of one brand, or of one category.
 
-    groups: "memoryview[int]"
-    at_most: int
+    Attributes:
+        most: by row of the brand or category, ANY_NUMBER where the rule isn't about it; the last entry is for
+            products without.
+    """
+
+    most: IntArray
     is_of_categories: bool
 
 

@@ -17,7 +17,7 @@ from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.served import NONE, ServedVersion
+from service.served import ServedVersion
 
 
 class Firing:
@@ -76,8 +76,10 @@ class Firing:
         if isinstance(effect, Place):
             return effect.rule_id in ruled.pinned.values()
         if isinstance(effect, Limit):
-            counts = Counter(effect.groups[row] for row in before)
-            return any(group != NONE and count > effect.at_most for group, count in counts.items())
+            served = self._served
+            group_of = served.category_row if effect.is_of_categories else served.brand_row
+            counts = Counter(group_of[row] for row in before)
+            return any(count > effect.most[group] for group, count in counts.items())
         if isinstance(effect, Bought):
             return not self._bought_lately(effect, person_row, plain).isdisjoint(before)
         if isinstance(effect, Vary):

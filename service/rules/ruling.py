@@ -1,6 +1,6 @@
 """What holds for a customer at a place and time: a mask of what may be shown, factors, limits and pins."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import cached_property
 from math import inf
 from operator import itemgetter
@@ -10,7 +10,7 @@ import numpy as np
 from models.arrays import BoolArray, FloatArray, IntArray
 from service.packed import WHOLE, Columns, Scored
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
-from service.served import NONE, ServedVersion, Trends
+from service.served import ServedVersion, Trends
 
 type Moved = tuple[float, int]
 """A product that factors move: its new score, negated, and its place in the list."""
@@ -18,7 +18,6 @@ type Moved = tuple[float, int]
 
 LAST: Moved = (inf, 0)
 PLACE = itemgetter(1)
-ANY_NUMBER = 1_000_000  # more than any answer has
 FACTORS = (1e-30, 1e30)  # the least and the most that all rules together make of one
 
 
@@ -29,8 +28,8 @@ class Ruling:
         shown: by product row, whether it may be shown: in stock, and hidden by no rule. It changes in place.
         factors, factor_views: by product row; None where all are 1.
         most_factor: the highest of them, 1 at least.
-        limits: at most so many of a group.
-        limits_cross: there are some of brands and some of categories.
+        most_of_brand, most_of_category: how many of each the limits allow, as in `Limit`; None: of all any
+            number.
         pins: by position; of the same position, in the order of the file.
         bought: what the customer bought may come back when.
         strength: of variety, 0 to 1; of several the first one in the file holds.
@@ -41,8 +40,9 @@ class Ruling:
     def __init__(self, served: ServedVersion, effects: Sequence[Effect]) -> None:
         self.served = served
         self._hides = [effect for effect in effects if isinstance(effect, Hide)]
-        self.limits = tuple(effect for effect in effects if isinstance(effect, Limit))
-        self.limits_cross = len({limit.is_of_categories for limit in self.limits}) > 1
+        limits = [effect for effect in effects if isinstance(effect, Limit)]
+        self.most_of_brand = _lowest(limit.most for limit in limits if not limit.is_of_categories)
+        self.most_of_category = _lowest(limit.most for limit in limits if limit.is_of_categories)
         self.bought = tuple(effect for effect in effects if isinstance(effect, Bought))
         self._bought_days = max((rule.days for rule in self.bought), default=0)
         often = [effect for effect in effects if isinstance(effect, Often)]
@@ -108,19 +108,6 @@ class Ruling:
             return served.trends
         return Trends.of(self.popular, np.asarray(served.category_row), len(served.categories))
 
-    @cached_property
-    def most_of(self) -> tuple[IntArray, IntArray]:
-        """How many of each brand and of each category all limits allow; the last entry is for products
-        without."""
-        n_brands, n_categories = len(self.served.brands), len(self.served.categories)
-        brands, categories = (np.full(n + 1, ANY_NUMBER, np.int32) for n in (n_brands, n_categories))
-        for limit in self.limits:
-            most = categories if limit.is_of_categories else brands
-            groups = np.unique(np.asarray(limit.groups))
-            groups = groups[groups != NONE]
-            most[groups] = np.minimum(most[groups], limit.at_most)
-        return brands, categories
-
     def bought_rows(self, customer_row: int, today: int) -> frozenset[int]:
         """What the customer bought too recently to be shown; `today` in days since 1970-01-01."""
         found: list[int] = []
@@ -155,6 +142,12 @@ class Ruling:
         for scale in scales:  # of many rules on one product the product of factors is no number any more
             factors[scale.rows] = np.clip(factors[scale.rows] * np.float32(scale.factor), *FACTORS)
         return factors
+
+
+def _lowest(arrays: Iterable[IntArray]) -> "memoryview[int] | None":
+    """Of each entry the lowest; None of no arrays."""
+    found = list(arrays)
+    return memoryview(np.minimum.reduce(found)) if found else None
 
 
 def in_new_order(
