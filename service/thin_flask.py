@@ -73,15 +73,14 @@ class ThinFlask(Flask):
         self.add_url_rule(rule, endpoint, through_flask, methods=["GET"])
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        found = self._direct_by_id.get(path[1:].partition("/")[0])
-        named = _id_of(path) if found is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
-        if found is None or named is None:
+        first, named = _parts_of(environ["PATH_INFO"])
+        found = self._direct_by_id.get(first)
+        if found is None or not named or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return super().wsgi_app(environ, start_response)
-        rule, name, endpoint = found
+        rule, name = found
         environ[REQUEST] = _Direct(rule, {name: named})
         try:
-            answer = self.direct[endpoint](environ, named)
+            answer = self.direct[rule.endpoint](environ, named)
         except Exception as err:
             return self._failed(err, environ, start_response)
         return answer(environ, start_response)
@@ -97,16 +96,15 @@ class ThinFlask(Flask):
             return self.make_response(answer)(environ, start_response)
 
     @cached_property
-    def _direct_by_id(self) -> dict[str, tuple[Rule, str, str]]:
-        """Rule, name of the id and endpoint of the direct views, by the first part of the path."""
+    def _direct_by_id(self) -> dict[str, tuple[Rule, str]]:
+        """Of `_by_id` the routes to direct views, by first part alone; none where a hook wants a request."""
         hooks = self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs
         if any(None in found for found in hooks) or self.teardown_appcontext_funcs:
             return {}
-        by_first = {first: found for (method, first), found in self._by_id.items() if method == "GET"}
         return {
-            first: (rule, name, rule.endpoint)
-            for first, (rule, name) in by_first.items()
-            if rule.endpoint in self.direct
+            first: (rule, name)
+            for (method, first), (rule, name) in self._by_id.items()
+            if method == "GET" and rule.endpoint in self.direct
         }
 
     @cached_property
@@ -128,21 +126,21 @@ class ThinFlask(Flask):
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None:
             return None  # for URLs made outside of requests
-        environ, path = request.environ, request.environ["PATH_INFO"]
-        if path[:1] != "/" or "//" in path:
+        path, method = request.environ["PATH_INFO"], request.environ["REQUEST_METHOD"]
+        first, named = _parts_of(path)
+        if not first:
             return super().create_url_adapter(request)  # perhaps a redirect, and that names the host
-        path, method = path.encode("latin-1").decode(errors="replace"), environ["REQUEST_METHOD"]
-        first, _, rest = path[1:].partition("/")
-        found = self._by_id.get((method, first)) if rest else None
-        if found is not None:
-            return _Found(found[0], {found[1]: rest})
+        found = self._by_id.get((method, first))
+        if found is not None and named:
+            rule, name = found
+            return _Found(rule, {name: named})
         return MapAdapter(
             self.url_map,
             server_name="",
             script_name="/",
             subdomain="",
             url_scheme="",
-            path_info=path,
+            path_info=_as_text(path),
             default_method=method,
         )
 
@@ -167,9 +165,15 @@ class ThinFlask(Flask):
         return func
 
 
-def _id_of(path: str) -> str | None:
-    """What stands behind the first part of a path as WSGI gives it; None where Flask has to look at it."""
+def _parts_of(path: str) -> tuple[str, str]:
+    """The first part of a path as WSGI gives it, and what stands behind it; "" twice where there is none, or
+    Flask has to look at it."""
     if path[:1] != "/" or "//" in path:
-        return None
-    named = path[1:].partition("/")[2]
-    return (named if named.isascii() else named.encode("latin-1").decode(errors="replace")) or None
+        return "", ""
+    first, _, rest = path[1:].partition("/")
+    return first, rest if rest.isascii() else _as_text(rest)
+
+
+def _as_text(path: str) -> str:
+    """A path of WSGI holds the bytes of UTF-8 as if each were a character."""
+    return path.encode("latin-1").decode(errors="replace")
