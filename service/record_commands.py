@@ -34,8 +34,8 @@ def migrate(store: Path, url: str | None) -> None:
 @record_options
 def status(store: Path, url: str | None, erasure_key: str | None) -> None:
     """How much the record holds, and what is in quarantine."""
-    with opened_record(store, url, erasure_key) as opened, opened.reading() as connection:
-        held = holding(connection)
+    with opened_record(store, url, erasure_key) as opened:
+        held = holding(opened)
     click.echo(f"{opened.name}: schema {held.schema}")
     for name, counts in (("event", held.events), ("quarantine", held.quarantine)):
         for kind, n in counts.items():

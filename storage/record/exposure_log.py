@@ -7,6 +7,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from storage.record.record import Record
+from storage.record.stretches import stretches
 from storage.record.tables import events, exposures, lost_exposures
 
 PAGE = 20_000  # rows of each look: on SQLite nobody can write meanwhile
@@ -65,7 +66,7 @@ def read_outcomes(record: Record, since_ms: int, until_ms: int) -> pl.DataFrame:
         *(events.c.request_id, events.c.position, events.c.question, events.c.score),
     ]
     which = (events.c.type.in_(COUNTING), events.c.at_ms >= since_ms, events.c.at_ms < until_ms)
-    return _frame(_pages(record, events.c.id, columns, *which), list(_OUTCOME))
+    return _frame(_stretches(record, columns, *which), list(_OUTCOME))
 
 
 def read_lost(record: Record, experiment_id: str, version: int) -> int:
@@ -91,6 +92,18 @@ def _pages(
             return
         last = found[-1][0]
         yield [tuple(row[1:]) for row in found]
+
+
+def _stretches(
+    record: Record, columns: list[sa.ColumnElement[object]], *which: sa.ColumnElement[bool]
+) -> Iterator[list[tuple[object, ...]]]:
+    """Events, none of them by an index."""
+    for stretch in stretches(record, events):
+        rows = sa.select(*columns).where(stretch, *which).order_by(events.c.id)
+        with record.reading() as connection:
+            found = connection.execute(rows).all()
+        if found:
+            yield [tuple(row) for row in found]
 
 
 def _frame(pages: Iterator[list[tuple[object, ...]]], names: list[str]) -> pl.DataFrame:

@@ -1,9 +1,11 @@
 """What an operator does to events: release or drop what is aside, undo what a key sent, let old ones go."""
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -11,9 +13,11 @@ import sqlalchemy as sa
 from storage.record.events import TRADE
 from storage.record.record import Record
 from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
+from storage.record.stretches import stretches
 from storage.record.tables import audit, customers, events, experiments, exposures, quarantine
 
-PAGE = 5000  # rows of one transaction: nobody waits long for it
+PAGE = 500  # rows of one transaction: a twentieth of a second at best, since what is deleted is overwritten
+PAUSE_S = 0.05  # between two of them, in which others write
 _IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
 
@@ -162,15 +166,12 @@ def _event(row: dict[str, object]) -> dict[str, object]:
 
 
 def _numbers(record: Record, table: sa.Table, which: list[sa.ColumnElement[bool]]) -> Iterator[list[int]]:
-    last = 0
-    while True:
-        rows = sa.select(table.c.id).where(table.c.id > last, *which).order_by(table.c.id).limit(PAGE)
+    for stretch in stretches(record, table):
         with record.reading() as connection:
-            numbers = list(connection.execute(rows).scalars())
-        if not numbers:
-            return
-        last = numbers[-1]
-        yield numbers
+            numbers = connection.execute(sa.select(table.c.id).where(stretch, *which)).scalars().all()
+        for page in batched(sorted(numbers), PAGE):
+            yield list(page)
+            time.sleep(PAUSE_S)
 
 
 def _delete(record: Record, table: sa.Table, chosen: Chosen) -> int:

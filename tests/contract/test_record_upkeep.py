@@ -9,12 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from service.events.schemas import check_event
-from storage.record import upkeep
+from storage.record import stretches, upkeep
 from storage.record.consent import PRESETS, set_consent
 from storage.record.engine import parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
 from storage.record.errors import BadTombstonesError, NoBackupError
 from storage.record.events import Event, EventType, Fate, Sending
+from storage.record.exposure_log import read_outcomes
+from storage.record.holding import holding
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
@@ -193,6 +195,37 @@ def test_who_was_erased_after_the_backup_is_erased_again_in_what_was_restored(tm
             assert erasures_after(connection, receipt.number - 1) == 1
         assert erase(restored, "bert", now_ms=NOON_MS + 9, client="k").number > receipt.number
     assert b"anna" not in copy.read_bytes()
+
+
+def test_a_large_record_is_gone_through_in_short_looks_and_past_what_is_gone(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite nobody can commit an event while somebody reads."""
+    monkeypatch.setattr(stretches, "STRETCH", 3)
+    for number in range(12):
+        kind = EventType.PURCHASE if number % 4 == 3 else EventType.VIEW
+        take(record, event(f"e{number}", kind=kind, at_ms=NOON_MS + number))
+    with record.writing() as connection:
+        connection.execute(sa.delete(events).where(events.c.id.between(2, 7)))
+    found = [rows_of(record, stretch) for stretch in stretches.stretches(record, events)]
+    assert found == [["e0"], ["e7", "e8", "e9"], ["e10", "e11"]]
+    assert holding(record).events == {"purchase": 2, "view": 4}
+    outcomes = read_outcomes(record, NOON_MS, NOON_MS + DAY_MS)
+    assert outcomes["event_id"].to_list() == ["e7", "e11"]
+    gone = expire(
+        record,
+        trade_before_ms=0,
+        others_before_ms=NOON_MS + DAY_MS,
+        quarantine_before_ms=0,
+        exposures_before_ms=0,
+    )
+    assert gone["others"] == 4
+    assert holding(record).events == {"purchase": 2}
+
+
+def rows_of(record: Record, which: sa.ColumnElement[bool]) -> list[str]:
+    with record.reading() as connection:
+        return list(connection.execute(sa.select(events.c.event_id).where(which)).scalars())
 
 
 def test_erasures_are_replayed_on_either_database_with_their_numbers(record: Record, tmp_path: Path) -> None:
