@@ -44,7 +44,7 @@ class Version:
         """The array of this name, mapped.
 
         Raises:
-            DamagedVersionError: it isn't there, or isn't an array.
+            DamagedVersionError: it isn't there, can't be opened, or isn't an array.
         """
         file = f"{name}.npy"
         if file not in self.manifest.files:
@@ -52,7 +52,10 @@ class Version:
         try:
             empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
             mapped = np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as err:
+        except OSError as err:  # of the machine: too many open files, rights
+            why = f"can't be opened: {err.strerror or err}"
+            raise DamagedVersionError(f"{self.version_id}/{file}", why) from err
+        except (ValueError, EOFError) as err:
             raise DamagedVersionError(f"{self.version_id}/{file}", "not a readable array") from err
         if not isinstance(mapped, np.ndarray):  # numpy opens archives too
             raise DamagedVersionError(f"{self.version_id}/{file}", "not an array")

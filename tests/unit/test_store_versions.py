@@ -4,9 +4,11 @@ import io
 import json
 import os
 import pickle
+import resource
 import shutil
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -178,6 +180,24 @@ def test_a_harmed_file_is_refused_by_its_name(folder: Path, harm: Callable[[Path
         if path.is_dir():
             path.rmdir()
         path.write_bytes(mode_and_content)
+
+
+def test_a_machine_that_lets_no_more_files_be_open_is_named_and_not_the_file(folder: Path) -> None:
+    version = open_version(folder, verify=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        with pytest.raises(DamagedVersionError, match="can't be opened: Too many open files"):
+            version.array("popular/order")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in held:
+            os.close(number)
 
 
 def test_swapped_files_of_one_size_are_refused(folder: Path) -> None:
