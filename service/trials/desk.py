@@ -3,11 +3,11 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
-from experiments.assignment import Plan, assign, is_held_out
+from experiments.assignment import Arm, Entry, Plan, assign, is_held_out
 from models.errors import NextbestError
 from service.champion import Serving
 from service.errors import RefusedError
@@ -31,8 +31,22 @@ KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
 KEPT_MODELS = 16
 log = structlog.get_logger()
 
-type Slate = tuple[Serving, Answer, bool, dict[int, str] | None, Drawn | None]
-"""Who answers with what; whether the champion in the arm's stead; whose each product is; what was drawn."""
+
+class Slate(NamedTuple):
+    """What a customer in an experiment is shown.
+
+    Attributes:
+        by: what answers.
+        is_fallback: that is the champion, in the stead of a variant that can't be served.
+        teams: of two lists dealt into one, the side that each product counts for, by product row.
+        drawn: of a place that was filled by lot.
+    """
+
+    by: Serving
+    answer: Answer
+    is_fallback: bool = False
+    teams: dict[int, str] | None = None
+    drawn: Drawn | None = None
 
 
 class Plans(Protocol):
@@ -103,58 +117,74 @@ class Trials:
             return None
         arms = self._arms(plan, customer_id) if forced is None else dealt(forced)
         if arms is None:
-            self._held_out()
-            answer = self._recommender.popular(serving.served, query)
-            offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
-            self._recommender.note_shown(serving.served, customer_id, query, (), offers.rows)
-            body = self._as_popular(serving).writer.recommendations(
-                customer_id, answer, HELD_OUT, offers=offers.texts, language=language
-            )
-            return answer, body
+            return self._of_held_out(serving, customer_id, query, language)
         if not arms.assigned:
             return None
-        query = arms.asked(query)
-        chosen, answer, is_fallback, teams, drawn = self._slate(serving, arms, customer_id, query)
-        request_id = new_request_id()
-        offers = self._offers(chosen.served, customer_id, answer, query.placement, query.rule_set)
-        self._recommender.note_shown(chosen.served, customer_id, query, answer.picks, offers.rows)
-        said = self._as_popular(chosen) if arms.model == POPULAR else chosen
+        query, at_s, request_id = arms.asked(query), time.time(), new_request_id()
+        slate = self._slate(serving, arms, customer_id, query, at_s)
+        by, answer = slate.by, slate.answer
+        offers = self._offers(by.served, customer_id, answer, query.placement, query.rule_set)
+        self._recommender.note_shown(by.served, customer_id, query, answer.picks, offers.rows)
+        said = self._as_popular(by) if arms.model == POPULAR else by
         body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers.texts, language)
         self._shown(
             Shown(
                 request_id=request_id,
-                at_s=time.time(),
+                at_s=at_s,
                 customer_id=customer_id,
                 assigned=arms.assigned,
                 served=said.served,
                 picks=answer.picks,
                 source=answer.source,
                 placement=query.placement or "",
-                is_fallback=is_fallback,
+                is_fallback=slate.is_fallback,
                 latency_ms=(time.perf_counter() - start_s) * 1000,
                 is_cached=answer.level in ("worker", "redis"),
                 is_forced=forced is not None,
-                teams=teams,
-                drawn=drawn,
+                teams=slate.teams,
+                drawn=slate.drawn,
             )
         )
         return answer, body
 
-    def _slate(self, serving: Serving, arms: Dealt, customer_id: str, query: Query) -> Slate:
+    def _of_held_out(
+        self, serving: Serving, customer_id: str, query: Query, language: str
+    ) -> tuple[Answer, str]:
+        """What is popular, for a customer who is held out of all experiments, and its body."""
+        self._held_out()
+        answer = self._recommender.popular(serving.served, query)
+        offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
+        self._recommender.note_shown(serving.served, customer_id, query, (), offers.rows)
+        writer = self._as_popular(serving).writer
+        body = writer.recommendations(customer_id, answer, HELD_OUT, offers=offers.texts, language=language)
+        return answer, body
+
+    def _slate(self, serving: Serving, arms: Dealt, customer_id: str, query: Query, at_s: float) -> Slate:
         """What a customer is shown by the policy of the arms."""
-        chosen, answer, is_fallback = self._listed(serving, arms.model, customer_id, query)
-        if query.spare:
-            answer, drawn = self._explored(serving, arms, answer, customer_id, query, is_fallback=is_fallback)
-            return chosen, answer, is_fallback, None, drawn
-        if arms.drafting is None or is_fallback:
-            return chosen, answer, is_fallback, None, None
-        entry, arm = arms.drafting
-        _, other, is_fallback = self._listed(serving, arm.interleave, customer_id, query)
-        if is_fallback:
-            return chosen, answer, is_fallback, None, None
-        both = chosen.served, answer, other, query.n
-        answer, teams = drafted(*both, entry=entry, customer_id=customer_id, at_s=time.time())
-        return chosen, answer, is_fallback, teams, None
+        listed = self._listed(serving, arms.model, customer_id, query)
+        if arms.exploring is not None and query.spare:
+            return self._explored(serving, arms.exploring, listed, customer_id, query, at_s)
+        if arms.drafting is not None and not listed.is_fallback:
+            return self._drafted(serving, arms.drafting, listed, customer_id, query, at_s)
+        return listed
+
+    def _drafted(
+        self,
+        serving: Serving,
+        drafting: tuple[Entry, Arm],
+        listed: Slate,
+        customer_id: str,
+        query: Query,
+        at_s: float,
+    ) -> Slate:
+        """The list of the arm and that of its other model in one."""
+        entry, arm = drafting
+        other = self._listed(serving, arm.interleave, customer_id, query)
+        if other.is_fallback:
+            return listed._replace(is_fallback=True)
+        both = listed.by.served, listed.answer, other.answer, query.n
+        answer, teams = drafted(*both, entry=entry, customer_id=customer_id, at_s=at_s)
+        return listed._replace(answer=answer, teams=teams)
 
     def _arms(self, plan: Plan, customer_id: str) -> Dealt | None:
         """The arms of a customer; None of one who is held out of all experiments."""
@@ -173,22 +203,21 @@ class Trials:
     def _explored(
         self,
         serving: Serving,
-        arms: Dealt,
-        answer: Answer,
+        exploring: tuple[Entry, Arm],
+        listed: Slate,
         customer_id: str,
         query: Query,
-        *,
-        is_fallback: bool,
-    ) -> tuple[Answer, Drawn | None]:
-        """The answer with a place filled by lot, and what the rivals would have put there."""
-        if arms.exploring is None or is_fallback:
-            return answer.with_picks(answer.picks[: query.n]), None
-        entry, arm = arms.exploring
+        at_s: float,
+    ) -> Slate:
+        """The list of the arm with a place filled by lot, and what the rivals would have put there."""
+        if listed.is_fallback:
+            return listed._replace(answer=listed.answer.with_picks(listed.answer.picks[: query.n]))
+        entry, arm = exploring
         answer, drawn = explored(
-            answer, query.n, entry=entry, arm=arm, customer_id=customer_id, at_s=time.time()
+            listed.answer, query.n, entry=entry, arm=arm, customer_id=customer_id, at_s=at_s
         )
         if drawn is None:
-            return answer, None
+            return listed._replace(answer=answer)
         rows = frozenset(pick[0] for pick in drawn.pool)
         for rival in arm.rivals:
             chosen, recommender, has_no_lists = self._model(serving, rival)
@@ -196,16 +225,14 @@ class Trials:
                 drawn.rivals[rival] = recommender.most_popular_of(chosen.served, query, rows)
             elif not has_no_lists:
                 drawn.rivals[rival] = recommender.first_of(chosen.served, customer_id, query, rows)
-        return answer, drawn
+        return listed._replace(answer=answer, drawn=drawn)
 
-    def _listed(
-        self, serving: Serving, model: str, customer_id: str, query: Query
-    ) -> tuple[Serving, Answer, bool]:
-        """What a model shows, by whom, and whether that is the champion in its stead."""
-        chosen, recommender, is_fallback = self._model(serving, model)
+    def _listed(self, serving: Serving, model: str, customer_id: str, query: Query) -> Slate:
+        """What a model shows."""
+        by, recommender, is_fallback = self._model(serving, model)
         if model == POPULAR:
-            return chosen, recommender.popular(chosen.served, query), False
-        return chosen, recommender.recommend(chosen.served, customer_id, query), is_fallback
+            return Slate(by, recommender.popular(by.served, query))
+        return Slate(by, recommender.recommend(by.served, customer_id, query), is_fallback)
 
     def _model(self, serving: Serving, model: str) -> tuple[Serving, Recommender, bool]:
         """What answers for a model, and whether that is the champion in its stead."""
