@@ -11,7 +11,7 @@ import numpy as np
 from models.arrays import IntArray
 from service.basket import Basket
 from service.live.session import Session, Sessions, day_of
-from service.live.told import NOT_PERSONAL, Told
+from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
 from service.own_list import (
     NO_PINS,
@@ -108,7 +108,7 @@ class Recommender:
         if told is NOT_PERSONAL:
             return self._of_nobody(rules, query)
         own, level = self._own_list(rules, customer_id, told, query.objective)
-        ruling = rules.of_stranger(customer_id) if own is None else own.ruling.fresh()
+        ruling = rules.of_customer(customer_id, NONE, told) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         seen = ruling.seen  # what changes from here on makes another answer
         kept = None if own is None else own.answers.get(query)
@@ -218,7 +218,7 @@ class Recommender:
             return None, "popular", rules.of_nobody()
         own, level = self._own_list(rules, customer_id, told, objective)
         if own is None:
-            return None, "popular", rules.of_stranger(customer_id)
+            return None, "popular", rules.of_customer(customer_id, NONE, told)
         return own, level, own.ruling.fresh()
 
     def _shown_enough(
@@ -257,7 +257,7 @@ class Recommender:
             return own, "worker"
         served = rules.served
         customer_row = NONE
-        if told is None or told.has_night_of(served.tombstone):
+        if has_night_of(told, served.tombstone):
             customer_row = served.customers.find(customer_id)
         session = None
         if told is not None and told.lines:
@@ -268,12 +268,7 @@ class Recommender:
             columns, behind, level = made_list(served, customer_row, session), WHOLE, "map"
         else:
             columns, behind, level = self._columns(rules, customer_id, customer_row, told, session)
-        if customer_row != NONE:
-            ruling = rules.of_person(customer_row)
-        elif told is not None and told.has_night_of(served.tombstone):
-            ruling = rules.of_stranger(customer_id)
-        else:
-            ruling = rules.of_nobody()
+        ruling = rules.of_customer(customer_id, customer_row, told)
         own = OwnList(served, customer_row, told, columns, rules, ruling, behind=behind, session=session)
         if objective == VALUE:
             own.costs = self._costs_of(served, customer_id, customer_row, told, columns.rows)

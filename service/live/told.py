@@ -50,17 +50,19 @@ class Told:
     erased: int = 0
     redeemed: frozenset[str] = frozenset()
 
-    def has_night_of(self, tombstone: int) -> bool:
-        """Whether what a version left is the customer's: of before an erasure that it knew it has nothing.
-
-        Args:
-            tombstone: number of the latest erasure that the version knew.
-        """
-        return self.has_night or 0 < self.erased <= tombstone
-
 
 NOT_PERSONAL = Told(0, (), False, 0)
 """Somebody whose answers may not be personal."""
+
+
+def has_night_of(told: Told | None, tombstone: int) -> bool:
+    """Whether what a version left is the customer's: of before an erasure that it knew it has nothing.
+
+    Args:
+        told: None: nothing happened to them.
+        tombstone: number of the latest erasure that the version knew.
+    """
+    return told is None or told.has_night or 0 < told.erased <= tombstone
 
 
 def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int = 0) -> Told:

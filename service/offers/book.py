@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from models.offer_value import expected_cost
-from service.served import NONE, ServedVersion
+from service.served import ServedVersion
 from storage.offers import ListedOffer, Offer
 from storage.record.budgets import Budget
 
@@ -171,8 +171,3 @@ def _round(value: float | None) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
-
-
-def row_of(served: ServedVersion, customer_id: str, *, has_night: bool) -> int:
-    """The customer's row of lists of offers; -1, which is that of everybody, for somebody who isn't known."""
-    return served.customers.find(customer_id) if has_night else NONE

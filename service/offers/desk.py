@@ -8,8 +8,8 @@ from operator import itemgetter
 
 from service.languages import ENGLISH
 from service.live.session import Session, session_of
-from service.live.told import Told
-from service.offers.book import OfferBook, row_of
+from service.live.told import Told, has_night_of
+from service.offers.book import OfferBook
 from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
 from service.parameters import Query
@@ -80,7 +80,7 @@ class OfferDesk:
         else:
             told, placed = self._news_of(customer_id), self._rules.at(served, placement, rule_set)
             customer_row = _row(served, customer_id, told)
-            ruling = _ruling_of(placed, customer_id, customer_row)
+            ruling = placed.of_customer(customer_id, customer_row, told)
         enough = self._shown_enough(placed, ruling, customer_id, placement)
         found = kept.offers if kept is not None else None
         if found is None or found.is_for_once or found.on is not on or found.enough != enough:
@@ -157,7 +157,7 @@ class OfferDesk:
         customer_row = _row(served, customer_id, told)
         session = session_of(served, customer_row, told, self._clock()) if told else None
         placed = self._rules.at(served, query.placement)
-        ruling = _ruling_of(placed, customer_id, customer_row)
+        ruling = placed.of_customer(customer_id, customer_row, told)
         enough = self._shown_enough(placed, ruling, customer_id, query.placement)
         found = [one for one in book.ranked(customer_row) if one.offer_row not in enough]
         if told and told.redeemed:
@@ -228,7 +228,8 @@ class OfferDesk:
 
 
 def _row(served: ServedVersion, customer_id: str, told: Told | None) -> int:
-    return row_of(served, customer_id, has_night=told is None or told.has_night_of(served.tombstone))
+    """The customer's row of lists of offers; NONE, whose list is everybody's, of one who isn't known."""
+    return served.customers.find(customer_id) if has_night_of(told, served.tombstone) else NONE
 
 
 def _reason(
@@ -266,7 +267,3 @@ def _bought_last(
                 found.append((row, histories.times[place], histories.last_day[place]))
                 break
     return max(found, key=itemgetter(2), default=None)
-
-
-def _ruling_of(placed: PlacedRules, customer_id: str, customer_row: int) -> Ruling:
-    return placed.of_stranger(customer_id) if customer_row == NONE else placed.of_person(customer_row)

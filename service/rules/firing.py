@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.arrays import BoolArray
-from service.live.told import NOT_PERSONAL, Told
+from service.live.told import Told, has_night_of
 from service.own_list import Answer, FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
@@ -51,8 +51,7 @@ class Firing:
     def look(self, query: Query, customer_row: int, plain: Answer, ruled: Answer) -> None:
         """Take in the answers to one customer, without rules and with them."""
         told = self._news_of(self._served.customers[customer_row])
-        has_night = told is None or (told is not NOT_PERSONAL and told.has_night_of(self._served.tombstone))
-        person_row = customer_row if has_night else NOBODY_KNOWN
+        person_row = customer_row if has_night_of(told, self._served.tombstone) else NOBODY_KNOWN
         for part in self._parts:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
             if (rule.id in self._fired and not is_pin) or not _concerns(part, query, person_row):

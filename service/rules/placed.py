@@ -3,11 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from service.live.told import Told, has_night_of
 from service.rules.binding import BoundRule
 from service.rules.effects import Effect, Often
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.served import ServedVersion
+from service.served import NONE, ServedVersion
 
 RULINGS = 64  # that differ by customer and are kept; each takes up to five bytes for a product
 
@@ -61,11 +62,20 @@ class PlacedRules:
             self._rulings.move_to_end(key)
         return ruling.fresh()
 
-    def of_stranger(self, customer_id: str) -> Ruling:
-        """The ruling of somebody who bought nothing yet."""
+    def of_customer(self, customer_id: str, customer_row: int, told: Told | None) -> Ruling:
+        """The ruling of a customer.
+
+        Args:
+            customer_row: NONE of one who bought nothing before the night.
+            told: what is new of them: after an erasure nothing that the night knew is looked at.
+        """
         if not self._for_some:
             return self._everybodys.fresh()
-        return self.of_person(self.served.people.find_other(customer_id))
+        if not has_night_of(told, self.served.tombstone):
+            return self._nobodys.fresh()
+        if customer_row == NONE:
+            customer_row = self.served.people.find_other(customer_id)
+        return self.of_person(customer_row)
 
     def of_nobody(self) -> Ruling:
         """The ruling where nobody in particular is asked for."""

@@ -11,7 +11,7 @@ from service.live import reader as reader_module
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
-from service.live.told import NOT_PERSONAL
+from service.live.told import NOT_PERSONAL, has_night_of
 from storage.record import live as live_module
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
@@ -173,7 +173,7 @@ def test_a_new_life_goes_on_in_the_nights_that_know_of_it_and_in_no_other(record
     for known in (live, its):
         told = known.of("anna")
         assert told is not None
-        assert (told.lines, told.has_night_of(number), told.has_night_of(number - 1)) == ((), True, False)
+        assert (told.lines, has_night_of(told, number), has_night_of(told, number - 1)) == ((), True, False)
     since[0] = NIGHT  # the way back
     read_all(running)
     assert lines(live, "anna") == ["bread"]

@@ -136,6 +136,21 @@ def test_an_offer_whose_products_are_hidden_or_sold_out_is_hidden(tmp_path: Path
     assert ids(offers(desk_of(), served_of(tmp_path / "other", shop))) == ["cake"]
 
 
+@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), False, 0)])
+@pytest.mark.parametrize("customer", ["anna", "zoe"])
+def test_a_rule_for_a_segment_is_not_for_a_member_of_whom_nothing_may_be_known(
+    tmp_path: Path, customer: str, news: Told
+) -> None:
+    served = served_of(tmp_path, replace(SHOP, people={"zoe": {}}, audiences={"vip": ["anna", "zoe"]}))
+    rules = parse_rules(
+        'schema = 1\n[[rules]]\nid = "none"\nkind = "block"\nbrands = []\ncategories = ["dairy"]\n'
+        'segments = ["vip"]\n'
+    )
+    book = RuleBook(rules, Clock())
+    assert ids(offers(desk_of(book=book), served, "zoe")) == []
+    assert ids(offers(desk_of(lambda _: news, book), served, customer)) == ["butter 10 off"]
+
+
 def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
     served = served_of(tmp_path, TinyShop())
     assert offers(desk_of(), served)["offers"] == []

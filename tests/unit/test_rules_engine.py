@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from service.live.told import told_of
 from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
+from storage.record.live import Trade
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
 
@@ -149,6 +151,20 @@ def test_a_block_for_a_segment_holds_for_its_members_only(served: ServedVersion)
     assert "milk" not in shown(served, block, "ben", Query(100))
     assert "milk" not in shown(served, block, "zoe", Query(100))  # she never bought anything
     assert "milk" in shown(served, block, "a stranger", Query(100))
+
+
+@pytest.mark.parametrize("bought", [(), (Trade("milk", False, int(NOON * 1000), None, 1.0),)])
+@pytest.mark.parametrize("customer", ["ben", "zoe"])
+def test_of_who_was_erased_since_the_night_no_rule_knows_what_the_night_knew(
+    served: ServedVersion, customer: str, bought: tuple[Trade, ...]
+) -> None:
+    block = parse_rules(f"schema = 1\n{rule('block', categories='["dairy"]', segments='["minors"]')}")
+    told = told_of(5, bought, has_night=False, erased=3)
+    recommends = Recommender(
+        FirstLevel(10, 0), None, lambda _: told, book=RuleBook(block, lambda: NOON), clock=lambda: NOON
+    )
+    assert "milk" in names(served, recommends.recommend(served, customer, Query(100)))
+    assert "milk" in names(served, recommends.complements(served, [], customer, Query(100)))
 
 
 def test_conditions_on_customers_compare_numbers_as_numbers(served: ServedVersion) -> None:
