@@ -272,16 +272,4 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
             own.columns = due_first(columns, owned, day_of(served, now_s))
             own.moved = None
     if ruling.bought:
-        own.bought = _bought_lately(own)
-
-
-def _bought_lately(own: OwnList) -> frozenset[int]:
-    """What rules leave out, because it was bought lately."""
-    ruling, today = own.ruling, own.rules.today
-    of_night = ruling.bought_rows(own.customer_row, today) if own.customer_row != NONE else frozenset()
-    if own.session is None:
-        return of_night
-    bought = own.session.bought
-    return of_night | {
-        one.product_row for one in bought if ruling.was_too_recent(one.product_row, today - one.day)
-    }
+        own.bought = ruling.bought_lately(own.customer_row, own.session, own.rules.today)

@@ -80,22 +80,13 @@ class Firing:
             counts = Counter(group_of[row] for row in before)
             return any(count > effect.most[group] for group, count in counts.items())
         if isinstance(effect, Bought):
-            return not self._bought_lately(effect, person_row, plain).isdisjoint(before)
+            session = plain.own.session if plain.own is not None else None
+            bought = Ruling(self._served, [effect]).bought_lately(person_row, session, self._today)
+            return not bought.isdisjoint(before)
         if isinstance(effect, Vary):
             return self._alone(part, query, customer_row, len(before)) != before
         assert mask is not None
         return bool(mask[before].any()) or (isinstance(effect, Scale) and bool(mask[after].any()))
-
-    def _bought_lately(self, effect: Bought, person_row: int, plain: Answer) -> set[int]:
-        """What this rule hides of what was bought before the night and since."""
-        ruling, rows = Ruling(self._served, [effect]), set[int]()
-        if person_row != NOBODY_KNOWN:
-            rows.update(ruling.bought_rows(person_row, self._today))
-        if plain.own is not None and plain.own.session is not None:
-            for one in plain.own.session.bought:
-                if ruling.was_too_recent(one.product_row, self._today - one.day):
-                    rows.add(one.product_row)
-        return rows
 
     def _alone(self, part: BoundRule, query: Query, customer_row: int, n: int) -> list[int]:
         """The answer if this rule were the only one."""

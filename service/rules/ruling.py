@@ -8,9 +8,10 @@ from operator import itemgetter
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
+from service.live.session import Session
 from service.packed import WHOLE, Columns, Scored
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
-from service.served import ServedVersion, Trends
+from service.served import NONE, ServedVersion, Trends
 
 type Moved = tuple[float, int]
 """A product that factors move: its new score, negated, and its place in the list."""
@@ -108,21 +109,30 @@ class Ruling:
             return served.trends
         return Trends.of(self.popular, np.asarray(served.category_row), len(served.categories))
 
-    def bought_rows(self, customer_row: int, today: int) -> frozenset[int]:
-        """What the customer bought too recently to be shown; `today` in days since 1970-01-01."""
-        found: list[int] = []
-        start, stop = self.served.history_of(customer_row)
-        products, last_days = self.served.histories.product, self.served.histories.last_day
-        for place in range(start, stop):
-            days, row = today - last_days[place], products[place]
-            if days > self._bought_days:
-                break  # the most recent purchase comes first
-            if self.was_too_recent(row, days):
-                found.append(row)
+    def bought_lately(self, customer_row: int, session: Session | None, today: int) -> frozenset[int]:
+        """Rows of what a customer bought too recently to be shown.
+
+        Args:
+            customer_row: NONE of one whose history isn't known.
+            session: what was bought since the night.
+            today: in days since 1970-01-01.
+        """
+        found = set[int]()
+        if customer_row != NONE:
+            products, last_days = self.served.histories.product, self.served.histories.last_day
+            for place in range(*self.served.history_of(customer_row)):
+                days, row = today - last_days[place], products[place]
+                if days > self._bought_days:
+                    break  # the most recent purchase comes first
+                if self._is_too_recent(row, days):
+                    found.add(row)
+        for one in session.bought if session is not None else ():
+            if self._is_too_recent(one.product_row, today - one.day):
+                found.add(one.product_row)
         return frozenset(found)
 
-    def was_too_recent(self, product_row: int, days: int) -> bool:
-        """Whether a rule hides what the customer bought so many days ago."""
+    def _is_too_recent(self, product_row: int, days: int) -> bool:
+        """Whether a rule hides what was bought so many days ago."""
         return any(
             days <= rule.days and (rule.about is None or rule.about[product_row]) for rule in self.bought
         )
