@@ -185,7 +185,7 @@ def test_a_harmed_file_is_refused_by_its_name(folder: Path, harm: Callable[[Path
 def test_a_machine_that_lets_no_more_files_be_open_is_named_and_not_the_file(folder: Path) -> None:
     version = open_version(folder, verify=False)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    open_now = max(int(name) for name in os.listdir("/proc/self/fd"))
+    open_now = max(int(file.name) for file in Path("/proc/self/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_now, hard))
     held = []
     try:
