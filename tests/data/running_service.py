@@ -49,9 +49,21 @@ class Running:
     def workers(self) -> list[psutil.Process]:
         return [child for child in self.processes() if child.name() != "redis-server"]
 
+    def listeners(self) -> set[int]:
+        """Workers that callers reach, by process id: one that was started takes a second until then."""
+        return {worker.pid for worker in self.workers() if _listens(worker, self.port)}
+
     def processes(self) -> list[psutil.Process]:
         """Its children that run."""
         return [child for child in psutil.Process(self.process.pid).children() if runs(child)]
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 def runs(process: psutil.Process) -> bool:

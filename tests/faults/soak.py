@@ -118,6 +118,7 @@ def kills(folder: Path, state: State) -> None:
             with load(running.port, IDS, clients=3, gap_s=0.001) as asked:
                 for _ in range(times):
                     killed = chance.choice(running.workers())
+                    until(lambda it=killed: running.listeners() - {it.pid}, 8)  # type: ignore[misc]
                     killed.kill()
                     until(lambda it=killed: not runs(it), 8)  # type: ignore[misc]
                     until(lambda: len(running.workers()) == 3, 8)

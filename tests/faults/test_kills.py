@@ -35,11 +35,12 @@ def live_workers(running: Running) -> list[psutil.Process]:
 
 
 def kill_workers(running: Running, kills: int, seed: int) -> None:
-    """Kill a worker by chance, wait until as many are there as before, and again; others answer meanwhile."""
+    """Kill a worker by chance, wait until as many are there as before, and again; another one listens."""
     chance, before = random.Random(seed), len(live_workers(running))
     with load(running.port, IDS, clients=3, gap_s=0.001) as asked:
         for _ in range(kills):
             killed = chance.choice(live_workers(running))
+            until(lambda it=killed: running.listeners() - {it.pid}, BACK_S)  # type: ignore[misc]
             killed.kill()
             until(lambda it=killed: not runs(it), BACK_S)  # type: ignore[misc]
             until(lambda: len(live_workers(running)) == before, BACK_S)
