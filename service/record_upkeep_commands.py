@@ -132,5 +132,6 @@ def expire_old(
             others_before_ms=now_ms - other_days * DAY_MS,
             quarantine_before_ms=now_ms - quarantine_days * DAY_MS,
             exposures_before_ms=now_ms - exposure_days * DAY_MS,
+            now_ms=now_ms,
         )
     click.echo(", ".join(f"{name}: {n:,}" for name, n in deleted.items()) + " deleted")

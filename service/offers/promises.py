@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from secrets import token_hex
 from typing import NamedTuple, Protocol
 
@@ -18,13 +19,15 @@ from service.background import now_and_every
 from service.errors import RefusedError
 from service.record import Door
 from storage.record.budgets import (
+    NEVER_MS,
     Budget,
     Lease,
     Promise,
+    Told,
     forget_old,
     give_back,
     lease,
-    promised_after,
+    promised_between,
     tell,
 )
 from storage.record.record import Record
@@ -32,6 +35,7 @@ from storage.record.record import Record
 TURN_S = 1.0
 LEASE_S = 60.0  # a worker promises from a lease no longer than this
 MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
+PIECE = 5000  # promises that are read in one go: the door to the record waits no longer than a moment
 NEW, AGAIN, NONE_LEFT = ("new", "again", "none")
 log = structlog.get_logger()
 
@@ -225,17 +229,23 @@ class Promises:
 
     def _hear(self) -> None:
         """Learn whom others promised what: it is theirs whoever is asked, also once the budget is used up."""
-        now_ms = int(self._clock() * 1000)
+        now_ms, after = int(self._clock() * 1000), self._heard
 
-        def work(record: Record) -> tuple[int, dict[tuple[str, str], int]]:
+        def read(record: Record, before: int) -> list[Told]:
             with record.reading() as connection:
-                return promised_after(connection, self._heard, now_ms, MOST_KNOWN)
+                return promised_between(connection, after, before, now_ms, PIECE)
 
-        self._heard, found = self._door.do(work)
+        found = piece = self._door.do(partial(read, before=NEVER_MS))
+        while len(piece) == PIECE and len(found) < MOST_KNOWN:
+            piece = self._door.do(partial(read, before=piece[-1].number))
+            found = found + piece
         with self._turn:
-            for key, ends_ms in reversed(found.items()):
+            for one in reversed(found):
+                key = one.offer_id, one.customer_id
                 known_until_s = self._known_until(*key, now_ms / 1000) or 0.0
-                self._remember(key, max(ends_ms / 1000, known_until_s))
+                self._remember(key, max(one.ends_ms / 1000, known_until_s))
+        if found:
+            self._heard = found[0].number
 
     def _remember(self, key: tuple[str, str], ends_s: float) -> None:
         """Until when a promise holds; of too many the one that was known first is forgotten."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -166,18 +166,28 @@ def promised_until(
     return found
 
 
-def promised_after(
-    connection: sa.Connection, number: int, now_ms: int, most: int
-) -> tuple[int, dict[tuple[str, str], int]]:
-    """The latest promises after a number that hold, at most so many: the number of the last one, and until
-    when each holds, by offer and customer, the last one first. Numbers are in the order in which others can
-    read them."""
+class Told(NamedTuple):
+    """A promise as it was told.
+
+    Attributes:
+        number: of the promise. Numbers are in the order in which others can read them.
+    """
+
+    number: int
+    offer_id: str
+    customer_id: str
+    ends_ms: int
+
+
+def promised_between(
+    connection: sa.Connection, after: int, before: int, now_ms: int, most: int
+) -> list[Told]:
+    """The latest promises with a number between these two that hold, at most so many, the last one first."""
     promised = offer_promises.c
     rows = sa.select(promised.id, promised.offer_id, promised.customer_id, promised.ends_ms)
-    holds = (promised.id > number, promised.ends_ms > now_ms)
-    found = connection.execute(rows.where(*holds).order_by(promised.id.desc()).limit(most)).all()
-    ends_ms = {(offer_id, customer_id): int(ms) for _, offer_id, customer_id, ms in found}
-    return (found[0].id if found else number), ends_ms
+    holds = (promised.id > after, promised.id < before, promised.ends_ms > now_ms)
+    found = connection.execute(rows.where(*holds).order_by(promised.id.desc()).limit(most))
+    return [Told(*row) for row in found]
 
 
 def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
@@ -213,10 +223,10 @@ def _count_nameless(connection: sa.Connection, counted: Iterable[tuple[str, int]
             connection.execute(sa.insert(offer_leases), nobodys | {"granted": 1, "used": 0})
 
 
-def forget_old(connection: sa.Connection, now_ms: int) -> None:
-    """Delete promises and leases that count no more."""
-    connection.execute(sa.delete(offer_promises).where(offer_promises.c.ends_ms <= now_ms))
+def forget_old(connection: sa.Connection, now_ms: int) -> int:
+    """Delete promises and leases that count no more, within a transaction that writes; how many promises."""
     connection.execute(sa.delete(offer_leases).where(offer_leases.c.counts_until_ms <= now_ms))
+    return connection.execute(sa.delete(offer_promises).where(offer_promises.c.ends_ms <= now_ms)).rowcount
 
 
 def _redeemed(connection: sa.Connection, budget: Budget) -> int:
@@ -235,11 +245,20 @@ def _redemptions(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 
 def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
-    """Promises that hold and were not redeemed since: those that were count as redemptions."""
+    """Promises that hold and were not redeemed since: those that were count as redemptions.
+
+    Counted from the redemptions, since most promises never come to one: of 30,000 with 10,000 redemptions it
+    takes 130 ms on SQLite, where a look for each promise took 330.
+    """
     promised = offer_promises.c
-    rows = sa.select(sa.func.count()).select_from(offer_promises)
-    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms, sa.not_(_was_redeemed()))
-    return int(connection.scalar(rows.where(*holds)) or 0)
+    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms)
+    held = connection.scalar(sa.select(sa.func.count()).select_from(offer_promises).where(*holds))
+    both = sa.and_(events.c.offer_id == promised.offer_id, events.c.customer_id == promised.customer_id)
+    redeemed = sa.select(sa.func.count(promised.id.distinct())).select_from(
+        events.join(offer_promises, both & (events.c.received_ms >= promised.promised_ms))
+    )
+    kept = connection.scalar(redeemed.where(*holds, events.c.offer_id == offer_id, _IS_REDEMPTION))
+    return int(held or 0) - int(kept or 0)
 
 
 def _was_redeemed() -> sa.Exists:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from storage.record.budgets import forget_old
 from storage.record.events import TRADE
 from storage.record.record import Record
 from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
@@ -128,8 +129,10 @@ def expire(
     others_before_ms: int,
     quarantine_before_ms: int,
     exposures_before_ms: int,
+    now_ms: int,
 ) -> dict[str, int]:
-    """Delete what was received before these moments (0: nothing); how many, by what it was.
+    """Delete what was received before these moments (0: nothing), and promises of offers that have ended; how
+    many, by what it was. Workers forget those as long as an offer has a budget.
 
     Exposures of one experiment go together, that long after its end: with a half of them gone customers would
     seem to have come later than they did, and the others would be judged as if they were all.
@@ -150,6 +153,8 @@ def expire(
         deleted[name] = sum(
             _delete_page(record, table, numbers) for numbers in _numbers(record, table, [old])
         )
+    with record.writing() as connection:
+        deleted["promises"] = forget_old(connection, now_ms)
     return deleted
 
 

@@ -11,11 +11,12 @@ from storage.record.budgets import (
     Budget,
     Lease,
     Promise,
+    Told,
     forget_old,
     give_back,
     lease,
     left_of,
-    promised_after,
+    promised_between,
     tell,
 )
 from storage.record.consent import PRESETS, set_consent
@@ -75,23 +76,24 @@ def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
 
 
 def test_promises_that_hold_are_read_once_each_the_latest_first(record: Record) -> None:
-    def read(number: int, now_ms: int = NOON_MS, most: int = 9) -> tuple[int, dict[str, int]]:
+    def read(after: int, before: int = NEVER_MS, now_ms: int = NOON_MS, most: int = 9) -> list[Told]:
         with record.reading() as connection:
-            last, found = promised_after(connection, number, now_ms, most)
-        return last, {customer: ends_ms - NOON_MS for (_, customer), ends_ms in found.items()}
+            return promised_between(connection, after, before, now_ms, most)
 
     one = take_lease(record)
     assert one is not None
-    assert read(0) == (0, {})
+    assert read(0) == []
     told(record, one, "anna")
-    first, found = read(0)
-    assert found == {"anna": LIFE_MS}
+    (annas,) = read(0)
+    assert annas[1:] == ("ten", "anna", NOON_MS + LIFE_MS)
     told(record, one, "bert", now_ms=NOON_MS + 5)
-    last, found = read(first)
-    assert found == {"bert": LIFE_MS + 5}
-    assert read(0, most=1) == (last, found)
-    assert read(0, now_ms=NOON_MS + LIFE_MS) == (last, found)  # anna's is over
-    assert read(last) == (last, {})
+    (berts,) = read(annas.number)
+    assert berts[1:] == ("ten", "bert", NOON_MS + LIFE_MS + 5)
+    assert read(0) == [berts, annas]
+    assert read(0, most=1) == [berts]
+    assert read(0, before=berts.number) == [annas]
+    assert read(0, now_ms=NOON_MS + LIFE_MS) == [berts]  # anna's is over
+    assert read(berts.number) == []
 
 
 def test_a_promise_comes_back_when_it_ends_and_a_redemption_never(record: Record) -> None:

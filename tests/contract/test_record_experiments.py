@@ -245,14 +245,14 @@ def test_old_exposures_go_and_lost_ones_are_counted(record: Record) -> None:
         write_lost(
             connection, [Lost(NOON_MS, "a", 1, 7, "queue full"), Lost(NOON_MS, "a", 2, 1, "spool full")]
         )
-    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0, "now_ms": NOON_MS}
     assert expire(record, **ages, exposures_before_ms=NOON_MS)["exposures"] == 2
     assert read_exposures(record, "a", 1)["event_id"].to_list() == ["x3"]
     assert (read_lost(record, "a", 1), read_lost(record, "a", 3)) == (7, 0)
 
 
 def test_exposures_of_an_experiment_go_together_after_its_end(record: Record) -> None:
-    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0, "now_ms": NOON_MS}
     start(record)
     write(record, exposure("x1", at_ms=NOON_MS + 1), exposure("x2", at_ms=NOON_MS + 5))
     assert expire(record, **ages, exposures_before_ms=NOON_MS + 3)["exposures"] == 0  # it runs

@@ -22,7 +22,7 @@ from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.statements import next_change
-from storage.record.tables import audit, customers, events, quarantine, tombstones
+from storage.record.tables import audit, customers, events, offer_promises, quarantine, tombstones
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from tests.data.records import KEY, NOON_MS, SHOP, empty_record, event, intake, opened, rows, sqlite_url, take
 
@@ -161,11 +161,18 @@ def test_what_is_older_than_its_days_goes_and_nothing_else(record: Record) -> No
             sending=sending,
         )
     moments = {"others_before_ms": NOON_MS + DAY_MS, "quarantine_before_ms": NOON_MS + 2 * DAY_MS}
-    moments |= {"exposures_before_ms": 0}
-    gone = {"others": 1, "quarantine": 2, "exposures": 0}
+    moments |= {"exposures_before_ms": 0, "now_ms": NOON_MS}
+    with record.writing() as connection:
+        ends = [
+            {"customer_id": name, "ends_ms": NOON_MS + place} for place, name in enumerate(["anna", "bert"])
+        ]
+        promised = {"offer_id": "ten", "promised_ms": NOON_MS - 1}
+        connection.execute(sa.insert(offer_promises), [promised | one for one in ends])
+    gone = {"others": 1, "quarantine": 2, "exposures": 0, "promises": 1}
     assert expire(record, trade_before_ms=0, **moments) == gone | {"trade": 0}
     assert sorted(one for (one,) in rows(record, events, "event_id")) == ["p0", "p1", "p2", "v1", "v2"]
     assert rows(record, quarantine, "event_id") == [("q2",)]
+    assert rows(record, offer_promises, "customer_id") == [("bert",)]
     gone = dict.fromkeys(gone, 0)
     assert expire(record, trade_before_ms=NOON_MS + 1, **moments) == gone | {"trade": 1}
 
@@ -218,6 +225,7 @@ def test_a_large_record_is_gone_through_in_short_looks_and_past_what_is_gone(
         others_before_ms=NOON_MS + DAY_MS,
         quarantine_before_ms=0,
         exposures_before_ms=0,
+        now_ms=NOON_MS,
     )
     assert gone["others"] == 4
     assert holding(record).events == {"purchase": 2}

@@ -106,6 +106,7 @@ def test_a_worker_forgets_the_promise_that_it_knew_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(promises_module, "MOST_KNOWN", 3)
+    monkeypatch.setattr(promises_module, "PIECE", 2)
     with empty_record(sqlite_url(tmp_path)) as record:
         clock, budget = Clock(), Budget("milk 10 off", 40, 0, Since(0, 0))
         one, other = (promises_of(record, [budget], clock) for _ in range(2))
