@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from statistics import linear_regression
+from statistics import linear_regression, median
 
 from service.cache.redis_cache import redis_client
 from storage.keyring import change_keyring
@@ -227,8 +227,9 @@ def judge(samples: list[tuple[float, float, int, int]], warm_s: float) -> None:
     )
     print(f"open files {min(fds)} to {max(fds)}, threads {min(threads)} to {max(threads)}")
     assert share < 0.02, "memory grows"
-    assert max(fds[len(fds) // 2 :]) <= max(fds[: len(fds) // 2]) + 5, "open files grow"
-    assert max(threads[len(threads) // 2 :]) <= max(threads[: len(threads) // 2]) + 1, "threads grow"
+    # Medians: on a busy machine a version may still be open when the next one comes.
+    assert median(fds[len(fds) // 2 :]) <= median(fds[: len(fds) // 2]) + 5, "open files grow"
+    assert median(threads[len(threads) // 2 :]) <= median(threads[: len(threads) // 2]) + 1, "threads grow"
 
 
 STAGES: dict[str, Callable[[Path, State], None]] = {"answers": answers, "kills": kills, "swaps": swaps}
