@@ -124,9 +124,8 @@ def decide(
         return GateDecision("refused", unfit, figures)
     if len(challenger) < options.min_customers:
         why = (
-            f"Only {len(challenger)} customers who had bought before the horizon bought in it, fewer than "
-            f"the {options.min_customers} that it takes to judge quality: published on the size of the "
-            "history alone."
+            f"Of those who had bought before the horizon {len(challenger)} bought in it, and it takes "
+            f"{options.min_customers} to judge quality: published on the size of the history alone."
         )
         return GateDecision("published", why, figures)
     figures |= {"challenger_ndcg": float(challenger.mean()), "popular_ndcg": float(popular.mean())}

@@ -91,9 +91,9 @@ def told(
             for name, found in by_name.items()
         },
         gains={
-            name: _top(model.gains_)
+            name: top
             for name, model in models.items()
-            if isinstance(model, Ranker) and model.gains_
+            if isinstance(model, Ranker) and (top := _top(model.gains_))
         },
         notes=notes,
     )
@@ -161,5 +161,6 @@ def _ranks(part: Opinions) -> LongArray:
 
 
 def _top(gains: Mapping[str, float]) -> dict[str, float]:
+    """The features that brought most; of those that brought nothing, none."""
     best = sorted(gains.items(), key=lambda entry: -entry[1])  # stable: equals by column
-    return dict(best[:TOLD_GAINS])
+    return {name: gain for name, gain in best[:TOLD_GAINS] if gain > 0}

@@ -15,7 +15,7 @@ from storage.store import Store, write_atomic
 from training import shop_figures
 from training.config import load_config
 from training.progress import Progress
-from training.shop_figures import LISTED, Section
+from training.shop_figures import LISTED, MIN_BUYERS, Section
 
 
 @click.command("report")
@@ -69,6 +69,7 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
             title="What the history says",
             as_of=history.as_of,
             listed=LISTED,
+            min_regulars=MIN_BUYERS,
             rejected=_told(lost),
             **sections,
         ),

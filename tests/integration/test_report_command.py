@@ -51,6 +51,18 @@ def test_lines_that_were_rejected_are_told_where_the_figures_are(tmp_path: Path)
     assert "Lines that couldn't be read: purchases 1." in (tmp_path / "out" / "shop-report.html").read_text()
 
 
+def test_a_part_without_a_line_says_so_and_has_no_empty_table(tmp_path: Path) -> None:
+    lines = [f"{who},p,2026-{month:02}-{day:02}\n" for who in "ab" for month in (1, 2, 3) for day in (3, 9)]
+    (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\n" + "".join(lines))
+    (tmp_path / "offers.csv").write_text("offer_id,product_ids,starts_at\no,p,2027-01-01\n")
+    ran = run("report", "--data", tmp_path, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert "No product of 20 regulars or more lost more of them than usual." in page
+    assert "None has begun." in page
+    assert not re.search(r"<tbody>\s*</tbody>", page)
+
+
 @pytest.mark.parametrize("title", ["<script>x</script>"])
 def test_titles_are_text_on_the_page(tmp_path: Path, title: str) -> None:
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")

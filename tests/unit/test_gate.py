@@ -144,7 +144,7 @@ def test_too_few_customers_are_published_on_sizes_alone() -> None:
     verdict = through(np.zeros(29), np.ones(29), np.ones(29))
     assert verdict.decision == "published"
     assert verdict.why.startswith(
-        "Only 29 customers who had bought before the horizon bought in it, fewer than the 30"
+        "Of those who had bought before the horizon 29 bought in it, and it takes 30"
     )
     assert through(np.zeros(30), np.ones(30), np.ones(30)).decision == "refused"
 

@@ -90,6 +90,15 @@ def test_the_most_telling_features_come_first(models: dict[str, Any], looks: dic
     assert list(gains.values()) == sorted(models["ranker"].gains_.values(), reverse=True)[:TOLD_GAINS]
 
 
+def test_features_that_brought_nothing_are_not_told(
+    models: dict[str, Any], looks: dict[str, Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shop of one product trees have nothing to put in order: the report listed fifteen shares of 0."""
+    monkeypatch.setattr(models["ranker"], "gains_", {"a": 0.0, "b": 1.0, "c": 0.0})
+    monkeypatch.setattr(models["discovery"], "gains_", {"a": 0.0, "b": 0.0})
+    assert told([looks], models).gains == {"ranker": {"b": 1.0}}
+
+
 def test_more_active_customers_than_can_be_asked_are_drawn_by_lot(
     models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
