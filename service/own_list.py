@@ -237,18 +237,10 @@ def under_factors(own: OwnList, without: Container[int] = ()) -> Iterator[Scored
 
 def _behind(own: OwnList, without: Container[int], most: float) -> Iterator[Scored]:
     """What counts no more than the beginning of a list says for itself."""
-    whole = whole_of(own)
+    whole = own.columns.followed_by(made_list(own.served, own.customer_row, own.session))
     for scored in in_new_order(whole, own.ruling.moved(whole), without):
         if scored[0] <= most:
             yield scored
-
-
-def whole_of(own: OwnList) -> Columns:
-    """A list as far as it goes, in its own order."""
-    if own.behind == WHOLE:
-        return own.columns
-    whole = made_list(own.served, own.customer_row, own.session)
-    return own.columns.followed_by(whole) if own.told else whole  # else any list is the map's
 
 
 def _rest_of(own: OwnList) -> Iterator[Entry]:
