@@ -1,6 +1,6 @@
 """An answer in the making: takes what may be shown, until it has n products."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from math import inf
 
@@ -96,13 +96,22 @@ class Basket:
     def is_full(self) -> bool:
         return len(self.picks) >= self._n
 
-    def begin_again(self, among: IntArray | None = None) -> bool:
-        """Empty it, to be filled once more with as many products as limits of brands and of categories
-        together leave; False, and nothing is done, if it has as many. It can have less only where both are
-        limited, by what was taken first.
+    def fill(self, take: Callable[[], None], among: IntArray | None = None) -> None:
+        """Take what there is, and once more where limits of brands and of categories together left places
+        free that other products fit into.
 
         Args:
-            among: the only rows that will be offered it; None: all of the shop.
+            take: calls what takes, one after another.
+            among: the only rows that are taken; None: all of the shop.
+        """
+        take()
+        if self._begin_again(among):
+            take()
+
+    def _begin_again(self, among: IntArray | None) -> bool:
+        """Empty it, to be filled with as many products as limits of brands and of categories together leave;
+        False, and nothing is done, if it has as many. It can have less only where both are limited, by what
+        was taken first.
         """
         n = self._places - len(self._pins)
         if len(self._counts) < 2 or len(self.picks) >= n:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 
-from models.arrays import IntArray
 from service.basket import Basket
 from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told, has_night_of
@@ -122,9 +121,7 @@ class Recommender:
         basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
-        _take_ladder(basket, own, query.objective)
-        if basket.begin_again():
-            _take_ladder(basket, own, query.objective)
+        basket.fill(lambda: _take_ladder(basket, own, query.objective))
         answer = basket.answer(own, level)
         if own is None or not self._first_level.keeps or query.exclude:
             return answer
@@ -163,7 +160,7 @@ class Recommender:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""
         ruling = rules.of_nobody()
         basket = Basket(ruling, query, strength=_strength(ruling, query))
-        _fill(basket, lambda: basket.take_trends(basket.category))
+        basket.fill(lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular" if query.category is None else "category")
 
     def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
@@ -178,7 +175,7 @@ class Recommender:
         basket = Basket(ruling, query, own=own, is_of_due=True, without=enough)
         owned = islice(own.columns.entries(), len(own.owned))
         due = [entry for entry in owned if 0 < own.owned[entry[0]] <= last_day]
-        _fill(basket, lambda: basket.take_own(due), np.array([row for row, *_ in due], np.int32))
+        basket.fill(lambda: basket.take_own(due), np.array([row for row, *_ in due], np.int32))
         return basket.answer(own, level)
 
     def complements(
@@ -206,7 +203,7 @@ class Recommender:
             if own is not None and own.session is not None:
                 basket.take_held(own.session)
 
-        _fill(basket, take)
+        basket.fill(take)
         return basket.answer(own, level)
 
     def _of_person(
@@ -231,7 +228,7 @@ class Recommender:
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all."""
         basket = Basket(self._book.at(served, query.placement, query.rule_set).of_nobody(), query)
-        _fill(basket, lambda: basket.take_trends(basket.category))
+        basket.fill(lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
@@ -245,7 +242,7 @@ class Recommender:
             basket.take_similar(product_row)
             basket.take_trends(category)
 
-        _fill(basket, take)
+        basket.fill(take)
         return basket.answer(None, "popular")
 
     def _own_list(
@@ -310,14 +307,6 @@ class Recommender:
         value, has_answer, shown = cache.get_both(*key, name)
         showings.take(name, has_answer, shown)
         return value
-
-
-def _fill(basket: Basket, take: Callable[[], None], among: IntArray | None = None) -> None:
-    """Take what there is, and once more where limits by brand and by category together left places free that
-    other products fit into."""
-    take()
-    if basket.begin_again(among):
-        take()
 
 
 def _take_ladder(basket: Basket, own: OwnList | None, objective: str) -> None:
