@@ -116,24 +116,28 @@ class Basket:
         n = self._places - len(self._pins)
         if len(self._counts) < 2 or len(self.picks) >= n:
             return False
-        cells = self._served.cells
         came = [row for row, *_ in self.picks]
         taken = self.taken.difference(came, self._held)
-        may_come = self._ruling.mask.copy()
-        may_come[[row for row in taken if row != NONE]] = False
-        of_free = cells.of_product[may_come] if among is None else cells.of_product[among[may_come[among]]]
-        brands, categories = (np.array(most) for _, most, _ in self._counts)
-        of_pins = cells.of_product[[row for _, row in self._pins]]
-        for left, groups in ((brands, cells.brand[of_pins]), (categories, cells.category[of_pins])):
-            np.subtract.at(left, groups, 1)
-        supply = np.bincount(of_free, minlength=len(cells.brand)).astype(np.int32)
-        room = Room(cells, brands, categories, supply, cells.of_product[came].tolist(), n)
+        room = self._room_for(n, came, taken, among)
         if room.length <= len(came):
             return False
         self.taken, self.picks, self._counts, self._room = taken.union(self._held), [], [], room
         if self._above is not None:
             self._above = Above(self._served, [row for _, row in self._pins])
         return True
+
+    def _room_for(self, n: int, came: list[int], taken: set[int], among: IntArray | None) -> Room:
+        """Room for n products beside the pins, with a plan that begins with what came; nothing of what is
+        taken comes."""
+        cells, may_come = self._served.cells, self._ruling.mask.copy()
+        may_come[[row for row in taken if row != NONE]] = False
+        free = cells.of_product[may_come] if among is None else cells.of_product[among[may_come[among]]]
+        supply = np.bincount(free, minlength=len(cells.brand)).astype(np.int32)
+        brands, categories = (np.array(most) for _, most, _ in self._counts)
+        pins = cells.of_product[[row for _, row in self._pins]]
+        np.subtract.at(brands, cells.brand[pins], 1)
+        np.subtract.at(categories, cells.category[pins], 1)
+        return Room(cells, brands, categories, supply, cells.of_product[came].tolist(), n)
 
     def take_own(self, entries: Iterable[Entry]) -> None:
         self._take(entries, Rung.OWN)

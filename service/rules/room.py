@@ -38,10 +38,9 @@ class Room:
         n: int,
     ) -> None:
         self._cells, self._supply = cells, supply.copy()
-        self._brands, self._categories = most_of_brand.copy(), most_of_category.copy()
+        self._left_of_brand, self._left_of_category = most_of_brand.copy(), most_of_category.copy()
         self._planned: dict[int, int] = {}
         self._closed = np.zeros(len(supply), np.bool_)
-        self._missing = n
         for cell in first:
             self._plan(cell, 1)
         while self._n_planned < n and self._lengthen():
@@ -65,7 +64,7 @@ class Room:
     def may_come(self, product_rows: IntArray) -> BoolArray:
         """Which of these aren't kept out by what is known already."""
         cells, planned = self._cells, list(self._planned)
-        open_brands, open_categories = self._brands > 0, self._categories > 0
+        open_brands, open_categories = self._left_of_brand > 0, self._left_of_category > 0
         open_brands[cells.brand[planned]] = True  # what is only planned can make room
         open_categories[cells.category[planned]] = True
         of_rows = cells.of_product[product_rows]
@@ -87,23 +86,16 @@ class Room:
         else:
             del self._planned[cell]
         self._supply[cell] -= count
-        self._brands[self._cells.brand[cell]] -= count
-        self._categories[self._cells.category[cell]] -= count
+        self._left_of_brand[self._cells.brand[cell]] -= count
+        self._left_of_category[self._cells.category[cell]] -= count
 
     def _exchange(self, cell: int) -> bool:
         """Plan a product of a cell for others, so that as many can come as before; else do nothing."""
         if self._supply[cell] <= 0:
             return False
-        given_up: list[int] = []
-        for left, group_of in ((self._brands, self._cells.brand), (self._categories, self._cells.category)):
-            group = group_of[cell]
-            if left[group] <= 0:
-                other = next((other for other in self._planned if group_of[other] == group), None)
-                if other is not None:
-                    given_up.append(other)
-                    self._plan(other, -1)
+        given_up = self._make_way(cell)
         brand, category = self._cells.brand[cell], self._cells.category[cell]
-        if self._brands[brand] > 0 and self._categories[category] > 0:
+        if self._left_of_brand[brand] > 0 and self._left_of_category[category] > 0:
             self._plan(cell, 1)
             # The product itself must stay, so nothing of its cell may be given up again on the way.
             if self._n_planned >= self._missing or self._lengthen(keeping=cell):
@@ -113,6 +105,21 @@ class Room:
             self._plan(other, 1)
         return False
 
+    def _make_way(self, cell: int) -> list[int]:
+        """Give up a planned product of its brand if that is full, and one of its category; their cells."""
+        given_up: list[int] = []
+        for left, group_of in (
+            (self._left_of_brand, self._cells.brand),
+            (self._left_of_category, self._cells.category),
+        ):
+            group = group_of[cell]
+            if left[group] <= 0:
+                other = next((other for other in self._planned if group_of[other] == group), None)
+                if other is not None:
+                    given_up.append(other)
+                    self._plan(other, -1)
+        return given_up
+
     def _lengthen(self, keeping: int | None = None) -> bool:
         """Plan one product more, on the shortest path: a product comes whose category is full, one of that
         category goes, another of the brand of that one comes, and so on to a category with room.
@@ -121,37 +128,37 @@ class Room:
             keeping: a cell of which no planned product goes.
         """
         cells = self._cells
-        has_supply, from_brand = self._supply > 0, self._brands > 0
-        was_reached = np.zeros(len(self._categories), np.bool_)
-        by_cell: dict[int, int] = {}  # by category, the cell that comes
-        by_planned: dict[int, int] = {}  # by brand, the cell that goes
-        begins = from_brand
+        has_supply, from_brand = self._supply > 0, self._left_of_brand > 0
+        was_reached = np.zeros(len(self._left_of_category), np.bool_)
+        comes_to: dict[int, int] = {}  # category -> cell
+        goes_from: dict[int, int] = {}  # brand -> cell
+        brand_had_room = from_brand
         while True:
             found = np.flatnonzero(has_supply & from_brand[cells.brand] & ~was_reached[cells.category])
             if not found.size:
                 return False
             categories, places = np.unique(cells.category[found], return_index=True)
-            by_cell.update(zip(categories.tolist(), found[places].tolist(), strict=True))
-            with_room = categories[self._categories[categories] > 0]
+            comes_to.update(zip(categories.tolist(), found[places].tolist(), strict=True))
+            with_room = categories[self._left_of_category[categories] > 0]
             if with_room.size:
-                self._follow(int(with_room[0]), by_cell, by_planned)
+                self._follow(int(with_room[0]), comes_to, goes_from)
                 return True
             was_reached[categories] = True
-            from_brand = np.zeros(len(begins), np.bool_)
+            from_brand = np.zeros(len(brand_had_room), np.bool_)
             for planned in self._planned:
                 brand = int(cells.brand[planned])
-                if planned == keeping or begins[brand] or brand in by_planned:
+                if planned == keeping or brand_had_room[brand] or brand in goes_from:
                     continue
-                if int(cells.category[planned]) in by_cell:
-                    by_planned[brand] = planned
+                if int(cells.category[planned]) in comes_to:
+                    goes_from[brand] = planned
                     from_brand[brand] = True
 
-    def _follow(self, category: int, by_cell: dict[int, int], by_planned: dict[int, int]) -> None:
+    def _follow(self, category: int, comes_to: dict[int, int], goes_from: dict[int, int]) -> None:
         """Do the exchanges of a path, from its end."""
         while True:
-            comes = by_cell[category]
+            comes = comes_to[category]
             self._plan(comes, 1)
-            goes = by_planned.get(int(self._cells.brand[comes]))
+            goes = goes_from.get(int(self._cells.brand[comes]))
             if goes is None:
                 return
             self._plan(goes, -1)
