@@ -58,7 +58,7 @@ class Room:
         self._planned[cell] -= 1
         if not self._planned[cell]:
             del self._planned[cell]
-        self._missing = max(self._missing - 1, 0)
+        self._missing -= 1
         return True
 
     def may_come(self, product_rows: IntArray) -> BoolArray:

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import combinations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.cells import Cells
@@ -49,6 +49,16 @@ def greedy(shop: list[Product], n: int, brands: list[int], categories: list[int]
     categories=st.lists(st.integers(-1, 3), min_size=N_CATEGORIES, max_size=N_CATEGORIES),
     n=st.integers(1, 8),
     spare=st.integers(0, 2),
+)
+@example(  # a path that went through a brand with room again would have no end
+    shop=[(2, 2), (1, 2), (1, 1), (2, 2)], brands=[2, 1, 2], categories=[1, 1, 2, 1], n=3, spare=0
+)
+@example(  # nor one that went twice through one of the others
+    shop=[(2, 0), (2, 2), (0, 0), (1, 2), (1, 1), (2, 2)],
+    brands=[1, 1, 2],
+    categories=[1, 2, 2, 1],
+    n=8,
+    spare=0,
 )
 def test_what_is_taken_is_as_long_as_can_be_and_the_first_such_in_order(
     shop: list[Product], brands: list[int], categories: list[int], n: int, spare: int
