@@ -203,7 +203,7 @@ class Promises:
                     connection, of, promises, now_ms, key=record.key, stores_by_default=by_default
                 )
                 if ends:
-                    give_back(connection, [of.lease_id])
+                    give_back(connection, of)
                 return by_others
 
         return self._door.do(work)

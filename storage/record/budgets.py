@@ -190,10 +190,9 @@ def promised_between(
     return [Told(*row) for row in found]
 
 
-def give_back(connection: sa.Connection, lease_ids: Iterable[int]) -> None:
-    """End leases whose promises were all told: what is left of them is free again."""
-    for some in parts(lease_ids):
-        connection.execute(sa.delete(offer_leases).where(offer_leases.c.id.in_(some)))
+def give_back(connection: sa.Connection, of: Lease) -> None:
+    """End a lease whose promises were all told: what is left of it is free again."""
+    connection.execute(sa.delete(offer_leases).where(offer_leases.c.id == of.lease_id))
 
 
 def forget_promises(connection: sa.Connection, customer_id: str) -> int:

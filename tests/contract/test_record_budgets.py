@@ -59,7 +59,7 @@ def test_a_part_of_a_budget_is_leased_told_and_given_back(record: Record) -> Non
     assert told(record, one, "anna") == 0
     assert left(record) == 8  # one is promised, one is leased
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     assert left(record) == 9
 
 
@@ -71,7 +71,8 @@ def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
     assert told(record, second, "anna", now_ms=NOON_MS + 1) == 1
     assert told(record, first, "anna") == 0  # again, since the worker heard no answer the first time
     with record.writing() as connection:
-        give_back(connection, [first.lease_id, second.lease_id])
+        give_back(connection, first)
+        give_back(connection, second)
     assert left(record) == 9
 
 
@@ -128,7 +129,8 @@ def test_a_promise_that_two_workers_made_holds_until_the_later_of_its_ends(recor
     told(record, second, "anna", now_ms=later)
     told(record, first, "anna")
     with record.writing() as connection:
-        give_back(connection, [first.lease_id, second.lease_id])
+        give_back(connection, first)
+        give_back(connection, second)
     assert rows(record, offer_promises, "ends_ms") == [(later + LIFE_MS,)]
     assert [left(record, now_ms=now) for now in (NOON_MS + LIFE_MS, later + LIFE_MS)] == [9, 10]
 
@@ -159,7 +161,7 @@ def test_an_erased_customers_promise_loses_its_name_and_goes_on_counting(record:
     assert one is not None
     told(record, one, "anna")
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     assert left(record) == 9
     assert erase(record, "anna", now_ms=NOON_MS, client="k").rows["offer_promises"] == 1
     assert rows(record, offer_promises, "id") == []
@@ -196,7 +198,7 @@ def test_whatever_workers_do_and_whenever_they_die_no_more_is_promised_than_ther
                 told(record, one, *dict.fromkeys(waiting))
                 if what == "settle":
                     with record.writing() as connection:
-                        give_back(connection, [one.lease_id])
+                        give_back(connection, one)
             elif what == "die":
                 held.pop(worker, None)
             assert len(promised) <= budget
@@ -207,7 +209,7 @@ def test_a_redemption_that_came_after_the_night_counts_whatever_date_it_has(reco
     assert one is not None
     told(record, one, "anna", now_ms=NOON_MS - 8)
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     night = Budget("ten", 10, 0, Since(NOON_MS - 1, NOON_MS - 1))  # before the event came in
     assert left(record, night) == 9
     take(record, event("r", "anna", at_ms=NOON_MS - 5, offer_id="ten"))
@@ -223,7 +225,7 @@ def test_a_promise_to_who_redeemed_it_before_counts_too(record: Record) -> None:
     assert one is not None
     told(record, one, "anna", now_ms=NOON_MS + 1)
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     assert left(record) == 8
 
 
@@ -232,7 +234,7 @@ def test_what_an_erased_customer_redeemed_goes_on_counting_without_a_name(record
     assert one is not None
     told(record, one, "anna", "bert")
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     for number, name in enumerate(("anna", "cleo", "dora", "cleo")):
         take(record, event(f"r{number}", name, order_id=str(number), offer_id="ten"))
     take(record, event("without an offer", "anna"))
@@ -274,7 +276,7 @@ def test_a_promise_to_whom_no_name_may_be_kept_of_counts_without_one(record: Rec
     assert len(kept) == 4
     assert set(kept) & set(names) == {"bert", "dora"}
     with record.writing() as connection:
-        give_back(connection, [one.lease_id])
+        give_back(connection, one)
     assert left(record, Budget("ten", 80, 0, ALL)) == 76
     assert left(record, Budget("ten", 80, 0, ALL), now_ms=NOON_MS + LIFE_MS) == 80
 
