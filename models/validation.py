@@ -14,6 +14,7 @@ from models.metrics import ndcg
 from models.top_k import top_k
 
 MIN_CUSTOMERS = 20
+TOP = 10  # products that are judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,41 +102,41 @@ class Judged:
         """Mean NDCG@10 over the customers, as `ndcg_of_each`."""
         return float(self.ndcg_of_each(scores).mean())
 
-    def ndcg_of_each(self, scores: FloatArray, k: int = 10) -> DoubleArray:
-        """NDCG@k of each customer when their candidates are ordered by score, ties by place."""
+    def ndcg_of_each(self, scores: FloatArray) -> DoubleArray:
+        """NDCG@10 of each customer when their candidates are ordered by score, ties by place."""
         starts = np.searchsorted(self.customer, np.arange(len(self.n_truth)))
         place = np.arange(len(self.customer)) - starts[self.customer]
         padded = np.full((len(self.n_truth), int(place.max(initial=0)) + 1), np.nan, np.float32)
         padded[self.customer, place] = scores
-        best = top_k(padded, k)
+        best = top_k(padded, TOP)
         hits = self.is_bought[np.minimum(starts[:, None] + best, len(self.customer) - 1)] & (best >= 0)
-        return ndcg(hits, self.n_truth, k)
+        return ndcg(hits, self.n_truth, TOP)
 
 
-def new_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 10) -> float:
-    """Mean NDCG@k among products that the customers had not bought before, over those who bought some.
+def new_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray]) -> float:
+    """Mean NDCG@10 among products that the customers had not bought before, over those who bought some.
 
     Args:
         fold: where to judge.
         score: dense scores of some customer rows, as `Model.score`.
     """
-    return _ndcg_of_all_and_new(fold, score, k, (True,))[0]
+    return _ndcg_of_all_and_new(fold, score, (True,))[0]
 
 
-def balanced_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int = 10) -> float:
-    """The geometric mean of NDCG@k over all products and over new ones, for models that are to know both.
+def balanced_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray]) -> float:
+    """The geometric mean of NDCG@10 over all products and over new ones, for models that are to know both.
 
     They pull apart: what finds a little more new products may lose much of what is bought again. Each is
     taken as at least 0.001, so that a fold without new products still tells by the other.
     """
-    both = _ndcg_of_all_and_new(fold, score, k, (False, True))
+    both = _ndcg_of_all_and_new(fold, score, (False, True))
     return float(np.prod(np.maximum(both, 1e-3)) ** 0.5)
 
 
 def _ndcg_of_all_and_new(
-    fold: InnerFold, score: Callable[[IntArray], FloatArray], k: int, only_new: tuple[bool, ...]
+    fold: InnerFold, score: Callable[[IntArray], FloatArray], only_new: tuple[bool, ...]
 ) -> list[float]:
-    """Mean NDCG@k for each way of judging, over the customers who bought something of that kind; else 0."""
+    """Mean NDCG@10 for each way of judging, over the customers who bought something of that kind; else 0."""
     owned = fold.history.matrix()
     hits: list[list[BoolArray]] = [[] for _ in only_new]
     n_truth: list[list[AnyIntArray]] = [[] for _ in only_new]
@@ -146,18 +147,17 @@ def _ndcg_of_all_and_new(
         mine = owned[rows].toarray() > 0
         for way, is_new in enumerate(only_new):
             wanted = truth & ~mine if is_new else truth
-            best = top_k(np.where(mine, np.nan, scores) if is_new else scores, k)
+            best = top_k(np.where(mine, np.nan, scores) if is_new else scores, TOP)
             hits[way].append(np.take_along_axis(wanted, np.maximum(best, 0), axis=1) & (best >= 0))
             n_truth[way].append(wanted.sum(axis=1))
     return [
-        _mean_ndcg(np.concatenate(one), np.concatenate(many), k)
-        for one, many in zip(hits, n_truth, strict=True)
+        _mean_ndcg(np.concatenate(one), np.concatenate(many)) for one, many in zip(hits, n_truth, strict=True)
     ]
 
 
-def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> float:
+def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray) -> float:
     some = n_truth > 0
-    return float(ndcg(hits[some], n_truth[some], k).mean()) if some.any() else 0.0
+    return float(ndcg(hits[some], n_truth[some], TOP).mean()) if some.any() else 0.0
 
 
 def searched[O: FoldOptions](

@@ -5,32 +5,30 @@ from collections.abc import Callable
 from random import SystemRandom
 
 SYSTEMS_LOT = SystemRandom()  # a thread in the background draws: from Python's own that would disturb others
+ERRORS = 5  # in a row, after which it opens
 LOST_S = 0.05
+PROBE_S = (1.0, 2.0)
+"""Shortest and longest pause between two probes while it is open; each is drawn between them, so that the
+workers of many machines don't probe at once."""
 
 
 class Breaker:
     """A circuit breaker.
 
     Args:
-        errors: in a row, after which it opens.
         lost_s: time lost in a row, by errors and slow answers, after which it opens: callers wait behind each
             other, so one after another would wait for a server that hangs.
-        probe_s: shortest and longest pause between two probes while it is open; each is drawn between them,
-            so that the workers of many machines don't probe at once.
         clock: seconds, only ever growing.
         chance: numbers in [0, 1).
     """
 
     def __init__(
         self,
-        errors: int = 5,
         lost_s: float = LOST_S,
-        probe_s: tuple[float, float] = (1.0, 2.0),
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = SYSTEMS_LOT.random,
     ) -> None:
-        self._errors, self._lost_s, self._probe_s = errors, lost_s, probe_s
-        self._clock, self._chance = clock, chance
+        self._lost_s, self._clock, self._chance = lost_s, clock, chance
         self._in_a_row, self._lost_in_a_row_s = 0, 0.0
         self._next_probe: float | None = None
 
@@ -64,12 +62,12 @@ class Breaker:
 
     def _lost(self, took_s: float) -> bool:
         self._lost_in_a_row_s += took_s
-        may_go_on = self._in_a_row < self._errors and self._lost_in_a_row_s < self._lost_s
+        may_go_on = self._in_a_row < ERRORS and self._lost_in_a_row_s < self._lost_s
         if self._next_probe is not None or may_go_on:
             return False
         self._plan_probe()
         return True
 
     def _plan_probe(self) -> None:
-        shortest, longest = self._probe_s
+        shortest, longest = PROBE_S
         self._next_probe = self._clock() + shortest + (longest - shortest) * self._chance()
