@@ -119,7 +119,10 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
     n0, n1 = (side.shape[1] for side in sides)
     if n0 < 2 or n1 < 2 or all((side[0] == side[0, 0]).all() for side in sides):
         return None
-    found = metric.analyze_aggregates(*(_aggregates(names, side) for side in sides))
+    try:
+        found = metric.analyze_aggregates(*(_aggregates(names, side) for side in sides))
+    except OverflowError:  # of the relative interval, where a mean is nothing beside its error
+        return _away_from_zero(metric, names, sides)
     # Half an interval over its quantile: the statistic itself is 0 where the difference is.
     difference = float(found.effect_size)
     scale = _scale(metric, found.effect_size_ci_upper - difference, difference, float(found.statistic))
@@ -140,6 +143,18 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
         high if is_clear else None,
         float(found.pvalue),
         scale * scale,
+    )
+
+
+def _away_from_zero(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Floats]) -> Effect | None:
+    """The effect without its relative part: both sides moved by as much, which leaves the difference."""
+    per = [side[1] if names[-1] == "per" else np.ones_like(side[0]) for side in sides]
+    ends = [np.abs(side[0]).max() / each.mean() for side, each in zip(sides, per, strict=True)]
+    by = 10 * float(sum(ends))
+    moved = [np.stack([side[0] + by * each, *side[1:]]) for side, each in zip(sides, per, strict=True)]
+    effect = _analysed(metric, names, moved)
+    return effect and replace(
+        _without_relative(effect), control=effect.control - by, treatment=effect.treatment - by
     )
 
 

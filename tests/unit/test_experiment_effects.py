@@ -114,3 +114,20 @@ def test_a_survey_of_few_answers_is_no_guardrail_yet(answers: int, state: str) -
     assert guard_state(nps, worse, Sequence(-50.0, -10.0)) == state
     means = Metric(name="units_per_customer", role="guardrail", kind="mean", margin=0.1)
     assert guard_state(means, worse, Sequence(-50.0, -10.0)) == "harmful"
+
+
+@pytest.mark.parametrize("of", ["means", "means with CUPED", "ratios"])
+def test_a_mean_that_is_nothing_beside_its_error_has_a_difference_and_no_share(of: str) -> None:
+    """A purchase and its return: variances of 1 on both sides, so an error of sqrt(1/3 + 1/3) around 2."""
+    control, treatment = np.array([1.0, -1.0, 1e-6]), np.array([1.0, 2.0, 3.0])
+    some, per = np.array([1.0, 1.0, 4.0]), np.ones(3)
+    effect = {
+        "means": lambda: of_means(control, treatment),
+        "means with CUPED": lambda: of_means(control, treatment, before=(some, some[[0, 2, 1]])),
+        "ratios": lambda: of_ratios((control, per), (treatment, per)),
+    }[of]()
+    assert effect is not None
+    assert (effect.control, effect.treatment) == pytest.approx((0, 2), abs=1e-5)
+    assert (effect.relative, effect.relative_low, effect.relative_high) == (None, None, None)
+    assert effect.low == pytest.approx(2 - 1.96 * np.sqrt(2 / 3), abs=1e-4)
+    assert effect.statistic == pytest.approx(2 / np.sqrt(2 / 3), abs=1e-4)
