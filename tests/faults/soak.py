@@ -8,6 +8,7 @@ What was reached is kept in the folder: started again, it goes on from there. Th
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -241,6 +242,7 @@ def main() -> None:
     arguments.add_argument("--hour-s", type=float, default=HOUR_S, help="seconds that memory is watched")
     arguments.add_argument("--stage", choices=["hour", *STAGES], help="only this one")
     given = arguments.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it started ends with it
     given.folder.mkdir(parents=True, exist_ok=True)
     state = State(given.folder / f"{given.stage or 'all'}.json")
     with tempfile.TemporaryDirectory() as scratch:
@@ -255,14 +257,24 @@ def main() -> None:
 def _everything(folder: Path, hour_s: float) -> None:
     """The hour beside the other stages, one after another."""
     command = [sys.executable, "-m", "tests.faults.soak", "--folder", str(folder), "--stage"]
-    beside = subprocess.Popen([*command, "hour", "--hour-s", str(hour_s)])
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*stage: str) -> "subprocess.Popen[bytes]":
+        started.append(subprocess.Popen([*command, *stage]))
+        return started[-1]
+
     try:
+        beside = start("hour", "--hour-s", str(hour_s))
         for stage in STAGES:
-            subprocess.run([*command, stage], check=True)
+            if start(stage).wait():
+                raise SystemExit(f"{stage} failed")
         if beside.wait():
             raise SystemExit("the hour failed")
     finally:
-        beside.terminate()
+        for process in started:
+            process.terminate()  # each ends the services that it started
+        for process in started:
+            process.wait()
     for stage in ("hour", *STAGES):
         (folder / f"{stage}.json").unlink()  # the next one begins anew
     print("soak: everything held")
