@@ -4,11 +4,15 @@ Each look reads so much at most: after a restart, or when a purge touched everyb
 for a worker's door to the record waits for one no longer than a moment.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from storage.record.tables import customers, products_live, record_clock, rules_versions, tombstones
+
+ALL = 2**62  # no number is as high
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +78,37 @@ def customer_changes_since(connection: sa.Connection, since: int, most: int) -> 
     now = clock_now(connection)
     if now <= since:
         return CustomerChanges(now)
-    changed = (
-        sa.select(customers.c.epoch, customers.c.customer_id).order_by(customers.c.epoch).limit(most + 1)
-    )
-    rows = connection.execute(changed.where(customers.c.epoch > since)).all()
-    columns = (tombstones.c.number, tombstones.c.customer_hash, tombstones.c.epoch)
-    gone = sa.select(*columns).order_by(tombstones.c.epoch).limit(most + 1)
-    stones = connection.execute(gone.where(tombstones.c.epoch > since)).all()
-    until = now
-    if len(stones) > most:
-        until = stones[most - 1].epoch  # each erasure has a number of its own
-    if len(rows) > most and rows[most].epoch <= until:
-        first_left_out = rows[most].epoch
-        until = max((row.epoch for row in rows if row.epoch < first_left_out), default=first_left_out)
-        if until == first_left_out:  # all of them changed at once
-            at_once = sa.select(customers.c.epoch, customers.c.customer_id)
-            rows = connection.execute(at_once.where(customers.c.epoch == until)).all()
+    rows, rows_until = _first_changed(connection, (customers.c.epoch, customers.c.customer_id), since, most)
+    columns = (tombstones.c.epoch, tombstones.c.number, tombstones.c.customer_hash)
+    stones, stones_until = _first_changed(connection, columns, since, most)
+    until = min(now, rows_until, stones_until)  # on Postgres what was read first may lack what came after now
     return CustomerChanges(
         until,
         tuple(row.customer_id for row in rows if row.epoch <= until),
-        tuple(Tombstone(number, bytes(hashed), epoch) for number, hashed, epoch in stones[:most]),
+        tuple(Tombstone(row.number, bytes(row.customer_hash), row.epoch) for row in stones),
         until >= now,
     )
+
+
+def _first_changed(
+    connection: sa.Connection, columns: Sequence[sa.Column[Any]], since: int, most: int
+) -> tuple[Sequence[sa.Row[Any]], int]:
+    """The first rows that changed after `since`, and up to which number these are all: the rows of one
+    transaction, such as a replay of erasures, have the same.
+
+    Args:
+        columns: the epoch, then what is wanted.
+    """
+    epoch = columns[0]
+    changed = sa.select(*columns).where(epoch > since).order_by(epoch).limit(most + 1)
+    rows = connection.execute(changed).all()
+    if len(rows) <= most:
+        return rows, ALL
+    left_out = rows[most].epoch
+    whole = [row for row in rows if row.epoch < left_out]
+    if whole:
+        return whole, whole[-1].epoch
+    return connection.execute(sa.select(*columns).where(epoch == left_out)).all(), left_out
 
 
 def shop_changes_since(connection: sa.Connection, since: int, most: int) -> ShopChanges:
