@@ -136,7 +136,8 @@ class LiveReader:
         for some in batched(changes.customer_ids[PIECE:], PIECE):
             self._take(self._door.do(partial(self._now, customer_ids=some)))
         self._seen, self._is_late = changes.now, not changes.is_all  # last: what failed comes again
-        self._live.heard()
+        if changes.is_all:  # else somebody may have refused since what is known
+            self._live.heard()
 
     def _now(self, record: Record, customer_ids: tuple[str, ...]) -> list[CustomerNow]:
         with record.reading() as connection:

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import RefusedError
 from service.live import reader as reader_module
-from service.live.customers import LiveCustomers
+from service.live.customers import CUT_OFF_S, LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, has_night_of
@@ -111,6 +111,23 @@ def test_what_a_purge_takes_from_many_at_once_is_followed_in_pieces(record: Reco
     assert purge(record, Chosen("key-1"), now_ms=NOON_MS, client="op") == 8
     read_all(reader)
     assert (len(live), reader.is_behind) == (0, False)
+
+
+def test_after_a_long_silence_nothing_is_personal_before_all_that_changed_is_known(record: Record) -> None:
+    """The first piece was taken for the whole: who had refused in the meantime got their own list."""
+    now_s = [0.0]
+    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: now_s[0])
+    reader = LiveReader(Door(record), live, lambda: NIGHT, defaults=Defaults(True, True))
+    read_all(reader)
+    assert live.of("zoe") is None
+    for name in ("anna", "ben", "zoe"):
+        with record.writing() as connection:
+            set_consent(connection, name, PRESETS["no_personalisation"], now_ms=NOON_MS, client="")
+    now_s[0] = CUT_OFF_S + 1
+    reader.look()
+    assert (reader.is_behind, live.of("zoe")) == (True, NOT_PERSONAL)
+    read_all(reader)
+    assert (live.of("zoe"), live.of("carl")) == (NOT_PERSONAL, None)
 
 
 def test_what_comes_later_is_read_by_the_next_look(record: Record) -> None:
