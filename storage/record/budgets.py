@@ -65,9 +65,14 @@ class Promise:
 
 
 def left_of(connection: sa.Connection, budget: Budget, now_ms: int) -> int:
-    """How many may still be promised: less what was redeemed, is promised, or is leased; never below 0."""
-    spent = budget.redeemed + _redeemed(connection, budget) + _promised(connection, budget.offer_id, now_ms)
-    return max(0, budget.redemptions - spent - _leased(connection, budget.offer_id, now_ms))
+    """How many may still be promised: less what was redeemed, is promised, or is leased; never below 0.
+
+    On Postgres what is promised may be redeemed between two of these looks, or lose its name to an erasure:
+    in this order it is counted twice then, never left out.
+    """
+    left = budget.redemptions - budget.redeemed - _promised(connection, budget.offer_id, now_ms)
+    left -= _redeemed(connection, budget)
+    return max(0, left - _leased(connection, budget.offer_id, now_ms))
 
 
 def lease(

@@ -3,6 +3,7 @@
 from secrets import token_hex
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -217,6 +218,35 @@ def test_a_redemption_that_came_after_the_night_counts_whatever_date_it_has(reco
     assert (
         left(record, Budget("ten", 10, 1, Since(NOON_MS - 1, NOON_MS + 1))) == 9
     )  # the next night counts it
+
+
+@pytest.mark.parametrize("what", ["redeemed", "erased"])
+@pytest.mark.parametrize("statement", range(4))
+def test_a_promise_that_is_redeemed_or_erased_while_it_is_counted_frees_nothing(
+    record: Record, what: str, statement: int
+) -> None:
+    if not record.is_postgres:
+        pytest.skip("on SQLite nobody commits while somebody reads")
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna")
+    with record.writing() as connection:
+        give_back(connection, one)
+    asked: list[object] = []
+
+    def commit(*_: object) -> None:
+        asked.append(_)
+        if len(asked) != statement + 1:
+            return
+        if what == "redeemed":
+            take(record, event("r", "anna", offer_id="ten"))
+        else:
+            erase(record, "anna", now_ms=NOON_MS, client="k")
+
+    with record.reading() as connection:
+        sa.event.listen(connection, "before_cursor_execute", commit)
+        assert left_of(connection, TEN, NOON_MS) <= 9
+    assert (len(asked), left(record)) == (4, 9)
 
 
 def test_a_promise_to_who_redeemed_it_before_counts_too(record: Record) -> None:
