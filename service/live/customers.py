@@ -64,8 +64,10 @@ class LiveCustomers:
         if not self._erased:
             return told
         stone, _ = self._hashed.get(customer_id) or self._by_hash(customer_id)
-        if stone is not None and (told is None or told.epoch <= stone.epoch):
-            return NOT_PERSONAL
+        if stone is None:
+            return told
+        if told is None or told.epoch <= stone.epoch or told.erased != stone.number:
+            return NOT_PERSONAL  # of before the erasure, or read before that was known
         return told
 
     def may_experiment(self, customer_id: str) -> bool:

@@ -130,6 +130,27 @@ def test_after_a_long_silence_nothing_is_personal_before_all_that_changed_is_kno
     assert (live.of("zoe"), live.of("carl")) == (NOT_PERSONAL, None)
 
 
+def test_a_new_life_that_was_read_before_its_erasure_is_not_believed(record: Record) -> None:
+    """Erasures are told ahead of customers: for a while the new life seemed to have the night of the old."""
+    reader, live = opened(record)
+    reader.look()
+    erase(record, "anna", now_ms=NOON_MS, client="")
+    for number in range(3):
+        take(record, event(f"e{number}", f"other {number}"))
+    with record.writing() as connection:
+        set_consent(connection, "anna", PRESETS["all"], now_ms=NOON_MS + 1, client="")
+    take(record, event("after", "anna", "bread", at_ms=NOON_MS + 2))
+    while reader.is_behind:
+        reader.go_on()  # all events of the day
+    assert lines(live, "anna") == ["bread"]
+    reader.look()
+    assert (reader.is_behind, live.of("anna")) == (True, NOT_PERSONAL)
+    read_all(reader)
+    told = live.of("anna")
+    assert told is not None
+    assert (lines(live, "anna"), told.has_night) == (["bread"], False)
+
+
 def test_what_comes_later_is_read_by_the_next_look(record: Record) -> None:
     reader, live = opened(record)
     read_all(reader)
