@@ -15,6 +15,7 @@ type Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 EASY = 5  # of 7: answers from here on say that it was easy
 PROMOTER, DETRACTOR = 9, 6  # of 10: from, and up to
+TAIL = 0.0845  # (2 z^2 + 1) / 6 times the density at z = 1.96
 CLEAR = 3.0  # standard errors that a mean must be away from 0, for a relative effect to mean something
 
 
@@ -106,6 +107,24 @@ def of_ces(control: Floats, treatment: Floats) -> Effect | None:
     high = difference + sqrt((high1 - p1) ** 2 + (p0 - low0) ** 2)
     p = float(2 * norm.sf(abs(difference) / sqrt(variance)))
     return Effect(n0, n1, p0, p1, difference, low, high, None, None, None, p, variance)
+
+
+def lean(control: Floats, treatment: Floats) -> float:
+    """How far the difference of two means leans if both sides vary alike: its third cumulant over the cube of
+    its standard error.
+
+    Above 0 chance alone finds the treatment lower more often than it should, by TAIL times as much at the end
+    of a 95 % interval. Equal arms don't lean.
+
+    Source: Hall 1992, the first term of Edgeworth's expansion for a mean over its estimated error.
+    """
+    n0, n1 = len(control), len(treatment)
+    if n0 < 2 or n1 < 2:
+        return 0.0
+    around = np.concatenate([side - side.mean() for side in (control, treatment)])
+    spread = float(np.sqrt(np.mean(around**2)))
+    skewness = float(np.mean((around / spread) ** 3)) if spread > 0 else 0.0
+    return skewness * (1 / n1 - 1 / n0) / sqrt(1 / n1 + 1 / n0)
 
 
 def holm(ps: list[float]) -> list[float]:

@@ -78,7 +78,7 @@ def open_case(
     cohort = cohort_of(specification, check_log(exposures, EXPOSURES, "exposures"), now_ms)
     figures = figures_of(cohort, check_log(outcomes, OUTCOMES, "outcomes"), specification.analysis, now_ms)
     table = Table.of(figures.customers, specification.analysis)
-    health = findings(specification, cohort, figures, table, dropped=dropped)
+    health = findings(specification, cohort, figures, table, now_ms, dropped=dropped)
     done = outcomes.filter(pl.col("at_ms") <= now_ms)
     preferences = {
         arm.name: preference(cohort, done, number)

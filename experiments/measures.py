@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.effects import Effect, Floats, of_ces, of_means, of_nps, of_ratios
+from experiments.effects import Effect, Floats, lean, of_ces, of_means, of_nps, of_ratios
 from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
@@ -82,6 +82,33 @@ def measure(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> E
         return of_means(values[control], values[treatment])
     before = bounded(table, f"before_{name}", winsor_quantile)
     return of_means(values[control], values[treatment], before=(before[control], before[treatment]))
+
+
+def lean_of(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> float:
+    """How far an arm's difference from the control leans, as `effects.lean`; 0 for surveys, whose answers
+    have bounds."""
+    sides = [table.arm == number for number in (0, arm)]
+    if metric.kind in ("nps", "ces") or any(side.sum() < 2 for side in sides):
+        return 0.0
+    if metric.kind == "ratio":
+        above, below = (bounded(table, name, winsor_quantile) for name in metric.of_ratio)
+        return lean(*(_around_ratio(above[side], below[side]) for side in sides))
+    name = metric.of_mean
+    values = bounded(table, name, winsor_quantile)
+    if metric.cuped and f"before_{name}" in table.columns:
+        before = bounded(table, f"before_{name}", winsor_quantile)
+        within = [(values[side] - values[side].mean(), before[side] - before[side].mean()) for side in sides]
+        spread = sum(float(x @ x) for _, x in within)
+        if spread > 0:
+            values = values - sum(float(y @ x) for y, x in within) / spread * before
+    return lean(*(values[side] for side in sides))
+
+
+def _around_ratio(above: Floats, below: Floats) -> Floats:
+    """What each customer adds to a ratio of sums beyond its mean (delta method)."""
+    if not below.any():
+        return np.zeros(0)
+    return (above - above.sum() / below.sum() * below) / below.mean()
 
 
 def sequence(effect: Effect | None, n: int, alpha: float, planned_n: int) -> Sequence:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.effects import Effect, Floats, holm, of_ces, of_means, of_nps, of_ratios, recoded
+from experiments.effects import TAIL, Effect, Floats, holm, lean, of_ces, of_means, of_nps, of_ratios, recoded
 from experiments.measures import Sequence, guard_state
 from experiments.specification import Metric
 
@@ -39,6 +39,29 @@ def test_what_customers_did_before_takes_its_part_of_the_variance_away() -> None
     assert explained is not None
     assert explained.variance / plain.variance == pytest.approx(0.5, abs=0.03)
     assert explained.difference == pytest.approx(0.3, abs=0.25)
+
+
+def test_a_difference_leans_by_its_third_cumulant() -> None:
+    # Around their means -1, -1, 2 and 0, 0, 0, 0, 0, 0: mean square 6 / 9, mean cube 6 / 9.
+    treatment, control = np.array([0.0, 0.0, 3.0]), np.ones(6)
+    assert lean(control, treatment) == pytest.approx(
+        (6 / 9) ** -0.5 * (1 / 3 - 1 / 6) / (1 / 3 + 1 / 6) ** 0.5
+    )
+    assert lean(treatment, control) == pytest.approx(-lean(control, treatment))
+    assert lean(np.ones(3), treatment) == 0
+    assert lean(np.ones(5), np.ones(4)) == lean(np.array([1.0]), treatment) == 0
+
+
+@pytest.mark.parametrize("n_treatment", [200, 400])
+def test_skewed_figures_of_unequal_arms_are_taken_for_lower_as_often_as_they_lean(n_treatment: int) -> None:
+    draw = np.random.default_rng(7)
+    sides = [draw.exponential(size=(10_000, n)) for n in (4 * n_treatment, n_treatment)]
+    variance = sum(side.var(axis=1, ddof=1) / side.shape[1] for side in sides)
+    z = (sides[1].mean(axis=1) - sides[0].mean(axis=1)) / np.sqrt(variance)
+    leans = float(np.mean([lean(*pair) for pair in zip(*(side[:500] for side in sides), strict=True)]))
+    assert leans > 0.05
+    assert np.mean(z < -1.96) == pytest.approx(0.025 + TAIL * leans, abs=0.005)  # .0018 is by chance
+    assert np.mean(z > 1.96) == pytest.approx(0.025 - TAIL * leans, abs=0.005)
 
 
 def test_a_score_is_promoters_less_detractors_with_the_variance_of_both_together() -> None:

@@ -16,7 +16,7 @@ from experiments.judge import Case, judge, open_case
 from experiments.judgement import Judgement
 from experiments.markdown import to_markdown
 from experiments.report import to_html, to_json
-from experiments.specification import Specification, hash_of
+from experiments.specification import Specification, hash_of, parse
 from experiments.verdict import Word
 from tests.data.log_lines import SPEC, bought, done, exposed
 from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, at, logs
@@ -172,6 +172,22 @@ def test_each_bad_case_has_its_named_failure(
 def test_dropped_exposures_are_missing_logs(better: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     found = judge(open_case(SPEC, *better, at(21), dropped=500))
     assert found.headline.rule == "health: missing logs"
+
+
+@pytest.mark.parametrize(
+    ("share", "planned_n", "level"),
+    [(0.5, 500, "fine"), (0.1, 500, "warning"), (0.1, 14_000, "warning"), (0.1, 1_000_000, "fine")],
+)
+def test_unequal_arms_that_stay_small_for_skewed_figures_are_a_warning(
+    share: float, planned_n: int, level: str
+) -> None:
+    text = SPECIFICATION.format(id="ranker-vs-popular", planned_n=planned_n)
+    head, _, tail = text.rpartition("weight = 0.5")
+    specification = parse(f"{head}weight = {share}{tail}".replace("weight = 0.5", f"weight = {1 - share}", 1))
+    case = open_case(specification, *logs(specification, Truth(customers=600), 3), at(35))
+    (found,) = (one for one in case.health if one.name == "skewness")
+    assert found.level == level
+    assert found.text.startswith("revenue_per_customer of ranker is found lower by chance alone in about ")
 
 
 def test_sound_logs_have_no_failure(better_case: Case) -> None:
