@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import batched
 
 import sqlalchemy as sa
 
@@ -10,7 +11,7 @@ from storage.record.budgets import forget_promises
 from storage.record.erasure import HOLDS_IDS
 from storage.record.errors import BadTombstonesError
 from storage.record.record import Record
-from storage.record.statements import consent_lock, next_change, parts
+from storage.record.statements import IN_MAX, consent_lock, next_change, parts
 from storage.record.tables import offer_promises, tombstones
 
 
@@ -105,22 +106,14 @@ def _delete(connection: sa.Connection, customer_ids: list[str]) -> None:
 
 
 def _insert(connection: sa.Connection, stones: list[Stone]) -> None:
-    """With the numbers that they had: nights noted those."""
-    epoch = next_change(connection)
+    """With the numbers that they had: nights noted those. Some at a time have a number of the clock, since
+    workers are told all that one number changed in one look."""
     for some in parts(stone.customer_hash for stone in stones):
         connection.execute(sa.delete(tombstones).where(tombstones.c.customer_hash.in_(some)))
-    connection.execute(
-        sa.insert(tombstones),
-        [
-            {
-                "number": stone.number,
-                "customer_hash": stone.customer_hash,
-                "erased_ms": stone.erased_ms,
-                "epoch": epoch,
-            }
-            for stone in stones
-        ],
-    )
+    for page in batched(stones, IN_MAX):
+        epoch = next_change(connection)
+        rows = [asdict(stone) | {"epoch": epoch} for stone in page]
+        connection.execute(sa.insert(tombstones), rows)
     if connection.dialect.name == "postgresql":  # SQLite goes on after the highest by itself
         last = sa.select(sa.func.max(tombstones.c.number)).scalar_subquery()
         sequence = sa.func.pg_get_serial_sequence("tombstones", "number")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from service.events.schemas import check_event
 from storage.record import stretches, upkeep
+from storage.record.changes import customer_changes_since
 from storage.record.consent import PRESETS, set_consent
 from storage.record.engine import parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
@@ -20,7 +21,7 @@ from storage.record.holding import holding
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
-from storage.record.replay import lines_of, parse_lines, replay, stones_of
+from storage.record.replay import Stone, lines_of, parse_lines, replay, stones_of
 from storage.record.statements import next_change
 from storage.record.tables import audit, customers, events, offer_promises, quarantine, tombstones
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
@@ -247,6 +248,21 @@ def test_erasures_are_replayed_on_either_database_with_their_numbers(record: Rec
     assert rows(record, events, "customer_id") == [("bert",)]
     assert [number for (number,) in rows(record, tombstones, "number")] == [1, 2]
     assert erase(record, "bert", now_ms=NOON_MS + 2, client="k").number == 3
+
+
+def test_many_erasures_that_are_replayed_are_told_in_more_than_one_look(record: Record) -> None:
+    """Of 50,000 at once a look took longer than a worker's door waits, each time anew."""
+    stones = [Stone(n, KEY.hash_of(str(n)), NOON_MS) for n in range(1, 2002)]
+    assert replay(record, stones) == 2001
+    told, seen, looks = set(), 0, 0
+    while looks < 3:
+        with record.reading() as connection:
+            part = customer_changes_since(connection, seen, 1000)
+        told.update(stone.number for stone in part.erased)
+        seen, looks = part.now, looks + 1
+        assert len(part.erased) <= 1000
+        assert part.is_all is (looks == 3)
+    assert len(told) == 2001
 
 
 def test_a_copy_is_never_written_over_and_never_made_of_postgres(record: Record, tmp_path: Path) -> None:
