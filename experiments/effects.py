@@ -118,13 +118,22 @@ def lean(control: Floats, treatment: Floats) -> float:
 
     Source: Hall 1992, the first term of Edgeworth's expansion for a mean over its estimated error.
     """
-    n0, n1 = len(control), len(treatment)
-    if n0 < 2 or n1 < 2:
+    if len(control) < 2 or len(treatment) < 2:
         return 0.0
     around = np.concatenate([side - side.mean() for side in (control, treatment)])
-    spread = float(np.sqrt(np.mean(around**2)))
-    skewness = float(np.mean((around / spread) ** 3)) if spread > 0 else 0.0
-    return skewness * (1 / n1 - 1 / n0) / sqrt(1 / n1 + 1 / n0)
+    return leaning(skewness(around), len(control), len(treatment))
+
+
+def skewness(values: Floats) -> float:
+    """The mean cube of what is standardised; 0 where nothing varies."""
+    around = values - values.mean()
+    spread = sqrt(np.mean(around**2))
+    return float(np.mean((around / spread) ** 3)) if spread > 0 else 0.0
+
+
+def leaning(skewness: float, n_control: float, n_treatment: float) -> float:
+    """What `lean` says of so many customers with figures of this skewness."""
+    return skewness * (1 / n_treatment - 1 / n_control) / sqrt(1 / n_treatment + 1 / n_control)
 
 
 def holm(ps: list[float]) -> list[float]:

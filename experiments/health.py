@@ -10,8 +10,8 @@ import polars as pl
 
 from experiments.cohort import Cohort
 from experiments.daily import Figures
-from experiments.effects import CONFIDENCE, TAIL, of_means
-from experiments.measures import Table, bounded, lean_of, sequence
+from experiments.effects import of_means
+from experiments.measures import MOST_LEAN, Table, bounded, by_chance, lean_of, sequence
 from experiments.sequences import ratio_evidence, ratio_p
 from experiments.specification import Specification
 
@@ -19,7 +19,6 @@ SAMPLE_RATIO = 0.05  # of a p-value that holds at every look; about 1 % false al
 PRE_PERIOD = 0.01
 CROSSOVERS, LOSS, EDITED = 0.001, 0.005, 0.001
 DUPLICATES, SKEW, FALLBACKS = 0.01, 0.01, 0.01
-LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5
 
 type Level = Literal["fine", "warning", "invalid"]
 
@@ -127,13 +126,8 @@ def _skewness(specification: Specification, table: Table) -> Finding:
             leans = grows * lean_of(metric, table, number, analysis.winsor_quantile)
             if abs(leans) >= abs(worst):
                 worst = leans
-                by_chance = (1 - CONFIDENCE) / 2 + TAIL * abs(leans)
-                way = "lower" if leans > 0 else "higher"
-                told = (
-                    f"{metric.name} of {arm.name} is found {way} by chance alone in about {by_chance:.1%} of "
-                    "tests of the planned size, where 2.5 % are meant"
-                )
-    return Finding("skewness", "warning" if abs(worst) > LEAN else "fine", abs(worst), LEAN, told)
+                told = f"{metric.name} of {arm.name} {by_chance(leans)}"
+    return Finding("skewness", "warning" if abs(worst) > MOST_LEAN else "fine", abs(worst), MOST_LEAN, told)
 
 
 def _fallbacks(specification: Specification, cohort: Cohort) -> Finding:

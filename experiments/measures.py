@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.effects import Effect, Floats, lean, of_ces, of_means, of_nps, of_ratios
+from experiments.effects import CONFIDENCE, TAIL, Effect, Floats, lean, of_ces, of_means, of_nps, of_ratios
 from experiments.frames import DAY_MS
 from experiments.sequences import half_width
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
 
 LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
+
+MOST_LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5
 
 type GuardState = Literal["harmful", "harmless", "open"]
 
@@ -102,6 +104,14 @@ def lean_of(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> f
         if spread > 0:
             values = values - sum(float(y @ x) for y, x in within) / spread * before
     return lean(*(values[side] for side in sides))
+
+
+def by_chance(leans: float) -> str:
+    """What a difference that leans so far does too often."""
+    share = (1 - CONFIDENCE) / 2 + TAIL * abs(leans)
+    way = "lower" if leans > 0 else "higher"
+    often = f"in about {share:.1%} of tests of the planned size, where 2.5 % are meant"
+    return f"is found {way} by chance alone {often}"
 
 
 def _around_ratio(above: Floats, below: Floats) -> Floats:

@@ -8,10 +8,10 @@ import polars as pl
 
 from experiments.cohort import Cohort
 from experiments.daily import Figures, figures_of
-from experiments.effects import Floats
+from experiments.effects import Floats, leaning, skewness
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.frames import DAY_MS
-from experiments.measures import Table, bounded, others
+from experiments.measures import MOST_LEAN, Table, bounded, by_chance, others
 from experiments.power import ALWAYS, Design, Spread
 from experiments.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
@@ -30,6 +30,7 @@ class Line:
         needed_n: customers of all arms that do.
         visible: the smallest relative effect that `planned_n` customers show.
         needed_n_cuped, visible_cuped: the same with what customers did before; None for ratios.
+        skewness: of what customers have, measured as the specification says.
     """
 
     metric: str
@@ -40,6 +41,7 @@ class Line:
     visible: float | None = None
     needed_n_cuped: int | None = None
     visible_cuped: float | None = None
+    skewness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,20 @@ def doubts(specification: Specification, plan: Plan) -> Iterator[str]:
                 f"by {needed:,} customers: with {plan.planned_n:,} a better variant may not be shipped"
             )
 
+    yield from _leaning(specification, plan)
+
+
+def _leaning(specification: Specification, plan: Plan) -> Iterator[str]:
+    """Which figures that decide are too skewed for so few customers, in arms that differ in size."""
+    control, *arms = specification.arms
+    for line in plan.lines:
+        if line.role not in ("primary", "guardrail"):
+            continue
+        sizes = [(plan.planned_n * control.weight, plan.planned_n * arm.weight) for arm in arms]
+        leans = max((leaning(line.skewness, *size) for size in sizes), key=abs)
+        if abs(leans) > MOST_LEAN:
+            yield f"{line.metric} {by_chance(leans)}: equal weights or more customers bring that down"
+
 
 def _underpowered(specification: Specification, plan: Plan) -> UnderpoweredError | None:
     line = plan.primary
@@ -201,6 +217,7 @@ def _line(specification: Specification, metric: Metric, table: Table, *, has_pri
         design.visible(plain, n),
         None if explained is None else design.needed_n(explained, relative),
         None if explained is None else design.visible(explained, n),
+        (explained if metric.cuped and explained is not None else plain).skewness,
     )
 
 
@@ -212,13 +229,14 @@ def spreads(metric: Metric, table: Table, winsor_quantile: float) -> tuple[Sprea
     values = bounded(table, metric.of_mean, winsor_quantile) if metric.kind == "mean" else np.zeros(0)
     if not values.any():
         return None, None
-    plain = Spread(float(values.mean()), float(values.var(ddof=1)))
+    plain = Spread(float(values.mean()), float(values.var(ddof=1)), skewness(values))
     name = f"before_{metric.of_mean}"
     before = bounded(table, name, winsor_quantile) if name in table.columns else np.zeros(0)
     if not (before.any() and before.var() and plain.variance):
         return plain, None
     related = float(np.corrcoef(values, before)[0, 1])
-    return plain, Spread(plain.value, plain.variance * (1 - related * related))
+    rest = values - related * values.std() / before.std() * before
+    return plain, Spread(plain.value, plain.variance * (1 - related * related), skewness(rest))
 
 
 def _of_ratio(above: Floats, below: Floats) -> Spread | None:
@@ -227,7 +245,7 @@ def _of_ratio(above: Floats, below: Floats) -> Spread | None:
         return None
     value = float(above.sum() / below.sum())
     rest = (above - value * below) / below.mean()
-    return Spread(value, float(rest.var(ddof=1)))
+    return Spread(value, float(rest.var(ddof=1)), skewness(rest))
 
 
 def _coming(outcomes: pl.DataFrame, start_ms: int, traffic: float, days: int) -> tuple[float, ...]:

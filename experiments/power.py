@@ -16,10 +16,11 @@ ALWAYS = 0
 
 @dataclass(frozen=True)
 class Spread:
-    """A metric of the shop as it is: its value, and its variance for one customer."""
+    """A metric of the shop as it is: its value, and of what customers have its variance and skewness."""
 
     value: float
     variance: float
+    skewness: float = 0.0
 
 
 @dataclass(frozen=True)

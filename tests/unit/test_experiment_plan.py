@@ -127,6 +127,18 @@ def test_a_guardrail_that_could_not_be_shown_harmless_is_said() -> None:
     assert [one.split()[1] for one in told if one.startswith("guardrail")] == ["units_per_customer"]
 
 
+def test_skewed_figures_of_unequal_arms_are_told_before_the_start() -> None:
+    specification = specification_of(planned_n=500)
+    told = {}
+    for share in (0.5, 0.1):
+        arms = [(1 - share, specification.variants[0]), (share, specification.variants[1])]
+        variants = tuple(one.model_copy(update={"weight": weight}) for weight, one in arms)
+        unequal = specification.model_copy(update={"variants": variants})
+        told[share] = [one for one in doubts(unequal, plan_of(unequal, purchases())) if "by chance" in one]
+    assert told[0.5] == []
+    assert told[0.1][0].startswith("revenue_per_customer is found lower by chance alone in about ")
+
+
 def test_a_guardrail_needs_as_many_as_its_sequence_does() -> None:
     spread, alpha, margin = Spread(2.0, 9.0), 0.025, 0.1
     n = Design(alpha, 0.8, (0.5, 0.5), ALWAYS).needed_n(spread, margin)
