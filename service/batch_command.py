@@ -162,8 +162,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         book.take(read_rules_file(settings.rules))
     default = PRESETS[settings.consent_default]
     known = LiveCustomers(is_personal_by_default=default.personalise, most=settings.live_customers)
-    patient = {"record_timeout_ms": max(RECORD_TIMEOUT_MS, settings.record_timeout_ms)}
-    door = RecordDoor(settings.model_copy(update=patient), _NobodyCounts())
+    door = RecordDoor(settings, _NobodyCounts())
     kept = KeptRules(private_folder(settings.store) / "rules.json")
     changes = ChangesFollower(door, live, None if settings.rules else book, kept)
     defaults = Defaults(default.personalise, default.experiment)
@@ -202,9 +201,6 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         poll_s=settings.changes_poll_s,
         showings=showings,
     )
-
-
-RECORD_TIMEOUT_MS = 10_000  # a service answers meanwhile, a command has time
 
 
 def _showings_store(settings: Settings) -> RedisCache | None:
