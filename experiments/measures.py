@@ -14,7 +14,6 @@ from experiments.sequences import half_width
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
 
 LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
-
 MOST_LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5
 
 type GuardState = Literal["harmful", "harmless", "open"]
@@ -94,7 +93,7 @@ def lean_of(metric: Metric, table: Table, arm: int, winsor_quantile: float) -> f
         return 0.0
     if metric.kind == "ratio":
         above, below = (bounded(table, name, winsor_quantile) for name in metric.of_ratio)
-        return lean(*(_around_ratio(above[side], below[side]) for side in sides))
+        return lean(*(around_ratio(above[side], below[side]) for side in sides))
     name = metric.of_mean
     values = bounded(table, name, winsor_quantile)
     if metric.cuped and f"before_{name}" in table.columns:
@@ -114,8 +113,8 @@ def by_chance(leans: float) -> str:
     return f"is found {way} by chance alone {often}"
 
 
-def _around_ratio(above: Floats, below: Floats) -> Floats:
-    """What each customer adds to a ratio of sums beyond its mean (delta method)."""
+def around_ratio(above: Floats, below: Floats) -> Floats:
+    """What each customer adds to a ratio of sums beyond its mean (delta method); empty for a sum of 0 below."""
     if not below.any():
         return np.zeros(0)
     return (above - above.sum() / below.sum() * below) / below.mean()

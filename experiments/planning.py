@@ -11,7 +11,7 @@ from experiments.daily import Figures, figures_of
 from experiments.effects import Floats, leaning, skewness
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.frames import DAY_MS
-from experiments.measures import MOST_LEAN, Table, bounded, by_chance, others
+from experiments.measures import MOST_LEAN, Table, around_ratio, bounded, by_chance, others
 from experiments.power import ALWAYS, Design, Spread
 from experiments.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
@@ -243,9 +243,8 @@ def _of_ratio(above: Floats, below: Floats) -> Spread | None:
     """The delta method's variance for one customer."""
     if not (below.any() and above.any()):
         return None
-    value = float(above.sum() / below.sum())
-    rest = (above - value * below) / below.mean()
-    return Spread(value, float(rest.var(ddof=1)), skewness(rest))
+    rest = around_ratio(above, below)
+    return Spread(float(above.sum() / below.sum()), float(rest.var(ddof=1)), skewness(rest))
 
 
 def _coming(outcomes: pl.DataFrame, start_ms: int, traffic: float, days: int) -> tuple[float, ...]:
