@@ -119,9 +119,8 @@ def shop_changes_since(connection: sa.Connection, since: int, most: int) -> Shop
         return ShopChanges(now)
     columns = products_live.c
     live = sa.select(columns.product_id, columns.stock, columns.price, columns.margin, columns.changed)
-    live = (
-        live.where(columns.changed > since).order_by(columns.changed).limit(most)
-    )  # each has its own number
+    # Each product has its own number: none is cut off at the border of two looks.
+    live = live.where(columns.changed > since).order_by(columns.changed).limit(most)
     products = connection.execute(live).all()
     until = products[-1].changed if len(products) == most else now
     rules = sa.select(rules_versions.c.number).where(rules_versions.c.changed > since).limit(1)
