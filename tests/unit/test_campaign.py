@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +67,6 @@ def campaign(
     *suppressed: str,
     is_for_all: bool = False,
     look: Callable[[], None] = lambda: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Campaign:
     recommender = Recommender(FirstLevel(1, 0), None, known.of, clock=NOW.timestamp)
     offers = OfferDesk(None, known.of, RuleBook())
@@ -76,7 +74,7 @@ def campaign(
         *(serving, recommender, offers, known, look),
         suppressed=frozenset(suppressed),
         is_for_all=is_for_all,
-        clock=clock,
+        clock=lambda: 0.0,
     )
 
 
@@ -128,7 +126,7 @@ def test_nothing_is_written_on_when_the_record_no_longer_answers(serving: Servin
         if next(looks, "gone") == "gone":
             raise RefusedError("record_unavailable", None, "gone")
 
-    asked = campaign(serving, known_customers(), look=look, clock=lambda: 0.0)
+    asked = campaign(serving, known_customers(), look=look)
     answers = asked.lists((f"c{n}" for n in range(2000)), Query(n=1))
     with pytest.raises(RefusedError):
         list(answers)
