@@ -114,7 +114,7 @@ def by_chance(leans: float) -> str:
 
 
 def around_ratio(above: Floats, below: Floats) -> Floats:
-    """What each customer adds to a ratio of sums beyond its mean (delta method); empty for a sum of 0 below."""
+    """What each customer adds to a ratio of sums beyond its mean (delta method); empty if `below` is all 0."""
     if not below.any():
         return np.zeros(0)
     return (above - above.sum() / below.sum() * below) / below.mean()
