@@ -114,7 +114,7 @@ def by_chance(leans: float) -> str:
 
 
 def around_ratio(above: Floats, below: Floats) -> Floats:
-    """What each customer adds to a ratio of sums beyond its mean (delta method); empty if `below` is all 0."""
+    """What each customer adds to a ratio of sums beyond its mean (delta method); empty if all below is 0."""
     if not below.any():
         return np.zeros(0)
     return (above - above.sum() / below.sum() * below) / below.mean()
