@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from service.json_schema import Json, as_json, exactly
+from service.json_schema import ANY_OBJECT, Json, as_json, exactly
 from storage.record.consent import PRESETS
 from storage.record.tables import CONSENTS
 
@@ -62,7 +62,7 @@ def customer_schemas() -> Json:
     """All schemas that these operations refer to."""
     text, number = {"type": "string"}, {"type": "integer"}
     consents: Json = {name: {"type": "boolean"} for name in CONSENTS}
-    rows = {"type": "array", "items": {"type": "object"}}
+    rows = {"type": "array", "items": ANY_OBJECT}
     elsewhere = exactly(
         **{"where": text, "until": {"type": ["string", "null"], "format": "date-time"}, "what": text}
     )
@@ -76,7 +76,7 @@ def customer_schemas() -> Json:
         quarantine=rows,
         exposures=rows,
         promises=rows,
-        night={"type": ["object", "null"]},
+        night={**ANY_OBJECT, "type": ["object", "null"]},
     )
     some = {"type": "object", "properties": consents, "additionalProperties": False, "minProperties": 1}
     return {

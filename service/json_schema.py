@@ -4,6 +4,9 @@ from typing import Any
 
 type Json = dict[str, Any]
 
+# Said aloud, since makers of clients read an object that says nothing as one that holds nothing.
+ANY_OBJECT: Json = {"type": "object", "additionalProperties": True}
+
 
 def exactly(**properties: Any) -> Json:
     """An object that has all of these properties and no other."""

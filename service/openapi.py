@@ -3,7 +3,7 @@
 from service.access.routes import ROUTES, Customers, Scope
 from service.customer_description import customer_schemas, customers_path
 from service.events.description import event_schemas, events_operation
-from service.json_schema import Json, as_json, exactly, ref
+from service.json_schema import ANY_OBJECT, Json, as_json, exactly, ref
 from service.offers.description import OFFER_OBJECTIVE, offer_schemas
 from service.parameters import (
     CATEGORY_BYTES,
@@ -287,7 +287,7 @@ def _reason() -> Json:
     reason = exactly(
         code={"enum": REASON_CODES},
         text={"type": "string"},
-        evidence={"type": "object"},
+        evidence=ANY_OBJECT,
     )
     what = "When the product is to be bought again; only with `due_again`, and only where it is known."
     reason["properties"]["due_on"] = {"type": "string", "format": "date", "description": what}
@@ -304,13 +304,13 @@ def _schemas() -> Json:
         "margin": {**amount, "minimum": -AMOUNT_MAX},
     }
     products = {"type": "array", "maxItems": N_MAX, "items": ref("Product")}
+    experiment = exactly(id=text, variant=text)
     of_all = {
         "request_id": text,
         "version": text,
         "variant": text,
-        "experiments": {"type": "array", "maxItems": 0},
+        "experiments": {"type": "array", "items": experiment, "maxItems": 0},
     }
-    experiment = exactly(id=text, variant=text)
     tried = of_all | {"experiments": {"type": "array", "items": experiment}}
     return {
         "Recommendations": exactly(

@@ -74,7 +74,8 @@ def question_schemas() -> Json:
             "type": "object",
             "description": many,
             "properties": {
-                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX},
+                # Of any type: what can't be an id fails by itself.
+                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX, "items": {}},
                 "objective": {"enum": [*OBJECTIVES, None], "default": OBJECTIVES[0]},
                 **COMMON,
             },

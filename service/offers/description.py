@@ -1,6 +1,6 @@
 """Offers in the API's own description."""
 
-from service.json_schema import Json, exactly, ref
+from service.json_schema import ANY_OBJECT, Json, exactly, ref
 from service.parameters import N_MAX, OFFER_OBJECTIVES
 
 OFFER_OBJECTIVE: Json = {
@@ -27,7 +27,7 @@ def offer_schemas() -> Json:
     reason = exactly(
         code={"enum": ["bought_before", "others_redeem", "for_everybody"]},
         text=text,
-        evidence={"type": "object"},
+        evidence=ANY_OBJECT,
     )
     return {
         "OfferOfProduct": exactly(**offer),
