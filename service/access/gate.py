@@ -15,7 +15,7 @@ import structlog
 from service.access.addresses import Networks, address_of
 from service.access.callers import Caller, Callers
 from service.access.limits import Buckets
-from service.access.routes import Route, Scope
+from service.access.routes import Customers, Route, Scope
 from service.access.tokens import TokenError
 from service.errors import Kind, RefusedError
 
@@ -169,6 +169,8 @@ class Gate:
     def _forbidden(self, caller: Caller, route: Route) -> NoReturn:
         if caller.customer_id is None:
             self.refuse("scope", f"this key may not: that needs the scope {route.scope}")
+        if route.customers is Customers.NOTHING:
+            self.refuse("not_for_tokens", f"that needs an API key of the scope {route.scope}, not a token")
         self.refuse_other_id()
 
     def _unauthorized(self, why: str) -> NoReturn:

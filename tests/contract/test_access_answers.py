@@ -251,3 +251,15 @@ def test_those_turned_away_are_counted_by_reason(store: Path) -> None:
     text = client.get("/metrics").text
     for why in ("no_credential", "credential", "browser", "other_id", "scope"):
         assert f'nextbest_turned_away_total{{why="{why}"}} 1.0' in text
+
+
+def test_a_token_is_told_which_routes_take_none(client: FlaskClient) -> None:
+    own = bearer(SHOP.token("anna"))
+    for refused in (
+        client.delete("/customers/anna", headers=own),
+        client.put("/products/milk", json={"stock": 1}, headers=own),
+        client.post("/recommend", json={"customer_ids": ["anna"]}, headers=own),
+    ):
+        assert refused.status_code == 403
+        assert "an API key" in refused.get_json()["detail"]
+    assert "nobody else" in client.get("/recommend/bert", headers=own).text

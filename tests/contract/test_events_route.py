@@ -192,10 +192,19 @@ def test_a_browser_may_tell_of_its_own_customer_and_of_nothing_that_was_paid(
     own = [event for event in EACH if event["type"] not in ("purchase", "return")]
     assert send(client, {"events": own}, credential=token)["recorded"] == 5
     seen = VIEWED | {"event_id": "v2"}
-    for other in (BOUGHT, EACH[1], VIEWED | {"customer_id": "bert"}, VIEWED | {"customer_id": 5}):
+    for other in (BOUGHT, EACH[1], VIEWED | {"customer_id": "bert"}, BOUGHT | {"customer_id": 5}):
         send(client, other, 403, token)
         send(client, {"events": [seen, other]}, 403, token)  # nothing of it is kept
     assert len(kept(record)) == 5
+
+
+def test_a_browser_that_sends_an_id_as_a_number_is_told_so(client: FlaskClient, record: Record) -> None:
+    answer = send(client, VIEWED | {"customer_id": 5}, 400, SHOP.token("5"))
+    assert answer["detail"] == "customer_id: must be a text"
+    seen = VIEWED | {"customer_id": "5"}
+    batch = send(client, {"events": [seen, seen | {"customer_id": None}]}, credential=SHOP.token("5"))
+    assert (batch["recorded"], batch["invalid"]) == (1, 1)
+    assert len(kept(record)) == 1
 
 
 def test_a_browser_cannot_use_up_the_event_ids_of_the_shop(client: FlaskClient, record: Record) -> None:
