@@ -31,7 +31,7 @@ class Lists:
     Attributes:
         every: shape (n, max(KS)), product rows, filled up with popular ones.
         new: the same without what the customer bought before.
-        fit_s, lists_s: wall time in the other process, after it had started and read the purchases.
+        fit_s, lists_s: processor time of the other process, after it had started and read the purchases.
         peak_mb: its highest resident memory beyond what it held then; None where Linux doesn't tell.
     """
 

@@ -70,8 +70,9 @@ def _head() -> str:
     )
     second = _wrapped(
         "Intervals are 95 %, from customers drawn with replacement, each with all of their dates; gains are "
-        "paired by customer. `s` is one fit and the lists of all customers asked, each variant alone with "
-        "all that it is made of, a search not included; `MB` is the highest resident memory above what was "
+        "paired by customer. `s` is the processor time of one fit and of scoring all customers asked, each "
+        "variant alone with all that it is made of, a search not included; of RecTools' models, whose scores "
+        "don't come apart from their lists, of two lists. `MB` is the highest resident memory above what was "
         "held before. Bold is best in its column."
     )
     return f"{first}\n\n{second}"

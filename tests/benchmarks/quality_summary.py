@@ -100,7 +100,6 @@ def _cost(parts: Sequence[Part]) -> Row:
     return {
         "fit_s": float(np.mean([part.cost.fit_s for part in parts])),
         "score_s": float(np.mean([part.cost.score_s for part in parts])),
-        "search_s": max(part.cost.search_s for part in parts),
         "peak_mb": max(peaks) if peaks else None,
     }
 

@@ -8,7 +8,7 @@ None of nextbest's packages is there, so nothing of them may be imported.
 
 import json
 import sys
-from time import perf_counter
+from time import process_time
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -47,17 +47,17 @@ def answered(model: dict[str, Any], given: Arrays) -> Arrays:
         where the system doesn't tell.
     """
     before_mb = reset_peak_mb()
-    started = perf_counter()
+    started = process_time()
     dataset = dataset_of(given)
     fitted = model_from_config(model).fit(dataset)
     if (
         "corrects_ease" in given
     ):  # RecTools 0.19 ranks by the rows of its weights, EASE's paper by the columns
         fitted.weight = fitted.weight.T
-    fit_ended = perf_counter()
+    fit_ended = process_time()
     every = lists_of(fitted, dataset, given, filter_viewed=False)
     new = lists_of(fitted, dataset, given, filter_viewed=True)
-    ended = perf_counter()
+    ended = process_time()
     return {
         "every": every,
         "new": new,

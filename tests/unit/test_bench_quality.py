@@ -3,14 +3,17 @@
 import json
 from datetime import date
 from pathlib import Path
+from time import process_time, sleep
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from models.arrays import FloatArray, IntArray
 from models.registry import VARIANTS
 from tests.benchmarks import quality_runs
 from tests.benchmarks.quality_page import page, verdict
+from tests.benchmarks.quality_peers import PersonalCounts
 from tests.benchmarks.quality_plot import plot
 from tests.benchmarks.quality_questions import Column, Question, Split
 from tests.benchmarks.quality_runs import Entrant, entrants, run
@@ -49,7 +52,7 @@ def measured(folder: Path, *names: str) -> dict[str, Any]:
 
 def row(title: str, value: float, *, ours: bool) -> dict[str, Any]:
     figure = {"mean": value, "low": value - 0.01, "high": value + 0.01}
-    cost = {"fit_s": 1.25, "score_s": 0.25, "search_s": 0.0, "peak_mb": 12.3}
+    cost = {"fit_s": 1.25, "score_s": 0.25, "peak_mb": 12.3}
     return {"title": title, "ours": ours, "figures": {"all/ndcg@10": figure}, **cost}
 
 
@@ -81,6 +84,21 @@ def test_figures_and_gains_are_those_of_the_lists(tmp_path: Path) -> None:
     assert "gain" not in rows["personal_counts"]
     assert rows["personal_counts"]["settings"][0]["decay"] > 0
     assert rows["repeat"]["peak_mb"] is None or rows["repeat"]["peak_mb"] >= 0
+
+
+def test_cost_is_processor_time_and_waiting_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = PersonalCounts.score
+
+    def waits_and_works(self: PersonalCounts, rows: IntArray) -> FloatArray:
+        sleep(1)
+        end_s = process_time() + 0.1
+        while process_time() < end_s:
+            pass
+        return scored(self, rows)
+
+    monkeypatch.setattr(PersonalCounts, "score", waits_and_works)
+    row = measured(tmp_path, "personal_counts")["rows"]["personal_counts"]
+    assert 0.1 <= row["score_s"] < 0.9
 
 
 def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
