@@ -5,22 +5,38 @@ import sys
 import click
 
 from models.errors import NextbestError
-from storage.lazy_commands import LazyCommands
+from storage.lazy_commands import Lazy, LazyCommands
 
 COMMANDS = {
-    "plan": "experiments.plan_command",
-    "start": "experiments.start_command",
-    "list": "experiments.running_commands",
-    "pause": "experiments.running_commands",
-    "stop": "experiments.running_commands",
-    "ship": "experiments.ship_command",
-    "holdout": "experiments.running_commands",
-    "report": "experiments.report_command",
-    "simulate": "experiments.simulate_command",
+    "plan": Lazy(
+        "experiments.plan_command",
+        "Sample size, days and smallest visible effect of each metric; refuses what can't be seen.",
+    ),
+    "start": Lazy("experiments.start_command", "Let an experiment run, or go on after a pause."),
+    "list": Lazy("experiments.running_commands", "Every experiment, the newest first, and the holdout."),
+    "pause": Lazy(
+        "experiments.running_commands", "Give its customers the champion, and keep their part of the layer."
+    ),
+    "stop": Lazy("experiments.running_commands", "End it for good: everybody gets the champion."),
+    "ship": Lazy(
+        "experiments.ship_command",
+        "End an experiment and give everybody VARIANT: its model answers as the champion from now on.",
+    ),
+    "holdout": Lazy(
+        "experiments.running_commands",
+        "Give SHARE of all customers what is popular, and keep them out of every experiment.",
+    ),
+    "report": Lazy(
+        "experiments.report_command", "Judge an experiment: report.html, report.md and report.json in --out."
+    ),
+    "simulate": Lazy(
+        "experiments.simulate_command",
+        "Let made-up customers visit a shop that runs EXPERIMENT_ID.",
+    ),
 }
 
 
-@click.command(cls=LazyCommands, modules=COMMANDS, context_settings={"max_content_width": 110})
+@click.command(cls=LazyCommands, lazy=COMMANDS, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def commands() -> None:
     """Which variant earns more, and may we stop now?"""

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from experiments.judgement import Comparison
-from experiments.off_policy import Value
+if TYPE_CHECKING:  # a second to load, and what lists experiments needs dates only
+    from experiments.judgement import Comparison
+    from experiments.off_policy import Value
 
 
 def number(value: float) -> str:
@@ -19,7 +21,7 @@ def probability(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def spread(value: Value | None, *, is_gain: bool = False) -> str:
+def spread(value: "Value | None", *, is_gain: bool = False) -> str:
     """A value and its 95 % interval."""
     if value is None:
         return "-"
@@ -35,7 +37,7 @@ def moment(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M}"
 
 
-def side(one: Comparison) -> str:
+def side(one: "Comparison") -> str:
     """`good` or `bad` where the 95 % interval is on one side of 0."""
     if one.effect is None or one.effect.low <= 0 <= one.effect.high:
         return ""

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray, LongArray
 from models.bounds import above_zero, within
+
+if TYPE_CHECKING:  # a second to load, for those who grow trees or ask them
+    import lightgbm
 
 MOST_TREES = 100  # that are grown; a shop with little to learn from wants fewer
 MOST_LEAVES = 131_072  # that LightGBM takes
@@ -62,12 +64,14 @@ class Binned:
                 array they would take their room twice.
             is_bought: shape (n,), of all of them.
         """
+        import lightgbm  # noqa: PLC0415
+
         self.is_bought = is_bought
         parts = [part for part in features if len(part)]
         parameters = {"feature_pre_filter": False, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
         self._data = lightgbm.Dataset(parts, is_bought.astype(np.float32), params=parameters).construct()
 
-    def at(self, kept: LongArray) -> lightgbm.Dataset:
+    def at(self, kept: LongArray) -> "lightgbm.Dataset":
         """The pairs at these places, rising."""
         return self._data.subset(kept.tolist()).construct()
 
@@ -85,6 +89,8 @@ class Trees:
     losses: list[float]
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
+        import lightgbm  # noqa: PLC0415
+
         self.text = text
         self._booster = lightgbm.Booster(model_str=text.tobytes().decode())
 
@@ -143,12 +149,14 @@ class Trees:
     @classmethod
     def _grown(
         cls,
-        data: lightgbm.Dataset,
+        data: "lightgbm.Dataset",
         objective: dict[str, Any],
         options: TreeOptions,
         level: float = 0.0,
-        unseen: lightgbm.Dataset | None = None,
+        unseen: "lightgbm.Dataset | None" = None,
     ) -> Self:
+        import lightgbm  # noqa: PLC0415
+
         parameters = {
             **objective,
             "learning_rate": options.learning_rate,
@@ -191,7 +199,7 @@ class Trees:
 
 def _thinned(
     pairs: Binned, kept: LongArray, weight: FloatArray, share: FloatArray, level: float
-) -> lightgbm.Dataset:
+) -> "lightgbm.Dataset":
     """The pairs at these places, with where the log odds of each begin."""
     data = pairs.at(kept)
     data.set_weight(weight[kept])

@@ -1,7 +1,6 @@
 """Logistic regression whose coefficients may be told not to fall below 0, drawn to a prior."""
 
 import numpy as np
-from scipy.optimize import minimize
 
 from models.arrays import BoolArray, DoubleArray, FloatArray
 
@@ -25,6 +24,8 @@ def nonnegative_logistic(
         rising: shape (m,), coefficients that may not be below 0.
         ridge: how strongly.
     """
+    from scipy.optimize import minimize  # noqa: PLC0415 - for nights with offers
+
     share = np.clip(np.average(happened, weights=weight), 1e-6, 1 - 1e-6)
     start = np.concatenate([[np.log(share / (1 - share))], prior])
 

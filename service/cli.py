@@ -4,16 +4,24 @@ import click
 from pydantic import ValidationError
 
 from models.errors import NextbestError
-from storage.lazy_commands import LazyCommands
+from storage.lazy_commands import Lazy, LazyCommands
 
 COMMANDS = {
-    "run": "service.run_command",
-    "batch": "service.batch_command",
-    "keys": "service.access.key_commands",
-    "token-keys": "service.access.token_commands",
-    "token": "service.access.token_commands",
-    "rules": "service.rules.commands",
-    "record": "service.record_commands",
+    "run": Lazy("service.run_command", "Serve until Ctrl-C or SIGTERM."),
+    "batch": Lazy(
+        "service.batch_command",
+        "Write what each customer of a campaign would be recommended now.",
+    ),
+    "keys": Lazy("service.access.key_commands", "API keys of the shop's back end and of operators."),
+    "token-keys": Lazy(
+        "service.access.token_commands", "Keys that the shop's back end signs customers' tokens with."
+    ),
+    "token": Lazy(
+        "service.access.token_commands",
+        "Mint a customer's token, for trying: a shop's back end mints its own (docs/access.md).",
+    ),
+    "rules": Lazy("service.rules.commands", "The merchandiser's rules: docs/rules.md."),
+    "record": Lazy("service.record_commands", "The database for what must last: events, consent, erasures."),
 }
 
 
@@ -31,7 +39,7 @@ class Commands(LazyCommands):
         ctx.exit(1)
 
 
-@click.command(cls=Commands, modules=COMMANDS, context_settings={"max_content_width": 110})
+@click.command(cls=Commands, lazy=COMMANDS, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def main() -> None:
     """Answer what each customer should be shown next."""

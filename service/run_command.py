@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from service.server import run as serve
 from service.settings import Settings
 
 ALIKE = 0.9
@@ -36,6 +35,8 @@ def run(store: Path | None, host: str | None, port: int | None, workers: int | N
         sys.exit(2)
     for name, meant in misspelt(os.environ):
         click.echo(f"warning: {name} is no setting and changes nothing; is {meant} meant?", err=True)
+    from service.server import run as serve  # noqa: PLC0415 - a second, after the settings are right
+
     serve(settings)
 
 

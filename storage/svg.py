@@ -3,19 +3,19 @@
 import io
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
+if TYPE_CHECKING:  # half a second to load, for those only who draw
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 # Told apart by marker and place too, not by colour alone; each is readable on white and on near-black.
 COLOURS = ("#3b7fc4", "#d9822b", "#2c9c69", "#a566c9", "#cf4a5c", "#8a8a2f", "#5b8f9c", "#9a6b4f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, LINE = "#010203", "#040506"  # stand-ins, replaced by the page's own colours
 WIDTH, HEIGHT = 4.6, 2.9  # inches; the page stretches a picture to its column
-_STYLE: dict[RcKeyType, Any] = {
+_STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "font.size": 10.0,
     "text.color": INK,
@@ -35,10 +35,10 @@ _STYLE: dict[RcKeyType, Any] = {
 }
 
 
-def chart(draw: Callable[[Axes], None], salt: str) -> str:
+def chart(draw: "Callable[[Axes], None]", salt: str) -> str:
     """What `draw` draws on one pair of axes that begins at 0, as an `<svg>` element."""
 
-    def fill(figure: Figure) -> None:
+    def fill(figure: "Figure") -> None:
         axes = figure.add_subplot()
         axes.grid(axis="y")
         draw(axes)
@@ -47,7 +47,7 @@ def chart(draw: Callable[[Axes], None], salt: str) -> str:
     return picture(fill, salt)
 
 
-def picture(fill: Callable[[Figure], None], salt: str, *, height: float = HEIGHT) -> str:
+def picture(fill: "Callable[[Figure], None]", salt: str, *, height: float = HEIGHT) -> str:
     """What `fill` puts on an empty figure, as an `<svg>` element: the same bytes for the same figures.
 
     Args:
@@ -55,6 +55,9 @@ def picture(fill: Callable[[Figure], None], salt: str, *, height: float = HEIGHT
         salt: differs between the pictures of one page, so that their names do.
         height: inches, where WIDTH is the width.
     """
+    import matplotlib  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": salt}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         fill(figure)

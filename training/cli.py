@@ -5,24 +5,44 @@ import sys
 import click
 
 from models.errors import NextbestError
-from storage.lazy_commands import LazyCommands
+from storage.lazy_commands import Lazy, LazyCommands
 from training.exit_codes import FAILED, exit_code, told
 from training.progress import configure_logs
 
 COMMANDS = {
-    "nightly": "training.nightly_command",
-    "evaluate": "training.evaluate_command",
-    "tune": "training.tune_command",
-    "export": "training.export_command",
-    "report": "training.report_command",
-    "versions": "training.versions_commands",
-    "promote": "training.versions_commands",
-    "rollback": "training.versions_commands",
-    "demo-data": "training.complete_journey",
+    "nightly": Lazy(
+        "training.nightly_command", "Learn from the history, and publish a new version if it passes the gate."
+    ),
+    "evaluate": Lazy(
+        "training.evaluate_command",
+        "Compare variants on past weeks: a table here, evaluation.html and evaluation.json in --out.",
+    ),
+    "tune": Lazy(
+        "training.tune_command",
+        "Try options of a variant on past weeks, and write a configuration with the best if they are better.",
+    ),
+    "export": Lazy(
+        "training.export_command",
+        "Write customer_id, product_id, rank, probability, source for every known customer.",
+    ),
+    "report": Lazy(
+        "training.report_command",
+        "Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out.",
+    ),
+    "versions": Lazy(
+        "training.versions_commands", "List the versions, newest first; `*` marks the champion."
+    ),
+    "promote": Lazy(
+        "training.versions_commands", "Make a version the champion, whatever the gate said of it."
+    ),
+    "rollback": Lazy("training.versions_commands", "Go back to the champion before this one."),
+    "demo-data": Lazy(
+        "training.complete_journey", "Write the Complete Journey data as a shop's history, for a first look."
+    ),
 }
 
 
-@click.command(cls=LazyCommands, modules=COMMANDS, context_settings={"max_content_width": 110})
+@click.command(cls=LazyCommands, lazy=COMMANDS, context_settings={"max_content_width": 110})
 @click.version_option(package_name="nextbest")
 def commands() -> None:
     """Learn from a shop's purchase history, judge, publish."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import betabinom
 
 from models.arrays import DAY_S, LongArray
 from models.interactions import Interactions
@@ -73,6 +72,10 @@ def held_products(
     weight = 1 / _spread(past, before) - 1
     expected = (weight * share + newcomers) / (weight + buyers)
     risen = np.flatnonzero(tonight.newcomers > MOSTLY * tonight.buyers)
+    if not len(risen):
+        return []
+    from scipy.stats import betabinom  # noqa: PLC0415 - half a second, that most nights don't need
+
     chance = betabinom.sf(
         tonight.newcomers[risen] - 1,
         tonight.buyers[risen],

@@ -1,9 +1,9 @@
 """The report's pictures of how good the lists are: one line or bar per variant, with intervals."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from models.arrays import DoubleArray
 from storage.svg import COLOURS, INK, MARKERS, chart
@@ -12,11 +12,14 @@ from training.comparison import Evaluation
 from training.folds import Target
 from training.metrics import KS
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def curves(evaluation: Evaluation, metric: str, target: Target) -> str:
     """A metric by length of the list, one line per variant, with intervals."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         places = np.arange(len(KS), dtype=np.float64)
         for number, result in enumerate(evaluation.variants.values()):
             found = [result.metrics[target][f"{metric}@{k}"] for k in KS if result.metrics[target]]
@@ -30,7 +33,7 @@ def curves(evaluation: Evaluation, metric: str, target: Target) -> str:
 def by_activity(evaluation: Evaluation, metric: str, target: Target) -> str:
     """A metric by number of orders before the fold, one bar per variant, with intervals."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         width = 0.8 / max(1, len(evaluation.variants))
         for number, result in enumerate(evaluation.variants.values()):
             for place, figures in enumerate(result.by_activity[target]):
@@ -48,7 +51,7 @@ def by_activity(evaluation: Evaluation, metric: str, target: Target) -> str:
 def by_fold(evaluation: Evaluation, metric: str, target: Target, days: Sequence[str]) -> str:
     """A metric on each fold, one line per variant, with intervals. `days` names the folds."""
 
-    def draw(axes: Axes) -> None:
+    def draw(axes: "Axes") -> None:
         for number, result in enumerate(evaluation.variants.values()):
             measured = [place for place, fold in enumerate(result.by_fold[target]) if fold]
             found = [result.by_fold[target][place][metric] for place in measured]
@@ -59,7 +62,7 @@ def by_fold(evaluation: Evaluation, metric: str, target: Target, days: Sequence[
     return chart(draw, f"folds-{metric}-{target}")
 
 
-def _line(axes: Axes, places: DoubleArray, found: Sequence[Interval], number: int, n_lines: int) -> None:
+def _line(axes: "Axes", places: DoubleArray, found: Sequence[Interval], number: int, n_lines: int) -> None:
     """One variant's line; its marks stand a little aside, so that intervals don't hide each other."""
     if not found:
         return

@@ -1,15 +1,17 @@
 """The report's pictures of candidates and probabilities."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from storage.svg import COLOURS, HEIGHT, INK, LINE, MARKERS, picture
 from training.calibration import STEADY, WindowFigures
 from training.contribution import KindFigures
 from training.reliability import N_BARS, Ratio, Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_DAYS = 6  # written below a picture; more would touch
 
@@ -18,7 +20,9 @@ def reliability_diagram(found: Reliability, salt: str) -> str:
     """Observed share by probability, with Wilson intervals; below it how often each probability is given."""
     end = min(1.0, 1.05 * max(0.02, *(max(part.high, part.observed_high) for part in found.bins)))
 
-    def fill(figure: Figure) -> None:
+    def fill(figure: "Figure") -> None:
+        from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415
+
         above, below = figure.subplots(2, sharex=True, height_ratios=[3.2, 1])
         above.grid()
         above.plot([0, end], [0, end], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -59,7 +63,7 @@ def by_window(windows: Sequence[WindowFigures], days: Sequence[str], salt: str) 
         ("first products", [window.first_ratio for window in windows]),
     ]
 
-    def fill(figure: Figure) -> None:
+    def fill(figure: "Figure") -> None:
         axes = figure.add_subplot()
         axes.axhspan(*STEADY, color=LINE, alpha=0.5, linewidth=0)
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -98,7 +102,9 @@ def source_bars(found: KindFigures, salt: str) -> str:
     """What each source finds: pale what it finds at all, full what no other finds; in order of gain."""
     names = [step.source for step in found.steps]
 
-    def fill(figure: Figure) -> None:
+    def fill(figure: "Figure") -> None:
+        from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+
         axes = figure.add_subplot()
         axes.grid(axis="x")
         places = np.arange(len(names))

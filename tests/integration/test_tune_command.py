@@ -202,14 +202,3 @@ def test_a_study_of_another_question_or_no_study_is_refused(shop: Path, tmp_path
     bad = run(*command(shop, tmp_path))
     assert bad.code == 2
     assert "is not a study that this version can read" in bad.message
-
-
-def test_optuna_is_loaded_by_no_other_command() -> None:
-    code = (
-        "import sys\nfrom training.cli import COMMANDS, commands\n"
-        "for name in COMMANDS: commands.get_command(None, name)\n"
-        "print([name for name in ('optuna', 'alembic') if name in sys.modules])"
-    )
-    python = Path(NBO_TRAIN).with_name("python")
-    shown = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown == "[]\n"
