@@ -80,8 +80,9 @@ class ServiceError(NextbestError):
     Attributes:
         url: of the service.
         why: what happened.
+        status: of its answer; None where none came.
     """
 
-    def __init__(self, url: str, why: str) -> None:
-        self.url, self.why = url, why
+    def __init__(self, url: str, why: str, status: int | None = None) -> None:
+        self.url, self.why, self.status = url, why, status
         super().__init__(f"{url}: {why}")

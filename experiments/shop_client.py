@@ -57,7 +57,7 @@ class ShopClient:
             time.sleep(PAUSE_S)  # events are known by their ids: none counts twice
         if status != 200:
             told = text[:300].decode("utf-8", "replace")
-            raise ServiceError(self._url, f"{method} {path}: {status} {told}")
+            raise ServiceError(self._url, f"{method} {path}: {status} {told}", status)
         answer: dict[str, Any] = json.loads(text)
         return answer
 

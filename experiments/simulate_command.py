@@ -160,13 +160,16 @@ def _tell(truth: dict[str, float], by_lot: dict[str, dict[str, float]], lift: fl
 
 
 def _wait_until_it_runs(client: ShopClient, customer_id: str, variant: str) -> None:
-    """Raises ServiceError when the service doesn't know the experiment within the time that it may take."""
+    """Raises ServiceError when the service doesn't know the experiment within the time that it may take.
+
+    One that doesn't answer is not waited for: its URL is as likely wrong.
+    """
     until_s = time.monotonic() + WITHIN_S
     while True:
         try:
             client.recommend(customer_id, 1, variant)
-        except ServiceError:
-            if time.monotonic() > until_s:
+        except ServiceError as err:
+            if err.status is None or time.monotonic() > until_s:
                 raise
             time.sleep(0.5)
             continue
