@@ -42,6 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     metrics.swapped(served)
     metrics.request("recommend", 200, 0.001)
     metrics.exposures("written", 1)
+    metrics.request("recommend", 500, 0.001)
     metrics.request("overload", 503, 0.0)
     recommender = Recommender(FirstLevel(1, 0), None)
     for customer in ("anna", "nobody"):
@@ -87,6 +88,15 @@ def test_what_an_alert_wants_to_see_increase_once_is_exported_before_it_does(tmp
     for rule in RULES.values():
         for name, labels in re.findall(r"increase\((nextbest_\w+)(\{[^}]*\})?\[1h\]\)", rule["expr"]):
             assert f"{name}{labels} 0.0" in at_start
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_what_is_over_before_it_lasted_pages_nobody(rule: dict[str, Any]) -> None:
+    """A rate stays above 0 for as long as it looks back: as long as the alert waits, and each minute in which
+    `record expire` kept an event waiting would page five minutes later. A single key in a page should."""
+    windows = re.findall(r"\[(\d+)m\]", rule["expr"])
+    if rule["labels"]["severity"] == "page" and windows:
+        assert max(map(int, windows)) < int(rule["for"].removesuffix("m"))
 
 
 @pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
