@@ -17,7 +17,7 @@ RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
 PYDANTICS_OWN = ("int", "float", "str", "bool", "date", "datetime")
 KINDS = ", ".join(get_args(member.model_fields["kind"].annotation)[0] for member in KINDS_OF_RULES)
 OUR_WORDS = {
-    "tuple_type": "must be a list, such as [[rules]] or [1, 2]",
+    "tuple_type": "must be a list: of rules each begins with [[rules]], values stand in [ ]",
     "extra_forbidden": "there is no such key",
     "missing": "is missing",
     "greater_than": "must be above {gt:g}",

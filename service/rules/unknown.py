@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from service.live_products import NOT_COUNTED
-from service.rules.file import PRODUCT_NUMBERS, Cap, Eligible, Pin, PriceRange, Rule, Scoped
+from service.rules.file import PRODUCT_NUMBERS, Cap, Condition, Eligible, Pin, PriceRange, Rule, Scoped
 from service.rules.reading import Rules
+from service.rules.who import COMPARE, as_number
 from service.served import NONE, ServedVersion
+from storage.people import People
 
 TOLD = 10  # of one sort, for one rule
 
@@ -28,14 +30,35 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
             else:
                 missing = [name for name in names if name not in known[sort]]
             if missing:
-                more = f" and {len(missing) - TOLD} more" if len(missing) > TOLD else ""
-                found.append(f"rule {rule.id}: no such {sort}: {', '.join(missing[:TOLD])}{more}")
+                found.append(f"rule {rule.id}: no such {sort}: {_some(missing)}")
         found += [
             f"rule {rule.id}: no product has a {name}: it hides all that it is about"
             for name in _numbers(rule)
             if not _is_known(served, name)
         ]
+        found += _no_numbers(rule, served.people)
     return found
+
+
+def _no_numbers(rule: Rule, people: People) -> Iterator[str]:
+    """Of columns that a rule compares by size: their words that no size can be told of, such as 18-24."""
+    for column, sign, _ in _of_customers(rule):
+        if sign in COMPARE and column in people.traits:
+            words = [word for word in people.traits[column].words if as_number(word) is None]
+            if words:
+                yield f"rule {rule.id}: {column} {sign} never holds for what is no number: {_some(words)}"
+
+
+def _of_customers(rule: Rule) -> list[Condition]:
+    """All conditions of a rule on customers, without the prefix."""
+    required = rule.require if isinstance(rule, Eligible) else ()
+    of_customers = [one for one in required if one[0].startswith("customer.")]
+    return [*rule.customers, *((column[9:], sign, value) for column, sign, value in of_customers)]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(names[:TOLD]) + more
 
 
 def _numbers(rule: Rule) -> list[str]:
@@ -54,7 +77,6 @@ def _is_known(served: ServedVersion, name: str) -> bool:
 
 def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "segment", rule.segments
-    columns = [column for column, *_ in rule.customers]
     if isinstance(rule, Pin | Scoped):
         yield "product", rule.products
     if isinstance(rule, Scoped):
@@ -62,6 +84,4 @@ def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "category", rule.categories
     if isinstance(rule, Cap):
         yield rule.per, rule.names
-    if isinstance(rule, Eligible):
-        columns += [column[9:] for column, *_ in rule.require if column.startswith("customer.")]
-    yield "customers' column", tuple(columns)
+    yield "customers' column", tuple(column for column, *_ in _of_customers(rule))

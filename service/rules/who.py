@@ -87,7 +87,7 @@ def _test(condition: Condition, people: People) -> Test:
 
 def _holds(word: str, sign: str, value: object) -> bool:
     if sign in COMPARE:
-        number = _number(word)
+        number = as_number(word)
         return number is not None and COMPARE[sign](number, value)
     values = value if isinstance(value, tuple) else (value,)
     is_among = any(_same(word, one) for one in values)
@@ -98,10 +98,11 @@ def _same(word: str, value: object) -> bool:
     """Cells are text; a number in a rule is compared as a number, true and false in any case of letters."""
     if isinstance(value, bool):
         return word.lower() == str(value).lower()
-    return word == value if isinstance(value, str) else _number(word) == value
+    return word == value if isinstance(value, str) else as_number(word) == value
 
 
-def _number(word: str) -> float | None:
+def as_number(word: str) -> float | None:
+    """The number that a cell is, if it is one."""
     try:
         return float(word)
     except ValueError:

@@ -29,6 +29,7 @@ SHOP = replace(
     TinyShop(),
     probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25, ("ben", "apple"): 0.5},
     audiences={"vip": ["anna"]},
+    people={"anna": {"age": "19-24", "kids": "1"}, "ben": {"age": "65+", "kids": "3+"}},
 )
 
 
@@ -182,7 +183,7 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
             categories='["dairy", "diary"]',
             segments='["vip", "vop"]',
         )
-        + rule("b", "eligible", require='[["customer.age", ">", 1], ["product.price", ">", 1]]')
+        + rule("b", "eligible", require='[["customer.aeg", ">", 1], ["product.price", ">", 1]]')
         + rule("c", "cap", per='"brand"', at_most="1", names='["x"]')
         + rule("d", "eligible", require='[["product.margin", ">", 0], ["product.title", "!=", "Milk"]]')
     )
@@ -190,9 +191,21 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
         "rule a: no such segment: vop",
         "rule a: no such product: mlik",
         "rule a: no such category: diary",
-        "rule b: no such customers' column: age",
+        "rule b: no such customers' column: aeg",
         "rule c: no such brand: x",
         "rule d: no product has a margin: it hides all that it is about",
+    ]
+
+
+def test_cells_that_a_rule_takes_for_numbers_and_that_are_none_are_warnings(served: ServedVersion) -> None:
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule("adults", "eligible", require='[["customer.age", ">=", 18], ["customer.age", "!=", "65+"]]')
+        + rule("families", "min_stock", stock="1", customers='[["kids", ">", 0], ["kids", "=", 1]]')
+    )
+    assert unknown_names(served, rules) == [
+        "rule adults: age >= never holds for what is no number: 19-24, 65+",
+        "rule families: kids > never holds for what is no number: 3+",
     ]
 
 

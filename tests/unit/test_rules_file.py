@@ -145,7 +145,7 @@ def test_an_id_stands_once_and_has_no_odd_letters() -> None:
         ("schema = 2\n", None, "1"),
         ("rules = []\n", None, "is missing"),
         ("schema = 1\nrule = []\n", None, "no such key"),
-        ("schema = 1\nrules = 3\n", None, "must be a list"),
+        ("schema = 1\n[rules]\n", None, "must be a list: of rules each begins with [[rules]]"),
         ("schema = 1\n# " + "x" * MAX_BYTES, None, "longer than"),
         ("schema = 1\nx = " + "[" * 5000, None, "TOML"),
     ],
