@@ -29,6 +29,7 @@ from service.private_folder import private_folder
 from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings
+from service.shared_heap import share_one_heap
 from service.stops import Stops
 from service.worker import WorkerPlan, leave_to_themselves, operator_app, store_of, worker_app
 from service.workers import Workers
@@ -47,6 +48,7 @@ def run(settings: Settings) -> None:
         NextbestError: an address can't be used, a key can't be read, or there is none and there must be, or
             what traces want isn't installed.
     """
+    share_one_heap()  # before there are threads
     configure_logs(settings.log_level)
     address, operators_address = _addresses(settings)
     keyring = read_keyring(settings.store)

@@ -21,6 +21,7 @@ import requests
 from service.private_folder import private_folder
 from storage.store import Store
 from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
+from tests.data.thread_heaps import thread_heaps
 from tests.data.tiny_version import AS_OF, new_store, publish
 
 
@@ -354,8 +355,11 @@ def test_a_host_is_taken_by_its_name_too(store: Store, tmp_path: Path) -> None:
         assert running.get("/recommend/anna").status_code == 200
 
 
-def test_workers_share_the_pages_of_what_their_parent_imported(store: Store, tmp_path: Path) -> None:
+def test_workers_share_the_pages_of_what_their_parent_imported_and_their_threads_a_heap(
+    store: Store, tmp_path: Path
+) -> None:
     with running_service(store.root, tmp_path / "log") as running:
         for worker in running.workers():
+            assert thread_heaps(worker.pid) == 0
             heap = [part for part in worker.memory_maps() if part.path in ("[anon]", "[heap]")]
             assert sum(part.shared_dirty for part in heap) > sum(part.private_dirty for part in heap)
