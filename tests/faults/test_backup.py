@@ -3,14 +3,17 @@
 import re
 import shutil
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
+
+import requests
 
 from service.access.routes import Scope
 from storage.keyring import change_keyring, read_keyring
 from storage.store import Store
 from tests.data.credentials import Credentials, bearer
-from tests.data.running_service import running_service
+from tests.data.running_service import Running, running_service
 from tests.data.tiny_version import AS_OF, publish
 
 OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text()
@@ -42,3 +45,34 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
         assert answer.json()["version"] == second
         assert running.get("/recommend/anna").status_code == 401
     assert store.rollback(now=AS_OF).current.version_id == first
+
+
+def test_a_record_that_is_lost_is_restored_by_the_handbooks_lines_and_erased_stay_so(tmp_path: Path) -> None:
+    store, backup = Store(tmp_path / "store"), tmp_path / "backup"
+    publish(store)
+    backup.mkdir()
+    env = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        **{"STORE": str(store.root), "BACKUP": str(backup), "STONES": str(tmp_path / "stones")},
+    }
+    with running_service(store.root, tmp_path / "log", record_timeout_ms="5000") as running:
+        for customer in ("anna", "bert"):
+            send(running, customer, f"{customer}-1")
+        subprocess.run(["sh", "-euc", lines("back up the record")], env=env, check=True)
+        send(running, "bert", "bert-2")
+        assert requests.delete(f"{running.url}/customers/anna", timeout=5).ok
+        often = next(line for line in lines("back up the record").splitlines() if "tombstones" in line)
+        subprocess.run(["sh", "-euc", often], env=env, check=True)
+    (store.root / "record" / "record.db-journal").write_bytes(b"of what is lost")
+    subprocess.run(["sh", "-euc", lines("restore the record")], env=env, check=True)
+    assert (store.root / "record").stat().st_mode & 0o777 == 0o700
+    with running_service(store.root, tmp_path / "log2", record_timeout_ms="5000") as running:
+        assert running.get("/customers/anna").json()["events"] == []
+        assert [told["event_id"] for told in running.get("/customers/bert").json()["events"]] == ["bert-1"]
+        assert send(running, "anna", "anna-2") == 410
+        assert send(running, "bert", "bert-2") == 200
+
+
+def send(running: Running, customer: str, event_id: str) -> int:
+    body = {"type": "purchase", "event_id": event_id, "customer_id": customer, "product_id": "milk"}
+    return requests.post(f"{running.url}/events", json=body, timeout=5).status_code
