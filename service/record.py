@@ -71,7 +71,7 @@ class RecordDoor:
             self._say(err)
             if isinstance(err, RecordUnavailableError) and err.is_full:
                 raise RefusedError("no_room", None, "there is no room to keep it") from err
-            why = "what must last can't be kept now; ask again"
+            why = "no answer; what was sent may have been kept all the same: send it again"
             raise RefusedError("record_unavailable", None, why, ASK_AGAIN_S) from err
         self._said = ""
         return done

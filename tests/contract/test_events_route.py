@@ -247,4 +247,5 @@ def test_a_record_that_is_not_there_is_a_503_and_says_when_to_ask_again(tmp_path
     answer = app.test_client().post("/events", json=BOUGHT)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.get_json()["type"] == "urn:nextbest:problem:record_unavailable"
+    assert "may have been kept" in answer.get_json()["detail"]
     assert "sqlite" not in answer.text
