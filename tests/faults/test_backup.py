@@ -5,22 +5,25 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
+import pytest
 import requests
 
 from service.access.routes import Scope
 from storage.keyring import change_keyring, read_keyring
 from storage.store import Store
 from tests.data.credentials import Credentials, bearer
-from tests.data.running_service import Running, running_service
+from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import AS_OF, publish
 
 OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 
 
 def lines(title: str) -> str:
-    found = re.search(rf"```sh\n# {title}.*?\n(.*?)```", OPERATIONS, re.DOTALL)
+    found = re.search(rf"```sh\n *# {title}.*?\n(.*?)```", OPERATIONS, re.DOTALL)
     assert found, title
     return found[1]
 
@@ -71,6 +74,29 @@ def test_a_record_that_is_lost_is_restored_by_the_handbooks_lines_and_erased_sta
         assert [told["event_id"] for told in running.get("/customers/bert").json()["events"]] == ["bert-1"]
         assert send(running, "anna", "anna-2") == 410
         assert send(running, "bert", "bert-2") == 200
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync")
+def test_a_machine_gets_the_night_of_another_by_the_handbooks_lines_and_keeps_its_worker(
+    tmp_path: Path,
+) -> None:
+    night, day = Store(tmp_path / "night"), Store(tmp_path / "day")
+    env = {"PATH": "/usr/bin:/bin", "STORE": str(night.root), "OTHER": str(day.root)}
+    bring = partial(subprocess.run, ["sh", "-euc", dedent(lines("bring STORE"))], env=env, check=True)
+    published = [publish(night)]
+    change_keyring(night.root, lambda _: Credentials().keyring)
+    (night.root / "last_success.json").write_text("{}")
+    day.root.mkdir()
+    bring()
+    with running_service(day.root, tmp_path / "log") as running:
+        worker = running.listeners()
+        for days in (1, 2, 3):
+            published.append(publish(night, now=AS_OF + timedelta(days=days)))
+            night.prune(keep=2, max_age=timedelta(days=9), now=AS_OF + timedelta(days=days))
+            bring()
+            until(lambda: running.get("/health/ready").json()["version"] == published[-1], 10)
+        assert running.listeners() == worker
+    assert sorted(path.name for path in day.versions.iterdir()) == published[-2:]
 
 
 def send(running: Running, customer: str, event_id: str) -> int:
