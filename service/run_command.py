@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from service.settings import Settings
+from storage.lazy_commands import nothing_collected
 
 ALIKE = 0.9
 
@@ -35,8 +36,8 @@ def run(store: Path | None, host: str | None, port: int | None, workers: int | N
         sys.exit(2)
     for name, meant in misspelt(os.environ):
         click.echo(f"warning: {name} is no setting and changes nothing; is {meant} meant?", err=True)
-    from service.server import run as serve  # noqa: PLC0415 - a second, after the settings are right
-
+    with nothing_collected():
+        from service.server import run as serve  # noqa: PLC0415 - a second, after the settings are right
     serve(settings)
 
 
