@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from models import boosting, lessons, ranker
 from models.arrays import DAY_S, FloatArray
 from models.base import Model
 from models.content import Content
@@ -32,6 +36,15 @@ NEED_MORE = (Season.name, Sequel.name)  # a year, and products that lead to othe
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 every_shop = pytest.mark.parametrize("shop", SHOPS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_trees() -> Iterator[None]:
+    """What is promised of a ranker is promised of each tree: how many there are at most doesn't matter."""
+    with ExitStack() as given:
+        for module in (boosting, lessons, ranker):
+            given.enter_context(patch.object(module, "MOST_TREES", 20))
+        yield
 
 
 @cache
