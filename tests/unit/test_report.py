@@ -67,6 +67,17 @@ def evaluation() -> Evaluation:
 
 
 @pytest.fixture(scope="module")
+def page(evaluation: Evaluation) -> str:
+    """Of the evaluation; to draw its pictures takes half a second."""
+    return render_evaluation(evaluation, SECONDS, timezone="UTC")
+
+
+@pytest.fixture(scope="module")
+def night_page(evaluation: Evaluation) -> str:
+    return render_night(NIGHT, evaluation, SECONDS)
+
+
+@pytest.fixture(scope="module")
 def candidates() -> Contribution:
     """`own` gives each customer's own products, `guess` the first five of the shop."""
     history, truth = split(shop(), Fold(10 * DAY_S, 5))
@@ -131,8 +142,8 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_fetches_nothing(evaluation: Evaluation) -> None:
-    html = render_night(NIGHT, evaluation, SECONDS)
+def test_the_page_fetches_nothing(night_page: str) -> None:
+    html = night_page
     page = Page(html)
     assert page.open == []
     assert all(address.startswith("#") or address == "data:," for address in page.fetched), page.fetched
@@ -142,8 +153,8 @@ def test_the_page_fetches_nothing(evaluation: Evaluation) -> None:
     assert {address[1:] for address in page.fetched if address.startswith("#")} <= set(page.ids)
 
 
-def test_the_page_shows_each_mean_with_its_interval(evaluation: Evaluation) -> None:
-    text = Page(render_evaluation(evaluation, SECONDS, timezone="UTC")).text
+def test_the_page_shows_each_mean_with_its_interval(evaluation: Evaluation, page: str) -> None:
+    text = Page(page).text
     for result in evaluation.variants.values():
         for target in ("all", "new", "next_order"):
             for metric in ("ndcg@10", "recall@10", "hit@10", "precision@1", "map@20"):
@@ -156,28 +167,27 @@ def test_the_page_has_a_line_per_fold_with_the_shops_dates(evaluation: Evaluatio
     assert "1970-01-10, 1970-01-15" in text  # day 10 begins at midnight UTC, still the 10th in New York
 
 
-def test_page_and_terminal_say_how_many_of_how_many_were_judged(evaluation: Evaluation) -> None:
-    assert "by lot" not in render_evaluation(evaluation, SECONDS, timezone="UTC")
+def test_page_and_terminal_say_how_many_of_how_many_were_judged(evaluation: Evaluation, page: str) -> None:
+    assert "by lot" not in page
     folds = [replace(fold, known_customers=1_234_567) for fold in evaluation.folds]
     some = replace(evaluation, folds=folds)
     assert "of 1,234,567, by lot" in render_evaluation(some, SECONDS, timezone="UTC")
     assert f"of {1_234_567 * len(folds):,} customers" in str(table(some).caption)
 
 
-def test_six_pictures_stand_in_the_page_and_use_its_colours(evaluation: Evaluation) -> None:
-    html = render_evaluation(evaluation, SECONDS, timezone="UTC")
+def test_six_pictures_stand_in_the_page_and_use_its_colours(page: str) -> None:
+    html = page
     assert html.count("<svg") == html.count("</svg>") == 6
     assert "currentColor" in html
     assert "#010203" not in html
 
 
-def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation) -> None:
-    first = render_evaluation(evaluation, SECONDS, timezone="UTC")
-    assert render_evaluation(evaluation, SECONDS, timezone="UTC") == first
+def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation, page: str) -> None:
+    assert render_evaluation(evaluation, SECONDS, timezone="UTC") == page
 
 
-def test_the_page_of_a_night_says_what_was_decided_and_why(evaluation: Evaluation) -> None:
-    text = " ".join(Page(render_night(NIGHT, evaluation, SECONDS)).text.split())
+def test_the_page_of_a_night_says_what_was_decided_and_why(night_page: str) -> None:
+    text = " ".join(Page(night_page).text.split())
     assert "refused. Recipe changed: NDCG@10 0.2000 against 0.3000 of the champion." in text
     assert "2018-01-01 00:00 (America/New_York)" in text
     assert "Purchases 1,460,406" in text
@@ -249,9 +259,9 @@ def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None
     assert "against" in written.getvalue()
 
 
-def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation) -> None:
+def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation, night_page: str) -> None:
     html = render_night(NIGHT, evaluation, SECONDS, inside=Inside())
-    assert html == render_night(NIGHT, evaluation, SECONDS)
+    assert html == night_page
     assert "candidates come from" not in html
     assert "How sure" not in html
     assert not {"contribution", "calibration"} & set(json.loads(to_json(evaluation, SECONDS)))
