@@ -94,7 +94,8 @@ def roll_back_rules(connection: sa.Connection, number: int | None, *, now_ms: in
         older = rules_versions.c.number < active.number
         number = connection.scalar(sa.select(sa.func.max(rules_versions.c.number)).where(older))
         if number is None:
-            raise UnknownRulesError("none is older than that in force; put a file of schema = 1 alone to have no rules")
+            why = "none is older than that in force; put a file of schema = 1 alone to have no rules"
+            raise UnknownRulesError(why)
     _put_out_of_force(connection)
     this_one = sa.update(rules_versions).where(rules_versions.c.number == number)
     values = {"is_active": True, "changed": changed, "changed_ms": now_ms, "client": client}
