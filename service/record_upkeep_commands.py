@@ -117,7 +117,7 @@ def expire_old(
     quarantine_days: int,
     exposure_days: int,
 ) -> None:
-    """Delete events and exposures of so many days ago: a line for cron.
+    """Delete events and exposures of so many days ago, and ids that nothing else is left of: a line for cron.
 
     Let purchases go only once the shop's own history has them: a night knows no others.
     """
@@ -133,5 +133,6 @@ def expire_old(
             quarantine_before_ms=now_ms - quarantine_days * DAY_MS,
             exposures_before_ms=now_ms - exposure_days * DAY_MS,
             now_ms=now_ms,
+            client=BY_HAND,
         )
     click.echo(", ".join(f"{name}: {n:,}" for name, n in deleted.items()) + " deleted")

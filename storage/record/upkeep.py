@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import batched
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from storage.record.bare_ids import forget_bare_ids
 from storage.record.budgets import forget_old
 from storage.record.events import TRADE
 from storage.record.record import Record
@@ -92,14 +93,14 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Rele
                 _raise_epochs(
                     connection, (str(row["customer_id"]) for row in wanted if row["type"] in _TRADE_NAMES)
                 )
-    _note(record, "release", chosen, moved, now_ms=now_ms, client=client)
+    _note(record, "release", _told(chosen, moved), now_ms=now_ms, client=client)
     return Released(moved, known)
 
 
 def drop(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
     """Delete events from quarantine; how many. Raises as `release`."""
     dropped = _delete(record, quarantine, chosen)
-    _note(record, "drop", chosen, dropped, now_ms=now_ms, client=client)
+    _note(record, "drop", _told(chosen, dropped), now_ms=now_ms, client=client)
     return dropped
 
 
@@ -118,7 +119,7 @@ def purge(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
     """
     _delete(record, quarantine, chosen)
     purged = _delete(record, events, chosen)
-    _note(record, "purge", chosen, purged, now_ms=now_ms, client=client)
+    _note(record, "purge", _told(chosen, purged), now_ms=now_ms, client=client)
     return purged
 
 
@@ -130,9 +131,11 @@ def expire(
     quarantine_before_ms: int,
     exposures_before_ms: int,
     now_ms: int,
+    client: str,
 ) -> dict[str, int]:
-    """Delete what was received before these moments (0: nothing), and promises of offers that have ended; how
-    many, by what it was. Workers forget those as long as an offer has a budget.
+    """Delete what was received before these moments (0: nothing), promises of offers that have ended, and ids
+    of customers of whom nothing else is left since the last time; how many, by what it was. Workers forget
+    promises as long as an offer has a budget.
 
     Exposures of one experiment go together, that long after its end: with a half of them gone customers would
     seem to have come later than they did, and the others would be judged as if they were all.
@@ -155,6 +158,8 @@ def expire(
         )
     with record.writing() as connection:
         deleted["promises"] = forget_old(connection, now_ms)
+    deleted["bare ids"] = forget_bare_ids(record)
+    _note(record, "expire", deleted, now_ms=now_ms, client=client)
     return deleted
 
 
@@ -217,8 +222,11 @@ def _conditions(table: sa.Table, chosen: Chosen) -> list[sa.ColumnElement[bool]]
     return which
 
 
-def _note(record: Record, what: str, chosen: Chosen, n: int, *, now_ms: int, client: str) -> None:
-    detail = {"client": chosen.client, "since_ms": chosen.since_ms, "reason": chosen.reason, "events": n}
+def _told(chosen: Chosen, n: int) -> dict[str, object]:
+    return {"client": chosen.client, "since_ms": chosen.since_ms, "reason": chosen.reason, "events": n}
+
+
+def _note(record: Record, what: str, detail: Mapping[str, object], *, now_ms: int, client: str) -> None:
     with record.writing() as connection:
         connection.execute(
             sa.insert(audit), {"at_ms": now_ms, "what": what, "client": client, "detail": json.dumps(detail)}

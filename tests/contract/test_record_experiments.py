@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -245,14 +246,16 @@ def test_old_exposures_go_and_lost_ones_are_counted(record: Record) -> None:
         write_lost(
             connection, [Lost(NOON_MS, "a", 1, 7, "queue full"), Lost(NOON_MS, "a", 2, 1, "spool full")]
         )
-    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0, "now_ms": NOON_MS}
+    ages: dict[str, Any] = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    ages |= {"now_ms": NOON_MS, "client": "op"}
     assert expire(record, **ages, exposures_before_ms=NOON_MS)["exposures"] == 2
     assert read_exposures(record, "a", 1)["event_id"].to_list() == ["x3"]
     assert (read_lost(record, "a", 1), read_lost(record, "a", 3)) == (7, 0)
 
 
 def test_exposures_of_an_experiment_go_together_after_its_end(record: Record) -> None:
-    ages = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0, "now_ms": NOON_MS}
+    ages: dict[str, Any] = {"trade_before_ms": 0, "others_before_ms": 0, "quarantine_before_ms": 0}
+    ages |= {"now_ms": NOON_MS, "client": "op"}
     start(record)
     write(record, exposure("x1", at_ms=NOON_MS + 1), exposure("x2", at_ms=NOON_MS + 5))
     assert expire(record, **ages, exposures_before_ms=NOON_MS + 3)["exposures"] == 0  # it runs

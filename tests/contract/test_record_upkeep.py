@@ -4,13 +4,14 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from service.events.schemas import check_event
-from storage.record import stretches, upkeep
-from storage.record.changes import customer_changes_since
+from storage.record import bare_ids, stretches, upkeep
+from storage.record.changes import clock_now, customer_changes_since
 from storage.record.consent import PRESETS, set_consent
 from storage.record.engine import parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
@@ -162,20 +163,53 @@ def test_what_is_older_than_its_days_goes_and_nothing_else(record: Record) -> No
             sending=sending,
         )
     moments = {"others_before_ms": NOON_MS + DAY_MS, "quarantine_before_ms": NOON_MS + 2 * DAY_MS}
-    moments |= {"exposures_before_ms": 0, "now_ms": NOON_MS}
+    told: dict[str, Any] = {"exposures_before_ms": 0, "now_ms": NOON_MS, "client": "op"}
     with record.writing() as connection:
         ends = [
             {"customer_id": name, "ends_ms": NOON_MS + place} for place, name in enumerate(["anna", "bert"])
         ]
         promised = {"offer_id": "ten", "promised_ms": NOON_MS - 1}
         connection.execute(sa.insert(offer_promises), [promised | one for one in ends])
-    gone = {"others": 1, "quarantine": 2, "exposures": 0, "promises": 1}
-    assert expire(record, trade_before_ms=0, **moments) == gone | {"trade": 0}
+    gone = {"others": 1, "quarantine": 2, "exposures": 0, "promises": 1, "bare ids": 0}
+    assert expire(record, trade_before_ms=0, **moments, **told) == gone | {"trade": 0}
     assert sorted(one for (one,) in rows(record, events, "event_id")) == ["p0", "p1", "p2", "v1", "v2"]
     assert rows(record, quarantine, "event_id") == [("q2",)]
     assert rows(record, offer_promises, "customer_id") == [("bert",)]
     gone = dict.fromkeys(gone, 0)
-    assert expire(record, trade_before_ms=NOON_MS + 1, **moments) == gone | {"trade": 1}
+    assert expire(record, trade_before_ms=NOON_MS + 1, **moments, **told) == gone | {"trade": 1}
+    assert rows(record, audit, "what", "client") == [("expire", "op")] * 2
+    assert json.loads(rows(record, audit, "detail")[1][0]) == gone | {"trade": 1}
+
+
+def test_an_id_of_whom_nothing_is_left_goes_once_every_worker_has_heard_of_it(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bare_ids, "LOOK", 2)
+    take(record, *(event(name, name) for name in ("anna", "bert", "cleo", "dora", "emma")))
+    take(record, event("cleo's return", "cleo", kind=EventType.RETURN), sending=Sending("", "k", NOON_MS + 9))
+    with record.writing() as connection:
+        set_consent(connection, "dora", PRESETS["all"], now_ms=NOON_MS, client="k")
+    ages = dict.fromkeys(("others_before_ms", "quarantine_before_ms", "exposures_before_ms"), 0)
+
+    def forgotten(trade_before_ms: int = NOON_MS + 1) -> int:
+        gone = expire(record, trade_before_ms=trade_before_ms, **ages, now_ms=NOON_MS, client="op")
+        return gone["bare ids"]
+
+    def known() -> list[str]:
+        return sorted(name for (name,) in rows(record, customers, "customer_id"))
+
+    with record.reading() as connection:
+        before = clock_now(connection)
+    assert forgotten(trade_before_ms=0) == 0  # everybody bought something
+    assert forgotten() == 0  # workers have yet to hear that it went
+    with record.reading() as connection:
+        heard = customer_changes_since(connection, before, 100)
+    assert {"anna", "bert", "cleo", "dora", "emma"} <= set(heard.customer_ids)
+    take(record, event("again", "bert"), event("view", "emma", kind=EventType.VIEW))
+    assert forgotten(trade_before_ms=0) == 2
+    assert known() == ["bert", "cleo", "dora"]  # who bought again, has a return left, or said what is allowed
+    take(record, event("back", "anna"))
+    assert known() == ["anna", "bert", "cleo", "dora"]
 
 
 def test_who_was_erased_after_the_backup_is_erased_again_in_what_was_restored(tmp_path: Path) -> None:
@@ -227,6 +261,7 @@ def test_a_large_record_is_gone_through_in_short_looks_and_past_what_is_gone(
         quarantine_before_ms=0,
         exposures_before_ms=0,
         now_ms=NOON_MS,
+        client="op",
     )
     assert gone["others"] == 4
     assert holding(record).events == {"purchase": 2}
