@@ -35,8 +35,8 @@ def test_a_purchase_becomes_an_event_with_its_defaults() -> None:
 
 
 def test_what_an_event_is_told_from_its_like_by_has_no_field_that_it_does_not_say() -> None:
-    """Else a release that knows one more refuses, as another event, what was sent before the upgrade and is sent
-    again after it."""
+    """Else a release that knows one more refuses, as another event, what was sent before the upgrade and
+    comes again after it."""
     event = check_event(BOUGHT, NOW_MS)
     said = '{"event_id":"e1","customer_id":"42","type":"purchase","product_id":"p1","quantity":1.0}'
     assert event.payload == said
