@@ -26,7 +26,6 @@ from service.errors import RefusedError
 from service.languages import ENGLISH, LANGUAGES
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
-from service.live_products import LiveProducts
 from service.offers.campaign_promises import CampaignPromises
 from service.offers.desk import OfferDesk
 from service.own_list import FirstLevel
@@ -152,19 +151,19 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     Raises:
         NextbestError: some of it can't be had, and then nobody is written to.
     """
-    served = StoreChampion(Store(settings.store, signers=Signers.read(settings.trusted_signers)))()
+    champion = StoreChampion(Store(settings.store, signers=Signers.read(settings.trusted_signers)))
+    served = champion()
     if served is None:
         raise NoChampionError(str(settings.store))
     prepare_now(settings)
-    live, book = LiveProducts(), RuleBook()
-    live.carry_to(served.shelf)
+    book = RuleBook()
     if settings.rules:
         book.take(read_rules_file(settings.rules))
     default = PRESETS[settings.consent_default]
     known = LiveCustomers(is_personal_by_default=default.personalise, most=settings.live_customers)
     door = RecordDoor(settings, _NobodyCounts())
     kept = KeptRules(private_folder(settings.store) / "rules.json")
-    changes = ChangesFollower(door, live, None if settings.rules else book, kept)
+    changes = ChangesFollower(door, champion.live, None if settings.rules else book, kept)
     defaults = Defaults(default.personalise, default.experiment)
     reader = LiveReader(door, known, lambda: served.since, defaults=defaults)
 

@@ -22,17 +22,19 @@ class ChangesFollower:
 
     Args:
         book: whose rules are the record's; None: they come from a file.
-        kept: rules to begin with while the record can't be read.
+        kept: where its rules are kept, to begin with while the record can't be read; None: nowhere.
     """
 
-    def __init__(self, door: Door, live: LiveProducts, book: RuleBook | None, kept: KeptRules) -> None:
+    def __init__(
+        self, door: Door, live: LiveProducts, book: RuleBook | None = None, kept: KeptRules | None = None
+    ) -> None:
         self._door, self._live, self._book, self._kept = door, live, book, kept
         self._seen = 0
 
     def start(self) -> None:
         """Look now. After that `look` is called whenever the record's clock has moved: by LiveFollower, which
         polls it."""
-        kept = self._kept.load() if self._book else None
+        kept = self._kept.load() if self._book and self._kept else None
         if self._book and kept is not None:
             self._book.take(kept)
         once(self.look, "changes")
@@ -70,7 +72,8 @@ class ChangesFollower:
         if rules.version != self._book.rules.version:
             self._book.take(rules)
             log.info("rules taken", version=rules.version, rules=len(rules.rules))
-        self._kept.save(rules)
+        if self._kept:
+            self._kept.save(rules)
 
 
 def rules_of(active: RulesVersion | None) -> Rules:

@@ -6,6 +6,7 @@ And as the parent prepares it for all of them, as often as it takes.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -36,6 +37,16 @@ class Door(Protocol):
     """The way to the record; RefusedError where it can't be used."""
 
     def do[T](self, work: Callable[[Record], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """The way to a record that a command opened by itself."""
+
+    record: Record
+
+    def do[T](self, work: Callable[[Record], T]) -> T:
+        return work(self.record)
 
 
 class RecordDoor:

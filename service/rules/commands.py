@@ -14,9 +14,11 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError, NoChampionError
+from service.changes import ChangesFollower
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told
 from service.recommender import nothing_new
+from service.record import AtHand
 from service.rules.desk import StoreChampion
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
@@ -48,7 +50,7 @@ def rules() -> None:
 def check(file: Path, store: Path | None) -> None:
     """Say what is wrong with FILE; with a store also which names its version doesn't have."""
     found = read_rules_file(file)
-    warnings = unknown_names(open_served(store), found) if store else []
+    warnings = unknown_names(checked(StoreChampion(Store(store))), found) if store else []
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     counts = f"rules: {len(found.rules)}, warnings: {len(warnings)}"
@@ -81,7 +83,8 @@ def try_out(
     """Say what FILE would change for 1,000 customers."""
     if store is None:
         raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
-    served = open_served(store)
+    champion = StoreChampion(Store(store))
+    served = checked(champion)
     before = read_rules_file(against) if against else NO_RULES
     now_s = at.replace(tzinfo=served.zone).timestamp() if at else time.time()
     after = read_rules_file(file)
@@ -90,6 +93,7 @@ def try_out(
     with record_if_any(store, url, erasure_key) as record:
         if record is not None:
             news = news_of(record, served, sample(served), default)
+            ChangesFollower(AtHand(record), champion.live).look()
         elif not default.personalise:
             news = _nobody_is_personal
     found = dry_run(served, before, after, now_s=now_s, news_of=news)
@@ -128,15 +132,15 @@ def put(file: Path, url: str) -> None:
         raise NextbestError(f"{url} can't be asked: {err.reason}") from err
 
 
-def open_served(store: Path) -> ServedVersion:
+def checked(champion: StoreChampion) -> ServedVersion:
     """The champion of a store, checked.
 
     Raises:
         NextbestError: there is none, or it is damaged.
     """
-    served = StoreChampion(Store(store))()
+    served = champion()
     if served is None:
-        raise NoChampionError(str(store))
+        raise NoChampionError(str(champion.root))
     return served
 
 

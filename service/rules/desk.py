@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import NextbestError
-from service.changes import rules_of
+from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
+from service.live_products import LiveProducts
 from service.record import Door
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
@@ -30,10 +31,15 @@ from storage.store import Store
 
 
 class StoreChampion:
-    """Opens the champion of a store when it is asked for, and keeps the last one open."""
+    """Opens the champion of a store when it is asked for, and keeps the last one open.
+
+    Attributes:
+        root: the store's folder.
+        live: what a shop told of products since the night; what is put there the champion has.
+    """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.root, self._store, self.live = store.root, store, LiveProducts()
         self._served: ServedVersion | None = None
 
     def __call__(self) -> ServedVersion | None:
@@ -50,6 +56,7 @@ class StoreChampion:
         if served is None or (served.version_id, served.variant) != (now.version_id, now.variant):
             served = ServedVersion(self._store.open(now.version_id), now.variant)
             check_values(served)
+            self.live.carry_to(served.shelf)
             self._served = served
         return served
 
@@ -84,6 +91,7 @@ class RulesDesk:
     ) -> None:
         self._default = default
         self._door, self._file, self._champion, self._clock = door, file, champion, clock
+        self._products = ChangesFollower(door, champion.live)
 
     def in_force(self) -> InForce:
         """The rules in force.
@@ -155,6 +163,7 @@ class RulesDesk:
         if served is None:
             raise RefusedError("no_version", None, "no night has published a version to this store yet")
         before = self.in_force().rules
+        self._products.look()
         news = self._door.do(lambda record: news_of(record, served, sample(served), self._default))
         now_s = self._clock() if at_s is None else at_s
         found = dry_run(served, before, rules, now_s=now_s, news_of=news)

@@ -1,6 +1,7 @@
 """The operator's routes about rules, on a real record: put, seen by workers, gone back, tried."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
 from service.settings import Settings
+from storage.record.changes import ProductState
 from storage.record.erasure_key import load_erasure_key
+from storage.record.products import change_product
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import audit
@@ -61,12 +64,22 @@ class Shop:
         body = get(self.app, "/recommend/anna?n=2")
         return [item["product_id"] for item in body["recommendations"]]
 
-    def audited(self) -> list[tuple[object, ...]]:
+    def tell(self, product_id: str, stock: int) -> None:
+        """What a worker acknowledges of a product."""
+        with self.record() as record, record.writing() as connection:
+            change_product(connection, ProductState(product_id, stock, None, None), now_ms=0)
+
+    @contextmanager
+    def record(self) -> Iterator[Record]:
         record = Record(record_url(self.root, None), load_erasure_key(self.root, None))
         try:
-            return rows(record, audit, "what", "client", "detail")
+            yield record
         finally:
             record.close()
+
+    def audited(self) -> list[tuple[object, ...]]:
+        with self.record() as record:
+            return rows(record, audit, "what", "client", "detail")
 
 
 @pytest.fixture
@@ -188,6 +201,25 @@ def test_a_dry_run_compares_with_what_is_in_force_and_changes_nothing(shop: Shop
     unknown = shop.operator.post("/rules/dry-run?when=1", data=later)
     assert (unknown.status_code, unknown.get_json()["detail"]) == (400, "when: not a parameter; there is: at")
     assert shop.shown() == ["bread", "butter"]
+
+
+def test_a_dry_run_knows_stock_and_prices_of_now(shop: Shop) -> None:
+    scarce = 'schema = 1\n[[rules]]\nid = "a"\nkind = "min_stock"\nstock = 5\nproducts = ["milk"]\n'
+
+    def leaving() -> list[str]:
+        tried = shop.operator.post("/rules/dry-run", data=scarce).get_json()
+        return [moved["product_id"] for moved in tried["placements"][0]["leaving"]]
+
+    assert leaving() == []  # nobody counts milk
+    shop.tell("milk", stock=4)
+    assert leaving() == ["milk"]
+    shop.tell("milk", stock=5)
+    assert leaving() == []
+    publish(Store(shop.root))
+    shop.tell("milk", stock=0)
+    assert leaving() == []  # without the rule neither has it anybody
+    shop.tell("milk", stock=1)
+    assert leaving() == ["milk"]
 
 
 def test_rules_of_a_file_are_shown_and_not_changed_here(shop: Shop, tmp_path: Path) -> None:

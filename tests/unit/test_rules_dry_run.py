@@ -17,9 +17,11 @@ from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotSho
 from service.rules.reading import NO_RULES, parse_rules
 from service.rules.unknown import unknown_names
 from service.served import ServedVersion
+from storage.record.changes import ProductState
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.live import Trade
+from storage.record.products import change_product
 from storage.store import Store
 from tests.data.records import empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
@@ -231,6 +233,11 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     told = run.invoke(main, ["rules", "dry-run", str(good), *where, "--against", str(good), "--json"])
     assert json.loads(told.stdout)["placements"][0]["changed"] == 0
     assert run.invoke(main, ["rules", "dry-run", str(bad), *where]).exit_code == 1
+    with empty_record(sqlite_url(tmp_path)) as record, record.writing() as connection:
+        change_product(connection, ProductState("milk", 0, None, None), now_ms=0)
+    record_of = ["--url", str(sqlite_url(tmp_path))]
+    shown = run.invoke(main, ["rules", "dry-run", str(good), *where, *record_of])
+    assert f"{EVERYWHERE}: 0 of 6 lists change" in shown.output  # milk is sold out by now
     assert run.invoke(main, ["rules", "put", str(bad)]).exit_code == 1
 
 
