@@ -17,7 +17,8 @@ from storage.record.intake import Intake
 from storage.record.record import Record
 from storage.record.schema import prepare
 
-KEY = ErasureKey("0123456789abcdef")
+SECRET = "0123456789abcdef"  # noqa: S105
+KEY = ErasureKey(SECRET)
 NOON_MS = 1_800_014_400_000 // 86_400_000 * 86_400_000 + 43_200_000
 PRODUCTS = {"milk", "bread", "butter"}
 SHOP = Sending("", "key-1", NOON_MS)

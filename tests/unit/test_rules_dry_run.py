@@ -23,7 +23,7 @@ from storage.record.erasure import erase
 from storage.record.live import Trade
 from storage.record.products import change_product
 from storage.store import Store
-from tests.data.records import empty_record, event, sqlite_url, take
+from tests.data.records import SECRET, empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 
 NOON_S = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -233,9 +233,10 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     told = run.invoke(main, ["rules", "dry-run", str(good), *where, "--against", str(good), "--json"])
     assert json.loads(told.stdout)["placements"][0]["changed"] == 0
     assert run.invoke(main, ["rules", "dry-run", str(bad), *where]).exit_code == 1
-    with empty_record(sqlite_url(tmp_path)) as record, record.writing() as connection:
+    url = sqlite_url(tmp_path)
+    with empty_record(url) as record, record.writing() as connection:
         change_product(connection, ProductState("milk", 0, None, None), now_ms=0)
-    record_of = ["--url", str(sqlite_url(tmp_path))]
+    record_of = ["--url", str(url), "--erasure-key", SECRET]
     shown = run.invoke(main, ["rules", "dry-run", str(good), *where, *record_of])
     assert f"{EVERYWHERE}: 0 of 6 lists change" in shown.output  # milk is sold out by now
     assert run.invoke(main, ["rules", "put", str(bad)]).exit_code == 1
