@@ -122,6 +122,7 @@ class Metrics:
         self._held_back_of = {what: self._held_back.labels(what) for what in ("products", "offers")}
         self._promises_of = {outcome: self._promises.labels(outcome) for outcome in ("new", "again", "none")}
         self._turned_away.labels("browser")  # from 0: Prometheus sees no increase in what begins at 1
+        self._exposures.labels("lost")
         self._ready.set(0)
         self._down.set(0)
         self._unreadable.set(0)

@@ -42,6 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     metrics.swapped(served)
     metrics.request("recommend", 200, 0.001)
     metrics.exposures("written", 1)
+    metrics.exposures("lost", 1)
     metrics.request("recommend", 500, 0.001)
     metrics.request("overload", 503, 0.0)
     recommender = Recommender(FirstLevel(1, 0), None)
