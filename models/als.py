@@ -6,12 +6,11 @@ from typing import ClassVar, Self
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
 from models.bounds import within
-from models.cores import MOST_THREADS
+from models.cores import MOST_THREADS, blas_threads
 from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.factors import MOST_FACTORS, score_factors
 from models.interactions import Interactions
@@ -83,7 +82,7 @@ class Als(Model[AlsOptions]):
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
         counts.data = np.minimum(counts.data, MOST_ORDERS)
-        with threadpool_limits(1, "blas"):  # implicit crawls where BLAS starts threads of its own
+        with blas_threads(1):  # implicit crawls where BLAS starts threads of its own
             solver = AlternatingLeastSquares(
                 factors=options.factors,
                 regularization=options.regularization,

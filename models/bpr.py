@@ -6,11 +6,11 @@ from typing import ClassVar, Self
 import numpy as np
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.bounds import above_zero, within
+from models.cores import blas_threads
 from models.factors import MOST_FACTORS, score_factors
 from models.interactions import Interactions
 
@@ -61,7 +61,7 @@ class Bpr(Model[BprOptions]):
         self.product_factors_ = np.zeros((interactions.n_products, options.factors + 1), np.float32)
         if not bought.nnz:
             return self
-        with threadpool_limits(1, "blas"):
+        with blas_threads(1):
             solver = BayesianPersonalizedRanking(
                 factors=options.factors,
                 learning_rate=options.learning_rate,

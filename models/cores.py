@@ -2,12 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 
-from threadpoolctl import threadpool_limits
+import numpy as np  # noqa: F401 - it and scipy bring a BLAS each, and both are there when they are looked for
+import scipy.linalg  # noqa: F401
+from threadpoolctl import ThreadpoolController
 
 MOST_THREADS = 1024  # that an option may ask for: beyond the cores of a machine they only crowd it
 # More would hold more in memory; numpy, scipy, implicit and LightGBM hold no lock while they work.
 AT_ONCE = 2
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS of this process: to look for them takes longer than what a small shop asks of them."""
+    return ThreadpoolController()
+
+
+def blas_threads(most: int | None) -> AbstractContextManager[object]:
+    """BLAS keeps to so many threads meanwhile; None for what it has."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=most, user_api="blas")
+    return limited
 
 
 def at_once[Found](steps: Sequence[Callable[[], Found]]) -> list[Found]:
@@ -16,6 +32,6 @@ def at_once[Found](steps: Sequence[Callable[[], Found]]) -> list[Found]:
     BLAS keeps to one thread meanwhile: the steps are what the cores share, and limits that a step sets for
     itself could not come back to anything else.
     """
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(AT_ONCE) as workers:
+    with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = [workers.submit(step) for step in steps]
         return [each.result() for each in waiting]

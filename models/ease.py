@@ -6,13 +6,12 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack, solve_triangular
-from threadpoolctl import threadpool_limits
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero, is_power, within
 from models.columns import lines, picked
-from models.cores import MOST_THREADS
+from models.cores import MOST_THREADS, blas_threads
 from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
@@ -132,7 +131,7 @@ class Ease(Model[EaseOptions]):
         self.product_row_ = _taking_part(counts, options.max_products)
         held = sparse.csr_array(counts[:, self.product_row_])
         held.data = np.sqrt(held.data)  # the tenth order says less than the first
-        with threadpool_limits(options.threads or None, "blas"):
+        with blas_threads(options.threads or None):
             table = weights(_capped(held), learned(options.regularization))
         table = strongest(table, _lengths(held), options.neighbours * len(self.product_row_))
         self.options_, self.n_products_ = options, interactions.n_products

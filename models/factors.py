@@ -1,9 +1,9 @@
 """Scores from two tables of factors: what matrix factorisations have in common."""
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from models.arrays import DoubleArray, FloatArray
+from models.cores import blas_threads
 
 BITS = 22  # of each factor
 MOST_FACTORS = 512  # a sum of so many products of two such numbers is exact in float64, which has 53 bits
@@ -18,7 +18,7 @@ def score_factors(customer_factors: FloatArray, product_factors: FloatArray) -> 
     """
     scores = np.empty((len(customer_factors), len(product_factors)), np.float32)
     products = _rounded(product_factors).T
-    with threadpool_limits(1, "blas"):
+    with blas_threads(1):
         for start in range(0, len(scores), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             scores[block] = _rounded(customer_factors[block]) @ products

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.affinity import Affinity
 from models.als import Als
@@ -17,7 +16,7 @@ from models.base import Model
 from models.catalogue import Catalogue
 from models.columns import picked
 from models.content import Content, content_vectors
-from models.cores import AT_ONCE
+from models.cores import AT_ONCE, blas_threads
 from models.due import Due
 from models.ease import Ease
 from models.first_purchases import first_purchases, take_up
@@ -143,7 +142,7 @@ def candidates(
     size = int(min(MOST_ROWS, max(LEAST_ROWS, fitting)))
     orders = {name: _order(model, pool) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(AT_ONCE) as workers:
+    with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = deque[Future[Candidates]]()
         for block in blocks:
             waiting.append(workers.submit(_block, sources, orders, owned, block, limits, pool))

@@ -5,7 +5,7 @@ import threading
 import pytest
 from threadpoolctl import threadpool_info
 
-from models.cores import at_once
+from models.cores import at_once, blas_threads
 
 
 def test_two_steps_run_at_once_and_keep_their_places() -> None:
@@ -25,10 +25,20 @@ def test_what_a_step_raises_is_raised() -> None:
         at_once([lambda: 1, lambda: 1 // 0])
 
 
-def test_blas_keeps_to_one_thread_within_a_step_and_gets_back_what_it_had() -> None:
-    def threads() -> set[int]:
-        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+def threads() -> list[int]:
+    """Of each BLAS that this process has, numpy's own and scipy's."""
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
+
+def test_blas_keeps_to_one_thread_within_a_step_and_gets_back_what_it_had() -> None:
     before = threads()
-    assert at_once([threads, threads]) == [{1}, {1}]
+    assert at_once([threads, threads]) == [[1] * len(before)] * 2
     assert threads() == before
+
+
+def test_every_blas_keeps_to_the_threads_it_is_given_each_time_anew() -> None:
+    before = threads()
+    for most in (1, 2, 1):
+        with blas_threads(most), blas_threads(None):
+            assert threads() == [most] * len(before)
+        assert threads() == before
