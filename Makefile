@@ -1,6 +1,7 @@
 # Everything that is done with this checkout; `make` alone lists it. GNU make 4.3, Python 3.12 or 3.13, nothing else.
 
-VENV  := .venv
+# Not to be given by VENV=...: before make makes it anew, it deletes what is there.
+override VENV := .venv
 BIN   := $(VENV)/bin
 PEERS := .nextbest/bench/rectools-venv
 PORT  ?= 8000

@@ -118,3 +118,8 @@ def test_an_environment_that_make_did_not_make_is_left_alone(tmp_path: Path) -> 
     assert refused.returncode != 0
     assert "make did not make this .venv" in refused.stderr
     assert own.exists()
+    of_another_checkout = tmp_path / "elsewhere" / ".made"
+    of_another_checkout.parent.mkdir()
+    of_another_checkout.touch()
+    subprocess.run(["make", f"VENV={of_another_checkout.parent}", "help"], cwd=tmp_path, check=False)
+    assert of_another_checkout.exists()
