@@ -10,6 +10,7 @@ from storage.record.record import Record
 from storage.record.statements import upsert
 from storage.record.tables import customers, events, record_facts
 
+HEARD_MS = 60_000  # by then every worker has heard of a change, or begun anew
 LOOK = 1_000  # ids of one transaction
 PAUSE_S = 0.05  # between two of them, in which others write
 _FACT = "bare ids were looked for"
@@ -18,19 +19,21 @@ _HAS_TRADE = sa.exists().where(
 )
 
 
-def forget_bare_ids(record: Record) -> int:
-    """Delete those that have been bare since this was asked for last; how many.
+def forget_bare_ids(record: Record, *, now_ms: int) -> int:
+    """Delete those that have been bare since this was asked for last, a while ago; how many.
 
     That the last purchase went workers hear by the customer's epoch, and they look for it once a second: so
     what became bare since the last time stays until the next.
     """
     with record.writing() as connection:
         known = sa.select(record_facts.c.value).where(record_facts.c.name == _FACT)
-        last = int(connection.scalar(known) or 0)
-        fact = {"name": _FACT, "value": str(clock_now(connection))}
+        last, _, at_ms = (connection.scalar(known) or "0 0").partition(" ")
+        if now_ms - int(at_ms) < HEARD_MS:  # on another machine, or twice by hand
+            return 0
+        fact = {"name": _FACT, "value": f"{clock_now(connection)} {now_ms}"}
         connection.execute(upsert(connection, record_facts, ["value"]), fact)
     one, forgotten, after = customers.c.customer_id, 0, ""
-    bare = (customers.c.epoch <= last) & customers.c.personalise.is_(None) & sa.not_(_HAS_TRADE)
+    bare = (customers.c.epoch <= int(last)) & customers.c.personalise.is_(None) & sa.not_(_HAS_TRADE)
     while True:
         ids = sa.select(one).where(one > after).order_by(one).limit(LOOK)
         with record.reading() as connection:

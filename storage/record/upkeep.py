@@ -158,7 +158,7 @@ def expire(
         )
     with record.writing() as connection:
         deleted["promises"] = forget_old(connection, now_ms)
-    deleted["bare ids"] = forget_bare_ids(record)
+    deleted["bare ids"] = forget_bare_ids(record, now_ms=now_ms)
     _note(record, "expire", deleted, now_ms=now_ms, client=client)
     return deleted
 
