@@ -48,7 +48,7 @@ def run(settings: Settings) -> None:
         NextbestError: an address can't be used, a key can't be read, or there is none and there must be, or
             what traces want isn't installed.
     """
-    share_one_heap()  # before there are threads
+    share_one_heap()  # for the threads to come
     configure_logs(settings.log_level)
     address, operators_address = _addresses(settings)
     keyring = read_keyring(settings.store)

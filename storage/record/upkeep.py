@@ -134,7 +134,7 @@ def expire(
     client: str,
 ) -> dict[str, int]:
     """Delete what was received before these moments (0: nothing), promises of offers that have ended, and ids
-    of customers of whom nothing else is left since the last time; how many, by what it was. Workers forget
+    of customers without a purchase or a word on consent since the last time; how many. Workers forget
     promises as long as an offer has a budget.
 
     Exposures of one experiment go together, that long after its end: with a half of them gone customers would
@@ -158,7 +158,7 @@ def expire(
         )
     with record.writing() as connection:
         deleted["promises"] = forget_old(connection, now_ms)
-    deleted["bare ids"] = forget_bare_ids(record, now_ms=now_ms)
+    deleted["bare ids"] = forget_bare_ids(record)
     _note(record, "expire", deleted, now_ms=now_ms, client=client)
     return deleted
 
