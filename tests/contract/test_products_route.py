@@ -12,7 +12,6 @@ from service.events.counters import EventCounters
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.record import RecordDoor
-from service.rules.kept import KeptRules
 from service.settings import Settings
 from storage.record.record import record_url
 from storage.record.schema import prepare
@@ -30,7 +29,7 @@ class Worker:
         door = RecordDoor(
             Settings(store=root, record_timeout_ms=PATIENT_MS), EventCounters(Metrics(None).registry)
         )
-        self.follower = ChangesFollower(door, live, None, KeptRules(root / "kept.json"))
+        self.follower = ChangesFollower(door, live)
         self.follower.look()
 
     def put(self, product_id: str, body: Any) -> Any:
