@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from service.live.customers import LiveCustomers
-from service.record import RecordDoor
+from service.record import ERASE_AGAIN, SEND_AGAIN, RecordDoor
 from service.served import EPOCH, NONE, ServedVersion
 from storage.record.changes import Tombstone
 from storage.record.consent import Consent, set_consent
@@ -94,7 +94,7 @@ class CustomerDesk:
                 now_ms = self._now_ms()
                 return consent, set_consent(connection, customer_id, consent, now_ms=now_ms, client=client)
 
-        consent, epoch = self._door.do(write)
+        consent, epoch = self._door.do(write, SEND_AGAIN)
         allowed = {"personalise": consent.personalise, "experiment": consent.experiment}
         self._live.said(customer_id, epoch, **allowed)  # at once: the record may be away by now
         self._told()
@@ -121,7 +121,7 @@ class CustomerDesk:
         def write(record: Record) -> tuple[Erasure, ErasureKey]:
             return erase(record, customer_id, now_ms=self._now_ms(), client=client), record.key
 
-        erasure, key = self._door.do(write)
+        erasure, key = self._door.do(write, ERASE_AGAIN)
         self._forget(customer_id)  # while this worker still knows under which epoch they lie
         stone = Tombstone(erasure.number, key.hash_of(customer_id), erasure.epoch)
         self._live.erase([stone], key.hash_of)  # at once: the record may be away by now

@@ -40,7 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "internal": (500, "The service failed"),
     "overloaded": (503, "There are more callers than can be answered"),
     "no_version": (503, "There is nothing to answer from yet"),
-    "record_unavailable": (503, "What must last can't be kept now"),
+    "record_unavailable": (503, "What must last can't be reached now"),
     "no_room": (507, "There is no room"),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -9,7 +9,7 @@ from service.bodies import read_json, write_json
 from service.errors import RefusedError
 from service.live_products import LiveProducts
 from service.parameters import check_kept_id
-from service.record import Door
+from service.record import SEND_AGAIN, Door
 from storage.record.changes import ProductState
 from storage.record.products import change_product
 from storage.record.record import Record
@@ -44,7 +44,7 @@ class ProductDesk:
             with record.writing() as connection:
                 change_product(connection, product, now_ms=now_ms)
 
-        self._door.do(write)
+        self._door.do(write, SEND_AGAIN)
         self._live.apply(product.product_id, product.stock, product.price, product.margin)
 
 

@@ -24,6 +24,10 @@ RETRY_S = 5.0
 LOG_GAP_S = 1.0  # between lines of different reasons
 SAME_GAP_S = 60.0  # of one reason: several threads of each worker ask each second
 ASK_AGAIN_S = 1
+NOT_READ = "no answer: ask again"
+SEND_AGAIN = "no answer; what was sent may have been kept all the same: send it again"
+ERASE_AGAIN = "no answer; it may have been done all the same: ask again, twice does no harm"
+LOOK_FIRST = "no answer; it may have been done, and twice would go back one more: see GET /rules first"
 log = structlog.get_logger()
 
 
@@ -34,9 +38,9 @@ class RecordCounters(Protocol):
 
 
 class Door(Protocol):
-    """The way to the record; RefusedError where it can't be used."""
+    """The way to the record; RefusedError where it can't be used, with `if_away` as its reason."""
 
-    def do[T](self, work: Callable[[Record], T]) -> T: ...
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class AtHand:
 
     record: Record
 
-    def do[T](self, work: Callable[[Record], T]) -> T:
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         return work(self.record)
 
 
@@ -69,9 +73,12 @@ class RecordDoor:
         with self._opened().reading():
             pass
 
-    def do[T](self, work: Callable[[Record], T]) -> T:
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         """What the work returns.
 
+        Args:
+            if_away: what a caller is told to do where the record can't be used: after a read another thing
+                than after what may have been done.
         Raises:
             RefusedError: the record can't be used now; the work may have been done or not.
         """
@@ -82,8 +89,7 @@ class RecordDoor:
             self._say(err)
             if isinstance(err, RecordUnavailableError) and err.is_full:
                 raise RefusedError("no_room", None, "there is no room to keep it") from err
-            why = "no answer; what was sent may have been kept all the same: send it again"
-            raise RefusedError("record_unavailable", None, why, ASK_AGAIN_S) from err
+            raise RefusedError("record_unavailable", None, if_away, ASK_AGAIN_S) from err
         self._said = ""
         return done
 

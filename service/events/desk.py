@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.events.counters import EventCounters
 from service.events.schemas import BadEventError, check_event
-from service.record import RecordDoor
+from service.record import SEND_AGAIN, RecordDoor
 from service.settings import Settings
 from storage.record.consent import PRESETS
 from storage.record.events import DailyCaps, Event, Fate, Outcome, Sending
@@ -84,7 +84,7 @@ class EventDesk:
                 return intake.take(connection, sending, events)
 
         began_s = time.perf_counter()
-        outcomes = self._door.do(work)
+        outcomes = self._door.do(work, SEND_AGAIN)
         self._counters.committed(time.perf_counter() - began_s)
         if any(outcome.fate is Fate.RECORDED for outcome in outcomes):
             self._recorded()

@@ -10,7 +10,7 @@ from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
 from service.live_products import LiveProducts
-from service.record import Door
+from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
 from service.rules.unknown import unknown_names
@@ -119,7 +119,7 @@ class RulesDesk:
             with record.writing() as connection:
                 return put_rules(connection, text, now_ms=now_ms, client=client)
 
-        return str(self._door.do(write)), self.warnings(rules)
+        return str(self._door.do(write, SEND_AGAIN)), self.warnings(rules)
 
     def versions(self) -> list[RulesVersion]:
         """The latest files that were put, the newest first."""
@@ -146,7 +146,7 @@ class RulesDesk:
             except UnknownRulesError as err:
                 return err  # it is no fault of the record's
 
-        found = self._door.do(write)
+        found = self._door.do(write, LOOK_FIRST if number is None else SEND_AGAIN)
         if isinstance(found, UnknownRulesError):
             raise RefusedError("unknown_rules", None, found.why)
         return str(found)

@@ -270,13 +270,17 @@ def test_a_body_that_says_something_else_is_refused_by_its_key(worker: Worker, b
 def test_what_cannot_be_kept_is_refused_loudly_and_changes_nothing(tmp_path: Path) -> None:
     publish(Store(tmp_path))  # and no record
     worker = worker_on(tmp_path)
-    for answer in (
-        worker.client.put("/customers/anna", json={"consent": "nothing"}),
-        worker.client.delete("/customers/anna"),
-        worker.client.get("/customers/anna"),
+    for answer, told in (
+        (worker.client.put("/customers/anna", json={"consent": "nothing"}), "send it again"),
+        (worker.client.delete("/customers/anna"), "ask again, twice does no harm"),
+        (
+            worker.client.get("/customers/anna"),
+            "no answer: ask again",
+        ),  # a read keeps nothing
     ):
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
+        assert answer.get_json()["detail"].endswith(told)
     assert worker.forgotten == []
 
 

@@ -243,6 +243,12 @@ def test_without_a_record_rules_cannot_be_put_and_answers_go_on(shop: Shop) -> N
         shop.follower.look()
     refused = shop.listener().put("/rules", data=TWO)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert "send it again" in refused.get_json()["detail"]
+    back = shop.listener().post("/rules/rollback")
+    assert "see GET /rules first" in back.get_json()["detail"]  # twice would go back one more
+    named = shop.listener().post("/rules/rollback", json={"version": "1"})
+    assert "send it again" in named.get_json()["detail"]
+    assert shop.listener().get("/rules").get_json()["detail"] == "no answer: ask again"
     assert [item["product_id"] for item in get(shop.app, "/recommend/anna?n=1")["recommendations"]] == [
         "bread"
     ]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from service.errors import RefusedError
+from service.record import NOT_READ
 from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import DailyCaps, Event, EventType, Outcome, Sending
@@ -52,7 +53,7 @@ class Door:
     def __init__(self, record: Record) -> None:
         self._record, self.is_shut = record, False
 
-    def do[T](self, work: Callable[[Record], T]) -> T:
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         if self.is_shut:
             raise RefusedError("record_unavailable", None, "shut")
         return work(self._record)

@@ -10,6 +10,7 @@ from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL
+from service.record import NOT_READ
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import Record
@@ -23,7 +24,7 @@ class Dies(Door):
         super().__init__(record)
         self._other = other
 
-    def do[T](self, work: Callable[[Record], T]) -> T:
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         done = super().do(work)
         self._other.is_shut = True
         return done

@@ -12,6 +12,7 @@ from service.live.customers import CUT_OFF_S, LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, has_night_of
+from service.record import NOT_READ
 from storage.record import live as live_module
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
@@ -241,7 +242,7 @@ def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(r
 
 def test_a_night_that_could_not_be_begun_is_begun_by_the_next_look(record: Record) -> None:
     class ShutsAfterOne(Door):
-        def do[T](self, work: Callable[[Record], T]) -> T:
+        def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
             done = super().do(work)
             self.is_shut = True
             return done

@@ -13,6 +13,7 @@ from service.offers.promises import LEASE_S, Promises
 from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
+from service.record import NOT_READ
 from storage.record.budgets import Budget, left_of
 from storage.record.live import Since
 from storage.record.record import Record
@@ -155,7 +156,7 @@ class CutOff(Door):
 
     is_cut = False
 
-    def do[T](self, work: Callable[[Record], T]) -> T:
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         done = super().do(work)
         if self.is_cut:
             raise RefusedError("record_unavailable", None, "no answer")
@@ -255,7 +256,7 @@ def test_a_campaign_uses_all_of_a_budget_and_then_asks_no_more(tmp_path: Path) -
     class Counting(Door):
         asked = 0
 
-        def do[T](self, work: Callable[[Record], T]) -> T:
+        def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
             self.asked += 1
             return super().do(work)
 

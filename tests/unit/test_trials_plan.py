@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import RefusedError
+from service.record import NOT_READ
 from service.trials.plan import PlanFollower
 from storage.record.experiments import NewExperiment, State, change_state, start_experiment
 from tests.data.records import NOON_MS, Door, empty_record, sqlite_url
@@ -17,7 +18,7 @@ class Away(Door):
 
     is_away = False
 
-    def do(self, work):  # type: ignore[no-untyped-def]
+    def do(self, work, if_away=NOT_READ):  # type: ignore[no-untyped-def]
         if self.is_away:
             raise RefusedError("record_unavailable", "record", "it is away")
         return super().do(work)
