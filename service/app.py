@@ -97,7 +97,10 @@ def create_app(parts: Parts) -> Flask:
     guard(app, parts.gate)
     readable = Cors(app, app.wsgi_app, parts.settings.origins)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
-        Heads(readable), parts.metrics, slow_ms=parts.settings.slow_ms, log_key=parts.log_key
+        Heads(readable, parts.settings.origins),
+        parts.metrics,
+        slow_ms=parts.settings.slow_ms,
+        log_key=parts.log_key,
     )
     return app
 

@@ -103,6 +103,15 @@ def test_too_many_headers_are_refused_and_counted(client: FlaskClient) -> None:
     assert client.get("/popular", headers=bearer(SHOP.shop) | {"X-Long": "c" * 16_000}).status_code == 200
 
 
+def test_a_page_reads_that_its_headers_were_too_many(client: FlaskClient) -> None:
+    long = bearer(SHOP.token("anna")) | {"X-Long": "c" * 16_400}
+    refused = client.get("/recommend/anna", headers=long | {"Origin": ORIGIN})
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (431, ORIGIN)
+    other = client.get("/recommend/anna", headers=long | {"Origin": "https://elsewhere.example"})
+    assert (other.status_code, other.headers.get("Access-Control-Allow-Origin")) == (431, None)
+    assert other.headers.getlist("Vary") == ["Origin"]
+
+
 def test_a_token_counts_once_for_its_address_whether_or_not_it_is_known(store: Path) -> None:
     client = three(store, "address")
     assert statuses(client, "/popular", bearer(SHOP.token("anna")), 4) == [200, 200, 200, 429]
