@@ -111,6 +111,13 @@ ERRORS = {
     "503": "It can't be answered now; Retry-After says when to ask again",
     "507": "There is no room to keep it",
 }
+RETRY_AFTER: Json = {
+    "Retry-After": {
+        "description": "Seconds to wait before asking again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 
 
 def document() -> Json:
@@ -239,7 +246,14 @@ def _metrics() -> Json:
 
 def _problems(statuses: tuple[str, ...]) -> Json:
     content = {PROBLEM_JSON: {"schema": ref("Problem")}}
-    return {status: {"description": ERRORS[status], "content": content} for status in sorted(statuses)}
+    return {
+        status: {
+            "description": ERRORS[status],
+            **({"headers": RETRY_AFTER} if status in ("429", "503") else {}),
+            "content": content,
+        }
+        for status in sorted(statuses)
+    }
 
 
 def _refusals(name: str) -> tuple[str, ...]:

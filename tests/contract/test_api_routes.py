@@ -377,3 +377,11 @@ def test_the_document_is_valid_and_knows_every_route(app: Flask, tmp_path: Path)
     routes |= {str(rule) for rule in operators.url_map.iter_rules()}
     assert routes - described == {"/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
     assert described <= routes
+
+
+def test_the_description_says_which_answers_tell_when_to_ask_again(app: Flask) -> None:
+    for path, item in get(app, "/openapi.json")["paths"].items():
+        for method, operation in item.items():
+            for status, answer in operation["responses"].items():
+                tells = "Retry-After" in answer.get("headers", {})
+                assert tells == (status in ("429", "503")), (method, path, status)
