@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
@@ -46,7 +47,8 @@ def leave_success(job: Job, outcome: Outcome, progress: Progress) -> None:
         success = {"run_id": job.run_id, "at": job.now.isoformat(), "version_id": manifest.version_id}
         write_atomic(job.store.root / LAST_SUCCESS, json.dumps(success) + "\n")
     _write_report(job, outcome, seconds)
-    _write_metrics(job, DONE if manifest.gate.decision != "refused" else GATE_REFUSED, outcome, seconds)
+    code = DONE if manifest.gate.decision != "refused" else GATE_REFUSED
+    _write_metrics(job.store, job.now, code, outcome, seconds)
     pruned = job.store.prune(
         keep=job.config.night.keep_versions,
         max_age=timedelta(hours=job.config.night.max_age_hours),
@@ -96,7 +98,14 @@ def leave_failure(job: Job, why: str, exit_code: int) -> None:
         past=_past(job.store, ""),
     )
     (job.folder / "report.html").write_text(render_night(facts, None, {}))
-    _write_metrics(job, exit_code, None, {})
+    _write_metrics(job.store, job.now, exit_code, None, {})
+
+
+def leave_refusal(store: Path, now: datetime, exit_code: int) -> None:
+    """The metrics of a night that was refused before it began, so that whoever watches them hears of it."""
+    if store.is_dir():
+        with suppress(OSError):  # what is wrong with the configuration matters more
+            _write_metrics(Store(store), now, exit_code, None, {})
 
 
 def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
@@ -135,16 +144,18 @@ def _past(store: Store, but: str) -> list[PastVersion]:
     ]
 
 
-def _write_metrics(job: Job, exit_code: int, outcome: Outcome | None, seconds: Mapping[str, float]) -> None:
+def _write_metrics(
+    store: Store, now: datetime, exit_code: int, outcome: Outcome | None, seconds: Mapping[str, float]
+) -> None:
     """For the text file collector of Prometheus' node exporter."""
     registry = CollectorRegistry()
 
     def gauge(name: str, what: str, value: float) -> None:
         Gauge(f"nextbest_night_{name}", what, registry=registry).set(value)
 
-    gauge("last_run_timestamp_seconds", "When the last night began", job.now.timestamp())
+    gauge("last_run_timestamp_seconds", "When the last night began", now.timestamp())
     gauge("last_run_exit_code", "What it exited with", exit_code)
-    success = job.store.root / LAST_SUCCESS
+    success = store.root / LAST_SUCCESS
     if success.exists():
         at = datetime.fromisoformat(json.loads(success.read_text())["at"])
         gauge("last_success_timestamp_seconds", "When the last night began that published", at.timestamp())
@@ -157,7 +168,7 @@ def _write_metrics(job: Job, exit_code: int, outcome: Outcome | None, seconds: M
         ndcg = outcome.manifest.gate.figures.get("challenger_ndcg")
         if ndcg is not None:
             gauge("ndcg_at_10", "NDCG@10 of its default variant on the last horizon", ndcg)
-    write_to_textfile(str(job.store.root / METRICS), registry)
+    write_to_textfile(str(store.root / METRICS), registry)
 
 
 def _prune_runs(job: Job) -> None:

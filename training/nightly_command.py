@@ -5,10 +5,16 @@ from pathlib import Path
 
 import click
 
-from models.errors import NightRunningError
+from models.errors import NextbestError, NightRunningError
 from storage.signing import Signer
 from storage.store import Store
-from training.aftermath import after_publishing, call_for_help, leave_failure, leave_success
+from training.aftermath import (
+    after_publishing,
+    call_for_help,
+    leave_failure,
+    leave_refusal,
+    leave_success,
+)
 from training.config import load_config
 from training.exit_codes import GATE_REFUSED, exit_code, told
 from training.night import Job, run_night
@@ -63,11 +69,17 @@ def nightly(
     force: bool,
 ) -> None:
     """Learn from the history, and publish a new version if it passes the gate."""
-    settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record)
-    now = datetime.now(UTC)
-    moment = moment_of(as_of, settings.history.timezone, now)
-    shelf = Store(store, signer=Signer.read(signing_key) if signing_key else None)
-    job = Job(data, shelf, settings, moment, now, force)
+    now, settings = datetime.now(UTC), None
+    try:
+        settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record)
+        moment = moment_of(as_of, settings.history.timezone, now)
+        signer = Signer.read(signing_key) if signing_key else None
+    except NextbestError as err:
+        if settings is not None:
+            call_for_help(settings.night, exit_code(err), told(err))
+        leave_refusal(store, now, exit_code(err))
+        raise
+    job = Job(data, Store(store, signer=signer), settings, moment, now, force)
     progress = Progress()
     try:
         with job.store.night_lock(now):

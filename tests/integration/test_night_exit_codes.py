@@ -53,6 +53,26 @@ def test_a_bad_configuration_is_exit_code_2_and_touches_nothing(small_shop: Path
     assert "'yesterday' does not match the formats" in wrong.err
 
 
+def test_a_bad_configuration_stands_in_the_metrics_of_a_store_that_is_there(
+    small_shop: Path, store: Path, tmp_path: Path
+) -> None:
+    config = quick_config(tmp_path, "horizon_dayz = 3\n")
+    assert run("nightly", "--data", small_shop, "--store", store, "--config", config).code == 2
+    told = (store / "nextbest.prom").read_text()
+    assert "nextbest_night_last_run_exit_code 2.0" in told
+    assert "nextbest_night_last_success_timestamp_seconds" in told  # what NextbestNightMissed looks at stays
+
+
+def test_a_signing_key_that_is_gone_is_exit_code_1_and_calls_for_help(
+    small_shop: Path, store: Path, tmp_path: Path
+) -> None:
+    config, key = calling_help(tmp_path), tmp_path / "night.pem"
+    ran = run("nightly", "--data", small_shop, "--store", store, "--config", config, "--signing-key", key)
+    assert ran.code == 1
+    assert (tmp_path / "help.txt").read_text() == f"1|{ran.message}"
+    assert "nextbest_night_last_run_exit_code 1.0" in (store / "nextbest.prom").read_text()
+
+
 def test_too_many_bad_lines_are_exit_code_3_and_the_champion_stays(store: Path, tmp_path: Path) -> None:
     before, versions = champion(store).version_id, version_ids(store)
     success = (store / "last_success.json").read_text()
