@@ -22,7 +22,7 @@ from service.record import AtHand
 from service.rules.desk import StoreChampion
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
-from service.rules.unknown import unknown_names
+from service.rules.unknown import warnings_of
 from service.rules.watch import read_rules_file
 from service.served import ServedVersion
 from storage.record.consent import PRESETS
@@ -48,9 +48,9 @@ def rules() -> None:
 @file_argument
 @store_option
 def check(file: Path, store: Path | None) -> None:
-    """Say what is wrong with FILE; with a store also which names its version doesn't have."""
+    """Say what is wrong with FILE; with a store also what of it finds nothing there."""
     found = read_rules_file(file)
-    warnings = unknown_names(checked(StoreChampion(Store(store))), found) if store else []
+    warnings = warnings_of(checked(StoreChampion(Store(store))), found, time.time()) if store else []
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     counts = f"rules: {len(found.rules)}, warnings: {len(warnings)}"
@@ -98,9 +98,9 @@ def try_out(
             news = _nobody_is_personal
     found = dry_run(served, before, after, now_s=now_s, news_of=news)
     if as_json:
-        click.echo(json.dumps(asdict(found) | {"warnings": unknown_names(served, after)}, indent=1))
+        click.echo(json.dumps(asdict(found) | {"warnings": warnings_of(served, after, now_s)}, indent=1))
         return
-    for warning in unknown_names(served, after):
+    for warning in warnings_of(served, after, now_s):
         click.echo(f"warning: {warning}", err=True)
     click.echo(told(found))
 

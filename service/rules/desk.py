@@ -13,7 +13,7 @@ from service.live_products import LiveProducts
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
-from service.rules.unknown import unknown_names
+from service.rules.unknown import warnings_of
 from service.rules.watch import read_rules_file
 from service.sane import check_values
 from service.served import ServedVersion
@@ -105,7 +105,7 @@ class RulesDesk:
         return InForce(rules_of(active), "record", active.changed_ms if active else None)
 
     def put(self, text: str, client: str) -> tuple[str, list[str]]:
-        """Put a file in force; its version, and warnings of names that the version doesn't have.
+        """Put a file in force; its version, and warnings.
 
         Raises:
             BadRulesError: with every mistake.
@@ -167,15 +167,15 @@ class RulesDesk:
         news = self._door.do(lambda record: news_of(record, served, sample(served), self._default))
         now_s = self._clock() if at_s is None else at_s
         found = dry_run(served, before, rules, now_s=now_s, news_of=news)
-        return found, unknown_names(served, rules)
+        return found, warnings_of(served, rules, now_s)
 
     def warnings(self, rules: Rules) -> list[str]:
-        """Names that the version doesn't have; nothing where there is none that can be opened."""
+        """Rules that are over, and names that the version doesn't have; none without a version to open."""
         try:
             served = self._champion()
         except NextbestError:
             return []
-        return unknown_names(served, rules) if served else []
+        return warnings_of(served, rules, self._clock()) if served else []
 
     def _refuse_beside_a_file(self) -> None:
         if self._file:

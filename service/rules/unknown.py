@@ -1,10 +1,11 @@
-"""What a file of rules names and a version doesn't have: no mistake, it may come with the next night."""
+"""What of a file of rules finds nothing: time that is over, names that a version lacks. It is no mistake."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from service.live_products import NOT_COUNTED
+from service.rules.book import period_of
 from service.rules.file import PRODUCT_NUMBERS, Cap, Condition, Eligible, Pin, PriceRange, Rule, Scoped
 from service.rules.reading import Rules
 from service.rules.who import COMPARE, as_number
@@ -12,6 +13,12 @@ from service.served import NONE, ServedVersion
 from storage.people import People
 
 TOLD = 10  # of one sort, for one rule
+
+
+def warnings_of(served: ServedVersion, rules: Rules, now_s: float) -> list[str]:
+    """A sentence for each rule that is over, and for each sort of name that the version hasn't."""
+    over = [rule for rule in rules.rules if period_of(rule, served.zone)[1] <= now_s]
+    return [f"rule {rule.id}: its end, {rule.ends}, is past" for rule in over] + unknown_names(served, rules)
 
 
 def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import nothing_new
 from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run, sample
 from service.rules.reading import NO_RULES, parse_rules
-from service.rules.unknown import unknown_names
+from service.rules.unknown import unknown_names, warnings_of
 from service.served import ServedVersion
 from storage.record.changes import ProductState
 from storage.record.consent import PRESETS, set_consent
@@ -211,14 +211,27 @@ def test_cells_that_a_rule_takes_for_numbers_and_that_are_none_are_warnings(serv
     ]
 
 
+def test_a_rule_that_is_over_is_a_warning_and_one_that_has_not_begun_is_none(served: ServedVersion) -> None:
+    today = datetime.fromtimestamp(NOON_S, served.zone).date()
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule("over", "block", products='["milk"]', ends=str(today - timedelta(days=1)))
+        + rule("last-day", "block", products='["milk"]', ends=str(today))
+        + rule("ahead", "block", products='["milk"]', starts=str(today + timedelta(days=1)))
+    )
+    assert warnings_of(served, rules, NOON_S) == [f"rule over: its end, {today - timedelta(days=1)}, is past"]
+
+
 def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
-    good.write_text("schema = 1\n" + rule("a", "block", products='["milk", "mlik"]'))
+    over = rule("b", "block", products='["milk"]', ends="2017-12-31")
+    good.write_text("schema = 1\n" + rule("a", "block", products='["milk", "mlik"]') + over)
     bad.write_text("schema = 1\n" + rule("a", "block", colour='"red"'))
     run, where = CliRunner(), ["--store", str(store.root)]
     checked = run.invoke(main, ["rules", "check", str(good), *where])
     assert checked.exit_code == 0
-    assert "rules: 1, warnings: 1" in checked.output
+    assert "rules: 2, warnings: 2" in checked.output
+    assert "warning: rule b: its end, 2017-12-31, is past" in checked.output
     assert "no such product: mlik" in checked.output
     refused = run.invoke(main, ["rules", "check", str(bad)])
     assert refused.exit_code == 1
