@@ -93,17 +93,23 @@ def _frame(names: list[str], rows: Sequence[Sequence[Any]], first: int) -> pl.Da
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
-    """A column as typed as its values; as text where they are of several types (SQLite allows that)."""
+    """A column as typed as its values; as text where they are of several types (SQLite allows that), or of
+    one that isn't read further, such as a UUID."""
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) == 1:
         try:
-            return pl.Series(name, values, strict=True)
+            series = pl.Series(name, values, strict=True)
+            if series.dtype not in (pl.Object, pl.Duration):
+                return series
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
             pass
     return pl.Series(name, [_as_text(value) for value in values], dtype=pl.String)
 
 
 def _as_text(value: object) -> str | None:
+    """A value as a CSV file would have it."""
     if value is None:
         return None
+    if isinstance(value, list):
+        return ";".join(str(one) for one in value)
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

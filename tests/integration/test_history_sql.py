@@ -111,6 +111,28 @@ def test_dates_and_numbers_of_the_database_keep_their_type(database: str, tmp_pa
     assert history.named_purchases()["purchased_at"].min() == datetime(2020, 6, 30, 22, tzinfo=UTC)
 
 
+def test_ids_may_be_uuids_and_lists_of_them_arrays(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    url = request.getfixturevalue("postgres_url")
+    anna, milk, bread = (f"6f1c0d3e-0000-4000-8000-00000000000{n}" for n in range(3))
+    purchases = (
+        f"SELECT '{anna}'::uuid customer_id, '{milk}'::uuid product_id, '2020-07-01'::date purchased_at"
+    )
+    offers = f"SELECT 'half' offer_id, '{{{milk},{bread}}}'::uuid[] product_ids"
+    customers = f"SELECT '{anna}'::uuid customer_id, '3 days'::interval pause"
+    history = read(
+        url,
+        rejects=tmp_path / "r.csv",
+        purchases={"query": purchases},
+        offers={"query": offers},
+        customers={"query": customers},
+    )
+    assert history.customer_ids == [anna]
+    assert history.offers is not None
+    assert history.offers["product_ids"].to_list() == [[milk, bread]]
+    assert history.customers is not None
+    assert history.customers["pause"].to_list() == ["3 days, 0:00:00"]
+
+
 def test_a_missing_table_or_column_or_a_wrong_query_is_said_plainly(database: str, tmp_path: Path) -> None:
     rejects = tmp_path / "r.csv"
     engine_of(database).connect().close()  # makes the SQLite file
