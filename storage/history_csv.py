@@ -44,7 +44,7 @@ def plain_utf8(path: Path, file: str, encoding: str) -> Iterator[Path]:
     """
     if not path.stat().st_size:
         raise BadHistoryError(file, "the file is empty, without even a header line")
-    is_packed = path.suffix == ".gz"
+    is_packed = path.suffix.lower() == ".gz"
     if not is_packed and encoding == "utf-8":
         _check_line_ends(path, file)
         yield path

@@ -178,6 +178,11 @@ def test_files_are_found_by_their_usual_names_or_by_path(tmp_path: Path) -> None
         read(tmp_path / "gone", rejects=tmp_path / "rejects.csv")
 
 
+def test_the_ending_of_a_packed_file_may_be_in_capitals(tmp_path: Path) -> None:
+    write(tmp_path, gzip.compress((HEADER + LINES).encode(), mtime=0), "purchases.CSV.GZ")
+    assert read(tmp_path).purchases.height == 400
+
+
 def test_ids_are_cleaned_of_what_numbers_did_to_them_only_when_asked(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "17850.0,007,2020-01-01\n v1.0 ,10.50,2020-01-01\n")
     assert set(read(tmp_path).customer_ids) == {"17850.0", "v1.0"}
