@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from storage.whole_lines import appending
+
 FILE = "shop_files.jsonl"
 KEPT_DAYS = 400
 
@@ -32,8 +34,8 @@ def note_shop_file(store: Path, path: Path, what: str, *, now: datetime) -> None
         OSError: it can't be noted.
     """
     line = json.dumps(ShopFile(str(path.absolute()), what, now.astimezone(UTC).isoformat())._asdict())
-    with (store / FILE).open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    with appending(store / FILE) as file:
+        file.write(f"{line}\n".encode())
         file.flush()
         os.fsync(file.fileno())
 

@@ -13,6 +13,7 @@ import structlog
 
 from storage.record.exposures import Exposure
 from storage.record.folder import private_file
+from storage.whole_lines import appending
 
 MOST_BYTES = 64 * 1024 * 1024
 log = structlog.get_logger()
@@ -36,8 +37,8 @@ class Spool:
             try:
                 lines = other.read_bytes()
                 private_file(self._file)
-                with self._file.open("ab") as file:
-                    file.write(lines if lines.endswith(b"\n") or not lines else lines + b"\n")
+                with appending(self._file) as file:
+                    file.write(lines)
                 other.unlink()
             except OSError as err:
                 log.error("a spool of exposures can't be taken over", file=other.name, why=str(err))
@@ -47,7 +48,7 @@ class Spool:
         kept = 0
         try:
             private_file(self._file)
-            with self._file.open("ab") as file:
+            with appending(self._file) as file:
                 room = self._most_bytes - file.tell()
                 for row in rows:
                     line = json.dumps(asdict(row), separators=(",", ":")).encode() + b"\n"

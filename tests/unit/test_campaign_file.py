@@ -17,7 +17,7 @@ from models.errors import NextbestError
 from service.batch_command import ids_of
 from service.campaign_file import BadOutError, cell_of, rows_of, write_lists
 from storage.safe_cell import FORMULA_STARTS
-from storage.shop_files import FILE, shop_files
+from storage.shop_files import FILE, note_shop_file, shop_files
 from storage.store import Store
 from tests.data.tiny_version import publish
 
@@ -58,7 +58,8 @@ def test_a_note_that_was_cut_off_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(
         '{"path": "/a", "what": "w", "written_at": "2018-01-01T00:00:00+00:00"}\n{"pa'
     )
-    assert [file.path for file in shop_files(tmp_path, now=NOW)] == ["/a"]
+    note_shop_file(tmp_path, Path("/b"), "w", now=NOW)
+    assert [file.path for file in shop_files(tmp_path, now=NOW)] == ["/a", "/b"]
     assert shop_files(tmp_path, now=datetime(2020, 1, 1, tzinfo=UTC)) == []
 
 

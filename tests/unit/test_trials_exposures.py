@@ -163,15 +163,17 @@ def test_whatever_goes_wrong_when_they_are_written_they_wait_on_the_disk(
     assert bench.written() == ["r1"]
 
 
-def test_a_line_that_was_cut_off_is_passed_over(bench: Bench, tmp_path: Path) -> None:
+def test_a_line_that_was_cut_off_is_passed_over_and_takes_none_along(bench: Bench, tmp_path: Path) -> None:
     bench.door.is_shut = True
     bench.take(1)
     bench.log.write()
     (file,) = (tmp_path / "spool").iterdir()
     file.write_bytes(file.read_bytes() + b'{"event_id": "half')
+    bench.take(2)
+    bench.log.write()
     bench.door.is_shut = False
     bench.log.write()
-    assert bench.written() == ["r1"]
+    assert bench.written() == ["r1", "r2"]
     assert not file.exists()
 
 

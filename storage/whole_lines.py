@@ -1,0 +1,22 @@
+"""Lines behind those of a file whose last one a crash may have cut off: that one spoils no other."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write whole lines to its end, which is made if it isn't there.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        yield file
