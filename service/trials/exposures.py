@@ -173,7 +173,10 @@ class ExposureLog:
         except RefusedError:
             return
         self._lost -= told
-        log.error("exposures were lost", **{why.replace(" ", "_"): n for (_, _, why), n in told.items()})
+        by_reason: Counter[str] = Counter()
+        for (_, _, why), n in told.items():
+            by_reason[why.replace(" ", "_")] += n
+        log.error("exposures were lost", **by_reason)
 
 
 def rows_of(shown: Shown) -> list[Exposure]:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from experiments.assignment import Arm, Entry
 from service.own_list import Rung
@@ -150,6 +151,14 @@ def test_what_has_no_room_is_lost_by_number_and_the_record_is_told(
         assert read_lost(record, "a", 1) == 2
         bench.log.write()
         assert read_lost(record, "a", 1) == 2
+
+
+def test_the_log_says_how_many_were_lost_of_all_experiments_together(bench: Bench) -> None:
+    bench.log.note_killed([(("a", 1), 3), (("b", 1), 5)])
+    with capture_logs() as lines:
+        bench.log.write()
+    (line,) = lines
+    assert line["worker_killed"] == 8
 
 
 def test_whatever_goes_wrong_when_they_are_written_they_wait_on_the_disk(
