@@ -196,6 +196,7 @@ def _trials(
     log_of_exposures.note_killed(gone)
     plans.start()
     log_of_exposures.start()
+    Finalize(None, log_of_exposures.write_waiting, exitpriority=1)
     return Trials(
         *(plans, customers, recommender, new_recommender),
         shown=log_of_exposures.take,

@@ -1,6 +1,7 @@
 """Keeps who was shown what: a bounded queue, written in batches in the background, never waited for."""
 
 import json
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +84,7 @@ class ExposureLog:
         self._door, self._spool, self._counters = door, spool, counters
         self._default, self._tally, self._clock = default, tally, clock
         self._waiting: deque[Shown] = deque()
+        self._writing = threading.Lock()  # a process that ends writes in another thread
         self._lost: Counter[tuple[str, int, str]] = Counter()
 
     def start(self) -> None:
@@ -106,21 +108,23 @@ class ExposureLog:
         self._waiting.append(shown)  # last: from here on it may be written
 
     def write(self) -> None:
-        """Write all that waits, to the record, else to the spool; then what the spool has."""
-        self._write_waiting()
+        """Write all that waits, then what the spool has."""
+        self.write_waiting()
         self._drain()
         self._tell_lost()
 
-    def _write_waiting(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            rows = [row for shown in batch for row in rows_of(shown)]
-            if not self._record(rows):
-                self._keep(rows)
-            if self._tally is not None:
-                self._tally.settle((row.experiment_id, row.version) for row in rows)
-            if self._waiting:
-                time.sleep(BREATH_S)
+    def write_waiting(self) -> None:
+        """Write all that waits, to the record, else to the spool; also when the process ends."""
+        with self._writing:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                rows = [row for shown in batch for row in rows_of(shown)]
+                if not self._record(rows):
+                    self._keep(rows)
+                if self._tally is not None:
+                    self._tally.settle((row.experiment_id, row.version) for row in rows)
+                if self._waiting:
+                    time.sleep(BREATH_S)
 
     def _record(self, rows: list[Exposure]) -> bool:
         def work(record: Record) -> int:
@@ -149,7 +153,7 @@ class ExposureLog:
                 return
             self._spool.done()
             time.sleep(BREATH_S)
-            self._write_waiting()  # a full spool takes so long that the queue would fill up
+            self.write_waiting()  # a full spool takes so long that the queue would fill up
 
     def _lose(self, assigned: Sequence[tuple[Entry, Arm]], why: str) -> None:
         for entry, _ in assigned:

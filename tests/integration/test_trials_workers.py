@@ -195,6 +195,17 @@ def test_what_a_killed_worker_had_not_written_is_counted(shop: Shop) -> None:
     assert before.items() <= shop.kept()[0].items()
 
 
+def test_a_service_that_is_stopped_in_order_loses_none(shop: Shop) -> None:
+    shop.nbo("start", str(shop.specification))
+    assert shop.everywhere(lambda session: in_one(shop, session)) < SEEN_S
+    sessions = [requests.Session() for _ in range(12)]
+    told = {shop.ask(name, session)["request_id"] for session in sessions for name in ("anna", "ben", "7")}
+    shop.running.process.terminate()
+    shop.running.process.wait(20)
+    assert told <= set(shop.exposures())
+    assert waiting((shop.store / FILE).parent) == 0
+
+
 def waiting(folder: Path) -> int:
     """Exposures in memory. Of who is killed between spool and count they are kept, and count as lost too."""
     counts = [SLOT.iter_unpack(file.read_bytes()) for file in folder.glob("exposures-*.count")]
