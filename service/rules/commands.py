@@ -48,7 +48,7 @@ def rules() -> None:
 @file_argument
 @store_option
 def check(file: Path, store: Path | None) -> None:
-    """Say what is wrong with FILE; with a store also what of it finds nothing there."""
+    """Say what is wrong with FILE; with a store also what of it does nothing there."""
     found = read_rules_file(file)
     warnings = warnings_of(checked(StoreChampion(Store(store))), found, time.time()) if store else []
     for warning in warnings:
