@@ -83,7 +83,7 @@ class ChampionFollower:
         if champion:
             self._take(champion)
             if self._answers_from(champion.current):
-                self._retry_at = float("inf")
+                self._retry_at, self._last_refusal = float("inf"), ""
 
     def _take(self, champion: Champion) -> None:
         serving = self._open(champion.current)

@@ -90,6 +90,19 @@ def test_a_damaged_version_is_refused_by_name_once_and_the_old_one_stays(tmp_pat
     assert f"{second}/popular/order.npy" in refusals[0]["why"]
 
 
+def test_what_was_repaired_and_breaks_again_is_said_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    follower = follower_of(store)
+    pointer = (tmp_path / CHAMPION).read_bytes()
+    with capture_logs() as lines:
+        for content in (pointer, b"{", pointer, b"{", b"{"):
+            (tmp_path / CHAMPION).write_bytes(content)
+            follower._seen = None
+            follower.look()
+    assert len([line for line in lines if line["log_level"] == "error"]) == 2
+
+
 def test_a_service_started_on_a_damaged_champion_answers_from_the_one_before(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = publish(store)
