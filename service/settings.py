@@ -133,7 +133,10 @@ class Settings(BaseSettings):
     def _usable_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value:
             try:
-                ConnectionPool.from_url(value.get_secret_value()).make_connection()  # it doesn't connect yet
+                connection = ConnectionPool.from_url(value.get_secret_value()).make_connection()
+                host = getattr(connection, "host", None)  # none of a socket
+                if host:
+                    host.encode("idna")  # else each look for its address would fail
             except (ValueError, TypeError, RedisError):  # their texts may hold the password
                 usable = "redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix:///PATH"
                 raise ValueError(f"must be a URL such as {usable}") from None

@@ -19,6 +19,7 @@ from service.settings import Settings
         "redis:10.0.0.7",
         "redis://:s3cret@10.0.0.7:port/0",
         "redis://:s3cret@10.0.0.7:6379?no_such_option=1",
+        "redis://:s3cret@redis..svc:6379",
     ],
 )
 def test_a_redis_url_that_cannot_be_used_ends_the_command_with_2_and_one_line(
