@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
+from service.background import once
 from service.cache.breaker import LOST_S, Breaker
 from service.cache.keys import list_key, list_life_s, showings_key
 from service.cache.reading import Wire, command
@@ -191,16 +192,21 @@ class RedisCache:
 
     def _write(self) -> None:
         while True:
-            if not self._is_waiting.wait(IDLE_S):
-                self._look()
-                continue
-            if len(self._waiting) < BATCH:
-                time.sleep(PAUSE_S)
-            self._is_waiting.clear()  # first: what comes from here on is seen now or sets it again
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            if self._waiting:
-                self._is_waiting.set()
+            once(self._take_turn, "cache-writer")
+
+    def _take_turn(self) -> None:
+        if not self._is_waiting.wait(IDLE_S):
+            self._look()
+            return
+        if len(self._waiting) < BATCH:
+            time.sleep(PAUSE_S)
+        self._is_waiting.clear()  # first: what comes from here on is seen now or sets it again
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        if self._waiting:
+            self._is_waiting.set()
+        try:
             self._store([one for one in batch if isinstance(one, _Waiting)])
+        finally:
             for one in batch:
                 if isinstance(one, threading.Event):
                     one.set()
@@ -216,9 +222,10 @@ class RedisCache:
             self._writer.tell(b"".join(parts), sum(numbers))
         except (redis.RedisError, OSError) as err:
             self._failed(err)
-        for waiting in kept:
-            if self._soon.get(waiting.key) is waiting.value:  # else there is a newer one
-                self._soon.pop(waiting.key, None)
+        finally:
+            for waiting in kept:
+                if self._soon.get(waiting.key) is waiting.value:  # else there is a newer one
+                    self._soon.pop(waiting.key, None)
 
     def _look(self) -> None:
         start_s = time.perf_counter()

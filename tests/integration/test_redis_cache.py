@@ -78,6 +78,19 @@ def test_a_list_is_read_back_before_it_is_stored_and_nothing_is_left_over(
     assert cache.get(*KEY) is None
 
 
+def test_a_fault_that_nobody_thought_of_ends_neither_the_writer_nor_who_waits_for_it(
+    cache: RedisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(cache._writer, "tell", lambda *_: {}["nobody thought of that"])
+        cache.put(*KEY, b"lost")
+        cache.flush()
+    cache.put(*KEY, b"kept")
+    cache.flush()
+    assert cache._soon == {}
+    assert cache.get(*KEY) == b"kept"
+
+
 def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
     cache: RedisCache, server: RedisServer, outcomes: Outcomes
 ) -> None:
