@@ -1,7 +1,8 @@
 """The record as others open it: transactions that read or write, and one sort of error for all that fails."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -97,12 +98,12 @@ class Record:
         with self.reading():
             pass
         private_file(target)  # its own rights, before anything is in it
-        with _told():
-            connection = self._engine.raw_connection()
-            try:
+        try:
+            with _told(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("VACUUM INTO ?", (str(target),))
-            finally:
-                connection.close()
+        except BaseException:
+            target.unlink()  # a part of a record would be taken for one
+            raise
 
     def truncate_log(self) -> None:
         """Let nothing that was deleted stay in SQLite's write-ahead log, where there is one.
@@ -112,12 +113,8 @@ class Record:
         """
         if self.is_postgres:
             return
-        with _told():
-            connection = self._engine.raw_connection()
-            try:
-                (is_busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                connection.close()
+        with _told(), closing(self._engine.raw_connection()) as connection:
+            (is_busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if is_busy:
             raise RecordUnavailableError("its log can't be emptied, since it is being read: ask again")
 
@@ -156,5 +153,5 @@ def _told() -> Iterator[None]:
     """Turn what SQLAlchemy and the drivers raise into our own error, without the statement's values."""
     try:
         yield
-    except sa.exc.SQLAlchemyError as err:
-        raise RecordUnavailableError(first_line(err), is_full=is_full(getattr(err, "orig", None))) from err
+    except (sa.exc.SQLAlchemyError, sqlite3.Error) as err:  # the latter of what goes past SQLAlchemy
+        raise RecordUnavailableError(first_line(err), is_full=is_full(getattr(err, "orig", err))) from err

@@ -1,9 +1,12 @@
 """What operators do to a record, on SQLite and on a real Postgres: quarantine, purge, age, backup, replay."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from threading import Thread
 from typing import Any
 
@@ -14,9 +17,9 @@ from service.events.schemas import check_event
 from storage.record import bare_ids, stretches, upkeep
 from storage.record.changes import clock_now, customer_changes_since
 from storage.record.consent import PRESETS, set_consent
-from storage.record.engine import parse_url
+from storage.record.engine import file_of, parse_url
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
-from storage.record.errors import BadTombstonesError, NoBackupError
+from storage.record.errors import BadTombstonesError, NoBackupError, RecordUnavailableError
 from storage.record.events import Event, EventType, Fate, Sending
 from storage.record.exposure_log import read_outcomes
 from storage.record.holding import holding
@@ -24,6 +27,7 @@ from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
 from storage.record.replay import Stone, lines_of, parse_lines, replay, stones_of
+from storage.record.schema import prepare
 from storage.record.statements import next_change
 from storage.record.tables import audit, customers, events, offer_promises, quarantine, tombstones
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
@@ -312,6 +316,33 @@ def test_a_copy_is_never_written_over_and_never_made_of_postgres(record: Record,
     if record.is_postgres:
         with pytest.raises(NoBackupError, match="pg_dump"):
             record.back_up(tmp_path / "new.db")
+
+
+def test_a_copy_that_has_no_room_leaves_no_file_that_looks_like_one(tmp_path: Path) -> None:
+    copy, limits = tmp_path / "copy.db", getrlimit(RLIMIT_FSIZE)
+    with empty_record(sqlite_url(tmp_path)) as record:
+        setrlimit(RLIMIT_FSIZE, (8192, limits[1]))
+        try:
+            with pytest.raises(RecordUnavailableError):
+                record.back_up(copy)
+        finally:
+            setrlimit(RLIMIT_FSIZE, limits)
+        assert not copy.exists()
+        record.back_up(copy)
+    assert copy.stat().st_size > 8192
+
+
+def test_a_log_that_cannot_be_emptied_while_somebody_commits_is_an_error_of_ours(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    prepare(url)
+    record, file = Record(url, KEY, lock_ms=10), file_of(url)
+    assert file is not None
+    with closing(record), closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RecordUnavailableError, match="locked"):
+            record.truncate_log()
+        other.execute("ROLLBACK")
+        record.truncate_log()
 
 
 @pytest.mark.parametrize("line", ["", "{}", "[1]", '[1, "zz", 3]', '[1, "00", 3]', "[1, 2, 3]"])
