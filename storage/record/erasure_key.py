@@ -60,7 +60,7 @@ def load_erasure_key(root: Path, secret: str | None) -> ErasureKey:
 def _make(path: Path) -> None:
     """Write a new key, unless somebody else was faster."""
     private_folder(path.parent)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # containers have the same process numbers
     write_atomic(aside, secrets.token_hex(32) + "\n", mode=0o600)
     try:
         os.link(aside, path)  # never replaces one

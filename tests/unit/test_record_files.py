@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from click.testing import CliRunner
 from psutil import Process
 
 from service.cli import main
-from storage.record import engine
+from storage.record import engine, erasure_key
 from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import KEY_FILE, ErasureKey, load_erasure_key
@@ -21,6 +23,7 @@ from storage.record.intake import Intake
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import consent_log, events
+from storage.store import write_atomic
 from tests.data.records import KEY, NOON_MS, empty_record, event, opened, rows, sqlite_url, take
 
 type Safe = tuple[int, int, int]
@@ -60,6 +63,22 @@ def test_a_key_is_made_once_and_the_shops_own_goes_before_it(tmp_path: Path) -> 
     (tmp_path / KEY_FILE).write_text("short")
     with pytest.raises(ErasureKeyError, match="at least 16 bytes"):
         load_erasure_key(tmp_path, None)
+
+
+def test_two_that_make_the_key_at_once_have_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Barrier(2)  # threads have one process number, as processes of two containers may
+
+    def write(path: Path, text: str, mode: int) -> None:
+        write_atomic(path, text, mode)
+        written.wait(10)
+
+    monkeypatch.setattr(erasure_key, "write_atomic", write)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(load_erasure_key, [tmp_path] * 2, [None] * 2)
+    assert one.fingerprint == other.fingerprint == load_erasure_key(tmp_path, None).fingerprint
+    assert [file.name for file in (tmp_path / KEY_FILE).parent.iterdir()] == [KEY_FILE.name]
 
 
 def test_hashes_differ_by_customer() -> None:
