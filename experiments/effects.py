@@ -70,9 +70,14 @@ def of_means(
 
 
 def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) -> Effect | None:
-    """Sums of numerators over sums of denominators, with customers as what varies (delta method)."""
+    """Sums of numerators over sums of denominators, with customers as what varies (delta method).
+
+    None with fewer than two customers on a side, a side whose denominators are all 0, or one ratio that
+    everybody of a side has, on both.
+    """
     metric = tea_tasting.RatioOfMeans("x", "per", use_t=False, confidence_level=CONFIDENCE)
-    if not all(_varies(above, below) for above, below in (control, treatment)):
+    sides = (control, treatment)
+    if not all(below.any() for _, below in sides) or not any(_varies(*side) for side in sides):
         return None
     return _analysed(metric, ["x", "per"], [np.stack(control), np.stack(treatment)])
 
@@ -186,8 +191,6 @@ def _away_from_zero(metric: tea_tasting.RatioOfMeans, names: list[str], sides: l
 
 def _varies(above: Floats, below: Floats) -> bool:
     """Whether a ratio isn't the same for everybody: rounding would take its variance below 0."""
-    if not below.any():
-        return False
     return not np.allclose(above, above.sum() / below.sum() * below)
 
 

@@ -85,6 +85,21 @@ def test_ease_has_newcombes_interval() -> None:
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
+def test_a_ratio_that_everybody_of_one_side_has_is_compared_all_the_same() -> None:
+    """A control that never falls back; half of the treatment's customers do, with one of two answers."""
+    never, answers, half = np.zeros(4), np.full(4, 2.0), np.array([1.0, 0.0, 1.0, 0.0])
+    found = of_ratios((never, answers), (half, answers))
+    assert found is not None
+    assert (found.control, found.treatment) == (0.0, 0.25)
+    # Residuals of the treatment +-1/2, variance 1/3; over 2 answers squared and 4 customers.
+    assert found.variance == pytest.approx(1 / 3 / 4 / 4)
+    turned = of_ratios((half, answers), (never, answers))
+    assert turned is not None
+    assert (turned.difference, turned.variance) == (-found.difference, pytest.approx(found.variance))
+    assert of_ratios((never, answers), (never, answers + 1)) is None
+    assert of_ratios((never, never), (half, answers)) is None
+
+
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0]])
 def test_where_nothing_can_be_said_nothing_is(values: list[float]) -> None:
     side = np.array(values)
