@@ -76,7 +76,8 @@ def open_case(
     """
     now_ms = int(now.timestamp() * 1000)
     cohort = cohort_of(specification, check_log(exposures, EXPOSURES, "exposures"), now_ms)
-    figures = figures_of(cohort, check_log(outcomes, OUTCOMES, "outcomes"), specification.analysis, now_ms)
+    outcomes = check_log(outcomes, OUTCOMES, "outcomes")
+    figures = figures_of(cohort, outcomes, specification.analysis, now_ms)
     table = Table.of(figures.customers, specification.analysis)
     health = findings(specification, cohort, figures, table, now_ms, dropped=dropped)
     done = outcomes.filter(pl.col("at_ms") <= now_ms)
@@ -236,7 +237,8 @@ def _next(case: Case, looks: Several[Look]) -> tuple[float | None, float | None]
     more = at - _information(case, case.now_ms - DAY_MS)
     first = next((look.arm for look in looks), None)
     path = sorted(look.information for look in looks if look.arm == first)
-    if at >= 1 or more < NEWS or (path and at + more < path[-1] + NEWS):
+    is_over = at >= 1 or bool(path and path[-1] >= 1)  # who sees a second variant after the last look leaves
+    if is_over or more < NEWS or (path and at + more < path[-1] + NEWS):
         return None, None
     ahead = rounded(at + more)
     limit = bounds((*path, ahead), case.alpha)[-1]

@@ -18,7 +18,7 @@ from experiments.markdown import to_markdown
 from experiments.report import to_html, to_json
 from experiments.specification import Specification, hash_of, parse
 from experiments.verdict import Word
-from tests.data.log_lines import SPEC, bought, done, exposed
+from tests.data.log_lines import SPEC, bought, done, exposed, exposure
 from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, at, logs
 
 HOUR_MS = DAY_MS // 24
@@ -169,6 +169,37 @@ def test_each_bad_case_has_its_named_failure(
         assert name in found.headline.rule
 
 
+def test_a_variant_that_falls_back_where_the_control_never_does_is_rolled_back(
+    better: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    guard = '[[metrics]]\nname = "fallback"\nrole = "guardrail"\nmargin = 0.5\n'
+    specification = parse(SPECIFICATION.format(id=SPEC.experiment.id, planned_n=14_000) + guard)
+    shown, outcomes = fallen_back(*better)
+    one_in_ten = pl.col("is_fallback") & (pl.int_range(pl.len()) % 10 == 0)
+    shown = shown.with_columns(is_fallback=one_in_ten, spec_hash=pl.lit(hash_of(specification)))
+    found = judge(open_case(specification, shown, outcomes, at(21)))
+    assert (found.headline.word, found.headline.rule) == (Word.ROLLBACK, "guardrail fallback")
+
+
+def test_a_look_at_the_planned_size_stands_where_customers_leave_afterwards() -> None:
+    """Who sees a second variant later is judged no more."""
+    customers = [f"c{number}" for number in range(40)]
+    specification = parse(SPECIFICATION.format(id=SPEC.experiment.id, planned_n=40))
+    lines = [
+        exposure(number, name, ("control", "ranker")[number % 2], START_MS + (number + 1) * DAY_MS // 10)
+        for number, name in enumerate(customers)
+    ]
+    hers = {"spec_hash": hash_of(specification)}
+    shown = exposed(*(line | hers for line in lines))
+    spent = done(*(bought(name, START_MS + 5 * DAY_MS, float(n % 7)) for n, name in enumerate(customers)))
+    first = judge(open_case(specification, shown, spent, at(11)))
+    assert first.information == 1
+    crossing = exposed(exposure(99, "c0", "ranker", START_MS + 10 * DAY_MS) | hers)
+    later = judge(open_case(specification, pl.concat([shown, crossing]), spent, at(11)), first.new_looks)
+    assert later.information == 39 / 40
+    assert later.next_bound is None
+
+
 def test_dropped_exposures_are_missing_logs(better: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     found = judge(open_case(SPEC, *better, at(21), dropped=500))
     assert found.headline.rule == "health: missing logs"
@@ -241,7 +272,8 @@ def test_interleaved_lists_are_told_beside(better: tuple[pl.DataFrame, pl.DataFr
     )
     items = pl.lit('[["p1", 0.5, null, "A"], ["p2", 0.4, null, "B"]]')
     shown = better[0].with_columns(items=items, spec_hash=pl.lit(hash_of(mixed)))
-    found = judge(open_case(mixed, shown, better[1], at(21)))
+    written_as_text = better[1].with_columns(pl.col("position").cast(pl.String))
+    found = judge(open_case(mixed, shown, written_as_text, at(21)))
     assert found.preferences["ranker"].second == 0
     assert found.preferences["ranker"].first > 1000
     assert "Interleaved lists" in to_html(found)
