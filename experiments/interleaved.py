@@ -14,6 +14,7 @@ from experiments.cohort import Cohort
 from experiments.interleaving import FIRST, SECOND
 
 CONFIDENCE = 0.95
+ADDED = 2  # voices on each side, of an interval
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Preference:
         customers: who clicked something that counts for a side.
         first, second: how many of them clicked more of each; the others are ties.
         share: of the voices, ties half and half, that are for the first side; None without any.
-        low, high: its 95 % interval over customers.
+        low, high: its 95 % interval over customers, with two voices more on each side (Agresti, Coull 1998):
+            a few of one mind are no certainty.
         p: two-sided, of a fair coin (sign test without ties).
     """
 
@@ -52,12 +54,14 @@ def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
     n = votes.height
     if not first + second:
         return Preference(n, first, second, 0.5 if n else None, 0.0, 1.0, 1.0)
-    share = (first + (n - first - second) / 2) / n
+    ties, more = n - first - second, n + 2 * ADDED
+    middle = (first + ADDED + ties / 2) / more
     # A voice is 1, 0 or 1/2: its variance is that of these three.
-    variance = ((first + (n - first - second) / 4) / n - share * share) / n
-    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(max(0.0, variance))
+    variance = ((first + ADDED + ties / 4) / more - middle * middle) / more
+    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(variance)
     p = float(binomtest(first, first + second).pvalue)
-    return Preference(n, first, second, share, max(0.0, share - half), min(1.0, share + half), p)
+    share = (first + ties / 2) / n
+    return Preference(n, first, second, share, max(0.0, middle - half), min(1.0, middle + half), p)
 
 
 def credited(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:

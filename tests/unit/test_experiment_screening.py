@@ -89,6 +89,15 @@ def test_each_customer_has_one_voice() -> None:
     assert (nobody.share, nobody.p) == (None, 1.0)
 
 
+def test_a_few_voices_of_one_mind_leave_room_for_others() -> None:
+    """Three of three: two more on each side (Agresti, Coull 1998) make it 5 of 7, give or take .335."""
+    exposures = pl.DataFrame([shown(c, f"r{c}") for c in "abc"])
+    cohort = Cohort(exposures, pl.DataFrame({"customer_id": list("abc")}), {})
+    found = preference(cohort, clicks(*((c, f"r{c}", 1) for c in "abc")), 1)
+    assert found.share == 1
+    assert (found.low, found.high) == (pytest.approx(5 / 7 - 1.96 * (10 / 7**3) ** 0.5, abs=1e-4), 1.0)
+
+
 def test_a_value_is_worked_out_by_hand() -> None:
     # Weights 2, 1/2, 2, 1/2 each 100 times: (2 * 1 + 2 * 0 + 1/2 + 1/2 * 0) / 5; (5 * 100)^2 / (8.5 * 100)
     many = 100
