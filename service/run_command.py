@@ -23,7 +23,10 @@ ALIKE = 0.9
 @click.option("--port", type=int, help="TCP port.  [default: 8000]")
 @click.option("--workers", type=int, help="Processes that answer.  [default: 1]")
 def run(store: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve until Ctrl-C or SIGTERM. Each option is also an environment variable NEXTBEST_<OPTION>."""
+    """Serve until Ctrl-C or SIGTERM.
+
+    Each option is also an environment variable NEXTBEST_<OPTION>; docs/operations.md has them and all others.
+    """
     given = {"store": store, "host": host, "port": port, "workers": workers}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

@@ -23,7 +23,9 @@ from training.terminal import summary_lines, table
 
 @click.command("evaluate")
 @click.option("--data", required=True, help="Folder or database URL of the shop's history.")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml.")
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml: docs/operations.md."
+)
 @click.option(
     "--as-of",
     "days",

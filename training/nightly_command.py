@@ -35,7 +35,7 @@ from training.progress import Progress
     type=click.IntRange(1, 365),
     help="Days whose purchases are predicted.  [default: the configuration's, else 7]",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="nextbest.toml.")
+@click.option("--config", type=click.Path(path_type=Path), help="nextbest.toml: docs/operations.md.")
 @click.option(
     "--time-budget",
     "time_budget_s",

@@ -20,7 +20,9 @@ from training.shop_figures import LISTED, MIN_BUYERS, Section
 
 @click.command("report")
 @click.option("--data", required=True, help="Folder or database URL of the shop's history.")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml.")
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml: docs/operations.md."
+)
 @click.option(
     "--store",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
