@@ -113,7 +113,11 @@ def write_demo(source: Path, out: Path) -> list[str]:
 
 
 def _purchases(lines: pl.DataFrame) -> pl.DataFrame:
-    """Lines of quantity 0 stay, so that the night has something to reject. Prices are net of discounts."""
+    """Lines of quantity 0 stay, so that the night has something to reject.
+
+    `sales_value` is what the shop got: its own discounts are off already, and coupons of makers are paid back.
+    So the price is net of them, and no discount is told beside it, which would be taken off again.
+    """
     bought = pl.col("quantity") > 0
     return lines.select(
         _text("household_id").alias("customer_id"),
@@ -125,7 +129,6 @@ def _purchases(lines: pl.DataFrame) -> pl.DataFrame:
         _text("basket_id").alias("order_id"),
         "quantity",
         pl.when(bought).then((pl.col("sales_value") / pl.col("quantity")).round(4)).alias("unit_price"),
-        pl.sum_horizontal("retail_disc", "coupon_disc", "coupon_match_disc").round(2).alias("discount"),
     )
 
 

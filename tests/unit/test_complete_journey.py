@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from experiments.purchases import outcomes_of
 from models.errors import BadHistoryError
 from storage.history import History
 from tests.data.exports import read
@@ -98,10 +99,11 @@ def test_lines_become_purchases_and_those_of_unknown_products_are_counted(
     history = history_of(tmp_path / "out")
     assert history.counts["purchases"].rejected == {"quantity: zero or negative": 1}
     named = history.named_purchases().sort("purchased_at")
-    assert named.select("customer_id", "product_id", "quantity", "unit_price", "discount").rows() == [
-        ("1", "100", 2.0, 1.5, 0.75),
-        ("1", "100", 1.0, 1.0, 0.75),
+    assert named.select("customer_id", "product_id", "quantity", "unit_price").rows() == [
+        ("1", "100", 2.0, 1.5),
+        ("1", "100", 1.0, 1.0),
     ]
+    assert outcomes_of(named)["revenue"].to_list() == [3.0, 1.0]  # what the source says that the shop got
     assert named["purchased_at"].to_list()[0] == datetime(2017, 1, 1, 12, tzinfo=UTC)
 
 
