@@ -115,8 +115,8 @@ def write_demo(source: Path, out: Path) -> list[str]:
 def _purchases(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines of quantity 0 stay, so that the night has something to reject.
 
-    `sales_value` is what the shop got: its own discounts are off already, and coupons of makers are paid back.
-    So the price is net of them, and no discount is told beside it, which would be taken off again.
+    `sales_value` is what the shop got: its own discounts are off already, and makers pay their coupons back.
+    So the price is net, and no discount is told beside it, which would be taken off again.
     """
     bought = pl.col("quantity") > 0
     return lines.select(
