@@ -58,7 +58,8 @@ def file_of(url: URL) -> Path | None:
 def open_engine(
     url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS, is_watched: bool = False
 ) -> sa.Engine:
-    """An engine that connects when it is first used; make it after a fork, never before.
+    """An engine that connects when it is first used; make it after a fork, never before. Its errors hide what
+    statements were about, which is customers' ids.
 
     Args:
         lock_ms: longest wait for a lock that somebody else holds.
@@ -76,6 +77,7 @@ def open_engine(
         pool_timeout=POOL_WAIT_S,
         pool_recycle=1800,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"options": options, "application_name": "nextbest", **DEAD_HOST},
     )
     if is_watched:
@@ -109,7 +111,7 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
             f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
         )
 
-    engine = sa.create_engine(url, pool_timeout=POOL_WAIT_S, creator=connect)
+    engine = sa.create_engine(url, pool_timeout=POOL_WAIT_S, hide_parameters=True, creator=connect)
     has_safe_wal = sqlite3.sqlite_version_info >= SAFE_WAL
 
     @sa.event.listens_for(engine, "connect")

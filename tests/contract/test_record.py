@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.engine import open_engine
 from storage.record.erasure import HOLDS_IDS, erase, erasures_after
 from storage.record.erasure_key import ErasureKey
-from storage.record.errors import ErasureKeyError, SchemaError
+from storage.record.errors import ErasureKeyError, RecordUnavailableError, SchemaError
 from storage.record.events import EventType, Fate, Sending
 from storage.record.folder import private_file
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
@@ -61,6 +62,14 @@ def fates(record: Record, *batch: object, **how: object) -> list[Fate]:
 def changes(record: Record, since: int) -> CustomerChanges:
     with record.reading() as connection:
         return customer_changes_since(connection, since, 100)
+
+
+def test_an_error_shows_no_id_however_much_of_it_a_log_shows(record: Record) -> None:
+    wrong = sa.text("SELECT * FROM nowhere WHERE customer_id = :customer_id")
+    marker = str(4711**5)  # tracebacks show lines of this file
+    with pytest.raises(RecordUnavailableError) as caught, record.reading() as connection:
+        connection.execute(wrong, {"customer_id": marker})
+    assert marker not in "".join(format_exception(caught.value))
 
 
 @pytest.mark.parametrize("how", ["made at once", "by every migration"])
