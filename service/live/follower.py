@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.background import now_and_every
-from service.errors import RefusedError
+from service.background import now_and_every, once
 from service.live.reader import LiveReader
 
 PIECES_S = 0.1  # how long what is behind may be read in one turn
@@ -43,19 +42,25 @@ class LiveFollower:
         if not self._turn.acquire(timeout=self._wait_s):
             return
         try:
-            self._reader.look()
-        except RefusedError:
-            pass  # the door has said why
+            once(self._reader.look, "customers")
         finally:
             self._turn.release()
 
     def _look(self) -> None:
         with self._turn:
             self._reader.look()
+        try:
+            self._look_at_shop()
+        finally:  # it has a door of its own, which may hang where this one doesn't
+            self._go_on()
+
+    def _look_at_shop(self) -> None:
         seen = self._reader.seen
         if seen != self._shop_seen:
             self._of_shop()
             self._shop_seen = seen
+
+    def _go_on(self) -> None:
         until_s = time.monotonic() + PIECES_S
         while self._reader.is_behind and time.monotonic() < until_s:
             with self._turn:

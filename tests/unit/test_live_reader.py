@@ -28,6 +28,7 @@ from storage.record.live import (
 from storage.record.record import Record
 from storage.record.upkeep import Chosen, purge
 from tests.data.records import NOON_MS, Door, empty_record, event, sqlite_url, take
+from tests.data.running_service import until
 
 HOUR_MS = 3_600_000
 NIGHT = Since(NOON_MS - 12 * HOUR_MS, NOON_MS - 10 * HOUR_MS)
@@ -296,3 +297,22 @@ def test_products_and_rules_are_looked_at_when_the_clock_moved_and_until_it_succ
     follower.catch_up()  # a request may be the first to see it
     looked(4)
     assert looks[0] == looks[1] < looks[2] < looks[3]  # type: ignore[operator]
+
+
+def test_customers_are_read_on_while_the_shops_changes_cannot_be(record: Record) -> None:
+    take(record, event("1", "anna"))
+    reader, live = opened(record)
+
+    def of_shop() -> None:
+        raise RefusedError("record_unavailable", None, "its own door hangs")
+
+    LiveFollower(reader, poll_s=0.01, wait_s=1, of_shop=of_shop).start()
+    until(lambda: live.known() == ["anna"], 5)
+
+
+def test_an_event_that_is_kept_is_acknowledged_whatever_goes_wrong_when_it_is_read_back(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, _ = opened(record)
+    monkeypatch.setattr(reader, "look", lambda: {}["nobody thought of that"])
+    LiveFollower(reader, poll_s=1, wait_s=1).catch_up()
