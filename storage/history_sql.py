@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from models.errors import BadHistoryError
 from storage.history_clean import LINE
+from storage.record.engine import first_line
 from storage.silent_server import end_when_silent
 from storage.tables import Table
 
@@ -76,9 +77,7 @@ class Database:
             raise BadHistoryError(f"{self.name}, {table.name}", why)
 
     def _refused(self, err: sa.exc.SQLAlchemyError) -> BadHistoryError:
-        cause = getattr(err, "orig", None) or err
-        lines = str(cause).strip().splitlines()
-        return BadHistoryError(self.name, lines[0] if lines else type(cause).__name__)
+        return BadHistoryError(self.name, first_line(err))
 
 
 def _sent(connection: sa.Connection, query: str) -> sa.CursorResult[Any]:
