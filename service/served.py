@@ -126,37 +126,37 @@ class ServedVersion:
         self.titles, self.urls = version.strings("products/title"), version.strings("products/url")
         self.image_urls = version.strings("products/image_url")
         for name in ("title", "url", "image_url"):
-            self._expect(f"products/{name}/offsets", np.int64, n_products + 1)
+            version.array_of(f"products/{name}/offsets", np.int64, n_products + 1)
         self.shelf = self._shelf(n_products)
         self.prices = self.shelf.price
-        self.recent_buyers = self._expect("popular/recent_buyers", np.int32, n_products)
-        self.buyers = self._expect("popular/buyers", np.int32, n_products)
-        self.similar_product = self._expect("similar/product", np.int32, n_products)
-        self.similar_score = self._expect("similar/score", np.float32, n_products)
-        self.history_start = self._expect("history/indptr", np.int64, n_customers + 1)
+        self.recent_buyers = version.array_of("popular/recent_buyers", np.int32, n_products)
+        self.buyers = version.array_of("popular/buyers", np.int32, n_products)
+        self.similar_product = version.array_of("similar/product", np.int32, n_products)
+        self.similar_score = version.array_of("similar/score", np.float32, n_products)
+        self.history_start = version.array_of("history/indptr", np.int64, n_customers + 1)
         self._starts = memoryview(self.history_start)
-        self.history_product = self._expect("history/product", np.int32)
+        self.history_product = version.array_of("history/product", np.int32)
         self.histories = self._histories(len(self.history_product))
         self._take_candidates(variant)
         categories = version.strings("categories")
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
-        category_row: IntArray = self._expect("products/category_row", np.int32, n_products)
+        category_row: IntArray = version.array_of("products/category_row", np.int32, n_products)
         self.category_row, self.in_stock = memoryview(category_row), memoryview(self.shelf.in_stock)
         self.is_popular_in = memoryview(popular_in_category(self.recent_buyers, category_row))
-        self.first_day: NDArray[np.uint16] = self._expect("popular/first_day", np.uint16, n_products)
+        self.first_day: NDArray[np.uint16] = version.array_of("popular/first_day", np.uint16, n_products)
         self.is_new = memoryview(new_in_shop(self.first_day, self.last_day, self.recent_days))
-        self.popular = self._popular(self._expect("popular/order", np.int32))
+        self.popular = self._popular(version.array_of("popular/order", np.int32))
         self.trends = Trends.of(self.popular, category_row, len(self.categories))
         brands = version.strings("brands")
         self.brands = [brands[row] for row in range(len(brands))]
-        self.brand_row = memoryview(self._expect("products/brand_row", np.int32, n_products))
+        self.brand_row = memoryview(version.array_of("products/brand_row", np.int32, n_products))
         self.people = People(version, n_customers)
-        self.product_interval = memoryview(self._expect("products/interval_days", np.float32, n_products))
+        self.product_interval = memoryview(version.array_of("products/interval_days", np.float32, n_products))
         self.category_interval = memoryview(
-            self._expect("categories/interval_days", np.float32, len(categories))
+            version.array_of("categories/interval_days", np.float32, len(categories))
         )
-        self.order_keys: NDArray[np.uint64] = self._expect("history/order_keys", np.uint64)
+        self.order_keys: NDArray[np.uint64] = version.array_of("history/order_keys", np.uint64)
         self.horizon_days = version.manifest.horizon_days
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
@@ -226,7 +226,9 @@ class ServedVersion:
         return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
 
     def _take_candidates(self, variant: str) -> None:
-        self.candidate_rows = self._expect(f"candidates/{variant}/product", np.int32, len(self.customers))
+        self.candidate_rows = self._version.array_of(
+            f"candidates/{variant}/product", np.int32, len(self.customers)
+        )
         self.candidate_evidence = self._expect_shape(
             f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
         )
@@ -248,33 +250,33 @@ class ServedVersion:
     def _histories(self, length: int) -> Histories:
         due = np.broadcast_to(np.uint16(0), length)
         if self._version.has("history/due_day"):  # else a night without `due`
-            due = self._expect("history/due_day", np.uint16, length)
+            due = self._version.array_of("history/due_day", np.uint16, length)
         return Histories(
             memoryview(self.history_product),
-            memoryview(self._expect("history/times", np.uint16, length)),
-            memoryview(self._expect("history/last_day", np.uint16, length)),
-            memoryview(self._expect("history/interval_days", np.float16, length)),
+            memoryview(self._version.array_of("history/times", np.uint16, length)),
+            memoryview(self._version.array_of("history/last_day", np.uint16, length)),
+            memoryview(self._version.array_of("history/interval_days", np.float16, length)),
             memoryview(due),
         )
 
     def _lift(self, n_products: int) -> FloatArray:
-        lift: FloatArray = self._expect("follow_up/lift", np.float32, n_products)
+        lift: FloatArray = self._version.array_of("follow_up/lift", np.float32, n_products)
         if lift.shape != (n_products,) or not (np.isfinite(lift).all() and (lift > 0).all()):
-            raise DamagedVersionError(f"{self.version_id}/follow_up/lift.npy", "not all are above 0")
+            raise self._version.damaged("follow_up/lift", "not all are above 0")
         return lift
 
     def _session_figures(self) -> SessionFigures:
         found = self._expect_shape("session/figures", np.float64, (len(SessionFigures._fields),))
         figures = SessionFigures(*found.tolist())
         if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
-            raise DamagedVersionError(f"{self.version_id}/session/figures.npy", f"can't be: {figures}")
+            raise self._version.damaged("session/figures", f"can't be: {figures}")
         return figures
 
     def _taste(self, n_products: int) -> Taste | None:
         if not self._version.has("taste/product"):
             return None
-        product = self._expect("taste/product", np.int32)
-        every = self._expect("variants/als/product_factors", np.float32, n_products)
+        product = self._version.array_of("taste/product", np.int32)
+        every = self._version.array_of("variants/als/product_factors", np.float32, n_products)
         n_factors = every.shape[-1]
         pool = self._expect_shape("taste/factors", np.float32, (len(product), n_factors))
         matrix = self._expect_shape("taste/matrix", np.float32, (n_factors, n_factors))
@@ -292,31 +294,22 @@ class ServedVersion:
         return ((self.as_of - before_s).astimezone(self.zone).date() - EPOCH).days
 
     def _shelf(self, n_products: int) -> Shelf:
-        stock = self._expect("products/stock", np.int32, n_products)
-        price = self._expect("products/price", np.float32, n_products)
-        margin = self._expect("products/margin", np.float32, n_products)
-        share = float(self._expect("value/margin_share", np.float32, 1)[0])
-        worth = self._expect("products/worth", np.float32, n_products)
+        stock = self._version.array_of("products/stock", np.int32, n_products)
+        price = self._version.array_of("products/price", np.float32, n_products)
+        margin = self._version.array_of("products/margin", np.float32, n_products)
+        share = float(self._version.array_of("value/margin_share", np.float32, 1)[0])
+        worth = self._version.array_of("products/worth", np.float32, n_products)
         return Shelf(self.products, stock, price, margin, share, worth)
 
     def _popular(self, scored: IntArray) -> IntArray:
         if scored.size and not 0 <= scored.min() <= scored.max() < len(self.products):
-            raise DamagedVersionError(f"{self.version_id}/popular/order.npy", "rows of no product")
+            raise self._version.damaged("popular/order", "rows of no product")
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
         return np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])
 
-    def _expect(self, name: str, kind: type[np.generic], length: int | None = None) -> NDArray[Any]:
-        """An array of the version, refused if it does not fit the others."""
-        array = self._version.array(name)
-        if array.dtype != kind or (length is not None and len(array) != length):
-            what = f"{array.dtype} of shape {array.shape} does not fit the version"
-            raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
-        return array
-
     def _expect_shape(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-        array = self._expect(name, kind)
+        array = self._version.array_of(name, kind)
         if array.shape != shape:
-            what = f"shape {array.shape} does not fit the others"
-            raise DamagedVersionError(f"{self.version_id}/{name}.npy", what)
+            raise self._version.damaged(name, f"shape {array.shape} does not fit the others")
         return array

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import AnyArray, FloatArray, IntArray
-from models.errors import DamagedVersionError
 from storage.versions import Version, VersionWriter
 
 OFFER = "offers/list_offer"
@@ -109,11 +108,10 @@ class PublishedOffers:
         self.has_any = version.has(OFFER)
         if not self.has_any:
             return
-        self._version_id = version.version_id
         self.ids = version.ids("offers")
         self._segments = version.strings("offers/segments")
         arrays = {name: version.array(f"offers/{name}") for name in KINDS}
-        self._check(arrays, n_customers, n_products)
+        self._check(version, arrays, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
         lists = ("list_offer", "list_probability", "list_value")
         self._lists: tuple[memoryview[Any], ...] = tuple(
@@ -164,7 +162,9 @@ class PublishedOffers:
         """The row of an offer, NONE if it isn't here."""
         return self.ids.find(offer_id) if self.has_any else NONE
 
-    def _check(self, arrays: dict[str, NDArray[Any]], n_customers: int, n_products: int) -> None:
+    def _check(
+        self, version: Version, arrays: dict[str, NDArray[Any]], n_customers: int, n_products: int
+    ) -> None:
         n, lists = len(self.ids), (n_customers + 1, *arrays["list_offer"].shape[1:])
         shapes = {
             **dict.fromkeys(
@@ -176,13 +176,12 @@ class PublishedOffers:
         ends = {"product": n_products, "segment": len(self._segments)}
         for name, array in arrays.items():
             if array.dtype != KINDS[name] or array.shape != shapes[name]:
-                raise self._damaged(name, f"{array.dtype} of shape {array.shape} does not fit the version")
+                raise version.damaged(
+                    f"offers/{name}", f"{array.dtype} of shape {array.shape} does not fit the version"
+                )
         for name, end in ends.items():  # the lists are too long to be read here
             if arrays[name].size and not NONE <= arrays[name].min() <= arrays[name].max() < end:
-                raise self._damaged(name, "rows that are not there")
-
-    def _damaged(self, name: str, why: str) -> DamagedVersionError:
-        return DamagedVersionError(f"{self._version_id}/offers/{name}.npy", why)
+                raise version.damaged(f"offers/{name}", "rows that are not there")
 
 
 def _known(value: Any) -> float | None:

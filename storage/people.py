@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.arrays import AnyArray
-from models.errors import DamagedVersionError
 from storage.strings import IdIndex
 from storage.versions import Version
 
@@ -69,30 +67,21 @@ class People:
         traits = {}
         for number, name in enumerate(_all(self._version, "traits/names")):
             words = _all(self._version, f"traits/{number}/words")
-            codes = self._expect(f"traits/{number}/code", np.uint16, self._length)
+            codes = self._version.array_of(f"traits/{number}/code", np.uint16, self._length)
             if codes.max(initial=0) > len(words):
-                raise self._refused(f"traits/{number}/code", "codes of no word")
+                raise self._version.damaged(f"traits/{number}/code", "codes of no word")
             traits[name] = Trait(memoryview(codes), tuple(words))
         return traits
 
     def _read_audiences(self) -> dict[str, Audience]:
         names = _all(self._version, "audiences/names")
-        start = self._expect("audiences/start", np.int64, len(names) + 1)
-        members = self._expect("audiences/member", np.int32)
+        start = self._version.array_of("audiences/start", np.int64, len(names) + 1)
+        members = self._version.array_of("audiences/member", np.int32)
         if start[0] != 0 or start[-1] != len(members) or (np.diff(start) < 0).any():
-            raise self._refused("audiences/start", "places that do not grow up to the end")
+            raise self._version.damaged("audiences/start", "places that do not grow up to the end")
         if members.size and not 0 <= members.min() <= members.max() < self._length:
-            raise self._refused("audiences/member", "rows of nobody")
+            raise self._version.damaged("audiences/member", "rows of nobody")
         return {name: Audience(memoryview(members[start[n] : start[n + 1]])) for n, name in enumerate(names)}
-
-    def _expect(self, name: str, kind: type[np.generic], length: int | None = None) -> AnyArray:
-        array = self._version.array(name)
-        if array.dtype != kind or (length is not None and len(array) != length):
-            raise self._refused(name, f"{array.dtype} of shape {array.shape} does not fit the version")
-        return array
-
-    def _refused(self, name: str, why: str) -> DamagedVersionError:
-        return DamagedVersionError(f"{self._version.version_id}/{name}.npy", why)
 
 
 def _all(version: Version, name: str) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from pydantic import ValidationError
 
 from models.arrays import AnyArray
 from models.errors import DamagedVersionError, UnknownVersionError
@@ -48,18 +47,32 @@ class Version:
         """
         file = f"{name}.npy"
         if file not in self.manifest.files:
-            raise DamagedVersionError(f"{self.version_id}/{file}", "not in the manifest")
+            raise self.damaged(name, "not in the manifest")
         try:
             empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
             mapped = np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)
         except OSError as err:  # of the machine: too many open files, rights
-            why = f"can't be opened: {err.strerror or err}"
-            raise DamagedVersionError(f"{self.version_id}/{file}", why) from err
+            raise self.damaged(name, f"can't be opened: {err.strerror or err}") from err
         except (ValueError, EOFError) as err:
-            raise DamagedVersionError(f"{self.version_id}/{file}", "not a readable array") from err
+            raise self.damaged(name, "not a readable array") from err
         if not isinstance(mapped, np.ndarray):  # numpy opens archives too
-            raise DamagedVersionError(f"{self.version_id}/{file}", "not an array")
+            raise self.damaged(name, "not an array")
         return np.asarray(mapped)  # a view without memmap's own indexing, which is many times slower
+
+    def array_of(self, name: str, kind: type[np.generic], length: int | None = None) -> AnyArray:
+        """The array of this name, mapped, of this type and, where that is said, with so many rows.
+
+        Raises:
+            DamagedVersionError: it isn't there, or another.
+        """
+        array = self.array(name)
+        if array.dtype != kind or (length is not None and array.shape[:1] != (length,)):
+            raise self.damaged(name, f"{array.dtype} of shape {array.shape} does not fit the version")
+        return array
+
+    def damaged(self, name: str, why: str) -> DamagedVersionError:
+        """What is wrong with the array of this name."""
+        return DamagedVersionError(f"{self.version_id}/{name}.npy", why)
 
     def strings(self, name: str) -> StringTable:
         """The strings of this name.
@@ -69,7 +82,7 @@ class Version:
         """
         offsets, blob = self.array(f"{name}/offsets"), self.array(f"{name}/blob")
         if not (is_rising(offsets) and offsets[0] == 0 and offsets[-1] == len(blob)):
-            raise DamagedVersionError(f"{self.version_id}/{name}/offsets.npy", "not from 0 to the end")
+            raise self.damaged(f"{name}/offsets", "not from 0 to the end")
         return StringTable(offsets, blob)
 
     def ids(self, name: str) -> IdIndex:
@@ -86,7 +99,7 @@ class Version:
         except UnicodeDecodeError:
             fits = False
         if not fits:
-            raise DamagedVersionError(f"{self.version_id}/{name}/hash.npy", "not the hashes of these ids")
+            raise self.damaged(f"{name}/hash", "not the hashes of these ids")
         return found
 
     def state(self, variant: str) -> ModelState:
@@ -262,7 +275,7 @@ def read_manifest(folder: Path, signers: Signers | None = None) -> Manifest:
         if signers is not None:
             signers.check(folder, text)
         manifest = Manifest.model_validate_json(text)
-    except (OSError, ValidationError, ValueError) as err:
+    except (OSError, ValueError) as err:  # pydantic's own is one of the latter
         raise DamagedVersionError(where, "not a readable manifest") from err
     if manifest.schema_version != SCHEMA_VERSION:
         raise DamagedVersionError(
