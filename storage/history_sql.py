@@ -34,7 +34,8 @@ class Database:
             self.name = parsed.render_as_string(hide_password=True)
             self._engine = sa.create_engine(parsed, poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as err:
-            raise BadHistoryError("--data", "not a database URL that can be opened here") from err
+            why = "must be a folder, sqlite:///FILE or postgresql://HOST/NAME; for others see docs/data.md"
+            raise BadHistoryError("--data", why) from err
         if parsed.drivername == "postgresql+psycopg":  # other drivers have other options
             end_when_silent(self._engine)
         file = parsed.database

@@ -176,7 +176,8 @@ def test_sqlite_cells_of_several_types_become_text(tmp_path: Path) -> None:
     ("url", "message"),
     [
         ("sqlite:////nowhere/shop.db", "no such file"),
-        ("nosuch://x", "not a database URL"),
+        ("nosuch://x", "must be a folder, sqlite:///FILE or postgresql://"),
+        ("mysql://reader@db/shop", "for others see docs/data.md"),
         ("postgresql://u:secret@127.0.0.1:1/shop", "connection"),  # pragma: allowlist secret
     ],
 )
