@@ -5,7 +5,6 @@ from math import inf, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 from scipy.stats import chisquare
 
 
@@ -40,11 +39,12 @@ def ratio_evidence(arms: NDArray[np.int32], weights: Sequence[float]) -> float:
     """
     if not len(arms):
         return 1.0
-    counts = np.cumsum(arms[:, None] == np.arange(len(weights))[None, :], axis=0)
-    n = np.arange(1, len(arms) + 1)
-    prior = len(weights)
-    log_odds = gammaln(prior) - gammaln(prior + n) + gammaln(1 + counts).sum(axis=1)
-    log_odds = log_odds - counts @ np.log(np.asarray(weights))
+    before = np.empty(len(arms))  # of each customer, how many came to the same arm earlier
+    for arm in range(len(weights)):
+        mine = np.flatnonzero(arms == arm)
+        before[mine] = np.arange(len(mine))
+    chance = (1 + before) / (len(weights) + np.arange(len(arms)))  # by what was seen so far
+    log_odds = np.cumsum(np.log(chance / np.asarray(weights)[arms]))
     return float(min(1.0, np.exp(-log_odds.max())))
 
 
