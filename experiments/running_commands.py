@@ -11,7 +11,7 @@ from experiments.frames import DAY_MS
 from experiments.specification import parse
 from experiments.words import moment
 from storage.record.experiments import (
-    Recorded,
+    RecordedExperiment,
     State,
     change_state,
     find_experiment,
@@ -47,7 +47,7 @@ def list_(store: Path, url: str | None, erasure_key: str | None) -> None:
     click.echo(f"holdout: {now.holdout_share:.3g} of all customers")
 
 
-def _line(one: Recorded, at_ms: int) -> str:
+def _line(one: RecordedExperiment, at_ms: int) -> str:
     """An experiment, and how long it has run of the days that were planned."""
     spec = parse(one.content, f"{one.experiment_id} version {one.version}")
     state = "scheduled" if one.is_scheduled(at_ms) else one.state.value
@@ -60,7 +60,7 @@ def _line(one: Recorded, at_ms: int) -> str:
 
 def _change(
     store: Path, url: str | None, erasure_key: str | None, experiment_id: str, state: State
-) -> Recorded:
+) -> RecordedExperiment:
     with opened_record(store, url, erasure_key) as record, record.writing() as connection:
         if find_experiment(connection, experiment_id) is None:
             raise UnknownExperimentError(experiment_id)

@@ -16,7 +16,7 @@ from models.errors import NextbestError, NoChampionError
 from storage.record.experiments import (
     ENDED,
     ExperimentConflictError,
-    Recorded,
+    RecordedExperiment,
     State,
     change_state,
     list_experiments,
@@ -71,7 +71,7 @@ def ship(
         click.echo(line)
 
 
-def _chosen(found: Sequence[Recorded], experiment_id: str | None, variant: str) -> tuple[str, Arm]:
+def _chosen(found: Sequence[RecordedExperiment], experiment_id: str | None, variant: str) -> tuple[str, Arm]:
     """The experiment that is meant, and its arm: of the newest version of what was named, else what runs."""
     newest = {one.experiment_id: one for one in reversed(found)}
     if experiment_id is None:

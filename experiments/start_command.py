@@ -17,7 +17,7 @@ from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (
     NewExperiment,
-    Recorded,
+    RecordedExperiment,
     find_experiment,
     running,
     start_experiment,
@@ -73,7 +73,7 @@ def chosen_by(arms: Iterable[Arm]) -> dict[str, bool]:
     }
 
 
-def _expect_independent(spec: Specification, others: Iterable[Recorded], where: str) -> None:
+def _expect_independent(spec: Specification, others: Iterable[RecordedExperiment], where: str) -> None:
     """Refuse what another layer decides too: a customer of both would get one, and count for both."""
     mine = chosen_by(spec.arms)
     for other in others:

@@ -23,7 +23,7 @@ from storage.record.budgets import (
     Budget,
     Lease,
     Promise,
-    Told,
+    ToldPromise,
     forget_old,
     give_back,
     lease,
@@ -231,7 +231,7 @@ class Promises:
         """Learn whom others promised what: it is theirs whoever is asked, also once the budget is used up."""
         now_ms, after = int(self._clock() * 1000), self._heard
 
-        def read(record: Record, before: int) -> list[Told]:
+        def read(record: Record, before: int) -> list[ToldPromise]:
             with record.reading() as connection:
                 return promised_between(connection, after, before, now_ms, PIECE)
 

@@ -21,7 +21,7 @@ VARIANTS = "(variants with rules = {}, other placements)"
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedProduct:
     """A product that comes into lists, or leaves them."""
 
     product_id: str
@@ -46,8 +46,8 @@ class PlacementChange:
     changed: int
     shorter: int
     empty: int
-    entering: list[Moved]
-    leaving: list[Moved]
+    entering: list[MovedProduct]
+    leaving: list[MovedProduct]
     expected_before: float
     expected_after: float
 
@@ -167,9 +167,9 @@ def _change(
     )
 
 
-def _most(served: ServedVersion, counts: Counter[int]) -> list[Moved]:
+def _most(served: ServedVersion, counts: Counter[int]) -> list[MovedProduct]:
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOLD]
-    return [Moved(served.products[row], served.titles[row], lists) for row, lists in order]
+    return [MovedProduct(served.products[row], served.titles[row], lists) for row, lists in order]
 
 
 def _expected(answers: list[Answer]) -> float:

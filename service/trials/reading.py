@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from experiments.assignment import Arm, Entry, Plan
-from storage.record.experiments import Recorded, Running, State
+from storage.record.experiments import RecordedExperiment, Running, State
 
 ARM = ("name", "weight", "model", "objective", "placement", "rules", "interleave", "explore", "explore_among")
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ def plan_of(found: Running, now_ms: int) -> Plan:
     )
 
 
-def _entry(one: Recorded) -> Entry | None:
+def _entry(one: RecordedExperiment) -> Entry | None:
     try:
         variants: list[dict[str, Any]] = tomllib.loads(one.content)["variants"]
         arms = [

@@ -171,7 +171,7 @@ def promised_until(
     return found
 
 
-class Told(NamedTuple):
+class ToldPromise(NamedTuple):
     """A promise as it was told.
 
     Attributes:
@@ -186,13 +186,13 @@ class Told(NamedTuple):
 
 def promised_between(
     connection: sa.Connection, after: int, before: int, now_ms: int, most: int
-) -> list[Told]:
+) -> list[ToldPromise]:
     """The latest promises with a number between these two that hold, at most so many, the last one first."""
     promised = offer_promises.c
     rows = sa.select(promised.id, promised.offer_id, promised.customer_id, promised.ends_ms)
     holds = (promised.id > after, promised.id < before, promised.ends_ms > now_ms)
     found = connection.execute(rows.where(*holds).order_by(promised.id.desc()).limit(most))
-    return [Told(*row) for row in found]
+    return [ToldPromise(*row) for row in found]
 
 
 def give_back(connection: sa.Connection, of: Lease) -> None:

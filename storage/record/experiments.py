@@ -28,7 +28,7 @@ ENDED = (State.STOPPED, State.SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedExperiment:
     """One version of an experiment.
 
     Attributes:
@@ -75,7 +75,7 @@ class NewExperiment:
 class Running:
     """All that decides who gets what: experiments that run or are paused, and the global holdout."""
 
-    experiments: tuple[Recorded, ...]
+    experiments: tuple[RecordedExperiment, ...]
     holdout_share: float
     holdout_salt: str
 
@@ -95,7 +95,7 @@ _COLUMNS = (
 )
 
 
-def list_experiments(connection: sa.Connection) -> list[Recorded]:
+def list_experiments(connection: sa.Connection) -> list[RecordedExperiment]:
     """Every version of every experiment, the newest first."""
     rows = connection.execute(sa.select(*_COLUMNS).order_by(experiments.c.id.desc()))
     return [_recorded(row) for row in rows]
@@ -103,7 +103,7 @@ def list_experiments(connection: sa.Connection) -> list[Recorded]:
 
 def find_experiment(
     connection: sa.Connection, experiment_id: str, version: int | None = None
-) -> Recorded | None:
+) -> RecordedExperiment | None:
     """A version of an experiment, the newest without a number; None if there is none."""
     found = sa.select(*_COLUMNS).where(experiments.c.experiment_id == experiment_id)
     if version is not None:
@@ -119,7 +119,9 @@ def running(connection: sa.Connection) -> Running:
     return Running(tuple(_recorded(row) for row in connection.execute(rows)), float(share), salt)
 
 
-def start_experiment(connection: sa.Connection, new: NewExperiment, *, now_ms: int, client: str) -> Recorded:
+def start_experiment(
+    connection: sa.Connection, new: NewExperiment, *, now_ms: int, client: str
+) -> RecordedExperiment:
     """Let an experiment run now or from its start on, in a free part of its layer, within a transaction that
     writes.
 
@@ -161,7 +163,7 @@ def change_state(
     now_ms: int,
     client: str,
     **detail: str,
-) -> Recorded:
+) -> RecordedExperiment:
     """Pause, stop or ship the newest version of an experiment, within a transaction that writes.
 
     Args:
@@ -226,13 +228,13 @@ def keep_looks(
 
 def _go_on(
     connection: sa.Connection,
-    known: Recorded,
+    known: RecordedExperiment,
     new: NewExperiment,
     *,
     changed: int,
     now_ms: int,
     client: str,
-) -> Recorded:
+) -> RecordedExperiment:
     if known.spec_hash != new.spec_hash:
         why = f"version {known.version} has another specification: a changed file is a new version"
         raise ExperimentConflictError(known.experiment_id, why)
@@ -250,7 +252,7 @@ def _go_on(
     return found
 
 
-def _free_slot(new: NewExperiment, others: list[Recorded]) -> float:
+def _free_slot(new: NewExperiment, others: list[RecordedExperiment]) -> float:
     """The lowest place where a slot of this width is free."""
     start = 0.0
     for other in sorted(others, key=lambda one: one.slot_start):
@@ -267,17 +269,17 @@ def _free_slot(new: NewExperiment, others: list[Recorded]) -> float:
 
 
 def _set_state(
-    connection: sa.Connection, known: Recorded, state: State, *, changed: int, ended_ms: int | None
+    connection: sa.Connection, known: RecordedExperiment, state: State, *, changed: int, ended_ms: int | None
 ) -> None:
     this = (experiments.c.experiment_id == known.experiment_id, experiments.c.version == known.version)
     values = {"state": state.value, "changed": changed, "ended_ms": ended_ms}
     connection.execute(sa.update(experiments).where(*this).values(values))
 
 
-def _recorded(row: Any) -> Recorded:
+def _recorded(row: Any) -> RecordedExperiment:
     values = list(row)
     values[7] = State(values[7])
-    return Recorded(*values)
+    return RecordedExperiment(*values)
 
 
 def _note(

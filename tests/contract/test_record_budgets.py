@@ -12,7 +12,7 @@ from storage.record.budgets import (
     Budget,
     Lease,
     Promise,
-    Told,
+    ToldPromise,
     forget_old,
     give_back,
     lease,
@@ -78,7 +78,7 @@ def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
 
 
 def test_promises_that_hold_are_read_once_each_the_latest_first(record: Record) -> None:
-    def read(after: int, before: int = NEVER_MS, now_ms: int = NOON_MS, most: int = 9) -> list[Told]:
+    def read(after: int, before: int = NEVER_MS, now_ms: int = NOON_MS, most: int = 9) -> list[ToldPromise]:
         with record.reading() as connection:
             return promised_between(connection, after, before, now_ms, most)
 

@@ -18,7 +18,7 @@ from storage.record.events import EventType, Sending
 from storage.record.experiments import (
     ExperimentConflictError,
     NewExperiment,
-    Recorded,
+    RecordedExperiment,
     State,
     change_state,
     find_experiment,
@@ -40,12 +40,12 @@ from tests.data.records import KEY, NOON_MS, empty_record, event, rows, sqlite_u
 A = NewExperiment("a", 1, "text", "hash-a-1", "recommend", 0.5)
 
 
-def start(record: Record, new: NewExperiment = A, now_ms: int = NOON_MS) -> Recorded:
+def start(record: Record, new: NewExperiment = A, now_ms: int = NOON_MS) -> RecordedExperiment:
     with record.writing() as connection:
         return start_experiment(connection, new, now_ms=now_ms, client="op")
 
 
-def change(record: Record, state: State, experiment_id: str = "a") -> Recorded:
+def change(record: Record, state: State, experiment_id: str = "a") -> RecordedExperiment:
     with record.writing() as connection:
         return change_state(connection, experiment_id, state, now_ms=NOON_MS + 9, client="op")
 

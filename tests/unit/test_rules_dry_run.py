@@ -13,7 +13,7 @@ from service.cli import main
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import nothing_new
-from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, Moved, PinNotShown, dry_run, sample
+from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, MovedProduct, PinNotShown, dry_run, sample
 from service.rules.reading import NO_RULES, parse_rules
 from service.rules.unknown import unknown_names, warnings_of
 from service.served import ServedVersion
@@ -68,7 +68,7 @@ def test_it_counts_lists_that_change_and_products_that_come_and_go(served: Serve
     # 11 products may be shown, every list has 10: without milk all six have the eleventh
     (change,) = tried(served, rule("a", "block", products='["milk"]')).placements
     assert (change.placement, change.lists, change.changed) == (EVERYWHERE, 6, 6)
-    assert change.leaving == [Moved("milk", "Fresh Milk", 6)]
+    assert change.leaving == [MovedProduct("milk", "Fresh Milk", 6)]
     assert sum(moved.lists for moved in change.entering) == 6
     assert change.expected_before == pytest.approx((0.5 + 0.25 + 0.5) / 6, abs=1e-4)
     assert change.expected_after == pytest.approx((0.25 + 0.5) / 6, abs=1e-4)

@@ -25,7 +25,7 @@ from service.served import ServedVersion
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
 from service.trials.reading import plan_of
-from storage.record.experiments import Recorded, Running, State
+from storage.record.experiments import RecordedExperiment, Running, State
 from storage.store import Store
 from tests.data.tiny_version import VARIANT, publish
 
@@ -280,7 +280,7 @@ model = "als"
 name = "control"
 weight = 0.5
 """
-RECORDED = Recorded("a", 1, SPEC, "hash", "recommend", 0.25, 0.5, State.RUNNING, 0, None)
+RECORDED = RecordedExperiment("a", 1, SPEC, "hash", "recommend", 0.25, 0.5, State.RUNNING, 0, None)
 
 
 def test_the_plan_is_of_what_runs_with_the_control_first() -> None:

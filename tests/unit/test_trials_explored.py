@@ -21,7 +21,7 @@ from service.trials.explored import explored
 from service.trials.exposures import rows_of
 from service.trials.reading import plan_of
 from storage.evidence import NO_EVIDENCE
-from storage.record.experiments import Recorded, Running, State
+from storage.record.experiments import RecordedExperiment, Running, State
 from tests.unit.test_trials import Desk, desk_of, now
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "assignment.json").read_text(encoding="utf-8"))
@@ -204,6 +204,6 @@ def test_an_answer_has_one_list_where_two_layers_want_two() -> None:
 
 def test_what_explores_is_read_from_the_record() -> None:
     text = '[[variants]]\nname = "control"\nweight = 1.0\nexplore = 3\nrivals = ["als"]\n'
-    one = Recorded("a", 1, text, "hash", "recommend", 0.0, 1.0, State.RUNNING, 0, None)
+    one = RecordedExperiment("a", 1, text, "hash", "recommend", 0.0, 1.0, State.RUNNING, 0, None)
     (arm,) = plan_of(Running((one,), 0.0, ""), now_ms=0).entries[0].arms
     assert (arm.explore, arm.explore_among, arm.rivals) == (3, 5, ("als",))
