@@ -237,7 +237,7 @@ def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             if os.geteuid() == 0:

@@ -1,5 +1,8 @@
 """The champion pointer: who becomes it, who comes back, and which versions never go."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +47,13 @@ def damage(store: Store, version_id: str) -> None:
     path = store.versions / version_id / "popular/order.npy"
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+
+
+def test_what_is_replaced_is_in_utf_8_whatever_the_machine_speaks(tmp_path: Path) -> None:
+    write = "import sys, pathlib, storage.store as s; s.write_atomic(pathlib.Path(sys.argv[1]), 'k\\xe4se')"
+    old_days = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", write, tmp_path / "file"], env=old_days, check=True)
+    assert (tmp_path / "file").read_bytes() == "käse".encode()
 
 
 def test_a_store_begins_without_a_champion(store: Store) -> None:
