@@ -47,16 +47,12 @@ def parse_query(query_string: bytes) -> Query:
     Raises:
         RefusedError: a parameter is unknown, given twice, or out of its limits.
     """
-    if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, KNOWN)
-    return _parse(query_string, KNOWN)
+    return _parsed(query_string, KNOWN)
 
 
 def parse_personal_query(query_string: bytes) -> Query:
     """The same for a route that is about a customer, which has an objective."""
-    if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, OF_CUSTOMER)
-    return _parse(query_string, OF_CUSTOMER)
+    return _parsed(query_string, OF_CUSTOMER)
 
 
 def parse_offers_query(query_string: bytes) -> Query:
@@ -66,9 +62,7 @@ def parse_offers_query(query_string: bytes) -> Query:
 
 def parse_reorder_query(query_string: bytes) -> Query:
     """The same of `/reorder`."""
-    if len(query_string) <= REMEMBERED_BYTES:
-        return _remembered(query_string, OF_REORDER)
-    return _parse(query_string, OF_REORDER)
+    return _parsed(query_string, OF_REORDER)
 
 
 def check_no_query(query_string: bytes) -> None:
@@ -105,9 +99,12 @@ def check_kept_id(name: str, value: str, path_info: str) -> None:
         raise RefusedError("bad_id", name, "has blanks around it; history and events are taken without them")
 
 
-def _parse(
-    query_string: bytes, names: tuple[str, ...] = KNOWN, objectives: tuple[str, ...] = OBJECTIVES
-) -> Query:
+def _parsed(query_string: bytes, names: tuple[str, ...]) -> Query:
+    parse = _remembered if len(query_string) <= REMEMBERED_BYTES else _parse
+    return parse(query_string, names)
+
+
+def _parse(query_string: bytes, names: tuple[str, ...], objectives: tuple[str, ...] = OBJECTIVES) -> Query:
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
