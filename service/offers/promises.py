@@ -96,6 +96,8 @@ class Promises:
         self._known: dict[tuple[str, str], _Known] = {}
         self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
+        self._working = threading.Lock()  # the end waits for a turn that leases
+        self._is_over = False
 
     def start(self) -> None:
         """Look for budgets now, then go on."""
@@ -146,28 +148,34 @@ class Promises:
         return held is not None and held.left > 0 and now_s < held.until_s
 
     def turn(self) -> None:
-        """Tell the record of promises, lease what is missing, and learn what others promised.
+        """Tell the record of promises, lease what is missing, and learn what others promised; after the end
+        nothing any more.
 
         Raises:
             RefusedError: the record can't be used now; what is held goes on until it ends.
         """
-        for held in list(self._held.values()):
-            self._tell(held)
-        self._lease()
-        if self._budgets():
-            self._hear()
+        with self._working:
+            if self._is_over:
+                return
+            for held in list(self._held.values()):
+                self._tell(held)
+            self._lease()
+            if self._budgets():
+                self._hear()
 
     def end(self) -> None:
         """Tell the record of promises and give back what is left. Raises as `turn`."""
-        with self._turn:
-            ending, self._held = list(self._held.values()), {}
-        while ending:
-            try:
-                self._settle(ending.pop())
-            except RefusedError:
-                with self._turn:  # for the next time
-                    self._held |= {held.lease.offer_id: held for held in ending}
-                raise
+        with self._working:
+            self._is_over = True
+            with self._turn:
+                ending, self._held = list(self._held.values()), {}
+            while ending:
+                try:
+                    self._settle(ending.pop())
+                except RefusedError:
+                    with self._turn:  # for the next time
+                        self._held |= {held.lease.offer_id: held for held in ending}
+                    raise
 
     def _tell(self, held: _Held) -> None:
         """What was promised. A lease that is used up or over is ended with it."""

@@ -1,6 +1,7 @@
 """An offer with a budget is promised while some of it is left, whatever a worker or the record does."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,6 +197,33 @@ def test_a_lease_without_an_answer_is_taken_once_and_eats_nothing(tmp_path: Path
         assert promises.make("milk 10 off", "anna") is not None
         promises.end()
         assert left(record, SIXTEEN, clock) == 15
+
+
+def test_after_the_end_nothing_is_leased_any_more(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        promises = promises_of(record, [SIXTEEN], Clock())
+        promises.turn()
+        promises.end()
+        promises.turn()  # of the thread in the background, which lives as long as the process
+        assert left(record, SIXTEEN, Clock()) == 16
+
+
+def test_what_a_turn_leases_during_the_end_is_given_back(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record, ThreadPoolExecutor(1) as pool:
+        promises = promises_of(record, [SIXTEEN], Clock())
+        door, ending = promises._door, list[Future[None]]()
+
+        class Slow:
+            def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
+                if not ending:
+                    ending.append(pool.submit(promises.end))
+                    wait(ending, timeout=0.2)
+                return door.do(work, if_away)
+
+        promises._door = Slow()
+        promises.turn()
+        ending[0].result(5)
+        assert left(record, SIXTEEN, Clock()) == 16
 
 
 def test_what_could_not_be_told_at_the_end_is_told_the_next_time(tmp_path: Path) -> None:
