@@ -92,12 +92,12 @@ def _at_s() -> float | None:
         return None
     if unknown := next((name for name in request.args if name != "at"), None):
         raise RefusedError("unknown_parameter", unknown[:64], "not a parameter; there is: at")
-    text = request.args.get("at", "")
+    given = request.args.getlist("at")
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(given[0])
     except ValueError:
         moment = datetime.min
-    if moment.tzinfo is None or not 1970 <= moment.year < MAXYEAR or len(request.args) > 1:
+    if moment.tzinfo is None or not 1970 <= moment.year < MAXYEAR or len(given) > 1:
         raise RefusedError("bad_parameter", "at", "must be a moment with its offset, in ISO 8601")
     return moment.timestamp()
 

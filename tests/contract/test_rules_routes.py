@@ -195,7 +195,7 @@ def test_a_dry_run_compares_with_what_is_in_force_and_changes_nothing(shop: Shop
     assert shop.operator.post("/rules/dry-run", data=later).get_json()["asleep"] == ["a"]
     moment = "2030-01-01T00:00:00%2B00:00"
     assert shop.operator.post(f"/rules/dry-run?at={moment}", data=later).get_json()["asleep"] == []
-    never = ("at=0001-01-01T00:00:00Z", "at=9999-12-31T23:59:59-12:00")
+    never = ("at=0001-01-01T00:00:00Z", "at=9999-12-31T23:59:59-12:00", f"at={moment}&at={moment}")
     for wrong in ("at=tomorrow", "at=2030-01-01T00:00:00", *never):
         assert shop.operator.post(f"/rules/dry-run?{wrong}", data=later).status_code == 400
     unknown = shop.operator.post("/rules/dry-run?when=1", data=later)
