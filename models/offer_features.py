@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.decay import decay
 from models.interactions import Interactions
 from models.offers import Offers, Redemptions
@@ -24,7 +24,11 @@ PRIOR_PURCHASES = 10.0  # made as everybody makes them, beside the customer's ow
 
 
 class OfferFeatures:
-    """All that can be asked about (customer, offer) pairs at one moment."""
+    """All that can be asked about (customer, offer) pairs at one moment.
+
+    Customers are asked about a block at a time: what is of all of them is worked out once, or the cost would
+    grow with their square.
+    """
 
     def __init__(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> None:
         """Purchases and redemptions before the moment, which is the history's `as_of_s`."""
@@ -60,7 +64,7 @@ class OfferFeatures:
         """
         wanted = self.offers.products[offer_rows].T
         purchases, known_days = self._matrix(HALF_LIFE_DAYS), self._known_days
-        usual = (purchases.sum(axis=0) @ wanted) / max(known_days.sum(), 1e-9)
+        usual = (self._everybody @ wanted) / max(known_days.sum(), 1e-9)
         own = (purchases[customer_rows] @ wanted).toarray() + PRIOR_DAYS * usual
         rate = own / (known_days[customer_rows] + PRIOR_DAYS)[:, None]
         return np.asarray(-np.expm1(-rate * days), np.float32)
@@ -91,11 +95,10 @@ class OfferFeatures:
         """Own purchases in the groups that the offer's products come from, and against everybody's."""
         purchases = self._matrix(HALF_LIFE_DAYS)
         total = purchases[rows].sum(axis=1)[:, None]
-        everybody = purchases.sum(axis=0)
         found = {"purchases": np.log1p(total)}
         for name, part in self._parts.items():
             mix = self._mix(part, offer_rows)
-            share = everybody @ part
+            share = self._everybody @ part
             expected = (mix @ (share / max(share.sum(), 1e-9)))[None, :]
             held = ((purchases[rows] @ part) @ mix.T).toarray()
             lifted = (held + PRIOR_PURCHASES * expected) / (total + PRIOR_PURCHASES)
@@ -105,33 +108,59 @@ class OfferFeatures:
 
     def _mix(self, part: sparse.csr_array, offer_rows: IntArray) -> sparse.csr_array:
         """The share of each group among an offer's products, by recent purchases; n_offers x n_groups."""
-        recent = np.bincount(self._recent.product_row, minlength=self.history.n_products) + 0.1
-        mix = (self.offers.products[offer_rows] * recent[None, :]).tocsr() @ part
+        mix = (self.offers.products[offer_rows] * self._recent_purchases[None, :]).tocsr() @ part
         total = np.maximum(mix.sum(axis=1), 1e-9)
         return (sparse.diags_array(1 / total) @ mix).tocsr()
 
     def _habit(self, rows: IntArray, offer_rows: IntArray) -> dict[str, DoubleArray]:
-        n = self.history.n_customers
-        redeemed = np.bincount(self.past.customer_row, minlength=n)
-        days = np.unique(np.stack([self.past.customer_row, self.past.at_s // DAY_S]), axis=1)
-        received = np.zeros(n)
-        for campaign in self.started:
-            received[campaign.customer_rows] += 1
-        usual = (redeemed.sum() + 1) / (received.sum() + 1)
-        matrix = sparse.csr_array(
-            (np.ones(len(self.past), np.float32), (self.past.customer_row, self.past.offer_row)),
-            shape=(n, len(self.offers)),
-        )
+        redeemed, received = self._redeemed, self._received
         like = self._like(self._category_profiles, offer_rows)
         return {
-            "redeemed_like_it": np.log((matrix[rows] @ like.T).toarray() + 0.05),
-            "redeemed_rate": np.log((redeemed[rows] + 2 * usual) / (received[rows] + 2))[:, None],
-            "redeemed_days": np.log1p(np.bincount(days[0], minlength=n)[rows])[:, None],
+            "redeemed_like_it": np.log((self._redemptions[rows] @ like.T).toarray() + 0.05),
+            "redeemed_rate": np.log((redeemed[rows] + 2 * self._usual_rate) / (received[rows] + 2))[:, None],
+            "redeemed_days": np.log1p(self._days_redeemed[rows])[:, None],
             "orders": np.log1p(self._orders(HALF_LIFE_DAYS)[rows])[:, None],
             "orders_lately": np.log1p(self._orders(30.0)[rows])[:, None],
         }
 
+    @cached_property
+    def _redeemed(self) -> LongArray:
+        """How many offers each customer redeemed."""
+        return np.bincount(self.past.customer_row, minlength=self.history.n_customers)
+
+    @cached_property
+    def _days_redeemed(self) -> LongArray:
+        """On how many days each customer redeemed something."""
+        days = np.unique(np.stack([self.past.customer_row, self.past.at_s // DAY_S]), axis=1)
+        return np.bincount(days[0], minlength=self.history.n_customers)
+
+    @cached_property
+    def _received(self) -> DoubleArray:
+        """How many campaigns each customer got."""
+        received = np.zeros(self.history.n_customers)
+        for campaign in self.started:
+            received[campaign.customer_rows] += 1
+        return received
+
+    @cached_property
+    def _usual_rate(self) -> float:
+        """Redemptions for each campaign that a customer got."""
+        return float((self._redeemed.sum() + 1) / (self._received.sum() + 1))
+
+    @cached_property
+    def _redemptions(self) -> sparse.csr_array:
+        """How often each customer redeemed each offer; n_customers x n_offers."""
+        cells = (np.ones(len(self.past), np.float32), (self.past.customer_row, self.past.offer_row))
+        return sparse.csr_array(cells, shape=(self.history.n_customers, len(self.offers)))
+
     def _of_offers(self, offer_rows: IntArray) -> dict[str, DoubleArray]:
+        """What is the same for all customers, kept for the next block of them."""
+        asked = offer_rows.tobytes()
+        if asked not in self._told_of_offers:
+            self._told_of_offers[asked] = self._told_by_offers(offer_rows)
+        return self._told_of_offers[asked]
+
+    def _told_by_offers(self, offer_rows: IntArray) -> dict[str, DoubleArray]:
         wanted = self.offers.products[offer_rows]
         buyers = self._recent.matrix()
         reached = (buyers @ wanted.T).tocsc()
@@ -182,6 +211,18 @@ class OfferFeatures:
     def _recent(self) -> Interactions:
         return self.history.only(self.history.age_days <= RECENT_DAYS)
 
+    @cached_property
+    def _recent_purchases(self) -> DoubleArray:
+        """How often each product was bought lately, and a little more, so that each was."""
+        counts = np.bincount(self._recent.product_row, minlength=self.history.n_products)
+        return np.asarray(counts + 0.1, np.float64)
+
+    @cached_property
+    def _everybody(self) -> FloatArray:
+        """Decayed purchases of each product."""
+        total: FloatArray = self._matrix(HALF_LIFE_DAYS).sum(axis=0)
+        return total
+
     def _matrix(self, half_life_days: float | None) -> sparse.csr_array:
         """Purchases by customer and product, decayed; None: as they are."""
         if half_life_days not in self._matrices:
@@ -201,6 +242,10 @@ class OfferFeatures:
 
     @cached_property
     def _matrices(self) -> dict[float | None, sparse.csr_array]:
+        return {}
+
+    @cached_property
+    def _told_of_offers(self) -> dict[bytes, dict[str, DoubleArray]]:
         return {}
 
     @cached_property

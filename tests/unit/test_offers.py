@@ -1,6 +1,7 @@
 """Offers, audiences and redemptions become rows; what a history doesn't know is passed over."""
 
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,12 @@ def test_all_features_are_finite_for_who_bought_nothing(shop: Shop) -> None:
     every = np.arange(2, dtype=np.int32), np.arange(3, dtype=np.int32)
     assert np.isfinite(features.of(*every)).all()
     assert (features.anyway(*every, np.ones(3)) < 1).all()
+
+
+def test_customers_asked_about_one_by_one_and_other_offers_between_have_the_same_features(shop: Shop) -> None:
+    customers, offers = np.arange(2, dtype=np.int32), np.arange(3, dtype=np.int32)
+    whole = shop.features.of(customers, offers)
+    fresh = OfferFeatures(shop.interactions, shop.found.offers, shop.found.redemptions)
+    for row, column in product((1, 0), (2, 0, 1)):
+        assert np.array_equal(fresh.of(customers[[row]], offers[[column]])[0, 0], whole[row, column])
+        assert np.array_equal(fresh.of(customers[[row]], offers)[0], whole[row])
