@@ -44,9 +44,9 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
     once = past.unique("event_id", keep="first", maintain_order=True)
     late = once["at_ms"].cum_max() - once["at_ms"]
     people = cohort.customers.select("customer_id", "first_ms")
-    theirs = once.join(people, on="customer_id", how="inner")
+    theirs = once.join(people, on="customer_id", how="inner", maintain_order="left")
     answers = cohort.exposures.select("request_id", "customer_id", answered_ms="at_ms").unique(
-        ["request_id", "customer_id"]
+        ["request_id", "customer_id"], keep="first", maintain_order=True
     )
     theirs = theirs.join(answers, on=["request_id", "customer_id"], how="left", maintain_order="left")
     is_click = pl.col("kind") == "click"

@@ -222,7 +222,7 @@ def _answers(
             (pl.col("arm") == arm) & (pl.col("at_ms") <= now_ms - DAY_MS) & ~pl.col("is_fallback")
         )
         .join(cohort.customers, on="customer_id", how="semi")
-        .unique(["request_id", "customer_id"], maintain_order=True)
+        .unique(["request_id", "customer_id"], keep="first", maintain_order=True)
     )
     clicks = clicked_places(outcomes).group_by("request_id", "customer_id").agg(clicks=pl.len())
     shown = shown.join(clicks, on=["request_id", "customer_id"], how="left", maintain_order="left")

@@ -67,7 +67,8 @@ def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
 def credited(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Customer and team of each place that was clicked, once."""
     clicks = clicked_places(outcomes)
-    shown = exposures.select("request_id", "customer_id", "items").unique(["request_id", "customer_id"])
+    answers = exposures.unique(["request_id", "customer_id"], keep="first", maintain_order=True)
+    shown = answers.select("request_id", "customer_id", "items")
     hit = clicks.join(shown, on=["request_id", "customer_id"], how="inner")
     items = pl.col("items").str.json_decode(pl.List(pl.List(pl.String)))
     item = items.list.get(pl.col("position").cast(pl.Int64) - 1, null_on_oob=True)
