@@ -126,9 +126,9 @@ def _orders(lines: pl.DataFrame) -> pl.DataFrame:
     return (
         lines.filter(_PURCHASES)
         .with_columns(
-            is_order=pl.col("kind") == "purchase", order=pl.coalesce("order_id", day.cast(pl.String))
+            is_order=pl.col("kind") == "purchase", day_alone=pl.when(pl.col("order_id").is_null()).then(day)
         )
-        .group_by("customer_id", "order", "is_order")
+        .group_by("customer_id", "order_id", "day_alone", "is_order")
         .agg(day=day.min(), revenue=pl.col("revenue").sum(), units=pl.col("units").sum())
         .with_columns(orders=pl.col("is_order").cast(pl.Float64))
     )

@@ -72,6 +72,13 @@ def test_without_order_ids_purchases_of_a_day_are_one_order() -> None:
     assert (found["orders"], found["is_new"]) == (2.0, True)
 
 
+def test_an_order_whose_id_is_a_days_number_is_not_that_days_purchases() -> None:
+    found = one_customer(
+        bought("a", START_MS + 3 * DAY_MS, 1.0), bought("a", START_MS + 3 * DAY_MS + 5, 2.0, "3")
+    )
+    assert (found["orders"], found["revenue"]) == (2.0, 3.0)
+
+
 def test_answers_clicks_and_surveys_are_counted_by_customer() -> None:
     def click(request: str | None, at_ms: int) -> dict[str, object]:
         return {"customer_id": "a", "kind": "click", "request_id": request, "at_ms": at_ms}
