@@ -112,6 +112,14 @@ def test_products_that_got_new_ids_are_doubted_but_not_a_young_shop(tmp_path: Pa
     assert said(tmp_path, young) == ""
 
 
+def test_products_whose_ids_differ_in_capitals_alone_are_doubted(tmp_path: Path) -> None:
+    """One of a hundred products is there twice; of 101 it is less than one in a hundred."""
+    lines = [f"c{n},{n}B,{day(n % 80)},{n}" for n in range(100)]
+    twice = [*lines, f"c0,7b,{day(9)},100"]
+    assert "1 of 100 products have more than one id, if '7B' and '7b' are the same" in said(tmp_path, twice)
+    assert "more than one id" not in said(tmp_path, [*twice, f"c0,more,{day(9)},101"])
+
+
 def test_a_table_of_other_products_is_doubted_with_an_id_of_each(tmp_path: Path) -> None:
     others = "product_id,title\nP-0,Tea\n"
     found = said(tmp_path, weekly(), products=others)
