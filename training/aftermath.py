@@ -73,7 +73,7 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
             name.replace("_", " ").capitalize(): n for name, n in outcome.counts.items() if name != "lines"
         },
         read_lines=outcome.counts["lines"],
-        rejects=outcome.reasons,
+        lost=outcome.lost,
         steps_s=seconds,
         past=_past(job.store, manifest.version_id),
     )

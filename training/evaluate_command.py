@@ -16,6 +16,7 @@ from training.backtest import backtest, choose_folds
 from training.comparison import summarise
 from training.config import NightConfig, load_config
 from training.doubts import doubts
+from training.history_facts import lost_lines, told_history
 from training.progress import Progress
 from training.report import render_evaluation, to_json
 from training.terminal import summary_lines, table
@@ -61,6 +62,7 @@ def evaluate(
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
+    told_history(history, progress, lost_lines(history))
     doubted = doubts(history, settings.night.horizon_days, None)
     for doubt in doubted:
         progress.say("doubt", why=doubt)

@@ -1,11 +1,45 @@
 """What a night tells of the history that it learned from: how much there was, and its entry in a version."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from storage.history import History
 from storage.manifest import HistoryEntry
 from training import contents
+from training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Lines that were rejected or left out for one reason.
+
+    Attributes:
+        reason: with the table's name in front, where it isn't the purchases.
+        share: of all lines of that table.
+    """
+
+    reason: str
+    lines: int
+    share: float
+
+
+def lost_lines(history: History) -> list[Lost]:
+    """Of every table, the purchases first; of each most first, what was rejected before what was left out."""
+    tables = sorted(history.counts.items(), key=lambda table: table[0] != "purchases")
+    return [
+        Lost(reason if name == "purchases" else f"{name}: {reason}", lines, lines / counts.read)
+        for name, counts in tables
+        for reason, lines in {**counts.rejected, **counts.left_out}.items()
+    ]
+
+
+def told_history(history: History, progress: Progress, lost: Sequence[Lost]) -> None:
+    """What was read, and what became of the lines that nothing is learned from, for people and logs."""
+    progress.say("history", **history_counts(history))
+    if lost:
+        progress.say("not learned from", lines={each.reason: each.lines for each in lost})
 
 
 def history_counts(history: History) -> dict[str, int]:

@@ -32,7 +32,15 @@ from training.fitting import fit_variants, popular_order, recipe_of, with_horizo
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.held import HeldProduct, held_products, without_held
-from training.history_facts import history_counts, history_entry, last_purchase, sold_products
+from training.history_facts import (
+    Lost,
+    history_counts,
+    history_entry,
+    last_purchase,
+    lost_lines,
+    sold_products,
+    told_history,
+)
 from training.inside import Inside, fallback_notes, look_inside, told
 from training.offer_lists import write_value
 from training.people import write_people
@@ -94,7 +102,7 @@ class Outcome:
 
     Attributes:
         manifest: of the version it wrote, with the gate's decision.
-        counts, reasons: how much was read and is left; why lines were rejected or left out.
+        counts, lost: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
         notes: what looks wrong with the history, which products are held, and why rankers of the version
             fell back.
@@ -102,7 +110,7 @@ class Outcome:
 
     manifest: Manifest
     counts: dict[str, int]
-    reasons: dict[str, int]
+    lost: list[Lost]
     judged: Judged
     notes: list[str]
 
@@ -125,8 +133,8 @@ def run_night(job: Job, progress: Progress) -> Outcome:
             recorded=partial(recorded_by, job.store, job.config.record, now=job.now, say=progress.say),
         )
         interactions = history.interactions()
-    counts = history_counts(history)
-    progress.say("history", **counts)
+    counts, lost = history_counts(history), lost_lines(history)
+    told_history(history, progress, lost)
     notes = doubts(history, job.config.night.horizon_days, job.now if job.as_of is None else None)
     for doubt in notes:
         progress.say("doubt", why=doubt)
@@ -145,15 +153,10 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     decision = _with_erasures(job, history, decision)
     manifest = _write(job, history, (interactions, learned), models, decision, counts, progress=progress)
     progress.say("gate", decision=decision.decision, why=decision.why)
-    outcome = Outcome(manifest, counts, _reasons(history), judged, notes)
+    outcome = Outcome(manifest, counts, lost, judged, notes)
     if decision.decision != "refused":
         job.store.promote(manifest.version_id, now=job.now, why=decision.why)
     return outcome
-
-
-def _reasons(history: History) -> dict[str, int]:
-    """Why purchase lines were rejected or left out, with their numbers."""
-    return {**history.counts["purchases"].rejected, **history.left_out}
 
 
 def _champion(store: Store, progress: Progress) -> Manifest | None:

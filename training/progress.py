@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -65,5 +65,7 @@ class Progress:
 
 
 def _told(value: object) -> str:
-    """A value for people: thousands apart."""
+    """A value for people: thousands apart, and of a mapping each name with its value."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(each)}" for name, each in value.items())
     return f"{value:,}" if isinstance(value, int) else str(value)

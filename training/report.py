@@ -15,6 +15,7 @@ from training import plots
 from training.comparison import Evaluation
 from training.evaluation import Seconds
 from training.folds import TARGETS, Target
+from training.history_facts import Lost
 from training.inside import Inside
 from training.metrics import KS, METRICS
 from training.sections import Picture, candidates_parts, probabilities_parts
@@ -74,7 +75,7 @@ class NightFacts:
         gate_figures: figures of the decision.
         counts: what the history holds, title to number, in the order of the page.
         read_lines: lines that were read.
-        rejects: reason to number of lines that were left out.
+        lost: lines that were rejected or left out, by reason.
         steps_s: step of the night to its wall time, in order.
         past: earlier versions, newest first.
     """
@@ -88,7 +89,7 @@ class NightFacts:
     gate_figures: Mapping[str, float | int | None] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     read_lines: int = 0
-    rejects: Mapping[str, int] = field(default_factory=dict)
+    lost: Sequence[Lost] = ()
     steps_s: Mapping[str, float] = field(default_factory=dict)
     past: Sequence[PastVersion] = ()
 

@@ -18,6 +18,7 @@ from training.comparison import Evaluation, summarise
 from training.contribution import Contribution, count_sources, pool_sources
 from training.evaluation import FoldResult, Seconds, evaluate_fold
 from training.folds import Fold, split
+from training.history_facts import Lost
 from training.inside import Inside
 from training.report import NightFacts, PastVersion, render_evaluation, render_night, to_json
 from training.terminal import summary_lines, table
@@ -32,7 +33,7 @@ NIGHT = NightFacts(
     gate_figures={"customers_judged": 1343, "difference": -0.1, "champion_ndcg": None},
     counts={"Purchases": 1_460_406},
     read_lines=1_000_000,
-    rejects={"quantity is not above 0": 7_000},
+    lost=(Lost("quantity is not above 0", 7_000, 0.007),),
     steps_s={"read": 3.21},
     past=[
         PastVersion("20171231T020000Z-ab", datetime(2017, 12, 31, 5, tzinfo=UTC), "blend", 0.312, "published")
@@ -199,7 +200,7 @@ def test_the_page_of_a_night_says_what_was_decided_and_why(night_page: str) -> N
 
 def test_a_night_that_stopped_before_measuring_still_has_a_page() -> None:
     why = "12 % of the lines were rejected."
-    stopped = replace(NIGHT, decision="stopped", why=why, past=(), rejects={}, gate_figures={})
+    stopped = replace(NIGHT, decision="stopped", why=why, past=(), lost=(), gate_figures={})
     text = Page(render_night(stopped, None, {})).text
     assert "12 % of the lines were rejected." in text
     assert "No line was rejected or left out." in text
@@ -211,7 +212,9 @@ def test_a_name_with_markup_is_shown_and_not_run(evaluation: Evaluation) -> None
     hostile = replace(
         evaluation, variants={evil: evaluation.variants["blend"], "popular": evaluation.variants["popular"]}
     )
-    html = render_night(replace(NIGHT, why=evil, rejects={evil: 1}), hostile, {evil: Seconds([1], [1])})
+    html = render_night(
+        replace(NIGHT, why=evil, lost=[Lost(evil, 1, 1.0)]), hostile, {evil: Seconds([1], [1])}
+    )
     assert evil not in html
     assert "script" not in Page(html).fetched
 
