@@ -120,7 +120,7 @@ def evidence(
     """For each place of each list, the entry of the customer's own history that explains it.
 
     Args:
-        lists: shape (n, k), product rows, -1 for none.
+        lists: shape (n, k), product rows, distinct, -1 after the last.
         rows: shape (n,), whose lists they are.
         own: histories of all customers.
         similar, similarity: shape (n_products, m), as `ItemItem` has them.
@@ -129,23 +129,27 @@ def evidence(
         it; else the one of the latest MAX_ANCHORS that it is most similar to, ties by the later; -1 if none.
     """
     found = np.full(lists.shape, -1, np.int16)
-    for place, row in enumerate(rows):
+    place_of = np.full(len(similar) + 1, -1, np.int64)  # of a product in the list at hand; the last: of -1
+    for number, row in enumerate(rows):
         mine = own.product[own.indptr[row] : own.indptr[row + 1]][:MAX_EVIDENCE]
-        if not len(mine):
-            continue
-        anchors = mine[:MAX_ANCHORS]
-        near, strength = similar[anchors].ravel(), similarity[anchors].ravel()
-        anchor = np.repeat(np.arange(len(anchors)), similar.shape[1])
-        order = np.lexsort((anchor, -strength, near))
-        product, first = np.unique(near[order], return_index=True)
-        explained = _look_up(lists[place], product, anchor[order][first])
-        by_product = np.argsort(mine)
-        itself = _look_up(lists[place], mine[by_product], by_product)
-        found[place] = np.where(itself >= 0, itself, explained)
+        listed = lists[number][lists[number] >= 0]
+        place_of[listed] = np.arange(len(listed))
+        found[number, : len(listed)] = _explained(place_of, len(listed), mine, similar, similarity)
+        place_of[listed] = -1
     return found
 
 
-def _look_up(wanted: IntArray, keys: IntArray, values: LongArray) -> LongArray:
-    """The value of each wanted key, -1 where there is none; keys are sorted and distinct, -1 is no key."""
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((keys[place] == wanted) & (wanted >= 0), values[place], -1)
+def _explained(
+    place_of: LongArray, n: int, mine: IntArray, similar: IntArray, similarity: FloatArray
+) -> LongArray:
+    """As `evidence`, of one list of n products and the history of its customer."""
+    anchors = mine[:MAX_ANCHORS]
+    near = place_of[similar[anchors]]
+    anchor, neighbour = np.nonzero(near >= 0)
+    place, strength = near[anchor, neighbour], similarity[anchors[anchor], neighbour]
+    weakest_first = np.lexsort((-anchor, strength, place))
+    found = np.full(n, -1, np.int64)
+    found[place[weakest_first]] = anchor[weakest_first]  # of several for one place the last one stays
+    itself = np.flatnonzero(place_of[mine] >= 0)
+    found[place_of[mine[itself]]] = itself
+    return found
