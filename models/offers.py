@@ -73,11 +73,11 @@ class Redemptions:
     def only(self, mask: BoolArray) -> "Redemptions":
         return Redemptions(self.offer_row[mask], self.customer_row[mask], self.at_s[mask])
 
-    def grid(self, campaign: Campaign) -> BoolArray:
-        """Who of a campaign's customers redeemed which of its offers; shape (n, m)."""
-        found = np.zeros((len(campaign.customer_rows), len(campaign.offer_rows)), np.bool_)
+    def grid(self, campaign: Campaign) -> sparse.csr_array:
+        """Who of a campaign's customers redeemed which of its offers; n x m, bool, True where they did."""
         of_it = np.isin(self.offer_row, campaign.offer_rows)
         of_it &= np.isin(self.customer_row, campaign.customer_rows)
-        place = np.searchsorted(campaign.customer_rows, self.customer_row[of_it])
-        found[place, np.searchsorted(campaign.offer_rows, self.offer_row[of_it])] = True
-        return found
+        customer = np.searchsorted(campaign.customer_rows, self.customer_row[of_it])
+        offer = np.searchsorted(campaign.offer_rows, self.offer_row[of_it])
+        shape = len(campaign.customer_rows), len(campaign.offer_rows)
+        return sparse.csr_array((np.ones(len(offer), np.bool_), (customer, offer)), shape=shape)

@@ -159,13 +159,13 @@ class Redemption:
             before = history.before(campaign.starts_s)
             if not len(before) or not len(campaign.customer_rows):
                 continue
-            is_redeemed = redemptions.grid(campaign)
-            rows, weight = self._drawn(is_redeemed.any(axis=1), rng)
+            redeemed = redemptions.grid(campaign)
+            rows, weight = self._drawn(np.diff(redeemed.indptr) > 0, rng)
             features = OfferFeatures(before, offers, redemptions)
             found = features.of(campaign.customer_rows[rows], campaign.offer_rows)
             yield _Lessons(
                 found.reshape(-1, len(NAMES)),
-                is_redeemed[rows].ravel(),
+                redeemed[rows].toarray().ravel(),
                 np.repeat(weight, len(campaign.offer_rows)),
             )
 

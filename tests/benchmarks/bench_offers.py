@@ -80,7 +80,7 @@ def _ask(year: Interactions, shop: ShopOffers, campaign: Campaign) -> Asked:
     return Asked(
         campaign=name,
         customer_rows=campaign.customer_rows,
-        is_redeemed=shop.redemptions.grid(campaign),
+        is_redeemed=shop.redemptions.grid(campaign).toarray(),
         scores={
             "random": rng.random(features.shape[:2]),
             "popularity": named["popularity"],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.offer_features import NAMES, OfferFeatures
-from models.offers import OPEN_END_S
+from models.offers import OPEN_END_S, Redemptions
 from tests.data.coupons import history_of
 from training.offers import ALWAYS_S, ShopOffers
 
@@ -71,6 +71,16 @@ def test_unknown_products_offers_and_customers_are_passed_over(shop: Shop) -> No
     assert products[[shop.offer["tea-off"]]].sum() == 1
     assert shop.found.redemptions.offer_row.tolist() == [shop.offer["tea-off"]]
     assert shop.found.redemptions.customer_row.tolist() == [shop.customer["ann"]]
+
+
+def test_who_redeems_an_offer_twice_redeemed_it(shop: Shop) -> None:
+    """Ann in the campaign of both, Bob who isn't in it, and an offer that is of another campaign."""
+    ann, bob = shop.customer["ann"], shop.customer["bob"]
+    tea, milk, everybodys = (shop.offer[name] for name in ("tea-off", "milk-off", "for-all"))
+    rows = np.array([tea, tea, milk, everybodys], np.int32), np.array([ann, ann, bob, ann], np.int32)
+    found = Redemptions(*rows, np.arange(4)).grid(shop.found.offers.campaigns[1])
+    assert (found.nnz, found.dtype) == (1, np.bool_)
+    assert found.toarray().tolist() == [[tea < milk, milk < tea]]
 
 
 def test_a_shop_without_offers_has_none(tmp_path: Path) -> None:
