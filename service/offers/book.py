@@ -23,6 +23,7 @@ class OfferBook:
     Attributes:
         of_product: rows of the offers of a product, on or not, by the rows of products that have any; without
             those that were over when the book was made.
+        with_budget: rows of those that have a budget.
     """
 
     def __init__(self, served: ServedVersion, clock: Callable[[], float] = time.time) -> None:
@@ -31,6 +32,7 @@ class OfferBook:
         now_s, n = clock(), len(served.offers)
         self._rows = [row for row in range(n) if now_s < _period_s(self.offer(row))[1]]  # not over yet
         self.of_product: Mapping[int, frozenset[int]] = self._offers_of_products()
+        self.with_budget = frozenset(row for row in self._rows if self.offer(row).budget is not None)
         self._texts: dict[int, str] = {}
         self._until_s = float("-inf")
         self._on = frozenset[int]()
@@ -73,12 +75,11 @@ class OfferBook:
         rows, first = self.served.offers.listed(customer_row)  # at their end NONE, and files aren't checked
         return dict(zip(rows, count(first)))
 
-    def cost(self, listed: ListedOffer) -> float:
+    def cost(self, offer: Offer, listed: ListedOffer) -> float:
         """The discount of an offer by its probability; 0 where one of them isn't known."""
-        discount = self.offer(listed.offer_row).discount
-        if listed.probability is None or discount is None:
+        if listed.probability is None or offer.discount is None:
             return 0.0
-        return expected_cost(listed.probability, discount)
+        return expected_cost(listed.probability, offer.discount)
 
     def costs(
         self, customer_row: int, product_rows: Iterable[int], can_be_shown: Callable[[Offer], bool]
@@ -89,8 +90,9 @@ class OfferBook:
         """
         missing, found = self.of_products(product_rows), dict[int, float]()
         for one in self.ranked(customer_row, frozenset().union(*missing.values())):
-            if can_be_shown(self.offer(one.offer_row)):
-                cost = self.cost(one)
+            offer = self.offer(one.offer_row)
+            if can_be_shown(offer):
+                cost = self.cost(offer, one)
                 for row in [row for row, of_it in missing.items() if one.offer_row in of_it]:
                     found[row] = cost
                     del missing[row]

@@ -116,18 +116,18 @@ class OfferDesk:
                 if attached is not None:
                     texts[row] = attached
                     break
-        is_for_once = any(book.offer(row).budget is not None for row in tried)
+        is_for_once = not book.with_budget.isdisjoint(tried)
         rows = [row for row, attached in tried.items() if attached is not None]
         return WithOffers(on, enough, is_for_once, texts, rows)
 
     def _attached(self, book: OfferBook, one: ListedOffer, customer_id: str) -> Attached | None:
         """An offer as a product comes with it; None if it can't be promised."""
-        text = self._json(book, one, customer_id)
+        offer = book.offer(one.offer_row)
+        text = self._json(book, offer, one, customer_id)
         if text is None:
             return None
-        offer = book.offer(one.offer_row)
         ends_at = offer.ends_at if offer.budget is None else None
-        return Attached(text, book.cost(one), offer.offer_id, ends_at)
+        return Attached(text, book.cost(offer, one), offer.offer_id, ends_at)
 
     def costs(
         self,
@@ -195,10 +195,11 @@ class OfferDesk:
         """The row of each offer that can be shown, and it as JSON."""
         served = book.served
         for one in found:
-            products = [row for row in book.offer(one.offer_row).product_rows.tolist() if shown[row]]
+            offer = book.offer(one.offer_row)
+            products = [row for row in offer.product_rows.tolist() if shown[row]]
             if not products:
                 continue  # hidden by rules, or out of stock
-            text = self._json(book, one, customer_id)
+            text = self._json(book, offer, one, customer_id)
             if text is None:
                 continue
             named = [
@@ -217,9 +218,9 @@ class OfferDesk:
             return NOTHING
         return self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
 
-    def _json(self, book: OfferBook, one: ListedOffer, customer_id: str) -> str | None:
+    def _json(self, book: OfferBook, offer: Offer, one: ListedOffer, customer_id: str) -> str | None:
         """An offer as JSON, promised if it has a budget; None if it can't be."""
-        offer, until_s = book.offer(one.offer_row), None
+        until_s = None
         if offer.budget is not None:
             until_s = self.promises.make(offer.offer_id, customer_id) if self.promises else None
             if until_s is None:
