@@ -167,11 +167,10 @@ class Recommender:
         """What a customer bought before and is due again within `query.within_days`: nothing else, so it may
         be fewer than n, and of somebody of whom nothing may be known nothing."""
         rules = self._book.at(served, query.placement, query.rule_set)
-        own, level, ruling = self._of_person(rules, customer_id, REORDER)
+        own, level, ruling, enough = self._of_person(rules, customer_id, REORDER, query.placement)
         if own is None:
             return Answer([], None, "none", NO_PINS)
         last_day = day_of(served, self._clock()) + query.within_days
-        enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         basket = Basket(ruling, query, own=own, is_of_due=True, without=enough)
         owned = islice(own.columns.entries(), len(own.owned))
         due = [entry for entry in owned if 0 < own.owned[entry[0]] <= last_day]
@@ -190,8 +189,7 @@ class Recommender:
         rules = self._book.at(served, query.placement, query.rule_set)
         own, level, ruling, enough = None, "popular", rules.of_nobody(), NOTHING
         if customer_id is not None:
-            own, level, ruling = self._of_person(rules, customer_id, PROBABILITY)
-            enough = self._shown_enough(rules, ruling, customer_id, query.placement)
+            own, level, ruling, enough = self._of_person(rules, customer_id, PROBABILITY, query.placement)
         basket = Basket(ruling, query, own=own, without=enough)
 
         def take() -> None:
@@ -207,16 +205,19 @@ class Recommender:
         return basket.answer(own, level)
 
     def _of_person(
-        self, rules: PlacedRules, customer_id: str, objective: str
-    ) -> tuple[OwnList | None, str, Ruling]:
-        """A customer's list, its level and what holds for them; None where nothing is, or may be, known."""
+        self, rules: PlacedRules, customer_id: str, objective: str, placement: str | None
+    ) -> tuple[OwnList | None, str, Ruling, frozenset[int]]:
+        """A customer's list, its level, what holds for them and what they were shown often enough; no list
+        where nothing is, or may be, known."""
         told = self._news_of(customer_id)
         if told is NOT_PERSONAL:
-            return None, "popular", rules.of_nobody()
+            return None, "popular", rules.of_nobody(), NOTHING
         own, level = self._own_list(rules, customer_id, told, objective)
         if own is None:
-            return None, "popular", rules.of_customer(customer_id, NONE, told)
-        return own, level, own.ruling.fresh()
+            level, ruling = "popular", rules.of_customer(customer_id, NONE, told)
+        else:
+            ruling = own.ruling.fresh()
+        return own, level, ruling, self._shown_enough(rules, ruling, customer_id, placement)
 
     def _shown_enough(
         self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from operator import itemgetter
 from typing import Protocol
 
@@ -70,17 +71,16 @@ class _Counted:
     times: dict[int, int]
     enough: frozenset[int]
 
-    def add(self, rule: Often, rows: Iterable[int]) -> None:
+    def add(self, rule: Often, rows: Sequence[int]) -> None:
         """One more showing of each."""
         times, meant, full = self.times, rule.meant, []
-        for row in rows:
-            if meant is None or meant[row]:
-                n = times.get(row, 0) + 1
-                if n < rule.at_most:
-                    times[row] = n
-                else:
-                    full.append(row)
-                    times.pop(row, None)
+        for row in rows if meant is None else compress(rows, map(meant.__getitem__, rows)):
+            n = times.get(row, 0) + 1
+            if n < rule.at_most:
+                times[row] = n
+            else:
+                full.append(row)
+                times.pop(row, None)
         if full:
             self.enough = self.enough.union(full)
 
@@ -167,14 +167,15 @@ class Showings:
     def products_shown_enough(
         self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
     ) -> frozenset[int]:
-        """Rows of the products that rules of frequency hold back from a customer."""
+        """Rows of the products that rules of frequency hold back from a customer, whose answers may be
+        personal: whoever asks has asked that before."""
         where, index = where_of(PRODUCTS, placement), rules.served.products
         return self._enough(ruling.often, index, rules.today, customer_id, where, PRODUCTS)
 
     def offers_shown_enough(
         self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
     ) -> frozenset[int]:
-        """Rows of the offers that they hold back."""
+        """Rows of the offers that they hold back, likewise."""
         where, index = where_of(OFFERS, placement), rules.served.offers.ids
         return self._enough(ruling.offers_often, index, rules.today, customer_id, where, OFFERS)
 
@@ -235,7 +236,7 @@ class Showings:
         self, limits: Sequence[Often], index: IdIndex, today: int, customer_id: str, where: int, what: str
     ) -> frozenset[int]:
         """Rows of what was shown as often as a rule allows."""
-        if not limits or self._customers.of(customer_id) is NOT_PERSONAL:
+        if not limits:
             return NOTHING
         known, found = self._known_of(customer_id), NOTHING
         for rule in limits:

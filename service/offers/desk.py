@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from service.languages import ENGLISH
 from service.live.session import Session, session_of
-from service.live.told import Told, has_night_of
+from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.offers.book import OfferBook
 from service.offers.promises import Promises
 from service.own_list import Answer, Attached, WithOffers
@@ -81,7 +81,7 @@ class OfferDesk:
             told, placed = self._news_of(customer_id), self._rules.at(served, placement, rule_set)
             customer_row = _row(served, customer_id, told)
             ruling = placed.of_customer(customer_id, customer_row, told)
-        enough = self._shown_enough(placed, ruling, customer_id, placement)
+        enough = self._shown_enough(placed, ruling, customer_id, told, placement)
         found = kept.offers if kept is not None else None
         if found is None or found.is_for_once or found.on is not on or found.enough != enough:
             without = enough
@@ -158,7 +158,7 @@ class OfferDesk:
         session = session_of(served, customer_row, told, self._clock()) if told else None
         placed = self._rules.at(served, query.placement)
         ruling = placed.of_customer(customer_id, customer_row, told)
-        enough = self._shown_enough(placed, ruling, customer_id, query.placement)
+        enough = self._shown_enough(placed, ruling, customer_id, told, query.placement)
         found = [one for one in book.ranked(customer_row) if one.offer_row not in enough]
         if told and told.redeemed:
             found = [one for one in found if book.offer(one.offer_row).offer_id not in told.redeemed]
@@ -211,10 +211,10 @@ class OfferDesk:
             yield one.offer_row, f"{text[:-1]}, {rest}}}"
 
     def _shown_enough(
-        self, placed: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
+        self, placed: PlacedRules, ruling: Ruling, customer_id: str, told: Told | None, placement: str | None
     ) -> frozenset[int]:
         """Rows of the offers that were shown often enough at the placement."""
-        if self._showings is None or not placed.counts_offers:
+        if self._showings is None or not placed.counts_offers or told is NOT_PERSONAL:
             return NOTHING
         return self._showings.offers_shown_enough(placed, ruling, customer_id, placement)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel, Rung
+from service.own_list import Answer, FirstLevel, Rung
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
@@ -213,6 +213,27 @@ def test_who_allows_nothing_personal_is_not_counted(served: ServedVersion) -> No
     for _ in range(3):
         assert day.ask() == ["milk", "bread", "apple"]
     assert day.kept.values == {}
+
+
+def test_what_was_shown_to_who_allows_nothing_personal_is_not_looked_up(served: ServedVersion) -> None:
+    day = Day(served, TWICE + OFFER_ONCE)
+    showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
+    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+
+    def ask_all() -> None:
+        day.ask()
+        day.workers[0].complements(served, [0], "anna", THREE)
+        day.workers[0].reorder(served, "anna", THREE)
+        desk.body(served, "anna", parse_offers_query(b"placement=home"))
+        desk.with_products(served, "anna", Answer([], None, "popular", {}), "home")
+
+    ask_all()
+    assert day.kept.asked > 0
+    day.kept.asked = 0
+    day.now_s += 2 * FRESH_S
+    day.customers.take(CustomerNow("anna", 5, False, True, ()))
+    ask_all()
+    assert day.kept.asked == 0
 
 
 def test_after_an_erasure_nothing_of_before_counts_and_no_name_tells_whose_it_was(
