@@ -125,15 +125,17 @@ def lot_of(items: str) -> Lot | None:
         pool, rivals = item[4]["pool"], item[4]["rivals"]
         places = {product: at for at, product in enumerate(pool)}
         beside = sum(one[1] or 0.0 for one in shown if one[0] not in pool)
+        if not 0 < (propensity := float(item[2])) <= 1:
+            return None
         return Lot(
             tuple(pool),
             tuple(score or 0.0 for score in pool.values()),
             places[item[0]],
-            float(item[2]),
+            propensity,
             beside,
             {name: 0 if product is None else places[product] for name, product in rivals.items()},
         )
-    except (ValueError, TypeError, KeyError, IndexError, StopIteration):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, StopIteration):
         return None
 
 

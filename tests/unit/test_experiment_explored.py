@@ -67,6 +67,8 @@ def test_a_lot_is_read_as_the_service_writes_it() -> None:
         '[["z", 0.5, 0.5, null, {"pool": {"a": 0.5}, "rivals": {}}]]',
         '[["a", 0.5, null, null, {"pool": {"a": 0.5}, "rivals": {}}]]',
         '[["a", 0.5, 0.5, null, {"pool": {"a": 0.5}, "rivals": {"als": "z"}}]]',
+        '[["a", 0.5, 0.5, null, {"pool": ["a", "b"], "rivals": {}}]]',
+        '[["a", 0.5, 0, null, {"pool": {"a": 0.5}, "rivals": {}}]]',
     ],
 )
 def test_what_the_service_does_not_write_is_no_lot(text: str) -> None:
