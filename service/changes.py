@@ -55,8 +55,8 @@ class ChangesFollower:
                 return changes, active_rules(connection) if asks_rules else None, asks_rules
 
         changes, active, asked_rules = self._door.do(read)
-        for product in changes.products:
-            self._live.apply(product.product_id, product.stock, product.price, product.margin)
+        for number, product in changes.products:
+            self._live.apply(product, number)
         if asked_rules:
             self._take(active)
         self._seen = changes.now  # last: what failed comes again

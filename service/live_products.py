@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import BoolArray, FloatArray, IntArray
+from storage.record.changes import ProductState
 from storage.strings import IdIndex
 
 NOT_COUNTED = -1
@@ -90,25 +91,29 @@ class LiveProducts:
     """
 
     def __init__(self) -> None:
-        self._told: dict[str, LiveValues] = {}
+        self._told: dict[str, tuple[int, LiveValues]] = {}
         self._shelves: WeakSet[Shelf] = WeakSet()
         self._turn = threading.Lock()
 
-    def apply(self, product_id: str, stock: int | None, price: float | None, margin: float | None) -> None:
-        """A product's values from now on, in all that answers; None: what the version says."""
-        values = LiveValues(stock, price, margin)
+    def apply(self, product: ProductState, number: int) -> None:
+        """A product's values from now on, in all that answers, unless a later change of it is here already.
+
+        Args:
+            number: of the change, in the record. Who asked for one and who follows those of other workers
+                come here in any order.
+        """
+        values = LiveValues(product.stock, product.price, product.margin)
         with self._turn:
-            if values == LiveValues(None, None, None):
-                self._told.pop(product_id, None)
-            else:
-                self._told[product_id] = values
+            if number < self._told.get(product.product_id, (0,))[0]:
+                return
+            self._told[product.product_id] = number, values
             for shelf in self._shelves:
-                shelf.apply(product_id, values)
+                shelf.apply(product.product_id, values)
 
     def carry_to(self, shelf: Shelf) -> None:
         """Bring a version up to date, before it answers, and from now on."""
         with self._turn:
-            for product_id, values in self._told.items():
+            for product_id, (_, values) in self._told.items():
                 shelf.apply(product_id, values)
             self._shelves.add(shelf)
 

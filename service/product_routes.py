@@ -40,12 +40,11 @@ class ProductDesk:
         """
         now_ms = int(self._clock() * 1000)
 
-        def write(record: Record) -> None:
+        def write(record: Record) -> int:
             with record.writing() as connection:
-                change_product(connection, product, now_ms=now_ms)
+                return change_product(connection, product, now_ms=now_ms)
 
-        self._door.do(write, SEND_AGAIN)
-        self._live.apply(product.product_id, product.stock, product.price, product.margin)
+        self._live.apply(product, self._door.do(write, SEND_AGAIN))
 
 
 def register_products(app: Flask, desk: ProductDesk) -> None:

@@ -52,10 +52,10 @@ class CustomerChanges:
 @dataclass(frozen=True, slots=True)
 class ShopChanges:
     """What changed of products and rules after a number, as it is now; `now` and `is_all` as in
-    CustomerChanges."""
+    CustomerChanges. Each product comes with the number of its change."""
 
     now: int
-    products: tuple[ProductState, ...] = ()
+    products: tuple[tuple[int, ProductState], ...] = ()
     rules_changed: bool = False
     is_all: bool = True
 
@@ -126,7 +126,7 @@ def shop_changes_since(connection: sa.Connection, since: int, most: int) -> Shop
     rules = sa.select(rules_versions.c.number).where(rules_versions.c.changed > since).limit(1)
     return ShopChanges(
         until,
-        tuple(ProductState(*row[:4]) for row in products),
+        tuple((row.changed, ProductState(*row[:4])) for row in products),
         connection.execute(rules).first() is not None,
         until >= now,
     )

@@ -12,6 +12,7 @@ from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
+from storage.record.changes import ProductState
 from storage.store import Store
 from tests.data.redis_server import redis_server
 from tests.data.tiny_service import DictCache, tiny_app
@@ -117,7 +118,7 @@ def test_new_prices_are_in_the_answers_of_every_language(store: Path) -> None:
     kept = tiny_app(store, first_level_life_s=60, live=live)
     for language in ("en", "pl"):
         assert texts(kept, "/recommend/anna?n=1", language)
-    live.apply("milk", None, 0.79, None)
+    live.apply(ProductState("milk", None, 0.79, None), 1)
     for language in ("pl", "en"):
         answer = kept.test_client().get("/recommend/anna?n=1", headers={"Accept-Language": language})
         assert json.loads(answer.data)["recommendations"][0]["price"] == 0.79

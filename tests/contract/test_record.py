@@ -212,7 +212,7 @@ def test_who_polls_for_products_and_rules_reads_no_customer(record: Record) -> N
     with record.reading() as connection:
         sa.event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
         found = shop_changes_since(connection, 0, 100)
-        assert found == ShopChanges(clock_now(connection), (ProductState("milk", 0, None, 0.2),))
+        assert found == ShopChanges(clock_now(connection), ((2, ProductState("milk", 0, None, 0.2)),))
         assert shop_changes_since(connection, found.now, 100) == ShopChanges(found.now)
     assert asked
     assert not any("customers" in statement or "tombstones" in statement for statement in asked)

@@ -91,6 +91,6 @@ def test_live_values_of_many_products_are_told_in_parts(record: Record) -> None:
     while not is_all:
         with record.reading() as connection:
             part = shop_changes_since(connection, seen, 2)
-        told.append([product.stock for product in part.products])
+        told.append([product.stock for _, product in part.products])
         seen, is_all = part.now, part.is_all
     assert (told, seen) == ([[0, 1], [2, 3], [4]], 6)

@@ -21,6 +21,7 @@ from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
+from storage.record.changes import ProductState
 from storage.record.live import Trade
 from storage.store import Store
 from tests.data.tiny_service import DictCache
@@ -93,7 +94,7 @@ def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None
         return {item["product_id"]: item["expected_value"] for item in found["recommendations"]}
 
     assert values() == {"milk": 0.125, "bread": 0.25, "butter": 0.625, "apple": None}
-    live.apply("milk", None, None, 4.0)
+    live.apply(ProductState("milk", None, None, 4.0), 1)
     assert values()["milk"] == 2.0
 
 

@@ -25,6 +25,7 @@ from service.served import ServedVersion
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
 from service.trials.reading import plan_of
+from storage.record.changes import ProductState
 from storage.record.experiments import RecordedExperiment, Running, State
 from storage.store import Store
 from tests.data.tiny_version import VARIANT, publish
@@ -308,7 +309,7 @@ def test_a_new_price_is_in_the_answers_of_every_variant(desk: Desk) -> None:
 
     desk.plans.current = Plan((entry("als"),))
     assert prices() == [1.19, 1.19]
-    live.apply("milk", None, 0.79, None)
+    live.apply(ProductState("milk", None, 0.79, None), 1)
     assert prices() == [0.79, 0.79]
 
 
