@@ -1,14 +1,16 @@
 """`nbo-train export`: the lists of all customers as one file, for a mail tool or a spreadsheet."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 import numpy as np
 import polars as pl
 
-from models.arrays import FloatArray, LongArray
+from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.base import Model
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
 from storage.record_options import consent_option
@@ -24,7 +26,15 @@ from training.options import store_option
 from training.ranking import as_one, ranked_blocks
 from training.recorded import may_be_listed
 
+PIECE = 100_000  # customers of whom lists are in memory at a time
 SOURCES = ["popular", "due_again", "because_you_bought"]
+COLUMNS: dict[str, type[pl.DataType]] = {
+    "customer_id": pl.String,
+    "product_id": pl.String,
+    "rank": pl.Int32,
+    "probability": pl.Float32,
+    "source": pl.String,
+}
 
 
 @click.command()
@@ -60,37 +70,49 @@ def export(
     if champion is None:
         raise NoChampionError(str(store))
     version = Store(store).open(champion.current.version_id)
+    model = fitted(version, variant or champion.current.variant)
     options = RecordOptions(url=record, consent_default=consent_default)
-    unwanted = _unwanted(Store(store), version, options)
-    table = lists(version, variant or champion.current.variant, k)
-    table = table.filter(~pl.col("customer_id").is_in(unwanted))
+    is_wanted = _may_be_listed(Store(store), version, options)
     try:
         note_shop_file(store, out, "nbo-train export", now=datetime.now(UTC))
-        _write(table, out)
+        n_rows = _write(lists(version, model, k, np.flatnonzero(is_wanted).astype(np.int32)), out)
     except (OSError, pl.exceptions.ComputeError) as err:  # the latter is polars' word for a full disk
         why = err.strerror if isinstance(err, OSError) and err.strerror else err
         raise BadConfigError("--out", f"{out} can't be written: {why}") from err
-    click.echo(f"{out}: {table['customer_id'].n_unique()} customers, {table.height} rows")
-    if unwanted:
-        click.echo(f"left out, erased or not to be personal: {len(unwanted)}")
+    click.echo(f"{out}: {np.count_nonzero(is_wanted)} customers, {n_rows} rows")
+    if not is_wanted.all():
+        click.echo(f"left out, erased or not to be personal: {np.count_nonzero(~is_wanted)}")
 
 
-def _unwanted(store: Store, version: Version, options: RecordOptions) -> list[str]:
-    """Customers of a version of whom no list is written now."""
+def _may_be_listed(store: Store, version: Version, options: RecordOptions) -> BoolArray:
+    """Of which customers of a version, by row, a list may be written now."""
     ids = version.ids("customers")
-    customer_ids = [ids[row] for row in range(len(ids))]
     known_erasures = version.manifest.history.tombstone or 0
-    is_wanted = may_be_listed(store, options, customer_ids, known_erasures)
-    return [customer_id for customer_id, wanted in zip(customer_ids, is_wanted, strict=True) if not wanted]
+    pieces = (range(start, min(start + PIECE, len(ids))) for start in range(0, len(ids), PIECE))
+    told = [may_be_listed(store, options, [ids[row] for row in piece], known_erasures) for piece in pieces]
+    return np.concatenate([np.zeros(0, np.bool_), *told])
 
 
-def _write(table: pl.DataFrame, out: Path) -> None:
+def _write(tables: Iterable[pl.DataFrame], out: Path) -> int:
+    """Write tables one after the other; returns how many rows they have together."""
+    n_rows, empty = 0, pl.DataFrame(schema=COLUMNS)
     with written_aside(out) as part:
         if out.suffix == ".parquet":
-            table.write_parquet(part)
+            pieces = [part.with_suffix(".0.parquet")]
+            empty.write_parquet(pieces[0])
+            for table in tables:
+                pieces.append(part.with_suffix(f".{len(pieces)}.parquet"))
+                table.write_parquet(pieces[-1])
+                n_rows += table.height
+            pl.scan_parquet(pieces).sink_parquet(part)
         else:
-            ids = pl.col("customer_id", "product_id")
-            table.with_columns(ids.map_elements(safe_cell, return_dtype=pl.String)).write_csv(part)
+            ids = pl.col("customer_id", "product_id").map_elements(safe_cell, return_dtype=pl.String)
+            with part.open("wb") as file:
+                empty.write_csv(file)
+                for table in tables:
+                    table.with_columns(ids).write_csv(file, include_header=False)
+                    n_rows += table.height
+    return n_rows
 
 
 def _told(probability: FloatArray | None, n: int, customer: LongArray, place: LongArray) -> pl.Series:
@@ -100,12 +122,9 @@ def _told(probability: FloatArray | None, n: int, customer: LongArray, place: Lo
     return pl.Series(probability[customer, place], dtype=pl.Float32).fill_nan(None)
 
 
-def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
-    """The first k products of every known customer that are not out of stock, by customer row and rank.
+def fitted(version: Version, variant: str) -> Model[Any]:
+    """A variant of a version.
 
-    Returns:
-        customer_id, product_id String; rank Int32 from 1; probability Float32, null where it isn't known;
-        source String, the code of the reason: `due_again`, `because_you_bought` or `popular`.
     Raises:
         BadConfigError: the version has no such variant, or other code made it.
     """
@@ -119,25 +138,40 @@ def lists(version: Version, variant: str, k: int) -> pl.DataFrame:
             f"{variant!r} of {version.version_id} was made by another release of nextbest: "
             "export with that one, or run a night first",
         )
+    return VARIANTS[variant].from_state(version.state(variant))
+
+
+def lists(version: Version, model: Model[Any], k: int, rows: IntArray) -> Iterator[pl.DataFrame]:
+    """The first k products of each customer that are not out of stock, by customer row and rank.
+
+    Args:
+        rows: of the customers, shape (n,).
+    Returns:
+        tables of COLUMNS, each of PIECE customers: rank from 1; probability null where it isn't known; source
+        the code of the reason.
+    """
     customers, products = version.ids("customers"), version.ids("products")
-    rows = np.arange(len(customers), dtype=np.int32)
-    model = VARIANTS[variant].from_state(version.state(variant))
+    product_ids = pl.Series([products[row] for row in range(len(products))], dtype=pl.String)
     sold_out = version.array("products/stock") == 0
     own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
     order, owned = version.array("popular/order"), own.matrix(len(products))
-    ranked = ranked_blocks(model, rows, k, fill=order, owned=owned, hidden=sold_out)
-    _, best, probability = as_one(ranked)
-    entry = evidence(best, rows, own, version.array("similar/product"), version.array("similar/score"))
-    customer, place = np.nonzero(best >= 0)
-    listed, entry = best[customer, place], entry[customer, place]
-    explained = own.product[np.minimum(own.indptr[customer] + entry, len(own.product) - 1)]
-    source = np.where(entry < 0, 0, np.where(explained == listed, 1, 2))
-    return pl.DataFrame(
-        {
-            "customer_id": pl.Series([customers[row] for row in range(len(customers))]).gather(customer),
-            "product_id": pl.Series([products[row] for row in range(len(products))]).gather(listed),
-            "rank": (place + 1).astype(np.int32),
-            "probability": _told(probability, len(listed), customer, place),
-            "source": pl.Series(SOURCES).gather(source),
-        }
-    )
+    similar = version.array("similar/product"), version.array("similar/score")
+    for start in range(0, len(rows), PIECE):
+        theirs = rows[start : start + PIECE]
+        ranked = ranked_blocks(model, theirs, k, fill=order, owned=owned, hidden=sold_out)
+        _, best, probability = as_one(ranked)
+        entry = evidence(best, theirs, own, *similar)
+        customer, place = np.nonzero(best >= 0)
+        listed, entry = best[customer, place], entry[customer, place]
+        explained = own.product[np.minimum(own.indptr[theirs[customer]] + entry, len(own.product) - 1)]
+        source = np.where(entry < 0, 0, np.where(explained == listed, 1, 2))
+        yield pl.DataFrame(
+            {
+                "customer_id": pl.Series([customers[row] for row in theirs]).gather(customer),
+                "product_id": product_ids.gather(listed),
+                "rank": (place + 1).astype(np.int32),
+                "probability": _told(probability, len(listed), customer, place),
+                "source": pl.Series(SOURCES).gather(source),
+            },
+            schema=COLUMNS,
+        )

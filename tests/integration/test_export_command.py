@@ -74,14 +74,26 @@ def test_every_source_is_true(lists: pl.DataFrame, store: Path) -> None:
     assert {"due_again", "because_you_bought"} <= seen
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_lists_of_a_few_customers_at_a_time_are_the_same_file(
+    lists: pl.DataFrame, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(export_command, "PIECE", 7)
+    out = tmp_path / f"lists.{ending}"
+    assert run("export", "--store", store, "--k", "20", "--out", out).code == 0
+    found = pl.read_parquet(out) if ending == "parquet" else pl.read_csv(out, schema=lists.schema)
+    assert found.equals(lists)
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+
+
 def test_what_other_code_made_is_refused_in_words(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its arrays may mean something else by now."""
     monkeypatch.setattr(VARIANTS["repeat"], "revision", 99)
     version = champion(store)
     for variant in ("repeat", "ranker"):  # the ranker has it among its sources
         with pytest.raises(BadConfigError, match="another release"):
-            export_command.lists(version, variant, 20)
-    assert export_command.lists(version, "popular", 20).height
+            export_command.fitted(version, variant)
+    assert export_command.fitted(version, "popular")
 
 
 def test_the_first_products_are_those_the_service_would_answer_first(
@@ -201,8 +213,9 @@ STOPPED = """
 import os, signal, sys, time
 import polars
 from training.cli import main
-def write(table, path):
-    path.write_text("7")
+def write(table, file):
+    file.write(b"7")
+    file.flush()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
 polars.DataFrame.write_csv = write
