@@ -106,8 +106,8 @@ def test_off_a_terminal_each_step_is_a_json_line_and_the_nights_variants_are_com
     config, out = quick_config(tmp_path), tmp_path / "out"
     ran = nbo_train("evaluate", "--data", shop, "--config", config, "--out", out)
     assert ran.code == 0, ran.err
-    assert [line["event"] for line in ran.events] == ["read", "fold", "fold", "fold", "compare"]
-    assert [line["number"] for line in ran.events[1:4]] == [1, 2, 3]
+    assert [line["event"] for line in ran.events] == ["read", "history", "fold", "fold", "fold", "compare"]
+    assert [line["number"] for line in ran.events[2:5]] == [1, 2, 3]
     content = json.loads((out / "evaluation.json").read_text())
     assert list(content["evaluation"]["variants"]) == ["popular", "repeat", "item_item"]
 
