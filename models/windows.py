@@ -59,9 +59,10 @@ class Window:
         is_own: shape (n,), whether the customer had bought the product before.
         features: shape (n, n_features), float32.
         is_bought: shape (n,), bool.
-        weight: shape (n,), float32: how many customers the pair's stands for; less where one who bought a lot
-            would outweigh many, see `evened`.
-        share: shape (n,), float32: of pairs like this one that were not bought, the share that is here.
+        weight: shape (n,), float32: how many customers the pair's stands for, more where few pairs of one who
+            stayed away are here; less where one who bought a lot would outweigh many, see `evened`.
+        share: shape (n,), float32: of pairs like this one that were not bought, the share that is here, of a
+            customer who came.
         is_even: shape (n,), whether it was bought or the even lot drew it: an order is learned from these,
             since it can't be told that of the others more are here.
     """
@@ -251,22 +252,29 @@ def _kept(
     An even lot alone would hold few of the pairs that were likely and came to nothing, and these say what a
     high probability is worth.
 
+    `share` is a move of the log odds, so it must not know what was bought, nor who came: of one who stayed
+    away it is that of somebody who came, and what is missing beyond that is made up for by the weight.
+
     Source: the more surprising an outcome, the more it tells, Fithian and Hastie 2014.
     """
     is_bought = are_among(pair_keys(found.customer_row, found.product_row, view.n_products), truth)
     place = np.searchsorted(customers.rows, found.customer_row)
+    alike, expected = np.ones(len(found), np.float32), _expected(view, found)
+    even = _shares(alike, place, options.negatives)
+    share = np.maximum(even, _shares(expected, place, options.likely))
     part = customers.part[place]
-    even = _shares(np.ones(len(found), np.float32), is_bought, place, part * options.negatives)
-    share = np.maximum(even, _shares(_expected(view, found), is_bought, place, part * options.likely))
+    chance = np.maximum(
+        _shares(alike, place, part * options.negatives), _shares(expected, place, part * options.likely)
+    )
     drawn_at = lot.random(len(found))
-    kept = np.flatnonzero(is_bought | (drawn_at < share))
+    kept = np.flatnonzero(is_bought | (drawn_at < chance))
     return {
         "customer_row": found.customer_row[kept],
         "has_come": customers.has_come[place[kept]],
         "is_own": found.is_own[kept],
         "features": view.features(found.at(kept)),
         "is_bought": is_bought[kept],
-        "weight": customers.weight[place[kept]],
+        "weight": customers.weight[place[kept]] * (share / np.maximum(chance, 1e-9))[kept],
         "share": share[kept],
         "is_even": (is_bought | (drawn_at < even))[kept],
     }
@@ -281,15 +289,14 @@ def _expected(view: View, found: Candidates) -> FloatArray:
     return np.where(found.is_own, np.fmax(scores, 0), np.float32(0))
 
 
-def _shares(weight: FloatArray, is_bought: BoolArray, place: LongArray, number: FloatArray) -> FloatArray:
-    """The chance of each pair in a draw of about `number` of a customer's that were not bought.
+def _shares(weight: FloatArray, place: LongArray, number: FloatArray | int) -> FloatArray:
+    """The chance of each pair in a draw of about `number` of a customer's; what was bought is no part of it.
 
     Args:
         weight: shape (n,), at least 0: the chances are in proportion to it, and at most 1.
-        is_bought: shape (n,); what was bought gets the chance that it would have had.
         place: shape (n,), whose the pair is, from 0.
-        number: shape (n,), the same for all pairs of a customer.
+        number: shape (n,), the same for all pairs of a customer; or that of all.
     """
-    others = np.bincount(place, np.where(is_bought, 0, weight))
-    share: FloatArray = np.minimum(number * weight / np.maximum(others[place], 1e-9), 1).astype(np.float32)
+    every = np.bincount(place, weight)
+    share: FloatArray = np.minimum(number * weight / np.maximum(every[place], 1e-9), 1).astype(np.float32)
     return share

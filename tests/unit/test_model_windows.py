@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from models.arrays import DAY_S
+from models.boosting import TreeOptions
 from models.due import Due
 from models.interactions import Interactions
+from models.lessons import Lessons
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.sources import Limits
@@ -217,16 +220,17 @@ def test_where_each_buys_much_fewer_customers_are_drawn() -> None:
 def test_all_that_was_bought_is_kept_and_about_so_many_others() -> None:
     whole, thin = made(market()), made(market(), negatives=6)
     assert thin.is_bought.sum() == whole.is_bought.sum() > 100
-    others = np.bincount(thin.customer_row[~thin.is_bought])
-    assert others[others > 0].mean() == pytest.approx(6, rel=0.1)
-    of_each = np.bincount(whole.customer_row[~whole.is_bought])
+    of_each = np.bincount(whole.customer_row)
     np.testing.assert_allclose(thin.share, 6 / of_each[thin.customer_row], rtol=1e-6)
     negatives = ~thin.is_bought
+    expected = (6 / of_each[whole.customer_row])[~whole.is_bought].sum()
+    assert negatives.sum() == pytest.approx(expected, rel=0.1)
     assert (1 / thin.share[negatives]).sum() == pytest.approx((~whole.is_bought).sum(), rel=0.1)
 
 
 def test_the_many_who_stayed_away_have_as_many_pairs_as_a_third_of_those_who_came() -> None:
-    """Of 24 who came, 8 would have 6 each; each of the pairs stands for those that were left out."""
+    """Of 24 who came, 8 would have 6 each. A pair stands for those that were left out: by its share
+    for as many as of somebody who came, and for the rest by its weight."""
     shop = market()
     few = shop.lines(np.flatnonzero((shop.at_s < STARTS_S) | (shop.customer_row < 25)))
     whole, thin = made(few), made(few, negatives=6)
@@ -234,7 +238,39 @@ def test_the_many_who_stayed_away_have_as_many_pairs_as_a_third_of_those_who_cam
     n_away = len(np.unique(whole.customer_row[~whole.has_come]))
     assert n_away == 3 * whole.n_customers
     assert away.sum() == pytest.approx(6 * whole.n_customers / 3, rel=0.3)
-    assert (1 / thin.share[away]).sum() == pytest.approx((~whole.has_come).sum(), rel=0.3)
+    stands_for = thin.weight[away] / thin.share[away]
+    assert stands_for.sum() == pytest.approx(whole.weight[~whole.has_come].sum(), rel=0.3)
+    of_each = np.bincount(whole.customer_row)
+    np.testing.assert_allclose(thin.share, 6 / of_each[thin.customer_row], rtol=1e-6)
+
+
+def test_trees_expect_as_much_as_was_bought_where_customers_own_much_and_many_stay_away() -> None:
+    """400 customers have 60 products each. Four of ten come, and take most of the 20 that they had in three
+    orders, few of the others."""
+    lot = np.random.default_rng(0)
+    lines = [
+        (c, p, 20.0 + 7 * order, 3 * c + order)
+        for c in range(400)
+        for order in range(3)
+        for p in range(20 if order else 60)
+    ]
+    often = np.where(np.arange(60) < 20, 0.9, 0.2)
+    lines += [
+        (c, p, 55.0, 2000 + c)
+        for c in np.flatnonzero(lot.random(400) < 0.4)
+        for p in np.flatnonzero(lot.random(60) < often)
+    ]
+    history = history_of(lines, n_customers=400, n_products=60, as_of_day=60)
+    options = WindowOptions(7.0, Limits(100, 20, 1000), 1000, 10**6, 6, 0, 0)
+    whole, thin = (
+        window(history, 50 * DAY_S, SOURCES, replace(options, negatives=each)) for each in (1000, 6)
+    )
+    assert whole is not None
+    assert thin is not None
+    trees = Lessons([thin], 0).chance(TreeOptions(n_trees=30, min_pairs=20))
+    chance = expit(trees.sums(whole.features))
+    expected = (whole.weight * chance).sum()
+    assert expected == pytest.approx(whole.is_bought.sum(), rel=0.1)
 
 
 def test_of_own_products_that_were_not_bought_the_likely_ones_are_drawn_as_well() -> None:
@@ -259,7 +295,7 @@ def test_where_no_source_expects_anything_own_products_are_alike() -> None:
     assert found is not None
     whole = window(market().interactions(), STARTS_S, {"due": Due()}, replace(options, negatives=1000))
     assert whole is not None
-    others = np.bincount(whole.customer_row[~whole.is_bought], minlength=1000)[found.customer_row]
+    others = np.bincount(whole.customer_row, minlength=1000)[found.customer_row]
     np.testing.assert_allclose(found.share, np.minimum(3 / np.maximum(others, 1e-9), 1), rtol=1e-5)
 
 
