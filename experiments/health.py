@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from experiments import words
 from experiments.cohort import Cohort
 from experiments.daily import Figures
 from experiments.effects import of_means
@@ -113,7 +114,8 @@ def _pre_period(specification: Specification, table: Table) -> Finding:
         reach = abs(effect.difference) / (around.high - effect.difference)
         if reach >= worst:
             worst = reach
-            told = f"revenue before: {effect.control:.4g} in control, {effect.treatment:.4g} in {arm.name}"
+            sides = words.number(effect.control), words.number(effect.treatment)
+            told = f"revenue before: {sides[0]} in control, {sides[1]} in {arm.name}"
     return Finding("pre-period difference", "invalid" if worst > 1 else "fine", worst, 1.0, told)
 
 

@@ -14,6 +14,7 @@ from experiments.off_policy import LEAST_N
 from experiments.planning import Plan, doubts, plan_of, refuse_underpowered, told_days
 from experiments.purchases import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
+from experiments.words import number
 from models.errors import BadConfigError
 from storage.history import read_history
 from storage.history_consents import consents_in
@@ -79,7 +80,7 @@ def told(found: Plan) -> str:
         rows.append(
             (
                 line.metric,
-                f"{line.spread.value:.4g}",
+                number(line.spread.value),
                 f"{line.relative:.1%}",
                 _n(line.needed_n),
                 told_days(found, line.needed_n),

@@ -11,6 +11,7 @@ from experiments.health import Finding, failures
 from experiments.looks import Look
 from experiments.measures import GuardState, Sequence, guard_state
 from experiments.specification import Metric, Specification
+from experiments.words import number, signed
 
 WEEK_DAYS = 7
 
@@ -98,7 +99,7 @@ def _invalid(evidence: Evidence) -> Verdict | None:
 def _guardrail(evidence: Evidence) -> Verdict | None:
     for guard in evidence.guards:
         if guard.effect is not None and guard.state == "harmful":
-            text = f"{guard.metric.name} is worse, surely: {guard.effect.difference:+.4g}"
+            text = f"{guard.metric.name} is worse, surely: {signed(guard.effect.difference)}"
             return Verdict(Word.ROLLBACK, f"guardrail {guard.metric.name}", text)
     return None
 
@@ -151,7 +152,8 @@ def _too_small(evidence: Evidence) -> Verdict | None:
     low, high = look.difference - half, look.difference + half
     if low <= -matters or high >= matters:
         return None
-    text = f"the difference lies between {low:+.4g} and {high:+.4g}, within ±{matters:.4g} that would matter"
+    between = f"the difference lies between {signed(low)} and {signed(high)}"
+    text = f"{between}, within ±{number(matters)} that would matter"
     return Verdict(Word.NO_MATERIAL_DIFFERENCE, "interval inside the smallest effect that matters", text)
 
 

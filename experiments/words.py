@@ -8,13 +8,17 @@ if TYPE_CHECKING:  # a second to load, and what lists experiments needs dates on
     from experiments.judgement import Comparison
     from experiments.off_policy import Value
 
+LARGE = 999.5  # from here on three digits are too few, and would be written as 1e+03
+
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.3g}"
 
 
 def signed(value: float) -> str:
-    return f"{value:+.3g}" if isfinite(value) else "unbounded"
+    if not isfinite(value):
+        return "unbounded"
+    return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
 
 
 def probability(value: float) -> str:
