@@ -55,6 +55,10 @@ class ChangesFollower:
                 return changes, active_rules(connection) if asks_rules else None, asks_rules
 
         changes, active, asked_rules = self._door.do(read)
+        if changes.now < since:  # a replica took over, or a backup was put in its place
+            self._live.begin_anew()
+            self._seen = 0
+            return False
         for number, product in changes.products:
             self._live.apply(product, number)
         if asked_rules:

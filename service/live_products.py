@@ -110,6 +110,11 @@ class LiveProducts:
             for shelf in self._shelves:
                 shelf.apply(product.product_id, values)
 
+    def begin_anew(self) -> None:
+        """Changes are numbered anew, as in a record that has lost its last ones; values stay."""
+        with self._turn:
+            self._told = {product_id: (0, values) for product_id, (_, values) in self._told.items()}
+
     def carry_to(self, shelf: Shelf) -> None:
         """Bring a version up to date, before it answers, and from now on."""
         with self._turn:

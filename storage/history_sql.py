@@ -111,5 +111,5 @@ def _as_text(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return ";".join(str(one) for one in value)
+        return ";".join(str(one) for one in value if one is not None)
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -222,6 +222,9 @@ class RedisCache:
             self._writer.tell(b"".join(parts), sum(numbers))
         except (redis.RedisError, OSError) as err:
             self._failed(err)
+        except Exception as err:  # whatever it is, it is counted, and not tried for each batch
+            self._failed(err)
+            raise
         finally:
             for waiting in kept:
                 if self._soon.get(waiting.key) is waiting.value:  # else there is a newer one

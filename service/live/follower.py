@@ -35,7 +35,7 @@ class LiveFollower:
 
     def start(self) -> None:
         """Look now, then go on looking."""
-        now_and_every(self._poll_s, self._look, "customers")
+        now_and_every(self._poll_s, self.look, "customers")
 
     def catch_up(self) -> None:
         """Know what was just committed before it is acknowledged; where that fails, the next turn does it."""
@@ -46,13 +46,12 @@ class LiveFollower:
         finally:
             self._turn.release()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look once at what changed of customers, and of the shop."""
         with self._turn:
             self._reader.look()
-        try:
-            self._look_at_shop()
-        finally:  # it has a door of its own, which may hang where this one doesn't
-            self._go_on()
+        once(self._look_at_shop, "products and rules")  # by a door of its own, which may hang alone
+        self._go_on()
 
     def _look_at_shop(self) -> None:
         seen = self._reader.seen

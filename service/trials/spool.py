@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -30,6 +31,7 @@ class Spool:
     def __init__(self, folder: Path, name: str, *, most_bytes: int = MOST_BYTES) -> None:
         self._file, self._most_bytes = folder / f"exposures-{name}.jsonl", most_bytes
         self._done_bytes = self._read_bytes = 0
+        self._turn = threading.Lock()  # a process that ends adds while its background may still read
 
     def take_over(self, others: list[Path]) -> None:
         """Add what these files hold, and delete them."""
@@ -48,7 +50,7 @@ class Spool:
         kept = 0
         try:
             private_file(self._file)
-            with appending(self._file) as file:
+            with self._turn, appending(self._file) as file:
                 room = self._most_bytes - file.tell()
                 for row in rows:
                     line = json.dumps(asdict(row), separators=(",", ":")).encode() + b"\n"
@@ -69,13 +71,14 @@ class Spool:
         with self._file.open("rb") as file:
             file.seek(self._done_bytes)
             while True:
-                rows = list(_rows(file, most))
-                self._read_bytes = file.tell()
-                if not rows:
-                    break
+                with self._turn:
+                    rows = list(_rows(file, most))
+                    self._read_bytes = file.tell()
+                    if not rows:
+                        self._done_bytes = 0
+                        self._file.unlink()
+                        return
                 yield rows
-        self._done_bytes = 0
-        self._file.unlink()
 
     def done(self) -> None:
         """The batch that was given last needn't be given again."""

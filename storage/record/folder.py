@@ -1,6 +1,7 @@
 """The record's own folder and files: for their owner alone, who is the owner of what they are in."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,10 +14,19 @@ def private_folder(folder: Path) -> None:
 
 def private_file(file: Path) -> None:
     """Make an empty file and its folder, if they aren't there."""
+    with suppress(FileExistsError):
+        new_private_file(file)
+
+
+def new_private_file(file: Path) -> None:
+    """Make an empty file, and its folder if that isn't there.
+
+    Raises:
+        FileExistsError: it is there, or somebody else makes it now.
+    """
     private_folder(file.parent)
-    if not file.exists():
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-        _give(file)
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    _give(file)
 
 
 def _give(path: Path) -> None:

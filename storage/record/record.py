@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, first_line, is_full, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.errors import ErasureKeyError, NoBackupError, RecordUnavailableError
-from storage.record.folder import private_file
+from storage.record.folder import new_private_file
 from storage.record.schema import check_schema
 from storage.record.statements import insert_new
 from storage.record.tables import record_facts
@@ -93,11 +93,12 @@ class Record:
         """
         if self.is_postgres:
             raise NoBackupError("pg_dump copies a record in Postgres")
-        if target.exists():
-            raise NoBackupError(f"{target} is there already")
         with self.reading():
             pass
-        private_file(target)  # its own rights, before anything is in it
+        try:
+            new_private_file(target)  # its own rights, before anything is in it
+        except FileExistsError as err:
+            raise NoBackupError(f"{target} is there already") from err
         try:
             with _told(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("VACUUM INTO ?", (str(target),))

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from resource import RLIMIT_FSIZE, getrlimit, setrlimit
@@ -316,6 +316,21 @@ def test_a_copy_is_never_written_over_and_never_made_of_postgres(record: Record,
     if record.is_postgres:
         with pytest.raises(NoBackupError, match="pg_dump"):
             record.back_up(tmp_path / "new.db")
+
+
+def test_of_two_copies_to_one_place_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy.db"
+    with empty_record(sqlite_url(tmp_path)) as record:
+        reading = record.reading
+
+        def meanwhile() -> AbstractContextManager[sa.Connection]:
+            copy.write_bytes(b"another's")
+            return reading()
+
+        monkeypatch.setattr(record, "reading", meanwhile)
+        with pytest.raises(NoBackupError, match="there already"):
+            record.back_up(copy)
+    assert copy.read_bytes() == b"another's"
 
 
 def test_a_copy_that_has_no_room_leaves_no_file_that_looks_like_one(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_ids_may_be_uuids_and_lists_of_them_arrays(request: pytest.FixtureReques
     purchases = (
         f"SELECT '{anna}'::uuid customer_id, '{milk}'::uuid product_id, '2020-07-01'::date purchased_at"
     )
-    offers = f"SELECT 'half' offer_id, '{{{milk},{bread}}}'::uuid[] product_ids"
+    offers = f"SELECT 'half' offer_id, '{{{milk},NULL,{bread}}}'::uuid[] product_ids"
     customers = f"SELECT '{anna}'::uuid customer_id, '3 days'::interval pause"
     history = read(
         url,

@@ -8,17 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from service.answers import AnswerWriter
+from service.changes import ChangesFollower
 from service.live_products import LiveProducts
 from service.own_list import FirstLevel
 from service.parameters import Query
+from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.record.changes import ProductState
+from storage.record.tables import products_live, record_clock
 from storage.store import Store
+from tests.data.records import Door, empty_record, sqlite_url
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
 SHOP = replace(TinyShop(), stock={"milk": 5}, margins={"milk": 0.5})
@@ -78,6 +83,24 @@ def test_a_change_that_comes_after_a_later_one_of_its_product_is_passed_over(ser
     live.apply(ProductState("milk", None, None, None), 9)
     live.apply(ProductState("milk", 3, None, None), 8)
     assert served.shelf.stock[milk] == 5
+
+
+def test_what_is_told_counts_although_the_record_lost_its_last_changes(
+    served: ServedVersion, tmp_path: Path
+) -> None:
+    live, milk = LiveProducts(), served.products.find("milk")
+    live.carry_to(served.shelf)
+    with empty_record(sqlite_url(tmp_path)) as record:
+        desk, follower = ProductDesk(Door(record), live, lambda _: True), ChangesFollower(Door(record), live)
+        for stock in (3, 4, 5):
+            desk.put(ProductState("milk", stock, None, None))
+        follower.look()
+        with record.writing() as connection:  # as a replica that took over and knows the first of them
+            connection.execute(sa.update(products_live).values(stock=3, changed=1))
+            connection.execute(sa.update(record_clock).values(now=1))
+        desk.put(ProductState("milk", 9, None, None))  # again the second change of this record
+        follower.look()
+    assert served.shelf.stock[milk] == 9
 
 
 def test_a_version_that_was_left_is_not_held(served: ServedVersion, tmp_path: Path) -> None:

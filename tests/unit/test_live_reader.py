@@ -28,7 +28,6 @@ from storage.record.live import (
 from storage.record.record import Record
 from storage.record.upkeep import Chosen, purge
 from tests.data.records import NOON_MS, Door, empty_record, event, sqlite_url, take
-from tests.data.running_service import until
 
 HOUR_MS = 3_600_000
 NIGHT = Since(NOON_MS - 12 * HOUR_MS, NOON_MS - 10 * HOUR_MS)
@@ -306,8 +305,8 @@ def test_customers_are_read_on_while_the_shops_changes_cannot_be(record: Record)
     def of_shop() -> None:
         raise RefusedError("record_unavailable", None, "its own door hangs")
 
-    LiveFollower(reader, poll_s=0.01, wait_s=1, of_shop=of_shop).start()
-    until(lambda: live.known() == ["anna"], 5)
+    LiveFollower(reader, poll_s=1, wait_s=1, of_shop=of_shop).look()
+    assert live.known() == ["anna"]
 
 
 def test_an_event_that_is_kept_is_acknowledged_whatever_goes_wrong_when_it_is_read_back(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,11 +17,13 @@ from structlog.testing import capture_logs
 from experiments.assignment import Arm, Entry
 from service.own_list import Rung
 from service.trials import exposures as module
-from service.trials.exposures import BATCH, ExposureLog, Shown
+from service.trials import spool as spool_module
+from service.trials.exposures import BATCH, ExposureLog, Shown, rows_of
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import SLOTS, Tally, killed, tally_at
 from storage.record.erasure import erase
 from storage.record.exposure_log import read_exposures, read_lost
+from storage.record.exposures import Exposure
 from storage.record.record import Record
 from tests.data.records import NOON_MS, Door, empty_record, sqlite_url
 
@@ -230,6 +233,27 @@ def test_a_folder_that_cannot_be_written_loses_them_by_number(bench: Bench, tmp_
     bench.take(1)
     bench.log.write()
     assert bench.counted.by["lost"] == 1
+
+
+def test_what_is_kept_while_the_last_batch_is_read_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, ends = spool_module._rows, []
+
+    def read_while_the_process_ends(*given: Any) -> Iterator[Exposure]:
+        rows = list(read(*given))
+        if not rows and not ends:
+            ends.append(Thread(target=bench.spool.add, args=(rows_of(shown(2)),)))
+            ends[0].start()
+            ends[0].join(0.1)
+        return iter(rows)
+
+    monkeypatch.setattr(spool_module, "_rows", read_while_the_process_ends)
+    bench.spool.add(rows_of(shown(1)))
+    bench.log.write()
+    ends[0].join()
+    bench.log.write()
+    assert bench.written() == ["r1", "r2"]
 
 
 def test_what_waited_in_a_worker_that_was_killed_is_counted_as_lost_by_the_next_one(
