@@ -1,5 +1,6 @@
 """One metric of two arms compared: what tea-tasting finds, and what surveys need beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
@@ -73,13 +74,16 @@ def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) 
     """Sums of numerators over sums of denominators, with customers as what varies (delta method).
 
     None with fewer than two customers on a side, a side whose denominators are all 0, or one ratio that
-    everybody of a side has, on both.
+    everybody of a side has, on both. Where one side alone has one, both have the error that they would have
+    if they were alike: where nothing happened yet among few, something may.
     """
     metric = tea_tasting.RatioOfMeans("x", "per", use_t=False, confidence_level=CONFIDENCE)
     sides = (control, treatment)
-    if not all(below.any() for _, below in sides) or not any(_varies(*side) for side in sides):
+    varying = sum(_varies(*side) for side in sides if side[1].any())
+    if not all(below.any() for _, below in sides) or not varying:
         return None
-    return _analysed(metric, ["x", "per"], [np.stack(control), np.stack(treatment)])
+    found = _analysed(metric, ["x", "per"], [np.stack(control), np.stack(treatment)])
+    return found and (found if varying == 2 else _as_if_alike(found, sides))
 
 
 def of_nps(control: Floats, treatment: Floats) -> Effect | None:
@@ -186,6 +190,25 @@ def _away_from_zero(metric: tea_tasting.RatioOfMeans, names: list[str], sides: l
     effect = _analysed(metric, names, moved)
     return effect and replace(
         _without_relative(effect), control=effect.control - by, treatment=effect.treatment - by
+    )
+
+
+def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effect:
+    """The effect with the error of two sides that differ in nothing but their sizes."""
+    above, below = (np.concatenate(each) for each in zip(*sides, strict=True))
+    spread = float(np.var(above - above.sum() / below.sum() * below, ddof=1))
+    variance = sum(spread / len(per) / float(per.mean()) ** 2 for _, per in sides)
+    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(variance)
+    low, high = effect.difference - half, effect.difference + half
+    is_clear = effect.relative is not None
+    return replace(
+        effect,
+        low=low,
+        high=high,
+        relative_low=low / effect.control if is_clear else None,
+        relative_high=high / effect.control if is_clear else None,
+        p=float(2 * norm.sf(abs(effect.difference) / sqrt(variance))),
+        variance=variance,
     )
 
 

@@ -63,8 +63,8 @@ class Window:
             stayed away are here; less where one who bought a lot would outweigh many, see `evened`.
         share: shape (n,), float32: of pairs like this one that were not bought, the share that is here, of a
             customer who came.
-        is_even: shape (n,), whether it was bought or the even lot drew it: an order is learned from these,
-            since it can't be told that of the others more are here.
+        is_even: shape (n,), of who came, whether it was bought or the even lot drew it: an order is learned
+            from these, since it can't be told that of the others more are here.
     """
 
     as_of_s: int

@@ -104,7 +104,7 @@ def leave_failure(job: Job, why: str, exit_code: int) -> None:
 def leave_refusal(store: Path, now: datetime, exit_code: int) -> None:
     """The metrics of a night that was refused before it began, so that whoever watches them hears of it."""
     if store.is_dir():
-        with suppress(OSError):  # what is wrong with the configuration matters more
+        with suppress(OSError, ValueError):  # what is wrong with the configuration matters more
             _write_metrics(Store(store), now, exit_code, None, {})
 
 

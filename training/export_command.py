@@ -104,7 +104,7 @@ def _write(tables: Iterable[pl.DataFrame], out: Path) -> int:
                 pieces.append(part.with_suffix(f".{len(pieces)}.parquet"))
                 table.write_parquet(pieces[-1])
                 n_rows += table.height
-            pl.scan_parquet(pieces).sink_parquet(part)
+            pl.scan_parquet(pieces, glob=False, hive_partitioning=False).sink_parquet(part)
         else:
             ids = pl.col("customer_id", "product_id").map_elements(safe_cell, return_dtype=pl.String)
             with part.open("wb") as file:

@@ -1,5 +1,7 @@
 """Two arms compared, with answers worked out by hand and intervals that cover."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 
@@ -91,13 +93,27 @@ def test_a_ratio_that_everybody_of_one_side_has_is_compared_all_the_same() -> No
     found = of_ratios((never, answers), (half, answers))
     assert found is not None
     assert (found.control, found.treatment) == (0.0, 0.25)
-    # Residuals of the treatment +-1/2, variance 1/3; over 2 answers squared and 4 customers.
-    assert found.variance == pytest.approx(1 / 3 / 4 / 4)
+    # One in eight answers of all: six residuals of -1/4 and two of 3/4, variance 1.5/7; over 2 answers
+    # squared and 4 customers, on each side.
+    assert found.variance == pytest.approx(1.5 / 7 / 4 / 4 * 2)
+    assert found.low == pytest.approx(0.25 - 1.959964 * sqrt(found.variance))
     turned = of_ratios((half, answers), (never, answers))
     assert turned is not None
     assert (turned.difference, turned.variance) == (-found.difference, pytest.approx(found.variance))
     assert of_ratios((never, answers), (never, answers + 1)) is None
     assert of_ratios((never, never), (half, answers)) is None
+
+
+def test_a_small_side_where_nothing_happened_yet_is_not_taken_for_one_where_nothing_can() -> None:
+    """Of 10,000 customers who are asked once, ten are hit by chance, one of them in a control of a tenth."""
+    lot, n_control = np.random.default_rng(0), 1000
+    hits = lot.random((500, 10_000)) < 0.001
+    once = np.ones(10_000)
+    found = [
+        of_ratios((one[:n_control], once[:n_control]), (one[n_control:], once[n_control:]))
+        for one in hits.astype(float)
+    ]
+    assert sum(each is not None and each.statistic > 1.645 for each in found) <= 25
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0]])

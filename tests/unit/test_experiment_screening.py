@@ -89,6 +89,13 @@ def test_each_customer_has_one_voice() -> None:
     assert (nobody.share, nobody.p) == (None, 1.0)
 
 
+def test_of_several_answers_to_one_request_the_first_has_the_teams() -> None:
+    later = {**shown("a", "ra"), "items": json.dumps([["p9", 0.5, None, "B"]])}
+    cohort = Cohort(pl.DataFrame([shown("a", "ra"), later]), pl.DataFrame({"customer_id": ["a"]}), {})
+    found = preference(cohort, clicks(("a", "ra", 1)), 1)
+    assert (found.first, found.second) == (1, 0)
+
+
 def test_a_few_voices_of_one_mind_leave_room_for_others() -> None:
     """Three of three: two more on each side (Agresti, Coull 1998) make it 5 of 7, give or take .335."""
     exposures = pl.DataFrame([shown(c, f"r{c}") for c in "abc"])
