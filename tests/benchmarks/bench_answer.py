@@ -95,8 +95,9 @@ def measure(store: Path, rounds: int) -> dict[str, Any]:
     threadpool_limits(1, "blas")  # as a worker does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with own_redis() as redis_url, tempfile.TemporaryDirectory() as folder:
-        count_in_folder(Path(folder))
-        metrics = Metrics(Path(folder))
+        counts = Path(folder, "counts")
+        count_in_folder(counts)
+        metrics = Metrics(counts)
         follower = ChampionFollower(Store(store), metrics, poll_s=1)
         follower.look()
         if follower.current is None:
