@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -229,7 +229,7 @@ class ServedVersion:
         self.candidate_rows = self._version.array_of(
             f"candidates/{variant}/product", np.int32, len(self.customers)
         )
-        self.candidate_evidence = self._expect_shape(
+        self.candidate_evidence = self._version.array_of(
             f"candidates/{variant}/evidence", np.uint8, self.candidate_rows.shape
         )
         self._lists = self._candidates(variant)
@@ -240,7 +240,7 @@ class ServedVersion:
         self._list_length = rows.size // max(len(rows), 1)
         name = f"candidates/{variant}/probability"
         if self._version.has(name):
-            probability = self._expect_shape(name, np.float16, rows.shape).reshape(-1)
+            probability = self._version.array_of(name, np.float16, rows.shape).reshape(-1)
         else:  # of a variant that knows none
             probability = np.broadcast_to(np.float16(UNKNOWN), rows.size)
         return Columns(
@@ -266,7 +266,7 @@ class ServedVersion:
         return lift
 
     def _session_figures(self) -> SessionFigures:
-        found = self._expect_shape("session/figures", np.float64, (len(SessionFigures._fields),))
+        found = self._version.array_of("session/figures", np.float64, (len(SessionFigures._fields),))
         figures = SessionFigures(*found.tolist())
         if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
             raise self._version.damaged("session/figures", f"can't be: {figures}")
@@ -278,8 +278,8 @@ class ServedVersion:
         product = self._version.array_of("taste/product", np.int32)
         every = self._version.array_of("variants/als/product_factors", np.float32, n_products)
         n_factors = every.shape[-1]
-        pool = self._expect_shape("taste/factors", np.float32, (len(product), n_factors))
-        matrix = self._expect_shape("taste/matrix", np.float32, (n_factors, n_factors))
+        pool = self._version.array_of("taste/factors", np.float32, (len(product), n_factors))
+        matrix = self._version.array_of("taste/matrix", np.float32, (n_factors, n_factors))
         return Taste(product, pool, every, matrix)
 
     def _zone(self, timezone: str) -> ZoneInfo:
@@ -307,9 +307,3 @@ class ServedVersion:
         has_score = np.zeros(len(self.products), np.bool_)
         has_score[scored] = True
         return np.concatenate([scored, np.flatnonzero(~has_score).astype(np.int32)])
-
-    def _expect_shape(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-        array = self._version.array_of(name, kind)
-        if array.shape != shape:
-            raise self._version.damaged(name, f"shape {array.shape} does not fit the others")
-        return array

@@ -6,7 +6,6 @@ from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.arrays import AnyArray, FloatArray, IntArray
 from storage.versions import Version, VersionWriter
@@ -110,8 +109,7 @@ class PublishedOffers:
             return
         self.ids = version.ids("offers")
         self._segments = version.strings("offers/segments")
-        arrays = {name: version.array(f"offers/{name}") for name in KINDS}
-        self._check(version, arrays, n_customers, n_products)
+        arrays = self._checked(version, n_customers, n_products)
         self._arrays = OfferArrays(**arrays)
         lists = ("list_offer", "list_probability", "list_value")
         self._lists: tuple[memoryview[Any], ...] = tuple(
@@ -162,26 +160,21 @@ class PublishedOffers:
         """The row of an offer, NONE if it isn't here."""
         return self.ids.find(offer_id) if self.has_any else NONE
 
-    def _check(
-        self, version: Version, arrays: dict[str, NDArray[Any]], n_customers: int, n_products: int
-    ) -> None:
-        n, lists = len(self.ids), (n_customers + 1, *arrays["list_offer"].shape[1:])
-        shapes = {
-            **dict.fromkeys(
-                ("discount", "margin", "starts_s", "ends_s", "segment", "budget", "redeemed"), (n,)
-            ),
+    def _checked(self, version: Version, n_customers: int, n_products: int) -> dict[str, AnyArray]:
+        n, lists = len(self.ids), (n_customers + 1, *version.array(OFFER).shape[1:])
+        shapes: dict[str, tuple[int, ...]] = {
+            **dict.fromkeys(KINDS, (n,)),
             **dict.fromkeys(("list_offer", "list_probability", "list_value"), lists),
-            **{"indptr": (n + 1,), "product": arrays["product"].shape[:1]},
+            **{"indptr": (n + 1,), "product": version.array("offers/product").shape[:1]},
+        }
+        arrays = {
+            name: version.array_of(f"offers/{name}", kind, shapes[name]) for name, kind in KINDS.items()
         }
         ends = {"product": n_products, "segment": len(self._segments)}
-        for name, array in arrays.items():
-            if array.dtype != KINDS[name] or array.shape != shapes[name]:
-                raise version.damaged(
-                    f"offers/{name}", f"{array.dtype} of shape {array.shape} does not fit the version"
-                )
         for name, end in ends.items():  # the lists are too long to be read here
             if arrays[name].size and not NONE <= arrays[name].min() <= arrays[name].max() < end:
                 raise version.damaged(f"offers/{name}", "rows that are not there")
+        return arrays
 
 
 def _known(value: Any) -> float | None:

@@ -59,14 +59,19 @@ class Version:
             raise self.damaged(name, "not an array")
         return np.asarray(mapped)  # a view without memmap's own indexing, which is many times slower
 
-    def array_of(self, name: str, kind: type[np.generic], length: int | None = None) -> AnyArray:
-        """The array of this name, mapped, of this type and, where that is said, with so many rows.
+    def array_of(
+        self, name: str, kind: type[np.generic], shape: int | tuple[int, ...] | None = None
+    ) -> AnyArray:
+        """The array of this name, mapped, of this type.
 
+        Args:
+            shape: the whole of it, or how many rows; None: any.
         Raises:
             DamagedVersionError: it isn't there, or another.
         """
         array = self.array(name)
-        if array.dtype != kind or (length is not None and array.shape[:1] != (length,)):
+        found = array.shape if isinstance(shape, tuple) else array.shape[0] if array.shape else None
+        if array.dtype != kind or (shape is not None and found != shape):
             raise self.damaged(name, f"{array.dtype} of shape {array.shape} does not fit the version")
         return array
 
