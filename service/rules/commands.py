@@ -20,9 +20,9 @@ from service.live.told import NOT_PERSONAL, Told
 from service.recommender import nothing_new
 from service.record import AtHand
 from service.rules.desk import StoreChampion
+from service.rules.doubts import warnings_of
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
-from service.rules.unknown import warnings_of
 from service.rules.watch import read_rules_file
 from service.served import ServedVersion
 from storage.record.consent import PRESETS

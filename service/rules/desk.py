@@ -11,9 +11,9 @@ from service.errors import RefusedError
 from service.live.sample import news_of
 from service.live_products import LiveProducts
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
+from service.rules.doubts import warnings_of
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import Rules, parse_rules
-from service.rules.unknown import warnings_of
 from service.rules.watch import read_rules_file
 from service.sane import check_values
 from service.served import ServedVersion
