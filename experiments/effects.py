@@ -200,16 +200,17 @@ def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effe
     variance = sum(spread / len(per) / float(per.mean()) ** 2 for _, per in sides)
     half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(variance)
     low, high = effect.difference - half, effect.difference + half
-    is_clear = effect.relative is not None
-    return replace(
+    found = replace(
         effect,
         low=low,
         high=high,
-        relative_low=low / effect.control if is_clear else None,
-        relative_high=high / effect.control if is_clear else None,
         p=float(2 * norm.sf(abs(effect.difference) / sqrt(variance))),
         variance=variance,
     )
+    if effect.relative is None:
+        return found
+    relative_low, relative_high = sorted((low / effect.control, high / effect.control))
+    return replace(found, relative_low=relative_low, relative_high=relative_high)
 
 
 def _varies(above: Floats, below: Floats) -> bool:

@@ -125,6 +125,14 @@ def test_a_place_of_an_answer_is_clicked_once_and_by_a_clock_that_is_behind_too(
     assert one_customer(click(1, START_MS + 5, None), click(1, START_MS + 6, None))["clicks"] == 2.0
 
 
+def test_a_click_follows_the_first_of_several_answers_to_its_request() -> None:
+    late = exposure(1, "a", "ranker", START_MS + 2 * HOUR_MS, request_id="r0")
+    cohort = cohort_of(SPEC, exposed(exposure(0, "a", "ranker", START_MS), late), START_MS + DAY_MS)
+    click = {"customer_id": "a", "kind": "click", "request_id": "r0", "position": 1, "at_ms": START_MS + 10}
+    found = figures_of(cohort, done(click), SPEC.analysis, START_MS + DAY_MS)
+    assert (found.counts["clicks"], found.counts["clicks before their answer"]) == (1, 0)
+
+
 def test_new_is_who_bought_nothing_in_the_days_before_their_own_first_exposure() -> None:
     days = SPEC.analysis.cuped_days
     assert one_customer(bought("a", START_MS - (days + 1) * DAY_MS, 5.0))["is_new"]

@@ -122,7 +122,7 @@ def test_what_does_not_count_is_left_out() -> None:
     texts = [items(["a", "b"], drawn, {"als": "b"}) for drawn in (0, 1)]
     lines = [
         *((f"c{i}", f"r{i}", 0, texts[i % 2]) for i in range(400)),
-        ("c2", "r2", 0, texts[0]),  # the same answer again
+        ("c2", "r2", 0, texts[1]),  # the same answer again, told otherwise
         ("c2", "late", NOW_MS - DAY_MS + 1, texts[0]),  # clicks on it may still come
         ("c3", "none", 0, '[["a", 0.5, null, null]]'),
     ]
