@@ -1,6 +1,7 @@
 """The servers that are asked: nextbest as it is run, and bare Flask routes behind the same server."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import requests
 
+from models.errors import DamagedVersionError
 from service.access.new_keys import Labels, new_api_key
 from service.access.routes import Scope
 from service.cache.server import RedisKeeper, find_redis_server
@@ -46,14 +48,25 @@ class Server:
 
 
 def shop(folder: Path, size: Size, say: Say) -> Path:
-    """The store of a shop of this size, written if it isn't there yet."""
+    """The store of a shop of this size, written if there is none that this release can answer from."""
     offers = f"-{size.offers}" if size.offers else ""
     root = folder / f"shop-{size.customers}-{size.products}{offers}"
-    root.mkdir(parents=True, exist_ok=True)
-    if Store(root).champion() is None:
+    if not _can_answer(Store(root)):
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
         say(f"writing a shop of {size.customers:,} customers")
         write(root, size)
     return root
+
+
+def _can_answer(store: Store) -> bool:
+    try:
+        champion = store.champion()
+        if champion is not None:
+            ServedVersion(store.open(champion.current.version_id), champion.current.variant)
+    except DamagedVersionError:  # of another release
+        return False
+    return champion is not None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A worker follows what the record says of experiments, and begins what is scheduled by its own clock."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from service.errors import RefusedError
 from service.record import NOT_READ
 from service.trials.plan import PlanFollower
 from storage.record.experiments import NewExperiment, State, change_state, start_experiment
+from storage.record.record import Record
 from tests.data.records import NOON_MS, Door, empty_record, sqlite_url
 
 SPEC = '[[variants]]\nname = "control"\nweight = 1.0\n'
@@ -18,7 +20,7 @@ class Away(Door):
 
     is_away = False
 
-    def do(self, work, if_away=NOT_READ):  # type: ignore[no-untyped-def]
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         if self.is_away:
             raise RefusedError("record_unavailable", "record", "it is away")
         return super().do(work)
