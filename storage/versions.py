@@ -72,7 +72,7 @@ class Version:
         array = self.array(name)
         found = array.shape if isinstance(shape, tuple) else array.shape[0] if array.shape else None
         if array.dtype != kind or (shape is not None and found != shape):
-            raise self.damaged(name, f"{array.dtype} of shape {array.shape} does not fit the version")
+            raise self.damaged(name, f"{array.dtype} of shape {array.shape} does not fit the others")
         return array
 
     def damaged(self, name: str, why: str) -> DamagedVersionError:
