@@ -2,7 +2,7 @@
 
 import structlog
 
-from service.background import once
+from service.background import Outlived
 from service.live_products import LiveProducts
 from service.record import Door
 from service.rules.book import RuleBook
@@ -37,7 +37,7 @@ class ChangesFollower:
         kept = self._kept.load() if self._book and self._kept else None
         if self._book and kept is not None:
             self._book.take(kept)
-        once(self.look, "changes")
+        Outlived("changes").take(self.look)
 
     def look(self) -> None:
         """Take in what changed since the last look."""

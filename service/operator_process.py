@@ -11,7 +11,7 @@ from multiprocessing.context import ForkProcess
 
 import structlog
 
-from service.background import once
+from service.background import Outlived
 
 WAIT_S = 10  # for a fork that can't be had either
 log = structlog.get_logger()
@@ -49,8 +49,9 @@ class OperatorKeeper:
             self._process.join()
 
     def _keep(self) -> None:
+        outlived = Outlived("operator-keeper")
         while not self._stopped.is_set():
-            once(self._look, "operator-keeper")
+            outlived.take(self._look)
             self._stopped.wait(self.LOOK_S)
 
     def _look(self) -> None:

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
-from service.background import once
+from service.background import Outlived
 from service.cache.breaker import LOST_S, Breaker
 from service.cache.keys import list_key, list_life_s, showings_key
 from service.cache.reading import Wire, command
@@ -191,8 +191,9 @@ class RedisCache:
             self._is_waiting.set()
 
     def _write(self) -> None:
+        outlived = Outlived("cache-writer")
         while True:
-            once(self._take_turn, "cache-writer")
+            outlived.take(self._take_turn)
 
     def _take_turn(self) -> None:
         if not self._is_waiting.wait(IDLE_S):

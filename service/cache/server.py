@@ -13,7 +13,7 @@ import redis
 import structlog
 
 from service import die_with_parent
-from service.background import once
+from service.background import Outlived
 from service.cache.redis_cache import redis_client
 
 SOCKET = "redis.sock"
@@ -65,8 +65,9 @@ class RedisKeeper:
             self._server.wait(5)
 
     def _keep(self) -> None:
+        outlived = Outlived("redis-keeper")
         while not self._stopped.is_set():
-            once(self._look, "redis-keeper")
+            outlived.take(self._look)
             self._first_look.set()
             self._stopped.wait(self.LOOK_S)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.background import now_and_every, once
+from service.background import Outlived, now_and_every
 from service.live.reader import LiveReader
 
 PIECES_S = 0.1  # how long what is behind may be read in one turn
@@ -32,6 +32,7 @@ class LiveFollower:
         self._shop_seen: int | None = None
         self._reader, self._poll_s, self._wait_s = reader, poll_s, wait_s
         self._turn = threading.Lock()
+        self._asked, self._shop = Outlived("customers after an event"), Outlived("products and rules")
 
     def start(self) -> None:
         """Look now, then go on looking."""
@@ -42,7 +43,7 @@ class LiveFollower:
         if not self._turn.acquire(timeout=self._wait_s):
             return
         try:
-            once(self._reader.look, "customers")
+            self._asked.take(self._reader.look)
         finally:
             self._turn.release()
 
@@ -50,7 +51,7 @@ class LiveFollower:
         """Look once at what changed of customers, and of the shop."""
         with self._turn:
             self._reader.look()
-        once(self._look_at_shop, "products and rules")  # by a door of its own, which may hang alone
+        self._shop.take(self._look_at_shop)  # by a door of its own, which may hang alone
         self._go_on()
 
     def _look_at_shop(self) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from experiments.assignment import Arm, Entry
-from service.background import every
+from service.background import Outlived, every
 from service.errors import RefusedError
 from service.own_list import Pick
 from service.record import Door
@@ -86,6 +86,7 @@ class ExposureLog:
         self._waiting: deque[Shown] = deque()
         self._writing = threading.Lock()  # a process that ends writes in another thread
         self._lost: Counter[tuple[str, int, str]] = Counter()
+        self._to_record = Outlived("exposures to the record")
 
     def start(self) -> None:
         """Go on writing what comes."""
@@ -135,9 +136,10 @@ class ExposureLog:
             self._counters.exposures("written", self._door.do(work))
         except RefusedError:
             return False  # the door has said why
-        except Exception:  # they are out of the queue by now: whatever it was, they must lie somewhere
-            log.exception("exposures can't be written")
+        except Exception as err:  # they are out of the queue by now: whatever it was, they must lie somewhere
+            self._to_record.failed(err)
             return False
+        self._to_record.worked()
         return True
 
     def _keep(self, rows: list[Exposure]) -> None:
