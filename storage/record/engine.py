@@ -80,6 +80,7 @@ def open_engine(
         hide_parameters=True,
         connect_args={"options": options, "application_name": "nextbest", **DEAD_HOST},
     )
+    sa.event.listen(engine, "handle_error", _hide_row)
     if is_watched:
         end_when_silent(engine)
     return engine
@@ -98,6 +99,14 @@ def first_line(err: Exception) -> str:
     cause = getattr(err, "orig", None) or err
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
+
+
+def _hide_row(context: sa.ExceptionContext) -> None:
+    """Leave out which row a Postgres refused: its DETAIL shows the row or its key, with customers' ids, and
+    stands in every trace of what is raised from this."""
+    for err in (context.original_exception, context.sqlalchemy_exception):
+        if err is not None and err.args:
+            err.args = (str(err.args[0]).partition("\n")[0], *err.args[1:])
 
 
 def _sqlite(url: URL, lock_ms: int) -> sa.Engine:

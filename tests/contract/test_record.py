@@ -72,6 +72,18 @@ def test_an_error_shows_no_id_however_much_of_it_a_log_shows(record: Record) -> 
     assert marker not in "".join(format_exception(caught.value))
 
 
+def test_nor_do_they_show_which_row_a_database_refused(record: Record) -> None:
+    """Postgres tells it in a DETAIL: the key that is there already, or all of a row that fails a rule."""
+    marker = str(4711**5)
+    take(record, event("e1", marker))
+    again = sa.insert(events).from_select(events.c, sa.select(events))
+    without_type = events.update().values(type=None)
+    for wrong in (again, without_type):
+        with pytest.raises(RecordUnavailableError, match="constraint") as caught, record.writing() as one:
+            one.execute(wrong)
+        assert marker not in "".join(format_exception(caught.value))
+
+
 @pytest.mark.parametrize("how", ["made at once", "by every migration"])
 def test_a_new_record_has_the_tables_that_the_code_uses(url: URL, tmp_path: Path, how: str) -> None:
     engine = open_engine(url)
