@@ -2,11 +2,12 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from threading import Thread
 from typing import Any
 
@@ -333,15 +334,25 @@ def test_of_two_copies_to_one_place_the_first_stays(tmp_path: Path, monkeypatch:
     assert copy.read_bytes() == b"another's"
 
 
+# A process of its own, since the limit is one of all that a process writes.
+NO_ROOM = """
+import sys
+from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
+from tests.data.records import opened, sqlite_url
+setrlimit(RLIMIT_FSIZE, (8192, 8192))
+with opened(sqlite_url(Path(sys.argv[1]))) as record:
+    record.back_up(Path(sys.argv[2]))
+"""
+ROOT = Path(__file__).parents[2]
+
+
 def test_a_copy_that_has_no_room_leaves_no_file_that_looks_like_one(tmp_path: Path) -> None:
-    copy, limits = tmp_path / "copy.db", getrlimit(RLIMIT_FSIZE)
+    copy = tmp_path / "copy.db"
     with empty_record(sqlite_url(tmp_path)) as record:
-        setrlimit(RLIMIT_FSIZE, (8192, limits[1]))
-        try:
-            with pytest.raises(RecordUnavailableError):
-                record.back_up(copy)
-        finally:
-            setrlimit(RLIMIT_FSIZE, limits)
+        words = [sys.executable, "-c", NO_ROOM, tmp_path, copy]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        assert "RecordUnavailableError: the record can't be used now" in done.stderr
         assert not copy.exists()
         record.back_up(copy)
     assert copy.stat().st_size > 8192

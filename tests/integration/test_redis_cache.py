@@ -78,6 +78,7 @@ def test_a_list_is_read_back_before_it_is_stored_and_nothing_is_left_over(
     assert cache.get(*KEY) is None
 
 
+@pytest.mark.timeout(20)  # who waits for a writer that ended waits for good
 def test_a_fault_that_nobody_thought_of_ends_neither_the_writer_nor_who_waits_for_it(
     cache: RedisCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,10 @@
 """An offer with a budget is promised while some of it is left, whatever a worker or the record does."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 
@@ -208,19 +209,36 @@ def test_after_the_end_nothing_is_leased_any_more(tmp_path: Path) -> None:
         assert left(record, SIXTEEN, Clock()) == 16
 
 
+class Watched:
+    """A lock that tells when somebody asks for it while it is taken."""
+
+    def __init__(self) -> None:
+        self._lock, self.is_waited_for = Lock(), Event()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.is_waited_for.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def test_what_a_turn_leases_during_the_end_is_given_back(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record, ThreadPoolExecutor(1) as pool:
         promises = promises_of(record, [SIXTEEN], Clock())
-        door, ending = promises._door, list[Future[None]]()
+        door, ending, working = promises._door, list[Future[None]](), Watched()
 
         class Slow:
             def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
                 if not ending:
                     ending.append(pool.submit(promises.end))
-                    wait(ending, timeout=0.2)
+                    # An end that didn't wait would be through before anything is leased.
+                    ending[0].add_done_callback(lambda _: working.is_waited_for.set())
+                    assert working.is_waited_for.wait(20)
                 return door.do(work, if_away)
 
-        promises._door = Slow()
+        promises._door, promises._working = Slow(), working  # type: ignore[assignment]
         promises.turn()
         ending[0].result(5)
         assert left(record, SIXTEEN, Clock()) == 16

@@ -13,6 +13,7 @@ from storage.manifest import Manifest
 from storage.store import CHAMPION, KEPT_POINTERS, Store, write_atomic
 from tests.data.versions import small_version
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2018, 1, 1, 2, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
@@ -52,7 +53,7 @@ def damage(store: Store, version_id: str) -> None:
 def test_what_is_replaced_is_in_utf_8_whatever_the_machine_speaks(tmp_path: Path) -> None:
     write = "import sys, pathlib, storage.store as s; s.write_atomic(pathlib.Path(sys.argv[1]), 'k\\xe4se')"
     old_days = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    subprocess.run([sys.executable, "-c", write, tmp_path / "file"], env=old_days, check=True)
+    subprocess.run([sys.executable, "-c", write, tmp_path / "file"], cwd=ROOT, env=old_days, check=True)
     assert (tmp_path / "file").read_bytes() == "käse".encode()
 
 
