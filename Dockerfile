@@ -18,6 +18,7 @@ FROM python:3.12-slim-bookworm
 COPY --from=build /opt/nextbest /opt/nextbest
 COPY --chown=10001:10001 deploy/store/ /var/lib/nextbest/
 ENV PATH=/opt/nextbest/.venv/bin:$PATH \
+    MPLCONFIGDIR=/tmp/matplotlib \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     NEXTBEST_STORE=/var/lib/nextbest

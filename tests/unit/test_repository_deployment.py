@@ -18,6 +18,7 @@ from training.cli import commands
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+COPIED = [line.split() for line in re.findall(r"^COPY (?!--)(.*)$", DOCKERFILE, re.MULTILINE)]
 
 
 def test_the_image_installs_by_the_makefiles_own_targets() -> None:
@@ -37,10 +38,17 @@ def test_both_stages_have_the_same_base_and_the_last_one_is_not_root() -> None:
     assert int(user[0]) > 0
 
 
+def test_a_build_is_given_what_the_image_copies_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    given = {Path(line.removeprefix("!")) for line in lines if line.startswith("!")}
+    copied = {Path(source) for *sources, _ in COPIED for source in sources}
+    assert [path for path in copied if not any(path.is_relative_to(each) for each in given)] == []
+    assert [each for each in given if not any(path.is_relative_to(each) for path in copied)] == []
+
+
 def test_what_the_image_copies_is_enough_to_install(tmp_path: Path) -> None:
-    build_stage = DOCKERFILE.split("\nFROM ")[1]
-    for line in re.findall(r"^COPY (.*)$", build_stage, re.MULTILINE):
-        *sources, target = line.split()
+    for *sources, target in COPIED:
         for source in sources:
             place = tmp_path / target / ("" if source.endswith("/") else Path(source).name)
             copy = shutil.copytree if source.endswith("/") else shutil.copy
