@@ -114,7 +114,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     news.start()
     if offers.promises is not None:
         offers.promises.start()
-        Finalize(None, offers.promises.end, exitpriority=2)  # before exposures are written, which may last
+        Finalize(None, offers.promises.end_soon, exitpriority=2)  # before exposures, which may last
     app = create_app(
         Parts(
             settings=settings,

@@ -37,7 +37,7 @@ class CampaignPromises(Promises):
         if offer_id in self._spent:
             return None
         if (held := self._held.get(offer_id)) is not None:
-            self._tell(held)
+            self._tell([held])
         self._lease()
         known = {offer_id, *(one.offer_id for one in self._budgets())}
         self._spent = frozenset(known - self._held.keys())

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import batched
 from secrets import token_hex
 from typing import NamedTuple, Protocol
 
@@ -36,6 +37,10 @@ TURN_S = 1.0
 LEASE_S = 60.0  # a worker promises from a lease no longer than this
 MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
 PIECE = 5000  # promises that are read in one go: the door to the record waits no longer than a moment
+LEASES_AT_ONCE = 10
+"""That are written in one go, likewise: a hundred took 330 ms, so none was ever leased, and no event could be
+kept meanwhile. Not one by one: each waits for the disk, and workers that stop together for each other."""
+ENDINGS, ENDING_PAUSE_S = 5, 0.2
 NEW, AGAIN, NONE_LEFT = ("new", "again", "none")
 log = structlog.get_logger()
 
@@ -48,6 +53,14 @@ class _Held:
     until_s: float
     left: int
     untold: list[Promise] = field(default_factory=list)
+
+
+class _Told(NamedTuple):
+    """What the record is told of a lease, and whether that ends it."""
+
+    held: _Held
+    promises: list[Promise]
+    ends: bool
 
 
 class _Known(NamedTuple):
@@ -157,70 +170,73 @@ class Promises:
         with self._working:
             if self._is_over:
                 return
-            for held in list(self._held.values()):
-                self._tell(held)
+            self._tell(list(self._held.values()))
             self._lease()
             if self._budgets():
                 self._hear()
 
     def end(self) -> None:
         """Tell the record of promises and give back what is left. Raises as `turn`."""
+        self._is_over = True  # a turn that leases stops soon
         with self._working:
-            self._is_over = True
             with self._turn:
-                ending, self._held = list(self._held.values()), {}
-            while ending:
-                try:
-                    self._settle(ending.pop())
-                except RefusedError:
-                    with self._turn:  # for the next time
-                        self._held |= {held.lease.offer_id: held for held in ending}
-                    raise
+                for held in self._held.values():
+                    held.left = 0
+            self._tell(list(self._held.values()))
 
-    def _tell(self, held: _Held) -> None:
+    def end_soon(self, pause: Callable[[float], object] = time.sleep) -> None:
+        """As `end`, but tried again for a moment, since others may write: all workers are stopped at once."""
+        for _ in range(ENDINGS):
+            try:
+                return self.end()
+            except RefusedError:
+                pause(ENDING_PAUSE_S)
+        log.error("leases of offers were not given back, they count as spent", offers=len(self._held))
+
+    def _tell(self, all_of_them: Sequence[_Held]) -> None:
         """What was promised. A lease that is used up or over is ended with it."""
-        with self._turn:
-            told = held.untold[:]
-            is_over = held.left <= 0 or self._clock() >= held.until_s
-            if is_over:
-                self._held.pop(held.lease.offer_id, None)
-        if is_over:
-            self._settle(held)
-        elif told:
-            by_others = self._write(held.lease, told)
+        for some in batched(all_of_them, LEASES_AT_ONCE):
             with self._turn:
-                del held.untold[: len(told)]
-                held.left += by_others
+                telling = [told for told in map(self._to_tell, some) if told.promises or told.ends]
+            if not telling:
+                continue
+            by_others = self._write(telling)
+            with self._turn:
+                for told, others in zip(telling, by_others, strict=True):
+                    del told.held.untold[: len(told.promises)]
+                    told.held.left += others
+                    if told.ends:
+                        del self._held[told.held.lease.offer_id]
 
-    def _settle(self, held: _Held) -> None:
-        """End a lease that nobody promises from any more."""
-        try:
-            self._write(held.lease, held.untold, ends=True)
-        except RefusedError:
-            with self._turn:  # it is told in the next turn; nothing is promised from it until then
-                held.left = 0
-                self._held.setdefault(held.lease.offer_id, held)
-            raise
+    def _to_tell(self, held: _Held) -> _Told:
+        if self._clock() >= held.until_s:
+            held.left = 0  # nothing is promised from it any more, also if it can't be told now
+        return _Told(held, held.untold[:], ends=held.left <= 0)
 
-    def _write(self, of: Lease, promises: list[Promise], *, ends: bool = False) -> int:
+    def _write(self, telling: Sequence[_Told]) -> list[int]:
+        """Tell the record; how much of each others had promised."""
         now_ms, by_default = int(self._clock() * 1000), self._stores_by_default
 
-        def work(record: Record) -> int:
+        def work(record: Record) -> list[int]:
+            by_others, key = [], record.key
             with record.writing() as connection:
-                by_others = tell(
-                    connection, of, promises, now_ms, key=record.key, stores_by_default=by_default
-                )
-                if ends:
-                    give_back(connection, of)
-                return by_others
+                for held, new, ends in telling:
+                    others = tell(connection, held.lease, new, now_ms, key=key, stores_by_default=by_default)
+                    by_others.append(others)
+                    if ends:
+                        give_back(connection, held.lease)
+            return by_others
 
         return self._door.do(work)
 
     def _lease(self) -> None:
         with self._turn:
             missing = [one for one in self._budgets() if one.offer_id not in self._held]
-        if not missing:
-            return
+        for some in batched(missing, LEASES_AT_ONCE):
+            if not self._is_over:
+                self._lease_some(some)
+
+    def _lease_some(self, missing: Sequence[Budget]) -> None:
         now_s, asking = self._clock(), self._asking
         ends_ms = int((now_s + LEASE_S + self._life_s) * 1000)
 

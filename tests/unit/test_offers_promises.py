@@ -259,6 +259,68 @@ def test_what_could_not_be_told_at_the_end_is_told_the_next_time(tmp_path: Path)
         assert [left(record, budget, clock) for budget in budgets] == [15, 15, 15]
 
 
+class Counting(Door):
+    """Counts what is done behind it."""
+
+    done = 0
+
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
+        self.done += 1
+        return super().do(work)
+
+    def counted(self) -> int:
+        """Since the last time."""
+        found, self.done = self.done, 0
+        return found
+
+
+def test_many_leases_are_taken_told_and_given_back_ten_at_a_time(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), Counting(record)
+        budgets = [Budget(f"offer {n}", 16, 0, Since(0, 0)) for n in range(25)]
+        promises = Promises(door, lambda: budgets, "worker", life_s=1000, clock=clock)
+        promises.turn()
+        assert door.counted() == 3 + 1  # one more to hear of others
+        assert all(promises.make(budget.offer_id, "anna") for budget in budgets)
+        promises.turn()
+        assert door.counted() == 3 + 1
+        clock.now_s += LEASE_S
+        promises.turn()
+        assert door.counted() == 3 + 3 + 1
+        promises.end()
+        assert door.counted() == 3
+        assert {left(record, budget, clock) for budget in budgets} == {15}
+
+
+def test_a_worker_that_is_stopped_gives_back_what_it_holds_as_soon_as_the_record_can_be_used(
+    tmp_path: Path,
+) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), Door(record)
+        promises = Promises(door, lambda: [SIXTEEN], "worker", life_s=1000, clock=clock)
+        promises.turn()
+        assert left(record, SIXTEEN, clock) == 14
+        door.is_shut = True
+
+        def pause(_: float) -> None:
+            door.is_shut = False
+
+        promises.end_soon(pause)
+        assert left(record, SIXTEEN, clock) == 16
+
+
+def test_a_worker_that_can_give_nothing_back_says_so_and_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        door = Door(record)
+        promises = Promises(door, lambda: [SIXTEEN], "worker", life_s=1000, clock=Clock())
+        promises.turn()
+        door.is_shut = True
+        promises.end_soon(lambda _: None)
+        assert "leases of offers were not given back" in capsys.readouterr().out
+
+
 def test_a_lease_that_is_over_is_given_back_and_a_promise_comes_back_when_it_ends(tmp_path: Path) -> None:
     with empty_record(sqlite_url(tmp_path)) as record:
         clock = Clock()
@@ -299,13 +361,6 @@ def test_an_offer_with_a_budget_is_shown_with_its_promise_or_not_at_all(tmp_path
 
 
 def test_a_campaign_uses_all_of_a_budget_and_then_asks_no_more(tmp_path: Path) -> None:
-    class Counting(Door):
-        asked = 0
-
-        def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
-            self.asked += 1
-            return super().do(work)
-
     with empty_record(sqlite_url(tmp_path)) as record:
         clock, door = Clock(), Counting(record)
         budgets = [Budget("a", 9, 0, Since(0, 0)), Budget("b", 0, 0, Since(0, 0))]
@@ -314,9 +369,9 @@ def test_a_campaign_uses_all_of_a_budget_and_then_asks_no_more(tmp_path: Path) -
         )
         names = [f"c{n}" for n in range(12)]
         assert [promises.make("a", name) is not None for name in names] == [True] * 9 + [False] * 3
-        asked = door.asked
+        asked = door.done
         assert [promises.make(offer, name) for offer in "ab" for name in names[9:]] == [None] * 6
-        assert door.asked == asked
+        assert door.done == asked
         promises.end()
         again = CampaignPromises(
             door, lambda: budgets, "batch", life_s=100, stores_by_default=True, clock=clock
