@@ -187,7 +187,15 @@ class Search:
                 self._confirm_best()
             self._confirm_best()
         except StoppedError:
-            self._progress.say("stopped", trials=len(self._done()))
+            pass
+        self._progress.say("stopped", why=self._why(limits), trials=len(self._done()))
+
+    def _why(self, limits: Limits) -> str:
+        if self._stop.is_asked:
+            return "a signal asked for it"
+        if len(self._done()) >= limits.trials:
+            return "--trials are done"
+        return "--time-budget leaves no time for another trial"
 
     def found(self) -> Found | None:
         """The best that was confirmed; None before the present configuration was measured."""

@@ -155,6 +155,8 @@ def test_a_signal_ends_it_with_what_is_known(shop: Path, tmp_path: Path, number:
     assert time.monotonic() - started < 20
     load_config(tmp_path / "tuned.toml")
     assert (tmp_path / "tuned.toml").read_text().startswith("# tuned popular: ")
+    last = json.loads(rest.splitlines()[-1])
+    assert (last["event"], last["why"]) == ("stopped", "a signal asked for it")
 
 
 def test_the_time_budget_ends_it_and_the_present_options_are_always_measured(
@@ -168,6 +170,9 @@ def test_the_time_budget_ends_it_and_the_present_options_are_always_measured(
     assert ran.code == 0, ran.err
     assert time.monotonic() - started < 20
     assert 1 < len([line for line in ran.events if line["event"] == "trial"]) < 1000
+    assert ran.events[-1]["why"] == "--time-budget leaves no time for another trial"
+    ran = run(*command(shop, tmp_path, "--trials", 1))
+    assert ran.events[-1]["why"] == "--trials are done"
 
 
 @pytest.mark.parametrize(
