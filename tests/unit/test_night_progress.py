@@ -2,10 +2,13 @@
 
 import io
 import json
+import time
 
 import pytest
 from rich.console import Console
+from structlog.testing import capture_logs
 
+from tests.data.running_service import until
 from training.progress import Progress, configure_logs
 
 
@@ -52,6 +55,21 @@ def test_without_a_terminal_each_line_is_json(capsys: pytest.CaptureFixture[str]
     assert [line["event"] for line in found] == ["read", "history"]
     assert found[0]["seconds"] >= 0
     assert found[1]["lines"] == 1464471
+
+
+def test_a_log_is_told_now_and_then_that_a_long_step_goes_on_and_at_what() -> None:
+    progress = Progress(Console(file=io.StringIO(), force_terminal=False), still_s=0.01)
+    with capture_logs() as lines:
+        with progress.step("fit for the gate"):
+            progress.detail("ranker")
+            until(lambda: any(line.get("at") == "ranker" for line in lines), 10)
+        with pytest.raises(ValueError, match="half"), progress.step("write"):
+            raise ValueError("half written")
+        n = len(lines)
+        time.sleep(0.1)
+    assert len(lines) == n  # nothing goes on any more, whichever way it ended
+    assert {line["event"] for line in lines} == {"still at", "fit for the gate"}
+    assert lines[0]["step"] == "fit for the gate"
 
 
 def test_a_step_that_fails_is_not_counted_as_done() -> None:
