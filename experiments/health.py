@@ -97,7 +97,8 @@ def _sample_ratio(specification: Specification, table: Table) -> Finding:
     p = ratio_evidence(table.arm, weights)
     told = ", ".join(f"{arm.name} {count:,}" for arm, count in zip(arms, counts, strict=True))
     expected = " : ".join(f"{weight:g}" for weight in weights)
-    text = f"{told}; expected {expected} (chi-square of today p = {ratio_p(counts, weights):.3g})"
+    today = words.probability(ratio_p(counts, weights))
+    text = f"{told}; expected {expected} (chi-square of today, p: {today})"
     return Finding("sample ratio", "invalid" if p < SAMPLE_RATIO else "fine", p, SAMPLE_RATIO, text)
 
 

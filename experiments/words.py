@@ -1,6 +1,7 @@
 """How figures of a judgement are written, the same on its page and in Markdown."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -8,17 +9,21 @@ if TYPE_CHECKING:  # a second to load, and what lists experiments needs dates on
     from experiments.judgement import Comparison
     from experiments.off_policy import Value
 
-LARGE = 999.5  # from here on three digits are too few, and would be written as 1e+03
+LARGE, SMALL = 999.5, 1e-4  # beyond these Python writes three digits as 1e+03 and 1e-05
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.3g}"
+    value = round(value, 9) + 0.0  # what is left is rounding; and 0 has no sign
+    if abs(value) >= LARGE:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= SMALL else f"{Decimal(f'{value:.3g}'):f}"
 
 
 def signed(value: float) -> str:
     if not isfinite(value):
         return "unbounded"
-    return f"{value:+,.0f}" if abs(value) >= LARGE else f"{value:+.3g}"
+    text = number(value)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def probability(value: float) -> str:
