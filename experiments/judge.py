@@ -223,7 +223,7 @@ def days_of(case: Case) -> tuple[Day, ...]:
 
 
 def _closed_n(case: Case, at_ms: int) -> int:
-    return int((case.table.closed_ms <= at_ms).sum())
+    return case.table.closed_n(at_ms)
 
 
 def _information(case: Case, at_ms: int) -> float:

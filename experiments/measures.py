@@ -21,7 +21,7 @@ type GuardState = Literal["harmful", "harmless", "open"]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Customers as arrays.
+    """Customers as arrays, in the order of their first exposure.
 
     Attributes:
         arm: number of each one's variant, 0 for the control.
@@ -49,14 +49,18 @@ class Table:
             },
         )
 
-    def where(self, keep: NDArray[np.bool_]) -> "Table":
+    def where(self, keep: "NDArray[np.bool_] | slice") -> "Table":
         """The same of some customers only."""
         columns = {name: column[keep] for name, column in self.columns.items()}
         return Table(self.arm[keep], self.closed_ms[keep], self.is_new[keep], columns)
 
     def closed(self, at_ms: int) -> "Table":
-        """Of customers whose window was over then."""
-        return self.where(self.closed_ms <= at_ms)
+        """Of customers whose window was over then: the first ones, of whom nothing is copied."""
+        return self.where(slice(self.closed_n(at_ms)))
+
+    def closed_n(self, at_ms: int) -> int:
+        """How many customers' windows were over then."""
+        return int(np.searchsorted(self.closed_ms, at_ms, side="right"))
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,16 @@ def test_information_is_of_closed_windows_only(better_case: Case) -> None:
     assert found.closed == sum(arm.closed for arm in found.arms)
 
 
+def test_whose_windows_were_over_on_a_day_are_the_first_customers_and_not_copied(better_case: Case) -> None:
+    table = better_case.table
+    for day in (0, 3, 9, 14, 99):
+        closed = table.closed(START_MS + day * DAY_MS)
+        was_over = table.closed_ms <= START_MS + day * DAY_MS
+        assert closed.arm.tolist() == table.arm[was_over].tolist()
+        assert closed.columns["orders"].tolist() == table.columns["orders"][was_over].tolist()
+        assert all(column.base is not None for column in closed.columns.values())
+
+
 def test_a_repeated_report_spends_nothing_and_says_the_same(better_case: Case) -> None:
     first = judge(better_case)
     again = judge(better_case, first.new_looks)
