@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, isfinite
 
-from scipy.stats import norm
-
 from experiments.effects import Effect
 from experiments.health import Finding, failures
 from experiments.looks import Look
-from experiments.measures import GuardState, Sequence, guard_state
+from experiments.measures import GuardState, Sequence, guard_state, harmless
+from experiments.power import ALWAYS, drift_of
 from experiments.specification import Metric, Specification
 from experiments.words import number, signed
 
@@ -34,8 +33,8 @@ class Verdict:
     Attributes:
         rule: the name of the rule that fired.
         text: why, in one sentence.
-        needed_n: customers of all arms that would show the smallest effect that matters; None where the
-            question doesn't arise.
+        needed_n: customers of all arms for whom a new version should be planned, so that it shows what this
+            one didn't; None where the question doesn't arise, or no number does.
     """
 
     word: Word
@@ -161,14 +160,15 @@ def _open(evidence: Evidence) -> Verdict | None:
     if not _at_planned_size(evidence):
         return None
     look = evidence.look
-    missing = unproven(evidence)
-    if look is not None and look.statistic >= look.bound and missing:
-        text = f"the primary is better, but {', '.join(missing)} isn't shown to be harmless"
-        return Verdict(Word.INCONCLUSIVE, "guardrail not shown harmless", text, needed_n(evidence))
+    if look is not None and look.statistic >= look.bound and unproven(evidence):
+        needed = needed_of_guards(evidence)
+        more = "" if needed is None else f"; if it is, {_planned_for(needed)} would show that"
+        text = f"the primary is better, but {_unshown(evidence)} isn't shown to be harmless{more}"
+        return Verdict(Word.INCONCLUSIVE, "guardrail not shown harmless", text, needed)
     if look is not None and look.statistic >= look.bound:
         return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {waits_for(evidence)}")
     needed = needed_n(evidence)
-    more = "" if needed is None else f"; {needed:,} customers would show the smallest effect that matters"
+    more = "" if needed is None else f"; {_planned_for(needed)} would show the smallest effect that matters"
     return Verdict(Word.INCONCLUSIVE, "planned size reached", f"neither bound was crossed{more}", needed)
 
 
@@ -180,21 +180,57 @@ def _going_on(evidence: Evidence) -> Verdict:
     if look is None:
         return Verdict(Word.CONTINUE, "nothing to look at yet", "too few attribution windows are over")
     if look.statistic >= look.bound:
-        why = waits_for(evidence) or f"{', '.join(unproven(evidence))} isn't shown to be harmless yet"
+        why = waits_for(evidence) or f"{_unshown(evidence)} isn't shown to be harmless yet"
         return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {why}")
     text = f"{evidence.n:,} of {planned:,} customers; neither bound is crossed"
     return Verdict(Word.CONTINUE, "planned size not reached", text)
 
 
 def needed_n(evidence: Evidence) -> int | None:
-    """Customers of all arms at which the smallest effect that matters would be seen, by today's variance."""
+    """The planned size at which the smallest effect that matters is seen, by today's variance, with as many
+    looks as are planned; None where that many were judged and it wasn't."""
     effect, specification = evidence.primary, evidence.specification
-    if effect is None or not effect.control:
+    looks = specification.experiment.planned_days
+    drift = drift_of(specification.arm_alpha, specification.analysis.power, looks)
+    matters = 0.0 if effect is None else (specification.primary.mde or 0.0) * abs(effect.control)
+    return _size(evidence, effect, matters, drift)
+
+
+def needed_of_guards(evidence: Evidence) -> int | None:
+    """The planned size at which guardrails are shown harmless that aren't yet, if they are as good as in the
+    control; None where no size does that, or one that does was judged: something is likely worse."""
+    specification = evidence.specification
+    drift = drift_of(specification.guard_alpha, specification.analysis.power, ALWAYS)
+    sizes = [
+        _size(evidence, guard.effect, harmless(guard.metric, guard.effect) if guard.effect else 0.0, drift)
+        for guard in evidence.guards
+        if guard.state != "harmless"
+    ]
+    known = [size for size in sizes if size is not None]
+    return max(known) if known and len(known) == len(sizes) else None
+
+
+def _size(evidence: Evidence, effect: Effect | None, difference: float, drift: float) -> int | None:
+    if effect is None or not difference:
         return None
-    analysis = specification.analysis
-    z = float(norm.isf(specification.arm_alpha / 2) + norm.isf(1 - analysis.power))
-    matters = (specification.primary.mde or 0.0) * abs(effect.control)
-    return ceil(evidence.n * effect.variance * (z / matters) ** 2)
+    found = ceil(evidence.n * effect.variance * (drift / difference) ** 2)
+    return found if found > evidence.n else None
+
+
+def _planned_for(n: int) -> str:
+    return f"a new version planned for {n:,} customers"
+
+
+def _unshown(evidence: Evidence) -> str:
+    """Guardrails that aren't shown to be harmless, with why no number of customers would do."""
+
+    def told(guard: Guard) -> str:
+        is_relative = guard.metric.kind not in ("nps", "ces")
+        if is_relative and (guard.effect is None or not guard.effect.control):
+            return f"{guard.metric.name} (0 in the control, or the same for everybody: no margin can show it)"
+        return guard.metric.name
+
+    return ", ".join(told(guard) for guard in evidence.guards if guard.state != "harmless")
 
 
 def _at_planned_size(evidence: Evidence) -> bool:

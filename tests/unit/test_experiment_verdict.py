@@ -9,6 +9,7 @@ from experiments.health import Finding
 from experiments.judge import headline_of, judge, open_case
 from experiments.looks import Look
 from experiments.measures import Sequence
+from experiments.power import ALWAYS, drift_of
 from experiments.specification import hash_of, parse
 from experiments.verdict import Evidence, Guard, Verdict, Word, decide, needed_n, unproven, waits_for
 from tests.data.shop_logs import SPECIFICATION, Truth, at, logs, specification_of
@@ -103,9 +104,41 @@ def test_those_who_are_judged_entered_over_whole_weeks() -> None:
     assert "day 5 of at least 7" in waits_for(replace(EVIDENCE, elapsed_days=5))
 
 
-def test_what_is_needed_follows_from_todays_variance() -> None:
-    # (1.95996 + .84162)^2 * .0058 / (.1 * 2)^2 * 7000
-    assert needed_n(EVIDENCE) == pytest.approx(7966, abs=2)
+def test_what_is_needed_follows_from_todays_variance_and_pays_for_each_look() -> None:
+    # One look would need (1.95996 + .84162)^2 * .0058 / (.1 * 2)^2 * 7000
+    drift = drift_of(0.05, 0.8, 28)
+    needed = needed_n(EVIDENCE)
+    assert needed is not None
+    assert needed == pytest.approx(7966 * (drift / 2.80158) ** 2, abs=2)
+    assert 1.02 * 7966 < needed < 1.06 * 7966
+    assert f"a new version planned for {needed:,} customers" in decide(replace(EVIDENCE, look=LAST)).text
+
+
+def test_a_size_that_was_judged_is_not_called_for() -> None:
+    found = decide(replace(EVIDENCE, look=LAST, n=14_000, primary=replace(EFFECT, variance=0.0029)))
+    assert (found.rule, found.needed_n) == ("planned size reached", None)
+    found = decide(replace(EVIDENCE, look=LAST, n=14_000))
+    assert found.needed_n == pytest.approx(1.05 * 2 * 7966, rel=0.01)
+
+
+def test_a_guardrail_calls_for_the_customers_that_would_show_it_harmless() -> None:
+    wide = Guard(GUARD, replace(EFFECT, variance=0.04), Sequence(-0.8, 0.6))
+    found = decide(replace(EVIDENCE, look=WON, guards=(wide, HARMLESS)))
+    drift = drift_of(SPEC.guard_alpha, 0.8, ALWAYS)
+    assert found.rule == "guardrail not shown harmless"
+    assert found.needed_n == pytest.approx(7000 * 0.04 * (drift / 0.5) ** 2, abs=2)
+    assert f"planned for {found.needed_n:,} customers would show that" in found.text
+
+
+def test_a_guardrail_that_no_number_of_customers_shows_harmless_says_so() -> None:
+    """As `fallback` where neither model ever left a list to another."""
+    everything = Sequence(-float("inf"), float("inf"))
+    some_in_the_arm = replace(EFFECT, control=0.0, treatment=0.01)
+    for guard in (Guard(GUARD, None, everything), Guard(GUARD, some_in_the_arm, Sequence(-0.1, 0.1))):
+        for look in (WON, CROSSED):
+            found = decide(replace(EVIDENCE, look=look, guards=(guard,)))
+            assert "units_per_customer (0 in the control, or the same for everybody: no margin" in found.text
+            assert found.needed_n is None
 
 
 THREE = (
