@@ -33,7 +33,7 @@ class Settings(BaseSettings):
             operator's listener.
         record_url: the shop's own database for what must last (postgresql://), or sqlite:///FILE. Without it
             the record is a file of the store.
-        record_timeout_ms: longest wait for the record, in milliseconds, before events are refused.
+        record_timeout_ms: longest wait for the record, in milliseconds, before what was sent is refused.
         erasure_key: hides the ids of customers who were erased; the same on all machines that use one record.
             Without it the store gets one.
         consent_default: what is allowed by a customer who said nothing yet.
