@@ -23,12 +23,12 @@ from service.campaign_file import WRITERS, BadOutError, write_lists
 from service.champion import Serving
 from service.changes import ChangesFollower
 from service.errors import RefusedError
+from service.first_level import FirstLevel
 from service.languages import ENGLISH, LANGUAGES
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.offers.campaign_promises import CampaignPromises
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
 from service.private_folder import private_folder
 from service.recommender import Recommender

@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from service.basket import Basket
+from service.first_level import FirstLevel
 from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
 from service.own_list import (
     NO_PINS,
     Answer,
-    FirstLevel,
     Kept,
     OwnList,
     Pick,

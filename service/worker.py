@@ -25,6 +25,7 @@ from service.customer_desk import CustomerDesk
 from service.die_with_parent import die_with_parent, watch_parent
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
@@ -35,7 +36,6 @@ from service.offers.desk import OfferDesk
 from service.offers.promises import Promises
 from service.operator_app import create_operator_app
 from service.overload import AcceptQueue, Shedding
-from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordCounters, RecordDoor

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.first_level import FirstLevel
 from service.live.told import Told
-from service.own_list import Answer, FirstLevel
+from service.own_list import Answer
 from service.parameters import Query
 from service.recommender import Recommender, nothing_new
 from service.rules.book import RuleBook

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.arrays import BoolArray
+from service.first_level import FirstLevel
 from service.live.told import Told, has_night_of
-from service.own_list import Answer, FirstLevel
+from service.own_list import Answer
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.binding import Binder, BoundRule

@@ -11,9 +11,10 @@ from service.access.routes import ROUTES
 from service.cache.redis_cache import RedisCache
 from service.champion import Serving
 from service.finished import TOLD_PRIVATELY, Finished
+from service.first_level import FirstLevel
 from service.measured import Measured
 from service.metrics import Metrics
-from service.own_list import FirstLevel, OwnList
+from service.own_list import OwnList
 from service.packed import owner_of, pack, unpack
 from service.parameters import Query, check_id, parse_query
 from service.recommender import Recommender

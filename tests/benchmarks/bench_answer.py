@@ -37,12 +37,13 @@ from service.app import create_app
 from service.cache.redis_cache import RedisCache
 from service.champion import ChampionFollower
 from service.events.counters import EventCounters
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
 from service.metrics import Metrics, count_in_folder
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.overload import Shedding
-from service.own_list import FirstLevel, WithOffers
+from service.own_list import WithOffers
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook

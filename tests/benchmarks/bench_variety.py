@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from service.own_list import FirstLevel
+from service.first_level import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -8,13 +8,13 @@ from service.app import create_app
 from service.champion import ChampionFollower
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordDoor

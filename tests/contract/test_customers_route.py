@@ -14,12 +14,12 @@ from service.champion import ChampionFollower
 from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.recommender import Recommender
 from service.record import RecordDoor
 from service.rules.book import RuleBook

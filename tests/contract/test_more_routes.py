@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.questions import PRODUCTS_MAX
 from service.recommender import Recommender

@@ -7,7 +7,7 @@ from itertools import product as product_of
 from pathlib import Path
 
 from service.events.schemas import check_event
-from service.own_list import FirstLevel
+from service.first_level import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.served import ServedVersion

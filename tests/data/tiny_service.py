@@ -15,12 +15,12 @@ from service.champion import ChampionFollower
 from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.offers.desk import OfferDesk
 from service.operator_app import create_operator_app
-from service.own_list import FirstLevel
 from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor

@@ -14,7 +14,7 @@ from service.cache import redis_cache
 from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
-from service.own_list import FirstLevel
+from service.first_level import FirstLevel
 from service.parameters import Query
 from service.private_folder import private_folder
 from service.recommender import Recommender

@@ -15,8 +15,8 @@ import pytest
 
 from service import reasons
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

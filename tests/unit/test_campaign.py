@@ -21,9 +21,9 @@ from service.campaign_file import COLUMNS, write_lists
 from service.champion import Serving
 from service.cli import main
 from service.errors import RefusedError
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live_products import LiveValues
 from service.offers.desk import OfferDesk
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

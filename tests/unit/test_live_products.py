@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from service.answers import AnswerWriter
 from service.changes import ChangesFollower
+from service.first_level import FirstLevel
 from service.live_products import LiveProducts
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.product_routes import ProductDesk
 from service.recommender import Recommender

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from service import own_list, packed
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.live import session
 from service.live.session import Session, Sessions, session_of
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.own_list import Answer, FirstLevel, Rung
+from service.own_list import Answer, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.live.told import Told, told_of
 from service.live_products import LiveProducts
-from service.own_list import FirstLevel
 from service.parameters import OBJECTIVES, Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from service.answers import AnswerWriter
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.offers.promises import Promises
-from service.own_list import FirstLevel
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -9,10 +9,10 @@ from threading import Event, Lock
 import pytest
 
 from service.errors import RefusedError
+from service.first_level import FirstLevel
 from service.offers import promises as promises_module
 from service.offers.campaign_promises import CampaignPromises
 from service.offers.promises import LEASE_S, Promises
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.record import NOT_READ

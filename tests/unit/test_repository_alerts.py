@@ -11,8 +11,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.events.counters import EventCounters
+from service.first_level import FirstLevel
 from service.metrics import Metrics
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.served import ServedVersion

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.own_list import FirstLevel
+from service.first_level import FirstLevel
 from service.packed import Columns
 from service.parameters import Query
 from service.recommender import Recommender

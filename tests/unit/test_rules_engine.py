@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from service.first_level import FirstLevel
 from service.live.told import told_of
-from service.own_list import Answer, FirstLevel, Rung
+from service.own_list import Answer, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

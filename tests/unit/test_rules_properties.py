@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.own_list import FirstLevel, Rung
+from service.first_level import FirstLevel
+from service.own_list import Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

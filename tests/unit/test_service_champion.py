@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from models.errors import DamagedVersionError
 from service.champion import ChampionFollower
+from service.first_level import FirstLevel
 from service.metrics import Metrics
-from service.own_list import FirstLevel
 from service.parameters import Query
 from service.recommender import Recommender
 from service.served import ServedVersion

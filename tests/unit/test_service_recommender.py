@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from service.answers import AnswerWriter
 from service.errors import RefusedError
+from service.first_level import FirstLevel
 from service.live.told import Told, told_of
 from service.objectives import PROBABILITY
-from service.own_list import FirstLevel, OwnList, Rung
+from service.own_list import OwnList, Rung
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

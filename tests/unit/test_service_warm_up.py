@@ -6,8 +6,8 @@ from pathlib import Path
 
 from service.answers import AnswerWriter
 from service.champion import ChampionFollower, Serving
+from service.first_level import FirstLevel
 from service.metrics import Metrics
-from service.own_list import FirstLevel
 from service.parameters import parse_personal_query
 from service.recommender import LATEST, Recommender
 from service.served import ServedVersion

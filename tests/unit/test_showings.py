@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.own_list import Answer, FirstLevel, Rung
+from service.own_list import Answer, Rung
 from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook

@@ -14,9 +14,9 @@ from experiments.assignment import Arm, Entry, Plan
 from service.answers import AnswerWriter
 from service.champion import Serving
 from service.errors import RefusedError
+from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live_products import LiveProducts
-from service.own_list import FirstLevel
 from service.parameters import Query, parse_personal_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
