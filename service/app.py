@@ -123,7 +123,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         else:
             answer = recommender.recommend(now.served, customer_id, query)
             added = offers.with_products(now.served, customer_id, answer, query.placement)
-            recommender.note_shown(now.served, customer_id, query, answer.picks, added.rows)
+            recommender.note_shown(now.served, customer_id, query, answer, added.rows)
             body = now.writer.recommendations(customer_id, answer, offers=added.texts, language=language)
         metrics.answer(answer, query.placement)
         return body
@@ -153,7 +153,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         query = parse_reorder_query(request.query_string)
         now, language = serving(), wanted()
         answer = recommender.reorder(now.served, customer_id, query)
-        recommender.note_shown(now.served, customer_id, query, answer.picks)
+        recommender.note_shown(now.served, customer_id, query, answer)
         metrics.answer(answer, query.placement)
         return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
 

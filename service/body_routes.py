@@ -48,7 +48,7 @@ def register_body_routes(
         cart = [row for product_id in dict.fromkeys(asked.product_ids) if (row := find(product_id)) != NONE]
         answer = recommender.complements(now.served, cart, asked.customer_id, asked.query)
         if asked.customer_id is not None:
-            recommender.note_shown(now.served, asked.customer_id, asked.query, answer.picks)
+            recommender.note_shown(now.served, asked.customer_id, asked.query, answer)
         metrics.answer(answer, asked.query.placement)
         return Finished(now.writer.complements(cart, answer, language), TOLD_PRIVATELY[language])
 

@@ -112,7 +112,7 @@ class Campaign:
                 if answer.picks:
                     self._note_listed(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
-                    self._recommender.note_shown(served, customer_id, query, answer.picks, offers.rows)
+                    self._recommender.note_shown(served, customer_id, query, answer, offers.rows)
                     yield writer.recommendations(customer_id, answer, offers=offers.texts, language=language)
                     continue
                 why = "nothing to show"

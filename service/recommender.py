@@ -18,7 +18,6 @@ from service.own_list import (
     Answer,
     Kept,
     OwnList,
-    Pick,
     entries_of,
     made_list,
     put_under_rules,
@@ -148,13 +147,19 @@ class Recommender:
         served: ServedVersion,
         customer_id: str,
         query: Query,
-        picks: Sequence[Pick],
+        answer: Answer,
         offer_rows: Sequence[int] = (),
     ) -> None:
         """Count what a customer is given, products and offers, where a rule of frequency wants that."""
-        if self._showings is not None:
+        if self._showings is None:
+            return
+        if answer.own is not None:  # of somebody whose answers may be personal
+            rules = answer.own.rules
+        elif self._news_of(customer_id) is NOT_PERSONAL:
+            return
+        else:
             rules = self._book.at(served, query.placement, query.rule_set)
-            self._showings.note(rules, customer_id, query.placement, picks, offer_rows)
+        self._showings.note(rules, customer_id, query.placement, answer.picks, offer_rows)
 
     def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
         """What somebody gets whose answers may not be personal: nothing of them is looked at."""

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 
-from service.live.told import NOT_PERSONAL, Told
 from service.own_list import Pick
 from service.packed_showings import at_most_showings, newer_part, packed_showing, times_shown, where_of
 from service.rules.effects import Often
@@ -45,9 +44,8 @@ class ShowingsStore(Protocol):
 
 
 class Customers(Protocol):
-    """Who knows what customers allow, and under which name they are counted."""
+    """Who knows under which name customers are counted."""
 
-    def of(self, customer_id: str) -> Told | None: ...
     def showings_name(self, customer_id: str) -> str: ...
 
 
@@ -187,14 +185,15 @@ class Showings:
         picks: Sequence[Pick],
         offer_rows: Sequence[int],
     ) -> None:
-        """Count the products and the offers of an answer, where a rule wants them counted."""
+        """Count the products and the offers of an answer, where a rule wants them counted; of a customer
+        whose answers may be personal: whoever shows them has asked that before."""
         shown: list[tuple[IdIndex, int, Sequence[int]]] = []
         if rules.counts_products and picks:
             rows = list(map(ROW, picks))
             shown.append((rules.served.products, where_of(PRODUCTS, placement), rows))
         if rules.counts_offers and offer_rows:
             shown.append((rules.served.offers.ids, where_of(OFFERS, placement), offer_rows))
-        if not shown or self._customers.of(customer_id) is NOT_PERSONAL:
+        if not shown:
             return
         if rules.served.products is not self._products:
             self._products = rules.served.products

@@ -174,7 +174,7 @@ class OfferDesk:
                 query.n,
             )
         )
-        if self._showings is not None:
+        if self._showings is not None and told is not NOT_PERSONAL:
             self._showings.note(placed, customer_id, query.placement, (), [row for row, _ in items])
         texts = [f'{{"rank": {rank}, {text[1:]}' for rank, (_, text) in enumerate(items, 1)]
         head = {"customer_id": customer_id, "request_id": new_request_id(), "version": served.version_id}

@@ -124,7 +124,7 @@ class Trials:
         slate = self._slate(serving, arms, customer_id, query, at_s)
         by, answer = slate.by, slate.answer
         offers = self._offers(by.served, customer_id, answer, query.placement, query.rule_set)
-        self._recommender.note_shown(by.served, customer_id, query, answer.picks, offers.rows)
+        self._recommender.note_shown(by.served, customer_id, query, answer, offers.rows)
         said = self._as_popular(by) if arms.model == POPULAR else by
         body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers.texts, language)
         self._shown(
@@ -154,7 +154,7 @@ class Trials:
         self._held_out()
         answer = self._recommender.popular(serving.served, query)
         offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
-        self._recommender.note_shown(serving.served, customer_id, query, (), offers.rows)
+        self._recommender.note_shown(serving.served, customer_id, query, answer.with_picks([]), offers.rows)
         writer = self._as_popular(serving).writer
         body = writer.recommendations(customer_id, answer, HELD_OUT, offers=offers.texts, language=language)
         return answer, body

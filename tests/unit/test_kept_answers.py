@@ -63,7 +63,7 @@ class Worker:
         self.now_s += 0.02
         answer = self.recommender.recommend(self.served, "anna", self.query)
         offers = self.offers.with_products(self.served, "anna", answer)
-        self.recommender.note_shown(self.served, "anna", self.query, answer.picks, offers.rows)
+        self.recommender.note_shown(self.served, "anna", self.query, answer, offers.rows)
         text = self.writer.recommendations("anna", answer, offers=offers.texts, language=language)
         return json.loads(text)["recommendations"]
 

@@ -92,7 +92,7 @@ class Day:
         """What a customer is shown, which is counted; the next one asks two seconds later."""
         recommender = self.workers[worker]
         answer = recommender.recommend(self.served, customer, query)
-        recommender.note_shown(self.served, customer, query, answer.picks)
+        recommender.note_shown(self.served, customer, query, answer)
         self.now_s += 2 * FRESH_S
         return [self.served.products[row] for row, *_ in answer.picks]
 
@@ -216,7 +216,9 @@ def test_who_allows_nothing_personal_is_not_counted(served: ServedVersion) -> No
     assert day.kept.values == {}
 
 
-def test_what_was_shown_to_who_allows_nothing_personal_is_not_looked_up(served: ServedVersion) -> None:
+def test_what_is_shown_to_who_allows_nothing_personal_is_neither_looked_up_nor_kept(
+    served: ServedVersion,
+) -> None:
     day = Day(served, TWICE + OFFER_ONCE)
     showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
     desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
@@ -233,8 +235,9 @@ def test_what_was_shown_to_who_allows_nothing_personal_is_not_looked_up(served: 
     day.kept.asked = 0
     day.now_s += 2 * FRESH_S
     day.customers.take(CustomerNow("anna", 5, False, True, ()))
+    before = dict(day.kept.values)
     ask_all()
-    assert day.kept.asked == 0
+    assert (day.kept.asked, day.kept.values) == (0, before)
 
 
 def test_after_an_erasure_nothing_of_before_counts_and_no_name_tells_whose_it_was(
@@ -350,7 +353,7 @@ def test_counts_end_with_their_version(served: ServedVersion, tmp_path: Path) ->
     assert known.counted
     store = Store(tmp_path)
     other = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
-    day.workers[0].note_shown(other, "ben", THREE, [(0, Rung.OWN, 0, 0.5)])
+    day.workers[0].note_shown(other, "ben", THREE, Answer([(0, Rung.OWN, 0, 0.5)], None, "popular", {}))
     assert not known.counted
 
 
