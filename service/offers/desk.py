@@ -140,7 +140,7 @@ class OfferDesk:
         """As `OfferBook.costs`, of what this desk can show the customer now."""
         if not served.offers.has_any:
             return {}
-        redeemed, promises = told.redeemed if told else frozenset[str](), self.promises
+        redeemed, promises = told.redeemed if told else frozenset(), self.promises
 
         def can_be_shown(offer: Offer) -> bool:
             if offer.offer_id in redeemed:

@@ -22,7 +22,8 @@ class Above:
     """
 
     def __init__(self, served: ServedVersion, pinned: Sequence[int]) -> None:
-        self._served, self._rows = served, set[int]()
+        self._served = served
+        self._rows: set[int] = set()
         self._category_row, self._brand_row = served.category_row, served.brand_row
         self._brands: set[int] = set()
         self._categories: set[int] = set()
