@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -208,7 +208,8 @@ def _behind(own: OwnList, without: Container[int], most: float) -> Iterator[Scor
 
 def _rest_of(own: OwnList) -> Iterator[Entry]:
     if own.behind != WHOLE:
-        yield from made_list(own.served, own.customer_row, own.session).entries(len(own.columns.rows))
+        whole = made_list(own.served, own.customer_row, own.session)
+        yield from islice(whole.entries(), len(own.columns.rows), None)
 
 
 def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:

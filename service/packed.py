@@ -38,9 +38,9 @@ class Columns(NamedTuple):
         halves: memoryview[float] = memoryview(np.array(probability, np.float16))
         return cls(memoryview(np.array(rows, np.int32)), memoryview(np.array(evidence, np.uint8)), halves)
 
-    def entries(self, start: int = 0) -> Iterator[Entry]:
-        """The entries from a place on, one by one."""
-        return zip(self.rows[start:], self.evidence[start:], self.probability[start:], strict=True)
+    def entries(self) -> Iterator[Entry]:
+        """The entries one by one."""
+        return zip(self.rows, self.evidence, self.probability, strict=True)
 
     def followed_by(self, longer: "Columns") -> "Columns":
         """This list, and behind it what a longer one has from there on."""
@@ -114,12 +114,11 @@ def unpack(owner: bytes, value: bytes) -> tuple[Columns, float] | None:
     damaged, or cut short."""
     if len(value) < HEAD.size:
         return None
-    view = memoryview(value)
     checksum, behind, size = HEAD.unpack_from(value)
     start = HEAD.size + size
     length, rest = divmod(len(value) - start, ENTRY_BYTES)
-    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(view[CHECKSUM_BYTES:]) != checksum:
+    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(value[CHECKSUM_BYTES:]) != checksum:
         return None
-    middle, last = start + 4 * length, start + 5 * length
+    view, middle, last = memoryview(value), start + 4 * length, start + 5 * length
     probability = view[last:].cast("e")  # type: ignore[call-overload]  # its stubs know no float16
-    return Columns(view[start:middle].cast("i"), view[middle:last].cast("B"), probability), behind
+    return Columns(view[start:middle].cast("i"), view[middle:last], probability), behind
