@@ -124,15 +124,16 @@ class AnswerWriter:
             self._forget_prices()
         known, worth_of, items = self._products, self._worth, []
         explain = self._explainer(language)
+        bought, goes_with_cart = explain.why, Rung.GOES_WITH
         nearest = ITSELF if own.session is None else 0  # evidence below it is a place in the history
         first = self._served.history_of(own.customer_row)[0]
         for rank, (row, rung, evidence, probability) in enumerate(answer.picks, 1):
             head, middle = known.get(row) or self._write_product(row)
-            if evidence < nearest and rung is not Rung.GOES_WITH:
-                why = explain.why(row, first + evidence)
+            if evidence < nearest and rung is not goes_with_cart:
+                why = bought(row, first + evidence)
             elif rung is Rung.PINNED:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
-            elif rung is Rung.GOES_WITH:
+            elif rung is goes_with_cart:
                 why = goes_with[evidence]
             elif evidence == NO_EVIDENCE and row in offers:
                 why = explain.offered(row, offers[row])

@@ -134,17 +134,16 @@ class RedisCache:
 
     def _ask(self, *keys: str) -> tuple[bool, Sequence[bytes | None]]:
         """Whether Redis answers, and the values of these keys."""
-        nothing = [None] * len(keys)
         if not self._breaker.allows():
             self._counters.cache("skipped")
-            return False, nothing
+            return False, [None] * len(keys)
         start_s = time.perf_counter()
         try:
             with self._reading:
                 values = self._reader.get(*(key.encode() for key in keys))
         except (redis.RedisError, OSError) as err:
             self._failed(err, time.perf_counter() - start_s)
-            return False, nothing
+            return False, [None] * len(keys)
         self._answered(time.perf_counter() - start_s)
         return True, values
 

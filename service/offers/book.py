@@ -88,7 +88,8 @@ class OfferBook:
 
         A product's offer is the first of `ranked` that can be shown. Those that cost nothing are left out.
         """
-        missing, found = self.of_products(product_rows), dict[int, float]()
+        missing = self.of_products(product_rows)
+        found: dict[int, float] = {}
         for one in self.ranked(customer_row, frozenset().union(*missing.values())):
             offer = self.offer(one.offer_row)
             if can_be_shown(offer):
@@ -117,7 +118,8 @@ class OfferBook:
         if promised_until_s:
             until_s = min(promised_until_s, _period_s(self.offer(offer_row))[1])
             until = f'"{datetime.fromtimestamp(until_s, UTC).isoformat()}"'
-        chance, worth = _round(probability), _round(value)
+        chance = "null" if probability is None else f"{probability:.4g}"
+        worth = "null" if value is None else f"{value:.4g}"
         return f'{text}"promised_until": {until}, "probability": {chance}, "expected_value": {worth}}}'
 
     def _look(self) -> None:
@@ -164,11 +166,6 @@ def _beginning(offer: Offer) -> str:
         "ends_at": _iso(offer.ends_at),
     }
     return f"{json.dumps(shown)[:-1]}, "
-
-
-def _round(value: float | None) -> str:
-    """Four digits, as JSON."""
-    return "null" if value is None else f"{value:.4g}"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -117,7 +117,7 @@ class Ruling:
             session: what was bought since the night.
             today: in days since 1970-01-01.
         """
-        found = set[int]()
+        found: set[int] = set()
         if customer_row != NONE:
             products, last_days = self.served.histories.product, self.served.histories.last_day
             for place in range(*self.served.history_of(customer_row)):
