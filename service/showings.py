@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from operator import itemgetter
 from typing import Protocol
 
@@ -72,7 +71,9 @@ class _Counted:
     def add(self, rule: Often, rows: Sequence[int]) -> None:
         """One more showing of each."""
         times, meant, full = self.times, rule.meant, []
-        for row in rows if meant is None else compress(rows, map(meant.__getitem__, rows)):
+        for row in rows:
+            if meant is not None and not meant[row]:
+                continue
             n = times.get(row, 0) + 1
             if n < rule.at_most:
                 times[row] = n

@@ -65,7 +65,8 @@ class IdIndex:
 
     def hashes_of(self, rows: Iterable[int]) -> list[int]:
         """By which the ids of these rows are found: the same in each version."""
-        return list(map(self._sorted.__getitem__, rows))
+        hashes = self._sorted
+        return [hashes[row] for row in rows]
 
     def rows_of(self, hashes: HashArray) -> IntArray:
         """Rows of the ids with these hashes, -1 for one that isn't here."""
