@@ -4,8 +4,11 @@ redis-py's limit is for each `recv`: a server that sends a byte now and then wou
 """
 
 import socket
+import struct
 import time
 from collections.abc import Callable
+from math import ceil
+from ssl import SSLSocket
 
 from redis import ConnectionError as RedisConnectionError
 from redis import RedisError
@@ -40,6 +43,7 @@ class Wire:
         self._connection: ConnectionInterface | None = None
         self._late: ConnectionInterface | None = None  # one that nobody waited for until it stood
         self._socket: socket.socket | None = None
+        self._limit_s = 0.0  # of the socket
 
     def get(self, *keys: bytes) -> list[bytes | None]:
         """The value of each key, None if there is none.
@@ -56,10 +60,12 @@ class Wire:
 
     def _exchange[T](self, said: bytes, number: int, read: Callable[[bytes, int], T | None]) -> T:
         """Say something, and read so many replies."""
-        deadline_s = self._clock() + self._budget_s
+        deadline_s, left_s = self._clock() + self._budget_s, self._budget_s
         try:
-            connected = self._socket or self._connect(deadline_s)
-            connected.settimeout(self._left_s(deadline_s))
+            connected = self._socket
+            if connected is None:
+                connected, left_s = self._connect(deadline_s), self._left_s(deadline_s)
+            self._limit(connected, left_s)
             connected.sendall(said)
             data = b""
             while True:
@@ -70,13 +76,31 @@ class Wire:
                     return found
                 if not more or len(data) > MOST_BYTES:
                     raise RedisConnectionError("closed, or no end of a reply")
-                connected.settimeout(self._left_s(deadline_s))
+                self._limit(connected, self._left_s(deadline_s))
+        except (BlockingIOError, TimeoutError) as err:  # the kernel's limit, or Python's
+            self.close()
+            raise RedisTimeoutError("no whole answer in time") from err
         except BaseException:
             self.close()
             raise
 
+    def _limit(self, connected: socket.socket, limit_s: float) -> None:
+        """Let nothing that the socket does last longer. The kernel sees to it: under a `settimeout` of
+        Python's a `poll` goes before all that is sent and read."""
+        if limit_s == self._limit_s:
+            return
+        self._limit_s = limit_s
+        if isinstance(connected, SSLSocket):  # it would try again, whatever the kernel says
+            connected.settimeout(limit_s)
+            return
+        connected.settimeout(None)
+        limit = struct.pack("ll", *divmod(ceil(limit_s * 1e6), 1_000_000))  # a `timeval`; 0 were no limit
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            connected.setsockopt(socket.SOL_SOCKET, option, limit)
+
     def close(self) -> None:
         before, self._connection, self._socket = self._connection, None, None
+        self._limit_s = 0.0
         if before is not None:
             before.disconnect()  # type: ignore[no-untyped-call]
 

@@ -4,9 +4,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import RedisError
@@ -16,6 +23,7 @@ from redis.exceptions import ResponseError
 
 from service.cache.reading import Wire, _lines, _values, command
 from service.cache.redis_cache import connections_of, redis_client
+from storage.record.bounded import Bounded
 from tests.data.redis_server import redis_server
 from tests.data.running_service import until
 
@@ -69,6 +77,65 @@ def dribbling() -> Iterator[int]:
 def test_a_greeting_in_slices_costs_no_more_than_the_limit(dribbling: int) -> None:
     asked = wire(f"redis://:secret@127.0.0.1:{dribbling}/0")
     assert max(refused_after_s(asked) for _ in range(3)) < SOON_S
+
+
+@contextmanager
+def answering(said: bytes, pauses_s: list[float], tls: SSLContext | None = None) -> Iterator[Wire]:
+    """A wire connected to a server that answers each question with this, a part of it after each pause."""
+    is_over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            plain, _ = server.accept()
+            length = ceil(len(said) / len(pauses_s))
+            with tls.wrap_socket(plain, server_side=True) if tls else plain as connected, suppress(OSError):
+                while connected.recv(1000):
+                    for number, pause_s in enumerate(pauses_s):
+                        is_over.wait(pause_s)
+                        connected.sendall(said[number * length : (number + 1) * length])
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        scheme, more = ("rediss", "?ssl_cert_reqs=none") if tls else ("redis", "")
+        asked = wire(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/0{more}")
+        asked._connecting = Bounded(10, "slowly")  # that isn't what is timed
+        asked._connect(time.monotonic() + 10)
+        yield asked
+        is_over.set()
+        asked.close()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> SSLContext:
+    """A server's, with a certificate that nobody else has signed."""
+    key, name = Ed25519PrivateKey.generate(), x509.Name([])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .sign(key, None)
+        .public_bytes(Encoding.PEM)
+    )
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(signed + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+@pytest.mark.parametrize("pauses_s", [[30.0], [BUDGET_S / 5] * 40], ids=["none", "in slices"])
+def test_no_answer_and_one_in_slices_cost_no_more_than_the_limit(
+    tls: SSLContext, pauses_s: list[float], is_encrypted: bool
+) -> None:
+    with answering(b"$34\r\n" + bytes(34) + b"\r\n", pauses_s, tls if is_encrypted else None) as asked:
+        assert refused_after_s(asked) < SOON_S
+
+
+def test_after_an_answer_in_two_parts_the_next_one_has_all_of_the_time() -> None:
+    with answering(b"$1\r\na\r\n", [0.6, 0.2]) as asked:
+        asked._budget_s = 1.0
+        assert [asked.get(b"key"), asked.get(b"key")] == [[b"a"], [b"a"]]
 
 
 def test_a_connection_that_came_too_late_serves_the_next_who_asks(tmp_path: Path) -> None:
