@@ -29,7 +29,7 @@ from tests.data.shops import gift_shop, market
 # the fast sources alone, their constants given: a fit takes a second
 OPTIONS = RankerOptions(
     without=("season", "item_item", "sequel", "als", "ease", "neighbours", "affinity", "content"),
-    trees=TreeOptions(n_trees=30, learning_rate=0.2, leaves=8, min_pairs=20),
+    trees=TreeOptions(n_trees=12, learning_rate=0.4, leaves=8, min_pairs=20),
     popular=PopularOptions(half_life_days=28.0),
     trend=TrendOptions(half_life_days=28.0),
     repeat=RepeatOptions(half_life_days=28.0, due_power=0.5),
@@ -39,6 +39,8 @@ OPTIONS = RankerOptions(
     max_customers=140,
     n_folds=4,
 )
+# of those nearly no trees: where windows are counted, or what leaves no product to order
+COUNTED = replace(OPTIONS, trees=replace(OPTIONS.trees, n_trees=2))
 EVERYONE = np.arange(151, dtype=np.int32)
 
 
@@ -193,7 +195,7 @@ def test_discovery_learns_from_new_products_alone(monkeypatch: pytest.MonkeyPatc
 
 
 def test_discovery_has_nothing_to_say_to_one_who_has_all_there_is() -> None:
-    options = replace(OPTIONS, without=(*OPTIONS.without, "popular", "trend"), calibration=UNCHANGED)
+    options = replace(COUNTED, without=(*OPTIONS.without, "popular", "trend"))
     model = Ranker(options).fit(market().interactions())
     assert model.why_not_ == ""
     scores, _ = told(model, np.array([150], np.int32))  # own products alone, of which this one has none
@@ -235,7 +237,7 @@ def test_each_of_the_three_counts_can_be_too_small(
 ) -> None:
     fitted = {**ranker().sources_, "blend": short_blend()}  # fitted once for all tests: before the change
     monkeypatch.setattr(ranker_module, name, value)
-    assert str(value) in Ranker(OPTIONS, fitted).fit(market().interactions()).why_not_
+    assert str(value) in Ranker(COUNTED, fitted).fit(market().interactions()).why_not_
 
 
 def test_fitting_again_forgets_what_was_learned_before() -> None:
@@ -275,7 +277,7 @@ def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_no_more_windows_are_made_than_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two are made at a time, of about 600 products bought each; the last of five is alone."""
     made, shared = counted_windows(monkeypatch), dict[Any, Window]()
-    options = replace(OPTIONS, enough_bought=3000, n_folds=8)
+    options = replace(COUNTED, enough_bought=3000, n_folds=8)
     model = Ranker(options, ranker().sources_, shared).fit(market().interactions())
     each = [window.n_bought for window in shared.values()]
     assert len(made) == len(model.windows_) == 5, each
@@ -288,7 +290,7 @@ def test_remembered_windows_are_not_made_again_and_serve_discovery_too(
     made, shared = counted_windows(monkeypatch), dict[Any, Window]()
     history = market().interactions()
     fitted = ranker().sources_
-    Ranker(OPTIONS, fitted, shared).fit(history)
+    Ranker(COUNTED, fitted, shared).fit(history)
     assert len(made) == len(shared) == 4
     found = Discovery(OPTIONS, fitted, shared).fit(history)
     assert len(made) == 4
@@ -299,21 +301,21 @@ def test_windows_made_otherwise_are_not_taken(monkeypatch: pytest.MonkeyPatch) -
     made, shared = counted_windows(monkeypatch), dict[Any, Window]()
     history = market().interactions()
     fitted = ranker().sources_
-    Ranker(OPTIONS, fitted, shared).fit(history)
-    Ranker(replace(OPTIONS, negatives=20), fitted, shared).fit(history)
-    Ranker(replace(OPTIONS, new_candidates=9), fitted, shared).fit(history)
+    Ranker(COUNTED, fitted, shared).fit(history)
+    Ranker(replace(COUNTED, negatives=20), fitted, shared).fit(history)
+    Ranker(replace(COUNTED, new_candidates=9), fitted, shared).fit(history)
     assert len(made) == len(shared) == 12
 
 
 def test_a_time_budget_stops_after_two_windows_and_none_does_not() -> None:
-    late = Ranker(replace(OPTIONS, time_budget_s=1e-6)).fit(market().interactions())
+    late = Ranker(replace(COUNTED, time_budget_s=1e-6)).fit(market().interactions())
     assert len(late.windows_) == 2
     assert late.why_not_ == ""
-    assert len(Ranker(replace(OPTIONS, time_budget_s=1e6)).fit(market().interactions()).windows_) == 4
+    assert len(Ranker(replace(COUNTED, time_budget_s=1e6)).fit(market().interactions()).windows_) == 4
 
 
 def test_enough_customers_need_no_further_window() -> None:
-    model = Ranker(replace(OPTIONS, enough_customers=200)).fit(market().interactions())
+    model = Ranker(replace(COUNTED, enough_customers=200)).fit(market().interactions())
     assert len(model.windows_) == 2  # of 130 or so each
 
 
@@ -346,7 +348,7 @@ def test_calibration_is_learned_where_none_is_given() -> None:
     model = Ranker(replace(OPTIONS, calibration=None), ranker().sources_).fit(market().interactions())
     assert model.options_.calibration is not None
     assert len(model.options_.calibration) == 4
-    two = Ranker(replace(OPTIONS, calibration=None, n_folds=2), ranker().sources_).fit(
+    two = Ranker(replace(COUNTED, calibration=None, n_folds=2), ranker().sources_).fit(
         market().interactions()
     )
     assert two.options_.calibration == UNCHANGED  # two windows are too few to tell
