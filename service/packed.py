@@ -1,4 +1,4 @@
-"""A list as the bytes of its columns, and as one value: who it belongs to, the columns, a checksum.
+"""A list as the bytes of its columns, and as one value: who it belongs to, the columns, a seal.
 
 An answer needs the first few of a list. So columns are views of the bytes that the version or Redis has, and
 only what is looked at becomes a number. Numbers are in the order of bytes of x86 and ARM.
@@ -6,13 +6,15 @@ only what is looked at becomes a number. Numbers are in the order of bytes of x8
 
 import struct
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import numpy as np
 
-HEAD = struct.Struct("<IdH")  # checksum of what follows, `most_from` behind the list, length of the owner
-CHECKSUM_BYTES = 4
+SEAL_BYTES = 8
+HEAD = struct.Struct(
+    f"<{SEAL_BYTES}sdH"
+)  # seal of what follows, `most_from` behind the list, length of the owner
 LIST_LENGTH = 50  # of a packed list, which then takes less than 750 bytes in Redis; the map has the rest
 WHOLE = -1.0  # what counts most behind a list that is whole
 ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
@@ -102,23 +104,32 @@ def owner_of(version_id: str, variant: str, customer_id: str, epoch: int, mark: 
     return f"{version_id}\n{variant}\n{epoch}\n{mark}\n{customer_id}".encode()
 
 
-def pack(owner: bytes, columns: Columns) -> bytes:
-    """The value of the beginning of a list, and what counts most behind it; 7 bytes for each product."""
+def pack(owner: bytes, columns: Columns, key: bytes) -> bytes:
+    """The value of the beginning of a list, and what counts most behind it; 7 bytes for each product.
+
+    Args:
+        key: who doesn't have it can make no value that is taken for one, such as with rows that no product
+            has, or with places in the history of somebody else. At most 64 bytes.
+    """
     body = owner + b"".join(column.tobytes() for column in columns.beginning())
     rest = struct.pack("<dH", columns.most_from(LIST_LENGTH), len(owner)) + body
-    return struct.pack("<I", crc32(rest)) + rest
+    return _seal(rest, key) + rest
 
 
-def unpack(owner: bytes, value: bytes) -> tuple[Columns, float] | None:
+def unpack(owner: bytes, value: bytes, key: bytes) -> tuple[Columns, float] | None:
     """The beginning of this owner's list, and `most_from` behind it; None for anything else: another's,
-    damaged, or cut short."""
+    damaged, cut short, or made without the key."""
     if len(value) < HEAD.size:
         return None
-    checksum, behind, size = HEAD.unpack_from(value)
+    seal, behind, size = HEAD.unpack_from(value)
     start = HEAD.size + size
     length, rest = divmod(len(value) - start, ENTRY_BYTES)
-    if length < 0 or rest or value[HEAD.size : start] != owner or crc32(value[CHECKSUM_BYTES:]) != checksum:
+    if length < 0 or rest or value[HEAD.size : start] != owner or _seal(value[SEAL_BYTES:], key) != seal:
         return None
     view, middle, last = memoryview(value), start + 4 * length, start + 5 * length
     probability = view[last:].cast("e")  # type: ignore[call-overload]  # its stubs know no float16
     return Columns(view[start:middle].cast("i"), view[middle:last], probability), behind
+
+
+def _seal(content: bytes, key: bytes) -> bytes:
+    return blake2b(content, key=key, digest_size=SEAL_BYTES).digest()

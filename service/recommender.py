@@ -296,11 +296,12 @@ class Recommender:
             mark += session.today << 32  # what steps back today does so less tomorrow
         owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
         value = self._from_cache(self._cache, rules, customer_id, epoch)
-        found = unpack(owner, value) if value is not None else None
+        found = unpack(owner, value, served.key) if value is not None else None
         if found is not None:
             return *found, "redis"
         columns = made_list(served, customer_row, session)
-        self._cache.put(served.version_id, served.variant, customer_id, pack(owner, columns), epoch)
+        value = pack(owner, columns, served.key)
+        self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
         return columns, WHOLE, "map"
 
     def _from_cache(self, cache: ListCache, rules: PlacedRules, customer_id: str, epoch: int) -> bytes | None:

@@ -111,11 +111,13 @@ class ServedVersion:
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
         tombstone: number of the latest erasure that the night knew; what it has of those after is void.
+        key: that only who can read the version has, on whatever machine.
         bound_rules: what books of rules come to on it, by book: it lives as long as the version.
     """
 
     def __init__(self, version: Version, variant: str) -> None:
         self.version_id, self.variant = version.version_id, variant
+        self.key = version.key()
         self.as_of: datetime = version.manifest.as_of
         self.recent_days = version.manifest.history.recent_days
         self.zone = self._zone(version.manifest.history.timezone)

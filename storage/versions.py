@@ -35,6 +35,10 @@ class Version:
     def version_id(self) -> str:
         return self.manifest.version_id
 
+    def key(self) -> bytes:
+        """32 bytes that only who can read the version knows: the same wherever a copy of it is."""
+        return hashlib.sha256(self.manifest.model_dump_json().encode()).digest()
+
     def has(self, name: str) -> bool:
         """Whether it has an array of this name."""
         return f"{name}.npy" in self.manifest.files

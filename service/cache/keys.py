@@ -3,7 +3,7 @@
 The version is in the key, so a new champion starts with an empty cache and nothing has to be deleted.
 """
 
-FORMAT = 5  # raise it when the packed value changes
+FORMAT = 6  # raise it when the packed value changes
 
 
 def list_key(version_id: str, variant: str, customer_id: str, epoch: int = 0) -> str:

@@ -47,7 +47,7 @@ def parts_of(
     answers = [recommender.recommend(served, customer_id, query) for customer_id in ids]
     lists = [served.candidates(row) for row in rows]
     owners = [owner_of(served.version_id, served.variant, customer_id, 1) for customer_id in ids]
-    values = [pack(owner, found) for owner, found in zip(owners, lists, strict=True)]
+    values = [pack(owner, found, served.key) for owner, found in zip(owners, lists, strict=True)]
     for customer_id, value in zip(ids, values, strict=True):
         cache.put(served.version_id, served.variant, customer_id, value, 1)
     cache.flush()
@@ -68,7 +68,10 @@ def parts_of(
         Part("id to row", lambda n: served.customers.find(ids[n % ASKED])),
         Part("list from the map", lambda n: served.candidates(rows[n % ASKED])),
         Part("list from Redis: the round trip", lambda n: _get(cache, served, ids[n % ASKED])),
-        Part("list from Redis: check and unpack", lambda n: unpack(owners[n % ASKED], values[n % ASKED])),
+        Part(
+            "list from Redis: check and unpack",
+            lambda n: unpack(owners[n % ASKED], values[n % ASKED], served.key),
+        ),
         Part("list in the worker", lambda n: kept.get(ids[n % ASKED], rules, None)),
         Part("choose, id and list included", lambda n: recommender.recommend(served, ids[n % ASKED], query)),
         Part("JSON", fresh),

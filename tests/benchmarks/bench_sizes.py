@@ -123,7 +123,7 @@ def _redis_bytes(served: ServedVersion, lists: int) -> int:
                 for row in batch:
                     customer_id = served.customers[row]
                     owner = owner_of(served.version_id, served.variant, customer_id, 1)
-                    value = pack(owner, served.candidates(row))
+                    value = pack(owner, served.candidates(row), served.key)
                     key = list_key(served.version_id, served.variant, customer_id, 1)
                     pipeline.set(key, value, ex=list_life_s(3600, 0.5))
                 pipeline.execute()

@@ -15,6 +15,7 @@ from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
 from service.first_level import FirstLevel
+from service.packed import Columns, owner_of, pack
 from service.parameters import Query
 from service.private_folder import private_folder
 from service.recommender import Recommender
@@ -211,7 +212,7 @@ def test_a_reply_that_comes_late_never_answers_another_request(
         until(lambda following=following: cache.get(*following) == following[2].encode(), 5)  # type: ignore[misc]
 
 
-def test_another_customers_list_in_redis_is_a_miss(
+def test_another_customers_list_in_redis_or_a_forged_one_is_a_miss(
     tmp_path: Path, cache: RedisCache, server: RedisServer
 ) -> None:
     store = Store(tmp_path / "store")
@@ -226,6 +227,12 @@ def test_another_customers_list_in_redis_is_a_miss(
     client.set(list_key(served.version_id, VARIANT, "anna"), bens)
     answer = recommender.recommend(served, "anna", Query())
     assert (answer.level, answer.picks) == ("map", right)
+    owner = owner_of(served.version_id, VARIANT, "anna", 0)
+    for row, evidence in ((10**6, 0), (0, 100)):  # no product's; a place in somebody else's history
+        forged = pack(owner, Columns.of([(row, evidence, 0.5)]), b"whoever writes to this Redis too")
+        client.set(list_key(served.version_id, VARIANT, "anna"), forged)
+        answer = recommender.recommend(served, "anna", Query())
+        assert (answer.level, answer.picks) == ("map", right)
     client.flushall()
     assert recommender.recommend(served, "anna", Query()).picks == right
     cache.flush()

@@ -81,6 +81,15 @@ def test_the_id_is_the_time_and_a_hash_of_the_content(store: Store) -> None:
     assert not (store.root / "tmp").exists()
 
 
+def test_a_version_has_the_same_key_wherever_it_is_copied_to_and_another_has_another(
+    store: Store, tmp_path: Path
+) -> None:
+    first, other = (store.versions / small_version(store, NOW, seed=seed) for seed in (0, 1))
+    copy = tmp_path / "copy" / first.name
+    shutil.copytree(first, copy)
+    assert open_version(copy).key() == open_version(first).key() != open_version(other).key()
+
+
 def test_nothing_is_seen_before_it_is_finished(store: Store) -> None:
     with store.night_lock(NOW):
         writer = store.writer()
