@@ -90,10 +90,10 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
 def _shown(cohort: Cohort, people: pl.DataFrame, window: int) -> pl.DataFrame:
     """What customers were shown on each of their days."""
     return (
-        cohort.exposures.join(people, on="customer_id", how="inner")
+        cohort.exposures.join(people, on="customer_id", how="inner", maintain_order="left")
         .with_columns(since=pl.col("at_ms") - pl.col("first_ms"))
         .filter(pl.col("since") < window)
-        .group_by("customer_id", day=pl.col("since") // DAY_MS)
+        .group_by("customer_id", day=pl.col("since") // DAY_MS, maintain_order=True)
         .agg(
             answers=pl.len().cast(pl.Float64),
             impressions=pl.col("items").str.count_matches(ITEM).sum().cast(pl.Float64),
@@ -113,11 +113,17 @@ def _done(lines: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(answer=pl.coalesce("request_id", "event_id"))
         .unique(["customer_id", "answer", "position", "product_id"], keep="first", maintain_order=True)
-        .group_by("customer_id", day=pl.col("since") // DAY_MS)
+        .group_by("customer_id", day=pl.col("since") // DAY_MS, maintain_order=True)
         .agg(clicks=pl.len().cast(pl.Float64))
     )
-    bought = _orders(lines).group_by("customer_id", "day").agg(pl.col("revenue", "units", "orders").sum())
-    return bought.join(clicks, on=["customer_id", "day"], how="full", coalesce=True)
+    bought = (
+        _orders(lines)
+        .group_by("customer_id", "day", maintain_order=True)
+        .agg(pl.col("revenue", "units", "orders").sum())
+    )
+    return bought.join(
+        clicks, on=["customer_id", "day"], how="full", coalesce=True, maintain_order="left_right"
+    )
 
 
 def _orders(lines: pl.DataFrame) -> pl.DataFrame:
@@ -128,23 +134,31 @@ def _orders(lines: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             is_order=pl.col("kind") == "purchase", day_alone=pl.when(pl.col("order_id").is_null()).then(day)
         )
-        .group_by("customer_id", "order_id", "day_alone", "is_order")
+        .group_by("customer_id", "order_id", "day_alone", "is_order", maintain_order=True)
         .agg(day=day.min(), revenue=pl.col("revenue").sum(), units=pl.col("units").sum())
         .with_columns(orders=pl.col("is_order").cast(pl.Float64))
     )
 
 
 def _daily(shown: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:
-    both = shown.join(done, on=["customer_id", "day"], how="full", coalesce=True)
+    both = shown.join(done, on=["customer_id", "day"], how="full", coalesce=True, maintain_order="left_right")
     return both.with_columns(pl.col(SUMS).fill_null(0.0))
 
 
 def _summed(daily: pl.DataFrame) -> pl.DataFrame:
-    return daily.group_by("customer_id").agg(pl.col(SUMS).sum()).with_columns(_has_bought(), _bought_again())
+    return (
+        daily.group_by("customer_id", maintain_order=True)
+        .agg(pl.col(SUMS).sum())
+        .with_columns(_has_bought(), _bought_again())
+    )
 
 
 def _before(lines: pl.DataFrame) -> pl.DataFrame:
-    bought = _orders(lines).group_by("customer_id").agg(pl.col("revenue", "units", "orders").sum())
+    bought = (
+        _orders(lines)
+        .group_by("customer_id", maintain_order=True)
+        .agg(pl.col("revenue", "units", "orders").sum())
+    )
     clicks = (
         lines.filter(pl.col("kind") == "click").group_by("customer_id").agg(clicks=pl.len().cast(pl.Float64))
     )

@@ -65,6 +65,17 @@ def test_days_count_from_the_first_exposure_where_it_began_late(
     assert "whole weeks" in found.headline.text
 
 
+def test_the_same_logs_make_the_same_figures_and_report_to_the_last_bit(
+    better: tuple[pl.DataFrame, pl.DataFrame], better_case: Case
+) -> None:
+    """Sums of money are taken in one order, whichever thread is faster."""
+    again = open_case(SPEC, *better, at(21))
+    assert again.figures.daily.equals(better_case.figures.daily)
+    for name, column in better_case.table.columns.items():
+        assert column.tobytes() == again.table.columns[name].tobytes(), name
+    assert to_json(judge(again)) == to_json(judge(better_case))
+
+
 def test_information_is_of_closed_windows_only(better_case: Case) -> None:
     found = judge(better_case)
     assert found.customers > found.closed
