@@ -261,7 +261,7 @@ class Recommender:
         served = rules.served
         customer_row = NONE
         if has_night_of(told, served.tombstone):
-            customer_row = served.customers.find(customer_id)
+            customer_row = served.customer_row(customer_id)
         session = None
         if told is not None and told.lines:
             session = self._sessions.of(served, customer_id, customer_row, told, self._clock())

@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,6 +28,7 @@ from storage.versions import Version
 NONE = -1
 UNKNOWN = -1.0  # a probability
 EPOCH = date(1970, 1, 1)
+KEPT_ROWS = 10_000  # of customers, about 200 bytes each
 
 
 class Histories(NamedTuple):
@@ -89,6 +90,8 @@ class ServedVersion:
         shelf: stock, price and margin, as they are now.
         in_stock: the shelf's, by product row: may be shown.
         prices: the shelf's.
+        customer_row: finds a customer's row by id, NONE for one whom it doesn't know. Whoever comes once
+            comes again soon, and so it is kept: a search goes through memory that no cache has.
         category_row, brand_row: by product row, -1 for none.
         is_popular_in, is_new: by product row, as in `service.standing`.
         first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did.
@@ -124,6 +127,7 @@ class ServedVersion:
         self.last_day = self._last_day()
         self._version = version
         self.customers, self.products = version.ids("customers"), version.ids("products")
+        self.customer_row = lru_cache(KEPT_ROWS)(self.customers.find)
         n_customers, n_products = len(self.customers), len(self.products)
         self.titles, self.urls = version.strings("products/title"), version.strings("products/url")
         self.image_urls = version.strings("products/image_url")

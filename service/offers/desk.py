@@ -230,7 +230,7 @@ class OfferDesk:
 
 def _row(served: ServedVersion, customer_id: str, told: Told | None) -> int:
     """The customer's row of lists of offers; NONE, whose list is everybody's, of one who isn't known."""
-    return served.customers.find(customer_id) if has_night_of(told, served.tombstone) else NONE
+    return served.customer_row(customer_id) if has_night_of(told, served.tombstone) else NONE
 
 
 def _reason(

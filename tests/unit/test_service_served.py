@@ -10,7 +10,7 @@ import pytest
 from models.errors import DamagedVersionError
 from service.explaining import Explainer
 from service.languages import ENGLISH
-from service.served import EPOCH, ServedVersion
+from service.served import EPOCH, NONE, ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
@@ -87,3 +87,13 @@ def test_a_version_whose_lift_can_not_be_used_is_refused(tmp_path: Path, bad: fl
     version = store.open(write_version(store, spoilt, now=AS_OF))
     with pytest.raises(DamagedVersionError, match="follow_up/lift"):
         ServedVersion(version, VARIANT)
+
+
+def test_a_customer_is_found_by_each_night_where_that_one_has_them(tmp_path: Path) -> None:
+    without_anna = {name: bought for name, bought in TinyShop().history.items() if name != "anna"}
+    first = served_from(TinyShop(history=without_anna, candidates={}), AS_OF, tmp_path / "first")
+    second = served_from(TinyShop(), AS_OF, tmp_path / "second")
+    for served in (first, second, first, second):
+        for name in ("anna", "ben", "nobody"):
+            assert served.customer_row(name) == served.customers.find(name)
+    assert first.customer_row("anna") == NONE != second.customer_row("anna")
