@@ -58,11 +58,11 @@ class AnswerWriter:
         return (
             f'{{"customer_id": {quoted(customer_id)}, "request_id": "{request_id or new_request_id()}", '
             f'{self._names}, "experiments": [{experiments}], "source": "{answer.source}", '
-            f'"recommendations": {self._products_of(answer, offers, language)}}}'
+            f'"recommendations": [{self._products_of(answer, offers, language)}]}}'
         )
 
     def _products_of(self, answer: Answer, offers: Mapping[int, Attached], language: str) -> str:
-        """The list of an answer, with offers; of one that is kept, written once while nothing changes."""
+        """The products of an answer, with offers; of one that is kept, written once while nothing changes."""
         kept = answer.kept
         now = language, self._served.shelf.price_changes  # first: what changes meanwhile comes again
         if kept is not None and kept.written is not None and kept.written[:2] == (now, offers):
@@ -72,7 +72,7 @@ class AnswerWriter:
             items = self._own_items(answer, own, language, offers=offers)
         else:
             items = self._items(answer, language, offers=offers)
-        text = f"[{', '.join(items)}]"
+        text = ", ".join(items)
         if kept is not None:
             kept.written = now, offers, text
         return text

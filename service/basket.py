@@ -233,8 +233,10 @@ class Basket:
         """Put pins aside: their places are kept free, and they count for the limits that others keep."""
         held: set[int] = set()
         for pin in self._ruling.pins:
-            row = next((row for row in pin.rows if self._is_free(row)), NONE)
-            if row == NONE or pin.position > self._places or pin.position in held:
+            if pin.position > self._places or pin.position in held:
+                continue
+            row = next(filter(self._is_free, pin.rows), NONE)
+            if row == NONE:
                 continue
             held.add(pin.position)
             self.taken.add(row)

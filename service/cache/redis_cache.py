@@ -140,7 +140,7 @@ class RedisCache:
         start_s = time.perf_counter()
         try:
             with self._reading:
-                values = self._reader.get(*(key.encode() for key in keys))
+                values = self._reader.get(*[key.encode() for key in keys])
         except (redis.RedisError, OSError) as err:
             self._failed(err, time.perf_counter() - start_s)
             return False, [None] * len(keys)

@@ -108,7 +108,8 @@ class OfferDesk:
         places = book.places(customer_row)
         able = on.intersection(places) - without
         for row, offers in book.of_products(map(ROW, answer.picks)).items():
-            for offer_row in sorted(able & offers, key=places.__getitem__):
+            of_it = able & offers
+            for offer_row in sorted(of_it, key=places.__getitem__) if len(of_it) > 1 else of_it:
                 if offer_row not in tried:
                     one = book.served.offers.at(places[offer_row], offer_row)
                     tried[offer_row] = self._attached(book, one, customer_id)
