@@ -74,7 +74,7 @@ def parse_rules(text: str, *, name: str = "rules", version: str | None = None) -
         raise BadRulesError(name, [Mistake(None, None, "", f"longer than {MAX_BYTES} bytes")])
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as err:
+    except (ValueError, RecursionError) as err:
         raise BadRulesError(name, [_not_toml(err)]) from err
     lines = _lines_of(text, content)
     try:
@@ -104,8 +104,12 @@ def decode(content: bytes, name: str = "rules") -> str:
 
 
 def _not_toml(err: Exception) -> Mistake:
+    if isinstance(err, RecursionError):
+        return Mistake(None, None, "", "not TOML: nested too deep")
+    if not isinstance(err, tomllib.TOMLDecodeError):  # Python's own, of thousands of digits
+        return Mistake(None, None, "", "a number has more digits than can be read")
     where = WHERE_IN_TOML.search(str(err))
-    text = WHERE_IN_TOML.sub("", str(err)) if isinstance(err, tomllib.TOMLDecodeError) else "nested too deep"
+    text = WHERE_IN_TOML.sub("", str(err))
     return Mistake(None, int(where[1]) if where else None, "", f"not TOML: {text}")
 
 

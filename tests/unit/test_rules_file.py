@@ -148,6 +148,7 @@ def test_an_id_stands_once_and_has_no_odd_letters() -> None:
         ("schema = 1\n[rules]\n", None, "must be a list: of rules each begins with [[rules]]"),
         ("schema = 1\n# " + "x" * MAX_BYTES, None, "longer than"),
         ("schema = 1\nx = " + "[" * 5000, None, "TOML"),
+        ("schema = 1\nx = " + "9" * 5000, None, "a number has more digits than can be read"),
     ],
 )
 def test_what_is_no_file_of_rules_is_refused(text: str, line: int | None, why: str) -> None:
