@@ -98,7 +98,8 @@ def least_s(routes: list[Route]) -> list[float]:
         (WORKER, BARE, 0.4),  # measured: 0.37
         (REDIS, BARE_GET, 0.9),  # 0.83
         (WORKER_ALL, BARE, 1.15),  # 0.95 to 1.04
-        (REDIS_ALL, BARE_GET, 2.0),  # 1.84; of the time it is less: what is written in C takes as long
+        # 1.82, and 1.9 where Redis is asked for showings each time. Of the time it is less: C takes as long
+        (REDIS_ALL, BARE_GET, 2.0),
     ],
 )
 def test_an_answer_makes_few_steps_more_than_a_bare_route(
@@ -135,14 +136,14 @@ def test_an_answer_takes_little_longer_than_a_bare_route(
 def test_an_answer_from_redis_with_everything_on_takes_little_longer_in_pairs(
     routes: dict[str, Route],
 ) -> None:
-    # is to come down to 1.5, and must not grow meanwhile: 1.55 to 1.8 were seen, the more others work here
+    # is to stay below 1.5 on cores that nobody else uses: 1.40 to 1.57 were seen where others worked
     ratios = []
-    while len(ratios) < 2 * ATTEMPTS and (not ratios or ratios[-1] > 2.0):
+    while len(ratios) < 2 * ATTEMPTS and (not ratios or ratios[-1] > 1.8):
         if ratios:
             time.sleep(2)  # others on this machine have their turns
         ratios.append(median_ratio(routes[REDIS_ALL], routes[BARE_GET]))
         print(f"{REDIS_ALL}: {ratios[-1]:.2f} x {BARE_GET}")
-    assert ratios[-1] <= 2.0, ratios
+    assert ratios[-1] <= 1.8, ratios
 
 
 def test_what_was_measured_came_from_where_it_should(routes: dict[str, Route]) -> None:
