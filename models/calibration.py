@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray
@@ -44,6 +45,9 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
     week would decide, so nothing is changed either. Trees end before they are as sure as they could be, so
     what is likely wants another slope than the many that are not, and one line would go by these.
 
+    How much is expected altogether stays what the trees say. Windows differ in that, and by how much trees
+    were wrong about past ones says nothing of the next.
+
     Source: Platt 1999, with bends, checked on a window of its own.
     """
     if len(windows) < 3:
@@ -53,7 +57,17 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
         return UNCHANGED
     line = _fitted(windows)
     rises = (np.cumsum(line[1:]) > 0).all()  # else what is likelier would be told as less likely
-    return line if rises else UNCHANGED
+    return at_their_level(windows, line) if rises else UNCHANGED
+
+
+def at_their_level(windows: Sequence[Predicted], line: tuple[float, ...]) -> tuple[float, ...]:
+    """The line with the shift under which as much is expected of all windows together as without the line."""
+    log_odds = np.concatenate([window.log_odds for window in windows])
+    weight = np.concatenate([window.weight for window in windows]).astype(np.float64)
+    bent, expected = _parts(log_odds) @ np.array((0.0, *line[1:])), weight @ expit(log_odds)
+    moved = log_odds - bent  # with the least of these nothing is likelier than before, with the most all is
+    shift = brentq(lambda shift: weight @ expit(bent + shift) - expected, moved.min() - 1, moved.max() + 1)
+    return (float(shift), *line[1:])
 
 
 def _parts(log_odds: DoubleArray) -> DoubleArray:

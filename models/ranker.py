@@ -72,7 +72,8 @@ class RankerOptions(FoldOptions):
             learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
             options takes as many, however fast.
         calibration: shift and slope of the log odds, and how much steeper they are from a probability of .1
-            and of .5 on; None: learned, and 0, 1, 0, 0 where that doesn't help.
+            and of .5 on; None: learned, as much being expected altogether as without, and 0, 1, 0, 0 where
+            that doesn't help.
         trees: how trees are grown.
         popular ... content: options of the sources.
     """
@@ -151,7 +152,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 12
+    revision: ClassVar[int] = 13
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
