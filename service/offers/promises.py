@@ -35,6 +35,9 @@ from storage.record.record import Record
 
 TURN_S = 1.0
 LEASE_S = 60.0  # a worker promises from a lease no longer than this
+SPENT_S = (
+    10.0  # then a budget of which nothing was left is asked for again: a hundred each second kept events out
+)
 MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
 PIECE = 5000  # promises that are read in one go: the door to the record waits no longer than a moment
 LEASES_AT_ONCE = 10
@@ -107,6 +110,7 @@ class Promises:
         self._asking = self._new_asking()
         self._held: dict[str, _Held] = {}
         self._known: dict[tuple[str, str], _Known] = {}
+        self._spent_s: dict[Budget, float] = {}  # when nothing was left of them
         self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
         self._working = threading.Lock()  # the end waits for a turn that leases
@@ -230,8 +234,11 @@ class Promises:
         return self._door.do(work)
 
     def _lease(self) -> None:
+        now_s = self._clock()
+        self._spent_s = {one: at_s for one, at_s in self._spent_s.items() if 0 <= now_s - at_s < SPENT_S}
         with self._turn:
-            missing = [one for one in self._budgets() if one.offer_id not in self._held]
+            wanted = [one for one in self._budgets() if one not in self._spent_s]
+            missing = [one for one in wanted if one.offer_id not in self._held]
         for some in batched(missing, LEASES_AT_ONCE):
             if not self._is_over:
                 self._lease_some(some)
@@ -250,6 +257,8 @@ class Promises:
         for one in found:
             with self._turn:
                 self._held[one.offer_id] = _Held(one, now_s + LEASE_S, one.granted)
+        granted = {one.offer_id for one in found}
+        self._spent_s |= {one: now_s for one in missing if one.offer_id not in granted}
 
     def _hear(self) -> None:
         """Learn whom others promised what: it is theirs whoever is asked, also once the budget is used up."""

@@ -12,7 +12,7 @@ from service.errors import RefusedError
 from service.first_level import FirstLevel
 from service.offers import promises as promises_module
 from service.offers.campaign_promises import CampaignPromises
-from service.offers.promises import LEASE_S, Promises
+from service.offers.promises import LEASE_S, SPENT_S, Promises
 from service.parameters import Query
 from service.recommender import Recommender
 from service.record import NOT_READ
@@ -290,6 +290,24 @@ def test_many_leases_are_taken_told_and_given_back_ten_at_a_time(tmp_path: Path)
         promises.end()
         assert door.counted() == 3
         assert {left(record, budget, clock) for budget in budgets} == {15}
+
+
+def test_a_budget_that_is_used_up_is_asked_for_now_and_then_and_one_that_changed_at_once(
+    tmp_path: Path,
+) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock, door = Clock(), Counting(record)
+        budgets = [Budget("milk 10 off", 5, 5, Since(0, 0))]
+        promises = Promises(door, lambda: budgets, "worker", life_s=1000, clock=clock)
+        asked = []
+        for after_s in (0, 1, SPENT_S - 2, 1, -3600):  # the last: the machine's clock was set back
+            clock.now_s += after_s
+            promises.turn()
+            asked.append(door.counted() - 1)  # without what it hears of others
+        assert asked == [1, 0, 0, 1, 1]
+        budgets[:] = [Budget("milk 10 off", 6, 5, Since(0, 0))]  # of another night
+        promises.turn()
+        assert promises.make("milk 10 off", "anna") is not None
 
 
 def test_a_worker_that_is_stopped_gives_back_what_it_holds_as_soon_as_the_record_can_be_used(
