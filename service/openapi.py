@@ -1,6 +1,6 @@
 """The API's own description (OpenAPI 3.1), from the parser's limits and the table of who may call what."""
 
-from service.access.routes import ROUTES, Customers, Scope
+from service.access.routes import MEANING, ROUTES, Customers, Scope
 from service.customer_description import customer_schemas, customers_path
 from service.events.description import event_schemas, events_operation
 from service.json_schema import ANY_OBJECT, Json, as_json, exactly, ref
@@ -97,6 +97,8 @@ VARIANT: Json = {
     "schema": {"type": "string", "pattern": f"^{FORCED.pattern}$"},
 }
 
+HEALTH = "health"  # the tag of what takes no key
+
 ERRORS = {
     "400": "A parameter or id can't be used",
     "401": "Neither an API key nor a customer's token that is valid",
@@ -122,63 +124,83 @@ RETRY_AFTER: Json = {
 
 def document() -> Json:
     """The whole document."""
-    customer = _path_id("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
-    product = _path_id("product_id", "A product of the shop's history.")
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "nextbest",
             "version": "1",
-            "description": "Which products to show each customer of a shop next.",
+            "description": (
+                "Which products to show each customer of a shop next. Routes are grouped by the scope that "
+                "an API key needs for them."
+            ),
         },
-        "paths": {
-            "/recommend/{customer_id}": _route(
-                "recommend",
-                "The next best products of a customer; the popular ones for a customer that isn't known",
-                [customer, *QUERY, OBJECTIVE, VARIANT, LANGUAGE],
-                "Recommendations",
-                ("400", "503"),
-            ),
-            "/offers/{customer_id}": _route(
-                "offers",
-                "The next best offers of a customer; those for everybody for a customer that isn't known",
-                [customer, *QUERY[:2], OFFER_OBJECTIVE, LANGUAGE],
-                "Offers",
-                ("400", "503"),
-            ),
-            "/recommend": {"post": _asked("recommend_many", MANY, "ManyQuestion", "ManyAnswers")},
-            "/reorder/{customer_id}": _route(
-                "reorder",
-                "What a customer bought before and is due again",
-                [customer, *QUERY, WITHIN, LANGUAGE],
-                "Reorder",
-                ("400", "503"),
-            ),
-            "/basket": {"post": _asked("basket", CART, "CartQuestion", "Basket")},
-            "/popular": _route(
-                "popular", "The most popular products", [*QUERY, LANGUAGE], "Popular", ("400", "503")
-            ),
-            "/similar/{product_id}": _route(
-                "similar",
-                "Products that the same customers bought",
-                [product, *QUERY, LANGUAGE],
-                "Similar",
-                ("400", "404", "503"),
-            ),
-            "/events": {"post": _events()},
-            "/products/{product_id}": {"put": _put_product(product | {"schema": KEPT_ID})},
-            "/customers/{customer_id}": customers_path(
-                customer | {"schema": KEPT_ID},
-                lambda name, errors: _problems(errors + _refusals(name)),
-                _security,
-            ),
-            "/health/live": _route("live", "Is the process there", [], "Live", ()),
-            "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
-            "/metrics": _metrics(),
-            **_rules(),
-        },
+        "tags": [
+            *({"name": scope.value, "description": meaning} for scope, meaning in MEANING.items()),
+            {"name": HEALTH, "description": "whether it is there and can answer; without a key"},
+        ],
+        "paths": _tagged(_paths()),
         "components": {"schemas": _schemas(), "securitySchemes": _security_schemes()},
     }
+
+
+def _paths() -> Json:
+    customer = _path_id("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
+    product = _path_id("product_id", "A product of the shop's history.")
+    return {
+        "/recommend/{customer_id}": _route(
+            "recommend",
+            "The next best products of a customer; the popular ones for a customer that isn't known",
+            [customer, *QUERY, OBJECTIVE, VARIANT, LANGUAGE],
+            "Recommendations",
+            ("400", "503"),
+        ),
+        "/offers/{customer_id}": _route(
+            "offers",
+            "The next best offers of a customer; those for everybody for a customer that isn't known",
+            [customer, *QUERY[:2], OFFER_OBJECTIVE, LANGUAGE],
+            "Offers",
+            ("400", "503"),
+        ),
+        "/recommend": {"post": _asked("recommend_many", MANY, "ManyQuestion", "ManyAnswers")},
+        "/reorder/{customer_id}": _route(
+            "reorder",
+            "What a customer bought before and is due again",
+            [customer, *QUERY, WITHIN, LANGUAGE],
+            "Reorder",
+            ("400", "503"),
+        ),
+        "/basket": {"post": _asked("basket", CART, "CartQuestion", "Basket")},
+        "/popular": _route(
+            "popular", "The most popular products", [*QUERY, LANGUAGE], "Popular", ("400", "503")
+        ),
+        "/similar/{product_id}": _route(
+            "similar",
+            "Products that the same customers bought",
+            [product, *QUERY, LANGUAGE],
+            "Similar",
+            ("400", "404", "503"),
+        ),
+        "/events": {"post": _events()},
+        "/products/{product_id}": {"put": _put_product(product | {"schema": KEPT_ID})},
+        "/customers/{customer_id}": customers_path(
+            customer | {"schema": KEPT_ID},
+            lambda name, errors: _problems(errors + _refusals(name)),
+            _security,
+        ),
+        "/health/live": _route("live", "Is the process there", [], "Live", ()),
+        "/health/ready": _route("ready", "Is there a version to answer from", [], "Ready", ("503",)),
+        "/metrics": _metrics(),
+        **_rules(),
+    }
+
+
+def _tagged(paths: Json) -> Json:
+    """Each operation with the scope that an API key needs for it as its tag: /docs shows them so."""
+    for operations in paths.values():
+        for operation in operations.values():
+            scope = ROUTES[operation["operationId"]].scope
+            operation["tags"] = [scope.value if scope else HEALTH]
+    return paths
 
 
 def _asked(name: str, summary: str, asked: str, answer: str) -> Json:

@@ -141,6 +141,17 @@ def test_the_description_of_the_api_says_what_each_route_wants() -> None:
     assert set(schemes) == {name for needs in wanted.values() for need in needs for name in need}
 
 
+def test_the_page_of_routes_groups_them_by_the_scope_of_a_key() -> None:
+    described = document()
+    operations = [what for item in described["paths"].values() for what in item.values()]
+    tags = {what["operationId"]: what["tags"] for what in operations}
+    assert tags["recommend"] == tags["reorder"] == tags["basket"] == ["recommend"]
+    assert tags["similar"] == ["browse"]
+    assert tags["delete_customer"] == ["customers"]
+    assert tags["live"] == tags["ready"] == ["health"]
+    assert [tag["name"] for tag in described["tags"]] == [*(scope.value for scope in Scope), "health"]
+
+
 def test_the_example_for_prometheus_is_yaml_with_a_key() -> None:
     (job,) = yaml.safe_load(snippet("yaml"))["scrape_configs"]
     assert job["authorization"]["credentials_file"]
