@@ -36,8 +36,16 @@ class Version:
         return self.manifest.version_id
 
     def key(self) -> bytes:
-        """32 bytes that only who can read the version knows: the same wherever a copy of it is."""
-        return hashlib.sha256(self.manifest.model_dump_json().encode()).digest()
+        """32 bytes that only who can read the version knows: the same wherever a copy of it is, whichever
+        release reads it.
+
+        Raises:
+            DamagedVersionError: the manifest can't be read any more.
+        """
+        try:
+            return hashlib.sha256((self.folder / MANIFEST).read_bytes()).digest()
+        except OSError as err:
+            raise DamagedVersionError(f"{self.version_id}/{MANIFEST}", "not a readable manifest") from err
 
     def has(self, name: str) -> bool:
         """Whether it has an array of this name."""

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError, UnknownVersionError
+from storage import versions as versions_module
+from storage.manifest import Manifest
 from storage.store import Store
 from storage.versions import Version, VersionWriter, open_version
 from tests.data.versions import AS_OF, finish, small_version
@@ -88,6 +90,26 @@ def test_a_version_has_the_same_key_wherever_it_is_copied_to_and_another_has_ano
     copy = tmp_path / "copy" / first.name
     shutil.copytree(first, copy)
     assert open_version(copy).key() == open_version(first).key() != open_version(other).key()
+
+
+def test_a_nextbest_whose_manifest_has_one_more_field_has_the_same_key_of_an_older_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While machines are brought to a new release one by one, they read what the others put into Redis."""
+
+    class Later(Manifest):
+        more: int | None = None
+
+    key = open_version(folder).key()
+    monkeypatch.setattr(versions_module, "Manifest", Later)
+    assert open_version(folder).key() == key
+
+
+def test_a_version_that_is_deleted_after_it_was_opened_has_no_key(folder: Path) -> None:
+    version = open_version(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(DamagedVersionError, match=r"manifest\.json"):
+        version.key()
 
 
 def test_nothing_is_seen_before_it_is_finished(store: Store) -> None:
