@@ -3,17 +3,18 @@
 The version is in the key, so a new champion starts with an empty cache and nothing has to be deleted.
 """
 
-FORMAT = 6  # raise it when the packed value changes
+LIST_FORMAT = 6  # raise it when the packed value changes
+SHOWINGS_FORMAT = 5  # likewise, and only then: what was shown can't be made anew
 
 
 def list_key(version_id: str, variant: str, customer_id: str, epoch: int = 0) -> str:
     """Where the assembled list of a customer lies, who is in that epoch."""
-    return f"nb:{FORMAT}:list:{version_id}:{variant}:{epoch}:{customer_id}"
+    return f"nb:{LIST_FORMAT}:list:{version_id}:{variant}:{epoch}:{customer_id}"
 
 
 def showings_key(name: str) -> str:
     """Where the showings of a customer lie; their life is told with each."""
-    return f"nb:{FORMAT}:shown:{name}"
+    return f"nb:{SHOWINGS_FORMAT}:shown:{name}"
 
 
 def list_life_s(ttl_s: int, chance: float) -> int:

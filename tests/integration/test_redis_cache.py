@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cache import redis_cache
+from service.cache import keys, redis_cache
 from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
@@ -91,6 +91,17 @@ def test_a_fault_that_nobody_thought_of_ends_neither_the_writer_nor_who_waits_fo
     cache.flush()
     assert cache._soon == {}
     assert cache.get(*KEY) == b"kept"
+
+
+def test_what_was_shown_is_known_to_a_release_that_packs_lists_in_another_way(
+    cache: RedisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.put(*KEY, b"list")
+    cache.add_showings("somebody", b"[1],", 600, anew=True)
+    cache.flush()
+    monkeypatch.setattr(keys, "LIST_FORMAT", 99)
+    assert cache.get(*KEY) is None
+    assert cache.showings("somebody") == (True, b"[1],")
 
 
 def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
