@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 SEAL_BYTES = 8
-HEAD = struct.Struct(
-    f"<{SEAL_BYTES}sdH"
-)  # seal of what follows, `most_from` behind the list, length of the owner
+HEAD = struct.Struct(f"<{SEAL_BYTES}sdH")  # seal, `most_from` behind the list, length of the owner
 LIST_LENGTH = 50  # of a packed list, which then takes less than 750 bytes in Redis; the map has the rest
 WHOLE = -1.0  # what counts most behind a list that is whole
 ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
@@ -132,4 +130,5 @@ def unpack(owner: bytes, value: bytes, key: bytes) -> tuple[Columns, float] | No
 
 
 def _seal(content: bytes, key: bytes) -> bytes:
+    """A message authentication code (MAC) of what stands behind it."""
     return blake2b(content, key=key, digest_size=SEAL_BYTES).digest()

@@ -29,7 +29,7 @@ class CampaignPromises(Promises):
         return super().can_make(offer_id, customer_id) or offer_id not in self._spent
 
     def turn(self) -> None:
-        """As a worker's; offers of which nothing was left are asked for again."""
+        """As a worker's; offers of which nothing was left are asked for again, as soon as a worker would."""
         self._spent = frozenset()
         super().turn()
 

@@ -35,9 +35,8 @@ from storage.record.record import Record
 
 TURN_S = 1.0
 LEASE_S = 60.0  # a worker promises from a lease no longer than this
-SPENT_S = (
-    10.0  # then a budget of which nothing was left is asked for again: a hundred each second kept events out
-)
+SPENT_S = 10.0
+"""Then a budget of which nothing was left is asked for again: a hundred each second kept events out."""
 MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot the record still knows
 PIECE = 5000  # promises that are read in one go: the door to the record waits no longer than a moment
 LEASES_AT_ONCE = 10

@@ -72,7 +72,7 @@ def test_a_fault_that_lasts_is_a_trace_when_it_begins_a_count_each_hour_and_a_co
 def test_a_step_that_is_taken_for_good_logs_a_fault_once() -> None:
     step = Step(*[OSError("disk")] * 20)
     with capture_logs() as lines:
-        every(0.001, step, "test")
+        every(SOON_S, step, "test")
         assert step.was_done.wait(5)
         until(lambda: len(lines) == 2, 5)
     assert [line["log_level"] for line in lines] == ["error", "info"]
