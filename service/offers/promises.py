@@ -41,7 +41,9 @@ MOST_KNOWN = 100_000  # promises that a worker remembers; of one that it forgot 
 PIECE = 5000  # promises that are read in one go: the door to the record waits no longer than a moment
 LEASES_AT_ONCE = 10
 """That are written in one go, likewise: a hundred took 330 ms, so none was ever leased, and no event could be
-kept meanwhile. Not one by one: each waits for the disk, and workers that stop together for each other."""
+kept meanwhile. Not one by one: each waits for the disk, and workers that stop together for each other. Ten
+take 60 to 80 statements: fewer are written at a time to a database that is too far away for as many."""
+QUICK_S = 0.05  # for what is written in one go: then it may be one more again
 ENDINGS, ENDING_PAUSE_S = 5, 0.2
 NEW, AGAIN, NONE_LEFT = ("new", "again", "none")
 log = structlog.get_logger()
@@ -113,6 +115,7 @@ class Promises:
         self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
         self._working = threading.Lock()  # the end waits for a turn that leases
+        self._at_once = LEASES_AT_ONCE
         self._is_over = False
 
     def start(self) -> None:
@@ -198,7 +201,7 @@ class Promises:
 
     def _tell(self, all_of_them: Sequence[_Held]) -> None:
         """What was promised. A lease that is used up or over is ended with it."""
-        for some in batched(all_of_them, LEASES_AT_ONCE):
+        for some in batched(all_of_them, self._at_once):
             with self._turn:
                 telling = [told for told in map(self._to_tell, some) if told.promises or told.ends]
             if not telling:
@@ -230,7 +233,19 @@ class Promises:
                         give_back(connection, held.lease)
             return by_others
 
-        return self._door.do(work)
+        return self._done(work)
+
+    def _done[T](self, work: Callable[[Record], T]) -> T:
+        """What is written of some leases in one go; where that fails it is fewer the next time."""
+        start_s = time.monotonic()
+        try:
+            done = self._door.do(work)
+        except RefusedError:
+            self._at_once = max(1, self._at_once // 2)
+            raise
+        if time.monotonic() - start_s < QUICK_S:
+            self._at_once = min(LEASES_AT_ONCE, self._at_once + 1)
+        return done
 
     def _lease(self) -> None:
         now_s = self._clock()
@@ -238,7 +253,7 @@ class Promises:
         with self._turn:
             wanted = [one for one in self._budgets() if one not in self._spent_s]
             missing = [one for one in wanted if one.offer_id not in self._held]
-        for some in batched(missing, LEASES_AT_ONCE):
+        for some in batched(missing, self._at_once):
             if not self._is_over:
                 self._lease_some(some)
 
@@ -251,7 +266,7 @@ class Promises:
                 forget_old(connection, int(now_s * 1000))
                 return lease(connection, missing, asking, now_ms=int(now_s * 1000), counts_until_ms=ends_ms)
 
-        found = self._door.do(work)  # fails: asked again by the same name, nothing was promised from it
+        found = self._done(work)  # fails: asked again by the same name, nothing was promised from it
         self._asking = self._new_asking()
         for one in found:
             with self._turn:

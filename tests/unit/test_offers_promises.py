@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
 
 import pytest
+import sqlalchemy as sa
 
 from service.errors import RefusedError
 from service.first_level import FirstLevel
@@ -289,6 +291,44 @@ def test_many_leases_are_taken_told_and_given_back_ten_at_a_time(tmp_path: Path)
         assert door.counted() == 3 + 3 + 1
         promises.end()
         assert door.counted() == 3
+        assert {left(record, budget, clock) for budget in budgets} == {15}
+
+
+class Far(Door):
+    """Of a database far away: what takes more than so many statements is kept, but nobody hears it."""
+
+    def __init__(self, record: Record, most: int) -> None:
+        super().__init__(record)
+        self._most, self._said = most, 0
+        sa.event.listen(sa.Engine, "before_cursor_execute", self._count)
+
+    def _count(self, *_: object) -> None:
+        self._said += 1
+
+    def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
+        self._said = 0
+        done = super().do(work)
+        if self._said > self._most:
+            raise RefusedError("record_unavailable", None, if_away)
+        return done
+
+    def close(self) -> None:
+        sa.event.remove(sa.Engine, "before_cursor_execute", self._count)
+
+
+@pytest.mark.parametrize("most", [45, 16])  # ten leases take 60, and so does telling of ten; one 15 and 7
+def test_of_a_record_that_is_too_slow_for_ten_fewer_are_asked_for_at_once(tmp_path: Path, most: int) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record, closing(Far(record, most)) as door:
+        clock = Clock()
+        budgets = [Budget(f"offer {n}", 16, 0, Since(0, 0)) for n in range(25)]
+        promises = Promises(door, lambda: budgets, "worker", life_s=1000, clock=clock)
+        made = set[str]()
+        for _ in range(12):
+            with suppress(RefusedError):
+                promises.turn()
+            made |= {one.offer_id for one in budgets if promises.make(one.offer_id, "anna")}
+        assert len(made) == 25
+        promises.end_soon(lambda _: None)
         assert {left(record, budget, clock) for budget in budgets} == {15}
 
 
