@@ -43,7 +43,7 @@ LEASES_AT_ONCE = 10
 """That are written in one go, likewise: a hundred took 330 ms, so none was ever leased, and no event could be
 kept meanwhile. Not one by one: each waits for the disk, and workers that stop together for each other. Ten
 take 60 to 80 statements: fewer are written at a time to a database that is too far away for as many."""
-QUICK_S = 0.05  # for what is written in one go: then it may be one more again
+FEWER_S = 600.0  # until it is ten again: each try that is refused counts as one of the record's failures
 ENDINGS, ENDING_PAUSE_S = 5, 0.2
 NEW, AGAIN, NONE_LEFT = ("new", "again", "none")
 log = structlog.get_logger()
@@ -115,7 +115,7 @@ class Promises:
         self._heard = 0  # number of the last promise that was read from the record
         self._turn = threading.Lock()
         self._working = threading.Lock()  # the end waits for a turn that leases
-        self._at_once = LEASES_AT_ONCE
+        self._at_once, self._fewer_until_s = LEASES_AT_ONCE, 0.0
         self._is_over = False
 
     def start(self) -> None:
@@ -176,6 +176,8 @@ class Promises:
         with self._working:
             if self._is_over:
                 return
+            if self._clock() >= self._fewer_until_s:
+                self._at_once = LEASES_AT_ONCE
             self._tell(list(self._held.values()))
             self._lease()
             if self._budgets():
@@ -237,15 +239,12 @@ class Promises:
 
     def _done[T](self, work: Callable[[Record], T]) -> T:
         """What is written of some leases in one go; where that fails it is fewer the next time."""
-        start_s = time.monotonic()
         try:
-            done = self._door.do(work)
+            return self._door.do(work)
         except RefusedError:
             self._at_once = max(1, self._at_once // 2)
+            self._fewer_until_s = self._clock() + FEWER_S
             raise
-        if time.monotonic() - start_s < QUICK_S:
-            self._at_once = min(LEASES_AT_ONCE, self._at_once + 1)
-        return done
 
     def _lease(self) -> None:
         now_s = self._clock()

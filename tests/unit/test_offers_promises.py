@@ -14,7 +14,7 @@ from service.errors import RefusedError
 from service.first_level import FirstLevel
 from service.offers import promises as promises_module
 from service.offers.campaign_promises import CampaignPromises
-from service.offers.promises import LEASE_S, SPENT_S, Promises
+from service.offers.promises import FEWER_S, LEASE_S, SPENT_S, Promises
 from service.parameters import Query
 from service.recommender import Recommender
 from service.record import NOT_READ
@@ -294,12 +294,12 @@ def test_many_leases_are_taken_told_and_given_back_ten_at_a_time(tmp_path: Path)
         assert {left(record, budget, clock) for budget in budgets} == {15}
 
 
-class Far(Door):
+class Far(Counting):
     """Of a database far away: what takes more than so many statements is kept, but nobody hears it."""
 
     def __init__(self, record: Record, most: int) -> None:
         super().__init__(record)
-        self._most, self._said = most, 0
+        self.most, self._said = most, 0
         sa.event.listen(sa.Engine, "before_cursor_execute", self._count)
 
     def _count(self, *_: object) -> None:
@@ -308,7 +308,7 @@ class Far(Door):
     def do[T](self, work: Callable[[Record], T], if_away: str = NOT_READ) -> T:
         self._said = 0
         done = super().do(work)
-        if self._said > self._most:
+        if self._said > self.most:
             raise RefusedError("record_unavailable", None, if_away)
         return done
 
@@ -328,6 +328,23 @@ def test_of_a_record_that_is_too_slow_for_ten_fewer_are_asked_for_at_once(tmp_pa
                 promises.turn()
             made |= {one.offer_id for one in budgets if promises.make(one.offer_id, "anna")}
         assert len(made) == 25
+        door.most = 1000
+        clock.now_s += FEWER_S
+        door.counted()
+        promises.turn()
+        assert door.counted() == 3 + 3 + 1
+        promises.end()
+        assert {left(record, budget, clock) for budget in budgets} == {15}
+
+
+def test_a_worker_that_is_stopped_tells_fewer_at_a_time_too(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record, closing(Far(record, 1000)) as door:
+        clock = Clock()
+        budgets = [Budget(f"offer {n}", 16, 0, Since(0, 0)) for n in range(25)]
+        promises = Promises(door, lambda: budgets, "worker", life_s=1000, clock=clock)
+        promises.turn()
+        assert all(promises.make(one.offer_id, "anna") for one in budgets)
+        door.most = 16
         promises.end_soon(lambda _: None)
         assert {left(record, budget, clock) for budget in budgets} == {15}
 
