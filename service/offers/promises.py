@@ -258,12 +258,14 @@ class Promises:
 
     def _lease_some(self, missing: Sequence[Budget]) -> None:
         now_s, asking = self._clock(), self._asking
+        now_ms = int(now_s * 1000)
         ends_ms = int((now_s + LEASE_S + self._life_s) * 1000)
 
         def work(record: Record) -> list[Lease]:
             with record.writing() as connection:
-                forget_old(connection, int(now_s * 1000))
-                return lease(connection, missing, asking, now_ms=int(now_s * 1000), counts_until_ms=ends_ms)
+                found = lease(connection, missing, asking, now_ms=now_ms, counts_until_ms=ends_ms)
+                forget_old(connection, now_ms)  # behind the lock of the budgets: who tells has it first too
+                return found
 
         found = self._done(work)  # fails: asked again by the same name, nothing was promised from it
         self._asking = self._new_asking()

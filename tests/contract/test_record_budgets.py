@@ -1,5 +1,6 @@
 """Budgets of offers in the record, on SQLite and on a real Postgres: never more is promised than there is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 
 import pytest
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.offers.promises import Promises
 from storage.record.budgets import (
     NEVER_MS,
     Budget,
@@ -26,7 +28,8 @@ from storage.record.learning import read_recorded
 from storage.record.live import Since
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
-from tests.data.records import NOON_MS, empty_record, event, rows, sqlite_url, take
+from tests.data.records import NOON_MS, Door, empty_record, event, rows, sqlite_url, take
+from tests.data.running_service import until
 
 ALL = Since(0, NEVER_MS)
 TEN = Budget("ten", 10, 0, ALL)
@@ -145,6 +148,32 @@ def test_an_ended_promise_can_be_made_again(record: Record) -> None:
     assert again is not None
     assert told(record, again, "anna", now_ms=later) == 0
     assert rows(record, offer_promises, "customer_id", "ends_ms") == [("anna", later + LIFE_MS)]
+
+
+def test_a_worker_that_leases_and_one_that_tells_never_wait_for_each_other_both(record: Record) -> None:
+    """One forgets a promise that ended while the other makes it again, which has the budgets' lock."""
+    if not record.is_postgres:
+        pytest.skip("on SQLite whoever writes is alone")
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna")
+    later = NOON_MS + LIFE_MS
+    leasing = Promises(Door(record), lambda: [TEN], "b", life_s=1, clock=lambda: later / 1000)
+    anew = Promise("ten", "anna", later, later + LIFE_MS)
+    with ThreadPoolExecutor(1) as pool:
+        with record.writing() as connection:
+            tell(connection, one, [], later, key=record.key, stores_by_default=True)
+            turn = pool.submit(leasing.turn)
+            until(lambda: waits_for_a_lock(record), 10)
+            tell(connection, one, [anew], later, key=record.key, stores_by_default=True)
+        turn.result(10)
+    assert leasing.can_make("ten", "ben")
+    assert rows(record, offer_promises, "customer_id", "ends_ms") == [("anna", later + LIFE_MS)]
+
+
+def waits_for_a_lock(record: Record) -> bool:
+    with record.reading() as connection:
+        return bool(connection.scalar(sa.text("select count(*) from pg_locks where not granted")))
 
 
 def test_an_empty_budget_leases_nothing(record: Record) -> None:
