@@ -1,5 +1,7 @@
 """What is known of a customer and a product at one moment: the numbers that the ranker weighs."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from models.arrays import (
@@ -67,20 +69,17 @@ class Features:
 
     def __init__(self, interactions: Interactions, horizon_days: float) -> None:
         self.half_lives = [memory * horizon_days for memory in MEMORIES]
-        self.orders = _Orders(interactions)
+        orders, pairs = _Orders(interactions), Pairs.of(interactions)
         catalogue = interactions.catalogue
-        self.levels = [
-            _Level(interactions, row, self.orders, self.half_lives)
-            for row in (
-                np.arange(interactions.n_products, dtype=np.int32),
-                catalogue.category_row,
-                catalogue.brand_row,
-            )
-        ]
+        products = np.arange(interactions.n_products, dtype=np.int32)
+        self.levels = [_Level(interactions, pairs, products, orders, self.half_lives)]
+        for row in (catalogue.category_row, catalogue.brand_row):
+            held = _entries_of(interactions, row)
+            self.levels.append(_Level(held, Pairs.of(held), row, orders, self.half_lives))
         self.price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)).astype(np.float32)
         is_first = is_first_purchase(interactions)
-        self.customer = self._of_customers(interactions, is_first)
-        self.product = self._of_products(interactions, is_first)
+        self.customer = self._of_customers(interactions, pairs, orders, is_first)
+        self.product = self._of_products(interactions, pairs, orders, is_first)
 
     def of(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """One row of `names()` for each pair, shape (n, len(names())), float32; NaN for nothing to say."""
@@ -97,8 +96,10 @@ class Features:
             ]
         return np.concatenate([*own, customer, product, *shop, np.stack(cross, axis=1)], axis=1)
 
-    def _of_customers(self, interactions: Interactions, is_first: BoolArray) -> FloatArray:
-        n, orders, pairs = interactions.n_customers, self.orders, self.levels[0].pairs
+    def _of_customers(
+        self, interactions: Interactions, pairs: Pairs, orders: "_Orders", is_first: BoolArray
+    ) -> FloatArray:
+        n = interactions.n_customers
         count = np.bincount(orders.customer, minlength=n)
         recent = [
             np.bincount(orders.customer, decay(orders.age_days, days), n) for days in self.half_lives[:2]
@@ -119,10 +120,12 @@ class Features:
             figures += [orders.first_age, orders.last_age, orders.gap, orders.last_age / orders.gap]
             figures += [entries / count, np.bincount(pairs.customer_row, minlength=n) / entries]
             figures += [*novelty, spent / of]
-        return np.stack(figures, axis=1).astype(np.float32)
+        return np.stack(figures, axis=1, dtype=np.float32, casting="same_kind")
 
-    def _of_products(self, interactions: Interactions, is_first: BoolArray) -> FloatArray:
-        n, pairs = interactions.n_products, self.levels[0].pairs
+    def _of_products(
+        self, interactions: Interactions, pairs: Pairs, orders: "_Orders", is_first: BoolArray
+    ) -> FloatArray:
+        n = interactions.n_products
         product, age = interactions.product_row, interactions.age_days
         buyers = np.bincount(pairs.product_row, minlength=n)
         again = np.bincount(pairs.product_row[pairs.times > 1], minlength=n)
@@ -130,10 +133,10 @@ class Features:
         latest_days = LATEST * self.half_lives[0]
         adopted = [
             np.bincount(product, decay(age, days) * is_first, n)
-            / max(float(self.orders.decayed(days).sum()), 1e-9)
+            / max(float(orders.decayed(days).sum()), 1e-9)
             for days in (latest_days, *self.half_lives[:2])
         ]
-        n_latest = max(float(self.orders.decayed(latest_days).sum()), 1e-9)
+        n_latest = max(float(orders.decayed(latest_days).sum()), 1e-9)
         latest = np.bincount(product, decay(age, latest_days), n) / n_latest
         first, last = np.full(n, np.nan), np.full(n, np.nan)
         np.fmax.at(first, product, age)
@@ -148,7 +151,7 @@ class Features:
                 np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
                 *(latest, *adopted, *promoted, first, last, gaps / again, self.price),
             ]
-        return np.stack(figures, axis=1).astype(np.float32)
+        return np.stack(figures, axis=1, dtype=np.float32, casting="same_kind")
 
 
 def _promoted(interactions: Interactions, horizon_days: float) -> list[FloatArray]:
@@ -198,11 +201,10 @@ class _Level:
     """What customers bought of products, or of their categories or brands: an order with one counts once."""
 
     def __init__(
-        self, interactions: Interactions, row: IntArray, orders: _Orders, half_lives: list[float]
+        self, held: Interactions, pairs: Pairs, row: IntArray, orders: _Orders, half_lives: list[float]
     ) -> None:
+        """Of the entries and pairs of this level, which it does not keep; `row` is each product's."""
         self.row, self.n = row, int(row.max(initial=-1)) + 1
-        held = _entries_of(interactions, row)
-        self.pairs = Pairs.of(held)
         decayed = [orders.decayed(days) for days in half_lives]
         total = [max(float(each.sum()), 1e-9) for each in decayed]
         weights = [decay(held.age_days, days) for days in half_lives]
@@ -213,33 +215,10 @@ class _Level:
             ],
             axis=1,
         ).astype(np.float32)
-        pairs = self.pairs
-        customer = pairs.customer_row
-        shares = [
-            np.bincount(pairs.entry_pair, weight, len(pairs)) / (each[customer] + 0.5)
-            for weight, each in zip(weights, decayed, strict=True)
-        ]
-        since = orders.since(held.customer_row, held.age_days)
-        n_orders = np.diff(orders.starts)[customer]
-        fading = [
-            np.bincount(pairs.entry_pair, keep**since, len(pairs)) * (1 - keep) / (1 - keep**n_orders)
-            for keep in KEEPS
-        ]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            figures: list[AnyArray] = [
-                *shares,
-                *fading,
-                pairs.times,
-                pairs.last_age_days,
-                pairs.interval_days,
-            ]
-            figures += [
-                pairs.last_age_days / pairs.interval_days,
-                orders.since(customer, pairs.last_age_days),
-                pairs.last_age_days / orders.gap[customer],
-            ]
-        self.figures = np.stack(figures, axis=1).astype(np.float32)
-        self.key = pair_keys(customer, pairs.product_row, max(self.n, 1))
+        self.figures = np.empty((len(pairs), len(PAIR)), np.float32)
+        for place, figure in enumerate(_of_pairs(held, pairs, orders, weights, decayed)):
+            self.figures[:, place] = figure
+        self.key = pair_keys(pairs.customer_row, pairs.product_row, max(self.n, 1))
 
     def own(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """The PAIR figures, shape (n, len(PAIR)); NaN where the customer never bought of it."""
@@ -256,6 +235,29 @@ class _Level:
         return np.concatenate([found, rise[:, None]], axis=1)
 
 
+def _of_pairs(
+    held: Interactions,
+    pairs: Pairs,
+    orders: _Orders,
+    weights: list[FloatArray],
+    decayed: list[DoubleArray],
+) -> Iterator[AnyArray]:
+    """The PAIR figures one after another: of all at once, a pair takes several times what is kept of it."""
+    customer = pairs.customer_row
+    for weight, each in zip(weights, decayed, strict=True):
+        yield np.bincount(pairs.entry_pair, weight, len(pairs)) / (each[customer] + 0.5)
+    since, n_orders = orders.since(held.customer_row, held.age_days), np.diff(orders.starts)[customer]
+    for keep in KEEPS:
+        held_orders = np.bincount(pairs.entry_pair, keep**since, len(pairs))
+        yield held_orders * (1 - keep) / (1 - keep**n_orders)
+    del since, held_orders
+    yield from (pairs.times, pairs.last_age_days, pairs.interval_days)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = pairs.last_age_days / pairs.interval_days
+        in_gaps = pairs.last_age_days / orders.gap[customer]
+    yield from (ratio, orders.since(customer, pairs.last_age_days), in_gaps)
+
+
 def look_up(keys: LongArray, figures: FloatArray, wanted: LongArray) -> FloatArray:
     """The figures of each wanted key, NaN where there are none; keys are sorted and distinct."""
     if not len(keys):
@@ -267,8 +269,6 @@ def look_up(keys: LongArray, figures: FloatArray, wanted: LongArray) -> FloatArr
 def _entries_of(interactions: Interactions, row: IntArray) -> Interactions:
     """The same orders with rows of another level for products; what has none is left out."""
     n = int(row.max(initial=-1)) + 1
-    if n == interactions.n_products and np.array_equal(row, np.arange(n)):
-        return interactions
     some = interactions.only(row[interactions.product_row] >= 0)
     catalogue = Catalogue.of(np.full(max(n, 1), -1, np.int32))
     return Interactions.build(
