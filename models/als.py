@@ -75,7 +75,7 @@ class Als(Model[AlsOptions]):
         half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
         strengths = [10.0, 3.0, 30.0] if options.regularization is None else [options.regularization]
         start = replace(options, regularization=strengths[0], half_life_days=middle)
-        folds = inner_folds(interactions, options)
+        folds = list(inner_folds(interactions, options))
         grids = {"regularization": strengths, "half_life_days": half_lives}
         return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
 

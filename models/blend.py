@@ -199,8 +199,7 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
     best = replace(options, **usual)
     if not free:
         return best
-    folds = inner_folds(interactions, options)
-    trials = at_once([partial(_Trial, fold, options) for fold in folds])
+    trials = at_once([partial(_Trial, fold, options) for fold in inner_folds(interactions, options)])
     if not trials and "repeat_weight" in free:
         return _with(best, "repeat_weight", _share_of_repeats(interactions))
     for _ in range(PASSES if trials else 0):

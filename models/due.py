@@ -1,5 +1,6 @@
 """When each customer buys each of their products again: the day it is due, and how likely it is by then."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -165,7 +166,7 @@ def _trend(interactions: Interactions, days: float) -> DoubleArray:
     return np.log((recent + 1.0) / (expected + 1.0))
 
 
-def _learned_coefficients(folds: list[InnerFold], options: DueOptions) -> tuple[float, ...]:
+def _learned_coefficients(folds: Iterable[InnerFold], options: DueOptions) -> tuple[float, ...]:
     """The logistic regression over own products of the folds' customers, also those who did not come."""
     seen = [_seen(fold, options) for fold in folds]
     if not seen:

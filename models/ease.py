@@ -122,7 +122,7 @@ class Ease(Model[EaseOptions]):
         start = replace(
             options, regularization=strengths[0], half_life_days=middle, take_up_half_life_days=take_up_days
         )
-        folds = inner_folds(interactions, options)
+        folds = list(inner_folds(interactions, options))
         grids = {"regularization": strengths, "half_life_days": half_lives}
         return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
 

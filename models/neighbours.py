@@ -128,7 +128,7 @@ class Neighbours(Model[NeighboursOptions]):
         if options.half_life_days is not None:
             return options
         middle = replace(options, half_life_days=grid[len(grid) // 2])
-        folds = inner_folds(interactions, options)
+        folds = list(inner_folds(interactions, options))
         if not folds:
             return middle
         choices = dict.fromkeys([middle, *(replace(options, half_life_days=days) for days in grid[1::2])])

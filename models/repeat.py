@@ -77,8 +77,7 @@ class Repeat(Model[RepeatOptions]):
 
     def fit(self, interactions: Interactions) -> Self:
         options = self.options
-        folds = inner_folds(interactions, options)
-        judged = [_OwnPairs(fold, options.prior_orders) for fold in folds]
+        judged = [_OwnPairs(fold, options.prior_orders) for fold in inner_folds(interactions, options)]
         half_life_days, due_power = self._learned(judged, interactions.span_days)
         self.due_factor_ = _due_factor(judged, [fold.share(half_life_days) for fold in judged])
         self.options_ = replace(options, half_life_days=half_life_days, due_power=due_power)

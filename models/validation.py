@@ -1,6 +1,6 @@
 """Earlier folds inside the history at hand: where a model learns its constants without seeing the future."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,16 +55,16 @@ class FoldOptions:
         within("horizon_days", self.horizon_days, *HORIZON_DAYS)
 
 
-def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerFold]:
+def inner_folds(interactions: Interactions, options: FoldOptions) -> Iterator[InnerFold]:
     """The last horizons of a history, latest first, without those that have too little on either side.
+
+    One after another, since each has a history of its own.
 
     A shop that is closed, or hardly asked for, half of the year learns from when it was open.
     """
-    folds: list[InnerFold] = []
-    step = int(options.horizon_days * DAY_S)
+    n_folds, n_judged, step = 0, 0, int(options.horizon_days * DAY_S)
     for number in range(1, int(interactions.span_days / options.horizon_days) + 1):
-        n_judged = sum(len(fold.rows) for fold in folds)
-        if len(folds) >= options.n_folds or n_judged >= options.enough_customers:
+        if n_folds >= options.n_folds or n_judged >= options.enough_customers:
             break
         start = interactions.as_of_s - number * step
         bought = interactions.between(start, start + step)
@@ -80,8 +80,8 @@ def inner_folds(interactions: Interactions, options: FoldOptions) -> list[InnerF
             rows = np.sort(
                 np.random.default_rng(options.seed).choice(rows, options.max_customers, replace=False)
             )
-        folds.append(InnerFold(history, truth, rows))
-    return folds
+        n_folds, n_judged = n_folds + 1, n_judged + len(rows)
+        yield InnerFold(history, truth, rows)
 
 
 @dataclass(frozen=True, eq=False)

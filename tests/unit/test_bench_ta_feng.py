@@ -110,7 +110,7 @@ def test_each_horizon_of_the_clock_holds_the_basket_of_its_number() -> None:
 def test_inner_folds_of_the_clock_ask_each_customer_for_one_basket() -> None:
     lines = [line for name in range(30) for line in bought(f"c{name:02}", "bread", JANUARY, 4 + name % 3)]
     question = ta_feng.by_last_basket(log(lines)).tests[0]
-    folds = inner_folds(question.history, FoldOptions(horizon_days=question.fold.horizon_days))
+    folds = list(inner_folds(question.history, FoldOptions(horizon_days=question.fold.horizon_days)))
     assert [len(fold.rows) for fold in folds] == [30, 30, 20]  # with 3, 2 and 1 baskets before it
     assert count_orders(folds[0].history).tolist() == [2 + name % 3 for name in range(30)]
 

@@ -45,7 +45,7 @@ def test_every_window_of_dates_holds_seven_days_side_by_side(
     last = first + timedelta(days=59)
     as_of = datetime(last.year, last.month, last.day, tzinfo=ZoneInfo(zone)) + timedelta(days=1)
     history = daily(tmp_path, zone, first, as_of if is_asked_for else None).interactions()
-    folds = inner_folds(history, FoldOptions(enough_customers=10_000))
+    folds = list(inner_folds(history, FoldOptions(enough_customers=10_000)))
     starts = [fold.history.as_of_s for fold in folds]
     assert starts == window_starts(history, 7, 12)
     assert len(starts) == 7

@@ -18,7 +18,7 @@ def every_day(days: range, customers: range) -> list[tuple[int, int, float, int]
 
 def folds_of(lines: list, n_folds: int = 3, max_customers: int = 1000, seed: int = 0) -> list[InnerFold]:
     history = history_of(lines, n_customers=60, n_products=5, as_of_day=50)
-    return inner_folds(history, FoldOptions(n_folds=n_folds, max_customers=max_customers, seed=seed))
+    return list(inner_folds(history, FoldOptions(n_folds=n_folds, max_customers=max_customers, seed=seed)))
 
 
 def test_folds_end_where_the_later_one_begins_and_see_nothing_after() -> None:
@@ -76,7 +76,7 @@ def test_a_sample_of_customers_is_drawn_by_the_seed() -> None:
 @pytest.mark.parametrize(("enough", "n_folds"), [(1, 1), (25, 1), (26, 2), (51, 3), (1000, 4)])
 def test_folds_end_once_they_have_customers_enough(enough: int, n_folds: int) -> None:
     history = history_of(every_day(range(50), range(25)), n_customers=25, n_products=5, as_of_day=50)
-    folds = inner_folds(history, FoldOptions(n_folds=4, enough_customers=enough))
+    folds = list(inner_folds(history, FoldOptions(n_folds=4, enough_customers=enough)))
     assert [fold.history.as_of_s / DAY_S for fold in folds] == [43, 36, 29, 22][:n_folds]
 
 
