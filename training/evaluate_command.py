@@ -16,6 +16,7 @@ from training.backtest import backtest, choose_folds
 from training.comparison import summarise
 from training.config import NightConfig, load_config
 from training.doubts import doubts
+from training.findings import about_better
 from training.history_facts import lost_lines, told_history
 from training.progress import Progress
 from training.report import render_evaluation, to_json
@@ -95,6 +96,8 @@ def _compare(
     default = settings.night.default_variant
     with progress.step("compare"):
         evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
+        if better := about_better(evaluation, settings.gate.min_customers):
+            inside = replace(inside, notes=[*inside.notes, better])
         page = render_evaluation(evaluation, seconds, timezone=history.timezone, inside=inside)
     source = {
         "fingerprint": history.fingerprint,

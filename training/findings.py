@@ -1,8 +1,10 @@
-"""What the figures on candidates and probabilities say, in plain words made from the figures."""
+"""What the figures on lists, candidates and probabilities say, in plain words made from the figures."""
 
 from collections.abc import Sequence
 
+from models.registry import VARIANTS
 from training.calibration import MAX_ECE, STEADY, Calibration, Kept, WindowFigures
+from training.comparison import Evaluation
 from training.contribution import Contribution, Kind, KindFigures
 from training.reliability import Ratio, Reliability
 
@@ -11,6 +13,33 @@ _BOUGHT: dict[Kind, str] = {
     "repeats": "products that customers bought again",
     "new": "new products that customers bought",
 }
+
+
+def about_better(found: Evaluation, min_customers: int) -> str | None:
+    """Which variant is surely better than the default one, on everything bought; None if none is.
+
+    Args:
+        found: the comparison.
+        min_customers: with fewer who were judged, all folds together, nothing is said.
+    """
+    default = found.default
+    if sum(fold.customers for fold in found.folds) < min_customers:
+        return None
+    ahead = {
+        name: result.differences[default]["all"]["ndcg@10"].interval
+        for name, result in found.variants.items()
+        if name in VARIANTS and default in result.differences and result.metrics["all"]
+    }
+    best = max(ahead, key=lambda name: ahead[name].low, default=None)
+    if best is None or ahead[best].low <= 0:
+        return None
+    ahead_by = ahead[best]
+    its, other = (found.variants[name].metrics["all"]["ndcg@10"].mean for name in (best, default))
+    return (
+        f"{best} was surely better than {default}, the default: NDCG@10 {its:.4f} against {other:.4f}, "
+        f"difference {ahead_by.mean:+.4f} (95 % interval {ahead_by.low:+.4f} to {ahead_by.high:+.4f}). "
+        "If other weeks say the same, make it the default_variant."
+    )
 
 
 def about_candidates(found: KindFigures, kind: Kind) -> str:

@@ -28,6 +28,7 @@ from training.comparison import Evaluation, summarise
 from training.config import NightConfig
 from training.doubts import doubts
 from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.findings import about_better
 from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
 from training.folds import Fold
 from training.gate import Sanity, decide
@@ -104,8 +105,8 @@ class Outcome:
         manifest: of the version it wrote, with the gate's decision.
         counts, lost: how much was read and is left; why lines were rejected or left out.
         judged: what the gate saw.
-        notes: what looks wrong with the history, which products are held, and why rankers of the version
-            fell back.
+        notes: what looks wrong with the history, which products are held, whether a variant was better than
+            the default one, and why rankers of the version fell back.
     """
 
     manifest: Manifest
@@ -145,6 +146,9 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
     judged = _judge(job, learned, champion, progress, windows, budget)
     decision = _with_held(history, held, _decide(job, history, judged, champion), progress)
+    if judged.evaluation and (better := about_better(judged.evaluation, job.config.gate.min_customers)):
+        progress.say("default is not the best", why=better)
+        notes.append(better)
     models = _fit_on_all(job, learned, judged, progress, windows)
     for name, why in fallback_notes(models).items():
         progress.say("fallback", variant=name, why=why)

@@ -5,16 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.data.scores import DAY_S, Fixed, history_of
 from training.calibration import Calibration, JudgedPairs, Kept, WindowFigures, judge
+from training.comparison import Evaluation, summarise
 from training.contribution import Contribution, KindFigures, SourceFigures, Step
+from training.evaluation import evaluate_fold
 from training.findings import (
     about_all_candidates,
+    about_better,
     about_candidates,
     about_kept,
     about_pairs,
     about_windows,
     warnings,
 )
+from training.folds import Fold
 from training.reliability import Ratio, reliability
 
 
@@ -141,3 +146,32 @@ def test_a_window_that_ran_low_or_high_is_named() -> None:
         "Probabilities of first products ran high in the window from 2017-12-01: "
         "79 purchases where 100 were expected.",
     ]
+
+
+def compared(default: str, **share: float) -> Evaluation:
+    """Of 40 customers each buys the product of their number again; a variant knows it of so many of them."""
+    lines = [(c, c, day, 2 * c + int(day == 12)) for c in range(40) for day in (1.0, 12.0)]
+    history = history_of(lines, n_customers=40, n_products=40, as_of_day=20)
+    knows = {name: np.eye(40, dtype=np.float32) * (np.arange(40) < 40 * part) for name, part in share.items()}
+    models = {name: Fixed(scores) for name, scores in knows.items()}
+    fill = np.arange(39, -1, -1, dtype=np.int32)
+    result = evaluate_fold(history, Fold(10 * DAY_S, 7), models, fill=fill)
+    return summarise([result], default=default, resamples=200)
+
+
+def test_a_variant_that_is_surely_better_than_the_default_is_named() -> None:
+    said = about_better(compared("ranker", popular=0.0, als=0.8, blend=1.0, ranker=0.3), min_customers=40)
+    assert said is not None
+    assert said.startswith("blend was surely better than ranker, the default: NDCG@10 1.0000 against ")
+    assert said.endswith("If other weeks say the same, make it the default_variant.")
+
+
+def test_nothing_is_said_where_none_is_surely_better_or_too_few_were_judged() -> None:
+    assert about_better(compared("ranker", popular=0.0, als=0.3, ranker=0.3), min_customers=1) is None
+    assert about_better(compared("ranker", popular=0.1, ranker=0.9), min_customers=1) is None
+    assert about_better(compared("ranker", popular=0.0, als=1.0, ranker=0.3), min_customers=41) is None
+    assert about_better(compared("ranker", ranker=0.3), min_customers=1) is None
+
+
+def test_the_champions_own_recipe_is_left_to_the_gate() -> None:
+    assert about_better(compared("ranker", popular=0.0, champion=1.0, ranker=0.3), min_customers=1) is None
