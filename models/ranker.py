@@ -18,7 +18,7 @@ from models.boosting import MOST_TREES, TreeOptions
 from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
 from models.content import ContentOptions
-from models.cores import AT_ONCE, at_once
+from models.cores import AT_ONCE, at_once, give_back
 from models.due import DueOptions
 from models.ease import EaseOptions
 from models.ensembles import Ensembles
@@ -341,6 +341,7 @@ class Ranker(Model[RankerOptions]):
                     if (start_s, kind) not in remembered
                 ]
             )
+            give_back()  # many times what a window keeps
             remembered.update({(each.as_of_s, kind): each for each in made if each is not None})
             found = [remembered[start_s, kind] for start_s in some if (start_s, kind) in remembered]
             windows += [each.only(~each.is_own) if self.is_for_new_only else each for each in found]

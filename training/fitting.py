@@ -12,7 +12,7 @@ from typing import Any
 from models.arrays import IntArray
 from models.base import Model
 from models.blend import Blend
-from models.cores import at_once
+from models.cores import at_once, give_back
 from models.errors import NoMemoryError
 from models.interactions import Interactions
 from models.popular import Popular
@@ -55,7 +55,9 @@ def fit_variants(
         on_step(name)
         started = perf_counter()
         with told_whose(name, model):
-            return model.fit(interactions), perf_counter() - started
+            fitted = model.fit(interactions)
+        give_back()
+        return fitted, perf_counter() - started
 
     def built(name: str, **more: float) -> Model[Any]:
         return build(name, with_horizon(name, variants[name], horizon_days) | more)

@@ -12,6 +12,7 @@ import numpy as np
 
 from models.arrays import DAY_S
 from models.base import Model
+from models.cores import give_back
 from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import VARIANTS
@@ -324,6 +325,7 @@ def _fit_on_all(
         for name, options in job.config.variant_options().items()
     }
     judged.models.clear()  # as large as those that follow, and of no more use
+    give_back()
     with progress.step("fit on all"):
         return fit_variants(
             interactions,

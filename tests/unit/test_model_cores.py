@@ -1,11 +1,15 @@
 """Steps run at once, keep their places, and tell what went wrong."""
 
+import ctypes
+import os
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from models.cores import at_once, blas_threads
+from models.cores import at_once, blas_threads, give_back
 
 
 def test_two_steps_run_at_once_and_keep_their_places() -> None:
@@ -42,3 +46,19 @@ def test_every_blas_keeps_to_the_threads_it_is_given_each_time_anew() -> None:
         with blas_threads(most), blas_threads(None):
             assert threads() == [most] * len(before)
         assert threads() == before
+
+
+def resident_mb() -> float:
+    """Of this process, as Linux tells it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc alone can be asked")
+def test_what_was_freed_between_blocks_in_use_goes_back_to_the_system() -> None:
+    blocks = [np.ones(4000) for _ in range(5000)]  # 160 MB
+    in_use = blocks[::100]
+    del blocks
+    before = resident_mb()
+    give_back()
+    assert before - resident_mb() > 100
+    assert len(in_use) == 50
