@@ -72,14 +72,19 @@ class Features:
         orders, pairs = _Orders(interactions), Pairs.of(interactions)
         catalogue = interactions.catalogue
         products = np.arange(interactions.n_products, dtype=np.int32)
-        self.levels = [_Level(interactions, pairs, products, orders, self.half_lives)]
-        for row in (catalogue.category_row, catalogue.brand_row):
-            held = _entries_of(interactions, row)
-            self.levels.append(_Level(held, Pairs.of(held), row, orders, self.half_lives))
+        of_products = _Level(interactions, pairs, products, orders, self.half_lives)
         self.price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)).astype(np.float32)
         is_first = is_first_purchase(interactions)
         self.customer = self._of_customers(interactions, pairs, orders, is_first)
-        self.product = self._of_products(interactions, pairs, orders, is_first)
+        self.product = self._of_products(interactions, pairs, of_products.shop_share, orders, is_first)
+        del pairs, is_first  # what the other levels are made of takes as much again
+        self.levels = [
+            of_products,
+            *(
+                _Level.of(interactions, row, orders, self.half_lives)
+                for row in (catalogue.category_row, catalogue.brand_row)
+            ),
+        ]
 
     def of(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """One row of `names()` for each pair, shape (n, len(names())), float32; NaN for nothing to say."""
@@ -123,7 +128,12 @@ class Features:
         return np.stack(figures, axis=1, dtype=np.float32, casting="same_kind")
 
     def _of_products(
-        self, interactions: Interactions, pairs: Pairs, orders: "_Orders", is_first: BoolArray
+        self,
+        interactions: Interactions,
+        pairs: Pairs,
+        share: FloatArray,
+        orders: "_Orders",
+        is_first: BoolArray,
     ) -> FloatArray:
         n = interactions.n_products
         product, age = interactions.product_row, interactions.age_days
@@ -143,7 +153,7 @@ class Features:
         np.fmin.at(last, product, age)
         has_gap = pairs.times > 1
         gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
-        share, promoted = self.levels[0].shop_share, _promoted(interactions, self.half_lives[0])
+        promoted = _promoted(interactions, self.half_lives[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             figures = [
                 *share.T,
@@ -219,6 +229,14 @@ class _Level:
         for place, figure in enumerate(_of_pairs(held, pairs, orders, weights, decayed)):
             self.figures[:, place] = figure
         self.key = pair_keys(pairs.customer_row, pairs.product_row, max(self.n, 1))
+
+    @classmethod
+    def of(
+        cls, interactions: Interactions, row: IntArray, orders: _Orders, half_lives: list[float]
+    ) -> "_Level":
+        """Of a level above products."""
+        held = _entries_of(interactions, row)
+        return cls(held, Pairs.of(held), row, orders, half_lives)
 
     def own(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """The PAIR figures, shape (n, len(PAIR)); NaN where the customer never bought of it."""
