@@ -21,6 +21,7 @@ HOLE_STEPS = 3
 LEAST_MISSED = 100  # lines that were to be expected in a hole: fewer may well fail to come
 RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
 RENAMED_HORIZONS = 2
+RENAMED_TIMES = 1.5  # as large as the least of the horizons before: some shops always sell what is new
 CAPITALS_SHARE = 0.01  # of the products, that are another one but for capitals
 
 
@@ -113,16 +114,20 @@ def _hole(history: History, horizon_days: int) -> str | None:
 
 
 def _renamed_products(history: History, horizon_days: int) -> str | None:
+    """Whether most of what sold lately is new, and was not before, as it is where pieces are sold once."""
     horizon_s = horizon_days * DAY_S
-    row = history.purchases["product_row"].to_numpy()
     age_s = _age_s(history)
-    if age_s.max() < (RENAMED_HORIZONS + LEAST_HORIZONS) * horizon_s:
+    ago, reach = age_s // horizon_s, int(age_s.max() // horizon_s)
+    if reach < RENAMED_HORIZONS + LEAST_HORIZONS:
         return None  # in a young shop everything is new
-    first_age_s = np.zeros(history.products.height, np.int64)
-    np.maximum.at(first_age_s, row, age_s)
-    lately = row[age_s < horizon_s]
-    share = float((first_age_s[lately] < RENAMED_HORIZONS * horizon_s).mean()) if len(lately) else 0.0
-    if share < RENAMED_SHARE:
+    row = history.purchases["product_row"].to_numpy()
+    first_ago = np.zeros(history.products.height, np.int64)
+    np.maximum.at(first_ago, row, ago)
+    is_new = first_ago[row] < ago + RENAMED_HORIZONS
+    compared = min(USUAL_HORIZONS, reach - RENAMED_HORIZONS)
+    shares = [float(is_new[ago == number].mean()) for number in range(compared + 1) if (ago == number).any()]
+    share = shares[0] if (ago == 0).any() else 0.0
+    if share < max(RENAMED_SHARE, RENAMED_TIMES * min(shares[1:], default=0.0)):
         return None
     return (
         f"{share:.0%} of the purchase lines of the last {horizon_days} days are of products that were first "

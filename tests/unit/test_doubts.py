@@ -112,6 +112,21 @@ def test_products_that_got_new_ids_are_doubted_but_not_a_young_shop(tmp_path: Pa
     assert said(tmp_path, young) == ""
 
 
+def test_a_shop_whose_products_are_always_new_is_not_doubted_for_it(tmp_path: Path) -> None:
+    """Of 50 lines a week 30 are of pieces that are sold once."""
+    numbers = [(c, week) for c in range(30) for week in range(12)]
+    pieces = [f"c{c % 10},{week}-{c},{day(7 * week + c % 7)},{week}" for c, week in numbers]
+    assert said(tmp_path, [*pieces, *weekly()]) == ""
+
+
+def test_new_ids_are_doubted_where_some_products_are_always_new(tmp_path: Path) -> None:
+    """Of 25 lines a week 5 are of pieces that are sold once; in the last one all have new ids."""
+    pieces = [f"c{c},{week}-{c},{day(7 * week + c)},{week}" for c in range(5) for week in range(12)]
+    usual = [line for line in weekly() if line.rpartition(",")[2] != "11"]
+    other = [line.replace(",", ",new-", 1) for line in weekly() if line.rpartition(",")[2] == "11"]
+    assert "100% of the purchase lines of the last 7 days" in said(tmp_path, [*pieces, *usual, *other])
+
+
 def test_products_whose_ids_differ_in_capitals_alone_are_doubted(tmp_path: Path) -> None:
     """One of a hundred products is there twice; of 101 it is less than one in a hundred."""
     lines = [f"c{n},{n}B,{day(n % 80)},{n}" for n in range(100)]
