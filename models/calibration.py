@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray
@@ -62,6 +61,8 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
 
 def at_their_level(windows: Sequence[Predicted], line: tuple[float, ...]) -> tuple[float, ...]:
     """The line with the shift under which as much is expected of all windows together as without the line."""
+    from scipy.optimize import brentq  # noqa: PLC0415 - for nights with a ranker
+
     log_odds = np.concatenate([window.log_odds for window in windows])
     weight = np.concatenate([window.weight for window in windows]).astype(np.float64)
     bent, expected = _parts(log_odds) @ np.array((0.0, *line[1:])), weight @ expit(log_odds)
