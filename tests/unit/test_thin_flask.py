@@ -74,7 +74,7 @@ def test_what_was_registered_for_the_end_of_a_request_is_called() -> None:
 
 def test_a_thin_flask_has_no_session_and_sets_no_cookie() -> None:
     app = ThinFlask("shop", static_folder=None)
-    app.secret_key = "secret"  # noqa: S105
+    app.secret_key = "secret"  # noqa: S105  # pragma: allowlist secret
 
     @app.get("/")
     def length() -> str:
