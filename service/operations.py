@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from service.champion import ChampionFollower
 from service.docs_page import docs_page
-from service.openapi import document
+from service.openapi.document import document
 from service.problems import problem
 
 type RedisState = Callable[[], str]

@@ -4,29 +4,25 @@ from pydantic.json_schema import models_json_schema
 
 from service.events.desk import STATUS
 from service.events.schemas import BATCH_MAX, MODELS
-from service.json_schema import Json, exactly, ref
+from service.openapi.json_schema import Json, exactly, ref
+from service.openapi.operation import KEEPING, operation
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def events_operation(problems: Json, security: list[Json]) -> Json:
-    """The operation, with these error answers."""
-    body = {"oneOf": [ref("Event"), ref("EventBatch")]}
-    answer = {"oneOf": [ref("EventAnswer"), ref("EventBatchAnswer")]}
-    summary = "Keep what customers did: one event, or a batch"
-    return {
-        "operationId": "events",
-        "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {
-                "description": "What became of each; whatever is recorded is durable",
-                "content": {"application/json": {"schema": answer}},
-            },
-            **problems,
+def events_operation() -> Json:
+    """The operation."""
+    return operation(
+        "events",
+        "Keep what customers did: one event, or a batch",
+        {"application/json": {"schema": {"oneOf": [ref("EventAnswer"), ref("EventBatchAnswer")]}}},
+        ("409", "410", *KEEPING),
+        body={
+            "required": True,
+            "content": {"application/json": {"schema": {"oneOf": [ref("Event"), ref("EventBatch")]}}},
         },
-        "security": security,
-    }
+        answered="What became of each; whatever is recorded is durable",
+    )
 
 
 def event_schemas() -> Json:

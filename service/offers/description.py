@@ -1,14 +1,7 @@
-"""Offers in the API's own description."""
+"""What answers say of offers, in the API's own description."""
 
-from service.json_schema import ANY_OBJECT, Json, exactly, ref
-from service.parameters import N_MAX, OFFER_OBJECTIVES
-
-OFFER_OBJECTIVE: Json = {
-    "name": "objective",
-    "in": "query",
-    "description": "What the order is for: what an offer adds, or how probably it is redeemed.",
-    "schema": {"enum": list(OFFER_OBJECTIVES), "default": OFFER_OBJECTIVES[0]},
-}
+from service.openapi.json_schema import ANY_OBJECT, Json, exactly, ref
+from service.parameters import N_MAX
 
 
 def offer_schemas() -> Json:

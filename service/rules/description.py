@@ -1,64 +1,58 @@
 """The operator's routes about rules in the API's own description."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from service.json_schema import Json, as_json, exactly
+from service.openapi.json_schema import Json, as_json, exactly
+from service.openapi.operation import KEEPING, operation
+from service.openapi.parameters import in_query
 
 WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}
 MAYBE_TEXT: Json = {"type": ["string", "null"]}
 COUNT: Json = {"type": "integer", "minimum": 0}
 SHARE: Json = {"type": "number"}
-AT: Json = {
-    "name": "at",
-    "in": "query",
-    "description": "The moment to try them at, with its offset; now without.",
-    "schema": {"type": "string", "format": "date-time"},
-}
+AT = in_query(
+    "at",
+    "The moment to try them at, with its offset; now without.",
+    {"type": "string", "format": "date-time"},
+)
+ERRORS = ("409", *KEEPING)
 
 
-WITH_BODY = ("400", "409", "411", "413", "415", "503", "507")
-ERRORS = {
-    "rules": ("503",),
-    "rules_versions": ("503",),
-    "put_rules": WITH_BODY,
-    "roll_back_rules": ("404", *WITH_BODY),
-    "try_rules": WITH_BODY,
-}
+def rules_paths() -> Json:
+    """The operations."""
 
-
-def rules_paths(problems: dict[str, Json], security: dict[str, list[Json]]) -> Json:
-    """The operations.
-
-    Args:
-        problems, security: by the name of the route.
-    """
-
-    def operation(name: str, summary: str, answer: str, **more: Any) -> Json:
-        return {
-            "operationId": name,
-            "summary": f"{summary}, {WHERE}",
-            **more,
-            "responses": {"200": {"description": summary, "content": as_json(answer)}, **problems[name]},
-            "security": security[name],
-        }
+    def on_rules(name: str, summary: str, answer: str, errors: Sequence[str], **more: Any) -> Json:
+        return operation(name, f"{summary}, {WHERE}", as_json(answer), errors, answered=summary, **more)
 
     toml = {"required": True, "content": {"application/toml": {"schema": TEXT}}}
     version = {"content": as_json("RulesVersionAsked")}
     return {
         "/rules": {
-            "get": operation("rules", "The rules in force", "RulesInForce"),
-            "put": operation("put_rules", "Put a file of rules in force", "RulesPut", requestBody=toml),
+            "get": on_rules("rules", "The rules in force", "RulesInForce", ["503"]),
+            "put": on_rules("put_rules", "Put a file of rules in force", "RulesPut", ERRORS, body=toml),
         },
-        "/rules/versions": {"get": operation("rules_versions", "The last 100 versions", "RulesVersions")},
+        "/rules/versions": {
+            "get": on_rules("rules_versions", "The last 100 versions", "RulesVersions", ["503"])
+        },
         "/rules/rollback": {
-            "post": operation(
-                "roll_back_rules", "Back to a version of the rules", "RulesBack", requestBody=version
+            "post": on_rules(
+                "roll_back_rules",
+                "Back to a version of the rules",
+                "RulesBack",
+                ("404", *ERRORS),
+                body=version,
             )
         },
         "/rules/dry-run": {
-            "post": operation(
-                "try_rules", "What a file of rules would change", "DryRun", parameters=[AT], requestBody=toml
+            "post": on_rules(
+                "try_rules",
+                "What a file of rules would change",
+                "DryRun",
+                ERRORS,
+                parameters=[AT],
+                body=toml,
             )
         },
     }

@@ -10,7 +10,7 @@ from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from service.openapi import document
+from service.openapi.document import document
 from service.parameters import ID_BYTES
 from storage.record.record import record_url
 from storage.record.schema import prepare

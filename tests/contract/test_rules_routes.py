@@ -13,7 +13,7 @@ from service.errors import RefusedError
 from service.events.counters import EventCounters
 from service.live_products import LiveProducts
 from service.metrics import Metrics
-from service.openapi import document
+from service.openapi.document import document
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from service.openapi import document
+from service.openapi.document import document
 from storage.store import Store
 from tests.data.running_service import Running, free_port, running_service, until
 from tests.data.tiny_version import publish

@@ -13,7 +13,7 @@ import yaml
 
 from service.access.callers import Callers
 from service.access.routes import ROUTES, Customers, Scope
-from service.openapi import document
+from service.openapi.document import document
 from tests.data.credentials import Credentials
 from tests.data.tiny_service import ISSUED
 

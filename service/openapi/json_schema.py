@@ -26,3 +26,8 @@ def ref(name: str) -> Json:
 def as_json(schema: str) -> Json:
     """Content of a body that is a schema of this name."""
     return {"application/json": {"schema": ref(schema)}}
+
+
+def as_body(schema: str) -> Json:
+    """A body that must be there and is a schema of this name."""
+    return {"required": True, "content": as_json(schema)}

@@ -1,59 +1,35 @@
-"""/customers/<id> in the API's own description."""
+"""What /customers/<id> takes and answers."""
 
-from collections.abc import Callable
-
-from service.json_schema import ANY_OBJECT, Json, as_json, exactly
+from service.openapi.json_schema import ANY_OBJECT, Json, as_body, as_json, exactly
+from service.openapi.operation import KEEPING, operation
 from storage.record.consent import PRESETS
 from storage.record.tables import CONSENTS
 
-WRITE_ERRORS = ("400", "411", "413", "415", "503", "507")
 
-
-def customers_path(
-    customer: Json,
-    problems: Callable[[str, tuple[str, ...]], Json],
-    security: Callable[[str], list[Json]],
-) -> Json:
-    """The three operations.
-
-    Args:
-        customer: the parameter of the path.
-        problems: error answers of a route, by its name and statuses.
-        security: what a caller of a route needs.
-    """
-
-    def operation(name: str, summary: str, answer: str, errors: tuple[str, ...], body: str = "") -> Json:
-        described: Json = {
-            "operationId": name,
-            "summary": summary,
-            "parameters": [customer],
-            "responses": {
-                "200": {"description": summary, "content": as_json(answer)},
-                **problems(name, errors),
-            },
-            "security": security(name),
-        }
-        return described | ({"requestBody": {"required": True, "content": as_json(body)}} if body else {})
-
+def customers_path(customer: Json) -> Json:
+    """The three operations, with this parameter of the path."""
     return {
         "get": operation(
             "get_customer",
             "All that is held of a customer; to a customer's token what is allowed, alone",
-            "CustomerExport",
+            as_json("CustomerExport"),
             ("400", "503"),
+            parameters=[customer],
         ),
         "put": operation(
             "put_customer",
             "What a customer allows from now on, durable and obeyed at once",
-            "CustomerConsent",
-            WRITE_ERRORS,
-            "ConsentChange",
+            as_json("CustomerConsent"),
+            KEEPING,
+            parameters=[customer],
+            body=as_body("ConsentChange"),
         ),
         "delete": operation(
             "delete_customer",
             "Erase a customer: gone when it is answered; may be asked again at any time",
-            "Erasure",
+            as_json("Erasure"),
             ("400", "503", "507"),
+            parameters=[customer],
         ),
     }
 

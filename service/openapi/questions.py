@@ -1,0 +1,43 @@
+"""What POST /basket and POST /recommend are asked."""
+
+from service.openapi.json_schema import Json
+from service.openapi.parameters import ID
+from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES, PLACEMENT
+from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
+
+COMMON: Json = {
+    "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
+    "placement": {"type": ["string", "null"], "pattern": f"^{PLACEMENT.pattern}$"},
+    "category": {"type": ["string", "null"], "minLength": 1, "maxLength": CATEGORY_BYTES},
+    "exclude": {"type": "array", "maxItems": EXCLUDE_MAX, "items": ID},
+}
+
+
+def question_schemas() -> Json:
+    """The schemas of both."""
+    customer = {**ID, "type": ["string", "null"], "description": "Whose list orders what goes with the cart."}
+    many = f"Of customers times n there may be {PRODUCTS_MAX}."
+    return {
+        "CartQuestion": {
+            "type": "object",
+            "properties": {
+                "product_ids": {"type": "array", "minItems": 1, "maxItems": CART_MAX, "items": ID},
+                "customer_id": customer,
+                **COMMON,
+            },
+            "required": ["product_ids"],
+            "additionalProperties": False,
+        },
+        "ManyQuestion": {
+            "type": "object",
+            "description": many,
+            "properties": {
+                # Of any type: what can't be an id fails by itself.
+                "customer_ids": {"type": "array", "minItems": 1, "maxItems": CUSTOMERS_MAX, "items": {}},
+                "objective": {"enum": [*OBJECTIVES, None], "default": OBJECTIVES[0]},
+                **COMMON,
+            },
+            "required": ["customer_ids"],
+            "additionalProperties": False,
+        },
+    }
