@@ -23,7 +23,8 @@ from models.errors import (
 )
 from storage.manifest import Manifest
 from storage.signing import Signer, Signers
-from storage.versions import Version, VersionWriter, open_version, read_manifest, sync
+from storage.version_writer import VersionWriter
+from storage.versions import Version, open_version, read_manifest, sync
 
 CHAMPION = "champion.json"
 KEPT_POINTERS = 50

@@ -19,7 +19,7 @@ from models.timeline import Timeline
 from storage.evidence import in_bytes
 from storage.history import History
 from storage.session_figures import SessionFigures
-from storage.versions import ArrayFile, VersionWriter
+from storage.version_writer import ArrayFile, VersionWriter
 from training.candidates import OwnHistory, due_days, evidence, first_days
 from training.fitting import popular_order
 from training.ranking import ranked_blocks

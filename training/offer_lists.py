@@ -15,7 +15,7 @@ from models.offers import OPEN_END_S, Campaign
 from models.redemption import Redemption
 from storage.history import History
 from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 from training.offers import ShopOffers
 
 BLOCK_CELLS = 400_000  # pairs of customers and offers whose features are held at once

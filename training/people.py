@@ -8,7 +8,7 @@ import polars as pl
 from storage.people import MAX_WORDS, UNKNOWN_WORD
 from storage.record.tables import CONSENTS
 from storage.strings import order_of
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 
 
 def write_people(

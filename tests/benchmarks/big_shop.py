@@ -22,7 +22,7 @@ from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
 from storage.session_figures import SessionFigures
 from storage.store import Store
 from storage.strings import order_of
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 from training.contents import TASTE_POOL
 
 VARIANT = "ranker"

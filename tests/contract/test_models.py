@@ -25,7 +25,8 @@ from models.registry import VARIANTS, build
 from models.season import Season
 from models.sequel import Sequel
 from models.state import ModelState
-from storage.versions import Version, VersionWriter, open_version
+from storage.version_writer import VersionWriter
+from storage.versions import Version, open_version
 from tests.data.shops import SHOPS, Shop
 from tests.data.versions import finish
 

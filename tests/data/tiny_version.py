@@ -17,7 +17,7 @@ from storage.order_keys import order_key
 from storage.session_figures import SessionFigures
 from storage.store import Store
 from storage.strings import order_of
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 from training.people import write_people
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)

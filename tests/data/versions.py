@@ -9,7 +9,7 @@ from models.state import ModelState
 from storage.manifest import GateEntry, HistoryEntry, Manifest
 from storage.store import Store
 from storage.strings import order_of
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
 

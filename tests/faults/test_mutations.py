@@ -14,7 +14,8 @@ from models.errors import DamagedVersionError
 from service.champion import ChampionFollower
 from service.metrics import Metrics
 from storage.store import Store
-from storage.versions import VersionWriter, open_version
+from storage.version_writer import VersionWriter
+from storage.versions import open_version
 from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
 
 

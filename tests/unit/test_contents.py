@@ -14,7 +14,7 @@ from models.item_item import ItemItem
 from models.popular import Popular
 from models.timeline import Timeline
 from storage.evidence import NO_EVIDENCE
-from storage.versions import VersionWriter
+from storage.version_writer import VersionWriter
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training import ranking

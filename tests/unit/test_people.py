@@ -11,7 +11,8 @@ from models.errors import DamagedVersionError
 from service.served import ServedVersion
 from storage.people import MAX_WORDS, People
 from storage.store import Store
-from storage.versions import Version, VersionWriter
+from storage.version_writer import VersionWriter
+from storage.versions import Version
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 from training.people import write_people
 

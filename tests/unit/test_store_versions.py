@@ -19,7 +19,8 @@ from models.errors import DamagedVersionError, UnknownVersionError
 from storage import versions as versions_module
 from storage.manifest import Manifest
 from storage.store import Store
-from storage.versions import Version, VersionWriter, open_version
+from storage.version_writer import VersionWriter
+from storage.versions import Version, open_version
 from tests.data.versions import AS_OF, finish, small_version
 
 NOW = datetime(2018, 1, 1, 2, 30, tzinfo=UTC)
