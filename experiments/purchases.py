@@ -15,7 +15,7 @@ from storage.record.record import Record
 from storage.store import Store
 
 PURCHASES = "purchases.parquet"
-NEEDED = ("personalise", "experiment")  # consents of who may take part
+NEEDED = ("personalise", "experiment")  # consents of those who may take part
 
 
 def champion_purchases(store: Store) -> tuple[pl.DataFrame, Manifest]:
@@ -32,12 +32,12 @@ def champion_purchases(store: Store) -> tuple[pl.DataFrame, Manifest]:
 
 
 def purchases_to_plan_on(store: Store, record: Record | None, default: Consent) -> pl.DataFrame:
-    """The same of customers who may take part in an experiment: not of who was erased since the night, nor of
-    who allows no experiments or no personal answers.
+    """The same of customers who may take part in an experiment: not of those who were erased since the night,
+    nor of those who allow no experiments or no personal answers.
 
     Args:
         record: None where there is none: then nobody said anything.
-        default: of who said nothing.
+        default: of those who said nothing.
     Raises:
         NoChampionError: no night has published yet.
         RecordUnavailableError: it can't be read.

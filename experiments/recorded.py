@@ -87,7 +87,7 @@ def recorded_logs(record: Record, store: Store, specification: Specification, no
 
 def night_purchases(record: Record, store: Store) -> tuple[pl.DataFrame, int]:
     """What the champion's night knew, as outcomes, and until when; nothing where no night has published, and
-    nothing of who was erased since: they may have come back as somebody new."""
+    nothing of those who were erased since: they may have come back as somebody new."""
     try:
         purchases, manifest = champion_purchases(store)
     except NoChampionError:

@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @url_option
 @key_option
 @click.option("--spec", type=_FILE, help="TOML file: judge logs from elsewhere, of these files.")
-@click.option("--exposures", type=_FILE, help="Parquet file of who was shown what.")
+@click.option("--exposures", type=_FILE, help="Parquet file: who was shown what.")
 @click.option("--outcomes", type=_FILE, help="Parquet file of what customers did.")
 @click.option("--dropped", default=0, type=click.IntRange(0), help="Exposures that could not be written.")
 @click.option(

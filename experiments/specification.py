@@ -23,7 +23,7 @@ POPULAR = "popular"
 """The model that needs no lists."""
 
 HOLDOUT = "holdout"
-"""What answers say of who is in no experiment."""
+"""What answers say of a customer who is in no experiment."""
 
 COLUMNS = (
     "revenue",

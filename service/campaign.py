@@ -80,7 +80,7 @@ class Campaign:
         self.tally = Tally()
 
     def everybody(self) -> Iterator[str]:
-        """The customers of the version, and who bought for the first time since."""
+        """The customers of the version, and those who bought for the first time since."""
         customers = self._serving.served.customers
         yield from (customers[row] for row in range(len(customers)))
         yield from (one for one in self._customers.known() if customers.find(one) == NONE)

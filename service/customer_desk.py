@@ -43,7 +43,7 @@ class CustomerDesk:
     """The use cases behind /customers.
 
     Args:
-        default: what is allowed by who said nothing.
+        default: what is allowed by those who said nothing.
         live: what this worker obeys; it is told of refusals and erasures as soon as they are committed.
         told: makes this worker read what else was committed, before it is acknowledged; it may fail.
         served: the version that answers; None before there is one.

@@ -102,8 +102,8 @@ class ServedVersion:
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
         candidate_evidence: the same shape, as in `storage.evidence`.
-        product_interval: after how many days a product is expected again of who bought it once; NaN if nobody
-            bought it or its like again.
+        product_interval: after how many days whoever bought a product once is expected to buy it again; NaN
+            if nobody bought it or its like again.
         category_interval: mean days until one of such products is bought again, NaN if never.
         order_keys: of the latest lines of orders that the night had, sorted.
         horizon_days: within which purchases are expected.

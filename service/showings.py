@@ -18,7 +18,7 @@ from service.rules.ruling import Ruling
 from service.served import NONE
 from storage.strings import IdIndex
 
-FRESH_S = 1.0  # as long a worker goes by what it knows before it asks the store again
+FRESH_S = 1.0  # how long a worker goes by what it knows before it asks the store again
 KEPT_CUSTOMERS = 5_000
 MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
 LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400

@@ -16,7 +16,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stops:
     """Takes the first signal to stop of this process, and lets no other come.
 
-    A terminal that closes (SIGHUP) is one, except for who was started with nohup, which has it ignored.
+    A terminal that closes (SIGHUP) is one, except for a process started with nohup, which ignores it.
     Made by the main thread before there are others, which have their mask of signals from it; made anew in a
     fork of such a process, which has the mask and not the thread.
 

@@ -61,8 +61,8 @@ class History:
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         promotions: product_id, starts_at, ends_at, reach; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
-        redeemed: offer_id, n: how many of it there were, of whomever: also of those who may not be learned
-            from.
+        redeemed: offer_id, n: how many of it there were, whoever redeemed: also those who may not be
+            learned from.
         customers: customer_id, and the shop's own columns as text.
         audiences: segment, customer_id.
         as_of: aware, UTC, whole seconds.

@@ -39,7 +39,7 @@ class Offer:
         discount: money off.
         margin: money earned with one piece of its products, by what sold lately.
         budget: redemptions.
-        redeemed: how many redemptions the night knew of, of whomever.
+        redeemed: how many redemptions the night knew of, whoever redeemed.
     """
 
     offer_id: str
@@ -63,7 +63,7 @@ class OfferArrays:
         starts_s, ends_s: shape (n,), int64, Unix seconds; NO_START_S and NO_END_S where open.
         segment: shape (n,), int32, row among the segments, NONE for everybody.
         budget: shape (n,), int32, NONE for any.
-        redeemed: shape (n,), int32, redemptions that the night knew of, of whomever.
+        redeemed: shape (n,), int32, redemptions that the night knew of, whoever redeemed.
         list_offer: shape (n_customers + 1, m), int32, offers of each, by what they add, NONE where there are
             fewer; the last line is for whoever is not known.
         list_probability: the same shape, float16, of redeeming; NaN where unknown.
@@ -129,7 +129,7 @@ class PublishedOffers:
         there may be NONE.
 
         Args:
-            customer_row: -1 for who is not in the version: the offers that are for everybody.
+            customer_row: -1 for somebody who is not in the version: the offers that are for everybody.
         """
         if not self.has_any:
             return [], 0

@@ -80,8 +80,8 @@ def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None
 
 
 def write_intervals(writer: VersionWriter, own: OwnHistory, timeline: Timeline, n_categories: int) -> None:
-    """After how many days a product is bought again, as `due` expects it of who bought it once, and the mean
-    of a category; NaN where nobody bought the like again."""
+    """After how many days a product is bought again, as `due` expects it of those who bought it once, and the
+    mean of a category; NaN where nobody bought the like again."""
     category_row = timeline.interactions.catalogue.category_row
     again = own.times > 1
     product, gaps = own.product[again], own.times[again] - 1.0

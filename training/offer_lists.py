@@ -114,7 +114,7 @@ def _ranked(
     margin: FloatArray,
     options: ValueOptions,
 ) -> _Lists:
-    """The list of every customer row, and below them that of who is not known.
+    """The list of every customer row, and below them that of somebody unknown.
 
     The last one is of a row without purchases: it sees the offers that are for everybody. The likeliest are
     listed of those that don't cost more than they bring.

@@ -21,7 +21,7 @@ class ShopOffers(NamedTuple):
     Attributes:
         table: the shop's offers by offer row, in `order_of` order, with `campaign_row` beside the columns.
         redemptions: of known offers by known customers.
-        redeemed: shape (n_offers,): how many there were, of whomever.
+        redeemed: shape (n_offers,): how many there were, whoever redeemed.
     """
 
     table: pl.DataFrame

@@ -114,7 +114,7 @@ class Gate:
         self._turn_away("forbidden", why, reason)
 
     def check_may_force(self, caller: Caller | None) -> None:
-        """Turn away who may not say which variant of an experiment answers.
+        """Turn away a caller who may not say which variant of an experiment answers.
 
         Args:
             caller: as `check` returned it.

@@ -8,7 +8,7 @@ SHOWINGS_FORMAT = 5  # likewise, and only then: what was shown can't be made ane
 
 
 def list_key(version_id: str, variant: str, customer_id: str, epoch: int = 0) -> str:
-    """Where the assembled list of a customer lies, who is in that epoch."""
+    """Where the assembled list of a customer in this epoch lies."""
     return f"nb:{LIST_FORMAT}:list:{version_id}:{variant}:{epoch}:{customer_id}"
 
 

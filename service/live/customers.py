@@ -97,7 +97,7 @@ class LiveCustomers:
         self._trusted_until_s = self._clock() + CUT_OFF_S
 
     def erase(self, stones: Iterable[Tombstone], hash_of: Callable[[str], bytes]) -> None:
-        """Take in who was erased."""
+        """Learn who was erased."""
         self._hash_of = hash_of
         for stone in stones:
             known = self._erased.get(stone.customer_hash)

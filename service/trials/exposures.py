@@ -67,7 +67,7 @@ class ExposureLog:
 
     Args:
         spool: where they wait while the record can't be reached.
-        default: what is allowed by who said nothing, of the consent `experiment`.
+        default: what is allowed by those who said nothing, of the consent `experiment`.
         tally: counts what waits in memory, for whoever comes after this worker.
     """
 

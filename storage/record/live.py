@@ -177,7 +177,7 @@ def who_traded(
 
 
 class Defaults(NamedTuple):
-    """What is allowed by who said nothing."""
+    """What is allowed by those who said nothing."""
 
     personalise: bool
     experiment: bool

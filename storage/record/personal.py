@@ -19,7 +19,7 @@ def allowing(
     Args:
         consents: of the fields of `Consent`.
         tombstone: number of the latest erasure that the version knows; 0 for none.
-        default: of who said nothing.
+        default: of those who said nothing.
     Raises:
         RecordUnavailableError: it can't be read.
     """
@@ -56,7 +56,7 @@ def may_be_named(
 def what_they_say(
     connection: sa.Connection, customer_ids: Iterable[str], consent: str
 ) -> dict[str, bool | None]:
-    """One of the consents of each customer who is known here; None of who said nothing.
+    """One of the consents of each customer who is known here; None for those who said nothing.
 
     Args:
         consent: of the fields of `Consent`.

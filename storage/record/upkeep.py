@@ -81,7 +81,7 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Rele
     for numbers in _numbers(record, quarantine, _conditions(quarantine, chosen)):
         with record.writing() as connection:
             consent_lock(connection, exclusive=False)
-            # Only now: of who was erased in the meantime nothing is there any more.
+            # Only now: of those who were erased in the meantime nothing is left.
             found = connection.execute(sa.select(quarantine).where(quarantine.c.id.in_(numbers)))
             wanted = [dict(row) for row in found.mappings()]
             if wanted:
@@ -113,7 +113,7 @@ def count_sent(record: Record, chosen: Chosen) -> tuple[int, int]:
 
 
 def purge(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
-    """Delete what a key sent since a moment, from quarantine too; how many recorded events it were.
+    """Delete what a key sent since a moment, from quarantine too; how many recorded events there were.
 
     Answers follow at once; what a night has learned of it goes with the next night. Raises as `release`.
     """
