@@ -28,7 +28,7 @@ def test_help_lists_every_target_that_people_call() -> None:
 def test_ci_runs_what_a_desk_runs() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
-    assert lines[-1] == "make test"
+    assert lines[-2:] == ["make test", "make audit"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 
