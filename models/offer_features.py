@@ -71,7 +71,7 @@ class OfferFeatures:
 
     @cached_property
     def _known_days(self) -> DoubleArray:
-        """Days since each customer's first purchase, decayed as purchases are; 0 for whoever bought nothing."""
+        """Days since each customer's first purchase, decayed as purchases are; 0 for those without."""
         first = np.full(self.history.n_customers, self.history.as_of_s, np.int64)
         np.minimum.at(first, self.history.customer_row, self.history.at_s)
         days = (self.history.as_of_s - first) / DAY_S
