@@ -18,7 +18,8 @@ from storage.manifest import Manifest
 from storage.store import Store, write_atomic
 from training.config import NightOptions
 from training.exit_codes import DONE, GATE_REFUSED
-from training.night import Job, Outcome
+from training.job import Job
+from training.night import Outcome
 from training.progress import Progress
 from training.report import NightFacts, PastVersion, render_night, to_json
 

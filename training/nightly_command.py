@@ -17,7 +17,8 @@ from training.aftermath import (
 )
 from training.config import load_config
 from training.exit_codes import GATE_REFUSED, exit_code, told
-from training.night import Job, run_night
+from training.job import Job
+from training.night import run_night
 from training.options import moment_of, store_option
 from training.progress import Progress
 

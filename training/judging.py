@@ -1,0 +1,147 @@
+"""What the gate sees of one night, and says: recipes fitted on what was known a horizon ago, scored since."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from models.arrays import DAY_S
+from models.base import Model
+from models.errors import BadConfigError
+from models.interactions import Interactions
+from models.registry import VARIANTS
+from models.windows import Window
+from storage.history import History
+from storage.manifest import GateEntry, Manifest
+from training.budget import Budget
+from training.comparison import Evaluation, summarise
+from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.fitting import fit_variants, popular_order
+from training.folds import Fold
+from training.gate import Sanity, decide
+from training.history_facts import last_purchase, sold_products
+from training.inside import Inside, look_inside, told
+from training.job import Job
+from training.progress import Progress
+from training.steadiness import earlier_windows
+
+type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
+CHAMPION = "champion"  # the champion's own recipe among the variants that are judged
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since."""
+
+    models: dict[str, Model[Any]]
+    result: FoldResult | None
+    evaluation: Evaluation | None
+    seconds: dict[str, Seconds] = field(default_factory=dict)
+    inside: Inside = field(default_factory=Inside)
+
+
+def judge(
+    job: Job,
+    interactions: Interactions,
+    champion: Manifest | None,
+    progress: Progress,
+    windows: Windows,
+    budget: Budget | None,
+) -> Judged:
+    """Tonight's variants, and the champion's recipe if it differs: fitted a horizon ago, scored since."""
+    night = job.config.night
+    fold = Fold(interactions.as_of_s - night.horizon_days * DAY_S, night.horizon_days)
+    past = interactions.before(fold.as_of_s)
+    if not len(past):
+        return Judged({}, None, None)
+    with progress.step("fit for the gate"):
+        models, fit_s = fit_variants(
+            past,
+            job.config.variant_options(),
+            horizon_days=night.horizon_days,
+            on_step=progress.detail,
+            windows=windows,
+            budget=budget,
+        )
+        if champion and not _same_recipe(job, champion):
+            other = _champions_recipe(past, champion, progress, windows, budget)
+            if other is not None:
+                models[CHAMPION], fit_s[CHAMPION] = other
+    with progress.step("evaluate"):
+        result = evaluate_fold(
+            interactions, fold, models, fill=popular_order(models), options=job.config.evaluation
+        )
+        if not len(result.targets["all"].customer_row):
+            return Judged(models, None, None)
+        evaluation = summarise([result], default=night.default_variant)
+        progress.detail("sources and probabilities")
+        looks = look_inside(models, interactions, fold)
+        earlier = {
+            name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
+        }
+        inside = told([looks], models, earlier=earlier)
+    seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
+    return Judged(models, result, evaluation, seconds, inside)
+
+
+def _same_recipe(job: Job, champion: Manifest) -> bool:
+    """Whether tonight's default variant is made as the champion was."""
+    return champion.variants[champion.default_variant].recipe == job.recipe_of(job.default_variant)
+
+
+def _champions_recipe(
+    past: Interactions, champion: Manifest, progress: Progress, windows: Windows, budget: Budget | None
+) -> tuple[Model[Any], float] | None:
+    """The champion's recipe fitted again, and its seconds; None if it can't be made here."""
+    variant = champion.default_variant
+    if variant not in VARIANTS:
+        return None
+    try:
+        models, fit_s = fit_variants(
+            past,
+            {variant: champion.variants[variant].options},
+            horizon_days=champion.horizon_days,
+            on_step=progress.detail,
+            windows=windows,
+            budget=budget,
+        )
+    except BadConfigError as err:
+        progress.say("champion's recipe can't be made again", why=str(err))
+        return None
+    return models[variant], fit_s[variant]
+
+
+def decided(job: Job, history: History, judged: Judged, champion: Manifest | None) -> GateEntry:
+    """The gate's word on tonight's default variant; `force` goes over it and is recorded."""
+    nobody = np.empty(0, np.float64)
+    scores = dict.fromkeys((job.default_variant, "popular"), nobody)
+    coverage = 0.0
+    if judged.result is not None:
+        scores = {name: judged.result.per_customer(name) for name in judged.models}
+        coverage = judged.result.lists[job.default_variant].coverage
+    decision = decide(
+        scores[job.default_variant],
+        scores.get(CHAMPION),
+        scores["popular"],
+        same_recipe=champion is not None and _same_recipe(job, champion),
+        sanity=_sanity(history, coverage, champion),
+        options=job.config.gate,
+    )
+    if job.force and decision.decision == "refused":
+        return GateEntry(decision="forced", why=f"Forced. {decision.why}", figures=decision.figures)
+    return GateEntry(decision=decision.decision, why=decision.why, figures=decision.figures)
+
+
+def _sanity(history: History, coverage: float, champion: Manifest | None) -> Sanity:
+    sold = sold_products(history)  # a shop may tidy up the rest of its catalogue as it likes
+    now = Sanity(last_purchase(history), len(history.customer_ids), sold, coverage)
+    if champion is None:
+        return now
+    return replace(
+        now,
+        champion_last_purchase=champion.history.last_purchase,
+        champion_customers=champion.history.customers,
+        champion_products=champion.history.products,
+        champion_ndcg=champion.gate.figures.get("challenger_ndcg"),
+        champion_coverage=champion.gate.figures.get("coverage"),
+    )
