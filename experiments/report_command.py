@@ -10,7 +10,7 @@ from experiments.recorded import judged, judged_by_record, recorded_specificatio
 from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
 from experiments.specification import read_specification
-from storage.record_options import key_option, opened_record, url_option
+from storage.record_options import key_option, opened_record, store_option_that, url_option
 from storage.store import Store, write_atomic
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -20,12 +20,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command("report")
 @click.argument("experiment_id", required=False)
 @click.option("--version", type=click.IntRange(1), help="Of the experiment.  [default: its newest]")
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="NEXTBEST_STORE",
-    help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
-)
+@store_option_that(is_required=False)
 @url_option
 @key_option
 @click.option("--spec", type=_FILE, help="TOML file: judge logs from elsewhere, of these files.")

@@ -16,14 +16,23 @@ type Command = Callable[..., Any]
 LOCK_MS = 10_000
 STATEMENT_MS = 600_000
 
-store_option = click.option(
-    "--store",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="NEXTBEST_STORE",
-    required=True,
-    help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
-)
 
+def store_option_that(*, is_there: bool = True, is_required: bool = True) -> Callable[[Command], Command]:
+    """`--store`.
+
+    Args:
+        is_there: the folder must exist; otherwise the command makes it.
+    """
+    return click.option(
+        "--store",
+        type=click.Path(exists=is_there, file_okay=False, path_type=Path),
+        envvar="NEXTBEST_STORE",
+        required=is_required,
+        help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
+    )
+
+
+store_option = store_option_that()
 url_option = click.option(
     "--url",
     envvar="NEXTBEST_RECORD_URL",

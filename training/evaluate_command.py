@@ -18,16 +18,15 @@ from training.config import NightConfig, load_config
 from training.doubts import doubts
 from training.findings import about_better
 from training.history_facts import lost_lines, told_history
+from training.options import config_option, data_option, out_folder_option
 from training.progress import Progress
 from training.report import render_evaluation, to_json
 from training.terminal import summary_lines, table
 
 
 @click.command("evaluate")
-@click.option("--data", required=True, help="Folder or database URL of the shop's history.")
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml: docs/operations.md."
-)
+@data_option
+@config_option
 @click.option(
     "--as-of",
     "days",
@@ -42,9 +41,7 @@ from training.terminal import summary_lines, table
     help="Length of the windows.  [default: night.horizon_days of the configuration, 7]",
 )
 @click.option("--variant", "names", multiple=True, help="May be given several times.  [default: the night's]")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
-)
+@out_folder_option
 def evaluate(
     *,
     data: str,

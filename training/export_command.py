@@ -13,7 +13,7 @@ from models.arrays import BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.errors import BadConfigError, NoChampionError
 from models.registry import VARIANTS
-from storage.record_options import consent_option
+from storage.record_options import consent_option, store_option
 from storage.safe_cell import safe_cell
 from storage.shop_files import note_shop_file
 from storage.store import Store
@@ -22,7 +22,6 @@ from storage.written_aside import written_aside
 from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
 from training.fitting import recipe_of
-from training.options import store_option
 from training.ranking import as_one, ranked_blocks
 from training.recorded import may_be_listed
 
@@ -38,7 +37,7 @@ COLUMNS: dict[str, type[pl.DataType]] = {
 
 
 @click.command()
-@store_option()
+@store_option
 @click.option(
     "--k", default=20, show_default=True, type=click.IntRange(1, 1000), help="Products for each customer."
 )

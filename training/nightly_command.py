@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError, NightRunningError
+from storage.record_options import store_option_that
 from storage.signing import Signer
 from storage.store import Store
 from training.aftermath import (
@@ -19,13 +20,13 @@ from training.config import load_config
 from training.exit_codes import GATE_REFUSED, exit_code, told
 from training.job import Job
 from training.night import run_night
-from training.options import moment_of, store_option
+from training.options import config_option, data_option, moment_of
 from training.progress import Progress
 
 
 @click.command()
-@click.option("--data", required=True, help="Folder, or database URL, of the shop's history.")
-@store_option(exists=False)
+@data_option
+@store_option_that(is_there=False)
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
@@ -36,7 +37,7 @@ from training.progress import Progress
     type=click.IntRange(1, 365),
     help="Days whose purchases are predicted.  [default: the configuration's, else 7]",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="nextbest.toml: docs/operations.md.")
+@config_option
 @click.option(
     "--time-budget",
     "time_budget_s",

@@ -1,25 +1,20 @@
 """Options that several commands have."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from models.errors import BadConfigError
 
-
-def store_option(*, exists: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--store`.
-
-    Args:
-        exists: the folder must be there; otherwise the command makes it.
-    """
-    kind = click.Path(path_type=Path, exists=exists, file_okay=False)
-    help_ = "Folder of the versions.  [env: NEXTBEST_STORE]"
-    return click.option("--store", required=True, type=kind, envvar="NEXTBEST_STORE", help=help_)
+data_option = click.option("--data", required=True, help="Folder or database URL of the shop's history.")
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), help="nextbest.toml: docs/operations.md."
+)
+out_folder_option = click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
+)
 
 
 def moment_of(as_of: datetime | None, timezone: str, now: datetime) -> datetime | None:

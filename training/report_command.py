@@ -14,23 +14,20 @@ from storage.page import page, without_nan
 from storage.store import Store, write_atomic
 from training import shop_figures
 from training.config import load_config
+from training.options import config_option, data_option, out_folder_option
 from training.progress import Progress
 from training.shop_figures import LISTED, MIN_BUYERS, Section
 
 
 @click.command("report")
-@click.option("--data", required=True, help="Folder or database URL of the shop's history.")
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml: docs/operations.md."
-)
+@data_option
+@config_option
 @click.option(
     "--store",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Store whose champion's lists are held against later purchases.  [default: that part is left out]",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
-)
+@out_folder_option
 def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> None:
     """Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out."""
     settings = load_config(config)

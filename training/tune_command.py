@@ -18,7 +18,7 @@ from storage.store import write_atomic
 from training.config import NightConfig, load_config
 from training.fitting import recipe_of, with_horizon
 from training.folds import Target
-from training.options import moment_of
+from training.options import data_option, moment_of
 from training.progress import Progress
 from training.search_space import Dimension, search_space
 from training.signals import Stop
@@ -33,7 +33,7 @@ TARGETS: dict[str, Target] = {"ndcg@10": "all", "new-ndcg@10": "new"}
 
 
 @click.command("tune")
-@click.option("--data", required=True, help="Folder or database URL of the shop's history.")
+@data_option
 @click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="nextbest.toml to start from."
 )

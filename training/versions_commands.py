@@ -8,12 +8,12 @@ import click
 from models.errors import DamagedVersionError
 from storage.local_days import local_day
 from storage.manifest import Manifest
+from storage.record_options import store_option
 from storage.store import Champion, Store
-from training.options import store_option
 
 
 @click.command()
-@store_option()
+@store_option
 def versions(store: Path) -> None:
     """List the versions, newest first; `*` marks the champion."""
     shelf = Store(store)
@@ -44,7 +44,7 @@ def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
 
 
 @click.command()
-@store_option()
+@store_option
 @click.argument("version_id")
 def promote(store: Path, version_id: str) -> None:
     """Make a version the champion, whatever the gate said of it."""
@@ -53,7 +53,7 @@ def promote(store: Path, version_id: str) -> None:
 
 
 @click.command()
-@store_option()
+@store_option
 def rollback(store: Path) -> None:
     """Go back to the champion before this one."""
     _tell(Store(store).rollback(now=datetime.now(UTC)))

@@ -26,17 +26,12 @@ from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
 from service.served import ServedVersion
 from storage.record.consent import PRESETS
-from storage.record_options import consent_option, key_option, record_if_any, url_option
+from storage.record_options import consent_option, key_option, record_if_any, store_option_that, url_option
 from storage.store import Store
 
 TIMEOUT_S = 60
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-store_option = click.option(
-    "--store",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="NEXTBEST_STORE",
-    help="Folder that the night publishes to; NEXTBEST_STORE may say it.",
-)
+store_option = store_option_that(is_required=False)
 
 
 @click.group()
