@@ -6,7 +6,6 @@ import polars as pl
 
 from experiments.frames import OUTCOMES
 from experiments.sources import read_log
-from models.errors import NoChampionError
 from storage.local_days import are_dates, ends_s, local_days
 from storage.manifest import Manifest
 from storage.record.consent import Consent
@@ -24,10 +23,7 @@ def champion_purchases(store: Store) -> tuple[pl.DataFrame, Manifest]:
     Raises:
         NoChampionError: no night has published yet.
     """
-    champion = store.champion()
-    if champion is None:
-        raise NoChampionError(str(store.root))
-    version = store.open(champion.current.version_id, verify=False)
+    version = store.open(store.require_champion().current.version_id, verify=False)
     return read_log(version.folder / PURCHASES), version.manifest
 
 

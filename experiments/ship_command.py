@@ -12,7 +12,7 @@ from experiments.recorded import judged_by_record, recorded_specification
 from experiments.running_commands import now_ms, who
 from experiments.specification import parse
 from experiments.verdict import Word
-from models.errors import NextbestError, NoChampionError
+from models.errors import NextbestError
 from storage.record.experiments import (
     ENDED,
     ExperimentConflictError,
@@ -108,10 +108,8 @@ def _said_of(record: Record, store: Path, experiment_id: str, variant: str) -> s
 
 def _serve(store: Path, model: str, why: str) -> None:
     shelf = Store(store)
-    champion = shelf.champion()
-    if champion is None:
-        raise NoChampionError(str(store))
-    shelf.promote(champion.current.version_id, now=datetime.now(UTC), why=why, variant=model)
+    version_id = shelf.require_champion().current.version_id
+    shelf.promote(version_id, now=datetime.now(UTC), why=why, variant=model)
 
 
 def _left_to_do(arm: Arm) -> Iterator[str]:

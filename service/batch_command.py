@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import click
 import structlog
 
-from models.errors import NextbestError, NoChampionError
+from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.cache.redis_cache import RedisCache
 from service.cache.server import SOCKET
@@ -152,9 +152,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         NextbestError: some of it can't be had, and then nobody is written to.
     """
     champion = StoreChampion(Store(settings.store, signers=Signers.read(settings.trusted_signers)))
-    served = champion()
-    if served is None:
-        raise NoChampionError(str(settings.store))
+    served = champion.required()
     prepare_now(settings)
     book = RuleBook()
     if settings.rules:

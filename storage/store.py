@@ -136,6 +136,18 @@ class Store:
         except (OSError, ValidationError) as err:
             raise DamagedVersionError(CHAMPION, "not a readable pointer") from err
 
+    def require_champion(self) -> Champion:
+        """The champion.
+
+        Raises:
+            NoChampionError: no night has published yet.
+            DamagedVersionError: the pointer can't be read.
+        """
+        champion = self.champion()
+        if champion is None:
+            raise NoChampionError(str(self.root))
+        return champion
+
     def _readable_champion(self) -> Champion | None:
         """The champion; None also where the pointer can't be read."""
         try:
@@ -178,9 +190,7 @@ class Store:
             DamagedVersionError: the pointer can't be read.
         """
         with self._pointer_lock():
-            old = self.champion()
-            if old is None:
-                raise NoChampionError(str(self.root))
+            old = self.require_champion()
             now_serving = (old.current.version_id, old.current.variant)
             for place, pointer in enumerate(old.previous):
                 if (pointer.version_id, pointer.variant) == now_serving:

@@ -11,7 +11,7 @@ import polars as pl
 
 from models.arrays import BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.errors import BadConfigError, NoChampionError
+from models.errors import BadConfigError
 from models.registry import VARIANTS
 from storage.record_options import consent_option, store_option
 from storage.safe_cell import safe_cell
@@ -65,9 +65,7 @@ def export(
     """
     if out.suffix not in (".parquet", ".csv"):
         raise BadConfigError("--out", f"{out.name} must end in .parquet or .csv")
-    champion = Store(store).champion()
-    if champion is None:
-        raise NoChampionError(str(store))
+    champion = Store(store).require_champion()
     version = Store(store).open(champion.current.version_id)
     model = fitted(version, variant or champion.current.variant)
     options = RecordOptions(url=record, consent_default=consent_default)

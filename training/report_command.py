@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from models.errors import NoChampionError
 from storage.history import read_history
 from storage.page import page, without_nan
 from storage.store import Store, write_atomic
+from storage.versions import Version
 from training import shop_figures
 from training.config import load_config
 from training.options import config_option, data_option, out_folder_option
@@ -31,16 +31,13 @@ from training.shop_figures import LISTED, MIN_BUYERS, Section
 def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> None:
     """Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out."""
     settings = load_config(config)
+    version, variant = _champion(Store(store)) if store else (None, None)
     out.mkdir(parents=True, exist_ok=True)
     progress = Progress()
     with progress.step("read"):
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
-    champion = Store(store).champion() if store else None
-    if store and champion is None:
-        raise NoChampionError(str(store))
-    version = Store(store).open(champion.current.version_id) if store and champion else None
     with progress.step("count"):
         sections = {
             "coming_again": shop_figures.coming_again(history),
@@ -48,9 +45,7 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
             "losing": shop_figures.losing(history),
             "campaigns": shop_figures.campaigns(history),
             "stock": shop_figures.stock(history),
-            "never_bought": shop_figures.never_bought(
-                history, version, champion.current.variant if champion else None
-            ),
+            "never_bought": shop_figures.never_bought(history, version, variant),
         }
     lost = {name: n for name, counts in history.counts.items() if (n := sum(counts.rejected.values()))}
     source = {
@@ -76,6 +71,12 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
     click.echo(f"{out / 'shop-report.html'}, {out / 'shop-report.json'}")
     if lost:
         click.echo(f"rejected: {_told(lost)}; see {out / 'rejects.csv'}", err=True)
+
+
+def _champion(store: Store) -> tuple[Version, str]:
+    """The version that answers, and its variant."""
+    current = store.require_champion().current
+    return store.open(current.version_id), current.variant
 
 
 def _told(lost: Mapping[str, int]) -> str:

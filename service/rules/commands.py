@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from models.errors import NextbestError, NoChampionError
+from models.errors import NextbestError
 from service.changes import ChangesFollower
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told
@@ -24,7 +24,6 @@ from service.rules.doubts import warnings_of
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
-from service.served import ServedVersion
 from storage.record.consent import PRESETS
 from storage.record_options import consent_option, key_option, record_if_any, store_option_that, url_option
 from storage.store import Store
@@ -45,7 +44,7 @@ def rules() -> None:
 def check(file: Path, store: Path | None) -> None:
     """Say what is wrong with FILE; with a store also what of it does nothing there."""
     found = read_rules_file(file)
-    warnings = warnings_of(checked(StoreChampion(Store(store))), found, time.time()) if store else []
+    warnings = warnings_of(StoreChampion(Store(store)).required(), found, time.time()) if store else []
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     counts = f"rules: {len(found.rules)}, warnings: {len(warnings)}"
@@ -79,7 +78,7 @@ def try_out(
     if store is None:
         raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
     champion = StoreChampion(Store(store))
-    served = checked(champion)
+    served = champion.required()
     before = read_rules_file(against) if against else NO_RULES
     now_s = at.replace(tzinfo=served.zone).timestamp() if at else time.time()
     after = read_rules_file(file)
@@ -125,18 +124,6 @@ def put(file: Path, url: str) -> None:
         sys.exit(1)
     except urllib.error.URLError as err:
         raise NextbestError(f"{url} can't be asked: {err.reason}") from err
-
-
-def checked(champion: StoreChampion) -> ServedVersion:
-    """The champion of a store, checked.
-
-    Raises:
-        NextbestError: there is none, or it is damaged.
-    """
-    served = champion()
-    if served is None:
-        raise NoChampionError(str(champion.root))
-    return served
 
 
 def told(found: DryRun) -> str:

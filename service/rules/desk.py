@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import NextbestError
+from models.errors import NextbestError, NoChampionError
 from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
@@ -34,12 +34,11 @@ class StoreChampion:
     """Opens the champion of a store when it is asked for, and keeps the last one open.
 
     Attributes:
-        root: the store's folder.
         live: what a shop told of products since the night; what is put there the champion has.
     """
 
     def __init__(self, store: Store) -> None:
-        self.root, self._store, self.live = store.root, store, LiveProducts()
+        self._store, self.live = store, LiveProducts()
         self._served: ServedVersion | None = None
 
     def __call__(self) -> ServedVersion | None:
@@ -58,6 +57,17 @@ class StoreChampion:
             check_values(served)
             self.live.carry_to(served.shelf)
             self._served = served
+        return served
+
+    def required(self) -> ServedVersion:
+        """The champion.
+
+        Raises:
+            NextbestError: there is none yet, or it is damaged.
+        """
+        served = self()
+        if served is None:
+            raise NoChampionError(str(self._store.root))
         return served
 
 
