@@ -122,6 +122,15 @@ def batch(
     finally:
         with contextlib.suppress(RefusedError):  # after a file that was written there is nothing left to keep
             campaign.keep_promises()
+    _say_what_came_of_it(campaign, out, len(suppressed))
+
+
+def _say_what_came_of_it(campaign: Campaign, out: Path, suppressed: int) -> None:
+    """How many got a list and who was left out, and what looks wrong about it.
+
+    Args:
+        suppressed: how many ids were to suppress.
+    """
     tally = campaign.tally
     click.echo(f"{out}: {tally.listed} customers")
     if tally.strangers:
@@ -129,7 +138,7 @@ def batch(
     for why, number in sorted(tally.left_out.items()):
         click.echo(f"left out, {why}: {number}")
     if unmet := campaign.unmet():
-        click.echo(f"to suppress, but no known customer: {unmet} of {len(suppressed)} ids")
+        click.echo(f"to suppress, but no known customer: {unmet} of {suppressed} ids")
     if tally.strangers and tally.strangers == tally.listed:
         click.echo("warning: none of these is a known customer: are these the right ids?", err=True)
     if not tally.looked_at:
