@@ -28,7 +28,7 @@ class Arm:
         rules: the set of the shop's rules that hold for it: those `only_for` it, and none `not_for` it.
         interleave: a second model; the answer is a team draft of both. "" for none.
         explore: the place, from 1, that is filled by lot; 0 for none.
-        explore_among: from so many products that may stand there, each with the same chance.
+        explore_among: from this many products that may stand there, each with the same chance.
         rivals: models whose choice for that place is noted, so that it can be valued without being served.
     """
 

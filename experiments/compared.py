@@ -1,4 +1,4 @@
-"""Every metric of every arm, in its role: what decides, what guards, what is looked at beside."""
+"""Every metric of every arm, in its role: what decides, what guards, what is only reported."""
 
 from dataclasses import replace
 from typing import get_args

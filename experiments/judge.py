@@ -1,6 +1,6 @@
 """The judge: a pure function from logs and earlier looks to a judgement."""
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf, sqrt
@@ -94,7 +94,7 @@ def open_case(
     return Case(specification, now_ms, cohort, figures, table, health, preferences, choices)
 
 
-def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
+def judge(case: Case, looks: Sequence[Look] = ()) -> Judgement:
     """The whole report.
 
     Args:
@@ -120,7 +120,7 @@ def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
         planned_days=head.planned_days,
         planned_n=analysis.planned_n,
         customers=len(case.table.arm),
-        closed=_closed_n(case, case.now_ms),
+        closed=case.table.closed_n(case.now_ms),
         information=_information(case, case.now_ms),
         alpha=case.alpha,
         headline=headline,
@@ -143,7 +143,7 @@ def judge(case: Case, looks: Several[Look] = ()) -> Judgement:
     )
 
 
-def decide_arm(case: Case, number: int, looks: Several[Look]) -> tuple[Verdict, Look | None, bool]:
+def decide_arm(case: Case, number: int, looks: Sequence[Look]) -> tuple[Verdict, Look | None, bool]:
     """The decision on an arm, the look that it rests on, and whether that is a new one."""
     specification, analysis = case.specification, case.specification.analysis
     metric, head = specification.primary, specification.experiment
@@ -222,16 +222,12 @@ def days_of(case: Case) -> tuple[Day, ...]:
     return tuple(found)
 
 
-def _closed_n(case: Case, at_ms: int) -> int:
-    return case.table.closed_n(at_ms)
-
-
 def _information(case: Case, at_ms: int) -> float:
     """Never of customers whose window is still open."""
-    return rounded(_closed_n(case, at_ms) / case.specification.analysis.planned_n)
+    return rounded(case.table.closed_n(at_ms) / case.specification.analysis.planned_n)
 
 
-def _next(case: Case, looks: Several[Look]) -> tuple[float | None, float | None]:
+def _next(case: Case, looks: Sequence[Look]) -> tuple[float | None, float | None]:
     """The bound of a look a day later, if as many windows end as on the last day."""
     at = _information(case, case.now_ms)
     more = at - _information(case, case.now_ms - DAY_MS)

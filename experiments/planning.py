@@ -50,7 +50,7 @@ class Plan:
 
     Attributes:
         customers: whose windows it was measured on.
-        per_day: customers seen for the first time on each of so many days in a row, up to that window.
+        per_day: customers seen for the first time on each of that many days in a row, up to that window.
     """
 
     planned_n: int

@@ -122,8 +122,8 @@ class Analysis(Strict):
 
     Attributes:
         alpha: two-sided, of the primary metric over all arms and looks together.
-        attribution_days: what a customer does so many days after the first exposure counts; a customer is
-            judged when they are over.
+        attribution_days: what a customer does within this many days of the first exposure counts; a customer
+            is judged when they are over.
         winsor_quantile: above this quantile of all customers together, revenue counts as that quantile; 1
             for never.
         cuped_days: days before the first exposure that explain a part of the variance.

@@ -25,7 +25,7 @@ class AffinityOptions(FoldOptions):
     """Options of `affinity`, beside those of FoldOptions. None: learned, by what finds more new products.
 
     Attributes:
-        half_life_days: after so many days a first purchase counts half in what is taken up now.
+        half_life_days: days after which a first purchase counts half in what is taken up now.
         profile_half_life_days: the same in what the customer likes.
         category_power, brand_power, both_power: how far the customer's liking of the category, the brand, and
             the brand within the category acts: 0 not at all, 1 as their share of purchases says.

@@ -23,7 +23,7 @@ class AlsOptions(FoldOptions):
 
     Attributes:
         regularization: how strongly factors are drawn to 0; None: learned, by what finds more new products.
-        half_life_days: after so many days an order counts half; None: learned.
+        half_life_days: days after which an order counts half; None: learned.
         factors: dimensions.
         iterations: sweeps; few are better than many, which fit the loss and not the next purchase.
         threads: of implicit; the result depends on it in the last bits.

@@ -28,7 +28,7 @@ class TreeOptions:
             windows best, at most MOST_TREES.
         learning_rate: how far each tree goes.
         leaves: of one tree at most.
-        min_pairs: a leaf has at least so many pairs; fewer say little.
+        min_pairs: a leaf has at least this many pairs; fewer say little.
         columns: share of the features that each tree may look at.
         ridge: how strongly each leaf is drawn towards saying nothing; it matters where leaves have little to
             learn from.
@@ -187,7 +187,7 @@ class Trees:
         return trees
 
     def sums(self, features: FloatArray, n_trees: int | None = None) -> DoubleArray:
-        """The sum of the trees, or of the first so many, for each pair, shape (n,)."""
+        """The sum of the trees, or of the first so many of them, for each pair, shape (n,)."""
         found = self._booster.predict(features, raw_score=True, num_threads=1, num_iteration=n_trees)
         return np.asarray(found, np.float64)
 

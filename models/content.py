@@ -23,8 +23,8 @@ class ContentOptions(FoldOptions):
     """Options of `content`, beside those of FoldOptions. None: learned, by what finds more new products.
 
     Attributes:
-        half_life_days: after so many days a first purchase counts half in what is taken up now.
-        profile_half_life_days: after so many days an order counts half in what the customer likes.
+        half_life_days: days after which a first purchase counts half in what is taken up now.
+        profile_half_life_days: days after which an order counts half in what the customer likes.
         take_up_power: how far what is taken up now goes before other products that are as similar: 0 is
             content alone.
         prior_purchases: first purchases that every product is thought to have had just now beside its own, so

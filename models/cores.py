@@ -22,7 +22,7 @@ def _libraries() -> ThreadpoolController:
 
 
 def blas_threads(most: int | None) -> AbstractContextManager[object]:
-    """BLAS keeps to so many threads meanwhile; None for what it has."""
+    """BLAS keeps to this many threads meanwhile; None for what it has."""
     limited: AbstractContextManager[object] = _libraries().limit(limits=most, user_api="blas")
     return limited
 

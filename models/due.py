@@ -32,7 +32,7 @@ class DueOptions(FoldOptions):
 
     Attributes:
         coefficients: of the probability, in the order of `_Evidence.of`; None: learned on earlier folds.
-        max_pairs: at most about so many own products are learned from in each fold, of customers by lot.
+        max_pairs: at most about this many own products are learned from in each fold, of customers by lot.
     """
 
     coefficients: tuple[float, ...] | None = None

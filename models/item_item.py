@@ -30,8 +30,8 @@ class ItemItemOptions(FoldOptions):
     Attributes:
         together: what counts as together: "order" (the same order) or "customer" (the same customer's latest
             products); None: learned, by what finds more of the products that customers had not bought before.
-        half_life_days: after so many days an own order counts half when a customer is scored; None: learned.
-        max_basket: at most so many products of a basket count, the latest ones: bounds the cost.
+        half_life_days: days after which an own order counts half when a customer is scored; None: learned.
+        max_basket: at most this many products of a basket count, the latest ones: bounds the cost.
         neighbours: how many similar products are kept for each product.
         min_customers: of whom a pair must have been bought together, each counting 1 at most; None: one in a
             hundred of the shop's, 5 at most.

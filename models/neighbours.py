@@ -22,14 +22,14 @@ class NeighboursOptions(FoldOptions):
     """Options of `neighbours`, beside those of FoldOptions.
 
     Attributes:
-        half_life_days: after so many days an order counts half; None: learned, by what finds
+        half_life_days: days after which an order counts half; None: learned, by what finds
             more of what is bought, new products as much as all.
         k: nearest customers who count for each.
         alpha: how the lengths of two profiles divide a similarity: 0 the other's alone, 0.5 cosine, 1 the
             customer's own alone, which prefers those who bought much.
         q: locality: the power of a similarity; large ones listen to the nearest alone.
         prior_orders: orders without the product that every customer is thought to have had beside their own.
-        pool: at most so many customers may be neighbours, those with the most orders lately; sets the time.
+        pool: at most this many customers may be neighbours, those with the most orders lately; sets the time.
     """
 
     half_life_days: float | None = None

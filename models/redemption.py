@@ -24,10 +24,10 @@ class RedemptionOptions:
     """How redemptions are learned from.
 
     Attributes:
-        known_after_days: a campaign is learned from once it is over or has been on for so long.
-        n_campaigns: of the latest at most so many.
-        max_customers: of those who redeemed nothing in a campaign, at most so many are looked at, by lot.
-        max_pairs: of pairs that were not redeemed, at most about so many are learned from, by lot.
+        known_after_days: a campaign is learned from once it is over or has been on for this long.
+        n_campaigns: of the latest at most this many.
+        max_customers: of those who redeemed nothing in a campaign, at most this many are looked at, by lot.
+        max_pairs: of pairs that were not redeemed, at most about this many are learned from, by lot.
         ridge: how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it.
         half_trees: redemptions learned from, with which trees count as much as the regression.
         doubt: redemptions that speak for the level of probabilities being right as it is.

@@ -24,7 +24,7 @@ class RepeatOptions(FoldOptions):
     """Options of `repeat`, beside those of FoldOptions.
 
     Attributes:
-        half_life_days: after so many days an order counts half; None: learned on earlier folds.
+        half_life_days: days after which an order counts half; None: learned on earlier folds.
         due_power: how far the due factor acts: 0 not at all, 1 as observed; None: learned.
         prior_orders: orders without the product that every customer is thought to have had beside their own.
     """

@@ -26,7 +26,7 @@ class SequelOptions:
 
     Attributes:
         horizon_days: length of what is predicted.
-        memory: after so many horizons a product that led to another counts half.
+        memory: horizons after which a product that led to another counts half.
         neighbours: how many products are kept that follow each.
         seed: of the lot among the customers of a large shop.
     """

@@ -89,7 +89,7 @@ class Limits:
     Attributes:
         own: products that the customer bought before.
         new: products that are new to the customer.
-        pool: so many products may be listed as new to somebody.
+        pool: this many products may be listed as new to somebody.
     """
 
     own: int

@@ -16,7 +16,7 @@ class TrendOptions(FoldOptions):
     """Options of `trend`, beside those of FoldOptions.
 
     Attributes:
-        half_life_days: after so many days a first purchase counts half; None: learned, by what finds more of
+        half_life_days: days after which a first purchase counts half; None: learned, by what finds more of
             the products that customers had not bought before.
     """
 

@@ -39,9 +39,9 @@ class FoldOptions:
     Attributes:
         horizon_days: length of each fold, that is of what is predicted.
         n_folds: how many earlier folds to learn on at most.
-        enough_customers: with so many customers judged, all folds together, no more folds are needed: a small
+        enough_customers: with this many customers judged in all folds together no more are needed: a small
             shop takes more weeks than a large one to tell a good constant from a lucky one.
-        max_customers: at most so many customers are judged in each fold.
+        max_customers: at most this many customers are judged in each fold.
         seed: of the sample of customers, and of whatever else the model draws.
     """
 

@@ -61,7 +61,7 @@ def now_and_every(seconds: float, step: Callable[[], None], name: str) -> None:
 
 
 def every(seconds: float, step: Callable[[], None], name: str) -> None:
-    """Take this step after each pause of so many seconds."""
+    """Take this step after each pause of this many seconds."""
     _every(seconds, step, Outlived(name))
 
 

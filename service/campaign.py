@@ -47,7 +47,7 @@ class Campaign:
         look: brings what the record says up to date, and raises where it can't: nobody is written to whose
             consent isn't known.
         turn: the same of what was promised, after each TURN_EACH customers.
-        poll_s: so long after a look comes the next one.
+        poll_s: how long after a look the next one comes.
         suppressed: ids that get no list, whatever else holds; without blanks around them.
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.

@@ -117,7 +117,7 @@ def expire_old(
     quarantine_days: int,
     exposure_days: int,
 ) -> None:
-    """Delete events and exposures of so many days ago, and ids without purchase or consent: a line for cron.
+    """Delete old events and exposures, and ids without purchase or consent: a line for cron.
 
     Let purchases go only once the shop's own history has them: a night knows no others.
     """

@@ -271,7 +271,7 @@ class Showings:
         return known
 
     def _make_room(self, n_bytes: int) -> None:
-        """For counts of so much more."""
+        """For counts of this many bytes more."""
         if self._counted_bytes > MOST_COUNTED_BYTES:
             self._forget_counts()
         self._counted_bytes += n_bytes

@@ -91,7 +91,7 @@ def _is_timeout(error: BaseException) -> bool:
 
 
 def _stays_open(connection: Any, seconds: float) -> bool:
-    """Whether a connection, given as a weak reference, is open now and for so long."""
+    """Whether a connection, given as a weak reference, has been open for that long."""
     left_s = seconds
     while (there := connection()) is not None and not there.closed:
         del there

@@ -155,7 +155,7 @@ def evaluate_fold(
 def _by_lot(
     targets: Mapping[Target, TargetTruth], options: EvaluationOptions
 ) -> Mapping[Target, TargetTruth]:
-    """The targets of at most so many customers; the same lot for the same history and fold."""
+    """The targets of at most this many customers; the same lot for the same history and fold."""
     customers = targets["all"].customer_row
     if len(customers) <= options.max_customers:
         return targets

@@ -16,7 +16,7 @@ from training.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.contribution import Contribution, SourceCounts, count_sources, pool_sources
 from training.folds import Fold, TargetTruth, split
 
-ACTIVE_HORIZONS = 8  # who bought within so many horizons before a fold is active
+ACTIVE_HORIZONS = 8  # who bought within this many horizons before a fold is active
 MAX_CUSTOMERS = 3000  # active ones that are asked; a lot among more
 TOLD_GAINS = 15
 

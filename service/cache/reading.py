@@ -55,11 +55,11 @@ class Wire:
         return self._exchange(asked, len(keys), _values)
 
     def tell(self, commands: bytes, number: int) -> None:
-        """Send so many commands to each of which Redis says one line. Raises as `get`."""
+        """Send this many commands, to each of which Redis says one line. Raises as `get`."""
         self._exchange(commands, number, _lines)
 
     def _exchange[T](self, said: bytes, number: int, read: Callable[[bytes, int], T | None]) -> T:
-        """Say something, and read so many replies."""
+        """Say something, and read this many replies."""
         deadline_s, left_s = self._clock() + self._budget_s, self._budget_s
         try:
             connected = self._socket
@@ -139,7 +139,7 @@ def command(*words: bytes) -> bytes:
 
 
 def _values(data: bytes, number: int) -> list[bytes | None] | None:
-    """The values of so many replies, each of which says its length first; None while not all are there."""
+    """The values of this many replies, each of which says its length first; None while not all are there."""
     found: list[bytes | None] = []
     start = 0
     while len(found) < number:

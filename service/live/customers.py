@@ -10,7 +10,7 @@ from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow
 
 CUT_OFF_S = 300.0
-"""After so long without a word of the record nobody's answer is personal: somebody may have been erased."""
+"""After this long without the record nobody's answer is personal: somebody may have been erased."""
 
 MOST_HASHED = 10_000  # about 300 bytes each
 log = structlog.get_logger()

@@ -237,7 +237,7 @@ def _lift(session: Session, products: IntArray) -> NDArray[np.float32]:
 
 
 def left_after(days: float, interval_days: float, session: SessionFigures) -> float:
-    """What is left of a count so many days after a purchase.
+    """What is left of a count this many days after a purchase.
 
     Args:
         interval_days: after how many days such things are bought again; NaN or negative if never.

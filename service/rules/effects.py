@@ -42,7 +42,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limit:
-    """At most so many products of one brand, or of one category.
+    """At most this many products of one brand, or of one category.
 
     Attributes:
         most: by row of the brand or category, ANY_NUMBER where the rule isn't about it; the last entry is for
@@ -68,7 +68,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bought:
-    """Not what was bought within so many days; `about` says by row whether it is meant (None: all)."""
+    """Not what was bought within this many days; `about` says by row whether it is meant (None: all)."""
 
     days: int
     about: BoolArray | None
@@ -76,7 +76,7 @@ class Bought:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Often:
-    """Not what was shown so often within so many days; `about` says by product row whether it is meant."""
+    """Not what was shown so often within this many days; `about` says by product row whether it is meant."""
 
     at_most: int
     days: int

@@ -185,7 +185,7 @@ class Eligible(Scoped):
 
 
 class Cap(AnyRule):
-    """At most so many of one brand or category; of each, or of those that are named."""
+    """At most this many of one brand or category; of each, or of those that are named."""
 
     kind: Literal["cap"]
     per: Literal["brand", "category"]
@@ -194,14 +194,14 @@ class Cap(AnyRule):
 
 
 class ExcludeBought(Scoped):
-    """Not what the customer bought within so many days."""
+    """Not what the customer bought within this many days."""
 
     kind: Literal["exclude_bought"]
     days: Whole = Field(ge=1, le=3650)
 
 
 class Frequency(Scoped):
-    """Not what the customer was shown so many times at the same placement within so many days."""
+    """Not what the customer was shown that many times at the same placement within this many days."""
 
     kind: Literal["frequency"]
     at_most: Whole = Field(ge=1, le=1000)
@@ -224,7 +224,7 @@ class Diversity(AnyRule):
 
 
 class MinStock(Scoped):
-    """Only what has so many pieces in stock; what isn't counted is enough."""
+    """Only what has this many pieces in stock; what isn't counted is enough."""
 
     kind: Literal["min_stock"]
     stock: Whole = Field(ge=1)

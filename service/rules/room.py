@@ -79,7 +79,7 @@ class Room:
         return sum(self._planned.values())
 
     def _plan(self, cell: int, count: int) -> None:
-        """Plan so many more products of a cell, or fewer."""
+        """Plan this many more products of a cell, or fewer."""
         planned = self._planned.get(cell, 0) + count
         if planned:
             self._planned[cell] = planned

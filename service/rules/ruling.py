@@ -132,7 +132,7 @@ class Ruling:
         return frozenset(found)
 
     def _is_too_recent(self, product_row: int, days: int) -> bool:
-        """Whether a rule hides what was bought so many days ago."""
+        """Whether a rule hides what was bought this many days ago."""
         return any(
             days <= rule.days and (rule.about is None or rule.about[product_row]) for rule in self.bought
         )

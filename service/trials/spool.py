@@ -65,7 +65,7 @@ class Spool:
         return kept
 
     def batches(self, most: int) -> Iterator[list[Exposure]]:
-        """What waits, the first first, at most so many at once. After each call `done` once it is written."""
+        """What waits, the first first, at most this many at once. Call `done` once each is written."""
         if not self._file.exists():
             return
         with self._file.open("rb") as file:

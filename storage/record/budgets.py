@@ -188,7 +188,7 @@ class ToldPromise(NamedTuple):
 def promised_between(
     connection: sa.Connection, after: int, before: int, now_ms: int, most: int
 ) -> list[ToldPromise]:
-    """The latest promises with a number between these two that hold, at most so many, the last one first."""
+    """The latest promises with a number between these two that hold, the last one first; `most` at most."""
     promised = offer_promises.c
     rows = sa.select(promised.id, promised.offer_id, promised.customer_id, promised.ends_ms)
     holds = (promised.id > after, promised.id < before, promised.ends_ms > now_ms)

@@ -1,7 +1,7 @@
 """What changed since the number N of the record's clock: what every worker asks several times a second.
 
-Each look reads so much at most: after a restart, or when a purge touched everybody, it takes several of them,
-for a worker's door to the record waits for one no longer than a moment.
+Each look reads a bounded amount: after a restart, or when a purge touched everybody, it takes several,
+since a worker waits for the record no longer than a moment.
 """
 
 from collections.abc import Sequence
