@@ -25,8 +25,8 @@ from service.rules.reading import parse_rules
 from service.served import NONE, ServedVersion
 from storage.record.live import Trade
 from storage.store import Store
-from tests.data.tiny_service import get, tiny_app
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
+from tests.data.tiny_service import get, tiny_app, tiny_served
+from tests.data.tiny_version import Bought, TinyShop, publish
 
 SHOP = TinyShop(
     history={
@@ -48,8 +48,7 @@ CATALOGUE = set(PRODUCTS) - {"cream"}  # that is out of stock
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[ServedVersion]:
     with tempfile.TemporaryDirectory() as root:
-        store = Store(Path(root))
-        yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+        yield tiny_served(Path(root), SHOP)
 
 
 @pytest.fixture(scope="module")

@@ -26,12 +26,20 @@ from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
+from service.served import ServedVersion
 from service.settings import Settings
 from storage.keyring import Keyring
 from storage.record.consent import PRESETS
 from storage.store import Store
+from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
 PATIENT_MS = 5000  # other tests keep the machine busy
+
+
+def tiny_served(root: Path, shop: TinyShop | None = None) -> ServedVersion:
+    """The version of a tiny shop, written to a store and opened as the day does."""
+    store = Store(root)
+    return ServedVersion(store.open(write_version(store, shop or TinyShop(), now=AS_OF)), VARIANT)
 
 
 class DictCache:

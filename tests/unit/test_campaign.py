@@ -27,7 +27,6 @@ from service.offers.desk import OfferDesk
 from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
-from service.served import ServedVersion
 from service.settings import Settings
 from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS, set_consent
@@ -40,7 +39,8 @@ from storage.record.tables import offer_leases, offer_promises
 from storage.shop_files import shop_files
 from storage.store import Store
 from tests.data.records import rows
-from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import TinyOffer, TinyShop, publish
 
 NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -50,8 +50,7 @@ EVERYBODY = {"anna", "ben", "7", "007", "käthe/1", "new"}
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Serving:
-    store = Store(tmp_path / "store")
-    served = ServedVersion(store.open(write_version(store, TinyShop(), now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path / "store")
     return Serving(served, AnswerWriter(served))
 
 

@@ -17,13 +17,12 @@ from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
 from service.showings import Showings
 from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow, Trade
-from storage.store import Store
 from tests.data.records import KEY
-from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import TinyOffer, TinyShop
 
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC)
 OFFERS = (
@@ -39,10 +38,7 @@ class Worker:
     """One worker, asked 50 times a second of the clock."""
 
     def __init__(self, folder: Path, rules: str = PLAIN) -> None:
-        store = Store(folder)
-        self.served = ServedVersion(
-            store.open(write_version(store, TinyShop(offers=OFFERS), now=AS_OF)), VARIANT
-        )
+        self.served = tiny_served(folder, TinyShop(offers=OFFERS))
         self.now_s = NOON.timestamp()
         self.customers = LiveCustomers(is_personal_by_default=True, most=10, clock=self.clock)
         self.customers.erase([], KEY.hash_of)

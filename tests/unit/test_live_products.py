@@ -24,15 +24,15 @@ from storage.record.changes import ProductState
 from storage.record.tables import products_live, record_clock
 from storage.store import Store
 from tests.data.records import Door, empty_record, sqlite_url
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import VARIANT, TinyShop
 
 SHOP = replace(TinyShop(), stock={"milk": 5}, margins={"milk": 0.5})
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[ServedVersion]:
-    store = Store(tmp_path)
-    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    yield tiny_served(tmp_path, SHOP)
 
 
 def test_what_is_told_of_a_product_counts_and_none_goes_back_to_the_night(served: ServedVersion) -> None:

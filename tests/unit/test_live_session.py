@@ -27,7 +27,7 @@ from service.served import NONE, ServedVersion
 from storage.record.live import Trade
 from storage.session_figures import SessionFigures
 from storage.store import Store
-from tests.data.tiny_service import DictCache
+from tests.data.tiny_service import DictCache, tiny_served
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
 
 SHOP = TinyShop(product_interval={"milk": 5.0}, category_interval={"bakery": 2.0})
@@ -38,8 +38,7 @@ PRODUCTS = list(SHOP.products)
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[ServedVersion]:
     with tempfile.TemporaryDirectory() as root:
-        store = Store(Path(root))
-        yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+        yield tiny_served(Path(root), SHOP)
 
 
 def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
@@ -51,9 +50,8 @@ def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bo
 
 
 def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
-    store = Store(tmp_path)
     shop = replace(SHOP, orders=[("anna", "o1", "milk"), ("ben", "o1", "bread")])
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     anna, now_s = served.customers.find("anna"), MORNING.timestamp()
     assert session_of(served, anna, bought("milk"), now_s) is None
     both = session_of(served, anna, bought("milk", "bread"), now_s)  # the same order, a line that it hasn't
@@ -122,8 +120,8 @@ def test_what_was_bought_steps_back_and_the_less_the_longer_ago(tiny: ServedVers
 
 
 def test_what_orders_soon_after_another_are_for_steps_up_until_the_horizon_is_over(tmp_path: Path) -> None:
-    store, lifted = Store(tmp_path), replace(SHOP, follow_up_lift={"apple": 2.0})
-    served = ServedVersion(store.open(write_version(store, lifted, now=AS_OF)), VARIANT)
+    lifted = replace(SHOP, follow_up_lift={"apple": 2.0})
+    served = tiny_served(tmp_path, lifted)
 
     def places(told: Told | None, day: int) -> list[str]:
         asked = recommender(told, datetime(2018, 1, day, 9, tzinfo=UTC))
@@ -136,8 +134,8 @@ def test_what_orders_soon_after_another_are_for_steps_up_until_the_horizon_is_ov
 
 
 def test_what_was_bought_just_now_steps_back_even_if_it_is_what_such_orders_are_for(tmp_path: Path) -> None:
-    store, lifted = Store(tmp_path), replace(SHOP, follow_up_lift={"milk": 9.0})
-    served = ServedVersion(store.open(write_version(store, lifted, now=AS_OF)), VARIANT)
+    lifted = replace(SHOP, follow_up_lift={"milk": 9.0})
+    served = tiny_served(tmp_path, lifted)
 
     def places(day: int) -> list[str]:
         asked = recommender(bought("milk"), datetime(2018, 1, day, 9, tzinfo=UTC))
@@ -262,9 +260,8 @@ def test_another_order_later_on_the_day_of_the_night_is_new_and_the_same_day_wit
 
 
 def test_without_order_ids_a_local_day_is_an_order(tmp_path: Path) -> None:
-    store = Store(tmp_path)
     shop = replace(SHOP, timezone="America/New_York")
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     evening, night = datetime(2018, 1, 2, 23, tzinfo=UTC), datetime(2018, 1, 3, 3, tzinfo=UTC)
     assert why_milk(served, milk_at(evening, evening, night))[1]["evidence"]["times"] == 6
     assert why_milk(served, milk_at(evening, evening.replace(day=4)))[1]["evidence"]["times"] == 7
@@ -273,8 +270,7 @@ def test_without_order_ids_a_local_day_is_an_order(tmp_path: Path) -> None:
 
 def test_a_probability_of_before_the_purchase_is_no_longer_told(tmp_path: Path) -> None:
     shop = replace(SHOP, probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25})
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     late = datetime(2018, 1, 20, tzinfo=UTC)
     said = body(served, "anna", recommender(bought("milk"), late).recommend(served, "anna", Query(n=3)))
     chances = {one["product_id"]: one["probability"] for one in said["recommendations"]}
@@ -372,8 +368,7 @@ def test_a_list_of_which_redis_has_the_beginning_answers_carts_and_what_is_due_a
         similar={"bag": [("pear", 0.5), ("apple", 0.4), ("butter", 0.3)]},
         probability={("anna", "butter"): 0.25},
     )
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     monkeypatch.setattr(packed, "LIST_LENGTH", 2)
     asked = recommender(bought("cake"), datetime(2018, 1, 9, tzinfo=UTC), DictCache())
     for _ in range(2):  # made, then from Redis

@@ -23,9 +23,8 @@ from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.record.changes import ProductState
 from storage.record.live import Trade
-from storage.store import Store
-from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+from tests.data.tiny_service import DictCache, tiny_served
+from tests.data.tiny_version import Bought, TinyShop
 
 PROBABILITY = {
     ("anna", "milk"): 0.5,
@@ -57,8 +56,7 @@ PRODUCTS = list(SHOP.products)
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[ServedVersion]:
     with tempfile.TemporaryDirectory() as root:
-        store = Store(Path(root))
-        yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+        yield tiny_served(Path(root), SHOP)
 
 
 def recommender(told: Told | None = None, cache: DictCache | None = None) -> Recommender:
@@ -84,8 +82,8 @@ def test_value_is_probability_times_margin_or_a_share_of_the_price(tiny: ServedV
 
 
 def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None:
-    store, live = Store(tmp_path), LiveProducts()
-    served = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    live = LiveProducts()
+    served = tiny_served(tmp_path, SHOP)
     live.carry_to(served.shelf)
     writer, asked = AnswerWriter(served), recommender()
 
@@ -106,8 +104,7 @@ def test_a_boost_raises_and_a_bury_lowers_what_loses_money_too(
 ) -> None:
     """Bread loses .25 x .8 = .2, milk .5 x .3 = .15: bread loses .1 when boosted by 2, .4 when buried."""
     shop = replace(SHOP, margins={**SHOP.margins, "bread": -0.8, "milk": -0.3})
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     rule = f'schema = 1\n[[rules]]\nid = "a"\nkind = "{kind}"\nproducts = ["bread"]\nfactor = 2\n'
     book = RuleBook(parse_rules(rule), NOW.timestamp)
     asked = Recommender(FirstLevel(10, 1), None, book=book, clock=NOW.timestamp)
@@ -140,16 +137,14 @@ def test_reorder_has_what_is_due_then_what_was_bought_then_the_list(tiny: Served
 def test_of_what_is_due_and_not_in_the_list_the_latest_comes_first(tmp_path: Path) -> None:
     long_ago = [Bought("cake", due=date(2015, 1, 1)), Bought("plum", due=date(2018, 1, 2))]
     shop = replace(SHOP, history={**SHOP.history, "anna": [*SHOP.history["anna"], *long_ago]})
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     found = names(answer(served, Query(n=5, objective="reorder")))
     assert found == ["milk", "plum", "rolls", "cake", "bread"]
 
 
 def test_what_a_rule_buries_comes_later_among_what_is_due(tmp_path: Path) -> None:
     shop = replace(SHOP, candidates={**SHOP.candidates, "anna": [("milk", "milk"), ("rolls", "rolls")]})
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     buried = 'schema = 1\n[[rules]]\nid = "a"\nkind = "bury"\nproducts = ["milk"]\nfactor = 10\n'
     book = RuleBook(parse_rules(buried), NOW.timestamp)
     asked = Recommender(FirstLevel(10, 1), None, book=book, clock=NOW.timestamp)

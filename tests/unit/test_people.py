@@ -13,13 +13,13 @@ from storage.people import MAX_WORDS, People
 from storage.store import Store
 from storage.version_writer import VersionWriter
 from storage.versions import Version
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import TinyShop
 from training.people import write_people
 
 
 def people_of(tmp_path: Path, shop: TinyShop) -> tuple[ServedVersion, People]:
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     return served, served.people
 
 

@@ -18,8 +18,8 @@ from service.rules.diversity import LOOK_AHEAD, Above, diverse
 from service.rules.reading import parse_rules
 from service.rules.ruling import in_new_order
 from service.served import ServedVersion
-from storage.store import Store
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import TinyShop
 
 # anna's list: milk .5, cream (out of stock), bread .25, butter .125; apple counts .125 x 3/4 = .094
 SHOP = replace(
@@ -40,8 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedVersion:
 
 
 def of_shop(shop: TinyShop, folder: Path) -> ServedVersion:
-    store = Store(folder)
-    return ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    return tiny_served(folder, shop)
 
 
 def variety(strength: float, more: str = "") -> str:

@@ -16,8 +16,8 @@ from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
 from storage.record.live import Trade
-from storage.store import Store
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import Bought, TinyShop
 
 SHOP = replace(
     TinyShop(),
@@ -40,8 +40,7 @@ FIVE = ["milk", "bread", "butter", "apple", "cheese"]  # anna's, without rules
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedVersion]:
-    store = Store(tmp_path_factory.mktemp("store"))
-    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    yield tiny_served(tmp_path_factory.mktemp("store"), SHOP)
 
 
 def recommender(rules: str, now_s: float = NOON) -> Recommender:
@@ -251,8 +250,7 @@ ONE_OF_EACH = rule("cap", per='"brand"', at_most="1") + rule("cap", id='"two"', 
 
 @pytest.fixture(scope="module")
 def crossing(tmp_path_factory: pytest.TempPathFactory) -> ServedVersion:
-    store = Store(tmp_path_factory.mktemp("store"))
-    return ServedVersion(store.open(write_version(store, CROSSING, now=AS_OF)), VARIANT)
+    return tiny_served(tmp_path_factory.mktemp("store"), CROSSING)
 
 
 @pytest.mark.parametrize("customer", ["anna", "new", "nobody"])
@@ -310,9 +308,8 @@ def test_a_rule_holds_at_its_placements_only(served: ServedVersion) -> None:
 
 
 def test_a_rule_begins_and_ends_by_the_clock_of_the_shop(tmp_path: Path) -> None:
-    store = Store(tmp_path)
     shop = replace(SHOP, timezone="Europe/Warsaw")
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     block = rule("block", products='["milk"]', starts="2018-01-05", ends="2018-01-06")
     now_s = 0.0
     book = RuleBook(parse_rules(f"schema = 1\n{block}"), lambda: now_s)
@@ -363,8 +360,7 @@ def test_fills_go_on_beyond_whatever_is_blocked(tmp_path: Path) -> None:
         candidates={},
         brands=dict.fromkeys(every[:1990], "x"),
     )
-    store = Store(tmp_path)
-    served = ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    served = tiny_served(tmp_path, shop)
     assert shown(served, rule("block", brands='["x"]'), query=Query(20)) == every[1990:]
     assert shown(served, rule("cap", per='"brand"', at_most="1"), query=Query(20)) == ["p0000", *every[1990:]]
     assert shown(served, rule("cap", per='"category"', at_most="3"), query=Query(20)) == [*every[:3], "p1999"]

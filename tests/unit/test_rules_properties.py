@@ -33,9 +33,8 @@ from service.rules.file import (
 )
 from service.rules.reading import Rules
 from service.served import ServedVersion
-from storage.store import Store
-from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+from tests.data.tiny_service import DictCache, tiny_served
+from tests.data.tiny_version import Bought, TinyShop
 
 SHOPS = 8
 IDS = [f"p{number}" for number in range(10)]
@@ -131,8 +130,8 @@ def made_up_shop(seed: int) -> TinyShop:
 def versions(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[TinyShop, ServedVersion]]:
     made = []
     for seed in range(SHOPS):
-        shop, store = made_up_shop(seed), Store(tmp_path_factory.mktemp("store"))
-        made.append((shop, ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)))
+        shop = made_up_shop(seed)
+        made.append((shop, tiny_served(tmp_path_factory.mktemp("store"), shop)))
     return made
 
 

@@ -22,17 +22,15 @@ from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.served import ServedVersion
-from storage.store import Store
 from tests.data.side_by_side import side_by_side
-from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, write_version
+from tests.data.tiny_service import DictCache, tiny_served
+from tests.data.tiny_version import VARIANT, Bought, TinyShop
 
 ANNA = PROBABILITY, "anna"
 
 
 def served_from(shop: TinyShop, root: Path) -> ServedVersion:
-    store = Store(root)
-    return ServedVersion(store.open(write_version(store, shop, now=AS_OF)), VARIANT)
+    return tiny_served(root, shop)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,13 @@ from models.errors import DamagedVersionError
 from service.sane import check_values
 from service.served import ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
-from storage.store import Store
-from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
+from tests.data.tiny_service import tiny_served
+from tests.data.tiny_version import VARIANT
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> ServedVersion:
-    store = Store(tmp_path)
-    return ServedVersion(store.open(write_version(store, TinyShop(), now=AS_OF)), VARIANT)
+    return tiny_served(tmp_path)
 
 
 def test_what_a_night_writes_is_sane(served: ServedVersion) -> None:

@@ -23,11 +23,10 @@ from service.served import ServedVersion
 from service.showings import FRESH_S, LIFE_S, MOST_BYTES, Showings
 from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow
-from storage.store import Store
 from tests.data.records import KEY
 from tests.data.side_by_side import side_by_side
-from tests.data.tiny_service import DictCache
-from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, write_version
+from tests.data.tiny_service import DictCache, tiny_served
+from tests.data.tiny_version import TinyOffer, TinyShop
 
 DAY_S = 86_400
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -99,8 +98,7 @@ class Day:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedVersion]:
-    store = Store(tmp_path_factory.mktemp("store"))
-    yield ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    yield tiny_served(tmp_path_factory.mktemp("store"), SHOP)
 
 
 def test_after_so_many_showings_other_products_are_shown_whichever_worker_answers(
@@ -351,8 +349,7 @@ def test_counts_end_with_their_version(served: ServedVersion, tmp_path: Path) ->
     assert showings is not None
     (known,) = showings._known.values()
     assert known.counted
-    store = Store(tmp_path)
-    other = ServedVersion(store.open(write_version(store, SHOP, now=AS_OF)), VARIANT)
+    other = tiny_served(tmp_path, SHOP)
     day.workers[0].note_shown(other, "ben", THREE, Answer([(0, Rung.OWN, 0, 0.5)], None, "popular", {}))
     assert not known.counted
 
