@@ -15,6 +15,7 @@ class ToldConsents:
     """Consents by customer, those cells that aren't empty.
 
     Attributes:
+        by_customer: of everybody in the table; of a line whose cells are all empty nothing.
         unreadable: cells with another word; each is taken as a no.
     """
 
@@ -34,15 +35,10 @@ def consents_in(customers: pl.DataFrame | None) -> ToldConsents:
         "customer_id", *(pl.col(name).str.strip_chars().str.to_lowercase() for name in names)
     )
     words = words.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
-    words = words.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in names))
     known = [*YES, *NO]
     unreadable = sum(int((~words[name].is_in(known)).sum()) for name in names)
-    return ToldConsents(
-        {
-            customer_id: {
-                name: word in YES for name, word in zip(names, cells, strict=True) if word is not None
-            }
-            for customer_id, *cells in words.iter_rows()
-        },
-        unreadable,
-    )
+    by_customer, nothing = dict[str, dict[str, bool]](), dict[str, bool]()
+    for customer_id, *cells in words.iter_rows():
+        said = {name: word in YES for name, word in zip(names, cells, strict=True) if word is not None}
+        by_customer[customer_id] = said or nothing  # one for all: a million of them would take room
+    return ToldConsents(by_customer, unreadable)

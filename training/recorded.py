@@ -42,7 +42,7 @@ def recorded_by(
         NextbestError: it can't be read. Then there is no night: it would learn from customers who said no.
     """
     told, default = consents_in(customers), PRESETS[options.consent_default]
-    if told.by_customer and options.url is None:
+    if any(told.by_customer.values()) and options.url is None:
         prepare(record_url(store.root, None))
     with _opened(store, options) as record:
         if record is None:

@@ -13,6 +13,7 @@ from storage.record.tables import CONSENTS, consent_log, customers
 
 CLIENT = "the shop's table"
 """Who changed a consent, where the log has this; no key is called so."""
+_BY_TABLE = consent_log.c.client == CLIENT
 
 
 def take_shop_consents(
@@ -23,12 +24,15 @@ def take_shop_consents(
     A customer's own word goes before the table's, and whoever was erased isn't brought back by it.
 
     Args:
-        told: by customer, what the table has; what it leaves open is the default.
+        told: by customer, what the table has; what it leaves open is the default, also where it said
+            something once and leaves all of it open now.
     Raises:
         RecordUnavailableError: some may be in force: ask again.
     """
     changed = 0
-    for some in parts(told):
+    with record.reading() as connection:
+        before = set(connection.execute(sa.select(consent_log.c.customer_id).where(_BY_TABLE)).scalars())
+    for some in parts(one for one, said in told.items() if said or one in before):
         with record.reading() as connection:
             wanted = _wanted(connection, record, some, told, default)
         if not wanted:
@@ -68,7 +72,7 @@ def _spoke_themselves(connection: sa.Connection, customer_ids: Sequence[str]) ->
     """Those whose consent in force isn't the table's."""
     log = consent_log.c
     last = sa.select(sa.func.max(log.id)).where(log.customer_id.in_(customer_ids)).group_by(log.customer_id)
-    by_table = sa.select(log.customer_id).where(log.id.in_(last), log.client == CLIENT)
+    by_table = sa.select(log.customer_id).where(log.id.in_(last), _BY_TABLE)
     return set(customer_ids).difference(connection.execute(by_table).scalars())
 
 

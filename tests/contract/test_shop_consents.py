@@ -50,6 +50,22 @@ def test_the_table_may_change_its_word_and_a_missing_line_gives_nobody_leave(rec
     assert consent(record, "anna") == ALL
 
 
+def test_what_the_table_leaves_open_is_the_default_also_after_it_said_something(record: Record) -> None:
+    default = PRESETS["nothing"]
+    assert take_shop_consents(record, {"anna": {"personalise": True}}, default, now_ms=NOON_MS) == 1
+    told: dict[str, dict[str, bool]] = {"anna": {}, "ben": {}}
+    assert take_shop_consents(record, told, default, now_ms=NOON_MS) == 1
+    assert (consent(record, "anna"), logged(record)) == (default, 2)
+    assert take_shop_consents(record, told, default, now_ms=NOON_MS) == 0
+
+
+def test_an_open_line_takes_back_nothing_that_a_customer_said(record: Record) -> None:
+    taken(record, {"anna": {"train": False}})
+    say(record, "anna", PRESETS["nothing"])
+    assert taken(record, {"anna": {}}) == 0
+    assert consent(record, "anna") == PRESETS["nothing"]
+
+
 def test_a_customers_own_word_goes_before_the_tables(record: Record) -> None:
     say(record, "anna", ALL)
     assert taken(record, {"anna": {"train": False}}) == 0
@@ -83,6 +99,7 @@ def test_cells_are_read_as_yes_no_or_open_and_any_other_word_is_a_no() -> None:
     assert told.by_customer == {
         "a": {"train": True, "store": True},
         "b": {"train": False},
+        "c": {},
         "d": {"train": False, "store": True},
     }
     assert told.unreadable == 1
