@@ -142,7 +142,7 @@ def unproven(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _too_small(evidence: Evidence) -> Verdict | None:
-    """By what was seen when the planned size was looked at: who looks later has paid nothing for it."""
+    """By what was seen when the planned size was looked at: whoever looks later has paid nothing for it."""
     effect, look = evidence.primary, evidence.look
     if effect is None or look is None or not _at_planned_size(evidence) or not isfinite(look.bound):
         return None

@@ -19,7 +19,7 @@ from models.pair_keys import pair_keys
 from models.validation import FoldOptions, inner_folds, new_ndcg
 
 UNITS = ("order", "customer")
-CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 5.0  # a pair takes one customer in so many, and so many at most
+CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 5.0  # a pair takes one customer in a hundred, and five at most
 ROUNDED = 1e-3  # of a sum of cosines
 
 

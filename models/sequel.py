@@ -14,7 +14,7 @@ from models.decay import decay
 from models.first_purchases import first_purchases
 from models.interactions import Interactions
 
-CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 3.0  # a link takes one customer in so many, and so many at most
+CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 3.0  # a link takes one customer in a hundred, and three at most
 PRIOR_CUSTOMERS = 5.0  # who bought a product and nothing after it, beside those there are
 MOST_BEFORE = 50  # products of a customer that may have led to another, those that were new the latest
 MOST_STEPS = 3_000_000  # from one product to another, about, of customers by lot: bounds the cost

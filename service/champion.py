@@ -10,6 +10,7 @@ import structlog
 from models.errors import NextbestError, UnknownVersionError
 from service.answers import AnswerWriter
 from service.background import now_and_every
+from service.file_stamp import Stamp, stamp_of
 from service.live_products import LiveProducts
 from service.metrics import Metrics
 from service.sane import check_values
@@ -40,7 +41,7 @@ class ChampionFollower:
         self._live = live or LiveProducts()
         self._warm_up: Callable[[Serving], object] = lambda serving: None
         self.current: Serving | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._retry_at = self._let_go_at = float("inf")
         self._last_refusal = ""
 
@@ -68,10 +69,9 @@ class ChampionFollower:
     def look(self) -> None:
         """Take the champion if the pointer changed since the last look."""
         try:
-            facts = (self._store.root / CHAMPION).stat()
+            stamp = stamp_of(self._store.root / CHAMPION)
         except OSError:
             return  # none yet, or out of reach: what answers goes on
-        stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
         if stamp == self._seen and time.monotonic() < self._retry_at:
             return
         self._seen, self._retry_at = stamp, time.monotonic() + RETRY_S

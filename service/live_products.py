@@ -99,8 +99,8 @@ class LiveProducts:
         """A product's values from now on, in all that answers, unless a later change of it is here already.
 
         Args:
-            number: of the change, in the record. Who asked for one and who follows those of other workers
-                come here in any order.
+            number: of the change, in the record. Whoever asked for one and what follows those of other
+                workers come here in any order.
         """
         values = LiveValues(product.stock, product.price, product.margin)
         with self._turn:

@@ -1,6 +1,6 @@
 """Turns callers away before Flask while more of them wait outside than this worker lets in.
 
-A worker holds so many connections, each with one request at most: who is inside waits for those and no
+A worker holds so many connections, each with one request at most: whoever is inside waits for those and no
 longer. Connections beyond them wait in the kernel, and the listening socket says how many. While many do, a
 caller now and then gets a 503, and its connection is closed, so that the next one comes in.
 """

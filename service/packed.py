@@ -106,7 +106,7 @@ def pack(owner: bytes, columns: Columns, key: bytes) -> bytes:
     """The value of the beginning of a list, and what counts most behind it; 7 bytes for each product.
 
     Args:
-        key: who doesn't have it can make no value that is taken for one, such as with rows that no product
+        key: without it nobody can make a value that is taken for one, such as with rows that no product
             has, or with places in the history of somebody else. At most 64 bytes.
     """
     body = owner + b"".join(column.tobytes() for column in columns.beginning())

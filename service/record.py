@@ -66,7 +66,7 @@ class RecordDoor:
         self._said, self._said_s = "", -SAME_GAP_S
 
     def connect_soon(self) -> None:
-        """Connect now, so that who comes first needn't wait for it."""
+        """Connect now, so that whoever comes first needn't wait for it."""
         self._bounded.begin(self._connect)
 
     def _connect(self) -> None:

@@ -114,7 +114,7 @@ class ServedVersion:
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
         tombstone: number of the latest erasure that the night knew; what it has of those after is void.
-        key: that only who can read the version has, on whatever machine.
+        key: that only a reader of the version has, on whatever machine.
         bound_rules: what books of rules come to on it, by book: it lives as long as the version.
     """
 

@@ -30,7 +30,7 @@ class Version:
         return self.manifest.version_id
 
     def key(self) -> bytes:
-        """32 bytes that only who can read the version knows: the same wherever a copy of it is, whichever
+        """32 bytes that only a reader of the version knows: the same wherever a copy of it is, whichever
         release reads it.
 
         Raises:

@@ -9,6 +9,7 @@ import structlog
 from service.access.callers import Callers
 from service.access.tokens import Issued
 from service.background import now_and_every
+from service.file_stamp import Stamp, stamp_of
 from storage.keyring import KEYRING, DamagedKeyringError, Keyring, read_keyring
 
 RETRY_S = 5.0  # a file that couldn't be read may be readable now
@@ -39,7 +40,7 @@ class CallersFollower:
     ) -> None:
         self._root, self._issued, self._counters, self._poll_s = root, issued, counters, poll_s
         self._may_be_open, self._retry_at = may_be_open, float("inf")
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._is_first = True
         self.current = Callers(Keyring(), issued, is_open=False)
 
@@ -49,7 +50,10 @@ class CallersFollower:
 
     def look(self) -> None:
         """Read the keyring if it changed since the last look."""
-        stamp = _stamp(self._root / KEYRING)
+        try:
+            stamp = stamp_of(self._root / KEYRING)
+        except OSError:
+            stamp = None  # it isn't there, or is out of reach
         if stamp == self._seen and not self._is_first and time.monotonic() < self._retry_at:
             return
         self._is_first, self._seen, self._retry_at = False, stamp, time.monotonic() + RETRY_S
@@ -68,12 +72,3 @@ class CallersFollower:
         self.current = Callers(keyring, self._issued, is_open=self._may_be_open)
         usable = [key for key in (*keyring.api_keys, *keyring.token_keys) if key.state != "revoked"]
         log.info("keys taken", usable=len(usable), open=self._may_be_open)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes with the file; None if it isn't there or out of reach."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_ino, facts.st_size

@@ -91,7 +91,7 @@ class LiveReader:
             self._read_piece(self._fill)
 
     def _begin(self) -> None:
-        """Who was erased, then who doesn't allow what the shop's default allows: before this is known, no
+        """Who was erased, then who forbids what the shop's default allows: before this is known, no
         answer is personal. Who began a new life comes later."""
 
         def read(record: Record, erasure: int) -> tuple[int, list[Tombstone]]:

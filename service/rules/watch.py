@@ -5,6 +5,7 @@ from pathlib import Path
 import structlog
 
 from service.background import now_and_every
+from service.file_stamp import Stamp, stamp_of
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules
@@ -33,7 +34,7 @@ class RulesFileFollower:
 
     def __init__(self, path: Path, book: RuleBook, kept: KeptRules, poll_s: float) -> None:
         self._path, self._book, self._kept, self._poll_s = path, book, kept, poll_s
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._last_refusal = ""
 
     def start(self) -> None:
@@ -46,8 +47,7 @@ class RulesFileFollower:
     def look(self) -> None:
         """Read the file if it changed since the last look."""
         try:
-            facts = self._path.stat()
-            stamp = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+            stamp = stamp_of(self._path)
             if stamp == self._seen:
                 return
             self._seen = stamp

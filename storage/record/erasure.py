@@ -73,7 +73,7 @@ def _erase(
 
 
 def allowed_by(connection: sa.Connection, key: ErasureKey, customer_id: str, default: Consent) -> Consent:
-    """What a customer allows. Who was erased allows nothing until they say so, whatever the default."""
+    """What a customer allows. Whoever was erased allows nothing until they say so, whatever the default."""
     mine = tombstones.c.customer_hash == key.hash_of(customer_id)
     is_gone = connection.scalar(sa.select(tombstones.c.number).where(mine)) is not None
     return consent_of(connection, customer_id, PRESETS["nothing"] if is_gone else default)

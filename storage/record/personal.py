@@ -41,7 +41,7 @@ def may_be_named(
 ) -> set[str]:
     """Those customers of whom it may be stored what they did at these times; under a `consent_lock`.
 
-    Not who doesn't allow it, nor who was erased, but for what they did after a new consent.
+    Not those who don't allow it, nor those who were erased, but for what they did after a new consent.
     """
     said = what_they_say(connection, seen_ms, "store")
     erased = erased_ms(connection, key, seen_ms)
