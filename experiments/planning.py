@@ -77,7 +77,7 @@ def plan_of(specification: Specification, purchases: pl.DataFrame) -> Plan:
     """Measure each metric on the last whole window of the history, on those who bought in the weeks before.
 
     Args:
-        purchases: as in a version's `purchases.parquet`; who doesn't buy isn't seen there, so that days are
+        purchases: as in a version's `purchases.parquet`; whoever doesn't buy isn't seen there, so days are
             an upper bound for a shop whose visitors look more often than they buy.
     Raises:
         BadLogError: too short, or too few customers.

@@ -122,7 +122,7 @@ def cohorts(history: History) -> Section:
 def losing(history: History) -> Section:
     """Products whose regulars, bought twice in the window before last, went without them in the last one.
 
-    Only customers who still order count: who has gone altogether is not the product's loss.
+    Only customers who still order count: whoever has gone altogether is not the product's loss.
     """
     days = window_days(history)
     at_s, end_s = history.placed
