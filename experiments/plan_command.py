@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from experiments.off_policy import LEAST_N
-from experiments.planning import Plan, doubts, plan_of, refuse_underpowered, told_days
+from experiments.planning import Plan, days_text, doubts, plan_of, refuse_underpowered
 from experiments.purchases import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
 from experiments.words import number
@@ -63,13 +63,13 @@ def plan(
         with record_if_any(store, url, erasure_key) as record:
             purchases = purchases_to_plan_on(Store(store), record, default)
     found = plan_of(specification, purchases)
-    click.echo(told(found))
-    for line in (*told_lots(specification), *doubts(specification, found)):
+    click.echo(plan_text(found))
+    for line in (*lot_lines(specification), *doubts(specification, found)):
         click.echo(line)
     refuse_underpowered(specification, found)
 
 
-def told(found: Plan) -> str:
+def plan_text(found: Plan) -> str:
     """A plan as a table for a terminal."""
     head = ("metric", "value", "effect", "needs", "days", "sees", "needs, CUPED", "days", "sees, CUPED")
     rows = [head]
@@ -83,10 +83,10 @@ def told(found: Plan) -> str:
                 number(line.spread.value),
                 f"{line.relative:.1%}",
                 _n(line.needed_n),
-                told_days(found, line.needed_n),
+                days_text(found, line.needed_n),
                 _share(line.visible),
                 _n(line.needed_n_cuped),
-                told_days(found, line.needed_n_cuped),
+                days_text(found, line.needed_n_cuped),
                 _share(line.visible_cuped),
             )
         )
@@ -101,7 +101,7 @@ def told(found: Plan) -> str:
     return "\n".join((start, *lines))
 
 
-def told_lots(specification: Specification) -> Iterator[str]:
+def lot_lines(specification: Specification) -> Iterator[str]:
     """Of each arm with a place that is filled by lot, whether enough customers are planned for it to say
     something of a rival."""
     for arm in specification.arms:

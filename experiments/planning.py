@@ -125,7 +125,7 @@ def doubts(specification: Specification, plan: Plan) -> Iterator[str]:
     days, planned_days = plan.days(plan.planned_n), specification.experiment.planned_days
     if days is None or days > planned_days:
         yield (
-            f"planned_n = {plan.planned_n:,} takes {told_days(plan, plan.planned_n)} days of customers who "
+            f"planned_n = {plan.planned_n:,} takes {days_text(plan, plan.planned_n)} days of customers who "
             f"buy, and planned_days is {planned_days}"
         )
     for line in plan.lines:
@@ -257,7 +257,7 @@ def _coming(outcomes: pl.DataFrame, start_ms: int, traffic: float, days: int) ->
     return tuple(float(count) * traffic for count in np.bincount(firsts, minlength=n_days))
 
 
-def told_days(plan: Plan, n: int | None) -> str:
+def days_text(plan: Plan, n: int | None) -> str:
     """Days in words."""
     if n is None:
         return "-"

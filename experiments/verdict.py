@@ -224,13 +224,13 @@ def _planned_for(n: int) -> str:
 def _unshown(evidence: Evidence) -> str:
     """Guardrails that aren't shown to be harmless, with why no number of customers would do."""
 
-    def told(guard: Guard) -> str:
+    def unshown(guard: Guard) -> str:
         is_relative = guard.metric.kind not in ("nps", "ces")
         if is_relative and (guard.effect is None or not guard.effect.control):
             return f"{guard.metric.name} (0 in the control, or the same for everybody: no margin can show it)"
         return guard.metric.name
 
-    return ", ".join(told(guard) for guard in evidence.guards if guard.state != "harmless")
+    return ", ".join(unshown(guard) for guard in evidence.guards if guard.state != "harmless")
 
 
 def _at_planned_size(evidence: Evidence) -> bool:

@@ -70,7 +70,7 @@ class Parts:
     trials: Trials | None = None
 
 
-def wanted() -> str:
+def language_asked() -> str:
     """The language that the caller of the moment wants reasons in."""
     return language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE"))
 
@@ -115,7 +115,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
             raise RefusedError("no_version", None, follower.why_none)
         return follower.current
 
-    def told(now: Serving, customer_id: str, query: Query, language: str) -> str:
+    def body_of(now: Serving, customer_id: str, query: Query, language: str) -> str:
         """A customer's answer: that of an experiment where there is one, else the champion's."""
         tried = trials.answer(now, customer_id, query, language) if trials is not None else None
         if tried is not None:
@@ -136,7 +136,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
             if trials is None:
                 raise RefusedError("bad_parameter", "variant", "nothing is tried here")
         language = language_of(environ.get("HTTP_ACCEPT_LANGUAGE"))
-        return Finished(told(serving(), customer_id, query, language), TOLD_PRIVATELY[language])
+        return Finished(body_of(serving(), customer_id, query, language), TOLD_PRIVATELY[language])
 
     app.add_direct("/recommend/<id:customer_id>", "recommend", recommend)
 
@@ -144,20 +144,20 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
     def offers_of(customer_id: str) -> Response:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_offers_query(request.query_string)
-        language = wanted()
+        language = language_asked()
         return Finished(offers.body(serving().served, customer_id, query, language), TOLD_PRIVATELY[language])
 
     @app.get("/reorder/<id:customer_id>")
     def reorder(customer_id: str) -> Response:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_reorder_query(request.query_string)
-        now, language = serving(), wanted()
+        now, language = serving(), language_asked()
         answer = recommender.reorder(now.served, customer_id, query)
         recommender.note_shown(now.served, customer_id, query, answer)
         metrics.answer(answer, query.placement)
         return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
 
-    register_body_routes(app, serving, told, wanted, recommender, metrics, parts.gate)
+    register_body_routes(app, serving, body_of, language_asked, recommender, metrics, parts.gate)
     register_shop_answers(app, recommender, serving)
 
 
@@ -167,7 +167,7 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
     @app.get("/popular")
     def popular() -> Response:
         query = parse_query(request.query_string)
-        now, language = serving(), wanted()
+        now, language = serving(), language_asked()
         answer = recommender.popular(now.served, query)
         return Finished(now.writer.popular(answer, language), TOLD_TO_ALL[language])
 
@@ -175,7 +175,7 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
     def similar(product_id: str) -> Response:
         check_id("product_id", product_id, request.environ["PATH_INFO"])
         query = parse_query(request.query_string)
-        now, language = serving(), wanted()
+        now, language = serving(), language_asked()
         row = now.served.products.find(product_id)
         if row == NONE:
             raise RefusedError(

@@ -110,7 +110,7 @@ def batch(
     suppressed = frozenset(one for path in suppress for one in ids_of(path))
     campaign = open_campaign(settings, suppressed, is_for_all=without_consent == "popular")
     named = ids_of(customers) if customers else campaign.everybody()
-    answers = _told(campaign, campaign.lists(named, query, language))
+    answers = _with_progress(campaign, campaign.lists(named, query, language))
 
     def note() -> frozenset[str]:
         campaign.keep_promises()
@@ -252,7 +252,7 @@ def _id_in(line: str) -> str:
     return cell
 
 
-def _told(
+def _with_progress(
     campaign: Campaign, answers: Iterator[str], clock: Callable[[], float] = time.monotonic
 ) -> Iterator[str]:
     """The answers; now and then a line on standard error says how far it is."""

@@ -24,8 +24,8 @@ MANY_BYTES = 1024 * 1024
 def register_body_routes(
     app: Flask,
     serving: Callable[[], Serving],
-    told: Callable[[Serving, str, Query, str], str],
-    wanted: Callable[[], str],
+    body_of: Callable[[Serving, str, Query, str], str],
+    language_asked: Callable[[], str],
     recommender: Recommender,
     metrics: Metrics,
     gate: Gate,
@@ -33,8 +33,8 @@ def register_body_routes(
     """Add these routes to the app.
 
     Args:
-        told: the body of one customer's answer, in a language, as `GET /recommend/<customer_id>` gives it.
-        wanted: the language that the caller of the moment wants.
+        body_of: the body of one customer's answer, in a language, as `GET /recommend/<customer_id>` gives it.
+        language_asked: the language that the caller of the moment wants.
     """
 
     @app.post("/basket")
@@ -43,7 +43,7 @@ def register_body_routes(
         caller = caller_of(request.environ)
         if caller is not None and caller.customer_id not in (None, asked.customer_id or caller.customer_id):
             gate.refuse_other_id()
-        now, language = serving(), wanted()
+        now, language = serving(), language_asked()
         find = now.served.products.find
         cart = [row for product_id in dict.fromkeys(asked.product_ids) if (row := find(product_id)) != NONE]
         answer = recommender.complements(now.served, cart, asked.customer_id, asked.query)
@@ -55,7 +55,7 @@ def register_body_routes(
     @app.post("/recommend", endpoint="recommend_many")
     def recommend_many() -> Response:
         asked = many_question(read_json(request, MANY_BYTES))
-        now, language = serving(), wanted()
+        now, language = serving(), language_asked()
         texts, failed = [], 0
         for sent in asked.customer_ids:
             try:
@@ -64,7 +64,7 @@ def register_body_routes(
                 failed += 1
                 texts.append(f'{{"customer_id": null, "problem": {problem_text(err)}}}')
                 continue
-            texts.append(told(now, customer_id, asked.query, language))
+            texts.append(body_of(now, customer_id, asked.query, language))
         answers = ", ".join(texts)
         body = f'{{"received": {len(texts)}, "failed": {failed}, "answers": [{answers}]}}'
         return Finished(body, TOLD_PRIVATELY[language])

@@ -19,13 +19,13 @@ NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
 PRIVATE = [("Cache-Control", "private, no-store"), NO_SNIFFING]
 
 
-def _told(headers: Headers, vary: str) -> dict[str, Headers]:
+def _by_language(headers: Headers, vary: str) -> dict[str, Headers]:
     """The headers of an answer with words in it, by its language."""
     return {one: [*headers, ("Vary", vary), ("Content-Language", one)] for one in LANGUAGES}
 
 
-TOLD_PRIVATELY = _told(PRIVATE, "Accept-Language")
-TOLD_TO_ALL = _told([("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language")
+TOLD_PRIVATELY = _by_language(PRIVATE, "Accept-Language")
+TOLD_TO_ALL = _by_language([("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language")
 
 
 class Finished(Response):

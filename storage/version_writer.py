@@ -26,7 +26,7 @@ class ArrayFile:
         self._path, self._file, self._shape, self._dtype = path, file, shape, np.dtype(kind)
         self._n_rows = 0
         description = np.lib.format.dtype_to_descr(self._dtype)
-        with _told_where(path):
+        with _naming_file(path):
             np.lib.format.write_array_header_1_0(
                 file, {"descr": description, "fortran_order": False, "shape": shape}
             )
@@ -40,7 +40,7 @@ class ArrayFile:
         """
         if block.dtype != self._dtype or block.shape[1:] != self._shape[1:]:
             raise ValueError(f"{block.dtype} of shape {block.shape} is no part of {self._path.name}")
-        with _told_where(self._path):
+        with _naming_file(self._path):
             left = memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
             while left:
                 left = left[self._file.write(left) :]
@@ -67,7 +67,7 @@ class VersionWriter:
 
     def add(self, name: str, array: AnyArray) -> None:
         path = self.path(f"{name}.npy")
-        with _told_where(path), path.open("wb") as file:
+        with _naming_file(path), path.open("wb") as file:
             np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
     @contextmanager
@@ -168,7 +168,7 @@ class VersionWriter:
 
 
 @contextmanager
-def _told_where(path: Path) -> Iterator[None]:
+def _naming_file(path: Path) -> Iterator[None]:
     """A full disk, with the file's name: numpy says how many values it wrote, and neither where nor why."""
     try:
         yield

@@ -83,7 +83,7 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
     (job.folder / "report.html").write_text(
         render_night(facts, judged.evaluation, judged.seconds, inside=inside)
     )
-    told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_told(manifest))
+    told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_without_files(manifest))
     (job.folder / "report.json").write_text(told)
 
 
@@ -126,7 +126,7 @@ def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
             print(f"nbo-train: on_failure did not end within {HELP_S} s: stopped it", file=sys.stderr)
 
 
-def _told(manifest: Manifest) -> dict[str, object]:
+def _without_files(manifest: Manifest) -> dict[str, object]:
     """The manifest for a reader of figures: without the list of files."""
     return manifest.model_dump(mode="json", exclude={"files"})
 

@@ -15,7 +15,7 @@ from storage.local_days import local_day, midnight_s
 from training.evaluation import EvaluationOptions, FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
 from training.folds import Fold, last_folds
-from training.inside import Inside, Look, fallback_notes, look_inside, told
+from training.inside import Inside, Look, fallback_notes, look_inside, pooled
 from training.progress import Progress
 
 
@@ -65,7 +65,7 @@ def backtest(
     seconds = {
         name: Seconds(times, [result.score_s[name] for result in results]) for name, times in fit_s.items()
     }
-    return results, seconds, told(looks, asked, notes)
+    return results, seconds, pooled(looks, asked, notes)
 
 
 def choose_folds(

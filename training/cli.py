@@ -6,7 +6,7 @@ import click
 
 from models.errors import NextbestError
 from storage.lazy_commands import Lazy, LazyCommands
-from training.exit_codes import FAILED, exit_code, told
+from training.exit_codes import FAILED, exit_code, message_of
 from training.progress import configure_logs
 
 COMMANDS = {
@@ -54,13 +54,15 @@ def main() -> None:
     try:
         commands()
     except NextbestError as err:
-        print(f"nbo-train: {told(err)}", file=sys.stderr)
+        print(f"nbo-train: {message_of(err)}", file=sys.stderr)
         sys.exit(exit_code(err))
     except OSError as err:  # a full disk, a store that may not be written: the machine's fault, not a bug
-        print(f"nbo-train: {told(err)}", file=sys.stderr)
+        print(f"nbo-train: {message_of(err)}", file=sys.stderr)
         sys.exit(FAILED)
     except MemoryError as err:
-        print(f"nbo-train: out of memory: {told(err)}; give it more, see docs/sizing.md", file=sys.stderr)
+        print(
+            f"nbo-train: out of memory: {message_of(err)}; give it more, see docs/sizing.md", file=sys.stderr
+        )
         sys.exit(FAILED)
 
 

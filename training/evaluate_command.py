@@ -17,7 +17,7 @@ from training.comparison import summarise
 from training.config import NightConfig, load_config
 from training.doubts import doubts
 from training.findings import about_better
-from training.history_facts import lost_lines, told_history
+from training.history_facts import lost_lines, tell_history
 from training.options import config_option, data_option, out_folder_option
 from training.progress import Progress
 from training.report import render_evaluation, to_json
@@ -60,7 +60,7 @@ def evaluate(
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
-    told_history(history, progress, lost_lines(history))
+    tell_history(history, progress, lost_lines(history))
     doubted = doubts(history, settings.night.horizon_days, None)
     for doubt in doubted:
         progress.say("doubt", why=doubt)

@@ -20,7 +20,7 @@ _BY_ERROR: dict[type[Exception], int] = {
 }
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """What is said of an error in one line, with what was noted on its way."""
     return ". ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
 

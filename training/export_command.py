@@ -112,7 +112,9 @@ def _write(tables: Iterable[pl.DataFrame], out: Path) -> int:
     return n_rows
 
 
-def _told(probability: FloatArray | None, n: int, customer: LongArray, place: LongArray) -> pl.Series:
+def _probabilities(
+    probability: FloatArray | None, n: int, customer: LongArray, place: LongArray
+) -> pl.Series:
     """The probability of each place of a list; null where it isn't known."""
     if probability is None:
         return pl.Series([None] * n, dtype=pl.Float32)
@@ -167,7 +169,7 @@ def lists(version: Version, model: Model[Any], k: int, rows: IntArray) -> Iterat
                 "customer_id": pl.Series([customers[row] for row in theirs]).gather(customer),
                 "product_id": product_ids.gather(listed),
                 "rank": (place + 1).astype(np.int32),
-                "probability": _told(probability, len(listed), customer, place),
+                "probability": _probabilities(probability, len(listed), customer, place),
                 "source": pl.Series(SOURCES).gather(source),
             },
             schema=COLUMNS,

@@ -54,7 +54,7 @@ def fit_variants(
     def fit(name: str, model: Model[Any]) -> tuple[Model[Any], float]:
         on_step(name)
         started = perf_counter()
-        with told_whose(name, model):
+        with naming_variant(name, model):
             fitted = model.fit(interactions)
         give_back()
         return fitted, perf_counter() - started
@@ -81,7 +81,7 @@ def fit_variants(
 
 
 @contextmanager
-def told_whose(name: str, model: Model[Any]) -> Iterator[None]:
+def naming_variant(name: str, model: Model[Any]) -> Iterator[None]:
     """What goes wrong in a fit says of which variant.
 
     Raises:

@@ -29,7 +29,7 @@ class HeldProduct:
     buyers: int
     expected_share: float
 
-    def told(self, product_id: str) -> str:
+    def sentence(self, product_id: str) -> str:
         """What the report says of it."""
         return (
             f"Held: {self.newcomers} of the {self.buyers} customers who bought {product_id} in the last"

@@ -35,7 +35,7 @@ def lost_lines(history: History) -> list[Lost]:
     ]
 
 
-def told_history(history: History, progress: Progress, lost: Sequence[Lost]) -> None:
+def tell_history(history: History, progress: Progress, lost: Sequence[Lost]) -> None:
     """What was read, and what became of the lines that nothing is learned from, for people and logs."""
     progress.say("history", **history_counts(history))
     if lost:

@@ -66,7 +66,7 @@ def look_inside(
     return {name: _look(model, active, truth.targets["all"], fold, owned) for name, model in rankers.items()}
 
 
-def told(
+def pooled(
     looks: Sequence[Mapping[str, Look]],
     models: Mapping[str, Model[Any]],
     notes: Sequence[str] = (),

@@ -20,7 +20,7 @@ from training.fitting import fit_variants, popular_order
 from training.folds import Fold
 from training.gate import Sanity, decide
 from training.history_facts import last_purchase, sold_products
-from training.inside import Inside, look_inside, told
+from training.inside import Inside, look_inside, pooled
 from training.job import Job
 from training.progress import Progress
 from training.steadiness import earlier_windows
@@ -79,7 +79,7 @@ def judge(
         earlier = {
             name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
         }
-        inside = told([looks], models, earlier=earlier)
+        inside = pooled([looks], models, earlier=earlier)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
     return Judged(models, result, evaluation, seconds, inside)
 

@@ -27,7 +27,7 @@ from training.history_facts import (
     history_counts,
     history_entry,
     lost_lines,
-    told_history,
+    tell_history,
 )
 from training.inside import fallback_notes
 from training.job import Job
@@ -78,14 +78,14 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         )
         interactions = history.interactions()
     counts, lost = history_counts(history), lost_lines(history)
-    told_history(history, progress, lost)
+    tell_history(history, progress, lost)
     notes = doubts(history, job.config.night.horizon_days, job.now if job.as_of is None else None)
     for doubt in notes:
         progress.say("doubt", why=doubt)
     champion = _champion(job.store, progress)
     windows: Windows = {}
     held = held_products(interactions, history.known_since_s, job.config.night.horizon_days)
-    notes += [one.told(history.products["product_id"][one.product_row]) for one in held]
+    notes += [one.sentence(history.products["product_id"][one.product_row]) for one in held]
     learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
     judged = judge(job, learned, champion, progress, windows, budget)
     decision = _with_held(history, held, decided(job, history, judged, champion), progress)

@@ -17,7 +17,7 @@ from training.aftermath import (
     leave_success,
 )
 from training.config import load_config
-from training.exit_codes import GATE_REFUSED, exit_code, told
+from training.exit_codes import GATE_REFUSED, exit_code, message_of
 from training.job import Job
 from training.night import run_night
 from training.options import config_option, data_option, moment_of
@@ -78,7 +78,7 @@ def nightly(
         signer = Signer.read(signing_key) if signing_key else None
     except NextbestError as err:
         if settings is not None:
-            call_for_help(settings.night, exit_code(err), told(err))
+            call_for_help(settings.night, exit_code(err), message_of(err))
         leave_refusal(store, now, exit_code(err))
         raise
     job = Job(data, Store(store, signer=signer), settings, moment, now, force)
@@ -91,7 +91,7 @@ def nightly(
     except NightRunningError:
         raise  # the other night tells its own story
     except Exception as err:
-        why = told(err)
+        why = message_of(err)
         call_for_help(settings.night, exit_code(err), why)
         try:
             if job.folder.is_dir():

@@ -53,7 +53,7 @@ class Progress:
                 yield
             self._status = None
         else:
-            with self._told_that_it_goes_on(started):
+            with self._saying_that_it_goes_on(started):
                 yield
         seconds = perf_counter() - started
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
@@ -66,7 +66,7 @@ class Progress:
             self._status.update(f"{self._step}: {text} …")
 
     @contextmanager
-    def _told_that_it_goes_on(self, started: float) -> Iterator[None]:
+    def _saying_that_it_goes_on(self, started: float) -> Iterator[None]:
         """Say now and then what the step is at; in a thread, since one fit may take an hour."""
         is_over = Event()
 
@@ -86,14 +86,14 @@ class Progress:
     def say(self, event: str, **fields: object) -> None:
         """One thing that has happened."""
         if self.console.is_terminal:
-            values = "  ".join(f"[dim]{key}[/dim] {escape(_told(value))}" for key, value in fields.items())
+            values = "  ".join(f"[dim]{key}[/dim] {escape(_as_text(value))}" for key, value in fields.items())
             self.console.print(f"[green]✓[/green] {event:<16} {values}", highlight=False)
         else:
             self._log.info(event, **fields)
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     """A value for people: thousands apart, and of a mapping each name with its value."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {_as_text(each)}" for name, each in value.items())
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -64,13 +64,13 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
             as_of=history.as_of,
             listed=LISTED,
             min_regulars=MIN_BUYERS,
-            rejected=_told(lost),
+            rejected=_counts_text(lost),
             **sections,
         ),
     )
     click.echo(f"{out / 'shop-report.html'}, {out / 'shop-report.json'}")
     if lost:
-        click.echo(f"rejected: {_told(lost)}; see {out / 'rejects.csv'}", err=True)
+        click.echo(f"rejected: {_counts_text(lost)}; see {out / 'rejects.csv'}", err=True)
 
 
 def _champion(store: Store) -> tuple[Version, str]:
@@ -79,7 +79,7 @@ def _champion(store: Store) -> tuple[Version, str]:
     return store.open(current.version_id), current.variant
 
 
-def _told(lost: Mapping[str, int]) -> str:
+def _counts_text(lost: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in lost.items())
 
 

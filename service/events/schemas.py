@@ -157,7 +157,7 @@ def check_event(sent: object, now_ms: int) -> Event:
     try:
         event = _CHECK.validate_python(sent)
     except ValidationError as err:
-        raise _told(err.errors(include_url=False, include_input=False)[0]) from None
+        raise _as_event_error(err.errors(include_url=False, include_input=False)[0]) from None
     at_ms = now_ms
     if event.occurred_at is not None:
         at_ms = int(event.occurred_at.timestamp() * 1000)
@@ -190,7 +190,7 @@ _SAID = {
 }
 
 
-def _told(error: ErrorDetails) -> BadEventError:
+def _as_event_error(error: ErrorDetails) -> BadEventError:
     kind, field = error["type"], str(error["loc"][-1]) if error["loc"] else ""
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return BadEventError("type", f"must be one of {_TYPES}")

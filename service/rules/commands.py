@@ -96,7 +96,7 @@ def try_out(
         return
     for warning in warnings_of(served, after, now_s):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(told(found))
+    click.echo(dry_run_text(found))
 
 
 def _nobody_is_personal(customer_id: str) -> Told:
@@ -126,7 +126,7 @@ def put(file: Path, url: str) -> None:
         raise NextbestError(f"{url} can't be asked: {err.reason}") from err
 
 
-def told(found: DryRun) -> str:
+def dry_run_text(found: DryRun) -> str:
     """A dry run for a terminal."""
     lines = [
         f"{found.customers} customers, version {found.version}: {found.rules_before} → {found.rules_after}"

@@ -66,7 +66,7 @@ class Record:
             RecordUnavailableError: it can't be reached, or something failed within.
             SchemaError, ErasureKeyError: it isn't a record for this release or this key.
         """
-        with _told(), self._engine.connect() as connection, connection.begin():
+        with _our_errors(), self._engine.connect() as connection, connection.begin():
             self._check(connection)
             yield connection
 
@@ -80,7 +80,11 @@ class Record:
         if not self._is_checked:
             with self.reading():
                 pass
-        with _told(), self._engine.connect().execution_options(**WRITES) as connection, connection.begin():
+        with (
+            _our_errors(),
+            self._engine.connect().execution_options(**WRITES) as connection,
+            connection.begin(),
+        ):
             self._note_key(connection)
             yield connection
 
@@ -100,7 +104,7 @@ class Record:
         except FileExistsError as err:
             raise NoBackupError(f"{target} is there already") from err
         try:
-            with _told(), closing(self._engine.raw_connection()) as connection:
+            with _our_errors(), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("VACUUM INTO ?", (str(target),))
         except BaseException:
             target.unlink()  # a part of a record would be taken for one
@@ -114,7 +118,7 @@ class Record:
         """
         if self.is_postgres:
             return
-        with _told(), closing(self._engine.raw_connection()) as connection:
+        with _our_errors(), closing(self._engine.raw_connection()) as connection:
             (is_busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if is_busy:
             raise RecordUnavailableError("its log can't be emptied, since it is being read: ask again")
@@ -150,7 +154,7 @@ class Record:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _our_errors() -> Iterator[None]:
     """Turn what SQLAlchemy and the drivers raise into our own error, without the statement's values."""
     try:
         yield

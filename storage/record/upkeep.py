@@ -93,14 +93,14 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Rele
                 _raise_epochs(
                     connection, (str(row["customer_id"]) for row in wanted if row["type"] in _TRADE_NAMES)
                 )
-    _note(record, "release", _told(chosen, moved), now_ms=now_ms, client=client)
+    _note(record, "release", _audit_detail(chosen, moved), now_ms=now_ms, client=client)
     return Released(moved, known)
 
 
 def drop(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
     """Delete events from quarantine; how many. Raises as `release`."""
     dropped = _delete(record, quarantine, chosen)
-    _note(record, "drop", _told(chosen, dropped), now_ms=now_ms, client=client)
+    _note(record, "drop", _audit_detail(chosen, dropped), now_ms=now_ms, client=client)
     return dropped
 
 
@@ -119,7 +119,7 @@ def purge(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> int:
     """
     _delete(record, quarantine, chosen)
     purged = _delete(record, events, chosen)
-    _note(record, "purge", _told(chosen, purged), now_ms=now_ms, client=client)
+    _note(record, "purge", _audit_detail(chosen, purged), now_ms=now_ms, client=client)
     return purged
 
 
@@ -222,7 +222,7 @@ def _conditions(table: sa.Table, chosen: Chosen) -> list[sa.ColumnElement[bool]]
     return which
 
 
-def _told(chosen: Chosen, n: int) -> dict[str, object]:
+def _audit_detail(chosen: Chosen, n: int) -> dict[str, object]:
     return {"client": chosen.client, "since_ms": chosen.since_ms, "reason": chosen.reason, "events": n}
 
 

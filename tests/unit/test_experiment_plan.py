@@ -12,7 +12,7 @@ from tea_tasting.aggr import Aggregates
 
 from experiments.cli import commands
 from experiments.errors import BadLogError, UnderpoweredError
-from experiments.plan_command import told_lots
+from experiments.plan_command import lot_lines
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.power import ALWAYS, Design, Spread, drift_of
 from experiments.sequences import half_width
@@ -161,11 +161,11 @@ def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:
 
 
 def test_a_place_by_lot_is_told_how_many_customers_it_takes() -> None:
-    assert list(told_lots(specification_of())) == []
+    assert list(lot_lines(specification_of())) == []
     for planned_n, begins in ((2000, "ranker: a place"), (1000, "ranker: a place"), (999, "ranker: too few")):
         specification = specification_of(planned_n=planned_n)
         control, ranker = specification.variants
         arms = (control, ranker.model_copy(update={"explore": 1}))
-        (told,) = told_lots(specification.model_copy(update={"variants": arms}))
+        (told,) = lot_lines(specification.model_copy(update={"variants": arms}))
         assert told.startswith(begins)
         assert "among 5 says nothing of a rival under 500 customers" in told

@@ -66,7 +66,7 @@ def test_what_is_held_is_told_with_its_figures() -> None:
     (one,) = held_products(seen, since(seen), HORIZON)
     assert (one.product_row, one.newcomers, one.buyers) == (29, 20, 20)
     assert 0.05 < one.expected_share < 0.2  # 20 of the 140 customers of the week are new
-    assert "Held: 20 of the 20 customers who bought tea" in one.told("tea")
+    assert "Held: 20 of the 20 customers who bought tea" in one.sentence("tea")
 
 
 def test_a_couple_of_newcomers_prove_nothing() -> None:

@@ -12,7 +12,7 @@ from tests.data.shops import gift_shop, grocer
 from training import inside
 from training.fitting import fit_variants
 from training.folds import Fold, split
-from training.inside import TOLD_GAINS, Look, look_inside, told
+from training.inside import TOLD_GAINS, Look, look_inside, pooled
 
 HISTORY = grocer().interactions()
 FOLD = Fold(HISTORY.as_of_s - 7 * DAY_S, 7)
@@ -65,7 +65,7 @@ def test_pairs_carry_the_rankers_probability_its_place_and_what_was_bought(
 def test_all_sources_together_find_what_is_among_the_candidates(
     models: dict[str, Any], looks: dict[str, Look]
 ) -> None:
-    pairs, found = looks["ranker"].pairs, told([looks], models).contribution["ranker"]
+    pairs, found = looks["ranker"].pairs, pooled([looks], models).contribution["ranker"]
     n_bought = found.kinds["all"].bought
     assert found.kinds["all"].found == pytest.approx(pairs.is_bought.sum() / n_bought)
     assert found.customers == len(pairs.active)
@@ -75,17 +75,17 @@ def test_all_sources_together_find_what_is_among_the_candidates(
 
 
 def test_discovery_is_judged_on_new_products_alone(looks: dict[str, Look]) -> None:
-    (kind,) = {kind for kind in told([looks], {}).contribution["discovery"].kinds if kind != "all"} - {
+    (kind,) = {kind for kind in pooled([looks], {}).contribution["discovery"].kinds if kind != "all"} - {
         "repeats"
     }
-    found = told([looks], {}).contribution["discovery"].kinds[kind]
+    found = pooled([looks], {}).contribution["discovery"].kinds[kind]
     assert kind == "new"
     assert looks["discovery"].pairs.is_bought.sum() == round(found.found * found.bought)
     assert len(looks["discovery"].pairs.p) < len(looks["ranker"].pairs.p)
 
 
 def test_the_most_telling_features_come_first(models: dict[str, Any], looks: dict[str, Look]) -> None:
-    gains = told([looks], models).gains["ranker"]
+    gains = pooled([looks], models).gains["ranker"]
     assert len(gains) == TOLD_GAINS
     assert list(gains.values()) == sorted(models["ranker"].gains_.values(), reverse=True)[:TOLD_GAINS]
 
@@ -96,7 +96,7 @@ def test_features_that_brought_nothing_are_not_told(
     """In a shop of one product trees have nothing to put in order: the report listed fifteen shares of 0."""
     monkeypatch.setattr(models["ranker"], "gains_", {"a": 0.0, "b": 1.0, "c": 0.0})
     monkeypatch.setattr(models["discovery"], "gains_", {"a": 0.0, "b": 0.0})
-    assert told([looks], models).gains == {"ranker": {"b": 1.0}}
+    assert pooled([looks], models).gains == {"ranker": {"b": 1.0}}
 
 
 def test_more_active_customers_than_can_be_asked_are_drawn_by_lot(
