@@ -113,6 +113,8 @@ class OwnList:
         owned: what the customer ever bought and on which day each is due again (days since 1970-01-01, 0
             where that isn't known); only where the objective asks for it.
         costs: that the offers of products are expected to have, likewise.
+        prices: up to which change of prices and worth its order goes, as the shelf counts them; None where it
+            goes by none.
         answers: what was answered from it last, by question.
     """
 
@@ -128,7 +130,13 @@ class OwnList:
     session: Session | None = None
     owned: Mapping[int, int] = field(default_factory=dict)
     costs: Mapping[int, float] = field(default_factory=dict)
+    prices: int | None = None
     answers: dict[Query, Kept] = field(default_factory=dict)
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether no price or worth changed since that its order goes by."""
+        return self.prices is None or self.prices == self.served.shelf.price_changes
 
     def probability(self, product_row: int) -> float:
         """Of a product, UNKNOWN if it is neither in the columns nor in the night's list."""
@@ -216,6 +224,7 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
     """Put a list into the order of its objective, and note what the rules change of it."""
     ruling, served = own.ruling, own.served
     if objective == VALUE:
+        own.prices = served.shelf.price_changes  # first: what changes meanwhile is seen the next time
         own.columns = by_value(own.columns, served.shelf.worth, ruling.factors, own.costs)
     elif ruling.factors is not None:
         moved = ruling.moved(own.columns)

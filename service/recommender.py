@@ -256,7 +256,7 @@ class Recommender:
     ) -> tuple[OwnList | None, str]:
         asked = objective, customer_id
         own = self._first_level.get(asked, rules, told)
-        if own is not None:
+        if own is not None and own.is_in_order:
             return own, "worker"
         served = rules.served
         customer_row = NONE

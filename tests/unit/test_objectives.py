@@ -96,6 +96,22 @@ def test_a_margin_that_is_told_counts_in_the_next_answer(tmp_path: Path) -> None
     assert values()["milk"] == 2.0
 
 
+def test_a_margin_that_is_told_counts_in_the_order_by_value_of_the_next_answer(tmp_path: Path) -> None:
+    live, query = LiveProducts(), Query(n=3, objective="value")
+    served = tiny_served(tmp_path, SHOP)
+    live.carry_to(served.shelf)
+    asked = recommender()
+
+    def order() -> list[str]:
+        return [served.products[row] for row, *_ in asked.recommend(served, "anna", query).picks]
+
+    assert order() == ["butter", "bread", "milk"]
+    live.apply(ProductState("butter", None, None, -1.0), 1)
+    assert order() == ["bread", "milk", "butter"]  # of apple there is no price, so it stands behind a loss
+    live.apply(ProductState("milk", None, 40.0, None), 2)
+    assert order() == ["milk", "bread", "butter"]
+
+
 @pytest.mark.parametrize(
     ("kind", "order"), [("boost", ["butter", "bread", "milk"]), ("bury", ["butter", "milk", "bread"])]
 )
