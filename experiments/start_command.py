@@ -1,4 +1,4 @@
-"""`nbo-experiment start`: let an experiment run, once everything was held against it that is known before."""
+"""`nbo-experiment start`: let an experiment run, once it has passed all that can be checked beforehand."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What processes counted that ended: one file for counters and one for histograms, instead of two for each.
+"""The counts of processes that ended: one file for counters and one for histograms, not two for each.
 
 Workers may be replaced every day for years while their parent lives, and each leaves its files.
 """

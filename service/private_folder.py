@@ -1,4 +1,4 @@
-"""A folder of one store and user among everybody's temporary files, where nobody else may have a hand in."""
+"""A folder of one store and user among everybody's temporary files, which nobody else may touch."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""One heap for all threads of a process: what one frees any other can use, which with one each it can not."""
+"""One heap for all threads of a process, so that any of them can use what another one freed."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""Flask without what no route here asks for: sessions, signals, host names. They are half of a bare route."""
+"""Flask without what no route here needs: sessions, signals, host names, half the cost of a bare route."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Joins what the record knows to a shop's own history: no purchase twice, and nobody who doesn't want to.
+"""Joins what the record knows to a shop's own history: no purchase twice, and nobody who doesn't allow it.
 
 The shop's history holds up to its last line; one of dates without times, up to the end of its last day. A
 recorded purchase with an order id counts unless the history has this customer, order and product; one without

@@ -1,4 +1,4 @@
-"""A command line that loads a command when it is asked for: one need not wait for what another is made of.
+"""A command line that loads a command when it is asked for, so that none waits for another's imports.
 
 It stands here because storage is what all command lines share.
 """

@@ -1,4 +1,4 @@
-"""A line of an order as a number, by which the day knows one again that the night had already."""
+"""A line of an order as a number, by which the day recognises one that the night already had."""
 
 from hashlib import blake2b
 
