@@ -1,4 +1,4 @@
-"""Customers who never were: they come back, look, click and buy as a shop's own history says that its do.
+"""Customers who never were: they come back, look, click and buy as a shop's history says its customers do.
 
 What they like is known, so what a variant earns is known too, and a report can be checked against it.
 """

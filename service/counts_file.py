@@ -1,4 +1,4 @@
-"""A process's counts in a file that has its room on the disk beforehand.
+"""A process's counts in a file whose room on the disk is taken beforehand.
 
 prometheus_client maps a file with a hole: on a disk that is full, whoever counts into it next is ended by
 SIGBUS, and all workers were.

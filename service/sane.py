@@ -1,4 +1,4 @@
-"""Looks at a version's values before it answers: checksums prove no damage, not that a night wrote sense."""
+"""Looks at a version's values before it answers: checksums show no damage, not that a night wrote sense."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Lines behind those of a file whose last one a crash may have cut off: that one spoils no other."""
+"""Appends to a file whose last line a crash may have cut off, so that this spoils no line that follows."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What about a history is hardly as the shop meant it: said in the report, while the night goes on."""
+"""What in a history is probably not as the shop meant it: said in the report, while the night goes on."""
 
 from datetime import datetime, timedelta
 

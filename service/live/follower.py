@@ -1,5 +1,4 @@
-"""Follows the record in the background: the one that polls its clock. And its customers at once after what
-this worker acknowledged."""
+"""Follows the record in the background by polling its clock, and at once what this worker acknowledged."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What of a file of rules finds nothing: time that is over, names that a version lacks. It is no mistake."""
+"""What in a file of rules has no effect: times that are over, names that a version lacks. No mistakes."""
 
 from collections.abc import Iterator
 

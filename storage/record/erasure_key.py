@@ -1,4 +1,4 @@
-"""The key that stands between a tombstone and the id it is of: kept apart from the record.
+"""The key that hides which id a tombstone is of: kept apart from the record.
 
 With it, a record's tombstones say of an id whether it was erased; without it, nobody learns from them whose
 they are, though ids may be as short as 42.
