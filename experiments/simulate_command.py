@@ -112,6 +112,11 @@ def simulate(
     told = ", ".join(f"{n:,} {what}" for what, n in simulation.counts.items())
     click.echo(f"{len(shop.tastes):,} customers, {days} days: {told}")
     _tell(truth, true_clicks(exposures, shop, specification), lift, out)
+    _report(out, dropped, began + timedelta(days=days))
+
+
+def _report(out: Path, dropped: int, end: datetime) -> None:
+    """The report on the files in `out`, as `nbo-experiment report` makes it."""
     click.get_current_context().invoke(
         report,
         experiment_id=None,
@@ -123,7 +128,7 @@ def simulate(
         exposures=out / "exposures.parquet",
         outcomes=out / "outcomes.parquet",
         dropped=dropped,
-        now=(began + timedelta(days=days)).replace(tzinfo=None),
+        now=end.replace(tzinfo=None),
         out=out,
     )
 
@@ -149,7 +154,7 @@ def _truth(client: ShopClient, shop: SimulatedShop, specification: Specification
 
 
 def _tell(truth: dict[str, float], by_lot: dict[str, dict[str, float]], lift: float, out: Path) -> None:
-    """Write the truth down and say it: of each variant, and of who fills a place by lot."""
+    """Write the truth down and say it: of each variant, and of each model that fills a place by lot."""
     known = {"relative": truth, "lift": lift, "clicks_by_chooser": by_lot}
     write_atomic(out / "truth.json", json.dumps(known, indent=1) + "\n")
     for arm, effect in truth.items():
