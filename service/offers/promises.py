@@ -149,8 +149,9 @@ class Promises:
                 return NONE_LEFT, None
             held = self._held[offer_id]
             held.left -= 1
-            ends_s = now_s + self._life_s
-            held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), int(ends_s * 1000)))
+            ends_ms = int((now_s + self._life_s) * 1000)
+            ends_s = ends_ms / 1000  # as the record will have it, and so every other worker
+            held.untold.append(Promise(offer_id, customer_id, int(now_s * 1000), ends_ms))
             self._remember(key, ends_s)
             return NEW, ends_s
 

@@ -107,6 +107,18 @@ def test_who_was_promised_the_last_of_a_budget_is_shown_it_by_every_worker(tmp_p
         assert other.make("milk 10 off", "anna") is None
 
 
+def test_a_promise_ends_at_the_same_moment_whichever_worker_says_it(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        clock.now_s += 0.1234567  # the record has milliseconds
+        one, other = (promises_of(record, [SIXTEEN], clock) for _ in range(2))
+        one.turn()
+        ends_s = one.make("milk 10 off", "anna")
+        one.turn()
+        other.turn()
+        assert other.make("milk 10 off", "anna") == one.make("milk 10 off", "anna") == ends_s
+
+
 def test_a_worker_forgets_the_promise_that_it_knew_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
