@@ -15,6 +15,7 @@ from models.sources import Candidates
 from models.windows import Window
 
 MIN_NEW = 200  # products bought that were new to their customer, for trees that learn from such alone
+NEW_RIDGE = 5.0
 OF_NEW = ("new_order", "new_chance")
 
 
@@ -25,10 +26,11 @@ class Ensembles:
     What a customer buys again is easier to tell from the rest than one novelty from another, so trees that
     learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
     standard deviations. The places that new products hold in it go to those that the trees of the new ones,
-    and the order of all, would put first; half as many trees do, since there is less to tell, and without a
-    ridge: what few purchases say of a novelty is all that there is. To each of these three is added how much
-    more than lately is to be expected of the product, as it was a year ago: no window that trees learn from
-    shows it before a feast that comes once a year.
+    and the order of all, would put first; half as many trees do, since there is less to tell, and with a
+    small ridge: what few purchases say of a novelty is all that there is, but without any one surprise among
+    thousands of pairs would be taken for certain. To each of these three is added how much more than lately
+    is to be expected of the product, as it was a year ago: no window that trees learn from shows it before a
+    feast that comes once a year.
 
     Attributes:
         trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
@@ -46,7 +48,7 @@ class Ensembles:
             if lessons.has_own:  # else it is the order of all
                 steps["new_order"] = lessons.new_order
             steps["new_chance"] = lessons.new_chance
-        of_new = replace(options, n_trees=options.n_trees and -(-options.n_trees // 2), ridge=0)
+        of_new = replace(options, n_trees=options.n_trees and -(-options.n_trees // 2), ridge=NEW_RIDGE)
         grown = at_once(
             [partial(step, of_new if name in OF_NEW else options) for name, step in steps.items()]
         )

@@ -32,6 +32,17 @@ def windows(*, new_share: float) -> list[Window]:
     return found
 
 
+def seldom_bought(number: int) -> Window:
+    """400 customers with 60 new products each: a tenth of the few liked ones is bought, hardly any others."""
+    rng = np.random.default_rng(number)
+    customer_row = np.repeat(np.arange(400, dtype=np.int32), 60)
+    n = len(customer_row)
+    features = rng.normal(size=(n, 3)).astype(np.float32)
+    is_bought = rng.random(n) < np.where(features[:, 0] > 1.5, 0.1, 0.0001)
+    ones, came = np.ones(n, np.float32), np.ones(n, np.bool_)
+    return Window(number, 0, customer_row, came, ~came, features, is_bought, ones, ones, came)
+
+
 def grown(*, new_share: float) -> Ensembles:
     past = windows(new_share=new_share)
     return Ensembles.grown(Lessons(past, 0), OPTIONS, past[0])
@@ -112,6 +123,14 @@ def test_there_are_as_many_ensembles_as_there_is_to_learn_from(new_share: float,
     ensembles = grown(new_share=new_share)
     assert list(ensembles.trees) == list(ensembles.spread) == names
     assert (Lessons(windows(new_share=new_share), 0).n_new >= MIN_NEW) == ("new_chance" in names)
+
+
+def test_a_surprise_among_thousands_of_pairs_makes_no_novelty_certain_or_impossible() -> None:
+    past = [seldom_bought(number) for number in range(3)]
+    options = TreeOptions(n_trees=100, learning_rate=0.3, min_pairs=30)
+    ensembles = Ensembles.grown(Lessons(past, 0), options, past[0])
+    log_odds = ensembles.trees["new_chance"].sums(seldom_bought(3).features)
+    assert np.abs(log_odds).max() < 20
 
 
 def test_what_was_kept_says_the_same_to_the_bit() -> None:
