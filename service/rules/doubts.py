@@ -6,7 +6,17 @@ import numpy as np
 
 from service.live_products import NOT_COUNTED
 from service.rules.book import period_of
-from service.rules.file import PRODUCT_NUMBERS, Cap, Condition, Eligible, Pin, PriceRange, Rule, Scoped
+from service.rules.file import (
+    PRODUCT_NUMBERS,
+    PRODUCT_TEXTS,
+    Cap,
+    Condition,
+    Eligible,
+    Pin,
+    PriceRange,
+    Rule,
+    Scoped,
+)
 from service.rules.reading import Rules
 from service.rules.who import COMPARE, as_number
 from service.served import NONE, ServedVersion
@@ -40,7 +50,7 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
                 found.append(f"rule {rule.id}: no such {sort}: {_some(missing)}")
         found += [
             f"rule {rule.id}: no product has a {name}: it hides all that it is about"
-            for name in _numbers(rule)
+            for name in _needed(rule)
             if not _is_known(served, name)
         ]
         found += _no_numbers(rule, served.people)
@@ -68,18 +78,29 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:TOLD]) + more
 
 
-def _numbers(rule: Rule) -> list[str]:
-    """Numbers of products without which a rule hides a product."""
+def _needed(rule: Rule) -> list[str]:
+    """Columns of products without which a rule hides a product."""
     if isinstance(rule, PriceRange):
         return ["price"]
     columns = [column for column, *_ in rule.require] if isinstance(rule, Eligible) else []
-    return [name for name in PRODUCT_NUMBERS if f"product.{name}" in columns]
+    return [name for name in PRODUCT_TEXTS + PRODUCT_NUMBERS if f"product.{name}" in columns]
 
 
 def _is_known(served: ServedVersion, name: str) -> bool:
-    """Whether any product has this number."""
-    values = getattr(served.shelf, name)
-    return bool((values != NOT_COUNTED).any() if name == "stock" else (~np.isnan(values)).any())
+    """Whether any product has this."""
+    match name:
+        case "product_id":
+            return True
+        case "title":
+            return any(served.titles[row] for row in range(len(served.titles)))
+        case "brand":
+            return bool(served.brands)
+        case "category":
+            return bool(served.categories)
+        case "stock":
+            return bool((served.shelf.stock != NOT_COUNTED).any())
+        case _:
+            return not np.isnan(getattr(served.shelf, name)).all()
 
 
 def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -91,4 +112,9 @@ def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "category", rule.categories
     if isinstance(rule, Cap):
         yield rule.per, rule.names
+    if isinstance(rule, Eligible):
+        for column, _, value in rule.require:
+            sort = {"product.product_id": "product"}.get(column, column.removeprefix("product."))
+            if sort in ("product", "brand", "category"):
+                yield sort, tuple(map(str, value if isinstance(value, tuple) else (value,)))
     yield "customers' column", tuple(column for column, *_ in _of_customers(rule))

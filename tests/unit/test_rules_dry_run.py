@@ -199,6 +199,21 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
     ]
 
 
+def test_names_in_conditions_that_no_product_has_are_warnings_too(served: ServedVersion) -> None:
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule("a", "eligible", require='[["product.category", "in", ["dairy", "diary"]]]')
+        + rule("b", "eligible", require='[["product.brand", "!=", "x"], ["product.product_id", "=", "mlik"]]')
+        + rule("c", "eligible", require='[["product.category", "=", "dairy"], ["product.title", "=", "?"]]')
+    )
+    assert unknown_names(served, rules) == [
+        "rule a: no such category: diary",
+        "rule b: no such brand: x",
+        "rule b: no such product: mlik",
+        "rule b: no product has a brand: it hides all that it is about",
+    ]
+
+
 def test_cells_that_a_rule_takes_for_numbers_and_that_are_none_are_warnings(served: ServedVersion) -> None:
     rules = parse_rules(
         "schema = 1\n"
