@@ -109,7 +109,7 @@ class Recommender:
         ruling = rules.of_customer(customer_id, NONE, told) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         seen = ruling.seen  # what changes from here on makes another answer
-        kept = None if own is None else own.answers.get(query)
+        kept = None if own is None or not own.answers else own.answers.get(query)
         if kept is not None and kept.fits(seen, enough):
             return Answer(kept.picks, own, level, kept.pinned, kept)
         strength = _strength(ruling, query)

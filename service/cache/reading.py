@@ -20,6 +20,7 @@ from storage.record.bounded import Bounded
 from storage.record.errors import RecordUnavailableError
 
 MOST_BYTES = 1 << 20  # no reply is as long
+VALUE = ord("$")  # a reply that is one begins with it
 
 
 class Wire:
@@ -146,9 +147,9 @@ def _values(data: bytes, number: int) -> list[bytes | None] | None:
         line = data.find(b"\r\n", start)
         if line < 0:
             return None
-        kind, said, start = data[start : start + 1], data[start + 1 : line], line + 2
-        if kind != b"$":
-            raise _refused(kind + said)
+        if data[start] != VALUE:
+            raise _refused(data[start:line])
+        said, start = data[start + 1 : line], line + 2
         if said == b"-1":
             found.append(None)
             continue

@@ -105,13 +105,17 @@ class OfferDesk:
         """The best offer of each product of an answer, of those that are on, without some."""
         texts: dict[int, Attached] = {}
         tried: dict[int, Attached | None] = {}
-        places = book.places(customer_row)
-        able = on.intersection(places) - without
-        for row, offers in book.of_products(map(ROW, answer.picks)).items():
-            of_it = able & offers
-            for offer_row in sorted(of_it, key=places.__getitem__) if len(of_it) > 1 else of_it:
+        listed, first = book.served.offers.listed(customer_row)
+        able = [(place, row) for place, row in enumerate(listed, first) if row in on and row not in without]
+        for row in map(ROW, answer.picks):
+            offers = book.of_product.get(row)
+            if offers is None:
+                continue
+            for place, offer_row in able:
+                if offer_row not in offers:
+                    continue
                 if offer_row not in tried:
-                    one = book.served.offers.at(places[offer_row], offer_row)
+                    one = book.served.offers.at(place, offer_row)
                     tried[offer_row] = self._attached(book, one, customer_id)
                 attached = tried[offer_row]
                 if attached is not None:

@@ -179,14 +179,15 @@ def in_new_order(
     most = -first[0]  # what no entry before the next one that moved is below
     counts, known, known_at = 1.0, 1.0, 0
     for place, entry in enumerate(columns.entries()):
-        score = entry[2]
+        row, _, score = entry
         if score >= 0:  # NaN isn't
             known, known_at = score, place
         else:
             score = known * (known_at + 1) / (place + 1)  # as `Columns.score_at` has it
-        if place in away or entry[0] in without:
+        if place in away or row in without:
             continue
-        counts = min(counts, score)
+        if score < counts:  # noqa: PLR1730  # calls of `min` were a tenth of filling
+            counts = score
         while counts <= most and first < (-counts, place):
             if most <= above:
                 return
