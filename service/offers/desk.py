@@ -174,6 +174,9 @@ class OfferDesk:
                 self._items(
                     *(book, found, customer_id, customer_row, session),
                     shown=ruling.shown,
+                    bought=ruling.bought_lately(customer_row, session, placed.today)
+                    if ruling.bought
+                    else NOTHING,
                     reasons=reasons_in(language),
                 ),
                 query.n,
@@ -195,13 +198,18 @@ class OfferDesk:
         session: Session | None,
         *,
         shown: "memoryview[int]",
+        bought: frozenset[int],
         reasons: Reasons,
     ) -> Iterable[tuple[int, str]]:
-        """The row of each offer that can be shown, and it as JSON."""
+        """The row of each offer that can be shown, and it as JSON.
+
+        Args:
+            bought: rows of products that rules hide since the customer bought them lately.
+        """
         served = book.served
         for one in found:
             offer = book.offer(one.offer_row)
-            products = [row for row in offer.product_rows.tolist() if shown[row]]
+            products = [row for row in offer.product_rows.tolist() if shown[row] and row not in bought]
             if not products:
                 continue  # hidden by rules, or out of stock
             text = self._json(book, offer, one, customer_id)

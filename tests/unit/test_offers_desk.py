@@ -136,6 +136,22 @@ def test_an_offer_whose_products_are_hidden_or_sold_out_is_hidden(tmp_path: Path
     assert ids(offers(desk_of(), served_of(tmp_path / "other", shop))) == ["cake"]
 
 
+def test_what_a_rule_hides_since_it_was_bought_lately_is_on_no_offer_either(tmp_path: Path) -> None:
+    """Anna bought milk four days before, and butter since the night."""
+    served, trade = served_of(tmp_path), [Trade("butter", False, int(NOW_S * 1000), "o1", 1)]
+
+    def shown(days: int, news: Told | None = None) -> dict[str, list[str]]:
+        rule = f'schema = 1\n[[rules]]\nid = "a"\nkind = "exclude_bought"\ndays = {days}\n'
+        body = offers(desk_of(lambda _: news, RuleBook(parse_rules(rule), Clock())), served)
+        return {one["offer_id"]: [of["product_id"] for of in one["products"]] for one in body["offers"]}
+
+    both = ["butter", "yoghurt"]
+    assert shown(3) == {"butter 10 off": both, "milk 10 off": ["milk"], "cake": ["cake"]}
+    assert shown(4) == {"butter 10 off": both, "cake": ["cake"]}
+    assert shown(4, told_of(1, trade, has_night=True)) == {"butter 10 off": ["yoghurt"], "cake": ["cake"]}
+    assert shown(4, NOT_PERSONAL) == {"butter 10 off": both}
+
+
 @pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), False, 0)])
 @pytest.mark.parametrize("customer", ["anna", "zoe"])
 def test_a_rule_for_a_segment_is_not_for_a_member_of_whom_nothing_may_be_known(
