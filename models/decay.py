@@ -7,6 +7,7 @@ from models.arrays import FloatArray
 # By so many decayed orders of a product at most a customer counts in what is learned for others: few reach
 # it, and whoever invents orders goes no further. On a grocer's year it cost nothing, and 4 did.
 MOST_ORDERS = 10.0
+SHORTEST_DAYS = 7.0  # of the usual half-lives
 
 
 def decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
@@ -16,7 +17,12 @@ def decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
 
 def half_life_grid(span_days: float) -> list[float]:
     """Half-lives worth trying on such a history, in days: powers of two from a week to beyond its end."""
-    grid = [7.0]
+    grid = [SHORTEST_DAYS]
     while grid[-1] < span_days:
         grid.append(grid[-1] * 2)
     return grid
+
+
+def shorter_half_lives(horizon_days: float) -> list[float]:
+    """Those below the usual ones that are worth trying where what sells changes within days, rising."""
+    return [days for days in (horizon_days / 4, horizon_days / 2) if days < SHORTEST_DAYS]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray
-from models.decay import decay, half_life_grid
+from models.decay import decay, half_life_grid, shorter_half_lives
 from models.interactions import Interactions
 from models.pair_keys import cell_keys, pair_keys
 from models.top_k import top_k
@@ -50,10 +50,10 @@ def take_up(firsts: Interactions, half_life_days: float, prior_purchases: float 
 def take_up_half_life(interactions: Interactions, options: FoldOptions) -> float:
     """The half-life of `take_up` that finds most new products; without folds the middle of the usual grid.
 
-    Shorter ones than for other purposes are tried too: what everybody takes up changes within days.
+    Shorter ones than the usual are tried too: what everybody takes up changes within days.
     """
     grid = half_life_grid(interactions.span_days)
-    shorter = [days for days in (options.horizon_days / 4, options.horizon_days / 2) if days < grid[0]]
+    shorter = shorter_half_lives(options.horizon_days)
     half_lives = list(dict.fromkeys([grid[len(grid) // 2], *shorter, *grid]))
     found = np.zeros(len(half_lives))
     for fold in inner_folds(interactions, options):

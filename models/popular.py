@@ -8,7 +8,7 @@ import numpy as np
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.columns import line_for_all
-from models.decay import decay, half_life_grid
+from models.decay import decay, half_life_grid, shorter_half_lives
 from models.interactions import Interactions
 from models.pairs import Pairs
 from models.validation import FoldOptions, inner_folds
@@ -33,7 +33,7 @@ class Popular(Model[PopularOptions]):
     """
 
     name: ClassVar[str] = "popular"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = PopularOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_",)
 
@@ -58,8 +58,12 @@ class Popular(Model[PopularOptions]):
         return order[self.share_[order] > 0].astype(np.int32)
 
     def _learned_half_life(self, interactions: Interactions) -> float:
-        """The half-life under which the purchases after each earlier fold were most likely."""
-        grid = half_life_grid(interactions.span_days)
+        """The half-life under which the purchases after each earlier fold were most likely.
+
+        Short ones are tried too: where products are over within weeks, such as events, what sold a week ago
+        would stand before what sells now.
+        """
+        grid = shorter_half_lives(self.options.horizon_days) + half_life_grid(interactions.span_days)
         likelihood = np.zeros(len(grid))
         for fold in inner_folds(interactions, self.options):
             bought = np.bincount(fold.truth.indices, minlength=interactions.n_products)

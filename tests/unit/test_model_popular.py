@@ -71,5 +71,22 @@ def test_a_shop_of_fashions_learns_a_short_half_life_and_a_steady_one_a_long() -
         (c, int(rng.integers(40)), day + c / 100, day * 30 + c) for day in range(0, 84, 3) for c in range(30)
     ]
     steady = history_of(steady_lines, n_customers=30, n_products=40, as_of_day=84)
-    assert Popular().fit(fashion).options_.half_life_days == 7.0
+    assert Popular().fit(fashion).options_.half_life_days == 1.75  # a quarter of the horizon
     assert Popular().fit(steady).options_.half_life_days >= 56.0
+
+
+def shop_of_events(days: int) -> list[tuple[int, int, float, int]]:
+    """30 customers a day; each day another event begins, is sold for ten days, and is over."""
+    rng = np.random.default_rng(0)
+    return [
+        (c, max(day - int(rng.integers(10)), 0), day + c / 100, day * 30 + c)
+        for day in range(days)
+        for c in range(30)
+    ]
+
+
+def test_where_products_are_over_within_days_the_first_places_are_of_those_that_still_sell() -> None:
+    events = history_of(shop_of_events(60), n_customers=30, n_products=60, as_of_day=60)
+    model = Popular().fit(events)
+    assert model.options_.half_life_days == 1.75
+    assert set(model.order()[:6].tolist()) <= set(range(50, 60))
