@@ -1,4 +1,4 @@
-"""For shops too young for a ranker: repeat, popularity, item-item and ALS, weighted by what folds showed."""
+"""For shops too young for a ranker: simple models, weighted by what folds showed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from models.affinity import Affinity, AffinityOptions
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.base import Model, from_facts, learned
+from models.content import Content, ContentOptions
 from models.cores import at_once
 from models.first_purchases import is_first_purchase
 from models.interactions import Interactions
@@ -30,8 +32,13 @@ GRIDS = {
     "popular_weight": (0.4, 0.001, 0.03, 0.1, 0.2, 0.8, 1.6),
     "item_item_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
     "als_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+    "affinity_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+    "content_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
 }
-WEIGHTS = {part: f"{part}_weight" for part in ("repeat", "popular", "item_item", "als")}
+WEIGHTS = {
+    part: f"{part}_weight" for part in ("repeat", "popular", "item_item", "als", "affinity", "content")
+}
+UNTRIED_CONTENT = 0.01  # where nothing can be tried: surely better in most such shops, worse in none
 PRIOR_REPEATS, PRIOR_PURCHASES = 5.0, 10.0  # beside those of a history that is too short to try weights on
 PASSES = 2  # over all weights: the second time around the others are near their best
 BLOCK_ROWS = 100
@@ -44,8 +51,9 @@ class BlendOptions(FoldOptions):
     Attributes:
         repeat_weight: of the share of the customer's own orders.
         popular_weight: of the share of all customers who buy the product lately.
-        item_item_weight, als_weight: of those scores, each divided by the customer's highest.
-        popular, repeat, item_item, als: options of the components.
+        item_item_weight, als_weight, affinity_weight, content_weight: of those scores, each divided by the
+            customer's highest.
+        popular ... content: options of the components.
         n_candidates: from each component, per customer, to learn the weights on.
     """
 
@@ -53,10 +61,14 @@ class BlendOptions(FoldOptions):
     popular_weight: float | None = None
     item_item_weight: float | None = None
     als_weight: float | None = None
+    affinity_weight: float | None = None
+    content_weight: float | None = None
     popular: PopularOptions = field(default_factory=PopularOptions)
     repeat: RepeatOptions = field(default_factory=RepeatOptions)
     item_item: ItemItemOptions = field(default_factory=ItemItemOptions)
     als: AlsOptions = field(default_factory=AlsOptions)
+    affinity: AffinityOptions = field(default_factory=AffinityOptions)
+    content: ContentOptions = field(default_factory=ContentOptions)
     n_candidates: int = 100
     enough_customers: int = field(default=2000, kw_only=True)
 
@@ -65,17 +77,17 @@ NOTHING: Mapping[str, Model[Any]] = MappingProxyType({})
 
 
 class Blend(Model[BlendOptions]):
-    """score = a repeat + b popularity + c item-item + d ALS.
+    """score = a repeat + b popularity + c item-item + d ALS + e affinity + f content.
 
     Repeat is a share of the customer's own orders and popularity a share of all customers: both in [0, 1].
     The weights are learned on the last horizons of the history, one at a time: what has the highest NDCG@10
     there, unless the usual weight is within a standard error of it. What does not help stays out. A history
-    too short for that keeps the usual weights, but for repeat's: that is the share of repeats in what
-    customers bought after their first order.
+    too short for that keeps the usual weights, but for repeat's, which is the share of repeats in what
+    customers bought after their first order, and a little of content.
     """
 
     name: ClassVar[str] = "blend"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     options_type: ClassVar[type] = BlendOptions
 
     parts_: "_Parts"
@@ -120,7 +132,7 @@ class Blend(Model[BlendOptions]):
         return blend
 
 
-PARTS: tuple[type[Model[Any]], ...] = (Popular, Repeat, ItemItem, Als)
+PARTS: tuple[type[Model[Any]], ...] = (Popular, Repeat, ItemItem, Als, Affinity, Content)
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,8 @@ class _Parts:
     repeat: Repeat
     item_item: ItemItem
     als: Als
+    affinity: Affinity
+    content: Content
 
     @classmethod
     def fit(
@@ -143,12 +157,12 @@ class _Parts:
         return cls(**parts)
 
     def score(self, name: str, rows: IntArray) -> FloatArray:
-        """One part's scores as they are added up: 0 for no opinion, ALS and item-item in [0, 1]."""
+        """One part's scores as they are added up: 0 for no opinion; all lie in [0, 1]."""
         model: Model[Any] = getattr(self, name)
         scores = np.nan_to_num(model.score(rows), copy=False, nan=0.0)
         if model in (self.popular, self.repeat):
             return scores
-        highest = np.maximum(scores.max(axis=1, keepdims=True), 1e-12)
+        highest = scores.max(axis=1, keepdims=True, initial=1e-12)
         return np.divide(np.maximum(scores, 0, out=scores), highest, out=scores, dtype=np.float32)
 
 
@@ -162,7 +176,7 @@ class _Trial:
             rows = fold.rows[start : start + BLOCK_ROWS]
             dense = {model.name: parts.score(model.name, rows) for model in PARTS}
             able = dense["repeat"] > 0
-            for name in ("popular", "item_item", "als"):
+            for name in dense.keys() - {"repeat"}:
                 best = top_k(np.where(dense[name] > 0, dense[name], np.nan), options.n_candidates)
                 place, column = np.nonzero(best >= 0)
                 able[place, best[place, column]] = True
@@ -200,9 +214,14 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
     if not free:
         return best
     trials = at_once([partial(_Trial, fold, options) for fold in inner_folds(interactions, options)])
-    if not trials and "repeat_weight" in free:
-        return _with(best, "repeat_weight", _share_of_repeats(interactions))
-    for _ in range(PASSES if trials else 0):
+    if not trials:
+        untried = {
+            "repeat_weight": _share_of_repeats(interactions),
+            "content_weight": UNTRIED_CONTENT,
+        }
+        known: dict[str, Any] = {name: weight for name, weight in untried.items() if name in free}
+        return replace(best, **known)
+    for _ in range(PASSES):
         for name in free:
             best = _best([_with(best, name, value) for value in GRIDS[name]], trials)
     return best

@@ -13,7 +13,7 @@ from models.affinity import AffinityOptions
 from models.als import AlsOptions
 from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
-from models.blend import Blend, BlendOptions
+from models.blend import PARTS, Blend, BlendOptions
 from models.boosting import MOST_TREES, TreeOptions
 from models.calibration import UNCHANGED, calibrated, learned_calibration
 from models.catalogue import Catalogue
@@ -152,7 +152,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 14
+    revision: ClassVar[int] = 15
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
@@ -373,7 +373,7 @@ class Ranker(Model[RankerOptions]):
         blend = self._fitted.get(Blend.name)
         options = self.options_
         if not isinstance(blend, Blend):
-            parts = {name: getattr(options, name) for name in ("popular", "repeat", "item_item", "als")}
+            parts = {part.name: getattr(options, part.name) for part in PARTS}
             chosen = BlendOptions(horizon_days=options.horizon_days, seed=options.seed, **parts)
             blend = Blend(chosen, self.sources_).fit(interactions)
         self._blend, self.gains_ = blend, {}

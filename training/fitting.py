@@ -139,10 +139,11 @@ def _part(options: Mapping[str, object], part: str) -> Mapping[str, object]:
 
 
 def _fitted_parts(whole: Model[Any], models: Mapping[str, Model[Any]]) -> dict[str, Model[Any]]:
-    """What a variant of the same options already is, of the parts and, for a ranker, of the blend."""
-    parts = [part for part in _parts(whole.name) if part in models]
-    fitted = {part: models[part] for part in parts if models[part].options == getattr(whole.options, part)}
+    """What a variant of the same options already is, of the parts and, for a ranker, of the blend and its."""
     blend = models.get(Blend.name)
+    known = {**vars(blend.parts_), **models} if isinstance(blend, Blend) else models
+    parts = [part for part in _parts(whole.name) if part in known]
+    fitted = {part: known[part] for part in parts if known[part].options == getattr(whole.options, part)}
     if isinstance(whole, Ranker) and isinstance(blend, Blend) and _is_of(blend, whole):
         fitted[Blend.name] = blend
     return fitted

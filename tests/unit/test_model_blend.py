@@ -1,11 +1,14 @@
-"""The blend where nothing can be tried: own products come first only where customers buy a product twice."""
+"""The blend in young shops: what it weighs where nothing can be tried, and what it learns of few weeks."""
 
 import numpy as np
+import pytest
 
 from models.arrays import DAY_S
 from models.blend import Blend
 from models.catalogue import Catalogue
 from models.interactions import Interactions
+
+SHELF = 300  # products of a category: too many for pairs of them to tell
 
 
 def young_shop(*, repeats: bool) -> Interactions:
@@ -42,3 +45,33 @@ def test_a_young_shop_where_all_buy_the_same_again_shows_that_first() -> None:
     rows = np.arange(60, dtype=np.int32)
     assert model.options_.repeat_weight == 125 / 130
     assert np.array_equal(np.nanargmax(model.score(rows), axis=1), 1 + rows % 29)
+
+
+def shop_of_tastes(days: int) -> Interactions:
+    """60 customers with an order a day, always of another product, and of their own of three categories."""
+    rng = np.random.default_rng(0)
+    customer, day = np.repeat(np.arange(60), days), np.tile(np.arange(days), 60)
+    drawn = np.concatenate([rng.permutation(SHELF)[:days] for _ in range(60)])
+    category = np.repeat(np.arange(3), SHELF)
+    return Interactions.build(
+        customer.astype(np.int32),
+        (customer % 3 * SHELF + drawn).astype(np.int32),
+        np.arange(60 * days, dtype=np.int32),
+        (day * DAY_S).astype(np.int64),
+        catalogue=Catalogue.of(category.astype(np.int32)),
+        as_of_s=days * DAY_S,
+        n_customers=60,
+    )
+
+
+@pytest.mark.parametrize("days", [3, 16])
+def test_with_categories_known_new_products_are_of_those_that_the_customer_buys_of(days: int) -> None:
+    history = shop_of_tastes(days)
+    model, rows = Blend().fit(history), np.arange(60, dtype=np.int32)
+    scores = np.where(history.matrix().toarray() > 0, np.nan, model.score(rows))
+    assert np.array_equal(np.nanargmax(scores, axis=1) // SHELF, rows % 3)
+
+
+def test_where_nothing_can_be_tried_what_is_known_of_products_has_a_small_weight() -> None:
+    options = Blend().fit(shop_of_tastes(3)).options_
+    assert (options.content_weight, options.affinity_weight) == (0.01, 0.0)

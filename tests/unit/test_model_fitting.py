@@ -111,7 +111,13 @@ def relative(scores: np.ndarray) -> np.ndarray:
 
 def test_a_blend_s_score_is_the_weighted_sum_of_its_parts() -> None:
     def blend(popular: float, item_item: float, als: float) -> Blend:
-        options = BlendOptions(popular_weight=popular, item_item_weight=item_item, als_weight=als)
+        options = BlendOptions(
+            popular_weight=popular,
+            item_item_weight=item_item,
+            als_weight=als,
+            affinity_weight=0.0,
+            content_weight=0.0,
+        )
         return Blend(options).fit(HISTORY)
 
     row = np.array([3], np.int32)
@@ -128,7 +134,12 @@ def test_a_blend_s_score_is_the_weighted_sum_of_its_parts() -> None:
 
 def test_a_blend_with_every_part_answers_from_its_state_to_the_bit() -> None:
     options = BlendOptions(
-        popular_weight=0.5, item_item_weight=0.25, als_weight=0.125, repeat=RepeatOptions(due_power=0.5)
+        popular_weight=0.5,
+        item_item_weight=0.25,
+        als_weight=0.125,
+        affinity_weight=0.1,
+        content_weight=0.1,
+        repeat=RepeatOptions(due_power=0.5),
     )
     blend, rows = Blend(options).fit(HISTORY), np.arange(46, dtype=np.int32)
     back = Blend.from_state(blend.state())

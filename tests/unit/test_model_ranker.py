@@ -56,9 +56,10 @@ def discovery() -> Discovery:
 
 @cache
 def short_blend() -> Blend:
-    parts = {name: source for name, source in ranker().sources_.items() if name in ("popular", "repeat")}
-    given = BlendOptions(popular_weight=0.4, item_item_weight=0.0, als_weight=0.0)
-    return Blend(given, parts).fit(market().interactions())
+    given = BlendOptions(
+        popular_weight=0.4, item_item_weight=0.0, als_weight=0.0, affinity_weight=0.0, content_weight=0.0
+    )
+    return Blend(given, ranker().sources_).fit(market().interactions())
 
 
 def owned() -> np.ndarray:
