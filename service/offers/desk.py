@@ -106,7 +106,8 @@ class OfferDesk:
         texts: dict[int, Attached] = {}
         tried: dict[int, Attached | None] = {}
         listed, first = book.served.offers.listed(customer_row)
-        able = [(place, row) for place, row in enumerate(listed, first) if row in on and row not in without]
+        may_come = on - without if without else on
+        able = [(place, row) for place, row in enumerate(listed, first) if row in may_come]
         for row in map(ROW, answer.picks):
             offers = book.of_product.get(row)
             if offers is None:

@@ -98,7 +98,7 @@ def least_s(routes: list[Route]) -> list[float]:
         (WORKER, BARE, 0.4),  # measured: 0.37
         (REDIS, BARE_GET, 0.9),  # 0.83
         (WORKER_ALL, BARE, 1.15),  # 0.95 to 1.04
-        # 1.82, and 1.9 where Redis is asked for showings each time. Of the time it is less: C takes as long
+        # 1.87, and about .08 more where Redis is asked for showings each time. Of time it is less
         (REDIS_ALL, BARE_GET, 2.0),
     ],
 )
