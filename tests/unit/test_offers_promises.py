@@ -312,7 +312,9 @@ class Far(Counting):
     def __init__(self, record: Record, most: int) -> None:
         super().__init__(record)
         self.most, self._said = most, 0
-        sa.event.listen(sa.Engine, "before_cursor_execute", self._count)
+        with record.reading() as connection:
+            self._engine = connection.engine  # not of all: threads of other tests may still ask theirs
+        sa.event.listen(self._engine, "before_cursor_execute", self._count)
 
     def _count(self, *_: object) -> None:
         self._said += 1
@@ -325,7 +327,7 @@ class Far(Counting):
         return done
 
     def close(self) -> None:
-        sa.event.remove(sa.Engine, "before_cursor_execute", self._count)
+        sa.event.remove(self._engine, "before_cursor_execute", self._count)
 
 
 @pytest.mark.parametrize("most", [45, 16])  # ten leases take 60, and so does telling of ten; one 15 and 7
