@@ -10,8 +10,9 @@ from experiments.recorded import judged, judged_by_record, recorded_specificatio
 from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
 from experiments.specification import read_specification
-from storage.record_options import key_option, opened_record, store_option_that, url_option
+from storage.record_options import key_option, opened_record, url_option
 from storage.store import Store, write_atomic
+from storage.store_option import store_option_that
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

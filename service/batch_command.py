@@ -41,10 +41,10 @@ from service.settings import Settings
 from service.showings import Showings
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
-from storage.record_options import store_option
 from storage.shop_files import note_shop_file
 from storage.signing import Signers
 from storage.store import Store
+from storage.store_option import store_option
 
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000

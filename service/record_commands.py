@@ -11,7 +11,8 @@ from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
 from storage.record.tables import SCHEMA
-from storage.record_options import opened_record, record_options, store_option, url_option
+from storage.record_options import opened_record, record_options, url_option
+from storage.store_option import store_option
 
 
 @click.group()

@@ -1,38 +1,19 @@
 """What the commands about the record have in common: the store, where the record is, and with which key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from storage.record.consent import PRESETS
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, Record, record_url
-
-type Command = Callable[..., Any]
+from storage.store_option import Command, store_option
 
 LOCK_MS = 10_000
 STATEMENT_MS = 600_000
 
-
-def store_option_that(*, is_there: bool = True, is_required: bool = True) -> Callable[[Command], Command]:
-    """`--store`.
-
-    Args:
-        is_there: the folder must exist; otherwise the command makes it.
-    """
-    return click.option(
-        "--store",
-        type=click.Path(exists=is_there, file_okay=False, path_type=Path),
-        envvar="NEXTBEST_STORE",
-        required=is_required,
-        help="Folder that the night publishes to.  [env: NEXTBEST_STORE]",
-    )
-
-
-store_option = store_option_that()
 url_option = click.option(
     "--url",
     envvar="NEXTBEST_RECORD_URL",

@@ -8,8 +8,8 @@ import click
 from models.errors import DamagedVersionError
 from storage.local_days import local_day
 from storage.manifest import Manifest
-from storage.record_options import store_option
 from storage.store import Champion, Store
+from storage.store_option import store_option
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from service.access.options import days_option, ends_at, now_utc
 from storage.keyring import ApiKey, Keyring, KeyState, TokenKey, change_keyring, marked, read_keyring
-from storage.record_options import store_option
+from storage.store_option import store_option
 
 type Kind = Literal["api_keys", "token_keys"]
 MARKS = ("next", "active", "retiring")

@@ -8,7 +8,7 @@ import click
 
 from service.access.new_keys import Labels
 from storage.keyring import KeyState
-from storage.record_options import store_option
+from storage.store_option import store_option
 
 type Command = Callable[..., Any]
 

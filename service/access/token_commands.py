@@ -12,7 +12,7 @@ from service.access.new_keys import imported_token_key, new_token_key
 from service.access.options import label_options, labels, now_utc
 from service.access.tokens import LIFE_MAX_S, Issued, mint, private_key
 from storage.keyring import Algorithm, Keyring, KeyState, TokenKey, UnusableKeyError, read_keyring
-from storage.record_options import store_option
+from storage.store_option import store_option
 
 
 @click.group("token-keys")

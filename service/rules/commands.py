@@ -25,8 +25,9 @@ from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
 from storage.record.consent import PRESETS
-from storage.record_options import consent_option, key_option, record_if_any, store_option_that, url_option
+from storage.record_options import consent_option, key_option, record_if_any, url_option
 from storage.store import Store
+from storage.store_option import store_option_that
 
 TIMEOUT_S = 60
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))

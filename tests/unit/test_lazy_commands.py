@@ -71,6 +71,23 @@ def test_to_list_or_end_an_experiment_loads_no_statistics() -> None:
     assert not found & set(HEAVY)
 
 
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("training.cli.commands", ["versions", "promote", "rollback"]),
+        ("service.cli.main", ["keys", "token-keys", "token"]),
+    ],
+)
+def test_a_command_that_asks_no_record_loads_no_sql(name: str, commands: list[str]) -> None:
+    module, _, attribute = name.rpartition(".")
+    found = loaded(
+        f"from {module} import {attribute} as group\n"
+        f"for command in {commands}: assert group.get_command(None, command)"
+    )
+    assert "storage.store_option" in found
+    assert "sqlalchemy" not in found
+
+
 def test_a_setting_that_is_wrong_is_told_before_the_service_is_loaded() -> None:
     found = loaded("from service.cli import main\nmain.get_command(None, 'run')")
     assert "service.settings" in found
