@@ -15,6 +15,7 @@ EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a UR
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
 OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective", "variant"), (*KNOWN, "within")
+OF_TRY = ("at", "customer", *KNOWN, "objective")
 OF_OFFERS = ("n", "placement", "objective")
 WITHIN_MAX = 366
 FORCED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
@@ -58,6 +59,11 @@ def parse_personal_query(query_string: bytes) -> Query:
 def parse_offers_query(query_string: bytes) -> Query:
     """The same of `/offers`, whose objective is `value` unless it is said."""
     return _parse(query_string, OF_OFFERS, OFFER_OBJECTIVES)
+
+
+def parse_try_query(query_string: bytes) -> Query:
+    """The same where rules are tried; a moment and a customer stand beside it, which the route reads."""
+    return _parse(query_string, OF_TRY)
 
 
 def parse_reorder_query(query_string: bytes) -> Query:

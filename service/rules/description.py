@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.openapi.json_schema import Json, as_json, exactly
+from service.openapi.json_schema import Json, as_json, exactly, ref
 from service.openapi.operation import KEEPING, operation
-from service.openapi.parameters import in_query
+from service.openapi.parameters import OBJECTIVE, WHICH, in_query
+from service.parameters import ID_BYTES
 
 WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}
@@ -16,6 +17,12 @@ AT = in_query(
     "at",
     "The moment to try them at, with its offset; now without.",
     {"type": "string", "format": "date-time"},
+)
+CUSTOMER = in_query(
+    "customer",
+    "Try them on this customer alone, and tell both lists; empty for a stranger. Then there may be no body, "
+    "for the rules in force, and the parameters below.",
+    {"type": "string", "maxLength": ID_BYTES},
 )
 ERRORS = ("409", *KEEPING)
 
@@ -51,8 +58,8 @@ def rules_paths() -> Json:
                 "What a file of rules would change",
                 "DryRun",
                 ERRORS,
-                parameters=[AT],
-                body=toml,
+                parameters=[AT, CUSTOMER, *WHICH, OBJECTIVE],
+                body=toml | {"required": False},
             )
         },
     }
@@ -86,6 +93,7 @@ def rules_schemas() -> Json:
         pins_not_shown=_list(pin),
         warnings=warnings,
     )
+    dry_run["properties"] |= dict.fromkeys(("before", "after"), ref("Recommendations"))  # of one customer
     return {
         "RulesInForce": exactly(version=TEXT, source=TEXT, changed_at=MAYBE_TEXT, rules=COUNT, text=TEXT),
         "RulesPut": exactly(version=TEXT, warnings=warnings),

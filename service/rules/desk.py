@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from models.errors import NextbestError, NoChampionError
 from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
 from service.live_products import LiveProducts
+from service.parameters import Query
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.doubts import warnings_of
-from service.rules.dry_run import DryRun, dry_run, sample
+from service.rules.dry_run import dry_run, sample
+from service.rules.preview import preview
 from service.rules.reading import Rules, parse_rules
 from service.rules.watch import read_rules_file
 from service.sane import check_values
@@ -69,6 +72,15 @@ class StoreChampion:
         if served is None:
             raise NoChampionError(str(self._store.root))
         return served
+
+
+@dataclass(frozen=True, slots=True)
+class OneCustomer:
+    """Whose list is asked for, empty for a stranger's; how, and in which language."""
+
+    customer_id: str
+    query: Query
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +173,32 @@ class RulesDesk:
             raise RefusedError("unknown_rules", None, found.why)
         return str(found)
 
-    def dry_run(self, text: str, at_s: float | None) -> tuple[DryRun, list[str]]:
+    def dry_run(self, text: str, at_s: float | None, one: OneCustomer | None = None) -> dict[str, Any]:
         """What a file would change against the rules in force, and warnings.
 
+        Args:
+            one: try it on this customer alone, and tell both lists; no text stands for the rules in force.
         Raises:
             BadRulesError: with every mistake.
-            RefusedError: there is no version to try it on, or the record can't be used.
+            RefusedError: there is no version to try it on, the record can't be used, or the query of the one
+                can't be answered.
         """
-        rules = parse_rules(text)
+        rules = parse_rules(text) if text or one is None else None
         served = self._champion()
         if served is None:
             raise RefusedError("no_version", None, "no night has published a version to this store yet")
         before = self.in_force().rules
+        after = rules or before
         self._products.look()
-        news = self._door.do(lambda record: news_of(record, served, sample(served), self._default))
+        customer_ids = [one.customer_id] if one else sample(served)
+        news = self._door.do(lambda record: news_of(record, served, customer_ids, self._default))
         now_s = self._clock() if at_s is None else at_s
-        found = dry_run(served, before, rules, now_s=now_s, news_of=news)
-        return found, warnings_of(served, rules, now_s)
+        if one is None:
+            found = asdict(dry_run(served, before, after, now_s=now_s, news_of=news))
+        else:
+            whose = one.customer_id, one.query, one.language
+            found = preview(served, before, after, *whose, now_s=now_s, news_of=news)
+        return found | {"warnings": warnings_of(served, after, now_s)}
 
     def warnings(self, rules: Rules) -> list[str]:
         """Rules that are over, and names that the version doesn't have; none without a version to open."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.first_level import FirstLevel
 from service.live.told import Told
+from service.offers.desk import OfferDesk
 from service.own_list import Answer
 from service.parameters import Query
 from service.recommender import Recommender, nothing_new
@@ -95,30 +96,27 @@ def dry_run(
     *,
     now_s: float,
     news_of: Callable[[str], Told | None] = nothing_new,
+    one: tuple[str, Query] | None = None,
 ) -> DryRun:
     """Compare the first ten products of a fixed sample of customers, at each placement that a rule names, and
     for the variants of experiments that one names.
 
     Args:
         now_s: Unix seconds at which both are tried.
-        news_of: what is new of those in the `sample`.
+        news_of: what is new of those in the `sample`, or of the one.
+        one: the customer to try it on, and the query, instead of all these.
     """
-    every = [rule for rules in (before, after) for rule in rules.rules]
-    placements = {name for rule in every for name in rule.placements}
-    rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
-    queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
-    queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
-    customer_ids = sample(served)
+    customer_ids, queries = ([one[0]], [one[1]]) if one else (sample(served), _queries(before, after))
     firing = Firing(served, after, now_s, news_of)
     changes = []
     for query in queries:
         plain, old, new = (
-            _answers(_recommender(rules, now_s, news_of), served, query, customer_ids)
+            _answers(Uncounted(rules, now_s, news_of), served, query, customer_ids)
             for rules in (NO_RULES, before, after)
         )
         changes.append(_change(served, query, old, new))
-        for row in range(len(customer_ids)):
-            firing.look(query, row, plain[row], new[row])
+        for customer_id, without, ruled in zip(customer_ids, plain, new, strict=True):
+            firing.look(query, customer_id, without, ruled)
     return DryRun(
         version=served.version_id,
         rules_before=before.version,
@@ -131,15 +129,28 @@ def dry_run(
     )
 
 
-def _recommender(rules: Rules, now_s: float, news_of: Callable[[str], Told | None]) -> Recommender:
-    book = RuleBook(rules, lambda: now_s)
-    return Recommender(FirstLevel(1, 0), None, news_of, book=book, clock=lambda: now_s)
+class Uncounted:
+    """Answers under some rules at a moment. Nothing is counted as shown, no offer with a budget promised."""
+
+    def __init__(self, rules: Rules, now_s: float, news_of: Callable[[str], Told | None]) -> None:
+        book = RuleBook(rules, lambda: now_s)
+        self.offers = OfferDesk(None, news_of, book, lambda: now_s)
+        self.recommender = Recommender(
+            FirstLevel(1, 0), None, news_of, book=book, costs_of=self.offers.costs, clock=lambda: now_s
+        )
 
 
-def _answers(
-    recommender: Recommender, served: ServedVersion, query: Query, customer_ids: list[str]
-) -> list[Answer]:
-    return [recommender.recommend(served, customer_id, query) for customer_id in customer_ids]
+def _queries(before: Rules, after: Rules) -> list[Query]:
+    every = [rule for rules in (before, after) for rule in rules.rules]
+    placements = {name for rule in every for name in rule.placements}
+    rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
+    queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
+    queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
+    return queries
+
+
+def _answers(trial: Uncounted, served: ServedVersion, query: Query, customer_ids: list[str]) -> list[Answer]:
+    return [trial.recommender.recommend(served, customer_id, query) for customer_id in customer_ids]
 
 
 def _change(

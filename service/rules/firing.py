@@ -34,7 +34,8 @@ class Firing:
     ) -> None:
         self._served, binder = served, Binder(served)
         self._now_s, self._news_of = now_s, news_of
-        self._today = RuleBook(rules, lambda: now_s).at(served, None).today
+        self._book = RuleBook(rules, lambda: now_s)
+        self._today = self._book.at(served, None).today
         awake = [rule for rule in rules.rules if holds_at(period_of(rule, served.zone), now_s)]
         self.asleep = [rule.id for rule in rules.rules if rule not in awake]
         parts = [part for rule in awake for part in binder.bind(rule)]
@@ -49,24 +50,25 @@ class Firing:
         """Ids of rules that touched none of the answers, in the order of the file."""
         return [rule_id for rule_id in self._ids if rule_id not in self._fired]
 
-    def look(self, query: Query, customer_row: int, plain: Answer, ruled: Answer) -> None:
+    def look(self, query: Query, customer_id: str, plain: Answer, ruled: Answer) -> None:
         """Take in the answers to one customer, without rules and with them."""
-        told = self._news_of(self._served.customers[customer_row])
-        person_row = customer_row if has_night_of(told, self._served.tombstone) else NOBODY_KNOWN
+        person_row = NOBODY_KNOWN
+        if has_night_of(self._news_of(customer_id), self._served.tombstone):
+            person_row = self._served.customer_row(customer_id)
         for part in self._parts:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
             if (rule.id in self._fired and not is_pin) or not _concerns(part, query, person_row):
                 continue
-            if self._touches(part, query, customer_row, person_row, plain, ruled):
+            if self._touches(part, query, customer_id, person_row, plain, ruled):
                 self._fired.add(rule.id)
             elif isinstance(part.effect, Place):
-                self.missed[rule.id, self._why_missed(part.effect, ruled)] += 1
+                self.missed[rule.id, self._why_missed(part.effect, query, ruled)] += 1
 
     def _touches(
         self,
         part: BoundRule,
         query: Query,
-        customer_row: int,
+        customer_id: str,
         person_row: int,
         plain: Answer,
         ruled: Answer,
@@ -85,24 +87,27 @@ class Firing:
             bought = Ruling(self._served, [effect]).bought_lately(person_row, session, self._today)
             return not bought.isdisjoint(before)
         if isinstance(effect, Vary):
-            return self._alone(part, query, customer_row, len(before)) != before
+            return self._alone(part, query, customer_id, len(before)) != before
         assert mask is not None
         return bool(mask[before].any()) or (isinstance(effect, Scale) and bool(mask[after].any()))
 
-    def _alone(self, part: BoundRule, query: Query, customer_row: int, n: int) -> list[int]:
+    def _alone(self, part: BoundRule, query: Query, customer_id: str, n: int) -> list[int]:
         """The answer if this rule were the only one."""
         book = RuleBook(Rules("alone", "", (part.rule,)), lambda: self._now_s)
         recommender = Recommender(FirstLevel(1, 0), None, self._news_of, book=book, clock=lambda: self._now_s)
-        customer_id = self._served.customers[customer_row]
         answer = recommender.recommend(self._served, customer_id, replace(query, n=max(n, 1)))
         return [row for row, *_ in answer.picks]
 
-    def _why_missed(self, pin: Place, ruled: Answer) -> str:
+    def _why_missed(self, pin: Place, query: Query, ruled: Answer) -> str:
         if not pin.rows:
             return "the version knows none of its products"
         if pin.position > len(ruled.picks):
             return f"its position is behind the {len(ruled.picks)} products of the list"
-        if ruled.pinned and ruled.own and any(ruled.own.ruling.shown[row] for row in pin.rows):
+        if ruled.own is not None:
+            shown = ruled.own.ruling.shown
+        else:
+            shown = self._book.at(self._served, query.placement, query.rule_set).of_nobody().shown
+        if ruled.pinned and any(shown[row] for row in pin.rows):
             return "another pin stands there or has its products, or they were bought lately"
         return "none of its products may be shown"
 

@@ -9,9 +9,11 @@ from flask import Flask, Response, request
 from service.access.guard import client_of
 from service.bodies import parse_json, read_bytes
 from service.errors import RefusedError
+from service.languages import language_of
 from service.operations import uncached
+from service.parameters import check_id, parse_try_query
 from service.problems import problem
-from service.rules.desk import RulesDesk
+from service.rules.desk import OneCustomer, RulesDesk
 from service.rules.errors import BadRulesError
 from service.rules.reading import MAX_BYTES, decode
 
@@ -67,8 +69,15 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
 
     @app.post("/rules/dry-run", endpoint="try_rules")
     def try_rules() -> Response:
-        found, warnings = desk.dry_run(_text(), _at_s())
-        return uncached(asdict(found) | {"warnings": warnings})
+        query = parse_try_query(request.query_string)
+        one = None
+        if "customer" in request.args:
+            customer_id = request.args["customer"]
+            check_id("customer", customer_id, "")
+            one = OneCustomer(customer_id, query, language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE")))
+        elif alone := next((name for name in request.args if name != "at"), None):
+            raise RefusedError("bad_parameter", alone, "is about one customer: give customer, too")
+        return uncached(desk.dry_run(_text(), _at_s(), one))
 
 
 def _text() -> str:
@@ -88,16 +97,13 @@ def _number() -> int | None:
 
 def _at_s() -> float | None:
     """The moment to try rules at: ?at=2026-12-24T18:00:00+01:00; none for now."""
-    if not request.args:
+    if "at" not in request.args:
         return None
-    if unknown := next((name for name in request.args if name != "at"), None):
-        raise RefusedError("unknown_parameter", unknown[:64], "not a parameter; there is: at")
-    given = request.args.getlist("at")
     try:
-        moment = datetime.fromisoformat(given[0])
+        moment = datetime.fromisoformat(request.args["at"])
     except ValueError:
         moment = datetime.min
-    if moment.tzinfo is None or not 1970 <= moment.year < MAXYEAR or len(given) > 1:
+    if moment.tzinfo is None or not 1970 <= moment.year < MAXYEAR:
         raise RefusedError("bad_parameter", "at", "must be a moment with its offset, in ISO 8601")
     return moment.timestamp()
 
