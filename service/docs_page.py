@@ -40,10 +40,11 @@ def _protected(response: Response) -> Response:
     response.headers.update(HEADERS)
     scripts = ["'self'"]
     if response.mimetype == "text/html" and not response.direct_passthrough:
-        scripts += map(_hash, INLINE_SCRIPT.findall(response.get_data()))
+        scripts += map(hash_source, INLINE_SCRIPT.findall(response.get_data()))
     response.headers["Content-Security-Policy"] = f"{POLICY}; script-src {' '.join(scripts)}"
     return response
 
 
-def _hash(script: bytes) -> str:
+def hash_source(script: bytes) -> str:
+    """What a policy says of an inline script, or style, that may be."""
     return f"'sha256-{base64.b64encode(sha256(script).digest()).decode()}'"

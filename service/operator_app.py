@@ -9,6 +9,7 @@ from service.heads import Heads
 from service.measured import Measured
 from service.metrics import Metrics
 from service.operations import NO_STORE
+from service.preview_page import register_preview
 from service.problems import register_problems
 from service.rules.desk import RulesDesk
 from service.rules.reading import MAX_BYTES
@@ -26,6 +27,7 @@ def create_operator_app(
     register_problems(app, gate.count_lost)
     register_operator_routes(app, settings, metrics)
     register_rules(app, desk)
+    register_preview(app)
     guard(app, gate)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
         Heads(app.wsgi_app), metrics, slow_ms=settings.slow_ms, log_key=log_key

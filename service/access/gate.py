@@ -105,7 +105,7 @@ class Gate:
         name = route.name
         if name not in caller.may and not (name in caller.may_own and customer_id == caller.customer_id):
             self._forbidden(caller, route)
-        if "HTTP_ORIGIN" in environ and caller.customer_id is None:
+        if "HTTP_ORIGIN" in environ and caller.customer_id is None and not _is_own_page(environ, route):
             self.refuse("browser", "an API key may not be used from a browser, a token may")
         return caller
 
@@ -198,3 +198,8 @@ class Gate:
         if now_s >= self._next_line_s.get(topic, 0.0):
             self._next_line_s[topic] = now_s + gap_s
             log.warning(event, **values)
+
+
+def _is_own_page(environ: "WSGIEnvironment", route: Route) -> bool:
+    """Whether the page that is there for a route asks: one of the host that is asked."""
+    return route.has_page and environ["HTTP_ORIGIN"].partition("://")[2] == environ.get("HTTP_HOST")

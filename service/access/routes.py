@@ -49,6 +49,7 @@ class Route:
         customers: what a customer's token may ask.
         is_limited: calls without an API key count for the limit of their address.
         is_for_operators: an operator's key may call it too, which has no other right on the public listener.
+        has_page: a page of the same listener asks it, with the key that somebody typed there.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Route:
     customers: Customers = Customers.NOTHING
     is_limited: bool = True
     is_for_operators: bool = False
+    has_page: bool = False
 
 
 ROUTES = {
@@ -78,7 +80,8 @@ ROUTES = {
         Route("put_rules", Scope.OPERATE),
         Route("rules_versions", Scope.OPERATE),
         Route("roll_back_rules", Scope.OPERATE),
-        Route("try_rules", Scope.OPERATE),
+        Route("try_rules", Scope.OPERATE, has_page=True),
+        Route("preview", None),
         Route("live", None, is_limited=False),
         Route("ready", None, is_limited=False),
         Route("index", None),

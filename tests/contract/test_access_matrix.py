@@ -44,6 +44,7 @@ PATHS = {
     "rules_versions": ("/rules/versions", "/rules/versions"),
     "roll_back_rules": ("/rules/rollback", "/rules/rollback"),
     "try_rules": ("/rules/dry-run", "/rules/dry-run"),
+    "preview": ("/preview", "/preview"),
     "live": ("/health/live", "/health/live"),
     "ready": ("/health/ready", "/health/ready"),
     "index": ("/", "/"),
@@ -335,8 +336,29 @@ def test_what_is_for_anybody_is_for_all_of_them(apps: Apps, route: str, who: str
             assert response.status_code == (302 if route == "docs" else 200)
 
 
+@pytest.mark.parametrize("who", CALLERS)
+def test_the_page_without_data_is_for_anybody_on_the_operators_listener_alone(apps: Apps, who: str) -> None:
+    assert ask(apps.operators, "/preview", CALLERS[who]).status_code == 200
+    assert ask(apps.public, "/preview", CALLERS[who]).status_code == 404
+
+
+def test_an_operators_key_is_taken_from_a_page_of_the_same_listener_where_it_has_one(apps: Apps) -> None:
+    client = apps.operators.test_client()
+
+    def asked(path: str, method: str, origin: str, headers: dict[str, str] = OPERATOR) -> int:
+        sent = headers | {"Origin": origin, "Host": "127.0.0.1:9000"}
+        return client.open(path, method=method, data=RULES, headers=sent).status_code
+
+    assert asked("/rules/dry-run", "POST", "http://127.0.0.1:9000") == 200
+    for other in ("http://127.0.0.1:9001", "http://127.0.0.1", "https://shop.example", "null", ""):
+        assert asked("/rules/dry-run", "POST", other) == 403, other
+    assert asked("/rules", "PUT", "http://127.0.0.1:9000") == 403  # it only looks
+    assert asked("/rules/dry-run", "POST", "http://127.0.0.1:9000", RIGHT_KEY) == 403
+    assert asked("/rules/dry-run", "POST", "http://127.0.0.1:9000", {}) == 401
+
+
 def test_the_operators_listener_has_nothing_else(apps: Apps) -> None:
-    for route in set(PATHS) - set(OPERATORS):
+    for route in set(PATHS) - set(OPERATORS) - {"preview"}:
         assert ask(apps.operators, PATHS[route][0], CALLERS["an operator"]).status_code == 404
     refused = apps.operators.test_client().post("/events", json=view_of("anna"), headers=OPERATOR)
     assert refused.status_code == 404

@@ -68,6 +68,7 @@ class TinyShop:
     prices: Mapping[str, float] = field(default_factory=lambda: {"milk": 1.19, "bread": 2.99})
     margins: Mapping[str, float] = field(default_factory=dict)
     brands: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     stock: Mapping[str, int] = field(default_factory=dict)
     out_of_stock: Sequence[str] = ("cream",)
     popular: Sequence[str] = (
@@ -177,7 +178,7 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
     for name, values in {
         "products/title": [shop.titles.get(p, "") for p in products],
         "products/url": [f"https://shop.example/{p}" if p in shop.titles else "" for p in products],
-        "products/image_url": ["" for _ in products],
+        "products/image_url": [shop.images.get(p, "") for p in products],
         "categories": categories,
         "brands": brands,
     }.items():
