@@ -113,8 +113,7 @@ def tell(
 
     One that somebody else made before is the same promise: it takes nothing from this lease, and holds until
     the later of their ends. Told again, since nobody knows whether the first time was committed, nothing
-    changes. For a customer who was erased, or allows nothing to be stored,
-    it counts without the name.
+    changes. For a customer who was erased, or allows nothing to be stored, it counts without the name.
 
     Args:
         stores_by_default: the shop's default of the consent `store`.
