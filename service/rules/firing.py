@@ -18,7 +18,7 @@ from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.served import ServedVersion
+from service.served import NONE, ServedVersion
 
 
 class Firing:
@@ -52,24 +52,28 @@ class Firing:
 
     def look(self, query: Query, customer_id: str, plain: Answer, ruled: Answer) -> None:
         """Take in the answers to one customer, without rules and with them."""
-        person_row = NOBODY_KNOWN
-        if has_night_of(self._news_of(customer_id), self._served.tombstone):
-            person_row = self._served.customer_row(customer_id)
+        served, told = self._served, self._news_of(customer_id)
+        customer_row, person_row = NONE, NOBODY_KNOWN
+        if has_night_of(told, served.tombstone):
+            customer_row = served.customer_row(customer_id)
+            person_row = served.people.find_other(customer_id) if customer_row == NONE else customer_row
         for part in self._parts:
             rule, is_pin = part.rule, isinstance(part.effect, Place)
             if (rule.id in self._fired and not is_pin) or not _concerns(part, query, person_row):
                 continue
-            if self._touches(part, query, customer_id, person_row, plain, ruled):
+            if self._touches(part, query, customer_id, customer_row, plain, ruled):
                 self._fired.add(rule.id)
             elif isinstance(part.effect, Place):
-                self.missed[rule.id, self._why_missed(part.effect, query, ruled)] += 1
+                placed = self._book.at(served, query.placement, query.rule_set)
+                shown = placed.of_customer(customer_id, customer_row, told).shown
+                self.missed[rule.id, _why_missed(part.effect, ruled, shown)] += 1
 
     def _touches(
         self,
         part: BoundRule,
         query: Query,
         customer_id: str,
-        person_row: int,
+        customer_row: int,
         plain: Answer,
         ruled: Answer,
     ) -> bool:
@@ -84,7 +88,7 @@ class Firing:
             return any(count > effect.most[group] for group, count in counts.items())
         if isinstance(effect, Bought):
             session = plain.own.session if plain.own is not None else None
-            bought = Ruling(self._served, [effect]).bought_lately(person_row, session, self._today)
+            bought = Ruling(self._served, [effect]).bought_lately(customer_row, session, self._today)
             return not bought.isdisjoint(before)
         if isinstance(effect, Vary):
             return self._alone(part, query, customer_id, len(before)) != before
@@ -98,18 +102,15 @@ class Firing:
         answer = recommender.recommend(self._served, customer_id, replace(query, n=max(n, 1)))
         return [row for row, *_ in answer.picks]
 
-    def _why_missed(self, pin: Place, query: Query, ruled: Answer) -> str:
-        if not pin.rows:
-            return "the version knows none of its products"
-        if pin.position > len(ruled.picks):
-            return f"its position is behind the {len(ruled.picks)} products of the list"
-        if ruled.own is not None:
-            shown = ruled.own.ruling.shown
-        else:
-            shown = self._book.at(self._served, query.placement, query.rule_set).of_nobody().shown
-        if ruled.pinned and any(shown[row] for row in pin.rows):
-            return "another pin stands there or has its products, or they were bought lately"
-        return "none of its products may be shown"
+
+def _why_missed(pin: Place, ruled: Answer, shown: "memoryview[int]") -> str:
+    if not pin.rows:
+        return "the version knows none of its products"
+    if pin.position > len(ruled.picks):
+        return f"its position is behind the {len(ruled.picks)} products of the list"
+    if ruled.pinned and any(shown[row] for row in pin.rows):
+        return "another pin stands there or has its products, or they were bought lately"
+    return "none of its products may be shown"
 
 
 def _concerns(part: BoundRule, query: Query, person_row: int) -> bool:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from service.cli import main
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told, told_of
+from service.parameters import Query
 from service.recommender import nothing_new
 from service.rules.doubts import unknown_names, warnings_of
 from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, MovedProduct, PinNotShown, dry_run, sample
@@ -173,6 +174,23 @@ def test_pins_that_do_not_get_to_their_place_say_why(served: ServedVersion) -> N
         PinNotShown("unknown", "the version knows none of its products", 6),
     ]
     assert found.never_fired == ["unknown", "sold-out", "second", "far"]
+
+
+def test_a_rule_for_somebody_who_never_bought_touches_their_list_alone(tmp_path: Path) -> None:
+    made = Store(tmp_path)
+    publish(made, replace(SHOP, audiences={"vip": ["zoe"]}))
+    served = ServedVersion(made.open(made.require_champion().current.version_id), VARIANT)
+    for_vips = {"products": '["milk"]', "segments": '["vip"]'}
+    blocked, pinned = rule("a", "block", **for_vips), rule("b", "pin", position="1", **for_vips)
+    rules = parse_rules(f"schema = 1\n{blocked}{pinned}")
+
+    def of(customer_id: str) -> DryRun:
+        return dry_run(served, NO_RULES, rules, now_s=NOON_S, one=(customer_id, Query(10)))
+
+    assert of("zoe").never_fired == ["b"]
+    assert of("zoe").pins_not_shown == [PinNotShown("b", "none of its products may be shown", 1)]
+    assert of("nobody").never_fired == ["a", "b"]
+    assert of("nobody").pins_not_shown == []
 
 
 def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) -> None:
