@@ -189,7 +189,10 @@ class Trees:
         return trees
 
     def sums(self, features: FloatArray, n_trees: int | None = None) -> DoubleArray:
-        """The sum of the trees, or of the first so many of them, for each pair, shape (n,)."""
+        """The sum of the trees, or of the first so many of them, for each pair, shape (n,).
+
+        Threads that ask at once must ask for as many: LightGBM keeps the number in the booster they share.
+        """
         found = self._booster.predict(features, raw_score=True, num_threads=1, num_iteration=n_trees)
         return np.asarray(found, np.float64)
 
