@@ -75,12 +75,13 @@ function card(product, [mark, kind]) {
   const title = element("h3", product.title);
   if (mark) title.append(element("span", mark, `mark ${kind}`));
   const chance = product.probability === null ? "unknown" : `${+(product.probability * 100).toPrecision(3)} %`;
-  const worth = product.expected_value === null ? "unknown" : product.expected_value;
+  const worth = product.expected_value === null ? "unknown" : product.expected_value.toFixed(3);
+  const price = product.price === null ? "no price" : product.price.toFixed(2);
   const told = element("div");
   told.append(
     title,
     element("p", product.reason.text),
-    element("p", [product.price ?? "no price", product.category, product.product_id].filter((one) => one !== null).join(" · "), "soft"),
+    element("p", [price, product.category, product.product_id].filter((one) => one !== null).join(" · "), "soft"),
   );
   if (product.offer) told.append(element("p", offerOf(product.offer)));
   told.append(element("p", `probability ${chance} · expected value ${worth}`, "soft"));
