@@ -25,18 +25,18 @@ from models.state import ModelState
 from models.top_k import top_k
 from models.validation import FoldOptions, InnerFold, Judged, inner_folds
 
+PARTS: tuple[type[Model[Any]], ...] = (Popular, Repeat, ItemItem, Als, Affinity, Content)
+WEIGHTS = {part.name: f"{part.name}_weight" for part in PARTS}
+SCORE_GRID = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 # Each weight's grid; the first value stays unless another is clearly better. Popularity's is never 0: it at
 # least breaks ties and fills. Repeat's is below 1 where customers hardly buy a product twice.
 GRIDS = {
     "repeat_weight": (1.0, 0.1, 0.01, 0.0),
     "popular_weight": (0.4, 0.001, 0.03, 0.1, 0.2, 0.8, 1.6),
-    "item_item_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-    "als_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-    "affinity_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-    "content_weight": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-}
-WEIGHTS = {
-    part: f"{part}_weight" for part in ("repeat", "popular", "item_item", "als", "affinity", "content")
+    "item_item_weight": SCORE_GRID,
+    "als_weight": SCORE_GRID,
+    "affinity_weight": SCORE_GRID,
+    "content_weight": SCORE_GRID,
 }
 UNTRIED_CONTENT = 0.01  # where nothing can be tried: surely better in most such shops, worse in none
 PRIOR_REPEATS, PRIOR_PURCHASES = 5.0, 10.0  # beside those of a history that is too short to try weights on
@@ -130,9 +130,6 @@ class Blend(Model[BlendOptions]):
         blend.options_, blend.n_products_ = blend.options, state.facts["n_products"]
         blend.parts_ = _Parts(**parts)
         return blend
-
-
-PARTS: tuple[type[Model[Any]], ...] = (Popular, Repeat, ItemItem, Als, Affinity, Content)
 
 
 @dataclass(frozen=True)

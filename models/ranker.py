@@ -111,8 +111,7 @@ class RankerOptions(FoldOptions):
         if unknown:
             raise BadOptionError("without", f"{unknown[0]!r} is no source; there are: {', '.join(names)}")
         if self.calibration is not None and len(self.calibration) != len(UNCHANGED):
-            told = f"{self.calibration!r} is not a shift, a slope and two bends"
-            raise BadOptionError("calibration", told)
+            raise BadOptionError("calibration", f"{self.calibration!r} is not a shift, a slope and two bends")
 
     @property
     def limits(self) -> Limits:

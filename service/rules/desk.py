@@ -11,11 +11,10 @@ from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
 from service.live.sample import news_of
 from service.live_products import LiveProducts
-from service.parameters import Query
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.doubts import warnings_of
 from service.rules.dry_run import dry_run, sample
-from service.rules.preview import preview
+from service.rules.preview import OneCustomer, preview
 from service.rules.reading import Rules, parse_rules
 from service.rules.watch import read_rules_file
 from service.sane import check_values
@@ -72,15 +71,6 @@ class StoreChampion:
         if served is None:
             raise NoChampionError(str(self._store.root))
         return served
-
-
-@dataclass(frozen=True, slots=True)
-class OneCustomer:
-    """Whose list is asked for, empty for a stranger's; how, and in which language."""
-
-    customer_id: str
-    query: Query
-    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +186,7 @@ class RulesDesk:
         if one is None:
             found = asdict(dry_run(served, before, after, now_s=now_s, news_of=news))
         else:
-            whose = one.customer_id, one.query, one.language
-            found = preview(served, before, after, *whose, now_s=now_s, news_of=news)
+            found = preview(served, before, after, one, now_s=now_s, news_of=news)
         return found | {"warnings": warnings_of(served, after, now_s)}
 
     def warnings(self, rules: Rules) -> list[str]:

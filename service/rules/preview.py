@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.answers import AnswerWriter
@@ -13,13 +13,20 @@ from service.rules.reading import Rules
 from service.served import ServedVersion
 
 
+@dataclass(frozen=True, slots=True)
+class OneCustomer:
+    """Whose list is asked for, empty for a stranger's; how, and in which language."""
+
+    customer_id: str
+    query: Query
+    language: str
+
+
 def preview(
     served: ServedVersion,
     before: Rules,
     after: Rules,
-    customer_id: str,
-    query: Query,
-    language: str,
+    one: OneCustomer,
     *,
     now_s: float,
     news_of: Callable[[str], Told | None],
@@ -29,17 +36,19 @@ def preview(
     It is the champion's answer: experiments aren't looked at, nor what was shown before.
 
     Args:
-        customer_id: one that nobody has gets what a stranger gets.
+        one: with an id that nobody has they get what a stranger gets.
         now_s: Unix seconds at which both are tried.
         news_of: what is new of the customer.
     """
-    found = dry_run(served, before, after, now_s=now_s, news_of=news_of, one=(customer_id, query))
+    found = dry_run(served, before, after, now_s=now_s, news_of=news_of, one=(one.customer_id, one.query))
     writer = AnswerWriter(served)
 
     def told(rules: Rules) -> Any:
         trial = Uncounted(rules, now_s, news_of)
-        answer = trial.recommender.recommend(served, customer_id, query)
-        offers = trial.offers.with_products(served, customer_id, answer, query.placement)
-        return json.loads(writer.recommendations(customer_id, answer, offers=offers.texts, language=language))
+        answer = trial.recommender.recommend(served, one.customer_id, one.query)
+        offers = trial.offers.with_products(served, one.customer_id, answer, one.query.placement)
+        return json.loads(
+            writer.recommendations(one.customer_id, answer, offers=offers.texts, language=one.language)
+        )
 
     return asdict(found) | {"before": told(before), "after": told(after)}

@@ -13,8 +13,9 @@ from service.languages import language_of
 from service.operations import uncached
 from service.parameters import check_id, parse_try_query
 from service.problems import problem
-from service.rules.desk import OneCustomer, RulesDesk
+from service.rules.desk import RulesDesk
 from service.rules.errors import BadRulesError
+from service.rules.preview import OneCustomer
 from service.rules.reading import MAX_BYTES, decode
 
 TYPES = ("application/toml", "text/plain", "")
