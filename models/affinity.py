@@ -141,12 +141,13 @@ class Affinity(Model[AffinityOptions]):
             "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
         }
         half_life_days = options.half_life_days or take_up_half_life(interactions, options)
-        return tried(replace(options, half_life_days=half_life_days), grids, interactions, _found)
+        return tried(replace(options, half_life_days=half_life_days), grids, interactions, _new_dcg)
 
 
-def _found(trial: Trial, options: AffinityOptions) -> float:
+def _new_dcg(trial: Trial, options: AffinityOptions) -> float:
+    """What the options find among products new to the customers, as `Trial.new_dcg`."""
     model = Affinity(options)._fit_with(trial.firsts, options)
-    return trial.found(model.score(trial.fold.rows, trial.columns))
+    return trial.new_dcg(model.score(trial.fold.rows, trial.columns))
 
 
 def _groups(catalogue: Catalogue) -> tuple[IntArray, IntArray, IntArray]:

@@ -77,7 +77,7 @@ class Als(Model[AlsOptions]):
         start = replace(options, regularization=strengths[0], half_life_days=middle)
         folds = list(inner_folds(interactions, options))
         grids = {"regularization": strengths, "half_life_days": half_lives}
-        return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
+        return searched(start, grids, lambda choice: _new_ndcg(folds, choice)) if folds else start
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
@@ -98,6 +98,6 @@ class Als(Model[AlsOptions]):
         return self
 
 
-def _found(folds: list[InnerFold], options: AlsOptions) -> float:
-    """How much of what was new to the customers the options find, summed over the folds."""
+def _new_ndcg(folds: list[InnerFold], options: AlsOptions) -> float:
+    """NDCG@10 among products new to the customers, summed over the folds."""
     return sum(new_ndcg(fold, Als(options)._fit_with(fold.history, options).score) for fold in folds)

@@ -124,7 +124,7 @@ class Content(Model[ContentOptions]):
         start = replace(
             options, half_life_days=options.half_life_days or take_up_half_life(interactions, options)
         )
-        return tried(start, grids, interactions, lambda trial, choice: _found(trial, vectors, choice))
+        return tried(start, grids, interactions, lambda trial, choice: _new_dcg(trial, vectors, choice))
 
 
 def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
@@ -154,6 +154,7 @@ def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
     return table
 
 
-def _found(trial: Trial, vectors: sparse.csr_array, options: ContentOptions) -> float:
+def _new_dcg(trial: Trial, vectors: sparse.csr_array, options: ContentOptions) -> float:
+    """What the options find among products new to the customers, as `Trial.new_dcg`."""
     model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
-    return trial.found(model.score(trial.fold.rows, trial.columns))
+    return trial.new_dcg(model.score(trial.fold.rows, trial.columns))

@@ -124,7 +124,7 @@ class Ease(Model[EaseOptions]):
         )
         folds = list(inner_folds(interactions, options))
         grids = {"regularization": strengths, "half_life_days": half_lives}
-        return searched(start, grids, lambda choice: _found(folds, choice)) if folds else start
+        return searched(start, grids, lambda choice: _balanced_ndcg(folds, choice)) if folds else start
 
     def _fit_with(self, interactions: Interactions, options: EaseOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
@@ -248,6 +248,7 @@ def _taking_part(counts: sparse.csr_array, max_products: int) -> IntArray:
     return np.sort(order[: min(int(bought.sum()), max_products)]).astype(np.int32)
 
 
-def _found(folds: list[InnerFold], options: EaseOptions) -> float:
+def _balanced_ndcg(folds: list[InnerFold], options: EaseOptions) -> float:
+    """NDCG@10 over all products and over new ones, balanced, summed over the folds."""
     small = replace(options, max_products=min(options.max_products, TRIAL_PRODUCTS))
     return sum(balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score) for fold in folds)

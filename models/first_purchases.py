@@ -55,15 +55,15 @@ def take_up_half_life(interactions: Interactions, options: FoldOptions) -> float
     grid = half_life_grid(interactions.span_days)
     shorter = shorter_half_lives(options.horizon_days)
     half_lives = list(dict.fromkeys([grid[len(grid) // 2], *shorter, *grid]))
-    found = np.zeros(len(half_lives))
+    dcg = np.zeros(len(half_lives))
     for fold in inner_folds(interactions, options):
         firsts = first_purchases(fold.history)
-        found += found_by_one_list(fold, [take_up(firsts, days) for days in half_lives])
-    return half_lives[int(found.argmax())]
+        dcg += new_dcg_of_one_list(fold, [take_up(firsts, days) for days in half_lives])
+    return half_lives[int(dcg.argmax())]
 
 
-def found_by_one_list(fold: InnerFold, lines: Sequence[FloatArray]) -> list[float]:
-    """What each line of scores, the same for everyone, finds among products that customers had not bought.
+def new_dcg_of_one_list(fold: InnerFold, lines: Sequence[FloatArray]) -> list[float]:
+    """DCG of each line of scores, the same for everyone, among products that customers had not bought.
 
     Returns:
         for each line the sum, over the fold's new (customer, product) pairs, of 1 / log2(1 + place) in the
@@ -102,8 +102,8 @@ class Trial:
         self._owned = fold.history.matrix()[fold.rows][:, self.columns].toarray() > 0
         self._wanted = (fold.truth[fold.rows][:, self.columns].toarray() > 0) & ~self._owned
 
-    def found(self, scores: FloatArray) -> float:
-        """As `found_by_one_list`, for scores of the fold's customers, shape (n_rows, n_columns)."""
+    def new_dcg(self, scores: FloatArray) -> float:
+        """As `new_dcg_of_one_list`, for scores of the fold's customers, shape (n_rows, n_columns)."""
         best = top_k(np.where(self._owned, np.float32(np.nan), scores), PLACES)
         hits = np.take_along_axis(self._wanted, np.maximum(best, 0), axis=1) & (best >= 0)
         return float(hits.sum(axis=0) @ (1 / np.log2(np.arange(2, PLACES + 2))))
@@ -113,13 +113,13 @@ def tried[O: FoldOptions](
     options: O,
     grids: Mapping[str, Sequence[float]],
     interactions: Interactions,
-    found: Callable[[Trial, O], float],
+    score: Callable[[Trial, O], float],
 ) -> O:
     """The options, and those of them that are None and have a grid as `searched` chooses them by trials.
 
     Args:
         grids: field to the values to try, of which the first is where the search begins.
-        found: how much these options find in a trial; asked only where there is a choice.
+        score: how good these options are in a trial; asked only where there is a choice.
     """
     grids = {name: values for name, values in grids.items() if getattr(options, name) is None}
     first: dict[str, Any] = {name: values[0] for name, values in grids.items()}
@@ -127,4 +127,4 @@ def tried[O: FoldOptions](
     if all(len(values) == 1 for values in grids.values()):
         return start
     trials = [Trial(fold) for fold in inner_folds(interactions, options)]
-    return searched(start, grids, lambda choice: sum(found(trial, choice) for trial in trials))
+    return searched(start, grids, lambda choice: sum(score(trial, choice) for trial in trials))

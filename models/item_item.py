@@ -110,13 +110,13 @@ class ItemItem(Model[ItemItemOptions]):
             return best
         units = [options.together] if options.together else UNITS
         half_lives = [options.half_life_days] if options.half_life_days else grid[1::3] or grid
-        found: dict[ItemItemOptions, float] = defaultdict(float)
+        ndcg: dict[ItemItemOptions, float] = defaultdict(float)
         for fold, unit in product(inner_folds(interactions, options), units):
             trial = ItemItem(replace(best, together=unit)).fit(fold.history)
             for days in half_lives:
                 trial._count(fold.history, days)
-                found[replace(best, together=unit, half_life_days=days)] += new_ndcg(fold, trial.score)
-        return max(found, key=lambda choice: found[choice]) if found else best
+                ndcg[replace(best, together=unit, half_life_days=days)] += new_ndcg(fold, trial.score)
+        return max(ndcg, key=lambda choice: ndcg[choice]) if ndcg else best
 
     def _count(self, interactions: Interactions, half_life_days: float) -> None:
         """What each customer bought, decayed."""

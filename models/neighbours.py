@@ -132,8 +132,8 @@ class Neighbours(Model[NeighboursOptions]):
         if not folds:
             return middle
         choices = dict.fromkeys([middle, *(replace(options, half_life_days=days) for days in grid[1::2])])
-        found = {choice: _found(folds, choice) for choice in choices}
-        return max(found, key=lambda choice: found[choice])
+        ndcg = {choice: _balanced_ndcg(folds, choice) for choice in choices}
+        return max(ndcg, key=lambda choice: ndcg[choice])
 
     def _fit_with(self, interactions: Interactions, options: NeighboursOptions) -> Self:
         share, orders = shares(interactions, learned(options.half_life_days), options.prior_orders)
@@ -193,6 +193,7 @@ def shares(
     return share, orders.astype(np.float32)
 
 
-def _found(folds: list[InnerFold], options: NeighboursOptions) -> float:
+def _balanced_ndcg(folds: list[InnerFold], options: NeighboursOptions) -> float:
+    """NDCG@10 over all products and over new ones, balanced, summed over the folds."""
     trials = [Neighbours(options)._fit_with(fold.history, options) for fold in folds]
     return sum(balanced_ndcg(fold, trial.score) for fold, trial in zip(folds, trials, strict=True))

@@ -95,15 +95,15 @@ class Repeat(Model[RepeatOptions]):
         powers = [0.0, 0.5, 1.0] if self.options.due_power is None else [self.options.due_power]
         if not folds:
             return half_lives[-1], powers[0]
-        found: dict[tuple[float, float], float] = {}
+        ndcg: dict[tuple[float, float], float] = {}
         for days in half_lives:
             shares = [fold.share(days) for fold in folds]
             factor = _due_factor(folds, shares)
             for power in powers:
                 pairs = zip(folds, shares, strict=True)
                 figures = [fold.judged.ndcg(share * (factor**power)[fold.bins]) for fold, share in pairs]
-                found[days, power] = float(np.mean(figures))
-        return max(found, key=lambda choice: found[choice])
+                ndcg[days, power] = float(np.mean(figures))
+        return max(ndcg, key=lambda choice: ndcg[choice])
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what the customer never bought."""

@@ -161,19 +161,19 @@ def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray) -> float:
 
 
 def searched[O: FoldOptions](
-    start: O, grids: Mapping[str, Sequence[float]], found: Callable[[O], float]
+    start: O, grids: Mapping[str, Sequence[float]], score: Callable[[O], float]
 ) -> O:
-    """The options that find most when one field after another takes each value of its grid.
+    """The options with the highest score when one field after another takes each value of its grid.
 
     Args:
         start: with a value in each field that has a grid.
         grids: field to the values to try, of which the first wins among equals.
-        found: how much these options find; asked once for each.
+        score: how good these options are, the higher the better; asked once for each.
     """
     best, scores = start, dict[O, float]()
     for name, values in grids.items():
         changes: list[dict[str, Any]] = [{name: value} for value in values if len(values) > 1]
         choices = [replace(best, **change) for change in changes]
-        scores |= {choice: found(choice) for choice in choices if choice not in scores}
+        scores |= {choice: score(choice) for choice in choices if choice not in scores}
         best = max(choices, key=lambda choice: scores[choice], default=best)
     return best

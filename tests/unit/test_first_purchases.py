@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from models import first_purchases as module
-from models.first_purchases import Trial, first_purchases, found_by_one_list, take_up, take_up_half_life
+from models.first_purchases import Trial, first_purchases, new_dcg_of_one_list, take_up, take_up_half_life
 from models.trend import Trend, TrendOptions
 from models.validation import FoldOptions, InnerFold
 from tests.data.scores import history_of
@@ -57,7 +57,7 @@ def test_one_list_is_judged_by_the_places_that_new_products_have_without_the_own
     line = np.array([3, 2, 4, 1, 5], np.float32)
     fold = fold_of([(0, 3), (0, 0), (1, 1), (2, 4)])  # customer 0's purchase of 0 is no new one
     found = 1 / log2(1 + 3) + 1 / log2(1 + 3) + 1 / log2(1 + 1)  # customer 1's list is 4 2 1 3
-    assert found_by_one_list(fold, [line, -line]) == [
+    assert new_dcg_of_one_list(fold, [line, -line]) == [
         pytest.approx(found),
         pytest.approx(1 / log2(1 + 1) + 1 / log2(1 + 2) + 1 / log2(1 + 4)),
     ]
@@ -67,7 +67,7 @@ def test_only_the_first_places_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PLACES", 2)
     line = np.array([3, 2, 4, 1, 5], np.float32)
     fold = fold_of([(0, 3), (1, 1), (2, 4)])
-    assert found_by_one_list(fold, [line]) == [pytest.approx(1 / log2(1 + 1))]
+    assert new_dcg_of_one_list(fold, [line]) == [pytest.approx(1 / log2(1 + 1))]
 
 
 def test_a_trial_finds_what_one_list_finds() -> None:
@@ -78,9 +78,9 @@ def test_a_trial_finds_what_one_list_finds() -> None:
     fold = InnerFold(past, truth, rows)
     line = np.random.default_rng(0).random(history.n_products).astype(np.float32)
     trial = Trial(fold)
-    found = trial.found(np.repeat(line[None, trial.columns], len(rows), axis=0))
+    dcg = trial.new_dcg(np.repeat(line[None, trial.columns], len(rows), axis=0))
     assert len(trial.columns) == history.n_products
-    assert found == pytest.approx(found_by_one_list(fold, [line])[0])
+    assert dcg == pytest.approx(new_dcg_of_one_list(fold, [line])[0])
 
 
 def test_a_trial_scores_the_products_most_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
