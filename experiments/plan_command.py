@@ -16,9 +16,9 @@ from experiments.purchases import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
 from experiments.words import number
 from models.errors import BadConfigError
-from storage.history import read_history
 from storage.history_consents import consents_in
 from storage.history_options import HistoryOptions
+from storage.history_read import read_history
 from storage.record.consent import PRESETS, Consent
 from storage.record_options import consent_option, key_option, record_if_any, url_option
 from storage.store import Store

@@ -1,147 +1,209 @@
-"""One table of the history: from its files or its query to clean lines, with every other line counted."""
+"""Reads a shop's history: cleans each table, joins what the record knows, and numbers what is left."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from models.errors import BadHistoryError
-from storage.history_clean import DUPLICATE, REPEATED, Cleaned, Cleaner
-from storage.history_csv import (
-    LIKELY_ENCODING,
-    DamagedCsvError,
-    careful_batches,
-    names_of,
-    plain_utf8,
-    quick_batches,
-)
-from storage.history_files import find_files, is_parquet, parquet_batches
+from models.arrays import LongArray
+from models.errors import TooLittleHistoryError
+from storage.history import FromRecord, History
+from storage.history_clean import Cleaner
 from storage.history_options import HistoryOptions
+from storage.history_recorded import join_recorded, join_redemptions, wanted_ids
 from storage.history_rejects import RejectFile
+from storage.history_rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history_sql import Database
-from storage.tables import Table
+from storage.history_table import Counts, ReadTable, read_table
+from storage.history_times import Clock
+from storage.local_days import placed
+from storage.order_keys import KEPT_DAYS, order_key
+from storage.record.learning import Recorded, Wishes
+from storage.strings import order_of
+from storage.tables import TABLES, Kind, Table
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What became of a table's lines: `read` = `kept` + all of `rejected` + all of `left_out`.
+def read_history(
+    data: str,
+    options: HistoryOptions,
+    *,
+    as_of: datetime | None,
+    rejects: Path,
+    now: datetime,
+    recorded: Callable[[pl.DataFrame | None], Recorded | None] = lambda customers: None,
+) -> History:
+    """Read a shop's history as it was known at `as_of`.
 
-    Attributes:
-        rejected, left_out: lines by reason, most first.
-    """
-
-    read: int
-    kept: int
-    rejected: dict[str, int] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ReadTable:
-    """A table's clean lines in the order of its files, with the columns that are there."""
-
-    lines: pl.DataFrame
-    counts: Counts
-
-
-def read_table(
-    data: Path | Database, cleaner: Cleaner, options: HistoryOptions, rejects: RejectFile
-) -> ReadTable | None:
-    """All lines of a table; None if it is optional and not there.
-
+    Args:
+        data: a folder, or a database URL.
+        as_of: aware; lines at or after it are not seen. None: just after the last purchase.
+        rejects: where the reject file is written; replaced if it is there.
+        now: aware; later times are rejected.
+        recorded: what the record knows, told the shop's table of customers if there is one; None: there is
+            no record.
     Raises:
-        BadHistoryError: it can't be read, lacks a column, or has too many bad lines.
+        BadConfigError: an option is of files, and the data a database, or the other way round.
+        BadHistoryError: a table can't be read, lacks a column, or has too many bad lines.
+        TooLittleHistoryError: no purchase is left.
     """
-    table = cleaner.table
-    parts = (
-        _database_parts(data, cleaner) if isinstance(data, Database) else _file_parts(data, cleaner, options)
-    )
-    kept: list[pl.DataFrame] = []
-    rejected: Counter[str] = Counter()
-    left_out: Counter[str] = Counter()
-    for file, part in parts:
-        kept.append(part.kept)
-        rejects.add(table.name, file, part.rejected)
-        rejected.update(part.rejected["reason"].to_list())
-        left_out.update(part.left_out.to_list())
-    if not kept:
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of must be an aware time")
+    clock = Clock(options.timezone, int(now.timestamp()))
+    seen_until_s = None if as_of is None else int(as_of.timestamp())
+    options.check_source(is_database="://" in data)
+    source = Database(data) if "://" in data else Path(data)
+    tables: dict[str, ReadTable] = {}
+    with RejectFile(rejects) as file:
+        for name, table in TABLES.items():
+            cleaner = Cleaner(table, options.table(name), clock, seen_until_s)
+            if (read := read_table(source, cleaner, options, file)) is not None:
+                tables[name] = read
+    from_record = None
+    known = recorded(tables["customers"].lines if "customers" in tables else None)
+    if known is not None:
+        tables, from_record = _with_recorded(tables, known, options, seen_until_s)
+    redeemed = _redeemed(tables)  # of all, before anybody is left out
+    if known is not None:
+        tables |= _wanted(tables, known.wishes)
+    lines = tables["purchases"].lines
+    if not lines.height:
+        before = "" if as_of is None else f" before {as_of.isoformat()}"
+        name = source.name if isinstance(source, Database) else data  # its name hides the password
+        raise TooLittleHistoryError(f"no purchase{before} in {name}")
+    as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_end_s(lines, seen_until_s))
+    return replace(_assembled(tables, redeemed, options, as_of), from_record=from_record)
+
+
+def _with_recorded(
+    tables: dict[str, ReadTable], recorded: Recorded, options: HistoryOptions, as_of_s: int | None
+) -> tuple[dict[str, ReadTable], FromRecord]:
+    """The tables with what the record knows, and what came from there."""
+    shops = tables["purchases"]
+    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s, options.timezone)
+    left_out = dict((Counter(shops.counts.left_out) + Counter(joined.left_out)).most_common())
+    read = shops.counts.read + joined.read
+    counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)
+    changed = {"purchases": ReadTable(joined.lines, counts)}
+    if recorded.redemptions.height:
+        own = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
+        both = join_redemptions(own.lines, recorded, _end_s(joined.lines, as_of_s))
+        changed["redemptions"] = ReadTable(both, own.counts)
+    return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone, recorded.last_event)
+
+
+def _end_s(lines: pl.DataFrame, as_of_s: int | None) -> int:
+    """What was to be seen ends here: just after the last purchase where nothing was asked for."""
+    return int(lines["purchased_at"].max() or 0) + 1 if as_of_s is None else as_of_s  # type: ignore[arg-type]
+
+
+def _wanted(tables: dict[str, ReadTable], wishes: Wishes) -> dict[str, ReadTable]:
+    """Those tables that name customers, without whom the night may not learn from."""
+    named = {name: tables[name] for name in ("redemptions", "customers", "audiences") if name in tables}
+    return {name: ReadTable(wanted_ids(table.lines, wishes), table.counts) for name, table in named.items()}
+
+
+def _redeemed(tables: Mapping[str, ReadTable]) -> pl.DataFrame | None:
+    """See History."""
+    if "redemptions" not in tables:
         return None
-    lines = pl.concat(kept, how="diagonal")
-    read = lines.height + rejected.total() + left_out.total()
-    if table.key is not None:
-        once = lines.unique(table.key, keep="last", maintain_order=True)
-        left_out[REPEATED] += lines.height - once.height
-        lines = once
-    if table.name == "purchases" and options.drop_duplicates:
-        once = lines.unique(keep="first", maintain_order=True)
-        left_out[DUPLICATE] += lines.height - once.height
-        lines = once
-    counts = Counts(read, lines.height, dict(rejected.most_common()), dict((+left_out).most_common()))
-    _check_share(table, counts, options)
-    return ReadTable(lines, counts)
+    return tables["redemptions"].lines.group_by("offer_id").agg(n=pl.len().cast(pl.Int32)).sort("offer_id")
 
 
-def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterator[tuple[str, Cleaned]]:
-    for path in find_files(data, cleaner.table, cleaner.options.path):
-        file = path.relative_to(data).as_posix()
-        try:
-            if is_parquet(path):
-                parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
-            else:
-                parts = _csv_parts(path, file, cleaner, options.encoding)
-        except OSError as err:
-            raise BadHistoryError(file, f"can't be read: {err.strerror or err}") from err
-        for part in parts:
-            yield file, part
-
-
-def _csv_parts(path: Path, file: str, cleaner: Cleaner, encoding: str) -> list[Cleaned]:
-    separator = cleaner.options.separator
-    with plain_utf8(path, file, encoding) as plain:
-        cleaner.check_names(names_of(plain, separator), file)  # the readers rename what is there twice
-        try:
-            return [cleaner.clean(batch, file) for batch in quick_batches(plain, separator)]
-        except DamagedCsvError:
-            batches = careful_batches(plain, file, encoding, separator)
-            return [cleaner.clean(batch, file) for batch in batches]
-
-
-def _database_parts(data: Database, cleaner: Cleaner) -> Iterator[tuple[str, Cleaned]]:
-    table, query = cleaner.table, cleaner.options.query
-    if query is None and not data.has(table):
-        if table.is_required:
-            raise BadHistoryError(data.name, f"no table {table.name}: set query in [history.{table.name}]")
-        return
-    for batch in data.batches(table, query):
-        yield table.name, cleaner.clean(batch, f"{data.name}, {table.name}")
-
-
-def _check_share(table: Table, counts: Counts, options: HistoryOptions) -> None:
-    """Lines that were left out are no fault: the share is of all others."""
-    bad = sum(counts.rejected.values())
-    seen = counts.read - sum(counts.left_out.values())
-    if bad <= options.max_reject_share * seen:
-        return
-    reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.rejected.items())
-    raise BadHistoryError(
-        table.name,
-        f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
-        f" max_reject_share = {options.max_reject_share:g} in [history]{_hint(table, counts)}",
+def _assembled(
+    tables: dict[str, ReadTable], redeemed: pl.DataFrame | None, options: HistoryOptions, as_of: datetime
+) -> History:
+    lines = tables["purchases"].lines
+    customer_ids = order_of(lines["customer_id"].unique().to_list())
+    catalogue = tables["products"].lines if "products" in tables else None
+    product_ids = order_of(product_ids_of(lines, catalogue, options.purchases.excluded).to_list())
+    purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
+    products = describe_products(product_ids, catalogue, lines)
+    others = {
+        name: _with_times(tables[name].lines, TABLES[name]) if name in tables else None
+        for name in ("offers", "promotions", "redemptions", "customers", "audiences")
+    }
+    content = {"purchases": purchases, "customers": pl.DataFrame({"id": customer_ids}), "products": products}
+    content |= {f"{name} table": _sorted(table) for name, table in others.items() if table is not None}
+    if redeemed is not None:
+        content["redeemed"] = redeemed
+    return History(
+        purchases,
+        customer_ids,
+        _known_since(lines, customer_ids, as_of, options.timezone),
+        products,
+        told_in_table(product_ids, catalogue),
+        **others,  # type: ignore[arg-type]  # they are five tables
+        as_of=as_of,
+        timezone=options.timezone,
+        fingerprint=_fingerprint(content, options, as_of),
+        counts={name: table.counts for name, table in tables.items()},
+        order_keys=_order_keys(lines, as_of),
+        redeemed=redeemed,
     )
 
 
-def _hint(table: Table, counts: Counts) -> str:
-    """What to change, by the most frequent reason."""
-    reason = next(iter(counts.rejected))
-    hints = {
-        ": not a time": f"; set date_format in [history.{table.name}]",
-        ": time in the future": "; is timezone in [history] right?",
-        "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"
-        " cancellation leave them out",
-        "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
-        "line: bytes that are not": f'; set encoding in [history], such as "{LIKELY_ENCODING}"',
-        ": not a number": f"; decimal_comma in [history.{table.name}] reads 1.234,50",
-    }
-    return next((hint for part, hint in hints.items() if part in reason), "")
+def _order_keys(lines: pl.DataFrame, as_of: datetime) -> NDArray[np.uint64]:
+    """See History."""
+    if "order_id" not in lines.columns:
+        return np.zeros(0, np.uint64)
+    since_s = int((as_of - timedelta(days=KEPT_DAYS)).timestamp())
+    latest = lines.filter(pl.col("purchased_at") >= since_s, pl.col("order_id").is_not_null())
+    named = latest.select("customer_id", "order_id", "product_id").iter_rows()
+    return np.array(sorted({order_key(*line) for line in named}), np.uint64)
+
+
+def _known_since(lines: pl.DataFrame, customer_ids: list[str], as_of: datetime, timezone: str) -> LongArray:
+    """See History; in the order of the ids."""
+    bought = placed(lines["purchased_at"], int(as_of.timestamp()), timezone)[0]
+    heard = pl.coalesce("received_at", "bought") if "received_at" in lines.columns else pl.col("bought")
+    first = lines.with_columns(bought=bought).group_by("customer_id").agg(heard.min().alias("since"))
+    in_order = pl.DataFrame({"customer_id": customer_ids}).join(
+        first, on="customer_id", maintain_order="left"
+    )
+    return in_order["since"].cast(pl.Int64).to_numpy()
+
+
+def _with_times(lines: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """All columns of a table; those with times as UTC."""
+    kinds = {Kind.NUMBER: pl.Float32(), Kind.COUNT: pl.Int32(), Kind.ID_LIST: pl.List(pl.String)}
+    columns = []
+    for column in table.columns:
+        if column.kind is Kind.TIME:
+            seconds = pl.col(column.name) if column.name in lines.columns else pl.lit(None, pl.Int64)
+            columns.append(pl.from_epoch(seconds, "s").dt.replace_time_zone("UTC").alias(column.name))
+        elif column.name not in lines.columns:
+            columns.append(pl.lit(None, kinds.get(column.kind, pl.String())).alias(column.name))
+        else:
+            columns.append(pl.col(column.name))
+    own = {column.name for column in table.columns}
+    return lines.select(*columns, *(pl.col(name) for name in lines.columns if name not in own))
+
+
+def _sorted(lines: pl.DataFrame) -> pl.DataFrame:
+    """In an order that does not depend on the files; lists sort by their text."""
+    columns = sorted(lines.columns)
+    keys = [
+        pl.col(name).list.join(";") if isinstance(lines.schema[name], pl.List) else pl.col(name)
+        for name in columns
+    ]
+    return lines.select(columns).sort(keys)
+
+
+def _fingerprint(content: Mapping[str, pl.DataFrame], options: HistoryOptions, as_of: datetime) -> str:
+    """SHA-256 over the cells of every table, each in its fixed order."""
+    digest = sha256(f"{as_of.isoformat()}\n{options.model_dump_json()}\n".encode())
+    for name, table in content.items():
+        digest.update(f"{name} {table.height} {table.schema}\n".encode())
+        for column in table:
+            if column.dtype.is_numeric():
+                digest.update(column.is_null().to_numpy().tobytes())
+                digest.update(column.fill_null(0).to_numpy().tobytes())
+            else:
+                digest.update(column.to_frame().write_ndjson().encode())
+    return digest.hexdigest()

@@ -10,7 +10,8 @@ from models.base import Model
 from models.cores import give_back
 from models.errors import NextbestError
 from models.interactions import Interactions
-from storage.history import History, read_history
+from storage.history import History
+from storage.history_read import read_history
 from storage.manifest import GateEntry, Manifest
 from storage.people import MAX_WORDS
 from storage.store import Store

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from storage.history import read_history
+from storage.history_read import read_history
 from storage.page import page, without_nan
 from storage.store import Store, write_atomic
 from storage.versions import Version

@@ -12,7 +12,8 @@ import click
 from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import build
-from storage.history import History, read_history
+from storage.history import History
+from storage.history_read import read_history
 from storage.local_days import local_day
 from storage.store import write_atomic
 from training.config import NightConfig, load_config

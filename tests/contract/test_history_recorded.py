@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.history import History, read_history
+from storage.history import History
 from storage.history_options import HistoryOptions, PurchasesOptions
+from storage.history_read import read_history
 from storage.history_recorded import _holds_until_s, join_recorded
 from storage.order_keys import order_key
 from storage.record import learning

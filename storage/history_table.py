@@ -1,0 +1,147 @@
+"""One table of the history: from its files or its query to clean lines, with every other line counted."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from models.errors import BadHistoryError
+from storage.history_clean import DUPLICATE, REPEATED, Cleaned, Cleaner
+from storage.history_csv import (
+    LIKELY_ENCODING,
+    DamagedCsvError,
+    careful_batches,
+    names_of,
+    plain_utf8,
+    quick_batches,
+)
+from storage.history_files import find_files, is_parquet, parquet_batches
+from storage.history_options import HistoryOptions
+from storage.history_rejects import RejectFile
+from storage.history_sql import Database
+from storage.tables import Table
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of a table's lines: `read` = `kept` + all of `rejected` + all of `left_out`.
+
+    Attributes:
+        rejected, left_out: lines by reason, most first.
+    """
+
+    read: int
+    kept: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table's clean lines in the order of its files, with the columns that are there."""
+
+    lines: pl.DataFrame
+    counts: Counts
+
+
+def read_table(
+    data: Path | Database, cleaner: Cleaner, options: HistoryOptions, rejects: RejectFile
+) -> ReadTable | None:
+    """All lines of a table; None if it is optional and not there.
+
+    Raises:
+        BadHistoryError: it can't be read, lacks a column, or has too many bad lines.
+    """
+    table = cleaner.table
+    parts = (
+        _database_parts(data, cleaner) if isinstance(data, Database) else _file_parts(data, cleaner, options)
+    )
+    kept: list[pl.DataFrame] = []
+    rejected: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    for file, part in parts:
+        kept.append(part.kept)
+        rejects.add(table.name, file, part.rejected)
+        rejected.update(part.rejected["reason"].to_list())
+        left_out.update(part.left_out.to_list())
+    if not kept:
+        return None
+    lines = pl.concat(kept, how="diagonal")
+    read = lines.height + rejected.total() + left_out.total()
+    if table.key is not None:
+        once = lines.unique(table.key, keep="last", maintain_order=True)
+        left_out[REPEATED] += lines.height - once.height
+        lines = once
+    if table.name == "purchases" and options.drop_duplicates:
+        once = lines.unique(keep="first", maintain_order=True)
+        left_out[DUPLICATE] += lines.height - once.height
+        lines = once
+    counts = Counts(read, lines.height, dict(rejected.most_common()), dict((+left_out).most_common()))
+    _check_share(table, counts, options)
+    return ReadTable(lines, counts)
+
+
+def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterator[tuple[str, Cleaned]]:
+    for path in find_files(data, cleaner.table, cleaner.options.path):
+        file = path.relative_to(data).as_posix()
+        try:
+            if is_parquet(path):
+                parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
+            else:
+                parts = _csv_parts(path, file, cleaner, options.encoding)
+        except OSError as err:
+            raise BadHistoryError(file, f"can't be read: {err.strerror or err}") from err
+        for part in parts:
+            yield file, part
+
+
+def _csv_parts(path: Path, file: str, cleaner: Cleaner, encoding: str) -> list[Cleaned]:
+    separator = cleaner.options.separator
+    with plain_utf8(path, file, encoding) as plain:
+        cleaner.check_names(names_of(plain, separator), file)  # the readers rename what is there twice
+        try:
+            return [cleaner.clean(batch, file) for batch in quick_batches(plain, separator)]
+        except DamagedCsvError:
+            batches = careful_batches(plain, file, encoding, separator)
+            return [cleaner.clean(batch, file) for batch in batches]
+
+
+def _database_parts(data: Database, cleaner: Cleaner) -> Iterator[tuple[str, Cleaned]]:
+    table, query = cleaner.table, cleaner.options.query
+    if query is None and not data.has(table):
+        if table.is_required:
+            raise BadHistoryError(data.name, f"no table {table.name}: set query in [history.{table.name}]")
+        return
+    for batch in data.batches(table, query):
+        yield table.name, cleaner.clean(batch, f"{data.name}, {table.name}")
+
+
+def _check_share(table: Table, counts: Counts, options: HistoryOptions) -> None:
+    """Lines that were left out are no fault: the share is of all others."""
+    bad = sum(counts.rejected.values())
+    seen = counts.read - sum(counts.left_out.values())
+    if bad <= options.max_reject_share * seen:
+        return
+    reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.rejected.items())
+    raise BadHistoryError(
+        table.name,
+        f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
+        f" max_reject_share = {options.max_reject_share:g} in [history]{_hint(table, counts)}",
+    )
+
+
+def _hint(table: Table, counts: Counts) -> str:
+    """What to change, by the most frequent reason."""
+    reason = next(iter(counts.rejected))
+    hints = {
+        ": not a time": f"; set date_format in [history.{table.name}]",
+        ": time in the future": "; is timezone in [history] right?",
+        "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"
+        " cancellation leave them out",
+        "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
+        "line: bytes that are not": f'; set encoding in [history], such as "{LIKELY_ENCODING}"',
+        ": not a number": f"; decimal_comma in [history.{table.name}] reads 1.234,50",
+    }
+    return next((hint for part, hint in hints.items() if part in reason), "")
