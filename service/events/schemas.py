@@ -75,7 +75,7 @@ class Purchase(_Sent):
     type: Literal["purchase"]
     product_id: Id
     order_id: Id | None = None
-    quantity: Quantity = 1
+    quantity: Quantity = 1.0
     unit_price: Price | None = None
     discount: Money | None = None
     offer_id: Id | None = None
@@ -87,7 +87,7 @@ class Return(_Sent):
     type: Literal["return"]
     product_id: Id
     order_id: Id | None = None
-    quantity: Quantity = 1
+    quantity: Quantity = 1.0
 
 
 class View(_Sent):
@@ -102,7 +102,7 @@ class AddToCart(_Sent):
 
     type: Literal["add_to_cart"]
     product_id: Id
-    quantity: Quantity = 1
+    quantity: Quantity = 1.0
 
 
 class Click(_Sent):
