@@ -199,7 +199,7 @@ def stock(history: History) -> Section:
         history.purchases.lazy()
         .filter(at_s >= end_s - days * DAY_S)
         .group_by("product_row")
-        .agg(sold=pl.col("quantity").sum())
+        .agg(sold=pl.col("quantity").cast(pl.Float64).sum())
     )
     held = (
         history.products.lazy()
@@ -213,14 +213,14 @@ def stock(history: History) -> Section:
     )
     if not held.height:
         return nothing("no product has a stock told")
-    pieces, out = int(held["stock"].sum()), float(held["sold"].sum())
+    pieces = int(held["stock"].cast(pl.Int64).sum())  # a stock without end is told as a huge number
     slow = held.sort(
         pl.col("days_left").is_null().not_(), pl.col("days_left").neg(), pl.col("stock").neg(), "product_row"
     )
     figures = {
         "products": held.height,
         "pieces": pieces,
-        "turns_a_year": out / pieces * 365 / days,
+        "turns_a_year": float(held["sold"].sum()) / pieces * 365 / days,
         "unsold_products": int((held["sold"] == 0).sum()),
         "under_a_week": int((held["days_left"] < 7).sum()),
     }

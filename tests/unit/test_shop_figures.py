@@ -97,6 +97,15 @@ def test_stock_lasts_as_long_as_sales_let_it(tmp_path: Path) -> None:
     assert found.figures["turns_a_year"] == pytest.approx(7 / 20 * 365 / 21)
 
 
+def test_stock_that_stands_for_no_end_is_counted_beyond_32_bits(tmp_path: Path) -> None:
+    history = history_of(
+        tmp_path,
+        purchases=PURCHASES,
+        products="product_id,title,stock\n" + "".join(f"p{n},P,2000000000\n" for n in range(5)),
+    )
+    assert shop_figures.stock(history).figures["pieces"] == 10_000_000_000
+
+
 def test_a_shop_of_one_line_has_a_reason_for_each_part_that_is_empty(tmp_path: Path) -> None:
     history = history_of(tmp_path, purchases=ONE_LINE)
     assert shop_figures.coming_again(history).figures["days_between_median"] is None
