@@ -54,8 +54,8 @@ class Sanity:
         coverage: share of the sold products that the challenger's lists name.
         champion_last_purchase, champion_customers, champion_products: the same of the champion's; None
             without one.
-        champion_ndcg, champion_coverage: what was recorded when the champion was published (`challenger_ndcg`
-            and `coverage` of its figures); None if nothing was.
+        champion_ndcg, champion_coverage, champion_judged: what was recorded when the champion was published
+            (`challenger_ndcg`, `coverage` and `customers_judged` of its figures); None if nothing was.
     """
 
     last_purchase: datetime
@@ -67,6 +67,7 @@ class Sanity:
     champion_products: int | None = None
     champion_ndcg: float | None = None
     champion_coverage: float | None = None
+    champion_judged: int | None = None
 
     @property
     def has_champion(self) -> bool:
@@ -130,7 +131,7 @@ def decide(
         return GateDecision("published", why, figures)
     figures |= {"challenger_ndcg": float(challenger.mean()), "popular_ndcg": float(popular.mean())}
     if same_recipe:
-        dropped = _dropped(float(challenger.mean()), sanity, options)
+        dropped = _dropped(challenger, sanity, options)
         if dropped:
             return GateDecision("refused", dropped, figures)
     if same_recipe or champion is None:
@@ -218,16 +219,24 @@ def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
     )
 
 
-def _dropped(ndcg: float, sanity: Sanity, options: GateOptions) -> str | None:
-    """Which figure of an unchanged recipe has dropped too far, None if none has."""
+def _dropped(challenger: DoubleArray, sanity: Sanity, options: GateOptions) -> str | None:
+    """Which figure of an unchanged recipe has dropped too far, None if none has.
+
+    Lists of fewer customers name fewer products: coverage is held against what as many of the champion's
+    named at least, their share of what all of them named.
+    """
+    then = sanity.champion_judged
+    part = min(1.0, len(challenger) / then) if then else 1.0
+    coverage = None if sanity.champion_coverage is None else sanity.champion_coverage * part
     recorded: tuple[Pair, ...] = (
-        ("NDCG@10", ndcg, sanity.champion_ndcg),
-        ("coverage", sanity.coverage, sanity.champion_coverage),
+        ("NDCG@10", float(challenger.mean()), sanity.champion_ndcg),
+        ("coverage", sanity.coverage, coverage),
     )
+    of_as_many = {"coverage": f" (of {len(challenger)} of the {then} customers)"} if part < 1 else {}
     return next(
         (
-            f"Recipe unchanged, but {what} {now:.4f} is {share:.0%} below the {before:.4f} "
-            f"recorded for the champion: more than the allowed {options.max_drop:.0%}."
+            f"Recipe unchanged, but {what} {now:.4f} is {share:.0%} below the {before:.4f} recorded for the "
+            f"champion{of_as_many.get(what, '')}: more than the allowed {options.max_drop:.0%}."
             for what, now, before, share in _fallen(recorded, options.max_drop)
         ),
         None,

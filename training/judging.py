@@ -144,4 +144,5 @@ def _sanity(history: History, coverage: float, champion: Manifest | None) -> San
         champion_products=champion.history.products,
         champion_ndcg=champion.gate.figures.get("challenger_ndcg"),
         champion_coverage=champion.gate.figures.get("coverage"),
+        champion_judged=champion.gate.figures.get("customers_judged"),
     )

@@ -140,6 +140,17 @@ def test_an_unchanged_recipe_whose_coverage_dropped_is_refused_but_a_changed_one
     assert through(HABIT, HABIT, HABIT / 2, sanity=narrow).decision == "published"
 
 
+def test_coverage_of_fewer_customers_is_held_against_what_as_many_of_the_champions_had_at_least() -> None:
+    """Of 1,600 customers' lists .4 was covered, so a quarter of them covered .1 at least."""
+    before = replace(SAME_SIZE, champion_coverage=0.4, champion_judged=1600)
+    for coverage, decision in ((0.11, "published"), (0.071, "published"), (0.069, "refused")):
+        verdict = through(HABIT, None, HABIT / 2, same_recipe=True, sanity=replace(before, coverage=coverage))
+        assert verdict.decision == decision
+    assert "below the 0.1000 recorded for the champion (of 400 of the 1600 customers)" in verdict.why
+    more = replace(SAME_SIZE, coverage=0.2, champion_coverage=0.3, champion_judged=100)
+    assert "below the 0.3000 recorded" in through(HABIT, None, HABIT, same_recipe=True, sanity=more).why
+
+
 def test_too_few_customers_are_published_on_sizes_alone() -> None:
     verdict = through(np.zeros(29), np.ones(29), np.ones(29))
     assert verdict.decision == "published"
