@@ -28,6 +28,9 @@ class TableOptions(_Strict):
     query: str | None = Field(
         default=None, description="SQL, when --data is a database URL. Default: SELECT * FROM <table>."
     )
+    encoding: str | None = Field(
+        default=None, description="Encoding of this table's CSV files. Default: that of [history]."
+    )
     separator: str = Field(
         default=",", description="What stands between the fields of a CSV line, one character."
     )
@@ -51,6 +54,11 @@ class TableOptions(_Strict):
         if value is not None and (not value or value.startswith("/") or ".." in PurePath(value).parts):
             raise ValueError(f"must be below --data, not {value!r}")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        return value if value is None else _encoding(value)
 
     @field_validator("separator")
     @classmethod
@@ -137,11 +145,7 @@ class HistoryOptions(_Strict):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)  # refuses what is no encoding of text, such as hex
-            return codecs.lookup(value).name
-        except (LookupError, ValueError) as err:
-            raise ValueError(f"no encoding {value!r}: use a name such as utf-8 or cp1252") from err
+        return _encoding(value)
 
     @model_validator(mode="after")
     def _known_columns(self) -> Self:
@@ -171,6 +175,15 @@ class HistoryOptions(_Strict):
         """The options of one table of `storage.tables.TABLES`."""
         options: TableOptions = getattr(self, name)
         return options
+
+
+def _encoding(value: str) -> str:
+    """The name by which Python knows it."""
+    try:
+        "".encode(value)  # refuses what is no encoding of text, such as hex
+        return codecs.lookup(value).name
+    except (LookupError, ValueError) as err:
+        raise ValueError(f"no encoding {value!r}: use a name such as utf-8 or cp1252") from err
 
 
 def _pattern(value: str) -> str:

@@ -13,6 +13,7 @@ from storage.history_csv import (
     LIKELY_ENCODING,
     DamagedCsvError,
     careful_batches,
+    encoding_of,
     names_of,
     plain_utf8,
     quick_batches,
@@ -90,7 +91,8 @@ def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterat
             if is_parquet(path):
                 parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
             else:
-                parts = _csv_parts(path, file, cleaner, options.encoding)
+                said = cleaner.options.encoding or options.encoding
+                parts = _csv_parts(path, file, cleaner, encoding_of(path, said))
         except OSError as err:
             raise BadHistoryError(file, f"can't be read: {err.strerror or err}") from err
         for part in parts:
@@ -141,7 +143,8 @@ def _hint(table: Table, counts: Counts) -> str:
         "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"
         " cancellation leave them out",
         "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
-        "line: bytes that are not": f'; set encoding in [history], such as "{LIKELY_ENCODING}"',
+        "line: bytes that are not": f"; set encoding in [history] or [history.{table.name}], such as"
+        f' "{LIKELY_ENCODING}"',
         ": not a number": f"; decimal_comma in [history.{table.name}] reads 1.234,50",
     }
     return next((hint for part, hint in hints.items() if part in reason), "")

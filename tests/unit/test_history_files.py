@@ -85,8 +85,28 @@ def test_wrong_encoding_rejects_the_lines_and_names_the_option_when_they_are_too
     assert history.customer_ids == ["a"]
     assert history.counts["purchases"].rejected == {"line: bytes that are not utf-8": 2}
     assert rejected(tmp_path)["row"].to_list()[0] == '"Jos\\\\xe9,p,2020-01-01"'
-    assert 'set encoding in [history], such as "cp1252"' in refusal(tmp_path, max_reject_share=0.1)
+    assert 'set encoding in [history] or [history.purchases], such as "cp1252"' in refusal(
+        tmp_path, max_reject_share=0.1
+    )
     assert set(read(tmp_path, encoding="latin-1").customer_ids) == {"a", "José", "Zoë"}
+
+
+@pytest.mark.parametrize("name", ["purchases.csv", "purchases.csv.gz"])
+def test_a_byte_order_mark_of_utf_8_goes_before_the_encoding_that_is_said(tmp_path: Path, name: str) -> None:
+    content = (HEADER + "José,p,2020-01-01\n").encode("utf-8-sig")
+    write(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+    write(tmp_path, "product_id,title\np,Über\n".encode("cp1252"), "products.csv")
+    history = read(tmp_path, encoding="cp1252")
+    assert (history.customer_ids, history.products["title"].to_list()) == (["José"], ["Über"])
+
+
+def test_a_table_may_have_an_encoding_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "José,p,2020-01-01\n")
+    write(tmp_path, "product_id,title\np,Über\n".encode("cp1252"), "products.csv")
+    history = read(tmp_path, products={"encoding": "cp1252"})
+    assert (history.customer_ids, history.products["title"].to_list()) == (["José"], ["Über"])
+    with pytest.raises(ValueError, match="no encoding 'cp99999'"):
+        read(tmp_path, products={"encoding": "cp99999"})
 
 
 def test_a_byte_that_the_encoding_does_not_have_costs_its_line_only(tmp_path: Path) -> None:
