@@ -37,7 +37,14 @@ def share(value: float) -> str:
 
 
 def day(at: datetime, timezone: str) -> str:
-    return f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+    """To the minute; of the second after a midnight the day alone.
+
+    A history of dates ends there, and 00:00 would say that nothing of its last day was counted.
+    """
+    local = at.astimezone(ZoneInfo(timezone))
+    if (local.hour, local.minute, local.second) == (0, 0, 1):
+        return f"{local:%Y-%m-%d}"
+    return f"{local:%Y-%m-%d %H:%M}"
 
 
 def without_nan(value: Any) -> Any:

@@ -51,6 +51,16 @@ def test_lines_that_were_rejected_are_told_where_the_figures_are(tmp_path: Path)
     assert "Lines that couldn't be read: purchases 1." in (tmp_path / "out" / "shop-report.html").read_text()
 
 
+@pytest.mark.parametrize(("last", "until"), [("", "2026-03-09"), (" 18:30:00", "2026-03-09 18:30")])
+def test_a_history_of_dates_goes_to_the_end_of_its_last_day_and_names_no_midnight(
+    tmp_path: Path, last: str, until: str
+) -> None:
+    lines = [f"{who},p,2026-{month:02}-09{last}\n" for who in "ab" for month in (1, 2, 3)]
+    (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\n" + "".join(lines))
+    assert run("report", "--data", tmp_path, "--out", tmp_path / "out").code == 0
+    assert f"Until {until} (UTC)." in (tmp_path / "out" / "shop-report.html").read_text()
+
+
 def test_a_part_without_a_line_says_so_and_has_no_empty_table(tmp_path: Path) -> None:
     lines = [f"{who},p,2026-{month:02}-{day:02}\n" for who in "ab" for month in (1, 2, 3) for day in (3, 9)]
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\n" + "".join(lines))
