@@ -20,7 +20,7 @@ from storage.history_consents import consents_in
 from storage.history_options import HistoryOptions
 from storage.history_read import read_history
 from storage.record.consent import PRESETS, Consent
-from storage.record_options import consent_option, key_option, record_if_any, url_option
+from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
 from storage.store import Store
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -60,7 +60,7 @@ def plan(
     if store is None:
         purchases = _history(str(data), config, default)
     else:
-        with record_if_any(store, url, erasure_key) as record:
+        with record_if_any(RecordPlace(store, url, erasure_key)) as record:
             purchases = purchases_to_plan_on(Store(store), record, default)
     found = plan_of(specification, purchases)
     click.echo(plan_text(found))

@@ -10,7 +10,7 @@ from experiments.recorded import judged, judged_by_record, recorded_specificatio
 from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
 from experiments.specification import read_specification
-from storage.record_options import key_option, opened_record, url_option
+from storage.record_options import RecordPlace, key_option, opened_record, url_option
 from storage.store import Store, write_atomic
 from storage.store_option import store_option_that
 
@@ -66,7 +66,7 @@ def report(
             raise click.UsageError("say where the store is: --store")
         if moment > datetime.now(UTC):
             raise click.UsageError("--now is ahead: what isn't over yet would be judged, and the look kept")
-        with opened_record(store, url, erasure_key) as record:
+        with opened_record(RecordPlace(store, url, erasure_key)) as record:
             specification = recorded_specification(record, experiment_id, version)
             found = judged_by_record(record, Store(store), specification, moment)
     out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 import getpass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -19,7 +18,7 @@ from storage.record.experiments import (
     running,
     set_holdout,
 )
-from storage.record_options import opened_record, record_options
+from storage.record_options import RecordPlace, opened_record, record_options
 
 
 def now_ms() -> int:
@@ -37,9 +36,9 @@ def who() -> str:
 
 @click.command("list")
 @record_options
-def list_(store: Path, url: str | None, erasure_key: str | None) -> None:
+def list_(place: RecordPlace) -> None:
     """Every experiment, the newest first, and the holdout."""
-    with opened_record(store, url, erasure_key) as record, record.reading() as connection:
+    with opened_record(place) as record, record.reading() as connection:
         found, now = list_experiments(connection), running(connection)
     at_ms = now_ms()
     for one in found:
@@ -58,10 +57,8 @@ def _line(one: RecordedExperiment, at_ms: int) -> str:
     return f"{one.experiment_id:<24} v{one.version:<3} {state:<9} {told:<32} {slot:<20} {arms}"
 
 
-def _change(
-    store: Path, url: str | None, erasure_key: str | None, experiment_id: str, state: State
-) -> RecordedExperiment:
-    with opened_record(store, url, erasure_key) as record, record.writing() as connection:
+def _change(place: RecordPlace, experiment_id: str, state: State) -> RecordedExperiment:
+    with opened_record(place) as record, record.writing() as connection:
         if find_experiment(connection, experiment_id) is None:
             raise UnknownExperimentError(experiment_id)
         return change_state(connection, experiment_id, state, now_ms=now_ms(), client=who())
@@ -70,18 +67,18 @@ def _change(
 @click.command()
 @record_options
 @click.argument("experiment_id")
-def pause(store: Path, url: str | None, erasure_key: str | None, experiment_id: str) -> None:
+def pause(place: RecordPlace, experiment_id: str) -> None:
     """Give its customers the champion, and keep their part of the layer. `start` goes on."""
-    _change(store, url, erasure_key, experiment_id, State.PAUSED)
+    _change(place, experiment_id, State.PAUSED)
     click.echo(f"{experiment_id} is paused")
 
 
 @click.command()
 @record_options
 @click.argument("experiment_id")
-def stop(store: Path, url: str | None, erasure_key: str | None, experiment_id: str) -> None:
+def stop(place: RecordPlace, experiment_id: str) -> None:
     """End it for good: everybody gets the champion. Its report can still be made."""
-    _change(store, url, erasure_key, experiment_id, State.STOPPED)
+    _change(place, experiment_id, State.STOPPED)
     click.echo(f"{experiment_id} is stopped")
 
 
@@ -89,8 +86,8 @@ def stop(store: Path, url: str | None, erasure_key: str | None, experiment_id: s
 @record_options
 @click.option("--salt", default="1", show_default=True, help="Another one draws other customers.")
 @click.argument("share", type=click.FloatRange(0, 0.5))
-def holdout(store: Path, url: str | None, erasure_key: str | None, salt: str, share: float) -> None:
+def holdout(place: RecordPlace, salt: str, share: float) -> None:
     """Give SHARE of all customers what is popular, and keep them out of every experiment; 0 ends that."""
-    with opened_record(store, url, erasure_key) as record, record.writing() as connection:
+    with opened_record(place) as record, record.writing() as connection:
         set_holdout(connection, share, salt[:64], now_ms=now_ms(), client=who())
     click.echo(f"{share:.3g} of all customers are held out")

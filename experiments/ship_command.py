@@ -22,7 +22,7 @@ from storage.record.experiments import (
     list_experiments,
 )
 from storage.record.record import Record
-from storage.record_options import opened_record, record_options
+from storage.record_options import RecordPlace, opened_record, record_options
 from storage.store import Store
 
 
@@ -35,9 +35,7 @@ from storage.store import Store
 @click.argument("variant")
 def ship(
     *,
-    store: Path,
-    url: str | None,
-    erasure_key: str | None,
+    place: RecordPlace,
     experiment_id: str | None,
     force: bool,
     variant: str,
@@ -46,18 +44,18 @@ def ship(
 
     It is judged first, which is a look as any report is; without --force nothing but SHIP is shipped.
     """
-    with opened_record(store, url, erasure_key) as record:
+    with opened_record(place) as record:
         with record.reading() as connection:
             name, arm = _chosen(list_experiments(connection), experiment_id, variant)
         if arm.interleave or arm.explore:
             how = "deals its lists from two models" if arm.interleave else "fills a place by lot"
             why = "it nominates: name the model that it nominates as a variant of an experiment of its own"
             raise NotToShipError(name, f"{variant} {how}; {why}")
-        said = _said_of(record, store, name, variant)
+        said = _said_of(record, place.store, name, variant)
         if not force and not said.startswith(Word.SHIP):
             raise NotToShipError(name, f"{said}. --force ships {variant} all the same")
         if arm.model:
-            _serve(store, arm.model, f"shipped by experiment {name}, variant {variant}")
+            _serve(place.store, arm.model, f"shipped by experiment {name}, variant {variant}")
         with record.writing() as connection:
             change_state(
                 *(connection, name, State.SHIPPED),

@@ -22,7 +22,7 @@ from experiments.specification import Specification
 from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record
-from storage.record_options import key_option, opened_record
+from storage.record_options import RecordPlace, key_option, opened_record
 from storage.store import Store, write_atomic
 from storage.store_option import store_option
 
@@ -93,7 +93,7 @@ def simulate(
             f"{began:%Y-%m-%d} and {days} days end in the future: events of it are refused"
         )
     shop = SimulatedShop(purchases, most=customers, lift=lift, seed=seed)
-    with opened_record(store, url, erasure_key) as record:
+    with opened_record(RecordPlace(store, url, erasure_key)) as record:
         specification = recorded_specification(record, experiment_id, None)
         if began.date() < specification.experiment.start:
             raise click.UsageError(

@@ -23,7 +23,7 @@ from storage.record.experiments import (
     start_experiment,
 )
 from storage.record.record import Record
-from storage.record_options import consent_option, opened_record, record_options
+from storage.record_options import RecordPlace, consent_option, opened_record, record_options
 from storage.store import Store
 
 
@@ -31,9 +31,7 @@ from storage.store import Store
 @record_options
 @consent_option
 @click.argument("specification", type=click.Path(path_type=Path))
-def start(
-    store: Path, url: str | None, erasure_key: str | None, consent_default: str, specification: Path
-) -> None:
+def start(place: RecordPlace, consent_default: str, specification: Path) -> None:
     """Let an experiment run, or go on after a pause.
 
     Every worker assigns by it within seconds, or from midnight (UTC) of its first day on, if that lies ahead.
@@ -43,15 +41,15 @@ def start(
     new = NewExperiment(
         *(head.id, head.version, text, hash_of(spec), head.layer, head.traffic), starts_ms=start_ms(spec)
     )
-    with opened_record(store, url, erasure_key) as record:
+    with opened_record(place) as record:
         with record.reading() as connection:
             known = find_experiment(connection, head.id, head.version)
             others = running(connection).experiments
         if known is None:
             _expect_independent(spec, others, str(specification))
-            for doubt in _of_models(store, spec.arms):
+            for doubt in _of_models(place.store, spec.arms):
                 click.echo(f"warning: {doubt}", err=True)
-            _check_size(store, spec, record, PRESETS[consent_default])
+            _check_size(place.store, spec, record, PRESETS[consent_default])
         with record.writing() as connection:
             started = start_experiment(connection, new, now_ms=now_ms(), client=who())
     entry = entry_of(spec, started.slot_start)

@@ -11,7 +11,7 @@ from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
 from storage.record.tables import SCHEMA
-from storage.record_options import opened_record, record_options, url_option
+from storage.record_options import RecordPlace, opened_record, record_options, url_option
 from storage.store_option import store_option
 
 
@@ -33,9 +33,9 @@ def migrate(store: Path, url: str | None) -> None:
 
 @record.command()
 @record_options
-def status(store: Path, url: str | None, erasure_key: str | None) -> None:
+def status(place: RecordPlace) -> None:
     """How much the record holds, and what is in quarantine."""
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         held = holding(opened)
     click.echo(f"{opened.name}: schema {held.schema}")
     for name, counts in (("event", held.events), ("quarantine", held.quarantine)):
@@ -48,9 +48,9 @@ def status(store: Path, url: str | None, erasure_key: str | None) -> None:
 @record.command()
 @record_options
 @click.argument("target", type=click.Path(path_type=Path))
-def backup(store: Path, url: str | None, erasure_key: str | None, target: Path) -> None:
+def backup(place: RecordPlace, target: Path) -> None:
     """Copy a record in SQLite to the file TARGET while the service runs; in Postgres pg_dump does."""
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         opened.back_up(target)
     click.echo(f"{target}: {target.stat().st_size:,} bytes")
 
@@ -58,9 +58,9 @@ def backup(store: Path, url: str | None, erasure_key: str | None, target: Path) 
 @record.command("tombstones")
 @record_options
 @click.argument("target", type=click.File("w", atomic=True))
-def write_tombstones(store: Path, url: str | None, erasure_key: str | None, target: IO[str]) -> None:
+def write_tombstones(place: RecordPlace, target: IO[str]) -> None:
     """Write who was erased, as hashes, to TARGET: what a restore needs. No id is in it."""
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         stones = stones_of(opened)
     target.writelines(f"{line}\n" for line in lines_of(stones))
     click.echo(f"{len(stones):,} erasures", err=True)
@@ -69,10 +69,10 @@ def write_tombstones(store: Path, url: str | None, erasure_key: str | None, targ
 @record.command("replay")
 @record_options
 @click.argument("source", type=click.File("r"))
-def replay_tombstones(store: Path, url: str | None, erasure_key: str | None, source: IO[str]) -> None:
+def replay_tombstones(place: RecordPlace, source: IO[str]) -> None:
     """Erase again whom SOURCE names, in a record restored from a backup. Before the service starts."""
     stones = parse_lines(source)
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         click.echo(f"{replay(opened, stones):,} erased again")
 
 

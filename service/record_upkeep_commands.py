@@ -1,14 +1,13 @@
 """`nbo-serve record quarantine`, `purge` and `expire`: what an operator does to events that were sent."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from service.access.options import now_utc
 from storage.record.intake import REASONS
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
-from storage.record_options import opened_record, record_if_any, record_options
+from storage.record_options import RecordPlace, opened_record, record_if_any, record_options
 
 BY_HAND = "command line"
 DAY_MS = 86_400_000
@@ -31,9 +30,9 @@ client_option = click.option("--client", help="Only what this key sent, by its i
 
 @quarantine.command("list")
 @record_options
-def list_aside(store: Path, url: str | None, erasure_key: str | None) -> None:
+def list_aside(place: RecordPlace) -> None:
     """What is there: why, of which type and key, how many events of how many customers, from when to when."""
-    with opened_record(store, url, erasure_key) as opened, opened.reading() as connection:
+    with opened_record(place) as opened, opened.reading() as connection:
         for one in in_quarantine(connection):
             first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (one.first_ms, one.last_ms))
             click.echo(
@@ -46,11 +45,9 @@ def list_aside(store: Path, url: str | None, erasure_key: str | None) -> None:
 @record_options
 @reason_option
 @client_option
-def release_aside(
-    store: Path, url: str | None, erasure_key: str | None, reason: str, client: str | None
-) -> None:
+def release_aside(place: RecordPlace, reason: str, client: str | None) -> None:
     """Let them count, such as those of a product that the catalogue has by now."""
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         moved, known = release(opened, Chosen(client, reason=reason), now_ms=_now_ms(), client=BY_HAND)
     already = f", {known:,} were recorded already" if known else ""
     click.echo(f"{moved:,} events released{already}")
@@ -60,11 +57,9 @@ def release_aside(
 @record_options
 @reason_option
 @client_option
-def drop_aside(
-    store: Path, url: str | None, erasure_key: str | None, reason: str, client: str | None
-) -> None:
+def drop_aside(place: RecordPlace, reason: str, client: str | None) -> None:
     """Delete them."""
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         dropped = drop(opened, Chosen(client, reason=reason), now_ms=_now_ms(), client=BY_HAND)
     click.echo(f"{dropped:,} events dropped")
 
@@ -81,12 +76,10 @@ def drop_aside(
     help="What came in at or after this moment, UTC.",
 )
 @click.option("--yes", is_flag=True, help="Do it; without this it is only counted.")
-def purge_sent(
-    store: Path, url: str | None, erasure_key: str | None, client: str, since: datetime, yes: bool
-) -> None:
+def purge_sent(place: RecordPlace, client: str, since: datetime, yes: bool) -> None:
     """Delete all events that one key sent since a moment: what undoes an attack, with the night after it."""
     chosen = Chosen(client, int(since.replace(tzinfo=UTC).timestamp() * 1000))
-    with opened_record(store, url, erasure_key) as opened:
+    with opened_record(place) as opened:
         if yes:
             click.echo(f"{purge(opened, chosen, now_ms=_now_ms(), client=BY_HAND):,} events deleted")
             return
@@ -109,9 +102,7 @@ def purge_sent(
     help="After the end of their experiment.",
 )
 def expire_old(
-    store: Path,
-    url: str | None,
-    erasure_key: str | None,
+    place: RecordPlace,
     trade_days: int | None,
     other_days: int,
     quarantine_days: int,
@@ -122,7 +113,7 @@ def expire_old(
     Let purchases go only once the shop's own history has them: a night knows no others.
     """
     now_ms = _now_ms()
-    with record_if_any(store, url, erasure_key) as opened:
+    with record_if_any(place) as opened:
         if opened is None:
             click.echo("there is no record yet: nothing to delete")
             return

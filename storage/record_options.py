@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,16 +34,36 @@ consent_option = click.option(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class RecordPlace:
+    """Where a record is, and its key.
+
+    Attributes:
+        store: the folder whose record it is.
+        url: None: a file in the store. It may hold a password.
+        erasure_key: None: that of a file in the store.
+    """
+
+    store: Path
+    url: str | None = field(repr=False)
+    erasure_key: str | None = field(repr=False)
+
+
 def record_options(command: Command) -> Command:
-    """The options of whatever opens a record: `--store`, `--url` and the erasure key."""
-    return store_option(url_option(key_option(command)))
+    """`--store`, `--url` and the erasure key, which the command gets as one `place`."""
+
+    @wraps(command)
+    def with_place(*, store: Path, url: str | None, erasure_key: str | None, **others: Any) -> Any:
+        return command(place=RecordPlace(store, url, erasure_key), **others)
+
+    return store_option(url_option(key_option(with_place)))
 
 
 @contextmanager
-def opened_record(store: Path, url: str | None, erasure_key: str | None) -> Iterator[Record]:
+def opened_record(place: RecordPlace) -> Iterator[Record]:
     """The record that a command is about, for as long as it takes."""
-    key = load_erasure_key(store, erasure_key)
-    where = record_url(store, url)
+    key = load_erasure_key(place.store, place.erasure_key)
+    where = record_url(place.store, place.url)
     opened = Record(where, key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS, is_watched=True)
     try:
         yield opened
@@ -49,10 +72,10 @@ def opened_record(store: Path, url: str | None, erasure_key: str | None) -> Iter
 
 
 @contextmanager
-def record_if_any(store: Path, url: str | None, erasure_key: str | None) -> Iterator[Record | None]:
+def record_if_any(place: RecordPlace) -> Iterator[Record | None]:
     """The same; None where no URL is given and the store has no record."""
-    if url is None and not (store / FILE).exists():
+    if place.url is None and not (place.store / FILE).exists():
         yield None
         return
-    with opened_record(store, url, erasure_key) as record:
+    with opened_record(place) as record:
         yield record

@@ -15,7 +15,7 @@ from storage.record.personal import allowing
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.shop_consents import take_shop_consents
-from storage.record_options import record_if_any
+from storage.record_options import RecordPlace, record_if_any
 from storage.store import Store
 from training.config import RecordOptions
 
@@ -85,4 +85,4 @@ def may_be_listed(
 
 
 def _opened(store: Store, options: RecordOptions) -> AbstractContextManager[Record | None]:
-    return record_if_any(store.root, options.url, os.environ.get(ERASURE_KEY))
+    return record_if_any(RecordPlace(store.root, options.url, os.environ.get(ERASURE_KEY)))

@@ -25,7 +25,7 @@ from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
 from storage.record.consent import PRESETS
-from storage.record_options import consent_option, key_option, record_if_any, url_option
+from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
 from storage.store import Store
 from storage.store_option import store_option_that
 
@@ -85,7 +85,7 @@ def try_out(
     after = read_rules_file(file)
     news: Callable[[str], Told | None] = nothing_new
     default = PRESETS[consent_default]
-    with record_if_any(store, url, erasure_key) as record:
+    with record_if_any(RecordPlace(store, url, erasure_key)) as record:
         if record is not None:
             news = news_of(record, served, sample(served), default)
             ChangesFollower(AtHand(record), champion.live).look()

@@ -14,7 +14,7 @@ from models.errors import BadHistoryError
 from storage import silent_server
 from storage.record.engine import parse_url
 from storage.record.errors import RecordUnavailableError
-from storage.record_options import opened_record
+from storage.record_options import RecordPlace, opened_record
 from tests.data.exports import read
 from tests.data.records import empty_record
 from tests.data.stopped_postgres import stopped
@@ -95,7 +95,7 @@ def test_a_command_whose_record_is_in_a_postgres_that_is_stopped_says_so(
 ) -> None:
     with (
         empty_record(parse_url(postgres_url)),
-        opened_record(tmp_path, postgres_url, "0123456789abcdef") as record,
+        opened_record(RecordPlace(tmp_path, postgres_url, "0123456789abcdef")) as record,
         pytest.raises(RecordUnavailableError, match="the server went silent"),
         record.reading() as connection,
         stopped_soon(postgres_url),
