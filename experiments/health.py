@@ -16,7 +16,7 @@ from experiments.measures import MOST_LEAN, Table, bounded, by_chance, lean_of, 
 from experiments.sequences import ratio_evidence, ratio_p
 from experiments.specification import Specification
 
-SAMPLE_RATIO = 0.05  # of a p-value that holds at every look; about 1 % false alarms
+SAMPLE_RATIO = 0.01  # of a p-value that holds at every look: so many fair experiments are lost by chance
 PRE_PERIOD = 0.01
 CROSSOVERS, LOSS, EDITED = 0.001, 0.005, 0.001
 DUPLICATES, SKEW, FALLBACKS = 0.01, 0.01, 0.01

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.bounds import Spending, bounds, crossing, spent
 from experiments.frames import DAY_MS
+from experiments.health import SAMPLE_RATIO
 from experiments.looks import LedgerInMemory, Look, next_look, rounded
 from experiments.sequences import half_width, ratio_evidence, ratio_p
 
@@ -178,6 +179,7 @@ def test_fair_assignments_rarely_look_unfair_and_unfair_ones_soon_do() -> None:
     rng = np.random.default_rng(3)
     fair = [ratio_evidence((rng.random(3000) < 0.5).astype(np.int32), (0.5, 0.5)) for _ in range(400)]
     assert np.mean([p < 0.05 for p in fair]) <= 0.05
+    assert np.mean([p < SAMPLE_RATIO for p in fair]) <= 0.01  # such an experiment ends without a verdict
     assert ratio_evidence((rng.random(14_000) < 0.53).astype(np.int32), (0.5, 0.5)) < 1e-4
 
 

@@ -19,7 +19,7 @@ GUARD = SPEC.guardrails[0]  # units_per_customer, up, margin a quarter
 EFFECT = Effect(3500, 3500, 2.0, 2.2, 0.2, 0.05, 0.35, 0.1, 0.02, 0.18, 0.01, 0.0058)
 LOOK = Look("rec", 1, "revenue_per_customer", "ranker", 0, 0.5, 2.6, 2.9, 0.001)
 HARMLESS = Guard(GUARD, EFFECT, Sequence(-0.1, 0.5))
-BAD = Finding("sample ratio", "invalid", 0.001, 0.05, "control 90, ranker 10")
+BAD = Finding("sample ratio", "invalid", 0.001, 0.01, "control 90, ranker 10")
 EVIDENCE = Evidence(SPEC, (), 21, 7000, EFFECT, LOOK, (HARMLESS,))
 CROSSED = replace(LOOK, statistic=3.0)
 WORSE = replace(LOOK, statistic=-3.0)
