@@ -1,6 +1,6 @@
 """Every route and who may call it. With a route that isn't in this table the app refuses to start.
 
-`tests/contract/test_access_matrix.py` tries each line with every sort of caller.
+`tests/contract/test_access_matrix.py` and `test_access_operators.py` try each line with every sort of caller.
 """
 
 from dataclasses import dataclass
