@@ -1,7 +1,7 @@
 """The short form of the gates: a hundred made-up experiments from written logs, looked at daily.
 
-Not fewer: of the figures in docs/experiments.md, other seeds would fail one by chance once in 340 times; with sixty
-runs, and six of those with an effect, once in 24. To widen the bounds instead would let faults through.
+Not fewer: with the true figures of docs/experiments.md one gate or other fails by chance for one set of
+seeds in 340, with sixty runs for one in 24. To widen the bounds instead would let faults through.
 """
 
 import pytest
