@@ -24,7 +24,7 @@ def page(found: Summary) -> str:
         f"{found.pairs:,} pairs), relevant is what was redeemed ({found.redemptions:,} pairs). AUC is over "
         f"all pairs, NDCG@10 over the {found.with_redemption} households of campaigns with a redemption. "
         "Intervals are 95 %, from households drawn with replacement; gains are paired, over own affinity. "
-        "The discount is not used: in this data it is known only of coupons that were redeemed."
+        "The discount is not used: in this data it is known only for coupons that were redeemed."
     )
     head = (
         "| | AUC | gain | NDCG@10 | gain |\n|---|---|---|---|---|",
