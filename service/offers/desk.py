@@ -107,13 +107,12 @@ class OfferDesk:
         tried: dict[int, Attached | None] = {}
         listed, first = book.served.offers.listed(customer_row)
         may_come = on - without if without else on
-        able = [(place, row) for place, row in enumerate(listed, first) if row in may_come]
         for row in map(ROW, answer.picks):
             offers = book.of_product.get(row)
             if offers is None:
                 continue
-            for place, offer_row in able:
-                if offer_row not in offers:
+            for place, offer_row in enumerate(listed, first):
+                if offer_row not in offers or offer_row not in may_come:
                     continue
                 if offer_row not in tried:
                     one = book.served.offers.at(place, offer_row)
