@@ -8,7 +8,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import NamedTuple
 
-from service.live.session import Session, assembled, day_of
+from service.live.session import Session, day_of
 from service.live.told import Told
 from service.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
 from service.packed import WHOLE, Columns, Entry, Scored
@@ -185,7 +185,7 @@ class Answer(NamedTuple):
 
 
 def made_list(served: ServedVersion, customer_row: int, session: Session | None) -> Columns:
-    return assembled(session) if session else served.candidates(customer_row)
+    return session.columns if session else served.candidates(customer_row)
 
 
 def entries_of(own: OwnList) -> Iterator[Entry]:

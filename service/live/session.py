@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from math import ceil
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Bought(NamedTuple):
     place: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Session:
     """A customer's purchases since the night.
 
@@ -66,6 +67,12 @@ class Session:
     by_row: dict[int, Bought]
     held: tuple[int, ...]
     today: int
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The customer's list, made once: rules that move products ask for the whole of it again and again,
+        of which Redis has the beginning."""
+        return assembled(self)
 
 
 class Sessions:

@@ -133,9 +133,10 @@ class Ruling:
 
     def _is_too_recent(self, product_row: int, days: int) -> bool:
         """Whether a rule hides what was bought this many days ago."""
-        return any(
-            days <= rule.days and (rule.about is None or rule.about[product_row]) for rule in self.bought
-        )
+        for rule in self.bought:
+            if days <= rule.days and (rule.about is None or rule.about[product_row]):
+                return True
+        return False
 
     def moved(self, columns: Columns) -> list[Moved]:
         """The products of a list that factors move, by their new scores."""

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
@@ -231,6 +231,9 @@ def make_routes(
     def bought(_: str) -> Told:
         return since
 
+    def bought_just_now(_: str) -> Told:
+        return replace(since)  # so that the list is another one each time
+
     running = Running(Plan((one_experiment(),)))
     by_lot = Running(Plan((one_experiment(explore=3, rivals=("popular",)),)))
     plenty = Buckets(1e6, 1e7, 1000, time.monotonic)
@@ -277,7 +280,7 @@ def make_routes(
         Route("- from Redis, with all of these", *from_redis(**everything), key, log.write),
         Route("- from Redis, bought since the night", *from_redis(news_of=bought), key),
         Route("- the same, with rules", *from_redis(news_of=bought, rules=rules), key),
-        Route("- assembled, bought since the night", *from_map(news_of=bought), key),
+        Route("- assembled, bought since the night", *from_map(news_of=bought_just_now), key),
         Route("- assembled, never seen before", app(0, None, news_of=bought), unknown, key),
         Route("/recommend, unknown customer", app(0, None), unknown, key),
     ]

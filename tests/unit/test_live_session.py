@@ -357,6 +357,24 @@ def test_a_cart_is_answered_from_the_beginning_that_redis_has(
     assert asked.complements(tiny, cart, "anna", query).picks == made
 
 
+def test_a_list_of_which_redis_has_the_beginning_is_made_once_for_all_answers(
+    tiny: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Session] = []
+    make = session.assembled
+
+    def counted(one: Session) -> packed.Columns:
+        made.append(one)
+        return make(one)
+
+    monkeypatch.setattr(session, "assembled", counted)
+    monkeypatch.setattr(packed, "LIST_LENGTH", 2)
+    asked = recommender(bought("cake"), cache=DictCache())
+    for n in (3, 4, 5):
+        asked.recommend(tiny, "anna", Query(n=n))
+    assert len(made) == 1
+
+
 def test_a_list_of_which_redis_has_the_beginning_answers_carts_and_what_is_due_as_the_whole_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
