@@ -50,13 +50,7 @@ def leave_success(job: Job, outcome: Outcome, progress: Progress) -> None:
     _write_report(job, outcome, seconds)
     code = DONE if manifest.gate.decision != "refused" else GATE_REFUSED
     _write_metrics(job.store, job.now, code, outcome, seconds)
-    pruned = job.store.prune(
-        keep=job.config.night.keep_versions,
-        max_age=timedelta(hours=job.config.night.max_age_hours),
-        now=job.now,
-    )
-    if pruned:
-        progress.say("versions deleted", versions=", ".join(pruned))
+    _prune_versions(job, progress)
     _prune_runs(job)
 
 
@@ -87,8 +81,9 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
     (job.folder / "report.json").write_text(told)
 
 
-def leave_failure(job: Job, why: str, exit_code: int) -> None:
-    """The page of a night that stopped on the way, and its metrics; old reject files go all the same."""
+def leave_failure(job: Job, why: str, exit_code: int, progress: Progress) -> None:
+    """The page of a night that stopped on the way, and its metrics; what is too old goes all the same."""
+    _prune_versions(job, progress)
     _prune_runs(job)
     facts = NightFacts(
         run_id=job.run_id,
@@ -170,6 +165,17 @@ def _write_metrics(
         if ndcg is not None:
             gauge("ndcg_at_10", "NDCG@10 of its default variant on the last horizon", ndcg)
     write_to_textfile(str(store.root / METRICS), registry)
+
+
+def _prune_versions(job: Job, progress: Progress) -> None:
+    """What versions hold of people goes in time, whether or not nights come to their end."""
+    pruned = job.store.prune(
+        keep=job.config.night.keep_versions,
+        max_age=timedelta(hours=job.config.night.max_age_hours),
+        now=job.now,
+    )
+    if pruned:
+        progress.say("versions deleted", versions=", ".join(pruned))
 
 
 def _prune_runs(job: Job) -> None:

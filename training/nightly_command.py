@@ -95,7 +95,7 @@ def nightly(
         call_for_help(settings.night, exit_code(err), why)
         try:
             if job.folder.is_dir():
-                leave_failure(job, why, exit_code(err))
+                leave_failure(job, why, exit_code(err), progress)
         except OSError as second:  # the first one matters more
             progress.say("report of the failure not written", why=str(second))
         raise

@@ -136,6 +136,18 @@ def test_reject_files_go_too_while_nights_fail(empty: Path) -> None:
     assert list(old.iterdir()) == []
 
 
+def test_versions_go_in_time_too_while_nights_fail(shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    config = quick_config(tmp_path)
+    told = [run("nightly", "--data", shop, "--store", store, "--config", config) for _ in range(3)]
+    ids = [ran.events[-1]["version"] for ran in told]
+    config = quick_config(tmp_path, "max_age_hours = 0.000001\n")
+    assert run("nightly", "--data", tmp_path / "none", "--store", store, "--config", config).code == 3
+    assert sorted(each.name for each in (store / "versions").iterdir()) == sorted(
+        ids[1:]
+    )  # the last champions
+
+
 def test_a_failure_that_cannot_be_reported_keeps_its_own_exit_code(empty: Path) -> None:
     (empty / "store" / "nextbest.prom").mkdir(parents=True)  # what the metrics can't replace
     ran = run("nightly", "--data", empty, "--store", empty / "store")
