@@ -8,7 +8,7 @@ from storage.record.budgets import forget_promises
 from storage.record.consent import PRESETS, Consent, consent_of
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
-from storage.record.statements import consent_lock, next_change
+from storage.record.statements import consent_lock, next_change, take_time
 from storage.record.tables import (
     audit,
     consent_log,
@@ -20,6 +20,7 @@ from storage.record.tables import (
     tombstones,
 )
 
+ERASE_MS = 60_000  # of one statement: Postgres ended it at the limit of a worker, each time it was asked for
 HOLDS_IDS = (events, quarantine, customers, consent_log, exposures)
 """The tables in which a customer's id may stand, but for promises, which go on counting without it."""
 
@@ -55,6 +56,7 @@ def _erase(
     connection: sa.Connection, key: ErasureKey, customer_id: str, *, now_ms: int, client: str
 ) -> Erasure:
     consent_lock(connection, exclusive=True)
+    take_time(connection, ERASE_MS)
     promises = forget_promises(connection, customer_id)
     rows = {}
     for table in HOLDS_IDS:

@@ -1,6 +1,6 @@
-"""All that the record holds of one customer, as a customer may ask to see it."""
+"""All that the record holds of one customer, as a customer may ask to see it; read a page at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,10 @@ import sqlalchemy as sa
 from storage.record.tables import consent_log, events, exposures, offer_promises, quarantine
 
 type Row = dict[str, object]
+type Fetch = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
+"""What a statement selects, read in one look at the record."""
 
+PAGE = 1000  # rows of one look: 5,000 events, of somebody who looks around, took as long as a worker waits
 _DURATION = "latency_ms"  # of all that ends in _ms the one that is no moment
 _OURS = ("id", "namespace", "payload_hash", "customer_id", "client")  # how we keep it, not what is kept
 
@@ -26,27 +29,44 @@ class Holdings:
     promises: tuple[Row, ...]
 
 
-def holdings_of(connection: sa.Connection, customer_id: str) -> Holdings:
-    """What is held of a customer, within a transaction that reads; nothing of one who isn't known."""
+def holdings_of(fetch: Fetch, customer_id: str) -> Holdings:
+    """What is held of a customer; nothing of one who isn't known. What comes meanwhile may be in it."""
     return Holdings(
         *(
-            tuple(_rows(connection, table, customer_id))
+            tuple(_rows(fetch, table, customer_id))
             for table in (consent_log, events, quarantine, exposures, offer_promises)
         )
     )
 
 
-def _rows(connection: sa.Connection, table: sa.Table, customer_id: str) -> Iterator[Row]:
-    columns = [column for column in table.c if column.name not in _OURS]
-    rows = sa.select(*columns).where(table.c.customer_id == customer_id).order_by(table.c.id)
-    for row in connection.execute(rows).mappings():
-        yield {_said(name): _value(name, value) for name, value in row.items() if value is not None}
+def _rows(fetch: Fetch, table: sa.Table, customer_id: str) -> Iterator[Row]:
+    # Of events, most of all rows, an index has this order: no page looks at those before it.
+    order = [events.c.received_ms, events.c.id] if table is events else [table.c.id]
+    told = [column for column in table.c if column.name not in _OURS]
+    names = [(_said(column.name), _is_moment(column.name)) for column in told]
+    keys = [column.label(f"key_{number}") for number, column in enumerate(order)]
+    page = sa.select(*told, *keys).where(table.c.customer_id == customer_id).order_by(*order).limit(PAGE)
+    rows = fetch(page)
+    while rows:
+        for row in rows:
+            cells = zip(names, row, strict=False)  # the keys stand behind
+            yield {
+                name: _iso(value) if is_moment else value
+                for (name, is_moment), value in cells
+                if value is not None
+            }
+        if len(rows) < PAGE:
+            return
+        rows = fetch(page.where(sa.tuple_(*order) > sa.tuple_(*rows[-1][len(told) :])))
 
 
 def _said(name: str) -> str:
     return name if name == _DURATION else name.removesuffix("_ms")
 
 
-def _value(name: str, value: Any) -> object:
-    is_moment = name.endswith("_ms") and name != _DURATION
-    return datetime.fromtimestamp(value / 1000, UTC).isoformat() if is_moment else value
+def _is_moment(name: str) -> bool:
+    return name.endswith("_ms") and name != _DURATION
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat()

@@ -73,6 +73,12 @@ def next_change(connection: sa.Connection) -> int:
     return int(connection.execute(tick).scalar_one())
 
 
+def take_time(connection: sa.Connection, limit_ms: int) -> None:
+    """Let each statement of this transaction take as long as that; SQLite ends none anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.set_config("statement_timeout", str(limit_ms), True)))
+
+
 def consent_lock(connection: sa.Connection, *, exclusive: bool) -> None:
     """Keep consent as it is until this transaction ends; exclusive: to change it.
 
