@@ -42,6 +42,7 @@ UNTRIED_CONTENT = 0.01  # where nothing can be tried: surely better in most such
 PRIOR_REPEATS, PRIOR_PURCHASES = 5.0, 10.0  # beside those of a history that is too short to try weights on
 PASSES = 2  # over all weights: the second time around the others are near their best
 BLOCK_ROWS = 100
+POOL = 8000  # products that weights are tried on beside own ones: few others get into the first places
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Blend(Model[BlendOptions]):
     """
 
     name: ClassVar[str] = "blend"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = BlendOptions
 
     parts_: "_Parts"
@@ -100,7 +101,10 @@ class Blend(Model[BlendOptions]):
         self.fitted = fitted
 
     def fit(self, interactions: Interactions) -> Self:
-        parts = _Parts.fit(interactions, self.options, self.fitted)
+        missing = [model for model in PARTS if model.name not in self.fitted]
+        steps = [partial(_fitted_part, model, self.options, interactions) for model in missing]
+        found = dict(zip([model.name for model in missing], at_once(steps), strict=True))
+        parts = _Parts.of({**self.fitted, **found})
         self.parts_ = parts
         learned_parts: dict[str, Any] = {name: part.options_ for name, part in vars(parts).items()}
         options = replace(self.options, **learned_parts)
@@ -144,34 +148,42 @@ class _Parts:
     content: Content
 
     @classmethod
-    def fit(
-        cls, interactions: Interactions, options: BlendOptions, fitted: Mapping[str, Model[Any]]
-    ) -> "_Parts":
-        parts: dict[str, Any] = {
-            model.name: fitted.get(model.name) or model(getattr(options, model.name)).fit(interactions)
-            for model in PARTS
-        }
+    def of(cls, fitted: Mapping[str, Model[Any]]) -> "_Parts":
+        """Those of fitted models that a blend is made of."""
+        parts: dict[str, Any] = {model.name: fitted[model.name] for model in PARTS}
         return cls(**parts)
 
-    def score(self, name: str, rows: IntArray) -> FloatArray:
-        """One part's scores as they are added up: 0 for no opinion; all lie in [0, 1]."""
+    def score(self, name: str, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
+        """One part's scores as they are added up: 0 for no opinion; all lie in [0, 1].
+
+        Args:
+            name: of the part.
+            rows: customers.
+            products: score these alone, rising; the highest that a score is divided by is of these too.
+        """
         model: Model[Any] = getattr(self, name)
-        scores = np.nan_to_num(model.score(rows), copy=False, nan=0.0)
+        scores = np.nan_to_num(model.score(rows, products), copy=False, nan=0.0)
         if model in (self.popular, self.repeat):
             return scores
         highest = scores.max(axis=1, keepdims=True, initial=1e-12)
         return np.divide(np.maximum(scores, 0, out=scores), highest, out=scores, dtype=np.float32)
 
 
+def _fitted_part(model: type[Model[Any]], options: BlendOptions, history: Interactions) -> Model[Any]:
+    return model(getattr(options, model.name)).fit(history)
+
+
 class _Trial:
     """One fold's customers with their candidates and each part's score for them."""
 
     def __init__(self, fold: InnerFold, options: BlendOptions) -> None:
-        parts = _Parts.fit(fold.history, options, {})
+        parts = _Parts.of({model.name: _fitted_part(model, options, fold.history) for model in PARTS})
+        pool, owned = _pool(parts.popular), fold.history.matrix()
         customers, products, scores = [], [], []
         for start in range(0, len(fold.rows), BLOCK_ROWS):
             rows = fold.rows[start : start + BLOCK_ROWS]
-            dense = {model.name: parts.score(model.name, rows) for model in PARTS}
+            columns = np.union1d(pool, owned[rows].indices)
+            dense = {model.name: parts.score(model.name, rows, columns) for model in PARTS}
             able = dense["repeat"] > 0
             for name in dense.keys() - {"repeat"}:
                 best = top_k(np.where(dense[name] > 0, dense[name], np.nan), options.n_candidates)
@@ -179,7 +191,7 @@ class _Trial:
                 able[place, best[place, column]] = True
             place, held = np.nonzero(able)
             customers.append(start + place)
-            products.append(held)
+            products.append(columns[held])
             scores.append(np.stack([part[place, held] for part in dense.values()]))
         self.scores = dict(zip(dense, np.concatenate(scores, axis=1), strict=True))
         self.judged = _judged(fold, np.concatenate(customers), np.concatenate(products))
@@ -190,6 +202,13 @@ class _Trial:
         for name, weight in _weights(options).items():
             total += np.float32(weight) * self.scores[name]
         return self.judged.ndcg_of_each(total)
+
+
+def _pool(popular: Popular) -> AnyIntArray:
+    """The products that weights are tried on beside own ones, rising: all, or the most popular of many."""
+    if popular.n_products_ <= POOL:
+        return np.arange(popular.n_products_)
+    return np.sort(popular.order()[:POOL])
 
 
 def _weights(options: BlendOptions) -> dict[str, float]:

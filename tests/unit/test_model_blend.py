@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from models.arrays import DAY_S
-from models.blend import Blend
+from models import blend
+from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
+from models.blend import Blend, BlendOptions
 from models.catalogue import Catalogue
+from models.content import Content
 from models.interactions import Interactions
 
 SHELF = 300  # products of a category: too many for pairs of them to tell
@@ -75,3 +77,24 @@ def test_with_categories_known_new_products_are_of_those_that_the_customer_buys_
 def test_where_nothing_can_be_tried_what_is_known_of_products_has_a_small_weight() -> None:
     options = Blend().fit(shop_of_tastes(3)).options_
     assert (options.content_weight, options.affinity_weight) == (0.01, 0.0)
+
+
+def test_of_a_large_catalogue_weights_are_tried_on_what_is_popular_and_on_own_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, rows = shop_of_tastes(16), np.arange(60, dtype=np.int32)
+    whole, asked = Blend().fit(history).options_, []
+
+    class Asked(Content):
+        def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
+            asked.append(products)
+            return super().score(rows, products)
+
+    monkeypatch.setattr(blend, "POOL", 100)
+    monkeypatch.setattr(blend, "PARTS", (*blend.PARTS[:-1], Asked))
+    options = Blend(BlendOptions(content=whole.content)).fit(history).options_
+
+    own = history.before(9 * DAY_S).matrix()[rows].indices  # the fold is of the seven days after these nine
+    assert asked
+    assert all(len(products) <= 100 + len(set(own)) and set(own) <= set(products) for products in asked)
+    assert options == whole
