@@ -13,9 +13,9 @@ from models.bounds import above_zero, is_power
 from models.catalogue import Catalogue
 from models.columns import lines
 from models.decay import decay, half_life_grid
-from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, tried
+from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.interactions import Interactions
-from models.validation import FoldOptions
+from models.validation import FoldOptions, chosen
 
 POWERS = (0.3, 0.0, 0.6, 1.0)
 
@@ -141,7 +141,8 @@ class Affinity(Model[AffinityOptions]):
             "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
         }
         half_life_days = options.half_life_days or take_up_half_life(interactions, options)
-        return tried(replace(options, half_life_days=half_life_days), grids, interactions, _new_dcg)
+        start = replace(options, half_life_days=half_life_days)
+        return chosen(start, grids, trials(interactions, options), _new_dcg)
 
 
 def _new_dcg(trial: Trial, options: AffinityOptions) -> float:

@@ -1,6 +1,6 @@
 """Taste in a few dimensions: factors by alternating least squares, with fold-in for new customers."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from models.cores import MOST_THREADS, blas_threads
 from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.factors import MOST_FACTORS, score_factors
 from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, inner_folds, new_ndcg, searched
+from models.validation import FoldOptions, InnerFold, chosen, inner_folds, new_ndcg
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,9 @@ class Als(Model[AlsOptions]):
 
     def _learned(self, interactions: Interactions) -> AlsOptions:
         """The options with `regularization`, then `half_life_days`, by what finds more on the folds."""
-        options = self.options
         grid = half_life_grid(interactions.span_days)
-        middle = options.half_life_days or grid[len(grid) // 2]
-        half_lives = [middle] if options.half_life_days else [middle, grid[-1]]
-        strengths = [10.0, 3.0, 30.0] if options.regularization is None else [options.regularization]
-        start = replace(options, regularization=strengths[0], half_life_days=middle)
-        folds = list(inner_folds(interactions, options))
-        grids = {"regularization": strengths, "half_life_days": half_lives}
-        return searched(start, grids, lambda choice: _new_ndcg(folds, choice)) if folds else start
+        grids = {"regularization": (10.0, 3.0, 30.0), "half_life_days": (grid[len(grid) // 2], grid[-1])}
+        return chosen(self.options, grids, inner_folds(interactions, self.options), _new_ndcg)
 
     def _fit_with(self, interactions: Interactions, options: AlsOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
@@ -98,6 +92,5 @@ class Als(Model[AlsOptions]):
         return self
 
 
-def _new_ndcg(folds: list[InnerFold], options: AlsOptions) -> float:
-    """NDCG@10 among products new to the customers, summed over the folds."""
-    return sum(new_ndcg(fold, Als(options)._fit_with(fold.history, options).score) for fold in folds)
+def _new_ndcg(fold: InnerFold, options: AlsOptions) -> float:
+    return new_ndcg(fold, Als(options)._fit_with(fold.history, options).score)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,9 +14,9 @@ from models.bounds import is_power
 from models.catalogue import Catalogue
 from models.columns import lines
 from models.decay import decay, half_life_grid
-from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, tried
+from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.interactions import Interactions
-from models.validation import FoldOptions
+from models.validation import FoldOptions, chosen
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Content(Model[ContentOptions]):
         start = replace(
             options, half_life_days=options.half_life_days or take_up_half_life(interactions, options)
         )
-        return tried(start, grids, interactions, lambda trial, choice: _new_dcg(trial, vectors, choice))
+        return chosen(start, grids, trials(interactions, options), partial(_new_dcg, vectors))
 
 
 def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
@@ -154,7 +155,7 @@ def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
     return table
 
 
-def _new_dcg(trial: Trial, vectors: sparse.csr_array, options: ContentOptions) -> float:
+def _new_dcg(vectors: sparse.csr_array, trial: Trial, options: ContentOptions) -> float:
     """What the options find among products new to the customers, as `Trial.new_dcg`."""
     model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
     return trial.new_dcg(model.score(trial.fold.rows, trial.columns))

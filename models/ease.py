@@ -16,7 +16,7 @@ from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.errors import BadConfigError
 from models.first_purchases import first_purchases, take_up, take_up_half_life
 from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds, searched
+from models.validation import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
 TRIAL_PRODUCTS = 1500  # take part while options are learned: the cost goes with their cube
@@ -115,16 +115,13 @@ class Ease(Model[EaseOptions]):
         """The options with `regularization` and then `half_life_days` chosen on the folds."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
-        middle = options.half_life_days or grid[len(grid) // 2]
-        half_lives = [middle] if options.half_life_days else [middle, grid[len(grid) // 4], grid[-1]]
-        strengths = [0.3, 0.1, 1.0] if options.regularization is None else [options.regularization]
+        grids = {
+            "regularization": (0.3, 0.1, 1.0),
+            "half_life_days": (grid[len(grid) // 2], grid[len(grid) // 4], grid[-1]),
+        }
         take_up_days = options.take_up_half_life_days or take_up_half_life(interactions, options)
-        start = replace(
-            options, regularization=strengths[0], half_life_days=middle, take_up_half_life_days=take_up_days
-        )
-        folds = list(inner_folds(interactions, options))
-        grids = {"regularization": strengths, "half_life_days": half_lives}
-        return searched(start, grids, lambda choice: _balanced_ndcg(folds, choice)) if folds else start
+        start = replace(options, take_up_half_life_days=take_up_days)
+        return chosen(start, grids, inner_folds(interactions, options), _balanced_ndcg)
 
     def _fit_with(self, interactions: Interactions, options: EaseOptions) -> Self:
         counts = interactions.matrix(decay(interactions.age_days, learned(options.half_life_days)))
@@ -248,7 +245,6 @@ def _taking_part(counts: sparse.csr_array, max_products: int) -> IntArray:
     return np.sort(order[: min(int(bought.sum()), max_products)]).astype(np.int32)
 
 
-def _balanced_ndcg(folds: list[InnerFold], options: EaseOptions) -> float:
-    """NDCG@10 over all products and over new ones, balanced, summed over the folds."""
+def _balanced_ndcg(fold: InnerFold, options: EaseOptions) -> float:
     small = replace(options, max_products=min(options.max_products, TRIAL_PRODUCTS))
-    return sum(balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score) for fold in folds)
+    return balanced_ndcg(fold, Ease(small)._fit_with(fold.history, small).score)

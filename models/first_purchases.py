@@ -1,8 +1,6 @@
 """Products that are new to a customer: how fast each is taken up, and what a way of scoring finds of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +9,7 @@ from models.decay import decay, half_life_grid, shorter_half_lives
 from models.interactions import Interactions
 from models.pair_keys import cell_keys, pair_keys
 from models.top_k import top_k
-from models.validation import FoldOptions, InnerFold, inner_folds, searched
+from models.validation import FoldOptions, InnerFold, inner_folds
 
 PLACES = 100  # of a list that count when ways are compared, since what is compared are sources of candidates
 PRIOR_CUSTOMERS = 10.0  # without the product, beside those there are, for what nearly all have
@@ -109,22 +107,6 @@ class Trial:
         return float(hits.sum(axis=0) @ (1 / np.log2(np.arange(2, PLACES + 2))))
 
 
-def tried[O: FoldOptions](
-    options: O,
-    grids: Mapping[str, Sequence[float]],
-    interactions: Interactions,
-    score: Callable[[Trial, O], float],
-) -> O:
-    """The options, and those of them that are None and have a grid as `searched` chooses them by trials.
-
-    Args:
-        grids: field to the values to try, of which the first is where the search begins.
-        score: how good these options are in a trial; asked only where there is a choice.
-    """
-    grids = {name: values for name, values in grids.items() if getattr(options, name) is None}
-    first: dict[str, Any] = {name: values[0] for name, values in grids.items()}
-    start = replace(options, **first)
-    if all(len(values) == 1 for values in grids.values()):
-        return start
-    trials = [Trial(fold) for fold in inner_folds(interactions, options)]
-    return searched(start, grids, lambda choice: sum(score(trial, choice) for trial in trials))
+def trials(interactions: Interactions, options: FoldOptions) -> Iterator[Trial]:
+    """One of each fold, made when it is asked for."""
+    return (Trial(fold) for fold in inner_folds(interactions, options))

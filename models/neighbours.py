@@ -1,6 +1,6 @@
 """What customers with a similar history buy: nearest neighbours between customers, oneself among them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.bounds import within
 from models.columns import picked
 from models.decay import decay, half_life_grid
 from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, balanced_ndcg, inner_folds
+from models.validation import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
 
@@ -123,17 +123,9 @@ class Neighbours(Model[NeighboursOptions]):
 
     def _learned(self, interactions: Interactions) -> NeighboursOptions:
         """The options with the `half_life_days` that finds more on the folds."""
-        options = self.options
         grid = half_life_grid(interactions.span_days)
-        if options.half_life_days is not None:
-            return options
-        middle = replace(options, half_life_days=grid[len(grid) // 2])
-        folds = list(inner_folds(interactions, options))
-        if not folds:
-            return middle
-        choices = dict.fromkeys([middle, *(replace(options, half_life_days=days) for days in grid[1::2])])
-        ndcg = {choice: _balanced_ndcg(folds, choice) for choice in choices}
-        return max(ndcg, key=lambda choice: ndcg[choice])
+        grids = {"half_life_days": list(dict.fromkeys([grid[len(grid) // 2], *grid[1::2]]))}
+        return chosen(self.options, grids, inner_folds(interactions, self.options), _balanced_ndcg)
 
     def _fit_with(self, interactions: Interactions, options: NeighboursOptions) -> Self:
         share, orders = shares(interactions, learned(options.half_life_days), options.prior_orders)
@@ -193,7 +185,5 @@ def shares(
     return share, orders.astype(np.float32)
 
 
-def _balanced_ndcg(folds: list[InnerFold], options: NeighboursOptions) -> float:
-    """NDCG@10 over all products and over new ones, balanced, summed over the folds."""
-    trials = [Neighbours(options)._fit_with(fold.history, options) for fold in folds]
-    return sum(balanced_ndcg(fold, trial.score) for fold, trial in zip(folds, trials, strict=True))
+def _balanced_ndcg(fold: InnerFold, options: NeighboursOptions) -> float:
+    return balanced_ndcg(fold, Neighbours(options)._fit_with(fold.history, options).score)

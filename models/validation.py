@@ -1,6 +1,6 @@
 """Earlier folds inside the history at hand: where a model learns its constants without seeing the future."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,20 +160,28 @@ def _mean_ndcg(hits: BoolArray, n_truth: AnyIntArray) -> float:
     return float(ndcg(hits[some], n_truth[some], TOP).mean()) if some.any() else 0.0
 
 
-def searched[O: FoldOptions](
-    start: O, grids: Mapping[str, Sequence[float]], score: Callable[[O], float]
+def chosen[O: FoldOptions, F](
+    options: O, grids: Mapping[str, Sequence[float]], folds: Iterable[F], score: Callable[[F, O], float]
 ) -> O:
-    """The options with the highest score when one field after another takes each value of its grid.
+    """The options, with a value for each of those that are None and have a grid, chosen one after another.
 
     Args:
-        start: with a value in each field that has a grid.
-        grids: field to the values to try, of which the first wins among equals.
-        score: how good these options are, the higher the better; asked once for each.
+        options: a value that is given stays.
+        grids: field to the values to try, of which the first is where the search begins, wins among equals,
+            and stays where there are no folds.
+        folds: to score on; none is made where there is no choice.
+        score: how good options are on a fold, summed over all; asked once for each.
     """
-    best, scores = start, dict[O, float]()
-    for name, values in grids.items():
-        changes: list[dict[str, Any]] = [{name: value} for value in values if len(values) > 1]
+    grids = {name: values for name, values in grids.items() if getattr(options, name) is None}
+    first: dict[str, Any] = {name: values[0] for name, values in grids.items()}
+    best, scores = replace(options, **first), dict[O, float]()
+    open_grids = {name: values for name, values in grids.items() if len(values) > 1}
+    made = list(folds) if open_grids else []
+    for name, values in open_grids.items():
+        changes: list[dict[str, Any]] = [{name: value} for value in values]
         choices = [replace(best, **change) for change in changes]
-        scores |= {choice: score(choice) for choice in choices if choice not in scores}
-        best = max(choices, key=lambda choice: scores[choice], default=best)
+        scores |= {
+            choice: sum(score(fold, choice) for fold in made) for choice in choices if choice not in scores
+        }
+        best = max(choices, key=lambda choice: scores[choice])
     return best
