@@ -77,6 +77,7 @@ class Campaign:
         self._of_rows = bytearray(len(serving.served.customers))
         self._of_others: dict[str, int] = {}
         self._met: set[str] = set()
+        self._latest_erasure = customers.latest_erasure()
         self.tally = Tally()
 
     def everybody(self) -> Iterator[str]:
@@ -129,7 +130,8 @@ class Campaign:
             self._offers.promises.end()
 
     def withdrawn(self) -> frozenset[str]:
-        """Who got a list and must not have one any more: by what the record says now.
+        """Who got a list and must not have one any more: by what the record says now. Whoever was erased
+        meanwhile goes also after a new consent: the list may be of before.
 
         Raises:
             RefusedError: the record can't be used.
@@ -140,14 +142,22 @@ class Campaign:
         others = ((one, kind) for one, kind in self._of_others.items() if kind > MET)
         gone = set()
         for customer_id, kind in chain(listed, others):
-            if self._customers.of(customer_id) is NOT_PERSONAL:
-                was_erased = self._customers.was_erased(customer_id)
-                if was_erased or kind != FOR_ALL:
-                    gone.add(customer_id)
-                    self.tally.listed -= 1
-                    self.tally.strangers -= kind == STRANGERS
-                    self.tally.left_out["erased" if was_erased else "no consent"] += 1
+            why = self._why_withdrawn(customer_id, kind)
+            if why is not None:
+                gone.add(customer_id)
+                self.tally.listed -= 1
+                self.tally.strangers -= kind == STRANGERS
+                self.tally.left_out[why] += 1
         return frozenset(gone)
+
+    def _why_withdrawn(self, customer_id: str, kind: int) -> str | None:
+        if self._customers.erased(customer_id) > self._latest_erasure:
+            return "erased"
+        if self._customers.of(customer_id) is not NOT_PERSONAL:
+            return None
+        if self._customers.was_erased(customer_id):
+            return "erased"
+        return None if kind == FOR_ALL else "no consent"
 
     def _settle(self) -> None:
         """Wait until it is kept what was shown: more of it would be dropped."""

@@ -114,6 +114,10 @@ class LiveCustomers:
         stone = self._stone_of(customer_id)
         return 0 if stone is None else stone.number
 
+    def latest_erasure(self) -> int:
+        """Number of the latest erasure of anybody, 0 for none."""
+        return max((stone.number for stone in self._erased.values()), default=0)
+
     def _stone_of(self, customer_id: str) -> Tombstone | None:
         return self._erased.get(self._hash_of(customer_id)) if self._erased else None
 

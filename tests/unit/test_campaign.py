@@ -171,6 +171,14 @@ def test_what_a_stranger_gets_is_withdrawn_by_an_erasure_alone(serving: Serving)
     assert "anna" in asked.withdrawn()
 
 
+def test_who_was_erased_meanwhile_is_withdrawn_also_after_a_new_consent(serving: Serving) -> None:
+    asked = campaign(serving, known := known_customers())
+    assert who(asked.lists(["anna", "ben"], Query(n=1))) == ["anna", "ben"]
+    known.erase([Tombstone(2, b"anna", 4)], str.encode)
+    known.take(CustomerNow("anna", 5, True, None, []))
+    assert asked.withdrawn() == {"anna"}
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_who_is_withdrawn_before_the_file_is_there_is_not_in_it(
     serving: Serving, tmp_path: Path, suffix: str
