@@ -52,8 +52,8 @@ class Bounded:
             try:
                 return future.result(self._wait_s)
             except TimeoutError:
-                if future.done():  # it is the work's own error
-                    raise
+                if future.done():  # it is the work's own error, or the work ended just now
+                    return future.result()
                 self._given_up = future
                 raise RecordUnavailableError(f"no answer within {self._wait_s * 1000:.0f} ms") from None
         finally:

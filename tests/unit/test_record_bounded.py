@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,21 @@ def test_who_asks_what_hangs_is_refused_in_time_and_who_comes_after_at_once() ->
             break
         time.sleep(0.01)
     assert bounded.do(lambda: 7) == 7
+
+
+class LooksLate(Future[Any]):
+    """Its time is over just when it is done."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        found = super().result()
+        if timeout is not None:
+            raise TimeoutError
+        return found
+
+
+def test_what_ends_just_as_its_time_is_over_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.record.bounded.Future", LooksLate)
+    assert Bounded(5, "test").do(lambda: 7) == 7
 
 
 def test_two_who_ask_at_once_get_each_their_own() -> None:
