@@ -1,4 +1,6 @@
-"""Folds inside the history, and how lists are judged in them."""
+"""Folds inside the history, how lists are judged in them, and how options are chosen by that."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from scipy import sparse
 
 from models.arrays import DAY_S
 from models.metrics import ndcg
-from models.validation import FoldOptions, InnerFold, Judged, balanced_ndcg, inner_folds, new_ndcg
+from models.validation import FoldOptions, InnerFold, Judged, balanced_ndcg, chosen, inner_folds, new_ndcg
 from tests.data.scores import history_of
 
 SECOND, THIRD = 1 / np.log2(3), 1 / 2  # what a hit at these places is worth; the first is worth 1
@@ -136,3 +138,34 @@ def test_balanced_ndcg_without_new_products_still_tells_by_all() -> None:
     fold = InnerFold(history, sparse.csr_array(np.array([[1, 0]], np.float32)), np.array([0], np.int32))
     good, bad = np.array([[2, 1]], np.float32), np.array([[1, 2]], np.float32)
     assert balanced_ndcg(fold, lambda rows: good) > balanced_ndcg(fold, lambda rows: bad) > 0
+
+
+@dataclass(frozen=True)
+class Two(FoldOptions):
+    """Options of which two may be learned."""
+
+    a: int | None = None
+    b: int | None = None
+
+
+def test_options_are_chosen_one_after_another_by_the_sum_over_the_folds() -> None:
+    asked: list[tuple[int | None, int | None]] = []
+
+    def score(fold: int, options: Two) -> float:
+        asked.append((options.a, options.b))
+        return fold * ((options.a == 2) + (options.b == 7) + 5 * ((options.a, options.b) == (1, 7)))
+
+    grids = {"a": (1, 2), "b": (6, 7)}
+    assert chosen(Two(), grids, [1, 2], score) == Two(a=2, b=7)  # (1, 7) is never tried: b began at 6
+    assert asked == [(1, 6)] * 2 + [(2, 6)] * 2 + [(2, 7)] * 2  # each once on each fold
+
+
+def test_a_given_option_stays_and_the_first_wins_among_equals_and_without_folds() -> None:
+    grids = {"a": (1, 2), "b": (6, 7)}
+    assert chosen(Two(a=9), grids, [1], lambda fold, options: 0.0) == Two(a=9, b=6)
+    assert chosen(Two(), grids, [], lambda fold, options: 1 / 0) == Two(a=1, b=6)
+
+
+def test_no_fold_is_made_where_nothing_is_to_be_chosen() -> None:
+    folds = (1 // 0 for _ in range(1))
+    assert chosen(Two(a=9), {"a": (1, 2), "b": (6,)}, folds, lambda fold, options: 0.0) == Two(a=9, b=6)
