@@ -11,6 +11,7 @@ type Kind = Literal[
     "unknown_category",
     "unauthorized",
     "forbidden",
+    "misdirected",
     "unknown_product",
     "not_found",
     "too_many_requests",

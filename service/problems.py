@@ -35,6 +35,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "length_required": (411, "A body needs its length beforehand"),
     "too_large": (413, "The request is too large"),
     "unsupported_type": (415, "The body has another type than the route takes"),
+    "misdirected": (421, "Nobody is answered under this host"),
     "too_many_requests": (429, "Too many requests"),
     "headers_too_large": (431, "The headers are too large"),
     "internal": (500, "The service failed"),

@@ -1,4 +1,4 @@
-"""Whose address a call came from: the peer's, or what trusted proxies say of it."""
+"""Where a call came from: the peer, or what trusted proxies say of it; and whether it was for loopback."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -19,6 +19,17 @@ def address_of(environ: "WSGIEnvironment", proxies: Networks) -> str:
     """
     forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")[-LONGEST:] if proxies else ""
     return _read(environ.get("REMOTE_ADDR", ""), forwarded, proxies)
+
+
+@lru_cache(4096)
+def is_loopback(host: str) -> bool:
+    """Whether a `Host` header, with its port or without, names loopback, wherever it is resolved."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    name = name.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _parse(name)
+    return address is not None and address.is_loopback
 
 
 @lru_cache(4096)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import structlog
 
-from service.access.addresses import Networks, address_of
+from service.access.addresses import Networks, address_of, is_loopback
 from service.access.callers import Caller, Callers
 from service.access.limits import Buckets
 from service.access.routes import Customers, Route, Scope
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 RETIRING_LINE_S = 60.0
+NO_KEY_YET = (
+    "until the first key is made only calls to localhost or 127.0.0.1 are answered: "
+    "make one with `nbo-serve keys create`"
+)
 log = structlog.get_logger()
 
 
@@ -57,6 +61,7 @@ class Gate:
         proxies: networks whose `X-Forwarded-For` is believed.
         is_operators: of the operator's listener, where tokens are nothing; else of the public one, where the
             operator's routes aren't there.
+        listens_on: the address or name that it was told to listen on.
         clock: Unix seconds.
     """
 
@@ -68,10 +73,12 @@ class Gate:
         counters: GateCounters,
         *,
         is_operators: bool = False,
+        listens_on: str = "localhost",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._callers, self._limits, self._proxies = callers, limits, proxies
         self._counters, self._is_operators, self._clock = counters, is_operators, clock
+        self._listens_on = listens_on.lower()
         self._next_line_s: dict[str, float] = {}
 
     def check(self, environ: "WSGIEnvironment", route: Route, customer_id: str | None) -> Caller | None:
@@ -84,6 +91,8 @@ class Gate:
         """
         callers = self._callers.current
         if callers.is_open:
+            if route.scope is not None:
+                self._check_host(environ)
             return None
         if route.scope is None or (route.scope is Scope.OPERATE) is not self._is_operators:
             self._pass_without_key(environ, route)
@@ -134,6 +143,13 @@ class Gate:
         """
         if not self._callers.current.is_open:
             self._count_address(environ)
+
+    def _check_host(self, environ: "WSGIEnvironment") -> None:
+        """Turn away a call to another host, while everybody on this machine may call: a web page reaches it
+        under a name of its own that points to loopback, and may read what its own host says."""
+        host = environ.get("HTTP_HOST")  # browsers say one
+        if host and not is_loopback(host) and host.partition(":")[0].lower() != self._listens_on:
+            self._turn_away("misdirected", "host", NO_KEY_YET)
 
     def _pass_without_key(self, environ: "WSGIEnvironment", route: Route) -> None:
         if route.is_limited:

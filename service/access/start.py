@@ -79,4 +79,11 @@ def start_gate(settings: Settings, metrics: Metrics, *, is_open: bool, is_operat
         customer=buckets(settings.customer_rate_per_s),
         address=buckets(settings.address_rate_per_s),
     )
-    return Gate(callers, limits, settings.trusted_proxies, metrics, is_operators=is_operators)
+    return Gate(
+        callers,
+        limits,
+        settings.trusted_proxies,
+        metrics,
+        is_operators=is_operators,
+        listens_on=settings.operator_host if is_operators else settings.host,
+    )

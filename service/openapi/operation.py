@@ -18,6 +18,7 @@ ERRORS = {
     "411": "The body's length isn't told beforehand",
     "413": "The body is too large",
     "415": "The body isn't JSON",
+    "421": "No key was made yet, and the call's Host isn't this machine",
     "429": "Too many requests; Retry-After says when to go on",
     "503": "It can't be answered now; Retry-After says when to ask again",
     "507": "There is no room to keep it",
@@ -83,7 +84,7 @@ def operation(
     told: Json = {"description": answered or summary, "content": answer}
     if LANGUAGE in parameters:
         told["headers"] = TOLD_IN
-    refusals = ("401", "403", "429") if scope else ()
+    refusals = ("401", "403", "421", "429") if scope else ()
     return {
         "operationId": name,
         "summary": summary,

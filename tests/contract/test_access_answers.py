@@ -12,13 +12,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from service.access.gate import Limits
+from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
-from service.access.routes import Scope
+from service.access.routes import ROUTES, Scope
+from service.errors import RefusedError
 from service.logs import configure_logs
+from service.metrics import Metrics
 from storage.store import Store
 from tests.data.credentials import HOUR, Credentials, bearer
-from tests.data.tiny_service import known, tiny_app
+from tests.data.tiny_service import EVERYBODY, known, tiny_app
 from tests.data.tiny_version import publish
 
 SHOP = Credentials()
@@ -245,6 +247,34 @@ def test_the_log_names_a_retiring_key_that_is_still_used_once_a_minute(
         client.get("/recommend/anna", headers=bearer(SHOP.shop))
     (line,) = lines(capsys)
     assert (line["event"], line["key"]) == ("a retiring key is still used", RETIRING.split("_")[1])
+
+
+def test_before_a_key_is_made_another_host_is_refused_and_told_what_to_do(store: Path) -> None:
+    """A page of a name that points to 127.0.0.1, to which its browser sends that name."""
+    client = tiny_app(store).test_client()
+    elsewhere = {"Host": "rebound.example:8000"}
+    for path in ("/recommend/anna", "/popular", "/customers/anna", "/metrics"):
+        refused = client.get(path, headers=elsewhere)
+        assert refused.status_code == 421, path
+        assert "nbo-serve keys create" in refused.get_json()["detail"]
+    assert client.delete("/customers/anna", headers=elsewhere).status_code == 421
+    assert client.get("/health/live", headers=elsewhere).status_code == 200  # as with keys, for anybody
+    assert client.get("/openapi.json", headers=elsewhere).status_code == 200
+    for answered in ("127.0.0.1:8000", ""):  # no browser leaves it out
+        assert client.get("/recommend/anna", headers={"Host": answered}).status_code == 200
+    assert 'nextbest_turned_away_total{why="host"} 5.0' in client.get("/metrics").text
+
+
+def test_before_a_key_is_made_the_name_that_it_listens_on_is_answered() -> None:
+    gate = Gate(EVERYBODY, Limits(), (), Metrics(None), listens_on="Shop-Box")
+    for host in ("shop-box:8000", "localhost", "[::1]:8000"):
+        assert gate.check({"HTTP_HOST": host}, ROUTES["popular"], None) is None
+    with pytest.raises(RefusedError):
+        gate.check({"HTTP_HOST": "shop-box.example:8000"}, ROUTES["popular"], None)
+
+
+def test_with_keys_any_host_is_answered(client: FlaskClient) -> None:
+    assert client.get("/popular", headers=bearer(SHOP.shop) | {"Host": "shop.example"}).status_code == 200
 
 
 def test_those_turned_away_are_counted_by_reason(store: Path) -> None:

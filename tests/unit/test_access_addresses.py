@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.access.addresses import address_of
+from service.access.addresses import address_of, is_loopback
 
 PROXIES = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/24"), ip_network("fd00::/8"))
 
@@ -46,3 +46,36 @@ def test_without_proxies_nothing_but_the_peer_counts() -> None:
 @given(st.text(max_size=200))
 def test_whatever_stands_in_the_header_it_makes_no_error(forwarded: str) -> None:
     assert address_of({"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": forwarded}, PROXIES)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:80",
+        "localhost.",
+        "shop.localhost",
+        "127.8.9.1:80",
+        "[::1]:80",
+        "[::ffff:127.0.0.1]",
+    ],
+)
+def test_a_host_of_this_machine_alone(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        ":80",
+        "shop.example",
+        "localhost.example:80",
+        "notlocalhost",
+        "127.0.0.1.example",
+        "10.0.0.1",
+        "[::]",
+    ],
+)
+def test_a_host_that_others_may_be_too(host: str) -> None:
+    assert not is_loopback(host)
