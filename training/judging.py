@@ -1,5 +1,6 @@
 """What the gate sees of one night, and says: recipes fitted on what was known a horizon ago, scored since."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from models.interactions import Interactions
 from models.registry import VARIANTS
 from models.windows import Window
 from storage.history import History
-from storage.manifest import GateEntry, Manifest
+from storage.manifest import GateEntry, Manifest, VariantEntry
 from training.budget import Budget
 from training.comparison import Evaluation, summarise
 from training.evaluation import FoldResult, Seconds, evaluate_fold
@@ -30,6 +31,26 @@ CHAMPION = "champion"  # the champion's own recipe among the variants that are j
 
 
 @dataclass(frozen=True)
+class Reigning:
+    """The champion: the manifest of its version, and which of its variants answers.
+
+    That may be another one than the version's default, where an experiment shipped it.
+    """
+
+    manifest: Manifest
+    variant: str
+
+    @property
+    def entry(self) -> VariantEntry:
+        return self.manifest.variants[self.variant]
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """What was recorded of it when it was published, nothing of a variant that the gate didn't judge."""
+        return self.manifest.gate.figures if self.variant == self.manifest.default_variant else {}
+
+
+@dataclass(frozen=True)
 class Judged:
     """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since."""
 
@@ -43,7 +64,7 @@ class Judged:
 def judge(
     job: Job,
     interactions: Interactions,
-    champion: Manifest | None,
+    champion: Reigning | None,
     progress: Progress,
     windows: Windows,
     budget: Budget | None,
@@ -84,23 +105,23 @@ def judge(
     return Judged(models, result, evaluation, seconds, inside)
 
 
-def _same_recipe(job: Job, champion: Manifest) -> bool:
+def _same_recipe(job: Job, champion: Reigning) -> bool:
     """Whether tonight's default variant is made as the champion was."""
-    return champion.variants[champion.default_variant].recipe == job.recipe_of(job.default_variant)
+    return champion.entry.recipe == job.recipe_of(job.default_variant)
 
 
 def _champions_recipe(
-    past: Interactions, champion: Manifest, progress: Progress, windows: Windows, budget: Budget | None
+    past: Interactions, champion: Reigning, progress: Progress, windows: Windows, budget: Budget | None
 ) -> tuple[Model[Any], float] | None:
     """The champion's recipe fitted again, and its seconds; None if it can't be made here."""
-    variant = champion.default_variant
+    variant = champion.variant
     if variant not in VARIANTS:
         return None
     try:
         models, fit_s = fit_variants(
             past,
-            {variant: champion.variants[variant].options},
-            horizon_days=champion.horizon_days,
+            {variant: champion.entry.options},
+            horizon_days=champion.manifest.horizon_days,
             on_step=progress.detail,
             windows=windows,
             budget=budget,
@@ -111,7 +132,7 @@ def _champions_recipe(
     return models[variant], fit_s[variant]
 
 
-def decided(job: Job, history: History, judged: Judged, champion: Manifest | None) -> GateEntry:
+def decided(job: Job, history: History, judged: Judged, champion: Reigning | None) -> GateEntry:
     """The gate's word on tonight's default variant; `force` goes over it and is recorded."""
     nobody = np.empty(0, np.float64)
     scores = dict.fromkeys((job.default_variant, "popular"), nobody)
@@ -132,17 +153,18 @@ def decided(job: Job, history: History, judged: Judged, champion: Manifest | Non
     return GateEntry(decision=decision.decision, why=decision.why, figures=decision.figures)
 
 
-def _sanity(history: History, coverage: float, champion: Manifest | None) -> Sanity:
+def _sanity(history: History, coverage: float, champion: Reigning | None) -> Sanity:
     sold = sold_products(history)  # a shop may tidy up the rest of its catalogue as it likes
     now = Sanity(last_purchase(history), len(history.customer_ids), sold, coverage)
     if champion is None:
         return now
+    before = champion.manifest.history
     return replace(
         now,
-        champion_last_purchase=champion.history.last_purchase,
-        champion_customers=champion.history.customers,
-        champion_products=champion.history.products,
-        champion_ndcg=champion.gate.figures.get("challenger_ndcg"),
-        champion_coverage=champion.gate.figures.get("coverage"),
-        champion_judged=champion.gate.figures.get("customers_judged"),
+        champion_last_purchase=before.last_purchase,
+        champion_customers=before.customers,
+        champion_products=before.products,
+        champion_ndcg=champion.figures.get("challenger_ndcg"),
+        champion_coverage=champion.figures.get("coverage"),
+        champion_judged=champion.figures.get("customers_judged"),
     )

@@ -32,7 +32,7 @@ from training.history_facts import (
 )
 from training.inside import fallback_notes
 from training.job import Job
-from training.judging import Judged, Windows, decided, judge
+from training.judging import Judged, Reigning, Windows, decided, judge
 from training.offer_lists import write_value
 from training.people import write_people
 from training.progress import Progress
@@ -107,11 +107,15 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     return outcome
 
 
-def _champion(store: Store, progress: Progress) -> Manifest | None:
-    """The manifest of the champion; a damaged one is as good as none, and the night is what mends it."""
+def _champion(store: Store, progress: Progress) -> Reigning | None:
+    """The champion; a damaged one is as good as none, and the night is what mends it."""
     try:
         champion = store.champion()
-        return read_manifest(store.versions / champion.current.version_id) if champion else None
+        if champion is None:
+            return None
+        manifest = read_manifest(store.versions / champion.current.version_id)
+        variant = champion.current.variant
+        return Reigning(manifest, variant if variant in manifest.variants else manifest.default_variant)
     except NextbestError as err:
         progress.say("champion unreadable", why=str(err))
         return None

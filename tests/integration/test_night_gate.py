@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from storage.store import Store
 from tests.data.nights import champion, newest, quick_config, quick_night, run, version_ids
 from tests.data.webshop import Line, habits, write_shop
 from training.report import GATE_FIGURES
@@ -78,6 +80,22 @@ def test_against_a_changed_recipe_the_champions_own_is_fitted_again(
     assert set(figures) == set(GATE_FIGURES)  # each has words for the page
     told = json.loads(Path(ran.events[-1]["report"]).with_suffix(".json").read_text())
     assert set(told["evaluation"]["variants"]) == {"popular", "item_item", "champion"}
+
+
+def test_the_variant_that_was_shipped_is_what_the_next_night_is_compared_with(
+    shop: Path, worse: Path, tmp_path: Path
+) -> None:
+    store, config = tmp_path / "store", quick_config(tmp_path, 'routed = ["popular"]\n')
+    assert run("nightly", "--data", shop, "--store", store, "--config", config).code == 0
+    version_id = champion(store).version_id
+    Store(store).promote(version_id, now=datetime.now(UTC), why="shipped", variant="popular")
+    assert run("nightly", "--data", shop, "--store", store, "--config", worse).code == 0
+    assert newest(store).gate.why.startswith("Recipe unchanged: ")
+    Store(store).promote(version_id, now=datetime.now(UTC), why="shipped", variant="popular")
+    assert run("nightly", "--data", shop, "--store", store, "--config", config).code == 0
+    gate = newest(store).gate
+    assert gate.why.startswith("Recipe changed: ")
+    assert gate.figures["champion_ndcg"] == gate.figures["popular_ndcg"]
 
 
 def test_force_publishes_what_the_gate_refused_and_is_recorded(
@@ -183,7 +201,9 @@ def renamed(store: Path, what: str) -> str:
     path.write_text(manifest.model_copy(update={"version_id": version_id}).model_dump_json(indent=1))
     folder.rename(folder.with_name(version_id))
     pointer = store / "champion.json"
-    pointer.write_text(pointer.read_text().replace(folder.name, version_id))
+    told = json.loads(pointer.read_text().replace(folder.name, version_id))
+    told["current"]["variant"] = manifest.default_variant
+    pointer.write_text(json.dumps(told))
     return version_id
 
 
