@@ -26,7 +26,7 @@ class Fate(StrEnum):
     RECORDED = "recorded"
     DUPLICATE = "duplicate"  # it was there already, and the same
     QUARANTINED = "quarantined"  # kept aside, not counted
-    DISCARDED = "discarded"  # the customer wants nothing stored
+    DISCARDED = "discarded"  # the customer wants nothing stored, or a browser sent too much
     CONFLICT = "conflict"  # its id was used for another event
     ERASED = "erased"  # the customer was erased
 

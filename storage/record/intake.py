@@ -30,6 +30,7 @@ _DUPLICATE = Outcome(Fate.DUPLICATE)
 _CONFLICT = Outcome(Fate.CONFLICT, "another event has this event_id")
 _RECORDED = Outcome(Fate.RECORDED)
 _DISCARDED = Outcome(Fate.DISCARDED, "the customer allows nothing to be stored")
+_TOO_MANY = Outcome(Fate.DISCARDED, "as many of the customer's events as a day has were kept aside already")
 _ERASED = Outcome(Fate.ERASED, "the customer was erased, and has given no new consent since")
 _BEFORE_ERASURE = Outcome(Fate.ERASED, "it happened before the customer was erased")
 _COLUMNS = [field.name for field in fields(Event) if field.name in events.c]
@@ -80,6 +81,7 @@ class _Taking:
     ) -> None:
         self._intake, self._connection, self._sending, self._batch = intake, connection, sending, batch
         self._customer_ids = {event.customer_id for event in batch}
+        self._left_aside: int | None = None
 
     def outcomes(self) -> list[Outcome]:
         known = self._known({event.event_id for event in self._batch})
@@ -96,6 +98,8 @@ class _Taking:
                 outcomes.append(before.again(event))
                 continue
             outcome = self._first(event, stores, erased, strange, counted)
+            if outcome.fate is Fate.QUARANTINED and not self._has_room_aside():
+                outcome = _TOO_MANY
             outcomes.append(outcome)
             if outcome.fate is Fate.RECORDED:
                 new.append(event)
@@ -181,6 +185,21 @@ class _Taking:
             for customer_id, trade, n in self._connection.execute(rows):
                 counted[customer_id, bool(trade)] = n
         return counted
+
+    def _has_room_aside(self) -> bool:
+        """Whether one more may be kept aside. Of a browser's only so many as may count in a day: whoever is
+        logged in could fill the disk with views of products that aren't there."""
+        sending = self._sending
+        if not sending.namespace:
+            return True
+        if self._left_aside is None:
+            day_began_ms, aside = sending.received_ms // DAY_MS * DAY_MS, quarantine.c
+            mine = (aside.customer_id == sending.namespace, aside.namespace == sending.namespace)
+            rows = sa.select(sa.func.count()).select_from(quarantine)
+            found = self._connection.scalar(rows.where(*mine, aside.received_ms >= day_began_ms))
+            self._left_aside = self._intake.caps.others - int(found or 0)
+        self._left_aside -= 1
+        return self._left_aside >= 0
 
     def _insert(self, new: list[Event]) -> dict[str, _Known]:
         """Insert events; of those that another transaction was faster with, what is there."""

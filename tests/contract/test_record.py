@@ -183,6 +183,19 @@ def test_what_is_over_the_daily_cap_is_kept_aside_and_the_next_day_begins_anew(r
     assert len(rows(record, quarantine, "event_id")) == 3
 
 
+def test_of_a_browsers_events_no_more_are_kept_aside_than_count_on_a_day(record: Record) -> None:
+    """Any customer's token could fill the disk: a thousand events at a time, none of which counted."""
+    small, browser = intake(others=2), replace(SHOP, namespace="anna")
+    views = [event(f"v{n}", product_id=f"ghost {n}", kind=EventType.VIEW) for n in range(4)]
+    aside, gone = Fate.QUARANTINED, Fate.DISCARDED
+    assert fates(record, *views[:3], taking=small, sending=browser) == [aside, aside, gone]
+    assert fates(record, *views, taking=small, sending=browser) == [aside, aside, gone, gone]
+    assert fates(record, *views, taking=small) == [aside] * 4  # of the shop's back end all of them
+    tomorrow = replace(browser, received_ms=NOON_MS + DAY_MS)
+    assert fates(record, *views, taking=small, sending=tomorrow) == [aside, aside, aside, aside]
+    assert len(rows(record, quarantine, "event_id")) == 8
+
+
 def test_a_customer_who_allows_nothing_to_be_stored_leaves_no_row(record: Record) -> None:
     with record.writing() as connection:
         set_consent(connection, "anna", PRESETS["nothing"], now_ms=NOON_MS, client="k")
