@@ -16,6 +16,7 @@ class RejectFile:
     """A CSV with HEADER, written as the history is read. `row` is the line's raw values as JSON."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")

@@ -80,7 +80,7 @@ def read_table(
         left_out[DUPLICATE] += lines.height - once.height
         lines = once
     counts = Counts(read, lines.height, dict(rejected.most_common()), dict((+left_out).most_common()))
-    _check_share(table, counts, options)
+    _check_share(table, counts, options, rejects.path)
     return ReadTable(lines, counts)
 
 
@@ -120,7 +120,7 @@ def _database_parts(data: Database, cleaner: Cleaner) -> Iterator[tuple[str, Cle
         yield table.name, cleaner.clean(batch, f"{data.name}, {table.name}")
 
 
-def _check_share(table: Table, counts: Counts, options: HistoryOptions) -> None:
+def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects: Path) -> None:
     """Lines that were left out are no fault: the share is of all others."""
     bad = sum(counts.rejected.values())
     seen = counts.read - sum(counts.left_out.values())
@@ -130,7 +130,8 @@ def _check_share(table: Table, counts: Counts, options: HistoryOptions) -> None:
     raise BadHistoryError(
         table.name,
         f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
-        f" max_reject_share = {options.max_reject_share:g} in [history]{_hint(table, counts)}",
+        f" max_reject_share = {options.max_reject_share:g} in [history]. Each stands in {rejects}"
+        f"{_hint(table, counts)}",
     )
 
 

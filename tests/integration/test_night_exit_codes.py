@@ -83,16 +83,17 @@ def test_too_many_bad_lines_are_exit_code_3_and_the_champion_stays(store: Path, 
     (shop / "purchases.csv").write_text(HEADER + "".join(good + bad))
     ran = run("nightly", "--data", shop, "--store", store, "--config", calling_help(tmp_path))
     assert ran.code == 3
+    folder = max((store / "runs").iterdir())
     message = (
         "purchases: 20 of 100 lines rejected (customer_id: empty: 20), more than max_reject_share = 0.1 in "
-        "[history]; skip_anonymous in [history.purchases] leaves such lines out"
+        f"[history]. Each stands in {folder / 'rejects.csv'};"
+        " skip_anonymous in [history.purchases] leaves such lines out"
     )
     assert ran.message == message
     assert (tmp_path / "help.txt").read_text() == f"3|{message}"
     assert champion(store).version_id == before
     assert version_ids(store) == versions
     assert (store / "last_success.json").read_text() == success
-    folder = max((store / "runs").iterdir())
     assert len((folder / "rejects.csv").read_text().splitlines()) == 21
     assert message in (folder / "report.html").read_text()
     assert "nextbest_night_last_run_exit_code 3.0" in (store / "nextbest.prom").read_text()

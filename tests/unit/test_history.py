@@ -184,7 +184,8 @@ def test_too_many_bad_lines_stop_with_counts_and_the_option_to_change(tmp_path: 
         read(tmp_path, max_reject_share=0.7)
     assert str(caught.value) == (
         "purchases: 3 of 4 lines rejected (purchased_at: not a time: 2, customer_id: empty: 1), more than"
-        " max_reject_share = 0.7 in [history]; set date_format in [history.purchases]"
+        f" max_reject_share = 0.7 in [history]. Each stands in {tmp_path / 'out' / 'rejects.csv'};"
+        " set date_format in [history.purchases]"
     )
     assert len(reasons(tmp_path)) == 3
     assert read(tmp_path, max_reject_share=0.75).rejected == 3
@@ -193,7 +194,7 @@ def test_too_many_bad_lines_stop_with_counts_and_the_option_to_change(tmp_path: 
 def test_of_a_shop_whose_returns_are_lines_below_zero_the_refusal_says_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, HEADER[:-1] + ",quantity\na,p,2020-01-01,1\na,p,2020-01-02,-1\n")
     with pytest.raises(
-        BadHistoryError, match=r"zero or negative: 1\).*in \[history\]; .* returns .* allow more"
+        BadHistoryError, match=r"zero or negative: 1\).*in \[history\]\. .*; .* returns .* allow more"
     ):
         read(tmp_path, max_reject_share=0.1)
 
