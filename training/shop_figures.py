@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.arrays import DAY_S
+from models.arrays import DAY_S, BoolArray, IntArray
 from models.offers import OPEN_END_S
 from storage.history import History
 from storage.local_days import local_day
@@ -250,10 +250,11 @@ def never_bought(history: History, version: Version | None, variant: str | None)
     )
     never = found.filter(pl.col("bought") == 0).sort("customers", "product_row", descending=[True, False])
     with_hit = hits.filter(pl.col("is_bought").is_not_null())["customer_row"].n_unique()
+    n_customers = shown["customer_row"].n_unique()  # who is new since has no list
     figures = {
         "days": round((history.as_of.timestamp() - as_of_s) / DAY_S, 1),
-        "customers": buyers.height,
-        "with_a_hit": with_hit / max(1, shown["customer_row"].n_unique()),
+        "customers": n_customers,
+        "with_a_hit": with_hit / max(1, n_customers),
         "products": found.height,
         "never_bought": never.height,
     }
@@ -261,8 +262,11 @@ def never_bought(history: History, version: Version | None, variant: str | None)
 
 
 def _listed(history: History, version: Version, variant: str) -> pl.DataFrame:
-    """customer_row and product_row, of this history, of the first places of the version's lists."""
-    rows = version.array(f"candidates/{variant}/product")[:, :LISTED]
+    """customer_row and product_row, of this history, of the first places of the version's lists.
+
+    What was out of stock on that night takes no place, as in answers.
+    """
+    rows = _first(version.array(f"candidates/{variant}/product"), version.array("products/stock") != 0)
     theirs, place = np.nonzero(rows >= 0)
     names = {"customers": history.customer_ids, "products": history.products["product_id"].to_list()}
     mine = {name: np.full(len(version.ids(name)), -1, np.int32) for name in names}
@@ -275,6 +279,19 @@ def _listed(history: History, version: Version, variant: str) -> pl.DataFrame:
         {"customer_row": mine["customers"][theirs], "product_row": mine["products"][rows[theirs, place]]}
     )
     return table.filter((pl.col("customer_row") >= 0) & (pl.col("product_row") >= 0))
+
+
+def _first(lists: IntArray, is_shown: BoolArray) -> IntArray:
+    """The first LISTED products of each list that may be shown; shape (n, LISTED), -1 after the last."""
+    found = np.full((len(lists), LISTED), -1, np.int32)
+    n_found = np.zeros(len(lists), np.int64)
+    for column in lists.T:  # a list is longer by far than what is taken of it
+        able = np.flatnonzero((n_found < LISTED) & (column >= 0) & is_shown[column])
+        found[able, n_found[able]] = column[able]
+        n_found[able] += 1
+        if (n_found == LISTED).all():
+            break
+    return found
 
 
 def _named(history: History, lines: pl.DataFrame) -> Lines:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.data.coupons import START, coupon_shop
 from tests.data.nights import champion, ids, quick_config, run
+from tests.data.webshop import habits, write_shop
 
 
 def test_lists_are_held_against_later_purchases(tmp_path: Path) -> None:
@@ -31,6 +33,22 @@ def test_lists_are_held_against_later_purchases(tmp_path: Path) -> None:
     assert ">Last day</th>" in page  # a campaign counts to its end
     assert ">Before</th>" not in page
     assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_what_is_out_of_stock_and_who_is_new_are_no_part_of_what_was_recommended(tmp_path: Path) -> None:
+    """Of 30 products 3 are out of stock, which no answer shows; customer 99 comes after the night."""
+    lines = habits(customers=40, products=30, days=80)
+    last = max(lines, key=lambda line: line.at)
+    lines.append(replace(last, customer=99, order=10**6))
+    shop, store = write_shop(tmp_path / "shop", lines, sold_out=(0, 1, 2)), tmp_path / "store"
+    as_of = f"{last.at - timedelta(days=10):%Y-%m-%d}"
+    config = quick_config(tmp_path)
+    assert run("nightly", "--data", shop, "--store", store, "--config", config, "--as-of", as_of).code == 0
+    assert run("report", "--data", shop, "--store", store, "--out", tmp_path / "out").code == 0
+    found = json.loads((tmp_path / "out" / "shop-report.json").read_text())["never_bought"]
+    came = {line.customer for line in lines if f"{line.at:%Y-%m-%d}" >= as_of} - {99}
+    assert (found["figures"]["products"], found["figures"]["customers"]) == (27, len(came))
+    assert not {line["product_id"] for line in found["lines"]} & {"p0", "p1", "p2"}
 
 
 def test_a_store_without_champion_is_refused(tmp_path: Path) -> None:
