@@ -10,6 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.errors import RefusedError
 from service.parameters import check_no_query
+from service.problems import BODY_WAS_READ
 from service.slow_bodies import NAME
 
 MAX_DEPTH = 8
@@ -62,6 +63,7 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
         raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
     if len(body) < request.content_length:  # the server gives what came; half a file of rules is one, too
         raise RefusedError("bad_body", None, f"cut off after {len(body)} of {request.content_length} bytes")
+    request.environ[BODY_WAS_READ] = True
     return body
 
 

@@ -51,7 +51,7 @@ DETAILS = {
     "length_required": "send Content-Length, 0 where there is no body; this route takes another method",
     "too_large": "send less; what a route takes is in its description",
 }
-READ_ANYWAY_BYTES = 8 * 1024
+BODY_WAS_READ = "nextbest.body_was_read"  # in the environment of a request
 WITH_BODY = ("POST", "PUT", "PATCH")
 NO_VERSION_RETRY_S = 5
 log = structlog.get_logger()
@@ -118,9 +118,10 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
 
 
 def _last_of_all(answer: Response) -> Response:
-    """Say that the connection ends where a body may be left on it: the server reads little of it and closes,
-    and a caller who wasn't told sends the next request into nothing."""
-    if (request.content_length or 0) > READ_ANYWAY_BYTES:
+    """Say that the connection ends where a body may be left on it: the server closes it unless all of that
+    is there already, and a caller who wasn't told sends the next request into nothing."""
+    is_announced = bool(request.content_length) or "HTTP_TRANSFER_ENCODING" in request.environ
+    if is_announced and BODY_WAS_READ not in request.environ:
         answer.headers["Connection"] = "close"
     return answer
 

@@ -219,9 +219,17 @@ def test_a_body_in_another_coding_is_415(app: Flask) -> None:
 
 
 def test_who_sent_a_body_that_was_not_read_is_told_that_the_connection_ends(app: Flask) -> None:
-    for size, ends in ((70_000, "close"), (10_000, "close"), (100, None)):
-        refused = app.test_client().post("/basket", data=b"x" * size, content_type="text/plain")
-        assert refused.headers.get("Connection") == ends
+    for method, path, body, ends in (
+        ("POST", "/basket?n=1", b"{}", "close"),
+        ("POST", "/nope", b"{}", "close"),
+        ("PUT", "/popular", b"x" * 10_000, "close"),
+        ("POST", "/basket", b"{}", None),
+        ("POST", "/basket", b"x" * 10_000, None),
+        ("POST", "/nope", b"", None),
+        ("GET", "/nope", b"", None),
+    ):
+        refused = app.test_client().open(path, method=method, data=body, content_type="application/json")
+        assert (refused.status_code >= 400, refused.headers.get("Connection")) == (True, ends)
 
 
 def test_a_body_without_a_length_is_411_and_one_that_is_too_large_413(app: Flask) -> None:
