@@ -35,7 +35,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, operator_port: int) -> Ite
 def begun(running: Running, length: int) -> Iterator[socket.socket]:
     """A connection whose caller announced a body."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
-        head = f"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n\r\n"
+        head = f"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
         connection.sendall(head.encode())
         time.sleep(0.3)
         yield connection
@@ -79,7 +79,7 @@ def test_rules_that_stop_hold_the_operator_up_for_some_seconds_only(
     running: Running, operator_port: int
 ) -> None:
     with socket.create_connection(("127.0.0.1", operator_port), timeout=10) as silent:
-        head = b"PUT /rules HTTP/1.1\r\nHost: shop\r\nContent-Type: application/toml\r\n"
+        head = b"PUT /rules HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/toml\r\n"
         silent.sendall(head + b"Content-Length: 50\r\n\r\nschema")
         time.sleep(0.3)
         began = time.monotonic()
