@@ -174,6 +174,8 @@ class Store:
             raise UnroutedVariantError(version_id, variant, routed)
         pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
         with self._pointer_lock():
+            if not (self.versions / version_id).is_dir():  # a night has deleted it since
+                raise UnknownVersionError(version_id)
             old = self._readable_champion()
             before = [old.current, *old.previous] if old else []
             new = Champion(
@@ -214,22 +216,23 @@ class Store:
         Returns:
             the ids of what was deleted.
         """
-        try:
-            champion = self.champion()
-        except DamagedVersionError:
-            return []
-        folders = self._folders()
-        there = {folder.name for folder in folders}
-        pointers = [champion.current, *champion.previous] if champion else []
-        champions = [pointer.version_id for pointer in pointers if pointer.version_id in there]
-        safe = list(dict.fromkeys(champions))[:2]
-        oldest = f"{(now - max_age).astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        deleted = []
-        for place, folder in enumerate(folders):
-            if folder.name not in safe and (place >= keep or folder.name < oldest):
-                shutil.rmtree(folder)  # unlinking is safe for workers that still map its files
-                deleted.append(folder.name)
-        return deleted
+        with self._pointer_lock():  # else what is just being promoted might go
+            try:
+                champion = self.champion()
+            except DamagedVersionError:
+                return []
+            folders = self._folders()
+            there = {folder.name for folder in folders}
+            pointers = [champion.current, *champion.previous] if champion else []
+            champions = [pointer.version_id for pointer in pointers if pointer.version_id in there]
+            safe = list(dict.fromkeys(champions))[:2]
+            oldest = f"{(now - max_age).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+            deleted = []
+            for place, folder in enumerate(folders):
+                if folder.name not in safe and (place >= keep or folder.name < oldest):
+                    shutil.rmtree(folder)  # unlinking is safe for workers that still map its files
+                    deleted.append(folder.name)
+            return deleted
 
     @contextmanager
     def _pointer_lock(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from models.errors import DamagedVersionError, NoChampionError, UnknownVersionError
 from storage.manifest import Manifest
-from storage.store import CHAMPION, KEPT_POINTERS, Store, write_atomic
+from storage.store import CHAMPION, KEPT_POINTERS, Champion, Pointer, Store, write_atomic
+from storage.versions import Version
 from tests.data.versions import small_version
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +168,33 @@ def test_what_is_too_old_goes_to_the_second(store: Store) -> None:
     noon = NOW + timedelta(days=4)
     assert store.prune(keep=9, max_age=two_days, now=noon) == ids[1::-1]  # the third is just two days old
     assert store.prune(keep=9, max_age=two_days, now=noon + timedelta(seconds=1)) == [ids[2]]
+
+
+def test_a_version_that_a_night_deletes_while_it_is_promoted_does_not_become_champion(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_, last = nights(store, 3)
+    whole = Store.open
+
+    def opened_and_deleted(self: Store, version_id: str) -> Version:
+        found = whole(self, version_id)
+        store.prune(keep=1, max_age=YEAR, now=NOW)
+        return found
+
+    monkeypatch.setattr(Store, "open", opened_and_deleted)
+    with pytest.raises(UnknownVersionError):
+        store.promote(first, now=NOW, why="back to it")
+    assert current(store) == last
+
+
+def test_nothing_is_deleted_while_the_champion_changes(store: Store) -> None:
+    first, *_ = nights(store, 3)
+    with ThreadPoolExecutor() as pool, store._pointer_lock():
+        deleted = pool.submit(store.prune, keep=1, max_age=YEAR, now=NOW)
+        with pytest.raises(TimeoutError):
+            deleted.result(timeout=0.2)
+        store._write(Champion(sequence=9, current=Pointer(version_id=first, variant="x", since=NOW, why="")))
+    assert first in left(store)
 
 
 @pytest.mark.parametrize("options", [{"keep": 1, "max_age": YEAR}, {"keep": 99, "max_age": timedelta(0)}])
