@@ -79,6 +79,13 @@ def test_another_separator_is_guessed_in_the_message_only(tmp_path: Path) -> Non
     assert read(tmp_path, purchases={"separator": ";"}).customer_ids == ["a"]
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_first_line_for_excel_is_refused_by_what_it_is(tmp_path: Path, separator: str) -> None:
+    content = f"sep={separator}\n" + (HEADER + "a,p,2020-01-01\n").replace(",", separator)
+    write(tmp_path, content)
+    assert "the first line, sep=, is a word to Excel" in refusal(tmp_path, purchases={"separator": separator})
+
+
 def test_wrong_encoding_rejects_the_lines_and_names_the_option_when_they_are_too_many(tmp_path: Path) -> None:
     write(tmp_path, (HEADER + "a,p,2020-01-01\nJosé,p,2020-01-01\nZoë,p,2020-01-01\n").encode("cp1252"))
     history = read(tmp_path)
