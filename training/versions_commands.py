@@ -8,7 +8,7 @@ import click
 from models.errors import DamagedVersionError
 from storage.local_days import local_day
 from storage.manifest import Manifest
-from storage.store import Champion, Store
+from storage.store import Champion, Pointer, Store
 from storage.store_option import store_option
 
 
@@ -22,8 +22,9 @@ def versions(store: Path) -> None:
     except DamagedVersionError as err:
         champion = None
         click.echo(f"{err}: none is marked; `nbo-train promote` writes a new one")
-    current = champion.current.version_id if champion else None
-    entries = [_described(entry) for entry in shelf.manifests(check_sizes=True)]
+    pointer = champion.current if champion else None
+    current = pointer.version_id if pointer else None
+    entries = [_described(entry, pointer) for entry in shelf.manifests(check_sizes=True)]
     for version_id, facts, why in entries:
         click.echo(f"{'*' if version_id == current else ' '} {version_id}  {facts}")
         click.echo(f"    {why}")
@@ -31,7 +32,7 @@ def versions(store: Path) -> None:
         click.echo("no versions yet: run `nbo-train nightly`")
 
 
-def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
+def _described(entry: Manifest | DamagedVersionError, pointer: Pointer | None) -> tuple[str, str, str]:
     """A version's id, what it is, and why it may be published or can't be used."""
     if isinstance(entry, DamagedVersionError):
         folder, _, file = entry.file.partition("/")
@@ -40,7 +41,10 @@ def _described(entry: Manifest | DamagedVersionError) -> tuple[str, str, str]:
     told = f"NDCG@10 {ndcg:.4f}" if ndcg is not None else "NDCG@10 unknown"
     day = local_day(int(entry.as_of.timestamp()), entry.history.timezone)
     facts = f"as of {day}  {entry.default_variant}  {told}  {entry.gate.decision}"
-    return entry.version_id, facts, entry.gate.why
+    why = entry.gate.why
+    if pointer and pointer.version_id == entry.version_id and pointer.variant != entry.default_variant:
+        why += f"\n    {pointer.variant} answers: {pointer.why}"
+    return entry.version_id, facts, why
 
 
 @click.command()

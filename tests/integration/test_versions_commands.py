@@ -1,5 +1,6 @@
 """`nbo-train versions`, `promote` and `rollback`, as a person types them."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -39,6 +40,16 @@ def test_versions_are_listed_newest_first_whole_and_the_champion_is_marked(store
     assert lines[1] == f"    {newest(store).gate.why}"
     assert lines[2].startswith(f"  {older}  as of 2011-01-15  repeat  NDCG@10 0.")
     assert len(lines) == 4
+
+
+def test_another_variant_than_the_version_s_own_is_told_with_why_it_answers(store: Path) -> None:
+    path = store / "champion.json"
+    told = json.loads(path.read_text())
+    told["current"] |= {"variant": "popular", "why": "shipped by experiment one"}
+    path.write_text(json.dumps(told))
+    lines = run("versions", "--store", store).out.splitlines()
+    assert lines[2] == "    popular answers: shipped by experiment one"
+    assert len(lines) == 5
 
 
 def test_the_environment_may_say_which_store_it_is(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
