@@ -125,8 +125,8 @@ class Cleaner:
             return 'this looks like UTF-16: set encoding = "utf-16" in [history]'
         if len(there) == 1 and (separator := next((s for s in ";\t|" if s in there[0]), None)):
             return f"one single column: set separator = {separator!r} in [history.{name}]"
-        if there[:1] and there[0].startswith("sep="):
-            return "the first line, sep=, is a word to Excel: take it out, so that the columns' names come first"
+        if there and there[0].startswith("sep="):
+            return "the first line, sep=, is a word to Excel: take it out, so that columns are named first"
         mapped = f"column {theirs!r}" + ("" if ours == theirs else f" for {ours}")
         columns = re.sub(CONTROL, "?", ", ".join(there))
         columns = columns if len(columns) < MAX_SHOWN else f"{columns[:MAX_SHOWN]}..."

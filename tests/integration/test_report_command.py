@@ -66,7 +66,8 @@ def test_lines_that_were_rejected_are_told_where_the_figures_are(tmp_path: Path)
     assert (ran.code, "rejected: purchases 1; see" in ran.err) == (0, True)
     found = json.loads((tmp_path / "out" / "shop-report.json").read_text())
     assert found["history"]["rejected"] == {"purchases": 1}
-    assert "Lines that couldn't be read: purchases 1." in (tmp_path / "out" / "shop-report.html").read_text()
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert "Rejected lines: purchases 1 (rejects.csv says why)." in page
 
 
 @pytest.mark.parametrize(("last", "until"), [("", "2026-03-09"), (" 18:30:00", "2026-03-09 18:30")])
