@@ -25,11 +25,11 @@ class Ensembles:
 
     What a customer buys again is easier to tell from the rest than one novelty from another, so trees that
     learn from both spend themselves on the former. The order of all is the sum of the first two, each in its
-    standard deviations. The places that new products hold in it go to those that the trees of the new ones,
-    and the order of all, would put first; half as many trees do, since there is less to tell, and with a
-    small ridge: what few purchases say of a novelty is all that there is, but without any one surprise among
-    thousands of pairs would be taken for certain. To each of these three is added how much more than lately
-    is to be expected of the product, as it was a year ago: no window that trees learn from shows it before a
+    standard deviations. The places that new products hold in it go to those that the sum of all four would
+    put first; of the trees of the new ones half as many do, since there is less to tell, and with a small
+    ridge: what few purchases say of a novelty is all that there is, but without any one surprise among
+    thousands of pairs would be taken for certain. To each of the four is added how much more than lately is
+    to be expected of the product, as it was a year ago: no window that trees learn from shows it before a
     feast that comes once a year.
 
     Attributes:
@@ -70,8 +70,8 @@ class Ensembles:
         new = np.flatnonzero(~found.is_own)
         said = _said(self.trees, features, new)
         order = said["order"] / self.spread["order"] + said["chance"] / self.spread["chance"]
-        of_new = {"order": said["order"][new], **{name: said[name] for name in OF_NEW if name in said}}
-        if len(of_new) > 1:
+        if set(said) & set(OF_NEW):
+            of_new = {name: sums if name in OF_NEW else sums[new] for name, sums in said.items()}
             liking = [(sums + rise[new]) / self.spread[name] for name, sums in of_new.items()]
             order[new] = dealt(order[new], np.sum(liking, axis=0), found.customer_row[new])
         return order, said["chance"]

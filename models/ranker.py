@@ -144,14 +144,14 @@ class Ranker(Model[RankerOptions]):
     Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
     the order among those who came; a classifier the probability, also from those who stayed away. The order
     is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
-    get the places of new ones in it, is said by two more ensembles that learn from such products alone, and
+    get the places of new ones in it, is said by these, by two more that learn from such products alone, and
     by what rose a year ago. With too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 16
+    revision: ClassVar[int] = 17
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't

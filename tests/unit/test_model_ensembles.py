@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.boosting import TreeOptions
+from models.boosting import TreeOptions, Trees
 from models.ensembles import MIN_NEW, Ensembles, dealt
 from models.lessons import Lessons
 from models.sources import Candidates
@@ -95,6 +95,35 @@ def test_what_was_bought_before_keeps_its_score_and_new_products_change_places()
     for row in range(60):
         mine = (window.customer_row == row) & ~window.is_own
         np.testing.assert_array_equal(np.sort(one[mine]), np.sort(other[mine]))
+
+
+class Saying(Trees):
+    """Trees that say what they are told to, of all that they are asked about."""
+
+    def __init__(self, sums: list[float]) -> None:
+        self._told = np.array(sums)
+
+    def sums(self, features: np.ndarray, n_trees: int | None = None) -> np.ndarray:
+        return self._told
+
+
+def test_all_four_say_which_new_product_comes_first() -> None:
+    told = {
+        "order": Saying([5.0, 0.0, 1.0, 3.0]),
+        "chance": Saying([10.0, 8.0, 2.0, 0.0]),
+        "new_order": Saying([0.0, 1.0, 0.0]),
+        "new_chance": Saying([1.0, 1.0, 0.0]),
+    }
+    spread = {"order": 1.0, "chance": 2.0, "new_order": 1.0, "new_chance": 1.0}
+    found = Candidates(
+        np.zeros(4, np.int32), np.arange(4, dtype=np.int32), np.arange(4) == 0, NEITHER, NEITHER, NEITHER
+    )
+    order, log_odds = Ensembles(dict(told), spread).judged(
+        found, np.zeros((4, 1), np.float32), np.zeros(4, np.float32)
+    )
+    # of 4, 2 and 3; together they say 5, 4 and 3 of the new ones, all but the chance 1, 3 and 3
+    np.testing.assert_array_equal(order, [10.0, 4.0, 3.0, 2.0])
+    np.testing.assert_array_equal(log_odds, [10.0, 8.0, 2.0, 0.0])
 
 
 def test_new_products_of_which_far_more_is_to_be_expected_come_before_other_new_ones() -> None:
