@@ -141,12 +141,12 @@ class AnswerWriter:
                 why = explain.own(row, evidence, own)
             offer, cost, _, _ = offers.get(row, NOTHING_ATTACHED)
             if probability == UNKNOWN:
-                told = value = "null"
+                probability_text = value = "null"
             else:  # what showing it is expected to earn: its probability times what one of it earns
-                (told, below_1), worth = _told(probability), worth_of[row]
+                (probability_text, below_1), worth = _probability_text(probability), worth_of[row]
                 value = "null" if isnan(worth) else f"{below_1 * worth - cost:.4g}"
             items.append(
-                f'{head}{rank}, "probability": {told}, "expected_value": {value}'
+                f'{head}{rank}, "probability": {probability_text}, "expected_value": {value}'
                 f'{middle}{offer}, "reason": {why}}}'
             )
         return items
@@ -196,11 +196,11 @@ class AnswerWriter:
         category_row, price = served.category_row[product_row], served.prices[product_row]
         category = quoted(served.categories[category_row]) if category_row != NONE else "null"
         # 2.99, not the nearest double of a float32
-        told_price = str(float(str(price))) if isfinite(price) else "null"
+        price_text = str(float(str(price))) if isfinite(price) else "null"
         head = f'{{"product_id": {quoted(served.products[product_row])}, "rank": '
         middle = (
             f', "title": {quoted(self._served.title(product_row))}, "category": {category}, '
-            f'"price": {told_price}, "url": {_or_null(served.urls[product_row])}, '
+            f'"price": {price_text}, "url": {_or_null(served.urls[product_row])}, '
             f'"image_url": {_or_null(served.image_urls[product_row])}, "offer": '
         )
         if len(self._products) >= KEPT_PRODUCTS:
@@ -218,7 +218,7 @@ def _or_null(text: str) -> str:
 
 
 @lru_cache(4096)
-def _told(probability: float) -> tuple[str, float]:
+def _probability_text(probability: float) -> tuple[str, float]:
     """A probability that isn't certain: in three digits, which are what a float16 holds, and as it is."""
     probability = min(probability, MOST)
     return f"{probability:.3g}", probability

@@ -17,7 +17,7 @@ from service.customer_routes import register_customers
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
-from service.finished import TOLD_PRIVATELY, TOLD_TO_ALL, Finished
+from service.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished
 from service.heads import Heads
 from service.languages import language_of
 from service.measured import Measured
@@ -136,7 +136,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
             if trials is None:
                 raise RefusedError("bad_parameter", "variant", "nothing is tried here")
         language = language_of(environ.get("HTTP_ACCEPT_LANGUAGE"))
-        return Finished(body_of(serving(), customer_id, query, language), TOLD_PRIVATELY[language])
+        return Finished(body_of(serving(), customer_id, query, language), PRIVATE_HEADERS[language])
 
     app.add_direct("/recommend/<id:customer_id>", "recommend", recommend)
 
@@ -145,7 +145,9 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         check_id("customer_id", customer_id, request.environ["PATH_INFO"])
         query = parse_offers_query(request.query_string)
         language = language_asked()
-        return Finished(offers.body(serving().served, customer_id, query, language), TOLD_PRIVATELY[language])
+        return Finished(
+            offers.body(serving().served, customer_id, query, language), PRIVATE_HEADERS[language]
+        )
 
     @app.get("/reorder/<id:customer_id>")
     def reorder(customer_id: str) -> Response:
@@ -155,7 +157,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         answer = recommender.reorder(now.served, customer_id, query)
         recommender.note_shown(now.served, customer_id, query, answer)
         metrics.answer(answer, query.placement)
-        return Finished(now.writer.reorder(customer_id, answer, language), TOLD_PRIVATELY[language])
+        return Finished(now.writer.reorder(customer_id, answer, language), PRIVATE_HEADERS[language])
 
     register_body_routes(app, serving, body_of, language_asked, recommender, metrics, parts.gate)
     register_shop_answers(app, recommender, serving)
@@ -169,7 +171,7 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
         query = parse_query(request.query_string)
         now, language = serving(), language_asked()
         answer = recommender.popular(now.served, query)
-        return Finished(now.writer.popular(answer, language), TOLD_TO_ALL[language])
+        return Finished(now.writer.popular(answer, language), SHARED_HEADERS[language])
 
     @app.get("/similar/<id:product_id>")
     def similar(product_id: str) -> Response:
@@ -182,4 +184,4 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
                 "unknown_product", "product_id", "no purchase of such a product is in the history"
             )
         answer = recommender.similar(now.served, row, query)
-        return Finished(now.writer.similar(row, answer, language), TOLD_TO_ALL[language])
+        return Finished(now.writer.similar(row, answer, language), SHARED_HEADERS[language])

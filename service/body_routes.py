@@ -9,7 +9,7 @@ from service.access.guard import caller_of
 from service.bodies import read_json
 from service.champion import Serving
 from service.errors import RefusedError
-from service.finished import TOLD_PRIVATELY, Finished
+from service.finished import PRIVATE_HEADERS, Finished
 from service.metrics import Metrics
 from service.parameters import Query
 from service.problems import problem_text
@@ -50,7 +50,7 @@ def register_body_routes(
         if asked.customer_id is not None:
             recommender.note_shown(now.served, asked.customer_id, asked.query, answer)
         metrics.answer(answer, asked.query.placement)
-        return Finished(now.writer.complements(cart, answer, language), TOLD_PRIVATELY[language])
+        return Finished(now.writer.complements(cart, answer, language), PRIVATE_HEADERS[language])
 
     @app.post("/recommend", endpoint="recommend_many")
     def recommend_many() -> Response:
@@ -67,4 +67,4 @@ def register_body_routes(
             texts.append(body_of(now, customer_id, asked.query, language))
         answers = ", ".join(texts)
         body = f'{{"received": {len(texts)}, "failed": {failed}, "answers": [{answers}]}}'
-        return Finished(body, TOLD_PRIVATELY[language])
+        return Finished(body, PRIVATE_HEADERS[language])

@@ -24,8 +24,10 @@ def _by_language(headers: Headers, vary: str) -> dict[str, Headers]:
     return {one: [*headers, ("Vary", vary), ("Content-Language", one)] for one in LANGUAGES}
 
 
-TOLD_PRIVATELY = _by_language(PRIVATE, "Accept-Language")
-TOLD_TO_ALL = _by_language([("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language")
+PRIVATE_HEADERS = _by_language(PRIVATE, "Accept-Language")
+SHARED_HEADERS = _by_language(
+    [("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language"
+)
 
 
 class Finished(Response):

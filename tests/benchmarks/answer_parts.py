@@ -10,7 +10,7 @@ from service.access.gate import Gate, Limits
 from service.access.routes import ROUTES
 from service.cache.redis_cache import RedisCache
 from service.champion import Serving
-from service.finished import TOLD_PRIVATELY, Finished
+from service.finished import PRIVATE_HEADERS, Finished
 from service.first_level import FirstLevel
 from service.measured import Measured
 from service.metrics import Metrics
@@ -52,7 +52,11 @@ def parts_of(
         cache.put(served.version_id, served.variant, customer_id, value, 1)
     cache.flush()
     text = now.writer.recommendations(ids[0], answers[0])
-    finished, ready, kept = Finished(text, TOLD_PRIVATELY["en"]), answers[0], _kept(served, ids, lists, rules)
+    finished, ready, kept = (
+        Finished(text, PRIVATE_HEADERS["en"]),
+        answers[0],
+        _kept(served, ids, lists, rules),
+    )
     around = Measured(lambda *_: [], metrics, slow_ms=10_000, log_key=b"bench")
 
     def fresh(number: int) -> str:
