@@ -12,6 +12,8 @@ from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray
 UNCHANGED = (0.0, 1.0, 0.0, 0.0)
 BENDS = (float(np.log(0.1 / 0.9)), 0.0)  # where the odds are 1 to 9, and even
 
+LEAST_WINDOWS = 3  # with fewer, one odd week would decide
+
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
@@ -49,7 +51,7 @@ def learned_calibration(windows: Sequence[Predicted]) -> tuple[float, ...]:
 
     Source: Platt 1999, with bends, checked on a window of its own.
     """
-    if len(windows) < 3:
+    if len(windows) < LEAST_WINDOWS:
         return UNCHANGED
     gain = _losses(windows[0], UNCHANGED) - _losses(windows[0], _fitted(windows[1:]))
     if len(gain) < 2 or gain.mean() <= gain.std() / np.sqrt(len(gain)):

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.arrays import BoolArray, LongArray
 from models.boosting import MOST_TREES, Binned, TreeOptions, Trees
-from models.calibration import Predicted
+from models.calibration import LEAST_WINDOWS, Predicted
 from models.cores import at_once
 from models.windows import Window
 
@@ -60,7 +60,7 @@ class Lessons:
         Trees that learned from every other window are tried on the windows between. Fewer than three windows
         would leave one to learn from: then nothing is learned, and there are no predictions.
         """
-        if len(self._windows) < 3:
+        if len(self._windows) < LEAST_WINDOWS:
             return replace(options, n_trees=options.n_trees or MOST_TREES), []
         even, odd = (np.flatnonzero(self._window % 2 == rest) for rest in (0, 1))
         halves = at_once([lambda: self._chance(options, even, odd), lambda: self._chance(options, odd, even)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.arrays import DAY_S, IntArray, LongArray
 from models.base import Model
+from models.calibration import LEAST_WINDOWS
 from models.interactions import Interactions
 from models.pair_keys import pair_keys
 from models.ranker import Opinions, Ranker
@@ -19,6 +20,7 @@ from training.folds import Fold, TargetTruth, split
 ACTIVE_HORIZONS = 8  # who bought within this many horizons before a fold is active
 MAX_CUSTOMERS = 3000  # active ones that are asked; a lot among more
 TOLD_GAINS = 15
+UNCORRECTED = f"; with fewer than {LEAST_WINDOWS} nothing corrects its probabilities"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,16 @@ def fallback_notes(models: Mapping[str, Model[Any]]) -> dict[str, str]:
         name: f"{name}: too little history, the blend answers instead ({model.why_not_})"
         for name, model in models.items()
         if isinstance(model, Ranker) and model.why_not_
+    }
+
+
+def budget_notes(models: Mapping[str, Model[Any]]) -> dict[str, str]:
+    """Of each ranker that a time budget left with fewer windows, how many, in plain words."""
+    return {
+        name: f"{name}: the time budget left it {len(model.windows_)} past windows to learn from, where its "
+        f"options allow {model.options.n_folds}{'' if len(model.windows_) >= LEAST_WINDOWS else UNCORRECTED}"
+        for name, model in models.items()
+        if isinstance(model, Ranker) and model.options_.n_folds < model.options.n_folds
     }
 
 

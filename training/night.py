@@ -30,7 +30,7 @@ from training.history_facts import (
     lost_lines,
     tell_history,
 )
-from training.inside import fallback_notes
+from training.inside import budget_notes, fallback_notes
 from training.job import Job
 from training.judging import Judged, Reigning, Windows, decided, judge
 from training.offer_lists import write_value
@@ -93,6 +93,9 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     if judged.evaluation and (better := about_better(judged.evaluation, job.config.gate.min_customers)):
         progress.say("default is not the best", why=better)
         notes.append(better)
+    for name, why in budget_notes(judged.models).items():
+        progress.say("fewer windows", variant=name, why=why)
+        notes.append(why)
     models = _fit_on_all(job, learned, judged, progress, windows)
     for name, why in fallback_notes(models).items():
         progress.say("fallback", variant=name, why=why)

@@ -10,13 +10,14 @@ import pytest
 from models import ranker as ranker_module
 from models.arrays import DAY_S
 from models.interactions import Interactions
+from models.popular import Popular
 from models.ranker import Ranker
 from models.registry import build
 from models.windows import Window
 from tests.data.shops import gift_shop, grocer
 from training.budget import SHARE, Budget
 from training.fitting import fit_variants, recipe_of, with_horizon
-from training.inside import fallback_notes
+from training.inside import budget_notes, fallback_notes
 
 HISTORY = grocer().interactions()
 WEEK_S = 7 * DAY_S
@@ -112,6 +113,11 @@ def test_windows_that_took_too_long_are_the_last_and_the_second_fit_takes_as_man
     assert (cut.options_.n_folds, cut.options_.time_budget_s) == (len(cut.windows_), 0.0)
     again = Ranker(cut.options_).fit(PAST)
     assert again.windows_ == cut.windows_
+    assert budget_notes({"popular": Popular(), "ranker": cut, "again": again}) == {
+        "ranker": "ranker: the time budget left it 6 past windows to learn from, where its options allow 8"
+    }
+    cut.windows_ = cut.windows_[:2]
+    assert "fewer than 3 nothing corrects its probabilities" in budget_notes({"ranker": cut})["ranker"]
     assert_same_trees(again, cut)
 
 
