@@ -4,7 +4,6 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 import polars as pl
@@ -132,10 +131,8 @@ def _history(data: str, config: Path | None, default: Consent) -> pl.DataFrame:
             )
         except (tomllib.TOMLDecodeError, ValidationError) as err:
             raise BadConfigError(f"{config}: history", str(err)) from err
-    with TemporaryDirectory() as folder:
-        rejects = Path(folder) / "rejects.csv"
-        history = read_history(data, options, as_of=None, rejects=rejects, now=datetime.now(UTC))
-        purchases = history.named_purchases()
+    history = read_history(data, options, as_of=None, rejects=None, now=datetime.now(UTC))
+    purchases = history.named_purchases()
     told = consents_in(history.customers).by_customer
 
     def may(customer_id: str) -> bool:

@@ -34,7 +34,7 @@ def read_history(
     options: HistoryOptions,
     *,
     as_of: datetime | None,
-    rejects: Path,
+    rejects: Path | None,
     now: datetime,
     recorded: Callable[[pl.DataFrame | None], Recorded | None] = lambda customers: None,
 ) -> History:
@@ -43,7 +43,7 @@ def read_history(
     Args:
         data: a folder, or a database URL.
         as_of: aware; lines at or after it are not seen. None: just after the last purchase.
-        rejects: where the reject file is written; replaced if it is there.
+        rejects: where the reject file is written, replaced if it is there; None: nowhere.
         now: aware; later times are rejected.
         recorded: what the record knows, told the shop's table of customers if there is one; None: there is
             no record.

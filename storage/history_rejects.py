@@ -1,6 +1,7 @@
 """The reject file: every line that was refused, with its reason, so that nothing vanishes."""
 
 import csv
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,12 +14,17 @@ HEADER = ("table", "file", "line", "reason", "row")
 
 
 class RejectFile:
-    """A CSV with HEADER, written as the history is read. `row` is the line's raw values as JSON."""
+    """A CSV with HEADER, written as the history is read. `row` is the line's raw values as JSON.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: None: it is kept nowhere.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8", newline="")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = (path or Path(os.devnull)).open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(HEADER)
 

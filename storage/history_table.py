@@ -120,18 +120,18 @@ def _database_parts(data: Database, cleaner: Cleaner) -> Iterator[tuple[str, Cle
         yield table.name, cleaner.clean(batch, f"{data.name}, {table.name}")
 
 
-def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects: Path) -> None:
+def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects: Path | None) -> None:
     """Lines that were left out are no fault: the share is of all others."""
     bad = sum(counts.rejected.values())
     seen = counts.read - sum(counts.left_out.values())
     if bad <= options.max_reject_share * seen:
         return
     reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.rejected.items())
+    where = "" if rejects is None else f". Each stands in {rejects}"
     raise BadHistoryError(
         table.name,
         f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
-        f" max_reject_share = {options.max_reject_share:g} in [history]. Each stands in {rejects}"
-        f"{_hint(table, counts)}",
+        f" max_reject_share = {options.max_reject_share:g} in [history]{where}{_hint(table, counts)}",
     )
 
 

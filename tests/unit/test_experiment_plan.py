@@ -160,6 +160,17 @@ def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:
     assert "either --store or --data" in neither.output
 
 
+def test_a_history_with_too_many_bad_lines_names_no_file_that_is_gone_again(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id="rec", planned_n=50))
+    (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,never\n")
+    said = ["plan", "--spec", str(tmp_path / "spec.toml"), "--data", str(tmp_path)]
+    result = CliRunner().invoke(commands, said)
+    assert str(result.exception) == (
+        "purchases: 1 of 1 lines rejected (purchased_at: not a time: 1), more than max_reject_share = 0.1 in "
+        "[history]; set date_format in [history.purchases]"
+    )
+
+
 def test_a_place_by_lot_is_told_how_many_customers_it_takes() -> None:
     assert list(lot_lines(specification_of())) == []
     for planned_n, begins in ((2000, "ranker: a place"), (1000, "ranker: a place"), (999, "ranker: too few")):
