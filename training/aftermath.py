@@ -83,8 +83,11 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
 
 def leave_failure(job: Job, why: str, exit_code: int, progress: Progress) -> None:
     """The page of a night that stopped on the way, and its metrics; what is too old goes all the same."""
-    _prune_versions(job, progress)
-    _prune_runs(job)
+    try:
+        _prune_versions(job, progress)
+        _prune_runs(job)
+    except OSError as err:  # that the night failed matters more
+        progress.say("what is too old not deleted", why=str(err))
     facts = NightFacts(
         run_id=job.run_id,
         as_of=job.as_of or job.now,

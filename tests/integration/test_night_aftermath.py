@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.store import Store
 from tests.data.nights import champion, quick_config, run
 from tests.data.webshop import habits, write_shop
 from training import aftermath, nightly_command
@@ -143,9 +144,22 @@ def test_versions_go_in_time_too_while_nights_fail(shop: Path, tmp_path: Path) -
     ids = [ran.events[-1]["version"] for ran in told]
     config = quick_config(tmp_path, "max_age_hours = 0.000001\n")
     assert run("nightly", "--data", tmp_path / "none", "--store", store, "--config", config).code == 3
-    assert sorted(each.name for each in (store / "versions").iterdir()) == sorted(
-        ids[1:]
-    )  # the last champions
+    left = {each.name for each in (store / "versions").iterdir()}
+    assert left == set(ids[1:])  # the last two champions
+
+
+def test_a_failure_is_told_also_where_what_is_too_old_cannot_be_deleted(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prune(*_: object, **__: object) -> list[str]:
+        raise PermissionError("versions/20200101T000000Z-00000000 is root's")
+
+    monkeypatch.setattr(Store, "prune", prune)
+    ran = run("nightly", "--data", empty, "--store", empty / "store")
+    assert ran.code == 6
+    assert "nextbest_night_last_run_exit_code 6.0" in (empty / "store" / "nextbest.prom").read_text()
+    assert list((empty / "store" / "runs").glob("*/report.html"))
+    assert "what is too old not deleted" in [line["event"] for line in ran.events]
 
 
 def test_a_failure_that_cannot_be_reported_keeps_its_own_exit_code(empty: Path) -> None:
