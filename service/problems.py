@@ -114,7 +114,7 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
     @app.errorhandler(Exception)
     def unexpected(err: Exception) -> Response:
         log.error("answer failed", exc_info=err)
-        return problem("internal", "the error is in the service's log")
+        return _last_of_all(problem("internal", "the error is in the service's log"))
 
 
 def _last_of_all(answer: Response) -> Response:

@@ -272,6 +272,8 @@ def test_an_unexpected_error_tells_nothing_of_itself(store: Path) -> None:
     body = problem(response, 500, "internal")
     assert "secret" not in str(body)
     assert "Traceback" not in response.text
+    with_body = tiny_app(store, Broken()).test_client().get("/recommend/anna", data=b"{}")
+    assert (response.headers.get("Connection"), with_body.headers.get("Connection")) == (None, "close")
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "/health/ready"])
