@@ -25,6 +25,7 @@ def _by_language(headers: Headers, vary: str) -> dict[str, Headers]:
 
 
 PRIVATE_HEADERS = _by_language(PRIVATE, "Accept-Language")
+# The same answer for every customer, though for private caches alone: it took a key or a token to get it.
 SHARED_HEADERS = _by_language(
     [("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language"
 )
