@@ -7,6 +7,21 @@ from service.events.schemas import BATCH_MAX, MODELS
 from service.openapi.json_schema import Json, exactly, ref
 from service.openapi.operation import KEEPING, operation
 
+_VIEW: Json = {"type": "view", "event_id": "v1", "customer_id": "42", "product_id": "995242"}
+_CLICK: Json = {
+    **{"type": "click", "event_id": "c1", "customer_id": "42", "product_id": "995242"},
+    **{"request_id": "b3401ddf511ab7115c13865c", "position": 2},
+}
+_PURCHASE: Json = {
+    **{"type": "purchase", "event_id": "A-1001/1", "customer_id": "42", "product_id": "1082185"},
+    **{"order_id": "A-1001", "quantity": 2},
+}
+_EXAMPLES: Json = {
+    "view": {"summary": "A product's page was shown", "value": _VIEW},
+    "click": {"summary": "A recommendation was clicked", "value": _CLICK},
+    "purchase": {"summary": "One line of an order; never from a browser", "value": _PURCHASE},
+    "many": {"summary": "Up to 1,000 in one request", "value": {"events": [_PURCHASE, _VIEW]}},
+}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -19,7 +34,12 @@ def events_operation() -> Json:
         ("409", "410", *KEEPING),
         body={
             "required": True,
-            "content": {"application/json": {"schema": {"oneOf": [ref("Event"), ref("EventBatch")]}}},
+            "content": {
+                "application/json": {
+                    "schema": {"oneOf": [ref("Event"), ref("EventBatch")]},
+                    "examples": _EXAMPLES,
+                }
+            },
         },
         answered="What became of each; whatever is recorded is durable",
     )

@@ -22,7 +22,7 @@ def customers_path(customer: Json) -> Json:
             as_json("CustomerConsent"),
             KEEPING,
             parameters=[customer],
-            body=as_body("ConsentChange"),
+            body=as_body("ConsentChange", {"consent": "no_personalisation"}),
         ),
         "delete": operation(
             "delete_customer",

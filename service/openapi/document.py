@@ -20,7 +20,7 @@ from service.openapi.parameters import (
     N,
     in_path,
 )
-from service.openapi.questions import question_schemas
+from service.openapi.questions import CART_EXAMPLE, MANY_EXAMPLE, question_schemas
 from service.rules.description import rules_paths, rules_schemas
 
 CUSTOMER = in_path("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
@@ -63,11 +63,9 @@ def _product_paths() -> Json:
     ) -> Json:
         return {"get": operation(name, summary, as_json(answer), errors, parameters=parameters)}
 
-    def with_body(name: str, summary: str, question: str, answer: str) -> Json:
+    def with_body(name: str, summary: str, question: Json, answer: str) -> Json:
         return {
-            "post": operation(
-                name, summary, as_json(answer), WITH_BODY, parameters=[LANGUAGE], body=as_body(question)
-            )
+            "post": operation(name, summary, as_json(answer), WITH_BODY, parameters=[LANGUAGE], body=question)
         }
 
     return {
@@ -87,7 +85,7 @@ def _product_paths() -> Json:
             "recommend_many",
             "The next best products of up to 1,000 customers, in their order; each one's failure stands by "
             "itself",
-            "ManyQuestion",
+            as_body("ManyQuestion", MANY_EXAMPLE),
             "ManyAnswers",
         ),
         "/reorder/{customer_id}": asked(
@@ -97,7 +95,10 @@ def _product_paths() -> Json:
             *(CUSTOMER, *WHICH, WITHIN, LANGUAGE),
         ),
         "/basket": with_body(
-            "basket", "What goes with a cart, and never what is in it", "CartQuestion", "Basket"
+            "basket",
+            "What goes with a cart, and never what is in it",
+            as_body("CartQuestion", CART_EXAMPLE),
+            "Basket",
         ),
         "/popular": asked("popular", "The most popular products", "Popular", *WHICH, LANGUAGE),
         "/similar/{product_id}": asked(
@@ -118,7 +119,7 @@ def _shop_paths() -> Json:
         as_json("LiveProductAnswer"),
         KEEPING,
         parameters=[PRODUCT | {"schema": KEPT_ID}],
-        body=as_body("LiveProduct"),
+        body=as_body("LiveProduct", {"stock": 0, "price": 0.89}),
         answered="What is in force now, and durable",
     )
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.openapi.json_schema import Json, as_json, exactly, ref
+from service.openapi.json_schema import Json, as_body, as_json, exactly, ref
 from service.openapi.operation import KEEPING, operation
 from service.openapi.parameters import OBJECTIVE, WHICH, in_query
 from service.parameters import ID_BYTES
@@ -24,6 +24,14 @@ CUSTOMER = in_query(
     "for the rules in force, and the parameters below.",
     {"type": "string", "maxLength": ID_BYTES},
 )
+EXAMPLE = """schema = 1
+
+[[rules]]
+id = "recall-2026-11"
+note = "metal splinters, until further notice"
+kind = "block"
+products = ["1082185"]
+"""
 ERRORS = ("409", *KEEPING)
 
 
@@ -33,8 +41,8 @@ def rules_paths() -> Json:
     def on_rules(name: str, summary: str, answer: str, errors: Sequence[str], **more: Any) -> Json:
         return operation(name, f"{summary}, {WHERE}", as_json(answer), errors, answered=summary, **more)
 
-    toml = {"required": True, "content": {"application/toml": {"schema": TEXT}}}
-    version = {"content": as_json("RulesVersionAsked")}
+    toml = {"required": True, "content": {"application/toml": {"schema": TEXT, "example": EXAMPLE}}}
+    version = as_body("RulesVersionAsked", {"version": "1"}) | {"required": False}
     return {
         "/rules": {
             "get": on_rules("rules", "The rules in force", "RulesInForce", ["503"]),
