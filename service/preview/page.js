@@ -26,7 +26,7 @@ async function call(path, options = {}) {
 }
 
 function query() {
-  const found = new URLSearchParams({ customer: at("customer").value, objective: at("objective").value, n: at("n").value });
+  const found = new URLSearchParams({ customer: at("customer").value.trim(), objective: at("objective").value, n: at("n").value });
   if (at("placement").value) found.set("placement", at("placement").value);
   if (at("at").value) found.set("at", new Date(at("at").value).toISOString());
   return found;
@@ -65,8 +65,13 @@ function picture(product) {
   return made;
 }
 
+// `ends_at` is the first moment after the offer: midnight would name the day after its last one.
+function lastMoment(endsAt) {
+  return new Date(Date.parse(endsAt) - 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
 function offerOf(offer) {
-  const until = offer.ends_at ? `, until ${new Date(offer.ends_at).toLocaleString()}` : "";
+  const until = offer.ends_at ? `, until ${lastMoment(offer.ends_at)}` : "";
   return `Offer ${offer.offer_id}${offer.discount === null ? "" : `: ${offer.discount} off`}${until}`;
 }
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ SHOP = TinyShop(
         "plum": "http://x/y.png",
     },
     probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25},
-    offers=(TinyOffer("<b>butter</b>", ["butter"], {"anna": (0.2, 0.1)}),),
+    offers=(
+        TinyOffer("<b>butter</b>", ["butter"], {"anna": (0.2, 0.1)}),
+        TinyOffer("APPLE", ["apple"], {"anna": (0.2, 0.1)}, ends=datetime(2099, 1, 1, tzinfo=UTC)),
+    ),
 )
 RULES = """schema = 1
 [[rules]]
@@ -99,6 +103,13 @@ def test_a_merchandiser_sees_the_list_and_what_rules_would_change(page: Browser)
     assert page.run("document.title") == "nextbest: preview"  # what a catalogue says is text
     assert page.run("[...document.images].map((one) => one.src)") == ["https://127.0.0.1:1/bread.png"]
     assert [one for one in page.complaints if "bread.png" not in one] == []
+
+
+def test_an_offer_ends_on_its_last_day_and_blanks_around_an_id_are_nothing(page: Browser) -> None:
+    page.send("Emulation.setTimezoneOverride", timezoneId="UTC")
+    ask(page, customer=" anna ")
+    assert texts(page, "h3")[3] == "apple"
+    assert "Offer APPLE: 0.1 off, until Dec 31, 2098, 11:59" in texts(page, "ol li")[3]
 
 
 def test_what_is_wrong_can_be_read(page: Browser) -> None:
