@@ -104,7 +104,6 @@ class CustomerDesk:
 
     def held(self, customer_id: str) -> Held:
         """All that is held of a customer. Raises as `consent`."""
-
         consent = self.consent(customer_id)
         return Held(consent, holdings_of(self._fetch, customer_id), self._of_the_night(customer_id))
 
