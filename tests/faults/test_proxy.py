@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from service.openapi.document import document
+from service.problems import PROBLEMS
 from storage.store import Store
 from tests.data.running_service import Running, free_port, running_service, until
 from tests.data.tiny_version import publish
@@ -28,6 +29,7 @@ SUBJECT = ["-subj", "/CN=shop.example", "-days", "1", "-nodes"]
 class Proxied:
     running: Running
     port: int
+    folder: Path
 
     def get(self, path: str, **options: object) -> requests.Response:
         return self._ask("GET", path, **options)
@@ -44,7 +46,8 @@ def configuration(folder: Path, port: int, service_port: int) -> Path:
     """The shipped file, with the ports and paths of a test."""
     ours = (ROOT / "deploy/nginx.conf").read_text()
     ours = ours.replace("127.0.0.1:8000", f"127.0.0.1:{service_port}")
-    ours = ours.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl").replace("/etc/nginx/", f"{folder}/")
+    ours = ours.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
+    ours = ours.replace("/etc/nginx/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
     ours = ours.replace("timeout 5s", "timeout 1s")  # not to wait for as long
     temporary = " ".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -90,7 +93,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         tried = subprocess.run([NGINX, "-t", "-c", path], capture_output=True, text=True, check=False)
         assert tried.returncode == 0, tried.stderr
         with nginx(path):
-            found = Proxied(running, port)
+            found = Proxied(running, port, folder)
             until(lambda: is_open(port), 5)
             yield found
 
@@ -143,6 +146,44 @@ def test_slow_senders_and_large_requests_end_at_the_proxy(proxied: Proxied) -> N
     url = f"https://127.0.0.1:{proxied.port}/popular"
     assert requests.post(url, data=b"x" * 70_000, verify=False, timeout=5).status_code == 413  # noqa: S501
     assert proxied.get("/popular", headers={"Cookie": "c" * 70_000}).status_code == 400
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_proxy_itself_refuses_says_when_to_ask_again_and_pages_can_read_it(
+    proxied: Proxied, tmp_path: Path
+) -> None:
+    """With all its connections in use nginx answers by itself, and the service never hears of it."""
+    tmp_path.chmod(0o755)
+    port = free_port()
+    with nginx(configuration(tmp_path, port, service_port=free_port())):
+        until(lambda: is_open(port), 5)
+        nobody_behind = Proxied(proxied.running, port, tmp_path)
+        answer = nobody_behind.get("/recommend/anna", headers={"Origin": "https://shop.example"})
+        sent = nobody_behind.post("/events", json={"type": "view"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json() == {
+        **{"type": "urn:nextbest:problem:overloaded", "title": PROBLEMS["overloaded"][1], "status": 503},
+        "detail": "ask again after Retry-After seconds",
+    }
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert "Strict-Transport-Security" in answer.headers
+    assert (sent.status_code, sent.json()["status"]) == (503, 503)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_proxys_log_has_addresses_routes_and_statuses_and_no_id(proxied: Proxied) -> None:
+    paths = ("/recommend/anna?n=1", "/customers/anna", "/nowhere/anna", "/recommend/k%C3%A4the%2F1", "/anna")
+    for path in paths:
+        proxied.get(path, headers={"Referer": "https://shop.example/anna"})
+    log = proxied.folder / "nextbest.log"
+    until(lambda: log.exists() and log.read_text().count(" other 404 ") >= 2, 5)
+    lines = log.read_text()
+    assert re.search(r"^127\.0\.0\.1 \[\S+\] GET /recommend 200 ", lines, re.MULTILINE)
+    assert "anna" not in lines
+    assert "%C3" not in lines
+    assert "ä" not in lines
 
 
 def test_every_route_of_the_shop_passes() -> None:
