@@ -17,6 +17,8 @@ from service.rules.routes import register_rules
 from service.settings import Settings
 from service.thin_flask import ThinFlask
 
+ELSEWHERE = "here are /preview, /rules and /metrics; everything else is on the public listener"
+
 
 def create_operator_app(
     settings: Settings, metrics: Metrics, gate: Gate, desk: RulesDesk, log_key: bytes
@@ -24,7 +26,7 @@ def create_operator_app(
     """The app of the operator's own listener."""
     app = ThinFlask("service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
-    register_problems(app, gate.count_lost)
+    register_problems(app, gate.count_lost, ELSEWHERE)
     register_operator_routes(app, settings, metrics)
     register_rules(app, desk)
     register_preview(app)

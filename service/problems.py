@@ -83,12 +83,16 @@ def _body(kind: str, detail: str, field: str | None) -> dict[str, object]:
     return body | {"field": field, "reason": detail} if field else body
 
 
-def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None]) -> None:
+def register_problems(
+    app: Flask, count_lost: Callable[["WSGIEnvironment"], None], elsewhere: str = DETAILS["not_found"]
+) -> None:
     """Answer every error of this app with a problem; the text of an unexpected one stays in the log.
 
     Args:
         count_lost: told of each call that no route is for; it may refuse it.
+        elsewhere: what such a call is told.
     """
+    details = DETAILS | {"not_found": elsewhere}
 
     @app.errorhandler(RefusedError)
     def refused(err: RefusedError) -> Response:
@@ -105,7 +109,7 @@ def register_problems(app: Flask, count_lost: Callable[["WSGIEnvironment"], None
         kind = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
         if status == 405:
             kind = _wrong_body() or kind
-        answer = problem(kind, DETAILS.get(kind) or err.description or PROBLEMS[kind][1])
+        answer = problem(kind, details.get(kind) or err.description or PROBLEMS[kind][1])
         allow = dict(err.get_headers()).get("Allow")
         if allow:
             answer.headers["Allow"] = allow

@@ -62,3 +62,12 @@ def test_the_operators_listener_has_nothing_else(apps: Apps) -> None:
         assert ask(apps.operators, PATHS[route][0], CALLERS["an operator"]).status_code == 404
     refused = apps.operators.test_client().post("/events", json=view_of("anna"), headers=OPERATOR)
     assert refused.status_code == 404
+
+
+def test_who_looks_for_another_route_is_told_what_each_listener_has(apps: Apps) -> None:
+    for path in ("/", "/docs", "/recommend/anna", "/nope"):
+        told = ask(apps.operators, path, CALLERS["an operator"]).json["detail"]
+        assert told == "here are /preview, /rules and /metrics; everything else is on the public listener"
+    listed = ask(apps.public, "/", CALLERS["nobody"]).json["routes"]
+    assert listed["GET /rules"] == "The rules in force, on the operator's listener"
+    assert ask(apps.public, "/preview", CALLERS["nobody"]).json["detail"] == "GET / lists the routes"
