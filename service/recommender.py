@@ -137,9 +137,11 @@ class Recommender:
             return NONE
         return next((row for row, _, _ in entries_of(own) if row in rows), NONE)
 
-    def most_popular_of(self, served: ServedVersion, query: Query, rows: Collection[int]) -> int:
-        """Which of these products is the most popular."""
-        places = self._book.at(served, query.placement, query.rule_set).of_nobody().popular_places
+    def most_popular_of(
+        self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]
+    ) -> int:
+        """Which of these products is the most popular, under the rules for a customer."""
+        places = self._ruling(served, customer_id, query).popular_places
         return min(rows, key=places.__getitem__)
 
     def note_shown(
@@ -231,11 +233,21 @@ class Recommender:
             return NOTHING
         return self._showings.products_shown_enough(rules, ruling, customer_id, placement)
 
-    def popular(self, served: ServedVersion, query: Query) -> Answer:
-        """The most popular products, of a category or of all."""
-        basket = Basket(self._book.at(served, query.placement, query.rule_set).of_nobody(), query)
+    def popular(self, served: ServedVersion, query: Query, customer_id: str | None = None) -> Answer:
+        """The most popular products, of a category or of all.
+
+        Args:
+            customer_id: for whom the rules hold, of one whose answers may be personal; None: for nobody.
+        """
+        basket = Basket(self._ruling(served, customer_id, query), query)
         basket.fill(lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular")
+
+    def _ruling(self, served: ServedVersion, customer_id: str | None, query: Query) -> Ruling:
+        rules = self._book.at(served, query.placement, query.rule_set)
+        if customer_id is None or (told := self._news_of(customer_id)) is NOT_PERSONAL:
+            return rules.of_nobody()
+        return rules.of_customer(customer_id, served.customer_row(customer_id), told)
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
         """Products that the same customers bought, filled with the trend of the product's category."""

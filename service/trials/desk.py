@@ -152,7 +152,7 @@ class Trials:
     ) -> tuple[Answer, str]:
         """What is popular, for a customer who is held out of all experiments, and its body."""
         self._held_out()
-        answer = self._recommender.popular(serving.served, query)
+        answer = self._recommender.popular(serving.served, query, customer_id)
         offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
         self._recommender.note_shown(serving.served, customer_id, query, answer.with_picks([]), offers.rows)
         writer = self._as_popular(serving).writer
@@ -222,7 +222,7 @@ class Trials:
         for rival in arm.rivals:
             chosen, recommender, has_no_lists = self._model(serving, rival)
             if rival == POPULAR:
-                drawn.rivals[rival] = recommender.most_popular_of(chosen.served, query, rows)
+                drawn.rivals[rival] = recommender.most_popular_of(chosen.served, customer_id, query, rows)
             elif not has_no_lists:
                 drawn.rivals[rival] = recommender.first_of(chosen.served, customer_id, query, rows)
         return listed._replace(answer=answer, drawn=drawn)
@@ -231,7 +231,7 @@ class Trials:
         """What a model shows."""
         by, recommender, is_fallback = self._model(serving, model)
         if model == POPULAR:
-            return Slate(by, recommender.popular(by.served, query))
+            return Slate(by, recommender.popular(by.served, query, customer_id))
         return Slate(by, recommender.recommend(by.served, customer_id, query), is_fallback)
 
     def _model(self, serving: Serving, model: str) -> tuple[Serving, Recommender, bool]:

@@ -28,7 +28,7 @@ from service.trials.reading import plan_of
 from storage.record.changes import ProductState
 from storage.record.experiments import RecordedExperiment, Running, State
 from storage.store import Store
-from tests.data.tiny_version import VARIANT, publish
+from tests.data.tiny_version import VARIANT, TinyShop, publish
 
 PLAIN = parse_personal_query(b"n=3")
 
@@ -74,8 +74,8 @@ def desk(tmp_path: Path) -> Desk:
     return desk_of(tmp_path)
 
 
-def desk_of(tmp_path: Path, book: RuleBook | None = None) -> Desk:
-    version = Store(tmp_path).open(publish(Store(tmp_path), variants=(VARIANT, "als")))
+def desk_of(tmp_path: Path, book: RuleBook | None = None, shop: TinyShop | None = None) -> Desk:
+    version = Store(tmp_path).open(publish(Store(tmp_path), shop, variants=(VARIANT, "als")))
     served = ServedVersion(version, VARIANT)
     plans, shown = Fixed(), list[Shown]()
     live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
@@ -143,6 +143,39 @@ def test_popular_needs_no_lists(desk: Desk) -> None:
     body = desk.ask()
     assert (body["source"], body["recommendations"][0]["reason"]["code"]) == ("popular", "popular_in")
     assert not rows_of(desk.shown[0])[0].is_fallback
+
+
+FOR_SOME = """schema = 1
+[[rules]]
+id = "no-milk-for-members"
+kind = "block"
+products = ["milk"]
+segments = ["members"]
+[[rules]]
+id = "bread-is-for-adults"
+kind = "eligible"
+products = ["bread"]
+require = [["customer.age", ">=", 18]]
+"""
+
+
+@pytest.mark.parametrize("plan", [Plan((entry("popular"),)), Plan((entry("als"),), holdout_share=1.0)])
+def test_rules_for_some_customers_hold_for_who_gets_what_is_popular(tmp_path: Path, plan: Plan) -> None:
+    shop = TinyShop(
+        audiences={"members": ["anna", "zoe"]}, people={"anna": {"age": "40"}, "ben": {"age": "9"}}
+    )
+    desk = desk_of(tmp_path, RuleBook(parse_rules(FOR_SOME)), shop)
+    desk.plans.current = plan
+    first = {
+        customer: [one["product_id"] for one in desk.ask(customer)["recommendations"]]
+        for customer in ("anna", "ben", "zoe", "a stranger")
+    }
+    assert first == {
+        "anna": ["bread", "apple", "butter"],
+        "ben": ["milk", "apple", "butter"],
+        "zoe": ["apple", "butter", "rolls"],  # a member who never bought anything, of unknown age
+        "a stranger": ["milk", "apple", "butter"],
+    }
 
 
 def test_layers_change_different_things_and_each_leaves_an_exposure(desk: Desk) -> None:
