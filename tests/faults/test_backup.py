@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from service.access.routes import Scope
+from service.metrics import Metrics
 from storage.keyring import change_keyring, read_keyring
 from storage.store import Store
 from tests.data.credentials import Credentials, bearer
@@ -35,6 +36,7 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
     first = publish(store)
     second = publish(store, now=AS_OF + timedelta(days=1))
     change_keyring(store.root, lambda _: shop.keyring)
+    (store.root / "last_success.json").write_text('{"at": "2018-01-01T02:00:00+00:00"}')
     (tmp_path / "backup").mkdir()
     env = {"PATH": "/usr/bin:/bin", "STORE": str(store.root), "BACKUP": str(tmp_path / "backup")}
     subprocess.run(["sh", "-euc", lines("back up STORE")], env=env, check=True)
@@ -47,6 +49,8 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
         answer = running.get("/recommend/anna", headers=bearer(key))
         assert answer.json()["version"] == second
         assert running.get("/recommend/anna").status_code == 401
+    told = Metrics(None).text(store.root).decode()  # else no alert tells of missed nights
+    assert "nextbest_night_last_success_timestamp_seconds 1.514772e+09" in told
     assert store.rollback(now=AS_OF).current.version_id == first
 
 
