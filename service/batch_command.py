@@ -39,6 +39,7 @@ from service.rules.kept import KeptRules
 from service.rules.watch import read_rules_file
 from service.settings import Settings
 from service.showings import Showings
+from service.trials.plan import PlanFollower
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.shop_files import note_shop_file
@@ -148,6 +149,11 @@ def _say_what_came_of_it(campaign: Campaign, out: Path, suppressed: int) -> None
             "warning: no Redis: rules of frequency knew these lists alone, and these won't be known",
             err=True,
         )
+    if running := ", ".join(entry.experiment_id for entry in campaign.plan().entries):
+        click.echo(
+            f"warning: {running} runs: its customers got the champion's lists here, whatever their variant",
+            err=True,
+        )
     if suppressed and not tally.left_out["suppressed"]:
         click.echo(
             "warning: nobody of those to suppress was among the customers: are these the right ids?", err=True
@@ -167,7 +173,11 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     if settings.rules:
         book.take(read_rules_file(settings.rules))
     default = PRESETS[settings.consent_default]
-    known = LiveCustomers(is_personal_by_default=default.personalise, most=settings.live_customers)
+    known = LiveCustomers(
+        is_personal_by_default=default.personalise,
+        experiments_by_default=default.experiment,
+        most=settings.live_customers,
+    )
     door = RecordDoor(settings, _NobodyCounts())
     kept = KeptRules(private_folder(settings.store) / "rules.json")
     changes = ChangesFollower(door, champion.live, None if settings.rules else book, kept)
@@ -184,7 +194,10 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         stores_by_default=default.store,
     )
 
+    plans = PlanFollower(door)
+
     def look() -> None:
+        plans.look()
         changes.look()
         reader.look()
         while reader.is_behind:
@@ -206,6 +219,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         turn=promises.turn,
         poll_s=settings.changes_poll_s,
         showings=showings,
+        plan=lambda: plans.current,
     )
 
 

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from experiments.assignment import Plan, is_held_out
 from service.champion import Serving
 from service.errors import RefusedError
 from service.languages import ENGLISH
 from service.live.customers import LiveCustomers
 from service.live.told import NOT_PERSONAL
 from service.offers.desk import OfferDesk
+from service.own_list import Answer
 from service.parameters import Query
 from service.questions import id_of
 from service.recommender import Recommender
 from service.served import NONE
 from service.showings import Showings
+from service.trials.desk import HELD_OUT, POPULAR
 
 TURN_EACH = 1000  # customers, after which promises and showings are kept
 NOT_YET, MET, PERSONAL, STRANGERS, FOR_ALL = range(5)  # a customer: not asked for, without a list, with which
@@ -52,6 +55,8 @@ class Campaign:
         is_for_all: those who allow no personal answers get what a stranger gets; else no list. Who was erased
             never gets one.
         showings: what customers were shown, these lists too; None: no rule of frequency holds.
+        plan: who is held out of all experiments now, and gets what is popular as by `/recommend`. Whoever is
+            in an experiment gets the champion's list: it isn't noted who got which.
     """
 
     def __init__(
@@ -67,12 +72,15 @@ class Campaign:
         turn: Callable[[], None] = lambda: None,
         poll_s: float = 0.25,
         showings: Showings | None = None,
+        plan: Callable[[], Plan] = Plan,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._turn, self._poll_s, self._clock = turn, poll_s, clock
         self._serving, self._recommender, self._offers = serving, recommender, offers
         self._customers, self._look, self.showings = customers, look, showings
-        self._suppressed, self._is_for_all = suppressed, is_for_all
+        self._suppressed, self._is_for_all, self.plan = suppressed, is_for_all, plan
+        named = serving.served.named(POPULAR)
+        self._popular = Serving(named, serving.writer.of_variant(named))
         # Each is one of NOT_YET to FOR_ALL, and none of STRANGERS.
         self._of_rows = bytearray(len(serving.served.customers))
         self._of_others: dict[str, int] = {}
@@ -98,7 +106,7 @@ class Campaign:
         Raises:
             RefusedError: the category isn't known, or the record can't be used any more.
         """
-        served, writer = self._serving.served, self._serving.writer
+        served = self._serving.served
         look_at_s = self._clock()
         for number, customer_id in enumerate(customer_ids):
             if number % TURN_EACH == 0:
@@ -109,16 +117,27 @@ class Campaign:
                 look_at_s = self._clock() + self._poll_s
             why = self._why_not(customer_id)
             if why is None:
-                answer = self._recommender.recommend(served, customer_id, query)
+                answer, by, told = self._listed(customer_id, query)
                 if answer.picks:
                     self._note_listed(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
-                    self._recommender.note_shown(served, customer_id, query, answer, offers.rows)
-                    yield writer.recommendations(customer_id, answer, offers=offers.texts, language=language)
+                    counted = answer.with_picks([]) if told else answer
+                    self._recommender.note_shown(served, customer_id, query, counted, offers.rows)
+                    yield by.writer.recommendations(
+                        customer_id, answer, told, offers=offers.texts, language=language
+                    )
                     continue
                 why = "nothing to show"
             self.tally.left_out[why] += 1
         self._settle()
+
+    def _listed(self, customer_id: str, query: Query) -> tuple[Answer, Serving, str]:
+        """A customer's answer, whose it is, and what it says of experiments."""
+        served, customers = self._serving.served, self._customers
+        may = customers.of(customer_id) is not NOT_PERSONAL and customers.may_experiment(customer_id)
+        if may and is_held_out(self.plan(), customer_id):
+            return self._recommender.popular(served, query, customer_id), self._popular, HELD_OUT
+        return self._recommender.recommend(served, customer_id, query), self._serving, ""
 
     def keep_promises(self) -> None:
         """Note in the record whom offers with a budget were promised, and give back what wasn't.

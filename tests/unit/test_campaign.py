@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from experiments.assignment import place
 from models.errors import NextbestError
 from service.answers import AnswerWriter
 from service.batch_command import open_campaign
@@ -32,6 +34,7 @@ from storage.record.changes import Tombstone
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
+from storage.record.experiments import NewExperiment, set_holdout, start_experiment
 from storage.record.live import CustomerNow, Trade
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
@@ -350,6 +353,39 @@ def test_rules_of_the_placement_hold(store: Path, tmp_path: Path, monkeypatch: p
             json.loads(line)["recommendations"] for line in (tmp_path / "a.jsonl").read_text().splitlines()
         ]
         assert any(item["product_id"] == "milk" for items in lists for item in items) is is_there
+
+
+SPECIFICATION = """[experiment]
+id = "a"
+[[variants]]
+name = "control"
+weight = 1.0
+"""
+
+
+def test_who_is_held_out_gets_what_is_popular_by_mail_too(store: Path, tmp_path: Path) -> None:
+    anna = place("holdout/s", "anna")
+    record = Record(record_url(store, None), load_erasure_key(store, None))
+    with record.writing() as connection:
+        set_consent(
+            connection, "käthe/1", replace(PRESETS["all"], experiment=False), now_ms=NOW_MS, client=""
+        )
+        set_holdout(connection, anna + 1e-9, "s", now_ms=NOW_MS, client="")
+        new = NewExperiment("a", 1, SPECIFICATION, "hash", "recommend", 1.0)
+        start_experiment(connection, new, now_ms=NOW_MS, client="")
+    record.close()
+    ended = batch(store, tmp_path / "a.jsonl", "--n", "2")
+    found = {
+        one["customer_id"]: one for one in map(json.loads, (tmp_path / "a.jsonl").read_text().splitlines())
+    }
+    held_out = {one for one in found if place("holdout/s", one) <= anna} - {"käthe/1"}
+    assert "anna" in held_out
+    for customer, said in found.items():
+        is_held_out = customer in held_out
+        assert said["experiments"] == ([{"id": "holdout", "variant": "popular"}] if is_held_out else [])
+        assert said["variant"] == ("popular" if is_held_out else "blend")
+    assert (found["anna"]["source"], found["anna"]["recommendations"][0]["probability"]) == ("popular", None)
+    assert "warning: a runs: its customers got the champion's lists here" in ended.stderr
 
 
 def test_what_cannot_be_done_is_told_and_leaves_the_file_before(store: Path, tmp_path: Path) -> None:
