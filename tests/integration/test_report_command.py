@@ -92,6 +92,18 @@ def test_a_part_without_a_line_says_so_and_has_no_empty_table(tmp_path: Path) ->
     assert not re.search(r"<tbody>\s*</tbody>", page)
 
 
+def test_a_campaign_without_a_segment_is_for_everybody(tmp_path: Path) -> None:
+    (tmp_path / "purchases.csv").write_text(
+        "customer_id,product_id,purchased_at\na,p,2026-01-01\na,p,2026-02-01\n"
+    )
+    (tmp_path / "offers.csv").write_text("offer_id,product_ids,starts_at\no,p,2026-01-10\n")
+    assert run("report", "--data", tmp_path, "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert '<th scope="row">everybody</th>' in page
+    found = json.loads((tmp_path / "out" / "shop-report.json").read_text())
+    assert found["campaigns"]["lines"][0]["segment"] is None
+
+
 @pytest.mark.parametrize("title", ["<script>x</script>"])
 def test_titles_are_text_on_the_page(tmp_path: Path, title: str) -> None:
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")
