@@ -27,6 +27,7 @@ NO_KEY_YET = (
     "until the first key is made only calls to localhost or 127.0.0.1 are answered: "
     "make one with `nbo-serve keys create`"
 )
+NO_VALID_CREDENTIAL = "send a valid API key or customer's token in the header Authorization: Bearer ..."
 log = structlog.get_logger()
 
 
@@ -190,7 +191,7 @@ class Gate:
         self.refuse_other_id()
 
     def _unauthorized(self, why: str) -> NoReturn:
-        self._turn_away("unauthorized", why, "this needs an API key or a customer's token, and a valid one")
+        self._turn_away("unauthorized", why, NO_VALID_CREDENTIAL)
 
     def _count_address(self, environ: "WSGIEnvironment") -> None:
         if self._limits.address is not None:

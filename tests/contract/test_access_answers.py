@@ -57,6 +57,16 @@ def statuses(client: FlaskClient, path: str, headers: dict[str, str], count: int
     return [client.get(path, headers=headers).status_code for _ in range(count)]
 
 
+@pytest.mark.parametrize("header", [{}, {"X-Api-Key": SHOP.shop}, {"Authorization": SHOP.shop}, bearer("x")])
+def test_who_sends_no_key_or_elsewhere_is_told_where_it_goes(
+    client: FlaskClient, header: dict[str, str]
+) -> None:
+    refused = client.get("/popular", headers=header)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, 'Bearer realm="nextbest"')
+    told = "send a valid API key or customer's token in the header Authorization: Bearer ..."
+    assert refused.get_json()["detail"] == told  # the same for all
+
+
 def test_a_key_over_its_limit_is_told_when_to_go_on(store: Path) -> None:
     client = three(store, "key")
     assert statuses(client, "/popular", bearer(SHOP.shop), 3) == [200] * 3
