@@ -68,12 +68,16 @@ def test_a_record_that_is_lost_is_restored_by_the_handbooks_lines_and_erased_sta
         subprocess.run(["sh", "-euc", lines("back up the record")], env=env, check=True)
         send(running, "bert", "bert-2")
         assert requests.delete(f"{running.url}/customers/anna", timeout=5).ok
+        withdrawn = {"consent": {"personalise": False}}
+        assert requests.put(f"{running.url}/customers/bert", json=withdrawn, timeout=5).ok
         often = next(line for line in lines("back up the record").splitlines() if "tombstones" in line)
         subprocess.run(["sh", "-euc", often], env=env, check=True)
     (store.root / "record" / "record.db-journal").write_bytes(b"of what is lost")
     subprocess.run(["sh", "-euc", lines("restore the record")], env=env, check=True)
     assert (store.root / "record").stat().st_mode & 0o777 == 0o700
-    with running_service(store.root, tmp_path / "log2", record_timeout_ms="5000") as running:
+    until_told_again = {"record_timeout_ms": "5000", "consent_default": "no_personalisation"}
+    with running_service(store.root, tmp_path / "log2", **until_told_again) as running:
+        assert not running.get("/customers/bert").json()["consent"]["personalise"]
         assert running.get("/customers/anna").json()["events"] == []
         assert [told["event_id"] for told in running.get("/customers/bert").json()["events"]] == ["bert-1"]
         assert send(running, "anna", "anna-2") == 410
