@@ -202,6 +202,25 @@ def test_every_route_of_the_shop_passes() -> None:
             assert asked in exact or any(re.match(one, asked) for one in patterns), path
 
 
+LOGROTATE = shutil.which("logrotate") or shutil.which("logrotate", path="/usr/sbin")
+
+
+@pytest.mark.skipif(LOGROTATE is None, reason="no logrotate here")
+def test_logrotate_keeps_the_nights_log_for_fourteen_days(tmp_path: Path) -> None:
+    assert LOGROTATE
+    logs, rules = tmp_path / "logs", tmp_path / "rules"
+    logs.mkdir()
+    ours = (ROOT / "deploy/logrotate").read_text().replace("/var/log/nextbest", str(logs))
+    rules.write_text(ours.replace("su nextbest nextbest", ""))
+    rules.chmod(0o644)
+    for day in range(20):
+        (logs / "night.log").write_text(f"night {day}")
+        command = [LOGROTATE, "--force", "--state", str(tmp_path / "state"), str(rules)]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
+    assert (logs / "night.log.1").read_text() == "night 19"
+    assert len(list(logs.iterdir())) == 14
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")
