@@ -3,8 +3,6 @@
 from functools import cached_property
 
 from service.offers.promises import Promises
-from storage.record.budgets import promised_until
-from storage.record.record import Record
 
 
 class CampaignPromises(Promises):
@@ -46,10 +44,10 @@ class CampaignPromises(Promises):
     @cached_property
     def _before(self) -> dict[tuple[str, str], int]:
         """Until when what was promised before holds, by offer and customer."""
-        offer_ids, now_ms = [one.offer_id for one in self._budgets()], int(self._clock() * 1000)
-
-        def work(record: Record) -> dict[tuple[str, str], int]:
-            with record.reading() as connection:
-                return promised_until(connection, offer_ids, now_ms)
-
-        return self._door.do(work)
+        offer_ids = {one.offer_id for one in self._budgets()}
+        return {
+            (one.offer_id, one.customer_id): one.ends_ms
+            for piece in self._pieces(0, int(self._clock() * 1000))
+            for one in piece
+            if one.offer_id in offer_ids
+        }

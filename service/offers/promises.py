@@ -7,7 +7,7 @@ leased, and then learns what others promised.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import batched
@@ -25,12 +25,12 @@ from storage.record.budgets import (
     Lease,
     Promise,
     ToldPromise,
-    forget_old,
     give_back,
     lease,
     promised_between,
     tell,
 )
+from storage.record.promised import forget_old
 from storage.record.record import Record
 
 TURN_S = 1.0
@@ -234,6 +234,8 @@ class Promises:
                     by_others.append(others)
                     if ends:
                         give_back(connection, held.lease)
+                # So many promises may end at a time as were made. Last: it takes a lock that is the second.
+                forget_old(connection, now_ms, 2 * sum(len(new) for _, new, _ in telling))
             return by_others
 
         return self._done(work)
@@ -264,9 +266,8 @@ class Promises:
 
         def work(record: Record) -> list[Lease]:
             with record.writing() as connection:
-                found = lease(connection, missing, asking, now_ms=now_ms, counts_until_ms=ends_ms)
-                forget_old(connection, now_ms)  # behind the lock of the budgets: who tells has it first too
-                return found
+                forget_old(connection, now_ms)
+                return lease(connection, missing, asking, now_ms=now_ms, counts_until_ms=ends_ms)
 
         found = self._done(work)  # fails: asked again by the same name, nothing was promised from it
         self._asking = self._new_asking()
@@ -278,16 +279,12 @@ class Promises:
 
     def _hear(self) -> None:
         """Learn whom others promised what: it is theirs whoever is asked, also once the budget is used up."""
-        now_ms, after = int(self._clock() * 1000), self._heard
-
-        def read(record: Record, before: int) -> list[ToldPromise]:
-            with record.reading() as connection:
-                return promised_between(connection, after, before, now_ms, PIECE)
-
-        found = piece = self._door.do(partial(read, before=NEVER_MS))
-        while len(piece) == PIECE and len(found) < MOST_KNOWN:
-            piece = self._door.do(partial(read, before=piece[-1].number))
-            found = found + piece
+        now_ms = int(self._clock() * 1000)
+        found: list[ToldPromise] = []
+        for piece in self._pieces(self._heard, now_ms):
+            found += piece
+            if len(found) >= MOST_KNOWN:
+                break
         with self._turn:
             for one in reversed(found):
                 key = one.offer_id, one.customer_id
@@ -295,6 +292,19 @@ class Promises:
                 self._remember(key, max(one.ends_ms / 1000, known_until_s))
         if found:
             self._heard = found[0].number
+
+    def _pieces(self, after: int, now_ms: int) -> Iterator[list[ToldPromise]]:
+        """Promises with a number after this one that hold, the last ones first."""
+
+        def read(record: Record, before: int) -> list[ToldPromise]:
+            with record.reading() as connection:
+                return promised_between(connection, after, before, now_ms, PIECE)
+
+        piece = self._door.do(partial(read, before=NEVER_MS))
+        yield piece
+        while len(piece) == PIECE:
+            piece = self._door.do(partial(read, before=piece[-1].number))
+            yield piece
 
     def _remember(self, key: tuple[str, str], ends_s: float) -> None:
         """Until when a promise holds; of too many the one that was known first is forgotten."""

@@ -13,16 +13,25 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
-from storage.record.events import EventType
-from storage.record.live import Since, is_new
+from storage.record.live import Since, ids_of_new, is_new
 from storage.record.personal import may_be_named
+from storage.record.promised import (
+    IS_REDEMPTION,
+    Kept,
+    add,
+    delete,
+    kept_of,
+    lock_budgets,
+    mark_again,
+    mark_before,
+    no_longer,
+    was_redeemed,
+)
 from storage.record.statements import consent_lock, insert_new_rows, parts
 from storage.record.tables import events, offer_leases, offer_promises
 
-_BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
 NEVER_MS = 2**62
 SHARE = 8  # of what is left of a budget, one part at most goes to one worker
-_IS_REDEMPTION = sa.and_(events.c.type == EventType.PURCHASE.value, events.c.offer_id.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +76,19 @@ class Promise:
 def left_of(connection: sa.Connection, budget: Budget, now_ms: int) -> int:
     """How many may still be promised: less what was redeemed, is promised, or is leased; never below 0.
 
-    On Postgres what is promised may be redeemed between two of these looks, or lose its name to an erasure:
-    in this order it is counted twice then, never left out.
+    Exact behind the lock of the budgets.
     """
-    left = budget.redemptions - budget.redeemed - _promised(connection, budget.offer_id, now_ms)
-    left -= _redeemed(connection, budget)
-    return max(0, left - _leased(connection, budget.offer_id, now_ms))
+    return _left(connection, budget, kept_of(connection, budget.offer_id), now_ms)
+
+
+def _left(connection: sa.Connection, budget: Budget, kept: Kept, now_ms: int) -> int:
+    """As `left_of`. One statement sees one state: what is redeemed or erased meanwhile is never left out."""
+    redeemed = _redeemed(budget)
+    gone = no_longer(budget.offer_id, kept, now_ms)
+    counts = connection.execute(sa.select(gone, redeemed, _leased(budget.offer_id, now_ms))).one()
+    no_more, new, leased = (int(n or 0) for n in counts)
+    spent = budget.redeemed + new + kept.promised - no_more + leased
+    return max(0, budget.redemptions - spent)
 
 
 def lease(
@@ -85,11 +101,14 @@ def lease(
             first time was committed, what it took then is taken back.
         counts_until_ms: when the last promise from it would have ended, if nothing is heard of the worker.
     """
-    _lock(connection)
+    lock_budgets(connection)
     connection.execute(sa.delete(offer_leases).where(offer_leases.c.worker == worker))
     leases = []
     for budget in budgets:
-        left = left_of(connection, budget, now_ms)
+        kept = kept_of(connection, budget.offer_id)
+        left = _left(connection, budget, kept, now_ms)
+        if kept.promised:
+            mark_before(connection, budget.offer_id, kept, now_ms)
         if not left:
             continue
         granted = -(-left // SHARE)
@@ -121,7 +140,7 @@ def tell(
         how many somebody else had made: so many of the lease are left to its worker again.
     """
     consent_lock(connection, exclusive=False)
-    _lock(connection)
+    lock_budgets(connection)
     latest = {promise.customer_id: promise for promise in promises}
     known = _known(connection, of.offer_id, latest, now_ms)
     new_ms = {name: promise.promised_ms for name, promise in latest.items() if name not in known}
@@ -135,10 +154,18 @@ def tell(
         }
         for customer_id, promise in ((name, latest[name]) for name in sorted(new_ms))
     ]
-    new = len(insert_new_rows(connection, offer_promises, rows, offer_promises.c.id)) if rows else 0
+    new = _insert(connection, of.offer_id, rows) if rows else 0
     used = sa.update(offer_leases).where(offer_leases.c.id == of.lease_id)
     connection.execute(used.values(used=offer_leases.c.used + new))
     return sum(promised_ms != latest[customer_id].promised_ms for customer_id, promised_ms in known.items())
+
+
+def _insert(connection: sa.Connection, offer_id: str, rows: list[dict[str, Any]]) -> int:
+    new = insert_new_rows(connection, offer_promises, rows, offer_promises.c.customer_id)
+    since_ms = min(row["promised_ms"] for row in rows)
+    if since_ms < add(connection, offer_id, len(new), since_ms).marked_ms:  # told late: it may be redeemed
+        mark_again(connection, ((offer_id, customer_id) for customer_id in new))
+    return len(new)
 
 
 def _known(
@@ -148,7 +175,7 @@ def _known(
     promised, known = offer_promises.c, {}
     for some in parts(latest):
         theirs = (promised.offer_id == offer_id, promised.customer_id.in_(some))
-        connection.execute(sa.delete(offer_promises).where(*theirs, promised.ends_ms <= now_ms))
+        delete(connection, *theirs, promised.ends_ms <= now_ms)
         found = sa.select(promised.id, promised.customer_id, promised.promised_ms, promised.ends_ms)
         for number, customer_id, promised_ms, ends_ms in connection.execute(found.where(*theirs)).all():
             known[customer_id] = promised_ms
@@ -156,19 +183,6 @@ def _known(
                 later = sa.update(offer_promises).where(promised.id == number)
                 connection.execute(later.values(ends_ms=latest[customer_id].ends_ms))
     return known
-
-
-def promised_until(
-    connection: sa.Connection, offer_ids: Iterable[str], now_ms: int
-) -> dict[tuple[str, str], int]:
-    """Until when each promise of these offers holds, by offer and customer."""
-    promised, found = offer_promises.c, {}
-    for some in parts(offer_ids):
-        rows = sa.select(promised.offer_id, promised.customer_id, promised.ends_ms)
-        holds = promised.offer_id.in_(some) & (promised.ends_ms > now_ms)
-        for offer_id, customer_id, ends_ms in connection.execute(rows.where(holds)):
-            found[offer_id, customer_id] = int(ends_ms)
-    return found
 
 
 class ToldPromise(NamedTuple):
@@ -207,12 +221,17 @@ def forget_promises(connection: sa.Connection, customer_id: str) -> int:
     """
     promised = offer_promises.c
     mine = promised.customer_id == customer_id
+    redeemed = _redemptions(events.c.customer_id == customer_id)
+    any_of = (sa.select(promised.id).where(mine), redeemed)
+    if not any(connection.execute(one.limit(1)).first() for one in any_of):
+        return 0  # so it is with most customers: they needn't wait for the lock
+    lock_budgets(connection)
     found = connection.execute(
-        sa.select(promised.offer_id, promised.ends_ms).where(mine, sa.not_(_was_redeemed()))
+        sa.select(promised.offer_id, promised.ends_ms).where(mine, sa.not_(was_redeemed()))
     ).all()
     _count_nameless(connection, [(offer_id, ends_ms) for offer_id, ends_ms in found])
-    deleted = connection.execute(sa.delete(offer_promises).where(mine)).rowcount
-    offer_ids = connection.execute(_redemptions(events.c.customer_id == customer_id)).scalars().all()
+    deleted = delete(connection, mine)
+    offer_ids = connection.execute(redeemed).scalars().all()
     _count_nameless(connection, [(offer_id, NEVER_MS) for offer_id in offer_ids])
     return deleted
 
@@ -227,16 +246,11 @@ def _count_nameless(connection: sa.Connection, counted: Iterable[tuple[str, int]
             connection.execute(sa.insert(offer_leases), nobodys | {"granted": 1, "used": 0})
 
 
-def forget_old(connection: sa.Connection, now_ms: int) -> int:
-    """Delete promises and leases that count no more, within a transaction that writes; how many promises."""
-    connection.execute(sa.delete(offer_leases).where(offer_leases.c.counts_until_ms <= now_ms))
-    return connection.execute(sa.delete(offer_promises).where(offer_promises.c.ends_ms <= now_ms)).rowcount
-
-
-def _redeemed(connection: sa.Connection, budget: Budget) -> int:
+def _redeemed(budget: Budget) -> sa.ScalarSelect[int]:
     """Redemptions that the night doesn't know."""
-    mine = _redemptions(events.c.offer_id == budget.offer_id, is_new(budget.since)).subquery()
-    return int(connection.scalar(sa.select(sa.func.count()).select_from(mine)) or 0)
+    may_be = ids_of_new(budget.since, events.c.offer_id == budget.offer_id)
+    mine = _redemptions(events.c.id.in_(may_be), is_new(budget.since)).subquery()
+    return sa.select(sa.func.count()).select_from(mine).scalar_subquery()
 
 
 def _redemptions(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -245,43 +259,10 @@ def _redemptions(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     columns = events.c
     second = sa.literal("s") + sa.cast(columns.at_ms // 1000, sa.String)
     order = sa.func.coalesce(sa.literal("o") + columns.order_id, second)
-    return sa.select(columns.offer_id, columns.customer_id, order).where(_IS_REDEMPTION, *which).distinct()
+    return sa.select(columns.offer_id, columns.customer_id, order).where(IS_REDEMPTION, *which).distinct()
 
 
-def _promised(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
-    """Promises that hold and were not redeemed since: those that were count as redemptions.
-
-    Counted from the redemptions, since most promises never come to one: of 30,000 with 10,000 redemptions it
-    takes 130 ms on SQLite, where a look for each promise took 330.
-    """
-    promised = offer_promises.c
-    holds = (promised.offer_id == offer_id, promised.ends_ms > now_ms)
-    held = connection.scalar(sa.select(sa.func.count()).select_from(offer_promises).where(*holds))
-    both = sa.and_(events.c.offer_id == promised.offer_id, events.c.customer_id == promised.customer_id)
-    redeemed = sa.select(sa.func.count(promised.id.distinct())).select_from(
-        events.join(offer_promises, both & (events.c.received_ms >= promised.promised_ms))
-    )
-    kept = connection.scalar(redeemed.where(*holds, events.c.offer_id == offer_id, _IS_REDEMPTION))
-    return int(held or 0) - int(kept or 0)
-
-
-def _was_redeemed() -> sa.Exists:
-    """Of a promise: whether a redemption came in since it was made."""
-    return sa.exists().where(
-        events.c.offer_id == offer_promises.c.offer_id,
-        events.c.customer_id == offer_promises.c.customer_id,
-        events.c.received_ms >= offer_promises.c.promised_ms,
-        _IS_REDEMPTION,
-    )
-
-
-def _leased(connection: sa.Connection, offer_id: str, now_ms: int) -> int:
+def _leased(offer_id: str, now_ms: int) -> sa.ScalarSelect[int]:
     rest = sa.func.sum(offer_leases.c.granted - offer_leases.c.used)
     counts = (offer_leases.c.offer_id == offer_id, offer_leases.c.counts_until_ms > now_ms)
-    return int(connection.scalar(sa.select(rest).where(*counts)) or 0)
-
-
-def _lock(connection: sa.Connection) -> None:
-    """One at a time: on SQLite every writer is alone anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_BUDGET_LOCK)))
+    return sa.select(rest).where(*counts).scalar_subquery()

@@ -130,6 +130,16 @@ def is_new(since: Since) -> sa.ColumnElement[bool]:
     return (may_be | is_unread) & (new | is_unread)
 
 
+def ids_of_new(since: Since, *which: sa.ColumnElement[bool]) -> sa.CompoundSelect[int]:
+    """Numbers of events, of which those that `is_new` are all among them; each part by an index of its own,
+    where an index has which they are and then the number, or when they came in."""
+    earliest_ms = min(since.as_of_ms - CLOCKS_DIFFER_MS, since.unread_ms)
+    parts_of_it = [events.c.received_ms >= earliest_ms]
+    if since.last_event is not None:
+        parts_of_it.append(events.c.id > since.last_event)
+    return sa.union(*(sa.select(events.c.id).where(*which, one) for one in parts_of_it))
+
+
 def first_event_since(connection: sa.Connection, since: Since) -> int:
     """Number of an event before all that `since` is about; 0 for the first.
 

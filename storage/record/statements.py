@@ -45,6 +45,13 @@ def upsert(
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)
 
 
+def insert_sum(connection: sa.Connection, table: sa.Table, name: str) -> sqlite.Insert | postgresql.Insert:
+    """An insert that, where the primary key is there already, adds to a column."""
+    statement = _insert(connection, table)
+    summed = {name: table.c[name] + statement.excluded[name]}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=summed)
+
+
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 

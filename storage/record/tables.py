@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 3
+SCHEMA = 4
 """Number of the newest migration in migrations/versions."""
 
 METADATA = sa.MetaData(naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s"})
@@ -53,6 +53,8 @@ def _sent() -> list[sa.Column[Any]]:
     return [sa.Column(name, kind, nullable=nullable) for name, kind, nullable in _SENT]
 
 
+_IS_REDEEMED = sa.text("offer_id IS NOT NULL")  # few events are redemptions
+
 events = sa.Table(
     "events",
     METADATA,
@@ -71,7 +73,10 @@ events = sa.Table(
     sa.UniqueConstraint("namespace", "event_id", name="events_once"),
     sa.Index(None, "customer_id", "received_ms"),
     sa.Index(None, "client", "received_ms"),
-    sa.Index(None, "offer_id"),
+    *(
+        sa.Index(None, "offer_id", *names, sqlite_where=_IS_REDEEMED, postgresql_where=_IS_REDEEMED)
+        for names in (("id",), ("received_ms",), ("customer_id", "received_ms"))
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -270,7 +275,19 @@ offer_promises = sa.Table(
     sa.Column("customer_id", sa.String(256), nullable=False),
     sa.Column("promised_ms", _BIG, nullable=False),
     sa.Column("ends_ms", _BIG, nullable=False),
+    sa.Column("is_redeemed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("offer_id", "customer_id", name="offer_promises_once"),
     sa.Index(None, "customer_id"),
+    sa.Index(None, "ends_ms"),
     sqlite_autoincrement=True,
+)
+
+# How many promises of an offer aren't marked as redeemed, so that nobody has to count them. Those of what was
+# received at `marked_ms` or later aren't all marked yet.
+offer_counts = sa.Table(
+    "offer_counts",
+    METADATA,
+    sa.Column("offer_id", sa.String(256), primary_key=True),
+    sa.Column("promised", _BIG, nullable=False),
+    sa.Column("marked_ms", _BIG, nullable=False),
 )

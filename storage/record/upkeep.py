@@ -11,8 +11,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from storage.record.bare_ids import forget_bare_ids
-from storage.record.budgets import forget_old
 from storage.record.events import TRADE
+from storage.record.promised import MOST_FORGOTTEN, forget_old, lock_budgets, mark_again
 from storage.record.record import Record
 from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
 from storage.record.stretches import stretches
@@ -85,7 +85,12 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Rele
             found = connection.execute(sa.select(quarantine).where(quarantine.c.id.in_(numbers)))
             wanted = [dict(row) for row in found.mappings()]
             if wanted:
-                new = insert_new_rows(connection, events, [_event(row) for row in wanted], events.c.id)
+                lines = [_event(row) for row in wanted]
+                pairs = [(str(row["offer_id"]), str(row["customer_id"])) for row in lines if row["offer_id"]]
+                if pairs:
+                    lock_budgets(connection)
+                new = insert_new_rows(connection, events, lines, events.c.id)
+                mark_again(connection, pairs)  # they came in long ago
                 moved, known = moved + len(new), known + len(wanted) - len(new)
                 connection.execute(
                     sa.delete(quarantine).where(quarantine.c.id.in_([row["id"] for row in wanted]))
@@ -156,8 +161,7 @@ def expire(
         deleted[name] = sum(
             _delete_page(record, table, numbers) for numbers in _numbers(record, table, [old])
         )
-    with record.writing() as connection:
-        deleted["promises"] = forget_old(connection, now_ms)
+    deleted["promises"] = sum(_forget_old(record, now_ms))
     deleted["bare ids"] = forget_bare_ids(record)
     _note(record, "expire", deleted, now_ms=now_ms, client=client)
     return deleted
@@ -197,10 +201,25 @@ def _delete_page(record: Record, table: sa.Table, numbers: list[int]) -> int:
         if table is not events:
             return connection.execute(sa.delete(table).where(which)).rowcount
         consent_lock(connection, exclusive=False)  # else an erasure and this could wait for each other
+        redeemed = sa.select(events.c.offer_id, events.c.customer_id)
+        redeemed = redeemed.where(which, events.c.offer_id.is_not(None))
+        pairs = [(offer_id, customer_id) for offer_id, customer_id in connection.execute(redeemed)]
+        if pairs:
+            lock_budgets(connection)
         deleted = sa.delete(events).where(which).returning(events.c.customer_id, events.c.type)
         gone = connection.execute(deleted).all()
+        mark_again(connection, pairs)
         _raise_epochs(connection, (customer_id for customer_id, kind in gone if kind in _TRADE_NAMES))
         return len(gone)
+
+
+def _forget_old(record: Record, now_ms: int) -> Iterator[int]:
+    n = MOST_FORGOTTEN
+    while n == MOST_FORGOTTEN:
+        with record.writing() as connection:
+            n = forget_old(connection, now_ms)
+        yield n
+        time.sleep(PAUSE_S)
 
 
 def _raise_epochs(connection: sa.Connection, customer_ids: Iterable[str]) -> None:

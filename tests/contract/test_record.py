@@ -108,7 +108,7 @@ def test_a_newer_schema_is_refused_by_name_and_left_alone(url: URL) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     with opened(url) as record:
         for use in (lambda: prepare(url), lambda: take(record, event("e1"))):
-            with pytest.raises(SchemaError, match="it has schema 99, and this release knows 3"):
+            with pytest.raises(SchemaError, match="it has schema 99, and this release knows 4"):
                 use()
     engine.dispose()
 

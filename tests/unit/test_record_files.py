@@ -159,7 +159,7 @@ def test_the_commands_say_what_is_there(tmp_path: Path) -> None:
 
     assert nbo_serve("status")[0] == 1
     assert not (tmp_path / FILE).exists()
-    assert "had schema 0, and has 3 now" in nbo_serve("migrate")[1]
+    assert "had schema 0, and has 4 now" in nbo_serve("migrate")[1]
     assert "is up to date" in nbo_serve("migrate")[1]
     with opened_store(tmp_path) as record:
         take(record, event("e1"), event("e2", "bert"), event("e3", product_id="ghost"))
