@@ -107,8 +107,7 @@ def lease(
     for budget in budgets:
         kept = kept_of(connection, budget.offer_id)
         left = _left(connection, budget, kept, now_ms)
-        if kept.promised:
-            mark_before(connection, budget.offer_id, kept, now_ms)
+        mark_before(connection, budget.offer_id, kept, now_ms)
         if not left:
             continue
         granted = -(-left // SHARE)

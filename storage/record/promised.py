@@ -20,6 +20,8 @@ _BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
 MOST_FORGOTTEN = 200
 """Ended promises that are deleted in one go: on SQLite nobody else writes meanwhile."""
 _MOST_ENDED = 1000  # that a count looks at: what else has ended counts until it is deleted
+_MOST_NEW = 20_000  # redemptions that a count looks at: others count twice until they are marked
+_MOST_MARKED = 2000  # redemptions whose promises one lease marks: 20,000 took longer than a worker waits
 _MARK_EACH_MS, _NEVER_MS = 60_000, 2**62
 IS_REDEMPTION = sa.and_(events.c.type == EventType.PURCHASE.value, events.c.offer_id.is_not(None))
 
@@ -71,14 +73,21 @@ def no_longer(offer_id: str, kept: Kept, now_ms: int) -> sa.ScalarSelect[int]:
     ended = first.order_by(promised.ends_ms).limit(_MOST_ENDED).subquery()
     n_ended = sa.select(sa.func.count()).select_from(ended)
     n_ended = n_ended.where(ended.c.offer_id == offer_id, ended.c.is_redeemed.is_(False))
-    both = sa.and_(events.c.offer_id == promised.offer_id, events.c.customer_id == promised.customer_id)
+    new = sa.select(events.c.customer_id, events.c.received_ms).where(*_since(offer_id, kept))
+    new_ones = new.order_by(events.c.received_ms).limit(_MOST_NEW).subquery()
+    by_them = new_ones.c.customer_id == promised.customer_id
+    since_then = new_ones.c.received_ms >= promised.promised_ms
     n_redeemed = (
         sa.select(sa.func.count(promised.id.distinct()))
-        .select_from(events.join(offer_promises, both & (events.c.received_ms >= promised.promised_ms)))
-        .where(events.c.offer_id == offer_id, events.c.received_ms >= kept.marked_ms, IS_REDEMPTION)
+        .select_from(new_ones.join(offer_promises, by_them & since_then))
         .where(promised.offer_id == offer_id, promised.ends_ms > now_ms, promised.is_redeemed.is_(False))
     )
     return sa.select(n_ended.scalar_subquery() + n_redeemed.scalar_subquery()).scalar_subquery()
+
+
+def _since(offer_id: str, kept: Kept) -> tuple[sa.ColumnElement[bool], ...]:
+    """Of an event: whether it is a redemption whose promise needn't be marked yet."""
+    return (events.c.offer_id == offer_id, events.c.received_ms >= kept.marked_ms, IS_REDEMPTION)
 
 
 def was_redeemed() -> sa.Exists:
@@ -92,12 +101,16 @@ def was_redeemed() -> sa.Exists:
 
 
 def mark_before(connection: sa.Connection, offer_id: str, kept: Kept, now_ms: int) -> None:
-    """Mark the promises of redemptions that no worker still writes, behind the lock."""
+    """Mark the promises of redemptions that no worker still writes, behind the lock; of many the first."""
     before_ms = now_ms - CLOCKS_DIFFER_MS
     if before_ms < kept.marked_ms + _MARK_EACH_MS:
         return
-    lately = (events.c.received_ms >= kept.marked_ms, events.c.received_ms < before_ms)
-    redeemers = sa.select(events.c.customer_id).where(events.c.offer_id == offer_id, IS_REDEMPTION, *lately)
+    lately = (*_since(offer_id, kept), events.c.received_ms < before_ms)
+    in_order = sa.select(events.c.received_ms).where(*lately).order_by(events.c.received_ms)
+    too_many_ms = connection.scalar(in_order.offset(_MOST_MARKED).limit(1))
+    if too_many_ms is not None:  # but all that came in one batch, which have one time
+        before_ms = max(int(too_many_ms), kept.marked_ms + 1)
+    redeemers = sa.select(events.c.customer_id).where(*lately, events.c.received_ms < before_ms)
     theirs = (offer_promises.c.offer_id == offer_id, offer_promises.c.customer_id.in_(redeemers))
     marked = _mark(connection, theirs)
     promised = offer_counts.c.promised - marked

@@ -281,3 +281,42 @@ def test_what_an_older_release_promised_is_counted_once_when_its_record_is_broug
             ("cleo", False),
         ]
         assert left(record, TEN, NOON_MS + 2) == 10 - 2 - 2
+
+
+def test_of_many_redemptions_a_lease_marks_some_and_the_others_count_meanwhile(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promised, "_MOST_MARKED", 2)
+    promise(record, "anna", "bert")
+    promise(record, "cleo")
+    for n, name in enumerate(("anna", "bert", "cleo")):
+        sending = Sending("", "k", NOON_MS + n)
+        take(record, event(name, name, offer_id="ten"), sending=sending)
+    for n, marked_ms, now_ms in (
+        (1, NOON_MS + 2, LATER_MS),
+        (0, LATER_MS + MINUTE_MS - CLOCKS_DIFFER_MS, LATER_MS + MINUTE_MS),
+    ):
+        promise(record, now_ms=now_ms)
+        assert kept(record) == Kept(n, marked_ms)
+        assert left(record, TEN, now_ms) == 7
+
+
+def test_of_one_batch_with_too_many_redemptions_a_lease_marks_all(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promised, "_MOST_MARKED", 1)
+    promise(record, "anna", "bert")
+    take(record, event("r1", "anna", offer_id="ten"), event("r2", "bert", offer_id="ten"))
+    promise(record, now_ms=LATER_MS)
+    assert kept(record).promised == 0
+
+
+def test_a_count_looks_at_so_many_redemptions_and_the_others_count_twice(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promised, "_MOST_NEW", 1)
+    promise(record, "anna", "bert")
+    take(record, event("r1", "anna", offer_id="ten"), event("r2", "bert", offer_id="ten"))
+    assert left(record, TEN, NOON_MS) == 7
+    promise(record, now_ms=LATER_MS)
+    assert left(record, TEN, LATER_MS) == 8
