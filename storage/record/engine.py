@@ -70,6 +70,8 @@ def open_engine(
         return _sqlite(url, lock_ms)
     options = f"-c statement_timeout={statement_ms} -c lock_timeout={lock_ms}"
     options += f" -c idle_in_transaction_session_timeout={10 * statement_ms}"
+    # Where the default is stricter, whoever waited for a lock of ours would see what was before it.
+    options += r" -c default_transaction_isolation=read\ committed"
     engine = sa.create_engine(
         url,
         pool_size=2,

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import URL
 
 from service.offers.promises import Promises
 from storage.record.budgets import (
@@ -28,7 +29,7 @@ from storage.record.live import Since
 from storage.record.promised import forget_old
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
-from tests.data.records import NOON_MS, Door, empty_record, event, rows, sqlite_url, take
+from tests.data.records import NOON_MS, Door, empty_record, event, opened, rows, sqlite_url, take
 from tests.data.running_service import until
 
 ALL = Since(0, NEVER_MS)
@@ -65,6 +66,30 @@ def test_a_part_of_a_budget_is_leased_told_and_given_back(record: Record) -> Non
     with record.writing() as connection:
         give_back(connection, one)
     assert left(record) == 9
+
+
+def test_who_waited_for_a_lease_sees_it_whatever_the_postgres_isolates(record: Record, url: URL) -> None:
+    if not record.is_postgres:
+        pytest.skip("on SQLite whoever writes is alone, and begins after the one before")
+    last = Budget("ten", 1, 0, ALL)
+    by_default = "ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'repeatable read'"
+    with record.writing() as connection:
+        connection.exec_driver_sql(by_default)
+    try:
+        with opened(url) as strict, ThreadPoolExecutor(1) as pool:
+            with record.writing() as connection:
+                assert lease(connection, [last], "w", now_ms=NOON_MS, counts_until_ms=NOON_MS + LIFE_MS)
+                waiting = pool.submit(take_lease, strict, last)
+                until(lambda: is_waiting(connection), 1.5)
+            assert waiting.result() is None
+    finally:
+        with record.writing() as connection:
+            connection.exec_driver_sql("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
+
+
+def is_waiting(connection: sa.Connection) -> bool:
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(connection.exec_driver_sql(waits).scalar())
 
 
 def test_a_customer_is_promised_once_whoever_does_it(record: Record) -> None:
