@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from storage.record.events import EventType
 from storage.record.live import CLOCKS_DIFFER_MS
-from storage.record.statements import insert_sum, parts
+from storage.record.statements import insert_sum, parts, take_time
 from storage.record.tables import events, offer_counts, offer_leases, offer_promises
 
 _BUDGET_LOCK = 0x6E6262756467  # of Postgres' advisory locks
@@ -22,6 +22,7 @@ MOST_FORGOTTEN = 200
 _MOST_ENDED = 1000  # that a count looks at: what else has ended counts until it is deleted
 _MOST_NEW = 20_000  # redemptions that a count looks at: others count twice until they are marked
 _MOST_MARKED = 2000  # redemptions whose promises one lease marks: 20,000 took longer than a worker waits
+_RECOUNT_MS = 60_000  # of one statement
 _MARK_EACH_MS, _NEVER_MS = 60_000, 2**62
 IS_REDEMPTION = sa.and_(events.c.type == EventType.PURCHASE.value, events.c.offer_id.is_not(None))
 
@@ -145,6 +146,25 @@ def delete(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     told = connection.execute(gone.returning(offer_promises.c.offer_id, offer_promises.c.is_redeemed)).all()
     _subtract(connection, Counter(offer_id for offer_id, is_redeemed in told if not is_redeemed))
     return len(told)
+
+
+def wrong_by(connection: sa.Connection) -> dict[str, int]:
+    """How many are kept too few, by offer; reads all promises. A service of a release that didn't keep them
+    may have written after the record was brought up to date."""
+    take_time(connection, _RECOUNT_MS)
+    open_ones = sa.select(offer_promises.c.offer_id, sa.literal(1).label("n"))
+    of_kept = sa.select(offer_counts.c.offer_id, -offer_counts.c.promised)
+    each = sa.union_all(open_ones.where(offer_promises.c.is_redeemed.is_(False)), of_kept).subquery()
+    more = sa.func.sum(each.c.n)
+    rows = sa.select(each.c.offer_id, more).group_by(each.c.offer_id).having(more != 0)
+    return {offer_id: int(n) for offer_id, n in connection.execute(rows)}
+
+
+def put_right(connection: sa.Connection) -> None:
+    """Keep what a count of all promises says, within a transaction that writes."""
+    lock_budgets(connection)
+    for offer_id, n in sorted(wrong_by(connection).items()):
+        add(connection, offer_id, n, 0)
 
 
 def forget_old(connection: sa.Connection, now_ms: int, most: int = MOST_FORGOTTEN) -> int:

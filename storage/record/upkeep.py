@@ -12,7 +12,14 @@ import sqlalchemy as sa
 
 from storage.record.bare_ids import forget_bare_ids
 from storage.record.events import TRADE
-from storage.record.promised import MOST_FORGOTTEN, forget_old, lock_budgets, mark_again
+from storage.record.promised import (
+    MOST_FORGOTTEN,
+    forget_old,
+    lock_budgets,
+    mark_again,
+    put_right,
+    wrong_by,
+)
 from storage.record.record import Record
 from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
 from storage.record.stretches import stretches
@@ -140,7 +147,7 @@ def expire(
 ) -> dict[str, int]:
     """Delete what was received before these moments (0: nothing), promises of offers that have ended, and ids
     of customers without a purchase or a word on consent since the last time; how many. Workers forget
-    promises as long as an offer has a budget.
+    promises as long as an offer has a budget. How many promises there are is counted again.
 
     Exposures of one experiment go together, that long after its end: with a half of them gone customers would
     seem to have come later than they did, and the others would be judged as if they were all.
@@ -162,6 +169,7 @@ def expire(
             _delete_page(record, table, numbers) for numbers in _numbers(record, table, [old])
         )
     deleted["promises"] = sum(_forget_old(record, now_ms))
+    _recount(record)
     deleted["bare ids"] = forget_bare_ids(record)
     _note(record, "expire", deleted, now_ms=now_ms, client=client)
     return deleted
@@ -220,6 +228,15 @@ def _forget_old(record: Record, now_ms: int) -> Iterator[int]:
             n = forget_old(connection, now_ms)
         yield n
         time.sleep(PAUSE_S)
+
+
+def _recount(record: Record) -> None:
+    """Put the kept numbers of promises right; who writes waits for that only where one is wrong."""
+    with record.reading() as connection:
+        is_wrong = bool(wrong_by(connection))
+    if is_wrong:
+        with record.writing() as connection:
+            put_right(connection)
 
 
 def _raise_epochs(connection: sa.Connection, customer_ids: Iterable[str]) -> None:

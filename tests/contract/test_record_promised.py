@@ -320,3 +320,20 @@ def test_a_count_looks_at_so_many_redemptions_and_the_others_count_twice(
     assert left(record, TEN, NOON_MS) == 7
     promise(record, now_ms=LATER_MS)
     assert left(record, TEN, LATER_MS) == 8
+
+
+def test_what_a_service_of_an_older_release_wrote_without_keeping_the_number_is_put_right_by_a_night(
+    record: Record,
+) -> None:
+    promise(record, "anna", "bert")
+    made = {"promised_ms": NOON_MS, "ends_ms": NOON_MS + LIFE_MS}
+    with record.writing() as connection:
+        older = [made | {"offer_id": offer_id, "customer_id": "cleo"} for offer_id in OFFERS]
+        connection.execute(sa.insert(offer_promises), older)
+        connection.execute(sa.delete(offer_promises).where(offer_promises.c.customer_id != "cleo"))
+    two = Budget("two", 10, 0, Since(0, 2**62))
+    assert (left(record, TEN, NOON_MS), left(record, two, NOON_MS)) == (8, 10)
+    nothing = dict.fromkeys(("trade_before_ms", "others_before_ms", "quarantine_before_ms"), 0)
+    for _ in range(2):
+        expire(record, **nothing, exposures_before_ms=0, now_ms=NOON_MS, client="k")
+        assert (left(record, TEN, NOON_MS), left(record, two, NOON_MS)) == (9, 9)
