@@ -1,12 +1,10 @@
 """What customers allow, what is held of them, and their erasure: in the record first, then in answers."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 
-import sqlalchemy as sa
 import structlog
 
 from service.live.customers import LiveCustomers
@@ -105,14 +103,7 @@ class CustomerDesk:
     def held(self, customer_id: str) -> Held:
         """All that is held of a customer. Raises as `consent`."""
         consent = self.consent(customer_id)
-        return Held(consent, holdings_of(self._fetch, customer_id), self._of_the_night(customer_id))
-
-    def _fetch(self, wanted: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        def read(record: Record) -> Sequence[sa.Row[Any]]:
-            with record.reading() as connection:
-                return connection.execute(wanted).all()
-
-        return self._door.do(read)
+        return Held(consent, holdings_of(self._door.do, customer_id), self._of_the_night(customer_id))
 
     def erase(self, customer_id: str, client: str) -> Erasure:
         """Delete all that is held of a customer. It is done, and obeyed here, when this returns.

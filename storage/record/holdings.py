@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from storage.record.record import Record
 from storage.record.tables import consent_log, events, exposures, offer_promises, quarantine
 
 type Row = dict[str, object]
-type Fetch = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
-"""What a statement selects, read in one look at the record."""
+type Rows = Sequence[sa.Row[Any]]
+type Ask = Callable[[Callable[[Record], Rows]], Rows]
+"""Does one look at the record, and returns what that returns."""
 
 PAGE = 1000  # rows of one look: 5,000 events, of somebody who looks around, took as long as a worker waits
 _DURATION = "latency_ms"  # of all that ends in _ms the one that is no moment
@@ -29,24 +32,24 @@ class Holdings:
     promises: tuple[Row, ...]
 
 
-def holdings_of(fetch: Fetch, customer_id: str) -> Holdings:
+def holdings_of(ask: Ask, customer_id: str) -> Holdings:
     """What is held of a customer; nothing of one who isn't known. What comes meanwhile may be in it."""
     return Holdings(
         *(
-            tuple(_rows(fetch, table, customer_id))
+            tuple(_rows(ask, table, customer_id))
             for table in (consent_log, events, quarantine, exposures, offer_promises)
         )
     )
 
 
-def _rows(fetch: Fetch, table: sa.Table, customer_id: str) -> Iterator[Row]:
+def _rows(ask: Ask, table: sa.Table, customer_id: str) -> Iterator[Row]:
     # Of events, most of all rows, an index has this order: no page looks at those before it.
     order = [events.c.received_ms, events.c.id] if table is events else [table.c.id]
     told = [column for column in table.c if column.name not in _OURS]
     names = [(_said(column.name), _is_moment(column.name)) for column in told]
     keys = [column.label(f"key_{number}") for number, column in enumerate(order)]
     page = sa.select(*told, *keys).where(table.c.customer_id == customer_id).order_by(*order).limit(PAGE)
-    rows = fetch(page)
+    rows = ask(partial(_look, page))
     while rows:
         for row in rows:
             cells = zip(names, row, strict=False)  # the keys stand behind
@@ -57,7 +60,13 @@ def _rows(fetch: Fetch, table: sa.Table, customer_id: str) -> Iterator[Row]:
             }
         if len(rows) < PAGE:
             return
-        rows = fetch(page.where(sa.tuple_(*order) > sa.tuple_(*rows[-1][len(told) :])))
+        after = page.where(sa.tuple_(*order) > sa.tuple_(*rows[-1][len(told) :]))
+        rows = ask(partial(_look, after))
+
+
+def _look(wanted: sa.Select[Any], record: Record) -> Rows:
+    with record.reading() as connection:
+        return connection.execute(wanted).all()
 
 
 def _said(name: str) -> str:

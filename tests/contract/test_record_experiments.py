@@ -35,7 +35,7 @@ from storage.record.holdings import holdings_of
 from storage.record.record import Record
 from storage.record.tables import audit, experiments
 from storage.record.upkeep import expire
-from tests.data.records import KEY, NOON_MS, empty_record, event, fetching, rows, sqlite_url, take
+from tests.data.records import KEY, NOON_MS, empty_record, event, rows, sqlite_url, take
 
 A = NewExperiment("a", 1, "text", "hash-a-1", "recommend", 0.5)
 
@@ -216,7 +216,7 @@ def test_an_exposure_counts_once_and_is_read_as_it_was_written(record: Record) -
 
 def test_what_is_held_of_a_customer_tells_how_long_an_answer_took_in_milliseconds(record: Record) -> None:
     write(record, exposure("x1"))
-    (held,) = holdings_of(fetching(record), "anna").exposures
+    (held,) = holdings_of(lambda look: look(record), "anna").exposures
     assert (held["latency_ms"], held["at"]) == (1.5, datetime.fromtimestamp(NOON_MS / 1000, UTC).isoformat())
 
 

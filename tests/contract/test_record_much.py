@@ -1,20 +1,18 @@
 """A customer of whom much is held: told in looks that end in time, and erased however long that takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from storage.record import holdings
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.events import EventType, Sending
-from storage.record.holdings import holdings_of
+from storage.record.holdings import Rows, holdings_of
 from storage.record.record import Record
-from tests.data.records import KEY, NOON_MS, event, fetching, take
+from tests.data.records import KEY, NOON_MS, event, take
 
 WAIT_MS = 200  # of a worker
 
@@ -51,10 +49,10 @@ def test_no_look_is_about_more_than_a_page_and_each_row_is_told_once_in_its_orde
     for name in ("nothing", "all", "no_personalisation"):
         with record.writing() as connection:
             set_consent(connection, "anna", PRESETS[name], now_ms=NOON_MS, client="")
-    fetch, looks = fetching(record), []
+    looks = []
 
-    def counted(wanted: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        found = fetch(wanted)
+    def counted(look: Callable[[Record], Rows]) -> Rows:
+        found = look(record)
         looks.append(len(found))
         return found
 

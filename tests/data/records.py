@@ -1,11 +1,10 @@
 """Records for tests: an empty one on SQLite or on a real Postgres, and events to put into it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -15,7 +14,6 @@ from service.record import NOT_READ
 from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import DailyCaps, Event, EventType, Outcome, Sending
-from storage.record.holdings import Fetch
 from storage.record.intake import Intake
 from storage.record.record import Record
 from storage.record.schema import prepare
@@ -100,16 +98,6 @@ def take(
     """What becomes of events, committed."""
     with record.writing() as connection:
         return (taking or intake()).take(connection, sending, batch)
-
-
-def fetching(record: Record) -> Fetch:
-    """Reads what a statement selects."""
-
-    def fetch(wanted: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        with record.reading() as connection:
-            return connection.execute(wanted).all()
-
-    return fetch
 
 
 def rows(record: Record, table: sa.Table, *columns: str) -> list[tuple[object, ...]]:
