@@ -348,7 +348,7 @@ class Ranker(Model[RankerOptions]):
             n_bought += sum(each.n_bought for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if is_late and not _objection(windows):
+            if is_late and n_asked < len(starts) and not _objection(windows):
                 n_folds = n_asked
                 break
         self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)

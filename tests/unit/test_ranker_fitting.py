@@ -13,7 +13,7 @@ from models.interactions import Interactions
 from models.popular import Popular
 from models.ranker import Ranker
 from models.registry import build
-from models.windows import Window
+from models.windows import Window, window_starts
 from tests.data.shops import gift_shop, grocer
 from training.budget import SHARE, Budget
 from training.fitting import fit_variants, recipe_of, with_horizon
@@ -116,6 +116,12 @@ def test_windows_that_took_too_long_are_the_last_and_the_second_fit_takes_as_man
     assert budget_notes({"popular": Popular(), "ranker": cut, "again": again}) == {
         "ranker": "ranker: the time budget left it 6 past windows to learn from, where its options allow 8"
     }
+    all_there = PAST.before(PAST.as_of_s)
+    weeks = 1
+    while len(window_starts(all_there, 7, 8)) > 6:
+        all_there, weeks = PAST.before(PAST.as_of_s - weeks * WEEK_S), weeks + 1
+    whole = Ranker(with_options(time_budget_s=100.0, n_folds=8)).fit(all_there)
+    assert (len(whole.windows_), budget_notes({"ranker": whole})) == (6, {})  # no more were to be had
     cut.windows_ = cut.windows_[:2]
     assert "fewer than 3 nothing corrects its probabilities" in budget_notes({"ranker": cut})["ranker"]
     assert_same_trees(again, cut)
