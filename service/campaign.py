@@ -136,7 +136,8 @@ class Campaign:
         served, customers = self._serving.served, self._customers
         may = customers.of(customer_id) is not NOT_PERSONAL and customers.may_experiment(customer_id)
         if may and is_held_out(self.plan(), customer_id):
-            return self._recommender.popular(served, query, customer_id), self._popular, HELD_OUT
+            answer = self._recommender.popular_for(served, customer_id, query, is_limited=False)
+            return answer, self._popular, HELD_OUT
         return self._recommender.recommend(served, customer_id, query), self._serving, ""
 
     def keep_promises(self) -> None:

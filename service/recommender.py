@@ -141,8 +141,11 @@ class Recommender:
         self, served: ServedVersion, customer_id: str, query: Query, rows: Collection[int]
     ) -> int:
         """Which of these products is the most popular, under the rules for a customer."""
-        places = self._ruling(served, customer_id, query).popular_places
-        return min(rows, key=places.__getitem__)
+        rules, told = self._book.at(served, query.placement, query.rule_set), self._news_of(customer_id)
+        ruling = rules.of_nobody()
+        if told is not NOT_PERSONAL:
+            ruling = rules.of_customer(customer_id, served.customer_row(customer_id), told)
+        return min(rows, key=ruling.popular_places.__getitem__)
 
     def note_shown(
         self,
@@ -233,21 +236,37 @@ class Recommender:
             return NOTHING
         return self._showings.products_shown_enough(rules, ruling, customer_id, placement)
 
-    def popular(self, served: ServedVersion, query: Query, customer_id: str | None = None) -> Answer:
-        """The most popular products, of a category or of all.
-
-        Args:
-            customer_id: for whom the rules hold, of one whose answers may be personal; None: for nobody.
-        """
-        basket = Basket(self._ruling(served, customer_id, query), query)
+    def popular(self, served: ServedVersion, query: Query) -> Answer:
+        """The most popular products, of a category or of all; rules hold as for nobody in particular."""
+        basket = Basket(self._book.at(served, query.placement, query.rule_set).of_nobody(), query)
         basket.fill(lambda: basket.take_trends(basket.category))
         return basket.answer(None, "popular")
 
-    def _ruling(self, served: ServedVersion, customer_id: str | None, query: Query) -> Ruling:
+    def popular_for(
+        self, served: ServedVersion, customer_id: str, query: Query, *, is_limited: bool
+    ) -> Answer:
+        """The same for a customer who is to get no list of their own: what `recommend` would leave out for
+        them is left out, and the rules hold as there.
+
+        Args:
+            is_limited: rules of frequency too.
+        """
         rules = self._book.at(served, query.placement, query.rule_set)
-        if customer_id is None or (told := self._news_of(customer_id)) is NOT_PERSONAL:
-            return rules.of_nobody()
-        return rules.of_customer(customer_id, served.customer_row(customer_id), told)
+        told = self._news_of(customer_id)
+        if told is NOT_PERSONAL:
+            return self._of_nobody(rules, query)
+        ruling = rules.of_customer(customer_id, served.customer_row(customer_id), told)
+        without = NOTHING
+        if is_limited:
+            without = self._shown_enough(rules, ruling, customer_id, query.placement)
+        if ruling.bought or query.objective == DISCOVERY:
+            objective = DISCOVERY if query.objective == DISCOVERY else PROBABILITY
+            own, _ = self._own_list(rules, customer_id, told, objective)
+            if own is not None:
+                without = without.union(own.bought, own.owned)
+        basket = Basket(ruling, query, without=without, strength=_strength(ruling, query))
+        basket.fill(lambda: basket.take_trends(basket.category))
+        return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
         """Products that the same customers bought, filled with the trend of the product's category."""

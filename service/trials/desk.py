@@ -152,7 +152,7 @@ class Trials:
     ) -> tuple[Answer, str]:
         """What is popular, for a customer who is held out of all experiments, and its body."""
         self._held_out()
-        answer = self._recommender.popular(serving.served, query, customer_id)
+        answer = self._recommender.popular_for(serving.served, customer_id, query, is_limited=False)
         offers = self._offers(serving.served, customer_id, answer, query.placement, query.rule_set)
         self._recommender.note_shown(serving.served, customer_id, query, answer.with_picks([]), offers.rows)
         writer = self._as_popular(serving).writer
@@ -231,7 +231,7 @@ class Trials:
         """What a model shows."""
         by, recommender, is_fallback = self._model(serving, model)
         if model == POPULAR:
-            return Slate(by, recommender.popular(by.served, query, customer_id))
+            return Slate(by, recommender.popular_for(by.served, customer_id, query, is_limited=True))
         return Slate(by, recommender.recommend(by.served, customer_id, query), is_fallback)
 
     def _model(self, serving: Serving, model: str) -> tuple[Serving, Recommender, bool]:

@@ -22,6 +22,7 @@ from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.served import ServedVersion
+from service.showings import Showings
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
 from service.trials.reading import plan_of
@@ -74,15 +75,23 @@ def desk(tmp_path: Path) -> Desk:
     return desk_of(tmp_path)
 
 
-def desk_of(tmp_path: Path, book: RuleBook | None = None, shop: TinyShop | None = None) -> Desk:
+def desk_of(
+    tmp_path: Path, book: RuleBook | None = None, shop: TinyShop | None = None, *, counts: bool = False
+) -> Desk:
+    """A desk.
+
+    Args:
+        counts: whether what is shown is counted, for rules of frequency.
+    """
     version = Store(tmp_path).open(publish(Store(tmp_path), shop, variants=(VARIANT, "als")))
     served = ServedVersion(version, VARIANT)
     plans, shown = Fixed(), list[Shown]()
     live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
     live.heard()
+    showings = Showings(live, None) if counts else None
 
     def recommender() -> Recommender:
-        return Recommender(FirstLevel(10, 1), None, live.of, book=book)
+        return Recommender(FirstLevel(10, 1), None, live.of, book=book, showings=showings)
 
     champions = recommender()
     held_out: list[None] = []
