@@ -10,6 +10,8 @@ from experiments.specification import Specification, hash_of
 
 # An item begins with its id; a bracket and a quote follow each other nowhere else: `["` in an id is `[\"`.
 ITEM = r'\[\s*"'
+WHOLE = ("event_id", "customer_id", "at_ms", "is_forced", "spec_hash")  # without one a line would pass unseen
+FIGURES = ("units", "revenue", "latency_ms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +33,24 @@ def check_log(frame: pl.DataFrame, schema: pl.Schema, where: str) -> pl.DataFram
     """The log with the contract's columns and types.
 
     Raises:
-        BadLogError: a column is missing, has another type, or has holes where there may be none.
+        BadLogError: a column is missing, has another type, or has holes where there may be none; or a figure
+            isn't finite, which would make every mean that it is part of unknown.
     """
     missing = [name for name in schema if name not in frame.columns]
     if missing:
         raise BadLogError(where, f"has no column {', '.join(missing)}")
+    if (kind := frame.schema["at_ms"]).is_temporal():  # a cast would take microseconds for milliseconds
+        raise BadLogError(where, f"at_ms is of type {kind}: it is a number, Unix milliseconds")
     try:
-        frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+        frame = frame.select(pl.col(name).cast(wanted) for name, wanted in schema.items())
     except pl.exceptions.PolarsError as err:
         raise BadLogError(where, f"a column has another type ({err})") from err
-    for name in ("event_id", "customer_id", "at_ms"):
-        if frame[name].null_count():
-            raise BadLogError(where, f"{name} is empty in {frame[name].null_count():,} lines")
+    for name in (name for name in WHOLE if name in schema):
+        if holes := frame[name].null_count():
+            raise BadLogError(where, f"{name} is empty in {holes:,} lines")
+    for name in (name for name in FIGURES if name in schema):
+        if wrong := int((~frame[name].is_finite()).sum()):
+            raise BadLogError(where, f"{name} is no finite number in {wrong:,} lines")
     return frame
 
 

@@ -159,7 +159,7 @@ def _comparison(one: Comparison) -> tuple[str, ...]:
     name = one.metric if one.segment == "all" else f"{one.metric}, {one.segment} customers"
     effect = one.effect
     if effect is None:
-        return (name, one.arm, *("-",) * 7, one.state or "too little is known")
+        return (name, one.arm, *("-",) * 7, one.state or "too little is known, or all have the same")
     relative = "-"
     if effect.relative is not None and effect.relative_low is not None and effect.relative_high is not None:
         relative = f"{effect.relative:+.1%} ({effect.relative_low:+.1%} to {effect.relative_high:+.1%})"

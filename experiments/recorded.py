@@ -131,13 +131,25 @@ def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_m
 
     The night has joined what was recorded before its as_of with the shop's own history, and taken returns
     off: of the customers that it knows, trade before as_of is the night's, everything else is the record's.
+    But where a history knows its last day by its date alone, the night's end lies early on that day: what it
+    says that a customer bought then is not bought once more by what was recorded later on that day.
     Events stay in the order of arrival, the night's purchases stand where they are neither early nor late.
     """
     known = purchases["customer_id"].unique().implode()
     is_nights = TRADE & (pl.col("at_ms") < as_of_ms) & pl.col("customer_id").is_in(known)
+    of_last_day = purchases.filter(pl.col("at_ms") >= as_of_ms).select(
+        "customer_id", "product_id", day_ends_ms="at_ms", kind=pl.lit("purchase")
+    )
     own = purchases.filter(pl.col("at_ms") >= since_ms)  # all of it is before as_of, or on that day
     own = own.with_columns(event_id=pl.lit("night ") + pl.col("event_id"))
-    rest = events.filter(~is_nights).select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+    others = events.filter(~is_nights).join(
+        of_last_day.unique(["customer_id", "product_id"]),
+        on=["customer_id", "product_id", "kind"],
+        how="left",
+        maintain_order="left",
+    )
+    is_again = (pl.col("at_ms") <= pl.col("day_ends_ms")).fill_null(value=False)
+    rest = others.filter(~is_again).select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
     arrived = (own.with_columns(arrived="at_ms"), rest.with_columns(arrived=pl.col("at_ms").cum_max()))
     both = pl.concat(arrived)
     return both.sort("arrived", maintain_order=True).drop("arrived")

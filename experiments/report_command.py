@@ -53,6 +53,8 @@ def report(
     EXPERIMENT_ID is one of the record's; without it --spec, --exposures and --outcomes are judged, and the
     looks that were taken stand in looks.json of --out.
     """
+    if experiment_id is not None and (spec or exposures or outcomes):
+        raise click.UsageError("say either an experiment of the record or --spec, --exposures and --outcomes")
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     if experiment_id is None:
         if spec is None or exposures is None or outcomes is None:

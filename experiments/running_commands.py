@@ -2,6 +2,7 @@
 
 import getpass
 from datetime import UTC, datetime
+from math import isnan
 
 import click
 
@@ -88,6 +89,8 @@ def stop(place: RecordPlace, experiment_id: str) -> None:
 @click.argument("share", type=click.FloatRange(0, 0.5))
 def holdout(place: RecordPlace, salt: str, share: float) -> None:
     """Give SHARE of all customers what is popular, and keep them out of every experiment; 0 ends that."""
+    if isnan(share):  # which no comparison of the range refuses
+        raise click.BadParameter("nan is not in the range 0<=x<=0.5.", param_hint="'SHARE'")
     with opened_record(place) as record, record.writing() as connection:
         set_holdout(connection, share, salt[:64], now_ms=now_ms(), client=who())
     click.echo(f"{share:.3g} of all customers are held out")

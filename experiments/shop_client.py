@@ -24,12 +24,16 @@ class ShopClient:
     """
 
     def __init__(self, url: str, key: str = "", operator_key: str = "") -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # of a port or an address that can't be
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
             raise ServiceError(url, "isn't a URL such as http://127.0.0.1:8000")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url, self._key, self._operator_key = url, key, operator_key
-        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        self._connection = kind(host, port, timeout=TIMEOUT_S)
 
     def recommend(self, customer_id: str, n: int, variant: str = "") -> dict[str, Any]:
         """The answer; of a variant that is forced with the operator's key, if one is named."""

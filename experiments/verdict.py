@@ -6,7 +6,7 @@ from math import ceil, isfinite
 
 from experiments.effects import Effect
 from experiments.health import Finding, failures
-from experiments.looks import Look
+from experiments.looks import NEWS, Look
 from experiments.measures import GuardState, Sequence, guard_state, harmless
 from experiments.power import ALWAYS, drift_of
 from experiments.specification import Metric, Specification
@@ -175,15 +175,25 @@ def _open(evidence: Evidence) -> Verdict | None:
 def _going_on(evidence: Evidence) -> Verdict:
     look = evidence.look
     planned = evidence.specification.analysis.planned_n
-    if look is None and evidence.primary is not None and evidence.n:
-        return Verdict(Word.CONTINUE, "no look was taken by then", "all looks that were taken came later")
     if look is None:
-        return Verdict(Word.CONTINUE, "nothing to look at yet", "too few attribution windows are over")
+        return _unseen(evidence)
     if look.statistic >= look.bound:
         why = waits_for(evidence) or f"{_unshown(evidence)} isn't shown to be harmless yet"
         return Verdict(Word.CONTINUE, "primary above its upper bound", f"but {why}")
     text = f"{evidence.n:,} of {planned:,} customers; neither bound is crossed"
     return Verdict(Word.CONTINUE, "planned size not reached", text)
+
+
+def _unseen(evidence: Evidence) -> Verdict:
+    """Why there is no look."""
+    specification = evidence.specification
+    if evidence.n / specification.analysis.planned_n < NEWS:
+        return Verdict(Word.CONTINUE, "nothing to look at yet", "too few attribution windows are over")
+    if evidence.primary is not None:
+        return Verdict(Word.CONTINUE, "no look was taken by then", "all looks that were taken came later")
+    why = f"{specification.primary.name} is the same for all, or an arm has fewer than two"
+    text = f"{evidence.n:,} customers are judged, and {why}"
+    return Verdict(Word.CONTINUE, "nothing to look at yet", text)
 
 
 def needed_n(evidence: Evidence) -> int | None:

@@ -135,6 +135,27 @@ def test_no_purchase_counts_twice(store: Path) -> None:
     assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
 
 
+def test_the_last_day_of_a_history_of_dates_does_not_count_twice() -> None:
+    def trade(number: int, product: str, at_ms: int, kind: str = "purchase") -> dict[str, object]:
+        who_what = {"customer_id": "a", "product_id": product, "kind": kind}
+        return {"event_id": f"{number}", "at_ms": at_ms} | who_what
+
+    # Its last line is a date, so the night ends a second after that midnight, and the day goes on.
+    end_ms = DAY_MS - 1
+    night = pl.DataFrame([trade(0, "p", end_ms)], schema=OUTCOMES)
+    events = pl.DataFrame(
+        [
+            trade(1, "p", 36_000_000),  # the same purchase, as it was recorded
+            trade(2, "q", 36_000_000),  # which the shop's history lacks
+            trade(3, "p", 40_000_000, "return"),
+            trade(4, "p", DAY_MS + 1),  # on the next day
+        ],
+        schema=OUTCOMES,
+    )
+    found = joined(events, night, as_of_ms=1000, since_ms=0)
+    assert sorted(found["event_id"].to_list()) == ["2", "3", "4", "night 0"]
+
+
 def test_what_a_history_knows_by_its_day_alone_was_bought_after_what_was_shown_that_day() -> None:
     moments = [
         datetime(2026, 3, 28, 23, tzinfo=UTC),  # midnight in Rome, of a day with 23 hours
@@ -251,6 +272,17 @@ def test_of_an_experiment_that_ended_the_report_says_that_nobody_comes_any_more(
 def test_what_is_not_over_yet_is_not_judged(store: Path) -> None:
     assert "--now is ahead" in said(store, "--now", "2999-01-01")
     assert not (store.parent / "out").exists()
+
+
+def test_an_experiment_of_the_record_and_files_are_not_judged_together(store: Path) -> None:
+    found = said(store, "--spec", str(store.parent / "spec.toml"))
+    assert "say either an experiment of the record or --spec, --exposures and --outcomes" in found
+    assert not (store.parent / "out").exists()
+
+
+def test_a_holdout_of_no_number_is_refused(store: Path) -> None:
+    found = CliRunner().invoke(commands, ["holdout", "nan", "--store", str(store)])
+    assert (found.exit_code, "nan is not in the range" in found.output) == (2, True)
 
 
 def test_a_version_that_is_not_there_is_named(store: Path) -> None:

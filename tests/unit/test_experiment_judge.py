@@ -253,6 +253,22 @@ def test_a_log_that_is_none_is_refused_by_its_column() -> None:
         open_case(SPEC, exposed(), done(bought("a", 1, 1.0)).with_columns(at_ms=pl.lit("x")), at(1))
     with pytest.raises(BadLogError, match="customer_id is empty in 1 lines"):
         open_case(SPEC, exposed(), done({"kind": "view", "at_ms": 1}), at(1))
+    with pytest.raises(BadLogError, match="exposures: is_forced is empty in 1 lines"):
+        open_case(SPEC, exposed(exposure(0, "a", "ranker", START_MS, is_forced=None)), done(), at(1))
+    with pytest.raises(BadLogError, match="exposures: spec_hash is empty in 1 lines"):
+        open_case(SPEC, exposed(exposure(0, "a", "ranker", START_MS, spec_hash=None)), done(), at(1))
+
+
+def test_a_time_that_is_no_number_of_milliseconds_is_refused() -> None:
+    dated = exposed(exposure(0, "a", "ranker", START_MS)).with_columns(pl.from_epoch("at_ms", "ms"))
+    with pytest.raises(BadLogError, match=r"exposures: at_ms is of type Datetime.*Unix milliseconds"):
+        open_case(SPEC, dated, done(), at(1))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_figure_that_is_no_number_does_not_take_the_metric_with_it(value: float) -> None:
+    with pytest.raises(BadLogError, match="outcomes: revenue is no finite number in 1 lines"):
+        open_case(SPEC, exposed(), done(bought("a", START_MS, value), bought("b", START_MS, 2.0)), at(1))
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,23 @@ def test_the_first_rule_that_fires_decides(evidence: Evidence, word: Word, rule:
     assert (found.word, found.rule) == (word, rule)
 
 
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (replace(EVIDENCE, n=6), "too few attribution windows are over"),  # a thousandth of 14,000 is 14
+        (replace(EVIDENCE, n=20), "all looks that were taken came later"),
+        (replace(EVIDENCE, n=6, primary=None), "too few attribution windows are over"),
+        (
+            replace(EVIDENCE, n=20, primary=None),
+            "20 customers are judged, and revenue_per_customer is the same for all, "
+            "or an arm has fewer than two",
+        ),
+    ],
+)
+def test_without_a_look_the_verdict_says_why_there_is_none(evidence: Evidence, why: str) -> None:
+    assert decide(replace(evidence, look=None)).text == why
+
+
 def test_what_came_after_the_planned_size_was_looked_at_makes_no_difference_immaterial() -> None:
     later = replace(EFFECT, difference=0.01, variance=0.0001)
     assert decide(replace(EVIDENCE, look=LAST, primary=later)).word is Word.INCONCLUSIVE
