@@ -12,9 +12,9 @@ from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from service.languages import CATALOGUES, DOMAIN, ENGLISH, LANGUAGES
+from service.answering.languages import CATALOGUES, DOMAIN, ENGLISH, LANGUAGES
 
-SOURCE = Path("service/reasons.py")
+SOURCE = Path("service/answering/reasons.py")
 HEADER = f"# Reasons: the translations are edited here. `make languages` does the rest, {DOMAIN}.mo too."
 
 

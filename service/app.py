@@ -10,22 +10,27 @@ from werkzeug.routing import BaseConverter
 from service.access.cors import Cors
 from service.access.gate import Gate
 from service.access.guard import caller_of, guard
-from service.body_routes import register_body_routes
-from service.champion import ChampionFollower, Serving
-from service.customer_desk import CustomerDesk
-from service.customer_routes import register_customers
+from service.answering.languages import language_of
 from service.errors import RefusedError
 from service.events.desk import EventDesk
 from service.events.routes import register_events
-from service.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished
-from service.heads import Heads
-from service.languages import language_of
-from service.measured import Measured
-from service.metrics import Metrics
 from service.offers.desk import OfferDesk
-from service.operations import RedisState, register_operations
-from service.operator_app import register_operator_routes
-from service.parameters import (
+from service.recommender import Recommender
+from service.routes.customer_desk import CustomerDesk
+from service.routes.customers import register_customers
+from service.routes.operations import RedisState, register_operations
+from service.routes.operator_app import register_operator_routes
+from service.routes.posted_questions import register_body_routes
+from service.routes.products import ProductDesk, register_products
+from service.settings import Settings
+from service.telemetry.measured import Measured
+from service.telemetry.metrics import Metrics
+from service.trials.desk import Trials
+from service.versions.champion import ChampionFollower, Serving
+from service.versions.served import NONE
+from service.web.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished
+from service.web.heads import Heads
+from service.web.parameters import (
     Query,
     check_id,
     parse_offers_query,
@@ -33,13 +38,8 @@ from service.parameters import (
     parse_query,
     parse_reorder_query,
 )
-from service.problems import register_problems
-from service.product_routes import ProductDesk, register_products
-from service.recommender import Recommender
-from service.served import NONE
-from service.settings import Settings
-from service.thin_flask import ThinFlask
-from service.trials.desk import Trials
+from service.web.problems import register_problems
+from service.web.thin_flask import ThinFlask
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

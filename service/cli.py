@@ -7,9 +7,9 @@ from models.errors import NextbestError
 from storage.lazy_commands import Lazy, LazyCommands
 
 COMMANDS = {
-    "run": Lazy("service.run_command", "Serve until Ctrl-C or SIGTERM."),
+    "run": Lazy("service.commands.run", "Serve until Ctrl-C or SIGTERM."),
     "batch": Lazy(
-        "service.batch_command",
+        "service.commands.batch",
         "Write what each customer of a campaign would be recommended now.",
     ),
     "keys": Lazy("service.access.key_commands", "API keys of the shop's back end and of operators."),
@@ -21,7 +21,7 @@ COMMANDS = {
         "Mint a customer's token, for trying: a shop's back end mints its own (docs/access.md).",
     ),
     "rules": Lazy("service.rules.commands", "The merchandiser's rules: docs/rules.md."),
-    "record": Lazy("service.record_commands", "The database for what must last: events, consent, erasures."),
+    "record": Lazy("service.commands.record", "The database for what must last: events, consent, erasures."),
 }
 
 

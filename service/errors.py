@@ -1,4 +1,4 @@
-"""What the service refuses, by kind. It knows no HTTP: `problems` has the one table from kind to status."""
+"""What the service refuses, by kind. It knows no HTTP: `web.problems` has the table from kind to status."""
 
 from typing import Literal
 

@@ -8,12 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from service.basket import Basket
-from service.first_level import FirstLevel
-from service.live.session import Session, Sessions, day_of
-from service.live.told import NOT_PERSONAL, Told, has_night_of
-from service.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
-from service.own_list import (
+from service.answering.basket import Basket
+from service.answering.first_level import FirstLevel
+from service.answering.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
+from service.answering.own_list import (
     NO_PINS,
     Answer,
     Kept,
@@ -23,13 +21,15 @@ from service.own_list import (
     put_under_rules,
     under_factors,
 )
-from service.packed import WHOLE, Columns, owner_of, pack, unpack
-from service.parameters import Query
+from service.answering.packed import WHOLE, Columns, owner_of, pack, unpack
+from service.answering.showings import NOTHING, Showings
+from service.live.session import Session, Sessions, day_of
+from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
-from service.served import NONE, ServedVersion
-from service.showings import NOTHING, Showings
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
 
 LATEST = 500  # requests that are remembered
 KEPT_ANSWERS = 8  # to one customer, within a second

@@ -8,8 +8,8 @@ import structlog
 
 from service.access.callers import Callers
 from service.access.tokens import Issued
-from service.background import now_and_every
-from service.file_stamp import Stamp, stamp_of
+from service.processes.background import now_and_every
+from service.processes.file_stamp import Stamp, stamp_of
 from storage.keyring import KEYRING, DamagedKeyringError, Keyring, read_keyring
 
 RETRY_S = 5.0  # a file that couldn't be read may be readable now

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue, RouteCallable
 from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.routes import ROUTES, Route, UndeclaredRouteError
-from service.thin_flask import DirectView, ThinFlask
+from service.web.thin_flask import DirectView, ThinFlask
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

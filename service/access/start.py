@@ -10,8 +10,8 @@ from service.access.follower import CallersFollower
 from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
 from service.access.tokens import Issued
-from service.metrics import Metrics
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from storage.keyring import KEYRING, Keyring
 
 log = structlog.get_logger()

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from models.errors import NextbestError
-from service.parameters import ID_BYTES
+from service.web.parameters import ID_BYTES
 from storage.keyring import Algorithm, TokenKey
 
 LIFE_MAX_S = 15 * 60

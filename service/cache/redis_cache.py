@@ -13,10 +13,10 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
-from service.background import Outlived
 from service.cache.breaker import LOST_S, Breaker
 from service.cache.keys import list_key, list_life_s, showings_key
 from service.cache.reading import Wire, command
+from service.processes.background import Outlived
 
 MOST_WAITING = 4000  # a request for 1,000 customers leaves up to three for each
 BATCH = 50

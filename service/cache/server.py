@@ -12,9 +12,9 @@ from pathlib import Path
 import redis
 import structlog
 
-from service import die_with_parent
-from service.background import Outlived
 from service.cache.redis_cache import redis_client
+from service.processes import die_with_parent
+from service.processes.background import Outlived
 
 SOCKET = "redis.sock"
 log = structlog.get_logger()

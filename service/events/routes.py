@@ -7,10 +7,10 @@ from flask import Flask, Response, request
 from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.guard import caller_of, client_of
-from service.bodies import read_json, write_json
 from service.errors import Kind, RefusedError
 from service.events.desk import INVALID, STATUS, EventDesk, Verdict
 from service.events.schemas import BATCH_MAX
+from service.web.bodies import read_json, write_json
 from storage.record.events import TRADE, Fate
 
 ONE_MAX_BYTES = 64 * 1024

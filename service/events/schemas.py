@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from service.parameters import ID_BYTES
+from service.web.parameters import ID_BYTES
 from storage.record.events import Event, EventType
 
 CLOCKS_DIFFER_S = 300

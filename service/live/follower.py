@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.background import Outlived, now_and_every
 from service.live.reader import LiveReader
+from service.processes.background import Outlived, now_and_every
 
 PIECES_S = 0.1  # how long what is behind may be read in one turn
 

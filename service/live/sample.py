@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from service.live.customers import LiveCustomers
 from service.live.told import Told
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
 from storage.record.consent import Consent
 from storage.record.live import customers_now, tombstones_after
 from storage.record.record import Record

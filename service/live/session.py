@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import IntArray
+from service.answering.neighbours import goes_with
+from service.answering.packed import Columns
 from service.live.told import MOST_LINES, Line, Told
-from service.neighbours import goes_with
-from service.packed import Columns
-from service.served import EPOCH, NONE, UNKNOWN, ServedVersion
+from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 from storage.session_figures import SessionFigures
 

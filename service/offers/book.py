@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from models.offer_value import expected_cost
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
 from storage.offers import ListedOffer, Offer
 from storage.record.budgets import Budget
 

@@ -1,7 +1,7 @@
 """What answers say of offers, in the API's own description."""
 
 from service.openapi.json_schema import ANY_OBJECT, Json, exactly, ref
-from service.parameters import N_MAX
+from service.web.parameters import N_MAX
 
 
 def offer_schemas() -> Json:

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from operator import itemgetter
 
-from service.languages import ENGLISH
+from service.answering.languages import ENGLISH
+from service.answering.own_list import Answer, Attached, WithOffers
+from service.answering.reasons import Reasons, reasons_in
+from service.answering.request_ids import new_request_id
+from service.answering.showings import NOTHING, ROW, Showings
 from service.live.session import Session, session_of
 from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.offers.book import OfferBook
 from service.offers.promises import Promises
-from service.own_list import Answer, Attached, WithOffers
-from service.parameters import Query
-from service.reasons import Reasons, reasons_in
-from service.request_ids import new_request_id
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
-from service.served import NONE, ServedVersion
-from service.showings import NOTHING, ROW, Showings
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
 from storage.offers import ListedOffer, Offer
 
 NO_OFFERS = WithOffers(NOTHING, NOTHING, False, {}, [])

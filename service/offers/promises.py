@@ -16,8 +16,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from service.background import now_and_every
 from service.errors import RefusedError
+from service.processes.background import now_and_every
 from service.record import Door
 from storage.record.budgets import (
     NEVER_MS,

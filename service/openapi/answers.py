@@ -1,8 +1,8 @@
 """What routes answer that have no description of their own: products with their reasons, health, problems."""
 
 from service.openapi.json_schema import ANY_OBJECT, Json, exactly, ref
-from service.parameters import N_MAX
-from service.product_routes import AMOUNT_MAX, STOCK_MAX
+from service.routes.products import AMOUNT_MAX, STOCK_MAX
+from service.web.parameters import N_MAX
 
 REASON_CODES = [
     *("due_again", "bought_before", "because_you_bought", "similar", "bought_with"),

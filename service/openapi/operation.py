@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from service.access.routes import MEANING, ROUTES, Customers, Scope
-from service.languages import LANGUAGES
+from service.answering.languages import LANGUAGES
 from service.openapi.json_schema import Json, ref
 from service.openapi.parameters import LANGUAGE
-from service.problems import PROBLEM_JSON
+from service.web.problems import PROBLEM_JSON
 
 ERRORS = {
     "400": "A parameter or id can't be used",

@@ -1,8 +1,8 @@
 """What may stand in paths, queries and headers, from the limits that the parser keeps."""
 
-from service.languages import LANGUAGES
+from service.answering.languages import LANGUAGES
 from service.openapi.json_schema import Json
-from service.parameters import (
+from service.web.parameters import (
     CATEGORY_BYTES,
     EXCLUDE_BYTES,
     EXCLUDE_MAX,

@@ -2,8 +2,8 @@
 
 from service.openapi.json_schema import Json
 from service.openapi.parameters import ID
-from service.parameters import CATEGORY_BYTES, EXCLUDE_MAX, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES, PLACEMENT
-from service.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
+from service.web.parameters import CATEGORY_BYTES, EXCLUDE_MAX, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES, PLACEMENT
+from service.web.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
 CART_EXAMPLE: Json = {"product_ids": ["1082185", "995242"], "customer_id": "42", "n": 3}
 MANY_EXAMPLE: Json = {"customer_ids": ["42", "7"], "n": 3, "placement": "mail"}

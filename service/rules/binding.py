@@ -37,7 +37,7 @@ from service.rules.file import (
     Scoped,
 )
 from service.rules.who import Who, who_of
-from service.served import NONE, ServedVersion, Trends
+from service.versions.served import NONE, ServedVersion, Trends
 
 NUMBER_TESTS = {
     "=": np.equal,

@@ -11,7 +11,7 @@ from service.rules.binding import Binder, BoundRule
 from service.rules.file import Moment, Rule
 from service.rules.placed import PlacedRules
 from service.rules.reading import NO_RULES, Rules
-from service.served import EPOCH, ServedVersion
+from service.versions.served import EPOCH, ServedVersion
 
 FOREVER = float("inf")
 BY_DAYS = ("exclude_bought", "frequency", "offer_frequency")

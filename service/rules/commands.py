@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError
-from service.changes import ChangesFollower
+from service.live.changes import ChangesFollower
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told
 from service.recommender import nothing_new

@@ -6,7 +6,7 @@ from typing import Any
 from service.openapi.json_schema import Json, as_body, as_json, exactly, ref
 from service.openapi.operation import KEEPING, operation
 from service.openapi.parameters import OBJECTIVE, WHICH, in_query
-from service.parameters import ID_BYTES
+from service.web.parameters import ID_BYTES
 
 WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import NextbestError, NoChampionError
-from service.changes import ChangesFollower, rules_of
 from service.errors import RefusedError
+from service.live.changes import ChangesFollower, rules_of
+from service.live.products import LiveProducts
 from service.live.sample import news_of
-from service.live_products import LiveProducts
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.doubts import warnings_of
 from service.rules.dry_run import dry_run, sample
 from service.rules.preview import OneCustomer, preview
 from service.rules.reading import Rules, parse_rules
 from service.rules.watch import read_rules_file
-from service.sane import check_values
-from service.served import ServedVersion
+from service.versions.sane import check_values
+from service.versions.served import ServedVersion
 from storage.record.consent import PRESETS, Consent
 from storage.record.record import Record
 from storage.record.rules import (

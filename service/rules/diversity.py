@@ -7,8 +7,8 @@ in money, then need no common scale with a likeness, and no strength drowns what
 
 from collections.abc import Iterator, Sequence
 
-from service.packed import Entry, Scored
-from service.served import NONE, ServedVersion
+from service.answering.packed import Entry, Scored
+from service.versions.served import NONE, ServedVersion
 
 SAME_CATEGORY, SAME_BRAND = 0.75, 0.25
 LOOK_AHEAD = 50  # products that wait while others are put before them: no variety is worth what comes behind

@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.first_level import FirstLevel
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Answer
 from service.live.told import Told
 from service.offers.desk import OfferDesk
-from service.own_list import Answer
-from service.parameters import Query
 from service.recommender import Recommender, nothing_new
 from service.rules.book import RuleBook
 from service.rules.firing import Firing
 from service.rules.reading import NO_RULES, Rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 
 CUSTOMERS = 1000
 N = 10

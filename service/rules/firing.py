@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.arrays import BoolArray
-from service.first_level import FirstLevel
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Answer
 from service.live.told import Told, has_night_of
-from service.own_list import Answer
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.binding import Binder, BoundRule
 from service.rules.book import RuleBook, holds_at, is_at, period_of
@@ -18,7 +17,8 @@ from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
 
 
 class Firing:

@@ -8,7 +8,7 @@ from service.rules.binding import BoundRule
 from service.rules.effects import Effect, Often
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
 
 RULINGS = 64  # that differ by customer and are kept; each takes up to five bytes for a product
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from service.answers import AnswerWriter
+from service.answering.answers import AnswerWriter
 from service.live.told import Told
-from service.parameters import Query
 from service.rules.dry_run import Uncounted, dry_run
 from service.rules.reading import Rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
-from service.cells import Cells
+from service.versions.cells import Cells
 
 
 class Room:

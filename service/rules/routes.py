@@ -7,16 +7,16 @@ from datetime import MAXYEAR, UTC, datetime
 from flask import Flask, Response, request
 
 from service.access.guard import client_of
-from service.bodies import parse_json, read_bytes
+from service.answering.languages import language_of
 from service.errors import RefusedError
-from service.languages import language_of
-from service.operations import uncached
-from service.parameters import check_id, parse_try_query
-from service.problems import problem
+from service.routes.operations import uncached
 from service.rules.desk import RulesDesk
 from service.rules.errors import BadRulesError
 from service.rules.preview import OneCustomer
 from service.rules.reading import MAX_BYTES, decode
+from service.web.bodies import parse_json, read_bytes
+from service.web.parameters import check_id, parse_try_query
+from service.web.problems import problem
 
 TYPES = ("application/toml", "text/plain", "")
 ROLL_BACK_BYTES = 1024

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import structlog
 
-from service.background import now_and_every
-from service.file_stamp import Stamp, stamp_of
+from service.processes.background import now_and_every
+from service.processes.file_stamp import Stamp, stamp_of
 from service.rules.book import RuleBook
 from service.rules.errors import BadRulesError
 from service.rules.kept import KeptRules

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from experiments.assignment import Arm, Entry
-from service.parameters import Query
+from service.web.parameters import Query
 
 type Assigned = tuple[tuple[Entry, Arm], ...]
 

@@ -9,21 +9,21 @@ import structlog
 
 from experiments.assignment import Arm, Entry, Plan, assign, is_held_out
 from models.errors import NextbestError
-from service.champion import Serving
+from service.answering.languages import ENGLISH
+from service.answering.own_list import Answer, WithOffers
+from service.answering.request_ids import new_request_id
 from service.errors import RefusedError
-from service.languages import ENGLISH
 from service.live.told import NOT_PERSONAL, Told
 from service.offers.desk import NO_OFFERS
-from service.own_list import Answer, WithOffers
-from service.parameters import Query
 from service.recommender import Recommender
-from service.request_ids import new_request_id
-from service.sane import check_values
-from service.served import ServedVersion
 from service.trials.dealt import Assigned, Dealt, dealt
 from service.trials.drafted import drafted
 from service.trials.explored import Drawn, explored
 from service.trials.exposures import Shown
+from service.versions.champion import Serving
+from service.versions.sane import check_values
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 
 POPULAR = "popular"  # the model that needs no lists
 HELD_OUT = json.dumps({"id": "holdout", "variant": POPULAR})

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from experiments.assignment import Entry
 from experiments.interleaving import team_draft
-from service.own_list import Answer, Pick
-from service.served import ServedVersion
+from service.answering.own_list import Answer, Pick
+from service.versions.served import ServedVersion
 
 
 def drafted(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from experiments.assignment import Arm, Entry
 from experiments.exploring import lot
-from service.own_list import Answer, Pick, Rung
+from service.answering.own_list import Answer, Pick, Rung
 
 
 class Drawn(NamedTuple):

@@ -10,14 +10,14 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from experiments.assignment import Arm, Entry
-from service.background import Outlived, every
+from service.answering.own_list import Pick
 from service.errors import RefusedError
-from service.own_list import Pick
+from service.processes.background import Outlived, every
 from service.record import Door
-from service.served import NONE, UNKNOWN, ServedVersion
 from service.trials.explored import Drawn
 from service.trials.spool import Spool
 from service.trials.tally import Key, Tally
+from service.versions.served import NONE, UNKNOWN, ServedVersion
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
 from storage.strings import IdIndex

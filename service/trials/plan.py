@@ -7,7 +7,7 @@ from math import inf
 import structlog
 
 from experiments.assignment import Plan
-from service.background import now_and_every
+from service.processes.background import now_and_every
 from service.record import Door
 from service.trials.reading import plan_of
 from storage.record.changes import clock_now

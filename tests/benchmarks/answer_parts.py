@@ -8,18 +8,18 @@ import numpy as np
 
 from service.access.gate import Gate, Limits
 from service.access.routes import ROUTES
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import OwnList
+from service.answering.packed import owner_of, pack, unpack
 from service.cache.redis_cache import RedisCache
-from service.champion import Serving
-from service.finished import PRIVATE_HEADERS, Finished
-from service.first_level import FirstLevel
-from service.measured import Measured
-from service.metrics import Metrics
-from service.own_list import OwnList
-from service.packed import owner_of, pack, unpack
-from service.parameters import Query, check_id, parse_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
+from service.telemetry.measured import Measured
+from service.telemetry.metrics import Metrics
+from service.versions.champion import Serving
+from service.web.finished import PRIVATE_HEADERS, Finished
+from service.web.parameters import Query, check_id, parse_query
 from tests.data.tiny_service import Known
 
 ASKED = 500

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Flask
 
 from service.cache.redis_cache import redis_client
-from service.server import _server
+from service.processes.server import _server
 from service.settings import Settings
 
 TTL_S = 600

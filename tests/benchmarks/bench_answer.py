@@ -33,28 +33,28 @@ from service.access.limits import Buckets
 from service.access.new_keys import Labels, new_api_key, new_token_key
 from service.access.routes import Scope
 from service.access.tokens import mint, private_key
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import WithOffers
+from service.answering.showings import Showings
 from service.app import create_app
 from service.cache.redis_cache import RedisCache
-from service.champion import ChampionFollower
 from service.events.counters import EventCounters
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.told import Told, told_of
-from service.metrics import Metrics, count_in_folder
 from service.offers.desk import NO_OFFERS, OfferDesk
-from service.overload import Shedding
-from service.own_list import WithOffers
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES, Rules, parse_rules
-from service.served import ServedVersion
 from service.settings import Settings
-from service.showings import Showings
+from service.telemetry.metrics import Metrics, count_in_folder
 from service.trials.desk import Trials
 from service.trials.exposures import ExposureLog
 from service.trials.spool import Spool
 from service.trials.tally import Tally
+from service.versions.champion import ChampionFollower
+from service.versions.served import ServedVersion
+from service.web.overload import Shedding
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.live import Trade

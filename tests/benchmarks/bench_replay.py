@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
 from storage.store import Store
 from tests.benchmarks.page_marks import put_between
 from tests.benchmarks.replay_shop import Clock, ReplayShop

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from service.first_level import FirstLevel
-from service.parameters import Query
+from service.answering.first_level import FirstLevel
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
 from storage.store import Store
 from tests.benchmarks.bench_replay import K, ndcg_of
 from training.bootstrap import resample

@@ -20,7 +20,7 @@ from models.errors import DamagedVersionError
 from service.access.new_keys import Labels, new_api_key
 from service.access.routes import Scope
 from service.cache.server import RedisKeeper, find_redis_server
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
 from storage.keyring import Keyring, change_keyring
 from storage.store import Store
 from storage.strings import IdIndex

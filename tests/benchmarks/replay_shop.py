@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from service.answering.first_level import FirstLevel
 from service.app import create_app
-from service.champion import ChampionFollower
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
+from service.live.products import LiveProducts
 from service.live.reader import LiveReader
-from service.live_products import LiveProducts
-from service.metrics import Metrics
 from service.offers.desk import OfferDesk
-from service.product_routes import ProductDesk
 from service.recommender import Recommender
 from service.record import RecordDoor
+from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
 from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare

@@ -16,8 +16,8 @@ from service.access.gate import Gate, Limits
 from service.access.limits import Buckets
 from service.access.routes import ROUTES, Scope
 from service.errors import RefusedError
-from service.logs import configure_logs
-from service.metrics import Metrics
+from service.telemetry.logs import configure_logs
+from service.telemetry.metrics import Metrics
 from storage.store import Store
 from tests.data.credentials import HOUR, Credentials, bearer
 from tests.data.tiny_service import EVERYBODY, known, tiny_app

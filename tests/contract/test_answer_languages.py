@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from service.answering.languages import LANGUAGES
 from service.cache.redis_cache import RedisCache
-from service.languages import LANGUAGES
-from service.live_products import LiveProducts
-from service.metrics import Metrics
+from service.live.products import LiveProducts
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
+from service.telemetry.metrics import Metrics
 from storage.record.changes import ProductState
 from storage.store import Store
 from tests.data.redis_server import redis_server

@@ -11,7 +11,7 @@ from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from service.openapi.document import document
-from service.parameters import ID_BYTES
+from service.web.parameters import ID_BYTES
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.store import Store

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service.answering.first_level import FirstLevel
 from service.app import create_app
-from service.champion import ChampionFollower
-from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
-from service.metrics import Metrics
 from service.offers.desk import OfferDesk
 from service.recommender import Recommender
 from service.record import RecordDoor
+from service.routes.customer_desk import CustomerDesk
 from service.rules.book import RuleBook
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import record_url

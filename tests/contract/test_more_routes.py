@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.parameters import Query
-from service.questions import PRODUCTS_MAX
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
+from service.web.questions import PRODUCTS_MAX
 from storage.record.live import Trade
 from storage.store import Store
 from tests.data.tiny_service import get, tiny_app, tiny_served

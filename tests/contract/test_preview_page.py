@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from service.docs_page import hash_source
-from service.languages import LANGUAGES
-from service.parameters import N_MAX, OBJECTIVES
+from service.answering.languages import LANGUAGES
+from service.routes.docs_page import hash_source
+from service.web.parameters import N_MAX, OBJECTIVES
 from tests.data.tiny_service import EVERYBODY, tiny_operator_app
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from service.changes import ChangesFollower
 from service.events.counters import EventCounters
-from service.live_products import LiveProducts
-from service.metrics import Metrics
+from service.live.changes import ChangesFollower
+from service.live.products import LiveProducts
 from service.record import RecordDoor
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.store import Store

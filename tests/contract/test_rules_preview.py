@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 
 from service.openapi.document import document
-from service.parameters import N_MAX
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
+from service.web.parameters import N_MAX
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key

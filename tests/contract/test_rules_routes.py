@@ -8,16 +8,16 @@ import pytest
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 
-from service.changes import ChangesFollower
 from service.errors import RefusedError
 from service.events.counters import EventCounters
-from service.live_products import LiveProducts
-from service.metrics import Metrics
+from service.live.changes import ChangesFollower
+from service.live.products import LiveProducts
 from service.openapi.document import document
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from storage.record.changes import ProductState
 from storage.record.erasure_key import load_erasure_key
 from storage.record.products import change_product

@@ -8,10 +8,10 @@ from typing import Any
 
 from service.live.told import Told
 from service.offers.desk import OfferDesk
-from service.parameters import Query, parse_offers_query
 from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query, parse_offers_query
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish
 

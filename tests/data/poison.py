@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from itertools import product as product_of
 from pathlib import Path
 
+from service.answering.first_level import FirstLevel
 from service.events.schemas import check_event
-from service.first_level import FirstLevel
-from service.parameters import Query
 from service.recommender import Recommender
-from service.served import ServedVersion
 from service.settings import Settings
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps, Event, Outcome, Sending
 from storage.record.intake import DAY_MS, Intake

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import requests
 
-from service.private_folder import private_folder
+from service.processes.private_folder import private_folder
 
 START_S = 150  # a machine that is busy elsewhere, and a large version
 

@@ -10,24 +10,24 @@ from flask import Flask
 from service.access.callers import Callers
 from service.access.gate import Gate, Limits
 from service.access.tokens import Issued
+from service.answering.first_level import FirstLevel
 from service.app import Parts, create_app
-from service.champion import ChampionFollower
-from service.customer_desk import CustomerDesk
 from service.events.counters import EventCounters
 from service.events.desk import EventDesk
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
-from service.live_products import LiveProducts
-from service.metrics import Metrics
+from service.live.products import LiveProducts
 from service.offers.desk import OfferDesk
-from service.operator_app import create_operator_app
-from service.product_routes import ProductDesk
 from service.recommender import ListCache, Recommender, nothing_new
 from service.record import RecordDoor
+from service.routes.customer_desk import CustomerDesk
+from service.routes.operator_app import create_operator_app
+from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
-from service.served import ServedVersion
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
+from service.versions.served import ServedVersion
 from storage.keyring import Keyring
 from storage.record.consent import PRESETS
 from storage.store import Store

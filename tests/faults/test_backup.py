@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from service.access.routes import Scope
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 from storage.keyring import change_keyring, read_keyring
 from storage.store import Store
 from tests.data.credentials import Credentials, bearer

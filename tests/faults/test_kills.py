@@ -83,8 +83,8 @@ def test_a_lone_worker_that_is_killed_again_and_again_is_back_each_time(store: S
 def test_workers_that_cannot_start_end_the_service(store: Store, tmp_path: Path) -> None:
     """A supervisor sees that, and so does a person."""
     command = f"""
-import service.server as server
-import service.worker as worker
+import service.processes.server as server
+import service.processes.worker as worker
 worker.create_app = lambda parts: 1 / 0
 server.run(server.Settings(store={str(store.root)!r}, port={free_port()}))
 """

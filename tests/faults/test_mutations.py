@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import DamagedVersionError
-from service.champion import ChampionFollower
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
 from storage.store import Store
 from storage.version_writer import VersionWriter
 from storage.versions import open_version

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from service.openapi.document import document
-from service.problems import PROBLEMS
+from service.web.problems import PROBLEMS
 from storage.store import Store
 from tests.data.running_service import Running, free_port, running_service, until
 from tests.data.tiny_version import publish

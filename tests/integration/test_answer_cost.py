@@ -16,8 +16,8 @@ from types import CodeType
 import pytest
 
 from service.cache.redis_cache import RedisCache
-from service.champion import ChampionFollower
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
 from storage.store import Store
 from tests.benchmarks.bench_answer import BARE, BARE_GET, Route, call, make_routes
 from tests.benchmarks.big_shop import Size, write

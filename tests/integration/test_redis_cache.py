@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from service.answering.first_level import FirstLevel
+from service.answering.packed import Columns, owner_of, pack
 from service.cache import keys, redis_cache
 from service.cache.keys import list_key, showings_key
 from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
-from service.first_level import FirstLevel
-from service.packed import Columns, owner_of, pack
-from service.parameters import Query
-from service.private_folder import private_folder
+from service.processes.private_folder import private_folder
 from service.recommender import Recommender
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.store import Store
 from tests.data.redis_server import RedisServer, redis_server
 from tests.data.running_service import until

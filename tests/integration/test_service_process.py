@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from service.private_folder import private_folder
+from service.processes.private_folder import private_folder
 from storage.store import Store
 from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
 from tests.data.thread_heaps import thread_heaps

@@ -13,15 +13,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from service import reasons
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering import reasons
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
 from service.offers.desk import OfferDesk
-from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query, parse_offers_query
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop, day
 from tests.data.nights import champion, quick_config, run
 

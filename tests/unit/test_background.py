@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from service.background import Outlived, every, now_and_every
 from service.errors import RefusedError
+from service.processes.background import Outlived, every, now_and_every
 from tests.data.running_service import until
 
 SOON_S = 0.005

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from experiments.assignment import place
 from models.errors import NextbestError
-from service.batch_command import open_campaign
-from service.campaign_file import COLUMNS
 from service.cli import main
+from service.commands.batch import open_campaign
+from service.commands.campaign_file import COLUMNS
 from service.settings import Settings
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase

@@ -9,17 +9,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from service.answers import AnswerWriter
-from service.campaign import Campaign
-from service.campaign_file import write_lists
-from service.champion import Serving
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.commands.campaign import Campaign
+from service.commands.campaign_file import write_lists
 from service.errors import RefusedError
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
+from service.versions.champion import Serving
+from service.web.parameters import Query
 from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow, Trade
 from tests.data.tiny_service import tiny_served

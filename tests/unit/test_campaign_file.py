@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import NextbestError
-from service.batch_command import ids_of
-from service.campaign_file import BadOutError, cell_of, rows_of, write_lists
+from service.commands.batch import ids_of
+from service.commands.campaign_file import BadOutError, cell_of, rows_of, write_lists
 from storage.safe_cell import FORMULA_STARTS
 from storage.shop_files import FILE, note_shop_file, shop_files
 from storage.store import Store

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from service.counts_file import FIRST_BYTES, CountsFile
+from service.telemetry.counts_file import FIRST_BYTES, CountsFile
 
 
 def fill(counts: CountsFile, n: int) -> None:

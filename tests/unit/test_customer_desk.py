@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from service.customer_desk import CustomerDesk
 from service.live.customers import LiveCustomers
 from service.live.follower import LiveFollower
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL
 from service.record import NOT_READ
+from service.routes.customer_desk import CustomerDesk
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import Record

@@ -5,7 +5,7 @@ import sys
 
 ORPHAN = """
 import os, signal, time
-from service.die_with_parent import watch_parent
+from service.processes.die_with_parent import watch_parent
 
 parent_pid = os.getpid()
 if os.fork():

@@ -12,7 +12,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from models.errors import NextbestError
-from service.ended_counts import alone_with, merge_ended
+from service.telemetry.ended_counts import alone_with, merge_ended
 
 
 def ended_pid() -> int:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.answering.showings import Showings
 from service.live.customers import LiveCustomers
-from service.live_products import LiveValues
+from service.live.products import LiveValues
 from service.offers.desk import OfferDesk
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.showings import Showings
+from service.web.parameters import Query
 from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow, Trade
 from tests.data.records import KEY

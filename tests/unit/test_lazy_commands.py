@@ -91,4 +91,4 @@ def test_a_command_that_asks_no_record_loads_no_sql(name: str, commands: list[st
 def test_a_setting_that_is_wrong_is_told_before_the_service_is_loaded() -> None:
     found = loaded("from service.cli import main\nmain.get_command(None, 'run')")
     assert "service.settings" in found
-    assert not found & {"service.server", "flask", "numpy", "sqlalchemy"}
+    assert not found & {"service.processes.server", "flask", "numpy", "sqlalchemy"}

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from service.answers import AnswerWriter
-from service.changes import ChangesFollower
-from service.first_level import FirstLevel
-from service.live_products import LiveProducts
-from service.parameters import Query
-from service.product_routes import ProductDesk
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.live.changes import ChangesFollower
+from service.live.products import LiveProducts
 from service.recommender import Recommender
+from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.record.changes import ProductState
 from storage.record.tables import products_live, record_clock
 from storage.store import Store

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import own_list, packed
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering import own_list, packed
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Answer, Rung
 from service.live import session
 from service.live.session import Session, Sessions, session_of
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.own_list import Answer, Rung
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import NONE, ServedVersion
+from service.versions.served import NONE, ServedVersion
+from service.web.parameters import Query
 from storage.record.live import Trade
 from storage.session_figures import SessionFigures
 from storage.store import Store

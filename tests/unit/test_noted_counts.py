@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from service.metrics import BUCKETS_S, Metrics
-from service.own_list import NO_PINS, Answer
+from service.answering.own_list import NO_PINS, Answer
+from service.telemetry.metrics import BUCKETS_S, Metrics
 
 
 @given(

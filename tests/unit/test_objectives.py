@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.live.products import LiveProducts
 from service.live.told import Told, told_of
-from service.live_products import LiveProducts
-from service.parameters import OBJECTIVES, Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import OBJECTIVES, Query
 from storage.record.changes import ProductState
 from storage.record.live import Trade
 from tests.data.tiny_service import DictCache, tiny_served

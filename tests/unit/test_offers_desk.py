@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from service.answers import AnswerWriter
-from service.first_level import FirstLevel
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
 from service.live.customers import LiveCustomers
 from service.live.reader import LiveReader
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.offers.book import OfferBook
 from service.offers.desk import NO_OFFERS, OfferDesk
 from service.offers.promises import Promises
-from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query, parse_offers_query
 from storage.record.events import EventType
 from storage.record.live import Defaults, Trade
 from tests.data.offer_shop import (

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from service.first_level import FirstLevel
+from service.answering.first_level import FirstLevel
 from service.offers import promises as promises_module
 from service.offers.campaign_promises import CampaignPromises
 from service.offers.promises import Promises
-from service.parameters import Query
 from service.recommender import Recommender
+from service.web.parameters import Query
 from storage.record.budgets import Budget
 from storage.record.live import Since
 from tests.data.offer_shop import BUTTER, NOW_S, Clock, desk_of, ids, offers, served_of

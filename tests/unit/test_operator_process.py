@@ -5,7 +5,7 @@ from multiprocessing.context import ForkProcess
 
 import pytest
 
-from service.operator_process import OperatorKeeper
+from service.processes.operator_process import OperatorKeeper
 from tests.data.running_service import until
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.own_list import OwnList, entries_of, under_factors
-from service.packed import LIST_LENGTH, WHOLE, Columns
+from service.answering.own_list import OwnList, entries_of, under_factors
+from service.answering.packed import LIST_LENGTH, WHOLE, Columns
 from service.rules.effects import Scale
 from service.rules.ruling import Ruling
-from service.served import UNKNOWN
+from service.versions.served import UNKNOWN
 
 CHANCES = st.lists(st.just(-1.0) | st.just(float("nan")) | st.floats(0, 1, width=16), max_size=90)
 

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.packed_showings import at_most_showings, newer_part, packed_showing, times_shown, where_of
+from service.answering.packed_showings import (
+    at_most_showings,
+    newer_part,
+    packed_showing,
+    times_shown,
+    where_of,
+)
 
 NUMBERS = st.integers(1, 2**64 - 1) | st.integers(1, 5) | st.sampled_from([2**56, 2**63])
 HASHES = st.lists(NUMBERS, min_size=1, max_size=4, unique=True)

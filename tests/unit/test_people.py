@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.errors import DamagedVersionError
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
 from storage.people import MAX_WORDS, People
 from storage.store import Store
 from storage.version_writer import VersionWriter

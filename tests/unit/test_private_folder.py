@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import NextbestError
-from service.private_folder import make_private
+from service.processes.private_folder import make_private
 
 
 def test_what_is_no_folder_is_refused_by_its_path(tmp_path: Path) -> None:

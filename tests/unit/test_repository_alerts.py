@@ -10,12 +10,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.answering.first_level import FirstLevel
 from service.events.counters import EventCounters
-from service.first_level import FirstLevel
-from service.metrics import Metrics
-from service.parameters import Query
 from service.recommender import Recommender
-from service.served import ServedVersion
+from service.telemetry.metrics import Metrics
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.store import Store
 from tests.data.tiny_version import VARIANT, publish
 

@@ -3,7 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from service.request_ids import DRAWN, new_request_id
+from service.answering.request_ids import DRAWN, new_request_id
 
 
 def test_no_id_is_given_twice_also_not_to_two_threads() -> None:

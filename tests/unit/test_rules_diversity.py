@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.first_level import FirstLevel
-from service.packed import Columns
-from service.parameters import Query
+from service.answering.first_level import FirstLevel
+from service.answering.packed import Columns
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.diversity import LOOK_AHEAD, Above, diverse
 from service.rules.reading import parse_rules
 from service.rules.ruling import in_new_order
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import TinyShop
 

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from service.cli import main
 from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told, told_of
-from service.parameters import Query
 from service.recommender import nothing_new
 from service.rules.doubts import unknown_names, warnings_of
 from service.rules.dry_run import EVERYWHERE, VARIANTS, DryRun, MovedProduct, PinNotShown, dry_run, sample
 from service.rules.reading import NO_RULES, parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.record.changes import ProductState
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase

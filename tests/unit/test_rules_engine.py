@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from service.first_level import FirstLevel
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Answer, Rung
 from service.live.told import told_of
-from service.own_list import Answer, Rung
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.record.live import Trade
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import Bought, TinyShop

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.first_level import FirstLevel
-from service.own_list import Rung
-from service.parameters import Query
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Rung
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.file import (
@@ -32,7 +31,8 @@ from service.rules.file import (
     Scoped,
 )
 from service.rules.reading import Rules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from tests.data.tiny_service import DictCache, tiny_served
 from tests.data.tiny_version import Bought, TinyShop
 

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.cells import Cells
 from service.rules.room import Room
+from service.versions.cells import Cells
 
 type Product = tuple[int, int]
 """Brand and category, -1 for none."""

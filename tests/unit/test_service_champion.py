@@ -12,12 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from models.errors import DamagedVersionError
-from service.champion import ChampionFollower
-from service.first_level import FirstLevel
-from service.metrics import Metrics
-from service.parameters import Query
+from service.answering.first_level import FirstLevel
 from service.recommender import Recommender
-from service.served import ServedVersion
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from storage.store import CHAMPION, Store, write_atomic
 from storage.versions import Version
 from tests.data.running_service import until
@@ -179,7 +179,7 @@ class LockedStore(Store):
 def test_a_fault_at_the_first_look_is_logged_and_the_follower_looks_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.champion.RETRY_S", 0.1)
+    monkeypatch.setattr("service.versions.champion.RETRY_S", 0.1)
     version_id = publish(Store(tmp_path))
     store = LockedStore(tmp_path)
     follower = ChampionFollower(store, Metrics(None), poll_s=0.05)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.overload import AcceptQueue, Shedding
+from service.web.overload import AcceptQueue, Shedding
 
 FDS = Path("/proc/self/fd")
 ORIGIN = "https://shop.example"

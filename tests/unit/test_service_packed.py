@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.packed import LIST_LENGTH, WHOLE, Columns, Entry, owner_of, pack, unpack
+from service.answering.packed import LIST_LENGTH, WHOLE, Columns, Entry, owner_of, pack, unpack
 
 ENTRIES = st.lists(
     st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 255), st.just(-1.0) | st.floats(0, 1, width=16)),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import RefusedError
-from service.parameters import Query, check_id, parse_query
+from service.web.parameters import Query, check_id, parse_query
 
 
 def refused(query: str) -> RefusedError:

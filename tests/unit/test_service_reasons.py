@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.reasons import Reasons
+from service.answering.reasons import Reasons
 
 reasons = Reasons()
 DAY = (date(2017, 12, 28) - date(1970, 1, 1)).days

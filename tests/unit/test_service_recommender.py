@@ -11,17 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.answers import AnswerWriter
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.answering.objectives import PROBABILITY
+from service.answering.own_list import OwnList, Rung
 from service.errors import RefusedError
-from service.first_level import FirstLevel
 from service.live.told import Told, told_of
-from service.objectives import PROBABILITY
-from service.own_list import OwnList, Rung
-from service.parameters import Query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
-from service.served import ServedVersion
+from service.versions.served import ServedVersion
+from service.web.parameters import Query
 from tests.data.side_by_side import side_by_side
 from tests.data.tiny_service import DictCache, tiny_served
 from tests.data.tiny_version import VARIANT, Bought, TinyShop

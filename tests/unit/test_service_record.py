@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from service.errors import RefusedError
 from service.events.counters import EventCounters
-from service.metrics import Metrics
 from service.record import RecordDoor
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from storage.record.errors import RecordUnavailableError
 from storage.record.record import Record
 

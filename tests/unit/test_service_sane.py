@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
-from service.sane import check_values
-from service.served import ServedVersion
+from service.versions.sane import check_values
+from service.versions.served import ServedVersion
 from storage.evidence import ITSELF, NO_EVIDENCE
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import VARIANT

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
-from service.explaining import Explainer
-from service.languages import ENGLISH
-from service.served import EPOCH, NONE, ServedVersion
+from service.answering.explaining import Explainer
+from service.answering.languages import ENGLISH
+from service.versions.served import EPOCH, NONE, ServedVersion
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 

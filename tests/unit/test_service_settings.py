@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr, ValidationError
 
 from service.cli import main
-from service.run_command import misspelt
+from service.commands.run import misspelt
 from service.settings import Settings
 
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from service.tracing import Traced, new_provider
+from service.telemetry.tracing import Traced, new_provider
 from storage.store import Store
 from tests.data.tiny_service import tiny_app
 from tests.data.tiny_version import publish

@@ -4,14 +4,14 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
-from service.answers import AnswerWriter
-from service.champion import ChampionFollower, Serving
-from service.first_level import FirstLevel
-from service.metrics import Metrics
-from service.parameters import parse_personal_query
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
 from service.recommender import LATEST, Recommender
-from service.served import ServedVersion
-from service.warm_up import warm_up
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower, Serving
+from service.versions.served import ServedVersion
+from service.versions.warm_up import warm_up
+from service.web.parameters import parse_personal_query
 from storage.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, publish
 

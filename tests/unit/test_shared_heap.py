@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROCESS = """
 import threading
-from service.shared_heap import share_one_heap
+from service.processes.shared_heap import share_one_heap
 from tests.data.thread_heaps import thread_heaps
 
 if {shares}:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.first_level import FirstLevel
+from service.answering.first_level import FirstLevel
+from service.answering.own_list import Answer, Rung
+from service.answering.showings import FRESH_S, LIFE_S, MOST_BYTES, Showings
 from service.live.customers import LiveCustomers
 from service.offers.desk import OfferDesk
-from service.own_list import Answer, Rung
-from service.parameters import Query, parse_offers_query
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
-from service.showings import FRESH_S, LIFE_S, MOST_BYTES, Showings
+from service.versions.served import ServedVersion
+from service.web.parameters import Query, parse_offers_query
 from storage.record.changes import Tombstone
 from storage.record.live import CustomerNow
 from tests.data.records import KEY
@@ -324,7 +324,7 @@ def test_counts_take_no_more_room_however_many_customers_come_however_often(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch, customers: int
 ) -> None:
     one = 8 * (2 + 3)  # bytes of an answer of three products
-    monkeypatch.setattr("service.showings.MOST_COUNTED_BYTES", 10 * one)
+    monkeypatch.setattr("service.answering.showings.MOST_COUNTED_BYTES", 10 * one)
     day = Day(served, TWICE)
     showings = Showings(day.customers, None, clock=lambda: day.now_s)
     rules = day.book.at(served, "home")
@@ -357,7 +357,7 @@ def test_counts_end_with_their_version(served: ServedVersion, tmp_path: Path) ->
 def test_a_version_may_warm_up_in_another_thread_while_customers_come_and_go(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.showings.KEPT_CUSTOMERS", 1)
+    monkeypatch.setattr("service.answering.showings.KEPT_CUSTOMERS", 1)
     customers = LiveCustomers(is_personal_by_default=True, most=1)
     customers.erase([], KEY.hash_of)
     customers.heard()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.standing import FIRST_PLACES, new_in_shop, popular_in_category
+from service.versions.standing import FIRST_PLACES, new_in_shop, popular_in_category
 
 
 def popular(recent: list[int], category: list[int]) -> list[int]:

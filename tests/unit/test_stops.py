@@ -6,7 +6,7 @@ import sys
 
 WAITS = """
 import threading
-from service.stops import Stops
+from service.processes.stops import Stops
 
 is_over = threading.Event()
 Stops().call(is_over.set)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from models.errors import DamagedVersionError
-from service.champion import ChampionFollower
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
+from service.versions.champion import ChampionFollower
 from storage.signing import SIGNATURE, Signer, Signers, UnusableSigningKeyError
 from storage.store import Store
 from storage.versions import MANIFEST

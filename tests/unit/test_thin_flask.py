@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from service.app import IdConverter
-from service.thin_flask import ThinFlask
+from service.web.thin_flask import ThinFlask
 
 PARTS = st.sampled_from(["recommend", "health", "live", "", "a b", "ü", "%2F", "..", "anna", "\ud800"])
 PATHS = st.lists(PARTS, max_size=4).map("/".join)

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from experiments.assignment import Arm, Entry, Plan
-from service.answers import AnswerWriter
-from service.champion import Serving
+from service.answering.answers import AnswerWriter
+from service.answering.first_level import FirstLevel
+from service.answering.showings import Showings
 from service.errors import RefusedError
-from service.first_level import FirstLevel
 from service.live.customers import LiveCustomers
-from service.live_products import LiveProducts
-from service.parameters import Query, parse_personal_query
+from service.live.products import LiveProducts
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.served import ServedVersion
-from service.showings import Showings
 from service.trials.desk import Trials
 from service.trials.exposures import Shown, rows_of
 from service.trials.reading import plan_of
+from service.versions.champion import Serving
+from service.versions.served import ServedVersion
+from service.web.parameters import Query, parse_personal_query
 from storage.record.changes import ProductState
 from storage.record.experiments import RecordedExperiment, Running, State
 from storage.store import Store

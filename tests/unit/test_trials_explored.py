@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from experiments.assignment import Arm, Entry, Plan
 from experiments.exploring import lot
-from service.own_list import NO_PINS, Answer, Pick, Rung
-from service.parameters import Query, parse_personal_query
+from service.answering.own_list import NO_PINS, Answer, Pick, Rung
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.trials.dealt import dealt
 from service.trials.explored import explored
 from service.trials.exposures import rows_of
 from service.trials.reading import plan_of
+from service.web.parameters import Query, parse_personal_query
 from storage.evidence import NO_EVIDENCE
 from storage.record.experiments import RecordedExperiment, Running, State
 from tests.unit.test_trials import Desk, desk_of, now

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from experiments.assignment import Arm, Entry
-from service.own_list import Rung
+from service.answering.own_list import Rung
 from service.trials import exposures as module
 from service.trials import spool as spool_module
 from service.trials.exposures import BATCH, ExposureLog, Shown, rows_of

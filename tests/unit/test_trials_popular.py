@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments.assignment import Plan
-from service.parameters import parse_personal_query
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
+from service.web.parameters import parse_personal_query
 from tests.data.tiny_version import TinyShop
 from tests.unit.test_trials import Desk, desk_of, entry
 

@@ -1,0 +1,80 @@
+"""`nbo-serve record`: bring the record up to date, say what it holds, copy it, and look after it."""
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from service.commands.record_upkeep import expire_old, purge_sent, quarantine
+from storage.record.holding import holding
+from storage.record.record import record_url
+from storage.record.replay import lines_of, parse_lines, replay, stones_of
+from storage.record.schema import prepare
+from storage.record.tables import SCHEMA
+from storage.record_options import RecordPlace, opened_record, record_options, url_option
+from storage.store_option import store_option
+
+
+@click.group()
+def record() -> None:
+    """The database for what must last: events, consent, erasures."""
+
+
+@record.command()
+@store_option
+@url_option
+def migrate(store: Path, url: str | None) -> None:
+    """Make the record's tables, or bring them up to date."""
+    found = record_url(store, url)
+    before = prepare(found)
+    now = "is up to date" if before == SCHEMA else f"had schema {before}, and has {SCHEMA} now"
+    click.echo(f"{found.render_as_string(hide_password=True)} {now}")
+
+
+@record.command()
+@record_options
+def status(place: RecordPlace) -> None:
+    """How much the record holds, and what is in quarantine."""
+    with opened_record(place) as opened:
+        held = holding(opened)
+    click.echo(f"{opened.name}: schema {held.schema}")
+    for name, counts in (("event", held.events), ("quarantine", held.quarantine)):
+        for kind, n in counts.items():
+            click.echo(f"{name:<12}{kind:<32}{n:>12,}")
+    click.echo(f"{'customers':<44}{held.customers:>12,}")
+    click.echo(f"{'erased':<44}{held.erased:>12,}")
+
+
+@record.command()
+@record_options
+@click.argument("target", type=click.Path(path_type=Path))
+def backup(place: RecordPlace, target: Path) -> None:
+    """Copy a record in SQLite to the file TARGET while the service runs; in Postgres pg_dump does."""
+    with opened_record(place) as opened:
+        opened.back_up(target)
+    click.echo(f"{target}: {target.stat().st_size:,} bytes")
+
+
+@record.command("tombstones")
+@record_options
+@click.argument("target", type=click.File("w", atomic=True))
+def write_tombstones(place: RecordPlace, target: IO[str]) -> None:
+    """Write who was erased, as hashes, to TARGET: what a restore needs. No id is in it."""
+    with opened_record(place) as opened:
+        stones = stones_of(opened)
+    target.writelines(f"{line}\n" for line in lines_of(stones))
+    click.echo(f"{len(stones):,} erasures", err=True)
+
+
+@record.command("replay")
+@record_options
+@click.argument("source", type=click.File("r"))
+def replay_tombstones(place: RecordPlace, source: IO[str]) -> None:
+    """Erase again whom SOURCE names, in a record restored from a backup. Before the service starts."""
+    stones = parse_lines(source)
+    with opened_record(place) as opened:
+        click.echo(f"{replay(opened, stones):,} erased again")
+
+
+for command in (quarantine, purge_sent, expire_old):
+    record.add_command(command)
