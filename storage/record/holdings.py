@@ -1,5 +1,6 @@
 """All that the record holds of one customer, as a customer may ask to see it; read a page at a time."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ type Ask = Callable[[Callable[[Record], Rows]], Rows]
 
 PAGE = 1000  # rows of one look: 5,000 events, of somebody who looks around, took as long as a worker waits
 _DURATION = "latency_ms"  # of all that ends in _ms the one that is no moment
+_JSON = ("items", "payload")  # texts that hold data
 _OURS = ("id", "namespace", "payload_hash", "customer_id", "client")  # how we keep it, not what is kept
 
 
@@ -46,18 +48,14 @@ def _rows(ask: Ask, table: sa.Table, customer_id: str) -> Iterator[Row]:
     # Of events, most of all rows, an index has this order: no page looks at those before it.
     order = [events.c.received_ms, events.c.id] if table is events else [table.c.id]
     told = [column for column in table.c if column.name not in _OURS]
-    names = [(_said(column.name), _is_moment(column.name)) for column in told]
+    names = [(_said(column.name), _reader_of(column.name)) for column in told]
     keys = [column.label(f"key_{number}") for number, column in enumerate(order)]
     page = sa.select(*told, *keys).where(table.c.customer_id == customer_id).order_by(*order).limit(PAGE)
     rows = ask(partial(_look, page))
     while rows:
         for row in rows:
             cells = zip(names, row, strict=False)  # the keys stand behind
-            yield {
-                name: _iso(value) if is_moment else value
-                for (name, is_moment), value in cells
-                if value is not None
-            }
+            yield {name: read(value) if read else value for (name, read), value in cells if value is not None}
         if len(rows) < PAGE:
             return
         after = page.where(sa.tuple_(*order) > sa.tuple_(*rows[-1][len(told) :]))
@@ -73,8 +71,11 @@ def _said(name: str) -> str:
     return name if name == _DURATION else name.removesuffix("_ms")
 
 
-def _is_moment(name: str) -> bool:
-    return name.endswith("_ms") and name != _DURATION
+def _reader_of(name: str) -> Callable[[Any], object] | None:
+    """What makes of a column's value what is told of it, where that is another."""
+    if name in _JSON:
+        return json.loads
+    return _iso if name.endswith("_ms") and name != _DURATION else None
 
 
 def _iso(ms: int) -> str:

@@ -167,6 +167,7 @@ def test_an_export_has_all_that_is_held_and_nothing_of_how_it_is_kept(worker: Wo
     }
     (aside,) = held["quarantine"]
     assert (aside["product_id"], aside["reason"]) == ("unicorn", "unknown product")
+    assert aside["payload"]["product_id"] == "unicorn"
     assert [consent["experiment"] for consent in held["consents"]] == [False]
     night = held["night"]
     assert {one["product_id"] for one in night["bought"]} == {"milk", "bread"}

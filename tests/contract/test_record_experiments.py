@@ -220,6 +220,12 @@ def test_what_is_held_of_a_customer_tells_how_long_an_answer_took_in_millisecond
     assert (held["latency_ms"], held["at"]) == (1.5, datetime.fromtimestamp(NOON_MS / 1000, UTC).isoformat())
 
 
+def test_what_is_held_of_a_customer_has_what_was_shown_as_data_and_not_as_text_in_it(record: Record) -> None:
+    write(record, exposure("x1"))
+    (held,) = holdings_of(lambda look: look(record), "anna").exposures
+    assert held["items"] == [["milk", 0.5, None, None]]
+
+
 def test_who_was_erased_or_wants_no_experiments_leaves_no_exposure_however_late_it_comes(
     record: Record,
 ) -> None:
