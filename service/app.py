@@ -181,7 +181,7 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
         row = now.served.products.find(product_id)
         if row == NONE:
             raise RefusedError(
-                "unknown_product", "product_id", "no purchase of such a product is in the history"
+                "unknown_product", "product_id", "neither the purchases nor the table of products have it"
             )
         answer = recommender.similar(now.served, row, query)
         return Finished(now.writer.similar(row, answer, language), SHARED_HEADERS[language])
