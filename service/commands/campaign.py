@@ -117,14 +117,14 @@ class Campaign:
                 look_at_s = self._clock() + self._poll_s
             why = self._why_not(customer_id)
             if why is None:
-                answer, by, told = self._listed(customer_id, query)
+                answer, by, experiments = self._listed(customer_id, query)
                 if answer.picks:
                     self._note_listed(customer_id)
                     offers = self._offers.with_products(served, customer_id, answer, query.placement)
-                    counted = answer.with_picks([]) if told else answer
+                    counted = answer.with_picks([]) if experiments else answer
                     self._recommender.note_shown(served, customer_id, query, counted, offers.rows)
                     yield by.writer.recommendations(
-                        customer_id, answer, told, offers=offers.texts, language=language
+                        customer_id, answer, experiments, offers=offers.texts, language=language
                     )
                     continue
                 why = "nothing to show"

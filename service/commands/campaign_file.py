@@ -125,11 +125,11 @@ def rows_of(answer: str) -> list[dict[str, Any]]:
     rows = []
     for item in content["recommendations"]:
         reason = item["reason"]
-        told = {"reason_code": reason["code"], "reason_text": reason["text"], "due_on": reason.get("due_on")}
+        added = {"reason_code": reason["code"], "reason_text": reason["text"], "due_on": reason.get("due_on")}
         offer = item["offer"] or {}
-        told |= {"offer_id": offer.get("offer_id"), "discount": offer.get("discount")}
-        told |= {"offer_ends_at": offer.get("ends_at"), "promised_until": offer.get("promised_until")}
-        row = of_all | item | told
+        added |= {"offer_id": offer.get("offer_id"), "discount": offer.get("discount")}
+        added |= {"offer_ends_at": offer.get("ends_at"), "promised_until": offer.get("promised_until")}
+        row = of_all | item | added
         rows.append({name: row[name] for name in COLUMNS})
     return rows
 

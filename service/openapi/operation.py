@@ -81,9 +81,9 @@ def operation(
         answered: what a 200 says; None: the summary.
     """
     scope = ROUTES[name].scope
-    told: Json = {"description": answered or summary, "content": answer}
+    success: Json = {"description": answered or summary, "content": answer}
     if LANGUAGE in parameters:
-        told["headers"] = TOLD_IN
+        success["headers"] = TOLD_IN
     refusals = ("401", "403", "421", "429") if scope else ()
     return {
         "operationId": name,
@@ -91,7 +91,7 @@ def operation(
         "tags": [scope.value if scope else HEALTH],
         **({"parameters": list(parameters)} if parameters else {}),
         **({"requestBody": body} if body else {}),
-        "responses": {"200": told} | {status: _problem(status) for status in sorted((*errors, *refusals))},
+        "responses": {"200": success} | {status: _problem(status) for status in sorted((*errors, *refusals))},
         "security": _security(name),
     }
 

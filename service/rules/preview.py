@@ -43,7 +43,7 @@ def preview(
     found = dry_run(served, before, after, now_s=now_s, news_of=news_of, one=(one.customer_id, one.query))
     writer = AnswerWriter(served)
 
-    def told(rules: Rules) -> Any:
+    def listed(rules: Rules) -> Any:
         trial = Uncounted(rules, now_s, news_of)
         answer = trial.recommender.recommend(served, one.customer_id, one.query)
         offers = trial.offers.with_products(served, one.customer_id, answer, one.query.placement)
@@ -51,4 +51,4 @@ def preview(
             writer.recommendations(one.customer_id, answer, offers=offers.texts, language=one.language)
         )
 
-    return asdict(found) | {"before": told(before), "after": told(after)}
+    return asdict(found) | {"before": listed(before), "after": listed(after)}

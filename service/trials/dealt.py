@@ -19,7 +19,7 @@ class Dealt:
         model, objective, placement, rules: "" where no arm says one.
         drafting: the arm that deals two lists into one.
         exploring: the arm that fills a place by lot, where none drafts: an answer has one list.
-        told: the experiments as an answer lists them.
+        experiments: as an answer lists them, in JSON.
     """
 
     assigned: Assigned
@@ -29,7 +29,7 @@ class Dealt:
     rules: str
     drafting: tuple[Entry, Arm] | None
     exploring: tuple[Entry, Arm] | None
-    told: str
+    experiments: str
 
     def asked(self, query: Query) -> Query:
         """A query as the arms change it."""
@@ -55,7 +55,7 @@ def dealt(assigned: Assigned) -> Dealt:
         rules=next((arm.rules for arm in arms if arm.rules), ""),
         drafting=drafting,
         exploring=exploring if drafting is None else None,
-        told=", ".join(
+        experiments=", ".join(
             json.dumps({"id": entry.experiment_id, "variant": arm.name}) for entry, arm in assigned
         ),
     )

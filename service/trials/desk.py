@@ -126,7 +126,9 @@ class Trials:
         offers = self._offers(by.served, customer_id, answer, query.placement, query.rule_set)
         self._recommender.note_shown(by.served, customer_id, query, answer, offers.rows)
         said = self._as_popular(by) if arms.model == POPULAR else by
-        body = said.writer.recommendations(customer_id, answer, arms.told, request_id, offers.texts, language)
+        body = said.writer.recommendations(
+            customer_id, answer, arms.experiments, request_id, offers.texts, language
+        )
         self._shown(
             Shown(
                 request_id=request_id,
