@@ -8,6 +8,7 @@ from training.comparison import Evaluation
 from training.contribution import Contribution, Kind, KindFigures
 from training.reliability import Ratio, Reliability
 
+BY_CHANCE = ", but on so few customers this may be chance: judge by more windows."
 _BOUGHT: dict[Kind, str] = {
     "all": "products that customers bought",
     "repeats": "products that customers bought again",
@@ -146,16 +147,17 @@ def warnings(found: Calibration, days: Sequence[str]) -> list[str]:
 def _too_far(found: Reliability, what: str) -> str:
     said = f"Probabilities of {what} are {_points(found.ece)} off (ECE above {MAX_ECE})"
     if found.ece <= found.ece_chance_limit:
-        return f"{said}, but on so few customers this may be chance: judge by more windows."
+        return f"{said}{BY_CHANCE}"
     return f"{said}: promise nothing by them before it is known why."
 
 
 def _unsteady(ratio: Ratio, what: str, day: str) -> str:
     ran = "low" if ratio.mean > 1 else "high"
-    return (
+    said = (
         f"Probabilities of {what} ran {ran} in the window from {day}: "
-        f"{_per_100(ratio.mean)} purchases where 100 were expected."
+        f"{_per_100(ratio.mean)} purchases where 100 were expected"
     )
+    return f"{said}{BY_CHANCE if ratio.low <= 1 <= ratio.high else '.'}"
 
 
 def _doubt(kept: Kept) -> str:

@@ -124,7 +124,8 @@ def observed_over_expected(p: AnyArray, is_bought: BoolArray, customer: AnyIntAr
         return None
     _, of = np.unique(customer, return_inverse=True)
     missed = np.bincount(of, is_bought) - np.bincount(of, p)
-    reach = _Z * float(np.sqrt((missed**2).sum())) / expected
+    by_chance = float((p * (1 - p)).sum(dtype=np.float64))
+    reach = _Z * float(np.sqrt(max((missed**2).sum(), by_chance))) / expected
     mean = float(is_bought.sum()) / expected
     return Ratio(mean, max(0.0, mean - reach), mean + reach)
 

@@ -110,8 +110,21 @@ def test_observed_over_expected_takes_customers_as_the_independent_pieces() -> N
     assert found is not None
     assert (found.mean, found.low) == (1.0, 0.0)
     assert found.high == pytest.approx(1 + 1.959964 * np.sqrt(8) / 4)
-    apart = observed_over_expected(p, bools(1, 1, 0, 0, 1, 1, 0, 0), customer)
-    assert apart == Ratio(1.0, 1.0, 1.0)
+
+
+def test_what_came_as_expected_is_no_surer_than_chance_lets_it_be() -> None:
+    # customers who each bought just as much as expected: that is luck, the variance is that of 8 even chances
+    p, customer = np.full(8, 0.5), np.repeat([7, 9], 4)
+    found = observed_over_expected(p, bools(1, 1, 0, 0, 1, 1, 0, 0), customer)
+    reach = 1.959964 * np.sqrt(8 * 0.25) / 4
+    assert found == Ratio(1.0, pytest.approx(1 - reach), pytest.approx(1 + reach))
+
+
+def test_that_nobody_bought_where_one_purchase_was_expected_may_be_chance() -> None:
+    found = observed_over_expected(np.full(100, 0.01), np.zeros(100, np.bool_), np.arange(100))
+    assert found is not None
+    assert found.mean == 0
+    assert found.high > 1
 
 
 def test_keep_rates_by_hand() -> None:

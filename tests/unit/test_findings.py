@@ -148,6 +148,15 @@ def test_a_window_that_ran_low_or_high_is_named() -> None:
     ]
 
 
+def test_a_window_whose_interval_holds_1_is_called_chance() -> None:
+    quiet = replace(judge([pairs(0.5, 500, 1_000)]), windows=[window(1, 1.0, 0.48)])
+    few = replace(quiet.windows[0], first_ratio=Ratio(0.48, 0.0, 1.03))
+    assert warnings(replace(quiet, windows=[few]), ["2025-04-10"]) == [
+        "Probabilities of first products ran high in the window from 2025-04-10: 48 purchases where 100 were "
+        "expected, but on so few customers this may be chance: judge by more windows."
+    ]
+
+
 def compared(default: str, **share: float) -> Evaluation:
     """Of 40 customers each buys the product of their number again; a variant knows it of so many of them."""
     lines = [(c, c, day, 2 * c + int(day == 12)) for c in range(40) for day in (1.0, 12.0)]
