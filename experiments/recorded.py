@@ -12,7 +12,7 @@ from experiments.frames import DAY_MS, OUTCOMES
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
 from experiments.looks import Ledger, Look
-from experiments.purchases import at_the_days_end, champion_purchases, outcomes_of, purchases_of_those
+from experiments.purchases import NEEDED, at_the_days_end, champion_purchases, outcomes_of, purchases_of_those
 from experiments.sources import Logs
 from experiments.specification import Specification, parse
 from experiments.words import moment
@@ -20,6 +20,7 @@ from models.errors import NoChampionError
 from storage.record.consent import PRESETS
 from storage.record.experiments import State, find_experiment, keep_looks, looks_of
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
+from storage.record.personal import what_they_say
 from storage.record.record import Record
 from storage.store import Store
 
@@ -44,7 +45,11 @@ def judged_by_record(record: Record, store: Store, specification: Specification,
     """An experiment judged as of a moment by what the record and the store hold; looks are kept there."""
     logs = recorded_logs(record, store, specification, now)
     found = judged(specification, logs, now, RecordLedger(record))
-    return replace(found, notes=(*notes_of(record, specification, now), *found.notes))
+    notes = notes_of(record, specification, now)
+    if logs.withdrawn:
+        many = f"{logs.withdrawn:,} customers allow no experiments any more, or no personal answers"
+        notes = (*notes, f"{many}: they are left out.")
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def judged(specification: Specification, logs: Logs, now: datetime, ledger: Ledger) -> Judgement:
@@ -75,14 +80,24 @@ def notes_of(record: Record, specification: Specification, now: datetime) -> tup
 def recorded_logs(record: Record, store: Store, specification: Specification, now: datetime) -> Logs:
     """Both logs of an experiment, and how many exposures were lost."""
     head = specification.experiment
-    exposures = read_exposures(record, head.id, head.version)
+    every = read_exposures(record, head.id, head.version)
+    unwilling = unwilling_of(record, every["customer_id"].unique().to_list())
+    exposures = every.filter(~pl.col("customer_id").is_in(unwilling))
     now_ms = int(now.timestamp() * 1000)
     first_ms = int(exposures["at_ms"].to_numpy().min()) if exposures.height else now_ms
     since_ms = first_ms - specification.analysis.cuped_days * DAY_MS
     events = read_outcomes(record, since_ms, now_ms + 1)
     purchases, as_of_ms = night_purchases(record, store)
     outcomes = joined(priced(events, purchases), purchases, as_of_ms, since_ms)
-    return Logs(exposures, outcomes, read_lost(record, head.id, head.version))
+    lost = read_lost(record, head.id, head.version)
+    return Logs(exposures, outcomes, lost, withdrawn=len(unwilling))
+
+
+def unwilling_of(record: Record, customer_ids: Sequence[str]) -> list[str]:
+    """Those who say now that they don't take part; whoever says nothing took part by the shop's default."""
+    with record.reading() as connection:
+        told = [what_they_say(connection, customer_ids, consent) for consent in NEEDED]
+    return sorted({customer_id for words in told for customer_id, said in words.items() if said is False})
 
 
 def night_purchases(record: Record, store: Store) -> tuple[pl.DataFrame, int]:

@@ -19,11 +19,13 @@ class Logs:
     Attributes:
         exposures, outcomes: by `frames`, in the order of arrival.
         dropped: exposures that were counted and never written.
+        withdrawn: customers who are left out, since they don't allow any more what they took part in.
     """
 
     exposures: pl.DataFrame
     outcomes: pl.DataFrame
     dropped: int
+    withdrawn: int = 0
 
 
 def read_log(path: Path) -> pl.DataFrame:

@@ -130,8 +130,8 @@ class Analysis(Strict):
         planned_n: customers of all arms together whose window is over.
     """
 
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    power: float = Field(0.8, gt=0, lt=1)
+    alpha: float = Field(0.05, ge=1e-6, lt=0.5)
+    power: float = Field(0.8, ge=0.5, lt=1)
     attribution_days: int = Field(7, ge=1, le=90)
     winsor_quantile: float = Field(0.999, gt=0.5, le=1)
     cuped_days: int = Field(28, ge=1, le=366)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from experiments.frames import DAY_MS, OUTCOMES
 from experiments.purchases import at_the_days_end
 from experiments.recorded import joined, priced
 from experiments.specification import hash_of
+from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps
 from storage.record.experiments import ExperimentConflictError
+from storage.record.exposure_log import read_exposures
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.intake import Intake
 from storage.record.record import Record, record_url
@@ -133,6 +136,24 @@ def test_no_purchase_counts_twice(store: Path) -> None:
     )
     found = joined(events, night, as_of_ms=100, since_ms=50)
     assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
+
+
+def test_who_took_consent_back_is_judged_no_more(store: Path) -> None:
+    with opened(store) as record:
+        came = sorted(set(read_exposures(record, SPEC.experiment.id, 1)["customer_id"]))
+        wishes = (
+            replace(PRESETS["all"], experiment=False),
+            replace(PRESETS["all"], personalise=False),
+            replace(PRESETS["all"], train=False),
+        )
+        with record.writing() as connection:
+            for customer_id, consent in zip(came, wishes, strict=False):
+                set_consent(connection, customer_id, consent, now_ms=START_MS, client="")
+    said(store, "--now", "2026-01-20")
+    found = json.loads((store.parent / "out" / "report.json").read_text())
+    assert found["customers"] == len(came) - 2
+    told = "2 customers allow no experiments any more, or no personal answers: they are left out."
+    assert told in found["notes"]
 
 
 def test_the_last_day_of_a_history_of_dates_does_not_count_twice() -> None:

@@ -84,6 +84,8 @@ def test_known_names_need_no_kind_and_of_these_less_is_better(name: str) -> None
         ("start = 2026-12-01", "start = 2026-12-01\nplanned_days = 3", "min_days"),
         ("[analysis]", "[analysis", "is no TOML"),
         ("planned_n = 14000", "planned_n = 14000\nalpha = nan", "analysis.alpha"),
+        ("planned_n = 14000", "planned_n = 14000\nalpha = 1e-20", "analysis.alpha"),
+        ("planned_n = 14000", "planned_n = 14000\npower = 0.2", "analysis.power"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(old: str, new: str, why: str) -> None:
