@@ -15,12 +15,12 @@ from experiments.purchases import NEEDED, purchases_to_plan_on
 from experiments.specification import Specification, read_specification
 from experiments.words import number
 from models.errors import BadConfigError
-from storage.history_consents import consents_in
-from storage.history_options import HistoryOptions
-from storage.history_read import read_history
+from storage.history.consents import consents_in
+from storage.history.options import HistoryOptions
+from storage.history.read import read_history
 from storage.record.consent import PRESETS, Consent
 from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
-from storage.store import Store
+from storage.versions.store import Store
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 

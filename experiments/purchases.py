@@ -7,11 +7,11 @@ import polars as pl
 from experiments.frames import OUTCOMES
 from experiments.sources import read_log
 from storage.local_days import are_dates, ends_s, local_days
-from storage.manifest import Manifest
 from storage.record.consent import Consent
 from storage.record.personal import allowing
 from storage.record.record import Record
-from storage.store import Store
+from storage.versions.manifest import Manifest
+from storage.versions.store import Store
 
 PURCHASES = "purchases.parquet"
 NEEDED = ("personalise", "experiment")  # consents of those who may take part

@@ -22,7 +22,7 @@ from storage.record.experiments import State, find_experiment, keep_looks, looks
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.personal import what_they_say
 from storage.record.record import Record
-from storage.store import Store
+from storage.versions.store import Store
 
 TRADE = pl.col("kind").is_in(["purchase", "return"])
 PRICED = ("customer_id", "product_id", "kind", "at_ms", "units", "revenue")

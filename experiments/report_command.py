@@ -11,8 +11,8 @@ from experiments.report import to_html, to_json
 from experiments.sources import LedgerFile, Logs, read_log
 from experiments.specification import read_specification
 from storage.record_options import RecordPlace, key_option, opened_record, url_option
-from storage.store import Store, write_atomic
 from storage.store_option import store_option_that
+from storage.versions.store import Store, write_atomic
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

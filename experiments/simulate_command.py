@@ -23,8 +23,8 @@ from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record
 from storage.record_options import RecordPlace, key_option, opened_record
-from storage.store import Store, write_atomic
 from storage.store_option import store_option
+from storage.versions.store import Store, write_atomic
 
 WITHIN_S = 10.0  # every worker knows the experiment, and exposures are in the record
 ASKED = 200  # customers that the truth is made of

@@ -9,7 +9,7 @@ import polars as pl
 
 from experiments.errors import BadLogError
 from experiments.looks import LedgerInMemory, Look
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 
 
 @dataclass(frozen=True, eq=False)

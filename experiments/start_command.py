@@ -24,7 +24,7 @@ from storage.record.experiments import (
 )
 from storage.record.record import Record
 from storage.record_options import RecordPlace, consent_option, opened_record, record_options
-from storage.store import Store
+from storage.versions.store import Store
 
 
 @click.command()

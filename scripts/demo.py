@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import NextbestError, NoChampionError
-from storage.store import Store
-from storage.versions import Version
+from storage.versions.store import Store
+from storage.versions.version import Version
 
 HOME = Path(".nextbest/demo")
 DATA, STORE = HOME / "data", HOME / "store"

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from models.errors import NextbestError
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 
 KEYRING = "access.json"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from storage.manifest import Manifest
-from storage.store import Store, write_atomic
+from storage.versions.manifest import Manifest
+from storage.versions.store import Store, write_atomic
 from training.config import NightOptions
 from training.exit_codes import DONE, GATE_REFUSED
 from training.job import Job

@@ -9,7 +9,7 @@ from scipy import sparse
 from models.arrays import AnyArray, FloatArray, IntArray, LongArray
 from models.due import Due
 from models.pair_keys import pair_keys
-from storage.history import History
+from storage.history.history import History
 
 MAX_ANCHORS = 200  # a customer's latest products that may explain another one; a byte tells which
 MAX_EVIDENCE = 2**15 - 1  # an int16 points at own history: older entries explain nothing

@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
-from storage.history_options import HistoryOptions
-from storage.session_figures import SessionFigures
+from storage.history.options import HistoryOptions
+from storage.versions.session_figures import SessionFigures
 from training.evaluation import EvaluationOptions
 from training.gate import GateOptions
 from training.offer_lists import ValueOptions

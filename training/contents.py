@@ -16,10 +16,10 @@ from models.follow_up import follow_up_lift
 from models.interactions import Interactions
 from models.item_item import ItemItem
 from models.timeline import Timeline
-from storage.evidence import in_bytes
-from storage.history import History
-from storage.session_figures import SessionFigures
-from storage.version_writer import ArrayFile, VersionWriter
+from storage.history.history import History
+from storage.versions.evidence import in_bytes
+from storage.versions.session_figures import SessionFigures
+from storage.versions.writer import ArrayFile, VersionWriter
 from training.candidates import OwnHistory, due_days, evidence, first_days
 from training.fitting import popular_order
 from training.ranking import ranked_blocks

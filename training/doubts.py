@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from models.arrays import DAY_S, LongArray
-from storage.history import History
+from storage.history.history import History
 from storage.local_days import local_day, local_days
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.registry import build
-from storage.history import History
-from storage.history_read import read_history
+from storage.history.history import History
+from storage.history.read import read_history
 from training.backtest import backtest, choose_folds
 from training.comparison import summarise
 from training.config import NightConfig, load_config

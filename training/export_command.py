@@ -13,13 +13,13 @@ from models.arrays import BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.errors import BadConfigError
 from models.registry import VARIANTS
+from storage.files.safe_cell import safe_cell
+from storage.files.shop_files import note_shop_file
+from storage.files.written_aside import written_aside
 from storage.record_options import consent_option
-from storage.safe_cell import safe_cell
-from storage.shop_files import note_shop_file
-from storage.store import Store
 from storage.store_option import store_option
-from storage.versions import Version
-from storage.written_aside import written_aside
+from storage.versions.store import Store
+from storage.versions.version import Version
 from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
 from training.fitting import recipe_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from storage.history import History
-from storage.manifest import HistoryEntry
+from storage.history.history import History
+from storage.versions.manifest import HistoryEntry
 from training import contents
 from training.progress import Progress
 

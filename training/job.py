@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from storage.store import Store
+from storage.versions.store import Store
 from training.config import NightConfig
 from training.fitting import recipe_of, with_horizon
 

@@ -12,8 +12,8 @@ from models.errors import BadConfigError
 from models.interactions import Interactions
 from models.registry import VARIANTS
 from models.windows import Window
-from storage.history import History
-from storage.manifest import GateEntry, Manifest, VariantEntry
+from storage.history.history import History
+from storage.versions.manifest import GateEntry, Manifest, VariantEntry
 from training.budget import Budget
 from training.comparison import Evaluation, summarise
 from training.evaluation import FoldResult, Seconds, evaluate_fold

@@ -10,12 +10,12 @@ from models.base import Model
 from models.cores import give_back
 from models.errors import NextbestError
 from models.interactions import Interactions
-from storage.history import History
-from storage.history_read import read_history
-from storage.manifest import GateEntry, Manifest
-from storage.people import MAX_WORDS
-from storage.store import Store
-from storage.versions import read_manifest
+from storage.history.history import History
+from storage.history.read import read_history
+from storage.versions.manifest import GateEntry, Manifest
+from storage.versions.people import MAX_WORDS
+from storage.versions.store import Store
+from storage.versions.version import read_manifest
 from training import contents
 from training.budget import Budget
 from training.candidates import OwnHistory

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from models.errors import NextbestError, NightRunningError
-from storage.signing import Signer
-from storage.store import Store
 from storage.store_option import store_option_that
+from storage.versions.signing import Signer
+from storage.versions.store import Store
 from training.aftermath import (
     after_publishing,
     call_for_help,

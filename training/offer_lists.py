@@ -13,9 +13,9 @@ from models.offer_features import OfferFeatures
 from models.offer_value import expected_cost, expected_value, uplift
 from models.offers import OPEN_END_S, Campaign
 from models.redemption import Redemption
-from storage.history import History
-from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
-from storage.version_writer import VersionWriter
+from storage.history.history import History
+from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
+from storage.versions.writer import VersionWriter
 from training.offers import ShopOffers
 
 BLOCK_CELLS = 400_000  # pairs of customers and offers whose features are held at once

@@ -9,8 +9,8 @@ from scipy import sparse
 
 from models.arrays import IntArray
 from models.offers import OPEN_END_S, Campaign, Offers, Redemptions
-from storage.history import History
-from storage.strings import order_of
+from storage.history.history import History
+from storage.versions.strings import order_of
 
 ALWAYS_S = -(2**62)  # the start of an offer that has none
 

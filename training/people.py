@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from storage.people import MAX_WORDS, UNKNOWN_WORD
 from storage.record.tables import CONSENTS
-from storage.strings import order_of
-from storage.version_writer import VersionWriter
+from storage.versions.people import MAX_WORDS, UNKNOWN_WORD
+from storage.versions.strings import order_of
+from storage.versions.writer import VersionWriter
 
 
 def write_people(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
-from storage.history_consents import consents_in
+from storage.history.consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
 from storage.record.learning import Recorded, read_recorded
@@ -16,7 +16,7 @@ from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.shop_consents import take_shop_consents
 from storage.record_options import RecordPlace, record_if_any
-from storage.store import Store
+from storage.versions.store import Store
 from training.config import RecordOptions
 
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"

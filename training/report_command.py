@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from storage.history_read import read_history
+from storage.history.read import read_history
 from storage.page import page, without_nan
-from storage.store import Store, write_atomic
-from storage.versions import Version
+from storage.versions.store import Store, write_atomic
+from storage.versions.version import Version
 from training import shop_figures
 from training.config import load_config
 from training.options import config_option, data_option, out_folder_option

@@ -9,9 +9,9 @@ import polars as pl
 
 from models.arrays import DAY_S, BoolArray, IntArray
 from models.offers import OPEN_END_S
-from storage.history import History
+from storage.history.history import History
 from storage.local_days import local_day
-from storage.versions import Version
+from storage.versions.version import Version
 from training.offers import ALWAYS_S, ShopOffers
 
 WINDOW_DAYS = 84  # "lately"; of a short history a third

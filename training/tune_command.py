@@ -12,10 +12,10 @@ import click
 from models.errors import BadConfigError, NextbestError
 from models.interactions import Interactions
 from models.registry import build
-from storage.history import History
-from storage.history_read import read_history
+from storage.history.history import History
+from storage.history.read import read_history
 from storage.local_days import local_day
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 from training.config import NightConfig, load_config
 from training.fitting import recipe_of, with_horizon
 from training.folds import Target

@@ -7,9 +7,9 @@ import click
 
 from models.errors import DamagedVersionError
 from storage.local_days import local_day
-from storage.manifest import Manifest
-from storage.store import Champion, Pointer, Store
 from storage.store_option import store_option
+from storage.versions.manifest import Manifest
+from storage.versions.store import Champion, Pointer, Store
 
 
 @click.command()

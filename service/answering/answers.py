@@ -13,7 +13,7 @@ from service.answering.own_list import Answer, Attached, OwnList, Rung
 from service.answering.reasons import reasons_in
 from service.answering.request_ids import new_request_id
 from service.versions.served import NONE, UNKNOWN, ServedVersion
-from storage.evidence import ITSELF, NO_EVIDENCE
+from storage.versions.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 NOTHING_ATTACHED = Attached("null", 0.0)

@@ -18,7 +18,7 @@ from service.rules.room import Room
 from service.rules.ruling import Ruling
 from service.versions.served import NONE, UNKNOWN
 from service.web.parameters import Query
-from storage.evidence import NO_EVIDENCE
+from storage.versions.evidence import NO_EVIDENCE
 
 ANCHORS = 50  # most recent products of a customer's history whose neighbours are scored
 SLACK = 50  # popular products that are looked at one by one beyond those that are missing

@@ -8,7 +8,7 @@ from service.answering.own_list import Attached, OwnList
 from service.answering.reasons import reasons_in
 from service.live.session import FIRST_LINE, Bought, Session
 from service.versions.served import EPOCH, NONE, ServedVersion
-from storage.evidence import ITSELF, NO_EVIDENCE
+from storage.versions.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_REASONS = 20_000  # of each kind, of about 200 bytes
 

@@ -11,7 +11,7 @@ from service.answering.packed import Columns
 from service.live.session import FIRST_LINE, Session
 from service.versions.served import NONE, UNKNOWN, ServedVersion
 from service.web.parameters import OBJECTIVES
-from storage.evidence import ITSELF
+from storage.versions.evidence import ITSELF
 
 PROBABILITY, VALUE, DISCOVERY, REORDER = OBJECTIVES
 

@@ -16,7 +16,7 @@ from service.rules.placed import PlacedRules
 from service.rules.ruling import Moved, Ruling, in_new_order
 from service.versions.served import NONE, UNKNOWN, ServedVersion
 from service.web.parameters import Query
-from storage.evidence import NO_EVIDENCE
+from storage.versions.evidence import NO_EVIDENCE
 
 NO_PINS: Mapping[int, str] = {}
 ENTRY = itemgetter(1)  # of what it counts and itself
@@ -35,9 +35,9 @@ class Rung(Enum):
 
 
 type Pick = tuple[int, Rung, int, float]
-"""One product of an answer: its row, its rung, its evidence (as `storage.evidence` has it; below the rung
-SCORES there is none, and of GOES_WITH it is a place in the cart) and its probability, UNKNOWN or 0 to 1. A
-plain tuple: answers make ten."""
+"""One product of an answer: its row, its rung, its evidence (as `storage.versions.evidence` has it; below the
+rung SCORES there is none, and of GOES_WITH it is a place in the cart) and its probability, UNKNOWN or 0 to 1.
+A plain tuple: answers make ten."""
 
 
 class Attached(NamedTuple):

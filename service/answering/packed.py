@@ -18,7 +18,7 @@ WHOLE = -1.0  # what counts most behind a list that is whole
 ENTRY_BYTES = 7  # int32 row, uint8 evidence, float16 probability
 
 type Entry = tuple[int, int, float]
-"""Product row, evidence as in `storage.evidence`, and probability: NaN or negative where it isn't known."""
+"""Product row, evidence as in `storage.versions.evidence`, and probability: NaN or negative where unknown."""
 
 type Scored = tuple[float, Entry]
 """An entry, and what it counts beside the others of its list."""

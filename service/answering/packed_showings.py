@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from storage.strings import HashArray
+from storage.versions.strings import HashArray
 
 WHERE = 0xFFFF_FFFF
 BEGIN = bytes(8)

@@ -22,7 +22,7 @@ from service.rules.file import MOST_SHOWN_DAYS
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.versions.served import NONE
-from storage.strings import IdIndex
+from storage.versions.strings import IdIndex
 
 FRESH_S = 1.0  # how long a worker goes by what it knows before it asks the store again
 KEPT_CUSTOMERS = 5_000

@@ -40,12 +40,12 @@ from service.settings import Settings
 from service.trials.plan import PlanFollower
 from service.versions.champion import Serving
 from service.web.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
+from storage.files.shop_files import note_shop_file
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
-from storage.shop_files import note_shop_file
-from storage.signing import Signers
-from storage.store import Store
 from storage.store_option import store_option
+from storage.versions.signing import Signers
+from storage.versions.store import Store
 
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from models.errors import NextbestError
-from storage.safe_cell import safe_cell
-from storage.written_aside import written_aside
+from storage.files.safe_cell import safe_cell
+from storage.files.written_aside import written_aside
 
 COLUMNS = {
     "customer_id": "text",
@@ -89,7 +89,7 @@ def _parquet(part: Path, answers: Iterable[str], at_end: Callable[[], Collection
             file.writelines(f"{json.dumps(row)}\n" for row in rows_of(answer))
     _take_out(lines, at_end())
     # By its name: the day never imports polars, and a worker never comes here.
-    import_module("storage.parquet_rows").write_parquet(lines, part, COLUMNS)
+    import_module("storage.files.parquet_rows").write_parquet(lines, part, COLUMNS)
 
 
 def _take_out(lines: Path, gone: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.arrays import BoolArray, FloatArray, IntArray
 from storage.record.changes import ProductState
-from storage.strings import IdIndex
+from storage.versions.strings import IdIndex
 
 NOT_COUNTED = -1
 """A stock that nobody counts."""

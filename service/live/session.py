@@ -14,8 +14,8 @@ from service.answering.neighbours import goes_with
 from service.answering.packed import Columns
 from service.live.told import MOST_LINES, Line, Told
 from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
-from storage.evidence import ITSELF, NO_EVIDENCE
-from storage.session_figures import SessionFigures
+from storage.versions.evidence import ITSELF, NO_EVIDENCE
+from storage.versions.session_figures import SessionFigures
 
 FIRST_LINE = 200
 """In a list with something new, evidence from here on is a line of the session; a place in the history is

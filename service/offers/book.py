@@ -8,8 +8,8 @@ from itertools import count
 
 from models.offer_value import expected_cost
 from service.versions.served import ServedVersion
-from storage.offers import ListedOffer, Offer
 from storage.record.budgets import Budget
+from storage.versions.offers import ListedOffer, Offer
 
 FOREVER = float("inf")
 KEPT_S = 30.0  # at most, until it is looked again which offers are on

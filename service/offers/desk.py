@@ -20,7 +20,7 @@ from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
 from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
-from storage.offers import ListedOffer, Offer
+from storage.versions.offers import ListedOffer, Offer
 
 NO_OFFERS = WithOffers(NOTHING, NOTHING, False, {}, [])
 SHOWN_PRODUCTS = 20  # of an offer that has more, the first ones are named

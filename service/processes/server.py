@@ -34,7 +34,7 @@ from service.settings import Settings
 from service.telemetry.logs import configure_logs, server_log_config
 from service.web.overload import BACKLOG
 from storage.keyring import read_keyring
-from storage.store import CHAMPION
+from storage.versions.store import CHAMPION
 
 MAX_HEAD_BYTES = 128 * 1024  # a URL at its limits has 51 KB; the rest is for cookies
 log = structlog.get_logger()

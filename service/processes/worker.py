@@ -55,13 +55,13 @@ from service.versions.served import ServedVersion
 from service.versions.warm_up import warm_up
 from service.web.overload import AcceptQueue, Shedding
 from service.web.slow_bodies import NAME, SlowBodies
+from storage.files.shop_files import shop_files
 from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults, Since
 from storage.record.record import FILE as RECORD_FILE
-from storage.shop_files import shop_files
-from storage.signing import Signers
-from storage.store import Store
+from storage.versions.signing import Signers
+from storage.versions.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import structlog
 from service.live.customers import LiveCustomers
 from service.record import ERASE_AGAIN, SEND_AGAIN, RecordDoor
 from service.versions.served import EPOCH, NONE, ServedVersion
+from storage.files.shop_files import ShopFile
 from storage.record.changes import Tombstone
 from storage.record.consent import Consent, set_consent
 from storage.record.erasure import Erasure, allowed_by, erase
 from storage.record.erasure_key import ErasureKey
 from storage.record.holdings import Holdings, holdings_of
 from storage.record.record import Record
-from storage.shop_files import ShopFile
 
 log = structlog.get_logger()
 

@@ -26,8 +26,8 @@ from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
 from storage.record.consent import PRESETS
 from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
-from storage.store import Store
 from storage.store_option import store_option_that
+from storage.versions.store import Store
 
 TIMEOUT_S = 60
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))

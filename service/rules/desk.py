@@ -29,7 +29,7 @@ from storage.record.rules import (
     put_rules,
     roll_back_rules,
 )
-from storage.store import Store
+from storage.versions.store import Store
 
 
 class StoreChampion:

@@ -20,7 +20,7 @@ from service.rules.file import (
 from service.rules.reading import Rules
 from service.rules.who import COMPARE, as_number
 from service.versions.served import NONE, ServedVersion
-from storage.people import People
+from storage.versions.people import People
 
 TOLD = 10  # of one sort, for one rule
 

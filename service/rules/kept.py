@@ -11,7 +11,7 @@ import structlog
 
 from service.rules.errors import BadRulesError
 from service.rules.reading import Rules, parse_rules
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 
 log = structlog.get_logger()
 

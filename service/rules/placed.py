@@ -47,7 +47,7 @@ class PlacedRules:
         return self.counts_products or self.counts_offers
 
     def of_person(self, person_row: int) -> Ruling:
-        """The ruling of a person by the row that `storage.people` has them at."""
+        """The ruling of a person by the row that `storage.versions.people` has them at."""
         if not self._for_some:
             return self._everybodys.fresh()
         key = tuple([n for n, who in self._for_some if who.holds(person_row)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.rules.file import AnyRule, Condition
-from storage.people import Audience, People
+from storage.versions.people import Audience, People
 
 NOBODY_KNOWN = -1
 """The row of somebody of whom nothing is known: no condition holds for them, and no audience has them."""

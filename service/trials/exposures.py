@@ -20,7 +20,7 @@ from service.trials.tally import Key, Tally
 from service.versions.served import NONE, UNKNOWN, ServedVersion
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
-from storage.strings import IdIndex
+from storage.versions.strings import IdIndex
 
 MOST_WAITING = 20_000
 BATCH = 200  # of one transaction: events don't wait for it longer than 30 ms on SQLite

@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import structlog
 
+from storage.files.whole_lines import appending
 from storage.record.exposures import Exposure
 from storage.record.folder import private_file
-from storage.whole_lines import appending
 
 MOST_BYTES = 64 * 1024 * 1024
 log = structlog.get_logger()

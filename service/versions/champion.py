@@ -15,7 +15,7 @@ from service.processes.file_stamp import Stamp, stamp_of
 from service.telemetry.metrics import Metrics
 from service.versions.sane import check_values
 from service.versions.served import NONE, ServedVersion
-from storage.store import CHAMPION, Champion, Pointer, Store
+from storage.versions.store import CHAMPION, Champion, Pointer, Store
 
 RETRY_S = 15.0  # what was refused, or failed, may have been repaired
 LET_GO_S = 1.0  # until no request uses the version before

@@ -18,12 +18,12 @@ from service.live.products import Shelf
 from service.live.taste import Taste
 from service.versions.cells import Cells
 from service.versions.standing import new_in_shop, popular_in_category
-from storage.offers import PublishedOffers
-from storage.order_keys import order_key
-from storage.people import People
 from storage.record.live import Since
-from storage.session_figures import SessionFigures
-from storage.versions import Version
+from storage.versions.offers import PublishedOffers
+from storage.versions.order_keys import order_key
+from storage.versions.people import People
+from storage.versions.session_figures import SessionFigures
+from storage.versions.version import Version
 
 NONE = -1
 UNKNOWN = -1.0  # a probability
@@ -101,7 +101,7 @@ class ServedVersion:
         history_product: `histories.product` as an array.
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
-        candidate_evidence: the same shape, as in `storage.evidence`.
+        candidate_evidence: the same shape, as in `storage.versions.evidence`.
         product_interval: after how many days whoever bought a product once is expected to buy it again; NaN
             if nobody bought it or its like again.
         category_interval: mean days until one of such products is bought again, NaN if never.

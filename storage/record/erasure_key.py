@@ -11,7 +11,7 @@ from pathlib import Path
 
 from storage.record.errors import ErasureKeyError
 from storage.record.folder import private_folder
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 
 KEY_FILE = Path("record") / "erasure.key"  # the folder that the service may write to
 LEAST_BYTES = 16

@@ -58,7 +58,7 @@ from service.web.overload import Shedding
 from storage.keyring import Keyring
 from storage.record.changes import Tombstone
 from storage.record.live import Trade
-from storage.store import Store
+from storage.versions.store import Store
 from tests.benchmarks.answer_parts import Part, parts_of
 from tests.benchmarks.bare import TTL_S, bare_app
 from tests.benchmarks.load_servers import own_redis

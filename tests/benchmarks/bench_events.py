@@ -21,7 +21,7 @@ import numpy as np
 
 from storage.record.engine import parse_url
 from storage.record.record import FILE
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import clear
 from tests.data.running_service import running_service
 from tests.data.tiny_version import publish

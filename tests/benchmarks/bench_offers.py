@@ -15,7 +15,7 @@ from models.interactions import Interactions
 from models.offer_features import NAMES, OfferFeatures
 from models.offers import Campaign
 from models.redemption import Redemption
-from storage.history_read import read_history
+from storage.history.read import read_history
 from storage.local_days import midnight_s
 from tests.benchmarks.offers_page import page
 from tests.benchmarks.offers_scores import Asked, summary

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from service.versions.served import NONE, ServedVersion
-from storage.store import Store
+from storage.versions.store import Store
 from tests.benchmarks.page_marks import put_between
 from tests.benchmarks.replay_shop import Clock, ReplayShop
 from training.bootstrap import Interval, resample

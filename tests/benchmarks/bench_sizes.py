@@ -15,7 +15,7 @@ from service.answering.packed import owner_of, pack
 from service.cache.keys import list_key, list_life_s
 from service.cache.redis_cache import redis_client
 from service.versions.served import ServedVersion
-from storage.store import Store
+from storage.versions.store import Store
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load import closed_loop
 from tests.benchmarks.load_servers import (

@@ -20,7 +20,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
-from storage.store import Store
+from storage.versions.store import Store
 from tests.benchmarks.bench_replay import K, ndcg_of
 from training.bootstrap import resample
 

@@ -16,13 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from models.fold_in import taste_matrix
 from models.state import ModelState
-from storage.evidence import NO_EVIDENCE
-from storage.manifest import GateEntry, HistoryEntry
-from storage.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
-from storage.session_figures import SessionFigures
-from storage.store import Store
-from storage.strings import order_of
-from storage.version_writer import VersionWriter
+from storage.versions.evidence import NO_EVIDENCE
+from storage.versions.manifest import GateEntry, HistoryEntry
+from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
+from storage.versions.session_figures import SessionFigures
+from storage.versions.store import Store
+from storage.versions.strings import order_of
+from storage.versions.writer import VersionWriter
 from training.contents import TASTE_POOL
 
 VARIANT = "ranker"

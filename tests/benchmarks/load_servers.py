@@ -22,8 +22,8 @@ from service.access.routes import Scope
 from service.cache.server import RedisKeeper, find_redis_server
 from service.versions.served import ServedVersion
 from storage.keyring import Keyring, change_keyring
-from storage.store import Store
-from storage.strings import IdIndex
+from storage.versions.store import Store
+from storage.versions.strings import IdIndex
 from tests.benchmarks.big_shop import Size, write
 from tests.benchmarks.load import Asked, get
 from tests.data.running_service import Running, free_port, running_service, until

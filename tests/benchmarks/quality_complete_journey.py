@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from models.interactions import Interactions
-from storage.history_read import read_history
+from storage.history.read import read_history
 from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split
 from training.complete_journey import source_folder, write_demo

@@ -23,7 +23,7 @@ from service.versions.champion import ChampionFollower
 from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import plain_parts
 
 PATIENT_MS = 10_000

@@ -18,7 +18,7 @@ from service.access.routes import ROUTES, Scope
 from service.errors import RefusedError
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import HOUR, Credentials, bearer
 from tests.data.tiny_service import EVERYBODY, known, tiny_app
 from tests.data.tiny_version import publish

@@ -11,7 +11,7 @@ from flask import Flask
 
 from service.access.guard import guard
 from service.access.routes import ROUTES, UndeclaredRouteError
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.callers import (
     BROWSER,
     CALLERS,

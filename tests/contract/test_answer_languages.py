@@ -13,7 +13,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.telemetry.metrics import Metrics
 from storage.record.changes import ProductState
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.redis_server import redis_server
 from tests.data.tiny_service import DictCache, tiny_app
 from tests.data.tiny_version import TinyOffer, TinyShop, publish

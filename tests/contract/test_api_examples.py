@@ -11,7 +11,7 @@ from flask import Flask
 from service.openapi.document import document
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import EVERYBODY, tiny_app, tiny_operator_app
 from tests.data.tiny_version import publish
 

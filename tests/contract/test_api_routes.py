@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
 from service.openapi.document import document
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import EVERYBODY, DictCache, get, tiny_app, tiny_operator_app
 from tests.data.tiny_version import TinyShop, publish
 

@@ -14,7 +14,7 @@ from service.openapi.document import document
 from service.web.parameters import ID_BYTES
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials
 from tests.data.tiny_service import known, tiny_app
 from tests.data.tiny_version import publish

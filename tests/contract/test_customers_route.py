@@ -24,12 +24,12 @@ from service.rules.book import RuleBook
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
+from storage.files.shop_files import FILE, note_shop_file, shop_files
 from storage.record.consent import PRESETS
 from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.shop_files import FILE, note_shop_file, shop_files
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import PATIENT_MS, plain_parts
 from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
 

@@ -16,7 +16,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record
 from storage.record.schema import prepare
 from storage.record.tables import events, quarantine
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
 from tests.data.records import rows
 from tests.data.tiny_service import known, tiny_app

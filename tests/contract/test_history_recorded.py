@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.history import History
-from storage.history_options import HistoryOptions, PurchasesOptions
-from storage.history_read import read_history
-from storage.history_recorded import _holds_until_s, join_recorded
-from storage.order_keys import order_key
+from storage.history.history import History
+from storage.history.options import HistoryOptions, PurchasesOptions
+from storage.history.read import read_history
+from storage.history.recorded import _holds_until_s, join_recorded
 from storage.record import learning
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.events import Event, EventType
 from storage.record.learning import Recorded, Wishes, read_recorded
 from storage.record.record import Record
+from storage.versions.order_keys import order_key
 from tests.data.records import KEY, SHOP, empty_record, event, sqlite_url, take
 from training.offers import ShopOffers
 

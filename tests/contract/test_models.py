@@ -25,8 +25,8 @@ from models.registry import VARIANTS, build
 from models.season import Season
 from models.sequel import Sequel
 from models.state import ModelState
-from storage.version_writer import VersionWriter
-from storage.versions import Version, open_version
+from storage.versions.version import Version, open_version
+from storage.versions.writer import VersionWriter
 from tests.data.shops import SHOPS, Shop
 from tests.data.versions import finish
 

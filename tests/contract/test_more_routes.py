@@ -24,7 +24,7 @@ from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from service.web.questions import PRODUCTS_MAX
 from storage.record.live import Trade
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import get, tiny_app, tiny_served
 from tests.data.tiny_version import Bought, TinyShop, publish
 

@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import PATIENT_MS, get, tiny_app
 from tests.data.tiny_version import publish
 

@@ -21,7 +21,7 @@ from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import EVERYBODY, get, tiny_app, tiny_operator_app
 from tests.data.tiny_version import AS_OF, TinyOffer, TinyShop, publish
 

@@ -24,7 +24,7 @@ from storage.record.products import change_product
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import audit
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
 from tests.data.records import rows
 from tests.data.tiny_service import PATIENT_MS, get, known, tiny_app, tiny_operator_app

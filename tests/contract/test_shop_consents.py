@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from storage.history_consents import consents_in
+from storage.history.consents import consents_in
 from storage.record.consent import PRESETS, Consent, consent_of, set_consent
 from storage.record.erasure import erase
 from storage.record.record import Record

@@ -14,7 +14,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import events, products_live
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data import tiny_service
 from tests.data.records import rows
 from tests.data.running_service import until

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from service.access.routes import Scope
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import HOUR, Credentials, bearer
 from tests.data.tiny_service import known, tiny_app, tiny_operator_app
 from tests.data.tiny_version import publish

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.history import History
-from storage.history_options import HistoryOptions
-from storage.history_read import read_history
+from storage.history.history import History
+from storage.history.options import HistoryOptions
+from storage.history.read import read_history
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 12, 1, tzinfo=UTC)

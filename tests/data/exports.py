@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from models.errors import BadHistoryError
-from storage.history import History
-from storage.history_options import HistoryOptions
-from storage.history_read import read_history
+from storage.history.history import History
+from storage.history.options import HistoryOptions
+from storage.history.read import read_history
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 HEADER = "customer_id,product_id,purchased_at\n"

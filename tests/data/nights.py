@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from storage.manifest import Manifest
-from storage.store import Store
-from storage.versions import Version
+from storage.versions.manifest import Manifest
+from storage.versions.store import Store
+from storage.versions.version import Version
 from training.cli import main
 
 NBO_TRAIN = str(Path(sys.executable).with_name("nbo-train"))

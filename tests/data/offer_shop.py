@@ -12,7 +12,7 @@ from service.rules.book import RuleBook
 from service.rules.reading import NO_RULES
 from service.versions.served import ServedVersion
 from service.web.parameters import Query, parse_offers_query
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyOffer, TinyShop, publish
 
 NOW_S = AS_OF.timestamp() + 3600

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish
 
 

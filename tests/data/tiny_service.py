@@ -30,7 +30,7 @@ from service.versions.champion import ChampionFollower
 from service.versions.served import ServedVersion
 from storage.keyring import Keyring
 from storage.record.consent import PRESETS
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
 PATIENT_MS = 5000  # other tests keep the machine busy

@@ -10,14 +10,14 @@ import polars as pl
 
 from models.offer_value import expected_cost, expected_value, uplift
 from models.state import ModelState
-from storage.evidence import in_bytes
-from storage.manifest import GateEntry, HistoryEntry
-from storage.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
-from storage.order_keys import order_key
-from storage.session_figures import SessionFigures
-from storage.store import Store
-from storage.strings import order_of
-from storage.version_writer import VersionWriter
+from storage.versions.evidence import in_bytes
+from storage.versions.manifest import GateEntry, HistoryEntry
+from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
+from storage.versions.order_keys import order_key
+from storage.versions.session_figures import SessionFigures
+from storage.versions.store import Store
+from storage.versions.strings import order_of
+from storage.versions.writer import VersionWriter
 from training.people import write_people
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from models.state import ModelState
-from storage.manifest import GateEntry, HistoryEntry, Manifest
-from storage.store import Store
-from storage.strings import order_of
-from storage.version_writer import VersionWriter
+from storage.versions.manifest import GateEntry, HistoryEntry, Manifest
+from storage.versions.store import Store
+from storage.versions.strings import order_of
+from storage.versions.writer import VersionWriter
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
 

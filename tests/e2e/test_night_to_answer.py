@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage.store import Champion
+from storage.versions.store import Champion
 from tests.data.nights import Ran, champion, ranker_config, run_process, version_ids
 from tests.data.running_service import Running, running_service, until
 from tests.data.webshop import Line, habits, title, write_shop

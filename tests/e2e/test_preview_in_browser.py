@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.browser import CHROMIUM, Browser, browser
 from tests.data.running_service import free_port, running_service
 from tests.data.tiny_version import TinyOffer, TinyShop, publish

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import publish
 
 SCRIPT = Path(__file__).parents[2] / "scripts/demo.py"

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, until
 from tests.faults.client import Connection, Outcome, Reply
 

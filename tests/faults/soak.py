@@ -20,7 +20,7 @@ from statistics import linear_regression, median
 
 from service.cache.redis_cache import redis_client
 from storage.keyring import change_keyring
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials
 from tests.data.redis_server import redis_server
 from tests.data.running_service import Running, free_port, running_service, runs, until

@@ -15,7 +15,7 @@ import requests
 from service.access.routes import Scope
 from service.telemetry.metrics import Metrics
 from storage.keyring import change_keyring, read_keyring
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
 from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import AS_OF, publish

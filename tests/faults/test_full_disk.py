@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import CHAMPION
+from storage.versions.store import CHAMPION
 from tests.data.nights import champion, quick_config, run
 from tests.data.running_service import free_port, is_live, running_service, runs, until
 from tests.data.tiny_version import new_store

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.safe_cell import safe_cell
-from storage.store import Store
+from storage.files.safe_cell import safe_cell
+from storage.versions.store import Store
 from tests.data.running_service import Running, running_service
 from tests.data.tiny_version import publish
 

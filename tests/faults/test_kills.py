@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from storage.store import CHAMPION, Store
+from storage.versions.store import CHAMPION, Store
 from tests.data.nights import NBO_TRAIN, champion, quick_config, run, run_process
 from tests.data.running_service import Running, free_port, running_service, runs, until
 from tests.data.tiny_version import new_store

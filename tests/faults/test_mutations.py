@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from models.errors import DamagedVersionError
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
-from storage.store import Store
-from storage.version_writer import VersionWriter
-from storage.versions import open_version
+from storage.versions.store import Store
+from storage.versions.version import open_version
+from storage.versions.writer import VersionWriter
 from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
 
 

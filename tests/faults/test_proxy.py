@@ -16,7 +16,7 @@ import requests
 
 from service.openapi.document import document
 from service.web.problems import PROBLEMS
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, free_port, running_service, until
 from tests.data.tiny_version import publish
 

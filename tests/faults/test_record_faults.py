@@ -13,7 +13,7 @@ import pytest
 from storage.record.engine import parse_url
 from storage.record.record import FILE
 from storage.record.tables import SCHEMA, customers, events
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import clear, rows
 from tests.data.running_service import running_service, runs, until
 from tests.data.tiny_version import new_store

@@ -10,7 +10,7 @@ import pytest
 from storage.record.engine import parse_url
 from storage.record.record import FILE
 from storage.record.tables import events
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import clear, rows
 from tests.data.running_service import Running, running_service
 from tests.data.stopped_postgres import stopped

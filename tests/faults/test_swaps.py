@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import DamagedVersionError
-from storage.store import CHAMPION, Champion, Pointer, Store, write_atomic
+from storage.versions.store import CHAMPION, Champion, Pointer, Store, write_atomic
 from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import AS_OF, TinyShop, new_store, publish, write_version
 from tests.faults.client import Outcome, load

@@ -17,7 +17,7 @@ import requests
 
 from service.access.routes import Scope
 from storage.keyring import change_keyring
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
 from tests.data.running_service import START_S, Running, free_port, running_service, runs, until
 from tests.data.tiny_version import publish

@@ -18,7 +18,7 @@ import pytest
 from service.cache.redis_cache import RedisCache
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
-from storage.store import Store
+from storage.versions.store import Store
 from tests.benchmarks.bench_answer import BARE, BARE_GET, Route, call, make_routes
 from tests.benchmarks.big_shop import Size, write
 from tests.data.redis_server import redis_server

@@ -12,7 +12,7 @@ from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.nights import champion, quick_night, run
 from tests.data.redis_server import redis_server
 from tests.data.running_service import Running, running_service, until

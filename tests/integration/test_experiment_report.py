@@ -26,7 +26,7 @@ from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.intake import Intake
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import event, take
 from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, logs, purchases, specification_of
 from tests.data.tiny_version import publish

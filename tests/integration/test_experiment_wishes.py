@@ -14,7 +14,7 @@ from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import record_url
 from storage.record.schema import prepare
-from storage.store import Champion, Store
+from storage.versions.store import Champion, Store
 from tests.data.records import NOON_MS, opened
 from tests.data.shop_logs import SPECIFICATION, purchases
 from tests.data.tiny_version import publish

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.errors import BadHistoryError
-from storage import history_sql
+from storage.history import sql
 from tests.data.exports import HEADER, read, rejected, write
 
 SOLD = sa.Table(
@@ -64,7 +64,7 @@ def test_a_query_maps_a_shops_own_tables(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(database, SOLD, ROWS)
-    monkeypatch.setattr(history_sql, "BATCH_ROWS", 2)  # so that there are several batches
+    monkeypatch.setattr(sql, "BATCH_ROWS", 2)  # so that there are several batches
     history = read(
         database, purchases={"query": QUERY, "columns": COLUMNS}, rejects=tmp_path / "out" / "rejects.csv"
     )

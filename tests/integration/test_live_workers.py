@@ -12,7 +12,7 @@ import requests
 
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, running_service
 from tests.data.tiny_version import TinyShop, publish
 

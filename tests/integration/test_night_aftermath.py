@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.nights import champion, quick_config, run
 from tests.data.webshop import habits, write_shop
 from training import aftermath, nightly_command

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.manifest import Manifest
+from storage.versions.manifest import Manifest
 from tests.data.nights import BLEND, champion, ids, newest, quick_config, run
 from tests.data.webshop import START, Line, habits, write_shop
 

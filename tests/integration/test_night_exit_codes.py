@@ -11,7 +11,7 @@ import pytest
 
 from models.interactions import Interactions
 from models.repeat import Repeat
-from storage.history import History
+from storage.history.history import History
 from tests.data.nights import NBO_TRAIN, champion, quick_config, quick_night, run, run_process, version_ids
 from tests.data.running_service import until
 from tests.data.webshop import habits, write_shop
@@ -236,7 +236,8 @@ def test_a_night_killed_between_its_version_and_the_promotion_keeps_the_old_cham
     before = champion(store).version_id
     command = ["nightly", "--data", small_shop, "--store", store, "--config", quick_config(tmp_path)]
     killed = f"import os, sys; sys.argv = {['nbo-train', *map(str, command)]!r}; "
-    killed += "from storage.store import Store; Store.promote = lambda *_, **__: os.kill(os.getpid(), 9); "
+    killed += "from storage.versions.store import Store; "
+    killed += "Store.promote = lambda *_, **__: os.kill(os.getpid(), 9); "
     killed += "from training.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", killed], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.nights import champion, newest, quick_config, quick_night, run, version_ids
 from tests.data.webshop import Line, habits, write_shop
 from training.report import GATE_FIGURES

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.offers import PublishedOffers
+from storage.versions.offers import PublishedOffers
 from tests.data.coupons import START, coupon_shop
 from tests.data.nights import champion, ids, quick_config, run
 

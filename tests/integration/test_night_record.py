@@ -15,7 +15,7 @@ from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
-from storage.store import CHAMPION
+from storage.versions.store import CHAMPION
 from tests.data.nights import champion, ids, quick_config, run
 from tests.data.records import clear, event, intake, take
 from tests.data.webshop import habits, write_shop

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import Record, record_url
 from storage.record.tables import offer_leases
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.offer_race import BUDGET, kill_redis, kill_worker, race_for_ten
 from tests.data.running_service import running_service, until
 from tests.data.tiny_version import TinyOffer, TinyShop, publish

@@ -20,7 +20,7 @@ from service.processes.private_folder import private_folder
 from service.recommender import Recommender
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.redis_server import RedisServer, redis_server
 from tests.data.running_service import until
 from tests.data.tiny_version import VARIANT, publish

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, free_port, running_service
 from tests.data.tiny_version import publish
 

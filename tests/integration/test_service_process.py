@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from service.processes.private_folder import private_folder
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
 from tests.data.thread_heaps import thread_heaps
 from tests.data.tiny_version import AS_OF, new_store, publish

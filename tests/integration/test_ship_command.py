@@ -13,7 +13,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, record_url
 from storage.record.schema import prepare
 from storage.record.tables import audit
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import opened, rows
 from tests.data.shop_logs import purchases
 from tests.data.tiny_version import VARIANT, publish

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import NightRunningError
-from storage.store import CHAMPION, Store
+from storage.versions.store import CHAMPION, Store
 from tests.data.versions import small_version
 
 NOW = datetime(2018, 1, 1, 2, tzinfo=UTC)
@@ -22,7 +22,7 @@ import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
-from storage.store import Store
+from storage.versions.store import Store
 store = Store(Path(sys.argv[1]))
 with store.night_lock(datetime(2018, 1, 1, 2, 3, 4, tzinfo=UTC)):
     writer = store.writer()
@@ -34,7 +34,7 @@ with store.night_lock(datetime(2018, 1, 1, 2, 3, 4, tzinfo=UTC)):
 READER = """
 import sys
 from pathlib import Path
-from storage.store import Store
+from storage.versions.store import Store
 store, seen, sequence = Store(Path(sys.argv[1])), set(), 0
 print("reading", flush=True)
 while sequence < int(sys.argv[2]):
@@ -49,7 +49,7 @@ PROMOTER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from storage.store import Store
+from storage.versions.store import Store
 store = Store(Path(sys.argv[1]))
 for _ in range(int(sys.argv[3])):
     store.promote(sys.argv[2], now=datetime(2018, 1, 1, tzinfo=UTC), why="one of two")

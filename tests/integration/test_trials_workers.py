@@ -20,7 +20,7 @@ from service.trials.tally import SLOT
 from storage.record.erasure_key import load_erasure_key
 from storage.record.exposure_log import read_exposures, read_lost
 from storage.record.record import FILE, Record, record_url
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 

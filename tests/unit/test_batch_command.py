@@ -19,6 +19,7 @@ from service.cli import main
 from service.commands.batch import open_campaign
 from service.commands.campaign_file import COLUMNS
 from service.settings import Settings
+from storage.files.shop_files import shop_files
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
@@ -26,8 +27,7 @@ from storage.record.experiments import NewExperiment, set_holdout, start_experim
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import offer_leases, offer_promises
-from storage.shop_files import shop_files
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import rows
 from tests.data.tiny_version import TinyOffer, TinyShop, publish
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from models.errors import NextbestError
 from service.commands.batch import ids_of
 from service.commands.campaign_file import BadOutError, cell_of, rows_of, write_lists
-from storage.safe_cell import FORMULA_STARTS
-from storage.shop_files import FILE, note_shop_file, shop_files
-from storage.store import Store
+from storage.files.safe_cell import FORMULA_STARTS
+from storage.files.shop_files import FILE, note_shop_file, shop_files
+from storage.versions.store import Store
 from tests.data.tiny_version import publish
 
 NOW = datetime(2018, 1, 2, 12, tzinfo=UTC)

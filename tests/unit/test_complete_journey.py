@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from experiments.purchases import outcomes_of
 from models.errors import BadHistoryError
-from storage.history import History
+from storage.history.history import History
 from tests.data.exports import read
 from training import complete_journey
 from training.complete_journey import demo_data, source_folder, write_demo

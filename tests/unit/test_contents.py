@@ -13,8 +13,8 @@ from models.follow_up import follow_up_lift
 from models.item_item import ItemItem
 from models.popular import Popular
 from models.timeline import Timeline
-from storage.evidence import NO_EVIDENCE
-from storage.version_writer import VersionWriter
+from storage.versions.evidence import NO_EVIDENCE
+from storage.versions.writer import VersionWriter
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training import ranking

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from models.arrays import DAY_S
 from models.errors import BadHistoryError, TooLittleHistoryError
-from storage.history import History
-from storage.history_options import HistoryOptions
+from storage.history.history import History
+from storage.history.options import HistoryOptions
 from storage.record.tables import CONSENTS
-from storage.strings import order_of
+from storage.versions.strings import order_of
 from tests.data.exports import HEADER, NOW, read, rejected, write
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.history import History
-from storage.tables import TABLES
+from storage.history.contract import TABLES
+from storage.history.history import History
 from tests.data.exports import read, web_shop_export, write
 
 MAGENTO = """

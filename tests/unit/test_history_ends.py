@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from storage.history_options import TableOptions
-from storage.history_times import from_text
+from storage.history.options import TableOptions
+from storage.history.times import from_text
 from tests.data.exports import HEADER, read, write
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BadHistoryError
-from storage import history_csv
-from storage.history_csv import DamagedCsvError, careful_batches, plain_utf8, quick_batches
-from storage.safe_cell import safe_cell
+from storage.files.safe_cell import safe_cell
+from storage.history import csv_files
+from storage.history.csv_files import DamagedCsvError, careful_batches, plain_utf8, quick_batches
 from tests.data.exports import (
     HEADER,
     WEB_SHOP_OPTIONS,
@@ -304,7 +304,7 @@ def test_both_readers_find_the_same_records_and_agree_on_the_sound_ones(
     path.write_bytes(text.encode())
     careful = list(careful_batches(path, "t.csv", "utf-8", ","))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history_csv, "CHUNK_BYTES", chunk)
+        patch.setattr(csv_files, "CHUNK_BYTES", chunk)
         try:
             quick = list(quick_batches(path, ","))
         except DamagedCsvError:
@@ -324,7 +324,7 @@ def test_a_short_line_never_passes_for_one_with_empty_cells(
     is_ragged = any(len(row) != 3 for row in rows if row != [""])
     for chunk in (2, 1 << 20):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(history_csv, "CHUNK_BYTES", chunk)
+            patch.setattr(csv_files, "CHUNK_BYTES", chunk)
             try:
                 list(quick_batches(path, ","))
                 assert not is_ragged

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.strings import order_of
+from storage.versions.strings import order_of
 from tests.data.exports import HEADER, read, write
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from storage.history_words import title_words
+from storage.history.words import title_words
 
 
 def test_words_of_two_titles_or_more_are_columns_in_alphabetical_order() -> None:

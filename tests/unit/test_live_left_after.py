@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.live.session import left_after
-from storage.session_figures import SessionFigures
+from storage.versions.session_figures import SessionFigures
 
 USUAL = SessionFigures()
 

@@ -22,7 +22,7 @@ from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.record.changes import ProductState
 from storage.record.tables import products_live, record_clock
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import Door, empty_record, sqlite_url
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import VARIANT, TinyShop

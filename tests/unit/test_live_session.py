@@ -25,8 +25,8 @@ from service.rules.reading import parse_rules
 from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
-from storage.session_figures import SessionFigures
-from storage.store import Store
+from storage.versions.session_figures import SessionFigures
+from storage.versions.store import Store
 from tests.data.tiny_service import DictCache, tiny_served
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
 

@@ -12,9 +12,9 @@ from models.arrays import DAY_S
 from models.interactions import Interactions
 from models.validation import FoldOptions, inner_folds
 from models.windows import window_starts
-from storage.history import History
-from storage.history_options import HistoryOptions
-from storage.history_read import read_history
+from storage.history.history import History
+from storage.history.options import HistoryOptions
+from storage.history.read import read_history
 from storage.local_days import local_day, midnight_s, opening_day, placed
 from training.folds import last_folds
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from models.due import Due
-from storage.evidence import ITSELF, NO_EVIDENCE, in_bytes
-from storage.history import History
+from storage.history.history import History
+from storage.versions.evidence import ITSELF, NO_EVIDENCE, in_bytes
 from tests.data.scores import history_of
 from training.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence, first_days
 

@@ -9,10 +9,10 @@ import pytest
 
 from models.errors import DamagedVersionError
 from service.versions.served import ServedVersion
-from storage.people import MAX_WORDS, People
-from storage.store import Store
-from storage.version_writer import VersionWriter
-from storage.versions import Version
+from storage.versions.people import MAX_WORDS, People
+from storage.versions.store import Store
+from storage.versions.version import Version
+from storage.versions.writer import VersionWriter
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import TinyShop
 from training.people import write_people

@@ -23,7 +23,7 @@ from storage.record.intake import Intake
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import consent_log, events
-from storage.store import write_atomic
+from storage.versions.store import write_atomic
 from tests.data.records import KEY, NOON_MS, empty_record, event, opened, rows, sqlite_url, take
 
 type Safe = tuple[int, int, int]

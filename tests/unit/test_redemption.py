@@ -15,7 +15,7 @@ from models.nonnegative import nonnegative_logistic
 from models.offer_features import NAMES, RISING, OfferFeatures
 from models.offers import Redemptions
 from models.redemption import Redemption, RedemptionOptions
-from storage.history import History
+from storage.history.history import History
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
 from training.offers import ShopOffers
 

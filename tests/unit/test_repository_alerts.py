@@ -16,7 +16,7 @@ from service.recommender import Recommender
 from service.telemetry.metrics import Metrics
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import VARIANT, publish
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from experiments.specification import Analysis, Head, Metric, VariantSpec
 from service.settings import Settings
-from storage.history_options import HistoryOptions, PurchasesOptions, TableOptions
+from storage.history.options import HistoryOptions, PurchasesOptions, TableOptions
 from training.config import NightConfig, NightOptions, RecordOptions
 from training.evaluation import EvaluationOptions
 from training.gate import GateOptions

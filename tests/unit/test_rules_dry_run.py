@@ -23,7 +23,7 @@ from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.live import Trade
 from storage.record.products import change_product
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.records import SECRET, empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 

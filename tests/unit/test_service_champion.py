@@ -18,8 +18,8 @@ from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
-from storage.store import CHAMPION, Store, write_atomic
-from storage.versions import Version
+from storage.versions.store import CHAMPION, Store, write_atomic
+from storage.versions.version import Version
 from tests.data.running_service import until
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, publish
 

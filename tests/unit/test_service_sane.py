@@ -9,7 +9,7 @@ import pytest
 from models.errors import DamagedVersionError
 from service.versions.sane import check_values
 from service.versions.served import ServedVersion
-from storage.evidence import ITSELF, NO_EVIDENCE
+from storage.versions.evidence import ITSELF, NO_EVIDENCE
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import VARIANT
 

@@ -11,7 +11,7 @@ from models.errors import DamagedVersionError
 from service.answering.explaining import Explainer
 from service.answering.languages import ENGLISH
 from service.versions.served import EPOCH, NONE, ServedVersion
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 
 

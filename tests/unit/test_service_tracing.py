@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from service.telemetry.tracing import Traced, new_provider
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_service import tiny_app
 from tests.data.tiny_version import publish
 

@@ -12,7 +12,7 @@ from service.versions.champion import ChampionFollower, Serving
 from service.versions.served import ServedVersion
 from service.versions.warm_up import warm_up
 from service.web.parameters import parse_personal_query
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, publish
 
 

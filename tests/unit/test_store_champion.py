@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import DamagedVersionError, NoChampionError, UnknownVersionError
-from storage.manifest import Manifest
-from storage.store import CHAMPION, KEPT_POINTERS, Champion, Pointer, Store, write_atomic
-from storage.versions import Version
+from storage.versions.manifest import Manifest
+from storage.versions.store import CHAMPION, KEPT_POINTERS, Champion, Pointer, Store, write_atomic
+from storage.versions.version import Version
 from tests.data.versions import small_version
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,8 @@ def damage(store: Store, version_id: str) -> None:
 
 
 def test_what_is_replaced_is_in_utf_8_whatever_the_machine_speaks(tmp_path: Path) -> None:
-    write = "import sys, pathlib, storage.store as s; s.write_atomic(pathlib.Path(sys.argv[1]), 'k\\xe4se')"
+    write = "import sys, pathlib; from storage.versions.store import write_atomic; "
+    write += "write_atomic(pathlib.Path(sys.argv[1]), 'k\\xe4se')"
     old_days = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", write, tmp_path / "file"], cwd=ROOT, env=old_days, check=True)
     assert (tmp_path / "file").read_bytes() == "käse".encode()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
-from storage.history import History
-from storage.offers import NONE, ListedOffer, PublishedOffers
-from storage.store import Store
-from storage.version_writer import VersionWriter
-from storage.versions import Version, open_version
+from storage.history.history import History
+from storage.versions.offers import NONE, ListedOffer, PublishedOffers
+from storage.versions.store import Store
+from storage.versions.version import Version, open_version
+from storage.versions.writer import VersionWriter
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop, history_of
 from tests.data.versions import finish
 from training.offer_lists import ValueOptions, _by_value, product_margin, write_value

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from models.errors import DamagedVersionError
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
-from storage.signing import SIGNATURE, Signer, Signers, UnusableSigningKeyError
-from storage.store import Store
-from storage.versions import MANIFEST
+from storage.versions.signing import SIGNATURE, Signer, Signers, UnusableSigningKeyError
+from storage.versions.store import Store
+from storage.versions.version import MANIFEST
 from tests.data.tiny_version import publish
 from tests.data.versions import small_version
 

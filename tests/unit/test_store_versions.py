@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError, UnknownVersionError
-from storage import versions as versions_module
-from storage.manifest import Manifest
-from storage.store import Store
-from storage.version_writer import VersionWriter
-from storage.versions import Version, open_version
+from storage.versions import version as version_module
+from storage.versions.manifest import Manifest
+from storage.versions.store import Store
+from storage.versions.version import Version, open_version
+from storage.versions.writer import VersionWriter
 from tests.data.versions import AS_OF, finish, small_version
 
 NOW = datetime(2018, 1, 1, 2, 30, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_a_nextbest_whose_manifest_has_one_more_field_has_the_same_key_of_an_old
         more: int | None = None
 
     key = open_version(folder).key()
-    monkeypatch.setattr(versions_module, "Manifest", Later)
+    monkeypatch.setattr(version_module, "Manifest", Later)
     assert open_version(folder).key() == key
 
 

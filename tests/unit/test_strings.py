@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import strings
-from storage.strings import IdIndex, StringTable, hash_of, order_of
+from storage.versions import strings
+from storage.versions.strings import IdIndex, StringTable, hash_of, order_of
 
 text = st.text(st.characters(codec="utf-8"), max_size=8)
 some_texts = st.lists(text, max_size=20)

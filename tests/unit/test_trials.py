@@ -28,7 +28,7 @@ from service.versions.served import ServedVersion
 from service.web.parameters import Query, parse_personal_query
 from storage.record.changes import ProductState
 from storage.record.experiments import RecordedExperiment, Running, State
-from storage.store import Store
+from storage.versions.store import Store
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 
 PLAIN = parse_personal_query(b"n=3")

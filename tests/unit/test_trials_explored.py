@@ -20,8 +20,8 @@ from service.trials.explored import explored
 from service.trials.exposures import rows_of
 from service.trials.reading import plan_of
 from service.web.parameters import Query, parse_personal_query
-from storage.evidence import NO_EVIDENCE
 from storage.record.experiments import RecordedExperiment, Running, State
+from storage.versions.evidence import NO_EVIDENCE
 from tests.unit.test_trials import Desk, desk_of, now
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "assignment.json").read_text(encoding="utf-8"))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.written_aside import LOCK, written_aside
+from storage.files.written_aside import LOCK, written_aside
 
 BEGIN = """
 import sys, time
 from pathlib import Path
-from storage.written_aside import written_aside
+from storage.files.written_aside import written_aside
 with written_aside(Path(sys.argv[1])) as part:
     part.write_text("7")
     print("begun", flush=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.strings import IdIndex
-from storage.versions import Version
+from storage.versions.strings import IdIndex
+from storage.versions.version import Version
 
 MAX_WORDS = 1000
 """A column with more different words describes nobody's group: a name, an address. It is left out."""

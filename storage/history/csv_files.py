@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_clean import LINE, PROBLEM, RAW
+from storage.history.clean import LINE, PROBLEM, RAW
 
 BATCH_LINES = 250_000
 MAX_LINES_OF_A_FIELD = 50

@@ -8,7 +8,7 @@ from typing import Self
 
 import polars as pl
 
-from storage.safe_cell import safe_cell
+from storage.files.safe_cell import safe_cell
 
 HEADER = ("table", "file", "line", "reason", "row")
 

@@ -11,9 +11,9 @@ import numpy as np
 from models.arrays import AnyArray
 from models.errors import DamagedVersionError, UnknownVersionError
 from models.state import ModelState
-from storage.manifest import SCHEMA_VERSION, Manifest
-from storage.signing import Signers
-from storage.strings import IdIndex, StringTable, hash_of, is_rising
+from storage.versions.manifest import SCHEMA_VERSION, Manifest
+from storage.versions.signing import Signers
+from storage.versions.strings import IdIndex, StringTable, hash_of, is_rising
 
 MANIFEST = "manifest.json"
 SAMPLE = 1000  # ids whose hashes are looked at; all of a million would take a second

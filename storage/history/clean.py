@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_cells import CONTROL, Cells, plain_text, read_cells, trimmed_text
-from storage.history_options import PurchasesOptions, TableOptions
-from storage.history_times import Clock
-from storage.tables import Table
+from storage.history.cells import CONTROL, Cells, plain_text, read_cells, trimmed_text
+from storage.history.contract import Table
+from storage.history.options import PurchasesOptions, TableOptions
+from storage.history.times import Clock
 
 # What a reader adds to the raw columns: the line's number; where text is damaged, a reason and the text.
 LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.arrays import AnyArray, FloatArray, IntArray
-from storage.version_writer import VersionWriter
-from storage.versions import Version
+from storage.versions.version import Version
+from storage.versions.writer import VersionWriter
 
 OFFER = "offers/list_offer"
 NO_START_S, NO_END_S = -(2**62), 2**62

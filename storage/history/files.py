@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_clean import LINE
-from storage.history_csv import BATCH_LINES
-from storage.tables import Table
+from storage.history.clean import LINE
+from storage.history.contract import Table
+from storage.history.csv_files import BATCH_LINES
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.whole_lines import appending
+from storage.files.whole_lines import appending
 
 FILE = "shop_files.jsonl"
 KEPT_DAYS = 400

@@ -21,10 +21,10 @@ from models.errors import (
     UnknownVersionError,
     UnroutedVariantError,
 )
-from storage.manifest import Manifest
-from storage.signing import Signer, Signers
-from storage.version_writer import VersionWriter
-from storage.versions import Version, open_version, read_manifest, sync
+from storage.versions.manifest import Manifest
+from storage.versions.signing import Signer, Signers
+from storage.versions.version import Version, open_version, read_manifest, sync
+from storage.versions.writer import VersionWriter
 
 CHAMPION = "champion.json"
 KEPT_POINTERS = 50

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from storage.history_clean import CANCELLATION, EXCLUDED, UNSEEN
-from storage.history_options import PurchasesOptions
+from storage.history.clean import CANCELLATION, EXCLUDED, UNSEEN
+from storage.history.options import PurchasesOptions
 from storage.local_days import are_dates, ends_s, local_day
 from storage.record.learning import NEVER_S, Recorded, Wishes
 

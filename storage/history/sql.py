@@ -8,10 +8,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from models.errors import BadHistoryError
-from storage.history_clean import LINE
+from storage.history.clean import LINE
+from storage.history.contract import Table
 from storage.record.engine import first_line
 from storage.silent_server import end_when_silent
-from storage.tables import Table
 
 BATCH_ROWS = 50_000
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from storage.history_options import TableOptions
-from storage.history_times import Clock, from_text, from_typed
-from storage.tables import MAX_ID_BYTES, Column, Kind, Least
+from storage.history.contract import MAX_ID_BYTES, Column, Kind, Least
+from storage.history.options import TableOptions
+from storage.history.times import Clock, from_text, from_typed
 
 BLANKS = " \t\r\n"
 CONTROL = r"[\x00-\x1f\x7f]"

@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 from types import FrameType
 from typing import TextIO
 
-from storage.versions import sync
+from storage.versions.version import sync
 
 LOCK = "lock"
 

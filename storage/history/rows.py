@@ -5,7 +5,7 @@ import polars as pl
 
 from models.arrays import BoolArray
 from models.catalogue import TOLD
-from storage.tables import DESCRIPTION
+from storage.history.contract import DESCRIPTION
 
 PRODUCT_SCHEMA = {
     "product_id": pl.String(),

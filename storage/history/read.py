@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from models.arrays import LongArray
 from models.errors import TooLittleHistoryError
-from storage.history import FromRecord, History
-from storage.history_clean import Cleaner
-from storage.history_options import HistoryOptions
-from storage.history_recorded import join_recorded, join_redemptions, wanted_ids
-from storage.history_rejects import RejectFile
-from storage.history_rows import describe_products, number_purchases, product_ids_of, told_in_table
-from storage.history_sql import Database
-from storage.history_table import Counts, ReadTable, read_table
-from storage.history_times import Clock
+from storage.history.clean import Cleaner
+from storage.history.contract import TABLES, Kind, Table
+from storage.history.history import FromRecord, History
+from storage.history.options import HistoryOptions
+from storage.history.recorded import join_recorded, join_redemptions, wanted_ids
+from storage.history.rejects import RejectFile
+from storage.history.rows import describe_products, number_purchases, product_ids_of, told_in_table
+from storage.history.sql import Database
+from storage.history.table import Counts, ReadTable, read_table
+from storage.history.times import Clock
 from storage.local_days import placed
-from storage.order_keys import KEPT_DAYS, order_key
 from storage.record.learning import Recorded, Wishes
-from storage.strings import order_of
-from storage.tables import TABLES, Kind, Table
+from storage.versions.order_keys import KEPT_DAYS, order_key
+from storage.versions.strings import order_of
 
 
 def read_history(

@@ -13,8 +13,8 @@ from models.arrays import BoolArray, IntArray, LongArray
 from models.catalogue import LATER, Catalogue
 from models.interactions import Interactions
 from models.promotions import Promotions
-from storage.history_table import Counts
-from storage.history_words import title_words
+from storage.history.table import Counts
+from storage.history.words import title_words
 from storage.local_days import placed
 
 
@@ -55,7 +55,7 @@ class History:
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
         from_record: what came from the record; None if there was none to read.
-        order_keys: of the lines with an order id of the last days, as `storage.order_keys` has them; sorted.
+        order_keys: of the last days' lines with an order id, as in `storage.versions.order_keys`; sorted.
     """
 
     purchases: pl.DataFrame

@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.errors import BadConfigError
-from storage.history_times import is_date_format
-from storage.tables import TABLES
+from storage.history.contract import TABLES
+from storage.history.times import is_date_format
 
 
 class _Strict(BaseModel):
@@ -172,7 +172,7 @@ class HistoryOptions(_Strict):
                 raise BadConfigError(f"[history.{name}] {option}", why)
 
     def table(self, name: str) -> TableOptions:
-        """The options of one table of `storage.tables.TABLES`."""
+        """The options of one table of `storage.history.contract.TABLES`."""
         options: TableOptions = getattr(self, name)
         return options
 

@@ -13,10 +13,17 @@ from numpy.typing import DTypeLike
 
 from models.arrays import AnyArray
 from models.state import ModelState
-from storage.manifest import SCHEMA_VERSION, FileEntry, GateEntry, HistoryEntry, Manifest, VariantEntry
-from storage.signing import SIGNATURE, Signer
-from storage.strings import IdIndex, StringTable
-from storage.versions import MANIFEST, seal_of, sha256_of_all, sync
+from storage.versions.manifest import (
+    SCHEMA_VERSION,
+    FileEntry,
+    GateEntry,
+    HistoryEntry,
+    Manifest,
+    VariantEntry,
+)
+from storage.versions.signing import SIGNATURE, Signer
+from storage.versions.strings import IdIndex, StringTable
+from storage.versions.version import MANIFEST, seal_of, sha256_of_all, sync
 
 
 class ArrayFile:

@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history_clean import DUPLICATE, REPEATED, Cleaned, Cleaner
-from storage.history_csv import (
+from storage.history.clean import DUPLICATE, REPEATED, Cleaned, Cleaner
+from storage.history.contract import Table
+from storage.history.csv_files import (
     LIKELY_ENCODING,
     DamagedCsvError,
     careful_batches,
@@ -18,11 +19,10 @@ from storage.history_csv import (
     plain_utf8,
     quick_batches,
 )
-from storage.history_files import find_files, is_parquet, parquet_batches
-from storage.history_options import HistoryOptions
-from storage.history_rejects import RejectFile
-from storage.history_sql import Database
-from storage.tables import Table
+from storage.history.files import find_files, is_parquet, parquet_batches
+from storage.history.options import HistoryOptions
+from storage.history.rejects import RejectFile
+from storage.history.sql import Database
 
 
 @dataclass(frozen=True)
