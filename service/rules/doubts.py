@@ -26,9 +26,15 @@ TOLD = 10  # of one sort, for one rule
 
 
 def warnings_of(served: ServedVersion, rules: Rules, now_s: float) -> list[str]:
-    """A sentence for each rule that is over, and for each sort of name that the version hasn't."""
-    over = [rule for rule in rules.rules if period_of(rule, served.zone)[1] <= now_s]
-    return [f"rule {rule.id}: its end, {rule.ends}, is past" for rule in over] + unknown_names(served, rules)
+    """A sentence for each rule that never holds any more, and for each sort of name that the version hasn't."""
+    over = []
+    for rule in rules.rules:
+        begins_s, end_s = period_of(rule, served.zone)
+        if end_s <= begins_s:  # of one with an offset and one without, this isn't known before
+            over.append(f"rule {rule.id}: in the shop's time it ends before it starts")
+        elif end_s <= now_s:
+            over.append(f"rule {rule.id}: its end, {rule.ends}, is past")
+    return over + unknown_names(served, rules)
 
 
 def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:

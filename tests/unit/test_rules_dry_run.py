@@ -255,6 +255,16 @@ def test_a_rule_that_is_over_is_a_warning_and_one_that_has_not_begun_is_none(ser
     assert warnings_of(served, rules, NOON_S) == [f"rule over: its end, {today - timedelta(days=1)}, is past"]
 
 
+def test_a_rule_that_ends_before_it_starts_once_both_are_moments_is_a_warning(served: ServedVersion) -> None:
+    end = "2018-01-02T21:00:00+02:00"  # 19:00 of the shop, whose time is UTC
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule("never", "block", products='["milk"]', starts="2018-01-02T20:00:00", ends=end)
+        + rule("an-hour", "block", products='["milk"]', starts="2018-01-02T18:00:00", ends=end)
+    )
+    assert warnings_of(served, rules, NOON_S) == ["rule never: in the shop's time it ends before it starts"]
+
+
 def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     over = rule("b", "block", products='["milk"]', ends="2017-12-31")
