@@ -26,7 +26,7 @@ TOLD = 10  # of one sort, for one rule
 
 
 def warnings_of(served: ServedVersion, rules: Rules, now_s: float) -> list[str]:
-    """A sentence for each rule that never holds any more, and for each sort of name that the version hasn't."""
+    """A sentence for each rule that is over or never begins, and for each sort of name that is unknown."""
     over = []
     for rule in rules.rules:
         begins_s, end_s = period_of(rule, served.zone)
