@@ -19,6 +19,7 @@ from models.interactions import Interactions
 from models.validation import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
+SUMMED_CUSTOMERS = 1_000_000  # by themselves, since single precision adds no 1 to 2^24
 TRIAL_PRODUCTS = 1500  # take part while options are learned: the cost goes with their cube
 TOO_SMALL = "too small to solve for in single precision"
 
@@ -167,7 +168,10 @@ def weights(held: sparse.csr_array, regularization: float) -> FloatArray:
 
 def over_products(held: sparse.csr_array, ridge: float) -> FloatArray:
     """(held' held + ridge)^-1 times ridge, shape (n_products, n_products), by a matrix of that size."""
-    half = _root(_gram(held.T.tocsr()), ridge)
+    gram = _gram(held[:SUMMED_CUSTOMERS].T.tocsr())
+    for start in range(SUMMED_CUSTOMERS, held.shape[0], SUMMED_CUSTOMERS):
+        gram += _gram(held[start : start + SUMMED_CUSTOMERS].T.tocsr())
+    half = _root(gram, ridge)
     if not len(half):
         return half
     inverse: FloatArray = lapack.spotri(half, lower=1, overwrite_c=1)[0]

@@ -218,10 +218,9 @@ class OfferFeatures:
         return np.asarray(counts + 0.1, np.float64)
 
     @cached_property
-    def _everybody(self) -> FloatArray:
+    def _everybody(self) -> DoubleArray:
         """Decayed purchases of each product."""
-        total: FloatArray = self._matrix(HALF_LIFE_DAYS).sum(axis=0)
-        return total
+        return column_sums(self._matrix(HALF_LIFE_DAYS))
 
     def _matrix(self, half_life_days: float | None) -> sparse.csr_array:
         """Purchases by customer and product, decayed; None: as they are."""
@@ -251,6 +250,11 @@ class OfferFeatures:
     @cached_property
     def _order_counts(self) -> dict[float, DoubleArray]:
         return {}
+
+
+def column_sums(table: sparse.csr_array) -> DoubleArray:
+    """The sum of each column; scipy's are of single precision, which adds no 1 to 2^24."""
+    return np.bincount(table.indices, table.data, table.shape[1])
 
 
 def _one_hot(group: AnyIntArray) -> sparse.csr_array:

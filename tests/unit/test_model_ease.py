@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from models import ease
 from models.ease import Ease, EaseOptions, over_customers, over_products, strongest, weights
 from models.errors import BadConfigError
 from models.interactions import Interactions
@@ -88,6 +89,14 @@ def test_solved_over_customers_or_over_products_is_the_same(shape: tuple[int, in
     wanted = 0.7 * np.linalg.inv(dense.T @ dense + 0.7 * np.eye(shape[1]))
     np.testing.assert_allclose(one, wanted, atol=5e-5)  # float32
     np.testing.assert_allclose(other, wanted, atol=5e-5)
+
+
+def test_a_customer_more_counts_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # single precision adds no 1 to 2^24: one who counts as many stands before 200,000 here
+    monkeypatch.setattr(ease, "SUMMED_CUSTOMERS", 1000)
+    held = sparse.csr_array(np.append(4096, np.ones(200_000)).astype(np.float32)[:, None])
+    ridge = 2.0**24
+    assert over_products(held, ridge)[0, 0] == pytest.approx(ridge / (2 * ridge + 200_000), abs=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(60, 9), (9, 60)])

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from models.offer_features import NAMES, OfferFeatures
+from models.offer_features import NAMES, OfferFeatures, column_sums
 from models.offers import OPEN_END_S, Redemptions
 from tests.data.coupons import history_of
 from training.offers import ALWAYS_S, ShopOffers
@@ -128,6 +129,11 @@ def test_all_features_are_finite_for_who_bought_nothing(shop: Shop) -> None:
     every = np.arange(2, dtype=np.int32), np.arange(3, dtype=np.int32)
     assert np.isfinite(features.of(*every)).all()
     assert (features.anyway(*every, np.ones(3)) < 1).all()
+
+
+def test_what_everybody_buys_counts_every_customer_however_many_there_are() -> None:
+    held = sparse.csr_array(np.array([[2**24, 0], [1, 0], [1, 3]], np.float32))
+    assert column_sums(held).tolist() == [2**24 + 2, 3]
 
 
 def test_customers_asked_about_one_by_one_and_other_offers_between_have_the_same_features(shop: Shop) -> None:
