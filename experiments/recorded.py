@@ -156,7 +156,8 @@ def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_m
         "customer_id", "product_id", day_ends_ms="at_ms", kind=pl.lit("purchase")
     )
     own = purchases.filter(pl.col("at_ms") >= since_ms)  # all of it is before as_of, or on that day
-    own = own.with_columns(event_id=pl.lit("night ") + pl.col("event_id"))
+    for name in ("event_id", "order_id"):  # other numbers than the record's
+        own = own.with_columns((pl.lit("night ") + pl.col(name)).alias(name))
     others = events.filter(~is_nights).join(
         of_last_day.unique(["customer_id", "product_id"]),
         on=["customer_id", "product_id", "kind"],

@@ -61,7 +61,7 @@ ASKED = 200  # customers that the truth is made of
     type=click.FloatRange(-1, 1),
     help="How much more is bought from lists of other variants than the control, besides what they hold.",
 )
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**63 - 1))
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="To write to.")
 @click.argument("experiment_id")
 def simulate(

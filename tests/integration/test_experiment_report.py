@@ -138,6 +138,13 @@ def test_no_purchase_counts_twice(store: Path) -> None:
     assert found["event_id"].to_list() == ["night 1", "3", "4", "5"]
 
 
+def test_an_order_of_the_record_is_none_of_the_nights_whatever_its_number() -> None:
+    line = {"customer_id": "a", "kind": "purchase", "order_id": "5"}  # the night numbers orders by itself
+    night = pl.DataFrame([line | {"event_id": "0", "at_ms": 5}], schema=OUTCOMES)
+    events = pl.DataFrame([line | {"event_id": "1", "at_ms": 100}], schema=OUTCOMES)
+    assert joined(events, night, as_of_ms=100, since_ms=0)["order_id"].n_unique() == 2
+
+
 def test_who_took_consent_back_is_judged_no_more(store: Path) -> None:
     with opened(store) as record:
         came = sorted(set(read_exposures(record, SPEC.experiment.id, 1)["customer_id"]))

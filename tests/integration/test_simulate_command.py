@@ -144,6 +144,8 @@ def test_two_experiments_where_nothing_differs_are_played_and_looked_at_daily(
 def test_what_can_not_be_played_is_refused_in_words(place: Path, service: Running) -> None:
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     assert "end in the future" in simulate(place, service.url, "no", "--start", ahead).output
+    for seed in ("-1", str(2**64)):
+        assert f"{seed} is not in the range" in simulate(place, service.url, "no", "--seed", seed).output
     assert (
         "start = 2018-01-01 is judged" in simulate(place, service.url, "no", "--start", "2017-12-31").output
     )
