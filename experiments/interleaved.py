@@ -4,6 +4,7 @@ It screens: a variant that wins here is worth an A/B test, and no more than that
 one who clicks all day has one voice.
 """
 
+import json
 from dataclasses import dataclass
 from math import sqrt
 
@@ -70,10 +71,18 @@ def credited(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     answers = exposures.unique(["request_id", "customer_id"], keep="first", maintain_order=True)
     shown = answers.select("request_id", "customer_id", "items")
     hit = clicks.join(shown, on=["request_id", "customer_id"], how="inner")
-    items = pl.col("items").str.json_decode(pl.List(pl.List(pl.String)))
-    item = items.list.get(pl.col("position").cast(pl.Int64) - 1, null_on_oob=True)
-    teams = hit.select("customer_id", team=item.list.get(3, null_on_oob=True))
-    return teams.filter(pl.col("team").is_in([FIRST, SECOND]))
+    places = zip(hit["items"].fill_null("").to_list(), hit["position"].to_list(), strict=True)
+    teams = hit.select("customer_id", team=pl.Series([_team(*place) for place in places], dtype=pl.String))
+    return teams.drop_nulls("team")
+
+
+def _team(items: str, position: int) -> str | None:
+    """The side of a place, None where it has none, or the text isn't the service's."""
+    try:
+        team = json.loads(items)[position - 1][3]
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+    return team if team in (FIRST, SECOND) else None
 
 
 def clicked_places(outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -96,6 +96,16 @@ def test_of_several_answers_to_one_request_the_first_has_the_teams() -> None:
     assert (found.first, found.second) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    "items",
+    ["hello", '{"a": 1}', "[1, 2]", '[["p1"]]', '[["p1", 1, null, "C"]]', '[["p1", 1, 1, null, {"a": 1}]]'],
+)
+def test_a_list_that_the_service_did_not_write_is_of_no_side(items: str) -> None:
+    lines = [shown("a", "ra"), shown("b", "rb") | {"items": items}]
+    cohort = Cohort(pl.DataFrame(lines), pl.DataFrame({"customer_id": ["a", "b"]}), {})
+    assert preference(cohort, clicks(("a", "ra", 1), ("b", "rb", 1)), 1).customers == 1
+
+
 def test_a_few_voices_of_one_mind_leave_room_for_others() -> None:
     """Three of three: two more on each side (Agresti, Coull 1998) make it 5 of 7, give or take .335."""
     exposures = pl.DataFrame([shown(c, f"r{c}") for c in "abc"])
