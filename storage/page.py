@@ -12,7 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page(template: str, timezone: str, **content: object) -> str:
-    """The template, such as training/report.html.j2, filled in; times are written in this zone."""
+    """The template, such as training.reports/report.html.j2, filled in; times are written in this zone."""
     package, _, name = template.partition("/")
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("storage")]),  # style.css is storage's

@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from storage.versions.manifest import Manifest
 from storage.versions.store import Store, write_atomic
+from training.commands.exit_codes import DONE, GATE_REFUSED
 from training.config import NightOptions
-from training.exit_codes import DONE, GATE_REFUSED
 from training.job import Job
 from training.night import Outcome
 from training.progress import Progress
-from training.report import NightFacts, PastVersion, render_night, to_json
+from training.reports.page import NightFacts, PastVersion, render_night, to_json
 
 LAST_SUCCESS = "last_success.json"
 METRICS = "nextbest.prom"

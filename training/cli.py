@@ -6,38 +6,40 @@ import click
 
 from models.errors import NextbestError
 from storage.lazy_commands import Lazy, LazyCommands
-from training.exit_codes import FAILED, exit_code, message_of
+from training.commands.exit_codes import FAILED, exit_code, message_of
 from training.progress import configure_logs
 
 COMMANDS = {
     "nightly": Lazy(
-        "training.nightly_command", "Learn from the history, and publish a new version if it passes the gate."
+        "training.commands.nightly",
+        "Learn from the history, and publish a new version if it passes the gate.",
     ),
     "evaluate": Lazy(
-        "training.evaluate_command",
+        "training.commands.evaluate",
         "Compare variants on past weeks: a table here, evaluation.html and evaluation.json in --out.",
     ),
     "tune": Lazy(
-        "training.tune_command",
+        "training.commands.tune",
         "Try options of a variant on past weeks, and write a configuration with the best if they are better.",
     ),
     "export": Lazy(
-        "training.export_command",
+        "training.commands.export",
         "Write customer_id, product_id, rank, probability, source for every known customer.",
     ),
     "report": Lazy(
-        "training.report_command",
+        "training.commands.report",
         "Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out.",
     ),
     "versions": Lazy(
-        "training.versions_commands", "List the versions, newest first; `*` marks the champion."
+        "training.commands.versions", "List the versions, newest first; `*` marks the champion."
     ),
     "promote": Lazy(
-        "training.versions_commands", "Make a version the champion, whatever the gate said of it."
+        "training.commands.versions", "Make a version the champion, whatever the gate said of it."
     ),
-    "rollback": Lazy("training.versions_commands", "Go back to the champion before this one."),
+    "rollback": Lazy("training.commands.versions", "Go back to the champion before this one."),
     "demo-data": Lazy(
-        "training.complete_journey", "Write the Complete Journey data as a shop's history, for a first look."
+        "training.commands.complete_journey",
+        "Write the Complete Journey data as a shop's history, for a first look.",
     ),
 }
 

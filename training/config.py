@@ -11,9 +11,9 @@ from models.errors import BadConfigError
 from models.registry import VARIANTS, build
 from storage.history.options import HistoryOptions
 from storage.versions.session_figures import SessionFigures
-from training.evaluation import EvaluationOptions
+from training.evaluation.one_fold import EvaluationOptions
 from training.gate import GateOptions
-from training.offer_lists import ValueOptions
+from training.publishing.offer_lists import ValueOptions
 
 
 class NightOptions(BaseModel):

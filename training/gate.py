@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.arrays import DoubleArray
-from training.bootstrap import RESAMPLES, Interval, paired_difference
+from training.evaluation.bootstrap import RESAMPLES, Interval, paired_difference
 
 
 class GateOptions(BaseModel):

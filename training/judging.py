@@ -15,16 +15,16 @@ from models.windows import Window
 from storage.history.history import History
 from storage.versions.manifest import GateEntry, Manifest, VariantEntry
 from training.budget import Budget
-from training.comparison import Evaluation, summarise
-from training.evaluation import FoldResult, Seconds, evaluate_fold
+from training.evaluation.comparison import Evaluation, summarise
+from training.evaluation.folds import Fold
+from training.evaluation.inside import Inside, look_inside, pooled
+from training.evaluation.one_fold import FoldResult, Seconds, evaluate_fold
+from training.evaluation.steadiness import earlier_windows
 from training.fitting import fit_variants, popular_order
-from training.folds import Fold
 from training.gate import Sanity, decide
-from training.history_facts import last_purchase, sold_products
-from training.inside import Inside, look_inside, pooled
+from training.history.facts import last_purchase, sold_products
 from training.job import Job
 from training.progress import Progress
-from training.steadiness import earlier_windows
 
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
 CHAMPION = "champion"  # the champion's own recipe among the variants that are judged

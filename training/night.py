@@ -16,27 +16,27 @@ from storage.versions.manifest import GateEntry, Manifest
 from storage.versions.people import MAX_WORDS
 from storage.versions.store import Store
 from storage.versions.version import read_manifest
-from training import contents
 from training.budget import Budget
-from training.candidates import OwnHistory
-from training.doubts import doubts
-from training.findings import about_better
+from training.evaluation.inside import budget_notes, fallback_notes
 from training.fitting import fit_variants
-from training.held import HeldProduct, held_products, without_held
-from training.history_facts import (
+from training.history.doubts import doubts
+from training.history.facts import (
     Lost,
     history_counts,
     history_entry,
     lost_lines,
     tell_history,
 )
-from training.inside import budget_notes, fallback_notes
+from training.history.held import HeldProduct, held_products, without_held
+from training.history.recorded import erased_since, recorded_by
 from training.job import Job
 from training.judging import Judged, Reigning, Windows, decided, judge
-from training.offer_lists import write_value
-from training.people import write_people
 from training.progress import Progress
-from training.recorded import erased_since, recorded_by
+from training.publishing import contents
+from training.publishing.candidates import OwnHistory
+from training.publishing.offer_lists import write_value
+from training.publishing.people import write_people
+from training.reports.findings import about_better
 
 LIBRARIES = ("implicit", "lightgbm", "numpy", "polars", "scikit-learn", "scipy")
 

@@ -21,7 +21,7 @@ from subprocess import Popen
 import polars as pl
 
 from tests.benchmarks.page_marks import put_between
-from training.complete_journey import source_folder, write_demo
+from training.commands.complete_journey import source_folder, write_demo
 
 PAGE = Path("docs/benchmarks.md")
 AS_OF = "2017-11-22"

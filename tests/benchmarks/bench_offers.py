@@ -20,9 +20,9 @@ from storage.local_days import midnight_s
 from tests.benchmarks.offers_page import page
 from tests.benchmarks.offers_scores import Asked, summary
 from tests.benchmarks.page_marks import put_between
-from training.complete_journey import source_folder, write_demo
+from training.commands.complete_journey import source_folder, write_demo
 from training.config import load_config
-from training.offers import ShopOffers
+from training.history.offers import ShopOffers
 
 PAGE = Path("docs/benchmarks.md")
 VALIDATION = (date(2017, 5, 1), date(2017, 10, 1))  # campaigns that start from the one to before the other

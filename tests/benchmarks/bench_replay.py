@@ -24,8 +24,8 @@ from service.versions.served import NONE, ServedVersion
 from storage.versions.store import Store
 from tests.benchmarks.page_marks import put_between
 from tests.benchmarks.replay_shop import Clock, ReplayShop
-from training.bootstrap import Interval, resample
-from training.complete_journey import source_folder, write_demo
+from training.commands.complete_journey import source_folder, write_demo
+from training.evaluation.bootstrap import Interval, resample
 
 PAGE = Path("docs/benchmarks.md")
 VALIDATION, TEST = date(2017, 11, 15), date(2017, 12, 1)

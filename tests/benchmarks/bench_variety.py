@@ -22,7 +22,7 @@ from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.versions.store import Store
 from tests.benchmarks.bench_replay import K, ndcg_of
-from training.bootstrap import resample
+from training.evaluation.bootstrap import resample
 
 DAYS = 7
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)

@@ -23,7 +23,7 @@ from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
-from training.contents import TASTE_POOL
+from training.publishing.contents import TASTE_POOL
 
 VARIANT = "ranker"
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from textwrap import fill
 
 from tests.benchmarks.offers_scores import Row, Summary
-from training.bootstrap import Interval
+from training.evaluation.bootstrap import Interval
 
 TITLES = {
     "random": "random",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from models.metrics import ndcg
-from training.bootstrap import Interval, resample
+from training.evaluation.bootstrap import Interval, resample
 
 RESAMPLES = 1000
 REFERENCE = "own"

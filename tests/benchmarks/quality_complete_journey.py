@@ -11,9 +11,9 @@ from models.interactions import Interactions
 from storage.history.read import read_history
 from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split
-from training.complete_journey import source_folder, write_demo
+from training.commands.complete_journey import source_folder, write_demo
 from training.config import load_config
-from training.folds import Fold
+from training.evaluation.folds import Fold
 
 TIMEZONE = "UTC"
 TESTS = (date(2017, 9, 6), date(2017, 10, 4), date(2017, 11, 1), date(2017, 11, 15), date(2017, 12, 1))

@@ -17,8 +17,8 @@ from models.first_purchases import first_purchases
 from models.interactions import Interactions
 from tests.benchmarks.quality_peers import PEER_HALF_LIFE_DAYS, Contestant, Settings
 from tests.benchmarks.quality_questions import Question
-from training.metrics import KS
-from training.ranking import filled
+from training.evaluation.metrics import KS
+from training.publishing.ranking import filled
 
 RECTOOLS = (".nextbest/bench/rectools-venv/bin/python", "-m", "tests.benchmarks.rectools_lists")
 LIMIT_S = 900.0  # of one process: a stuck one ends the run, slow ones don't

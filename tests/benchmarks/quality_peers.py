@@ -22,9 +22,9 @@ from models.decay import decay
 from models.interactions import Interactions
 from models.timeline import Timeline
 from tests.benchmarks.quality_questions import Question
-from training.folds import count_orders
-from training.metrics import per_customer
-from training.ranking import rank_each
+from training.evaluation.folds import count_orders
+from training.evaluation.metrics import per_customer
+from training.publishing.ranking import rank_each
 
 PEER_HALF_LIFE_DAYS = 60.0
 

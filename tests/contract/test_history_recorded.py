@@ -21,7 +21,7 @@ from storage.record.learning import Recorded, Wishes, read_recorded
 from storage.record.record import Record
 from storage.versions.order_keys import order_key
 from tests.data.records import KEY, SHOP, empty_record, event, sqlite_url, take
-from training.offers import ShopOffers
+from training.history.offers import ShopOffers
 
 DAY_S = 86_400
 BEGAN_S = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())

@@ -18,7 +18,7 @@ from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
-from training.people import write_people
+from training.publishing.people import write_people
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
 EPOCH = date(1970, 1, 1)

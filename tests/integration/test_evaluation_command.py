@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from models.errors import BadConfigError
 from tests.data.nights import quick_config, ranker_config
 from tests.data.nights import run as nbo_train
-from training.evaluate_command import evaluate
+from training.commands.evaluate import evaluate
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from models.errors import BadConfigError
 from models.registry import VARIANTS
 from tests.data.nights import NBO_TRAIN, Ran, champion, ids, newest, quick_config, run, run_process
 from tests.data.webshop import habits
-from training import export_command
+from training.commands import export
 
 COLUMNS = ["customer_id", "product_id", "rank", "probability", "source"]
 
@@ -78,7 +78,7 @@ def test_every_source_is_true(lists: pl.DataFrame, store: Path) -> None:
 def test_lists_of_a_few_customers_at_a_time_are_the_same_file(
     lists: pl.DataFrame, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr(export_command, "PIECE", 7)
+    monkeypatch.setattr(export, "PIECE", 7)
     out = tmp_path / f"lists [2026].{ending}"
     assert run("export", "--store", store, "--k", "20", "--out", out).code == 0
     if ending == "parquet":
@@ -95,8 +95,8 @@ def test_what_other_code_made_is_refused_in_words(store: Path, monkeypatch: pyte
     version = champion(store)
     for variant in ("repeat", "ranker"):  # the ranker has it among its sources
         with pytest.raises(BadConfigError, match="another release"):
-            export_command.fitted(version, variant)
-    assert export_command.fitted(version, "popular")
+            export.fitted(version, variant)
+    assert export.fitted(version, "popular")
 
 
 def test_the_first_products_are_those_the_service_would_answer_first(

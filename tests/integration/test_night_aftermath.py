@@ -8,7 +8,8 @@ import pytest
 from storage.versions.store import Store
 from tests.data.nights import champion, quick_config, run
 from tests.data.webshop import habits, write_shop
-from training import aftermath, nightly_command
+from training import aftermath
+from training.commands import nightly
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_a_bug_is_told_with_exit_code_1_and_keeps_its_trace(
     def fails(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(nightly_command, "run_night", fails)
+    monkeypatch.setattr(nightly, "run_night", fails)
     told = tmp_path / "told"
     call = f"""on_failure = 'echo "$NEXTBEST_EXIT_CODE $NEXTBEST_MESSAGE" > {told}'\n"""
     with pytest.raises(ZeroDivisionError):
@@ -99,7 +100,7 @@ def test_a_bug_after_publishing_keeps_its_trace_and_says_what_was_published(
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(aftermath, "render_night", fails)
-    monkeypatch.setattr(nightly_command, "leave_failure", lambda *_: None)
+    monkeypatch.setattr(nightly, "leave_failure", lambda *_: None)
     with pytest.raises(ZeroDivisionError) as bug:
         run("nightly", "--data", shop, "--store", tmp_path / "s", "--config", quick_config(tmp_path))
     version_id = champion(tmp_path / "s").version_id

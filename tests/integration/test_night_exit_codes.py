@@ -210,7 +210,8 @@ def test_a_killed_night_leaves_the_store_as_it_was_and_the_next_one_cleans_up(
     config = quick_config(tmp_path)
     command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
     slow = f"import os, sys; sys.argv = {[str(part) for part in command]!r}; "
-    slow += "from training import contents; shared = contents.write_shared; from training.cli import main; "
+    slow += "from training.cli import main; from training.publishing import contents; "
+    slow += "shared = contents.write_shared; "
     slow += "contents.write_shared = lambda *args: (shared(*args), os.kill(os.getpid(), 9)); main()"
     writing = [sys.executable, "-c", slow]  # killed by itself in the midst of its files
     started = writing if moment == "writing" else [str(part) for part in command]

@@ -11,7 +11,7 @@ import pytest
 from storage.versions.store import Store
 from tests.data.nights import champion, newest, quick_config, quick_night, run, version_ids
 from tests.data.webshop import Line, habits, write_shop
-from training.report import GATE_FIGURES
+from training.reports.page import GATE_FIGURES
 
 WORSE = '[night]\nvariants = ["popular", "item_item"]\ndefault_variant = "popular"\n'
 

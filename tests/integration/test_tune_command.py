@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.data.nights import NBO_TRAIN, QUICK, run
-from training.bootstrap import Interval
 from training.config import load_config
-from training.tuning import Found
+from training.evaluation.bootstrap import Interval
+from training.tuning.search import Found
 
 LATE_FASHION = QUICK + "# How long a product is in fashion here.\n[variants.popular]\nhalf_life_days = 400\n"
 

@@ -15,7 +15,7 @@ from tests.benchmarks.quality_questions import Column, Question, Split
 from tests.benchmarks.quality_rectools import CONTESTANTS
 from tests.benchmarks.quality_runs import Entrant, entrants, kept, run
 from tests.data.shops import START_S, grocer, shop_of
-from training.folds import Fold
+from training.evaluation.folds import Fold
 
 DAY_S = 86_400
 BOTH = np.array([0, 1], np.int32)

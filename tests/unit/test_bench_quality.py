@@ -19,7 +19,7 @@ from tests.benchmarks.quality_questions import Column, Question, Split
 from tests.benchmarks.quality_runs import Entrant, entrants, run
 from tests.benchmarks.quality_summary import summarise
 from tests.data.shops import START_S, shop_of
-from training.folds import Fold
+from training.evaluation.folds import Fold
 
 DAY_S = 86_400
 COLUMNS = (Column("P@1", "all", "precision@1"), Column("NDCG@10", "all", "ndcg@10"))

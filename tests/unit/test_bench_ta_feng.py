@@ -11,7 +11,7 @@ from models.arrays import DAY_S
 from models.validation import FoldOptions, inner_folds
 from tests.benchmarks import quality_ta_feng as ta_feng
 from tests.benchmarks.quality_questions import Column
-from training.folds import count_orders
+from training.evaluation.folds import count_orders
 
 JANUARY, FEBRUARY, LATE = date(2001, 1, 10), date(2001, 2, 5), date(2001, 2, 20)
 type Line = tuple[str, str, date]

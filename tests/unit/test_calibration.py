@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.arrays import AnyArray
-from training.calibration import JudgedPairs, Kept, judge, judge_window, keep_rate
-from training.reliability import N_BARS, N_BINS, Ratio, observed_over_expected, reliability, wilson
+from training.evaluation.calibration import JudgedPairs, Kept, judge, judge_window, keep_rate
+from training.evaluation.reliability import N_BARS, N_BINS, Ratio, observed_over_expected, reliability, wilson
 
 
 def simulated(seed: int, n_customers: int, *, times: float = 1.0) -> JudgedPairs:

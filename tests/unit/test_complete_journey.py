@@ -12,8 +12,8 @@ from experiments.purchases import outcomes_of
 from models.errors import BadHistoryError
 from storage.history.history import History
 from tests.data.exports import read
-from training import complete_journey
-from training.complete_journey import demo_data, source_folder, write_demo
+from training.commands import complete_journey
+from training.commands.complete_journey import demo_data, source_folder, write_demo
 
 
 def at(*args: int) -> datetime:

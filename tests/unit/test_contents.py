@@ -17,10 +17,10 @@ from storage.versions.evidence import NO_EVIDENCE
 from storage.versions.writer import VersionWriter
 from tests.data.scores import history_of
 from tests.data.shops import grocer
-from training import ranking
-from training.candidates import OwnHistory
-from training.contents import write_candidates, write_follow_up, write_intervals
-from training.ranking import as_one, ranked_blocks
+from training.publishing import ranking
+from training.publishing.candidates import OwnHistory
+from training.publishing.contents import write_candidates, write_follow_up, write_intervals
+from training.publishing.ranking import as_one, ranked_blocks
 
 
 class Sure(Popular):

@@ -8,9 +8,16 @@ from scipy import sparse
 
 from models.arrays import IntArray
 from tests.data.scores import DAY_S, history_of
-from training import contribution
-from training.contribution import KINDS, Contribution, SourceFigures, Step, count_sources, pool_sources
-from training.folds import Fold, TargetTruth, split
+from training.evaluation import contribution
+from training.evaluation.contribution import (
+    KINDS,
+    Contribution,
+    SourceFigures,
+    Step,
+    count_sources,
+    pool_sources,
+)
+from training.evaluation.folds import Fold, TargetTruth, split
 
 N_PRODUCTS = 6
 

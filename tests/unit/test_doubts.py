@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.data.coupons import START, day, history_of, table
 from tests.data.nights import QUICK, run
-from training.doubts import doubts
+from training.history.doubts import doubts
 
 HEAD = "customer_id,product_id,purchased_at,order_id"
 PRODUCTS = "product_id,title\n0,Tea\n1,Milk\n2,Salt\n"

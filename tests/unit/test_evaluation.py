@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from models.interactions import Interactions
 from storage.local_days import local_day, midnight_s
 from tests.data.scores import DAY_S, Fixed, history_of
-from training.comparison import activity_edges, summarise
-from training.evaluation import EvaluationOptions, FoldResult, evaluate_fold
-from training.folds import TARGETS, Fold, Target, count_orders, last_folds, split
+from training.evaluation.comparison import activity_edges, summarise
+from training.evaluation.folds import TARGETS, Fold, Target, count_orders, last_folds, split
+from training.evaluation.one_fold import EvaluationOptions, FoldResult, evaluate_fold
 
 # (customer, product, day, order). The fold is at day 10, seven days long.
 LINES = [

@@ -13,7 +13,7 @@ from models.interactions import Interactions
 from models.registry import VARIANTS
 from storage.local_days import local_day
 from tests.data.scores import history_of
-from training.backtest import backtest, choose_folds
+from training.evaluation.backtest import backtest, choose_folds
 from training.progress import Progress
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from tests.data.scores import DAY_S, Fixed, history_of
-from training.calibration import Calibration, JudgedPairs, Kept, WindowFigures, judge
-from training.comparison import Evaluation, summarise
-from training.contribution import Contribution, KindFigures, SourceFigures, Step
-from training.evaluation import evaluate_fold
-from training.findings import (
+from training.evaluation.calibration import Calibration, JudgedPairs, Kept, WindowFigures, judge
+from training.evaluation.comparison import Evaluation, summarise
+from training.evaluation.contribution import Contribution, KindFigures, SourceFigures, Step
+from training.evaluation.folds import Fold
+from training.evaluation.one_fold import evaluate_fold
+from training.evaluation.reliability import Ratio, reliability
+from training.reports.findings import (
     about_all_candidates,
     about_better,
     about_candidates,
@@ -19,8 +21,6 @@ from training.findings import (
     about_windows,
     warnings,
 )
-from training.folds import Fold
-from training.reliability import Ratio, reliability
 
 
 def kind(found: float, **on_top: float) -> KindFigures:

@@ -7,7 +7,7 @@ import pytest
 
 from models.interactions import Interactions
 from tests.data.scores import DAY_S, history_of
-from training.held import HeldProduct, held_products, without_held
+from training.history.held import HeldProduct, held_products, without_held
 
 N_PRODUCTS, DAYS, HORIZON = 30, 70, 7
 type Line = tuple[int, int, float]  # customer, product, day

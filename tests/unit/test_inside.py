@@ -9,10 +9,10 @@ from models import ranker as ranker_module
 from models.arrays import DAY_S
 from models.ranker import Ranker
 from tests.data.shops import gift_shop, grocer
-from training import inside
+from training.evaluation import inside
+from training.evaluation.folds import Fold, split
+from training.evaluation.inside import TOLD_GAINS, Look, look_inside, pooled
 from training.fitting import fit_variants
-from training.folds import Fold, split
-from training.inside import TOLD_GAINS, Look, look_inside, pooled
 
 HISTORY = grocer().interactions()
 FOLD = Fold(HISTORY.as_of_s - 7 * DAY_S, 7)

@@ -16,7 +16,7 @@ from storage.history.history import History
 from storage.history.options import HistoryOptions
 from storage.history.read import read_history
 from storage.local_days import local_day, midnight_s, opening_day, placed
-from training.folds import last_folds
+from training.evaluation.folds import last_folds
 
 BERLIN = ZoneInfo("Europe/Berlin")
 CHANGES = [("Europe/Berlin", date(2024, 2, 20)), ("Europe/Berlin", date(2024, 9, 20))]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import ndcg_score
 
-from training.bootstrap import mean_interval, paired_difference, resample
-from training.metrics import find_hits, list_figures, per_customer
+from training.evaluation.bootstrap import mean_interval, paired_difference, resample
+from training.evaluation.metrics import find_hits, list_figures, per_customer
 
 N_PRODUCTS = 30
 
@@ -210,6 +210,6 @@ def test_same_seed_same_interval_and_another_seed_another() -> None:
 def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(2).random(50)
     whole = mean_interval(values, resamples=100)
-    monkeypatch.setattr("training.bootstrap._BLOCK_CELLS", 170)
+    monkeypatch.setattr("training.evaluation.bootstrap._BLOCK_CELLS", 170)
     cut = mean_interval(values, resamples=100)
     assert (cut.mean, cut.low, cut.high) == pytest.approx((whole.mean, whole.low, whole.high), rel=1e-12)

@@ -11,7 +11,7 @@ from models.due import Due
 from storage.history.history import History
 from storage.versions.evidence import ITSELF, NO_EVIDENCE, in_bytes
 from tests.data.scores import history_of
-from training.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence, first_days
+from training.publishing.candidates import MAX_ANCHORS, OwnHistory, due_days, evidence, first_days
 
 
 def own_history(*customers: list[int]) -> OwnHistory:

@@ -11,7 +11,7 @@ from scipy import sparse
 from models.offer_features import NAMES, OfferFeatures, column_sums
 from models.offers import OPEN_END_S, Redemptions
 from tests.data.coupons import history_of
-from training.offers import ALWAYS_S, ShopOffers
+from training.history.offers import ALWAYS_S, ShopOffers
 
 PURCHASES = """customer_id,product_id,purchased_at
 ann,tea,2026-01-01

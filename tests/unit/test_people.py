@@ -15,7 +15,7 @@ from storage.versions.version import Version
 from storage.versions.writer import VersionWriter
 from tests.data.tiny_service import tiny_served
 from tests.data.tiny_version import TinyShop
-from training.people import write_people
+from training.publishing.people import write_people
 
 
 def people_of(tmp_path: Path, shop: TinyShop) -> tuple[ServedVersion, People]:

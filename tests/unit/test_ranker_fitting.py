@@ -16,8 +16,8 @@ from models.registry import build
 from models.windows import Window, window_starts
 from tests.data.shops import gift_shop, grocer
 from training.budget import SHARE, Budget
+from training.evaluation.inside import budget_notes, fallback_notes
 from training.fitting import fit_variants, recipe_of, with_horizon
-from training.inside import budget_notes, fallback_notes
 
 HISTORY = grocer().interactions()
 WEEK_S = 7 * DAY_S

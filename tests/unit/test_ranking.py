@@ -8,8 +8,8 @@ from scipy import sparse
 
 from models.arrays import FloatArray, IntArray
 from tests.data.scores import Fixed
-from training import ranking
-from training.ranking import as_one, rank_each, ranked_blocks
+from training.publishing import ranking
+from training.publishing.ranking import as_one, rank_each, ranked_blocks
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)

@@ -17,7 +17,7 @@ from models.offers import Redemptions
 from models.redemption import Redemption, RedemptionOptions
 from storage.history.history import History
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
-from training.offers import ShopOffers
+from training.history.offers import ShopOffers
 
 
 @cache

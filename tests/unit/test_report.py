@@ -13,15 +13,15 @@ from rich.console import Console
 
 from models.interactions import Interactions
 from tests.data.scores import DAY_S, Fixed, history_of
-from training.calibration import Calibration, JudgedPairs, judge, judge_window
-from training.comparison import Evaluation, summarise
-from training.contribution import Contribution, count_sources, pool_sources
-from training.evaluation import FoldResult, Seconds, evaluate_fold
-from training.folds import Fold, split
-from training.history_facts import Lost
-from training.inside import Inside
-from training.report import NightFacts, PastVersion, render_evaluation, render_night, to_json
-from training.terminal import summary_lines, table
+from training.evaluation.calibration import Calibration, JudgedPairs, judge, judge_window
+from training.evaluation.comparison import Evaluation, summarise
+from training.evaluation.contribution import Contribution, count_sources, pool_sources
+from training.evaluation.folds import Fold, split
+from training.evaluation.inside import Inside
+from training.evaluation.one_fold import FoldResult, Seconds, evaluate_fold
+from training.history.facts import Lost
+from training.reports.page import NightFacts, PastVersion, render_evaluation, render_night, to_json
+from training.reports.terminal import summary_lines, table
 
 SECONDS = {"popular": Seconds([1.25, 2.0], [0.5, 0.75]), "blend": Seconds([9.0, 8.0], [1.0, 1.0])}
 NIGHT = NightFacts(

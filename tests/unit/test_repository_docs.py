@@ -10,7 +10,7 @@ from experiments.specification import Analysis, Head, Metric, VariantSpec
 from service.settings import Settings
 from storage.history.options import HistoryOptions, PurchasesOptions, TableOptions
 from training.config import NightConfig, NightOptions, RecordOptions
-from training.evaluation import EvaluationOptions
+from training.evaluation.one_fold import EvaluationOptions
 from training.gate import GateOptions
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from optuna.trial import FixedTrial
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
-from training.search_space import COSTS, FIXED, Dimension, search_space, with_changes
+from training.tuning.search_space import COSTS, FIXED, Dimension, search_space, with_changes
 
 
 def learned(part: str, path: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.coupons import START, day, history_of, table
-from training import shop_figures
+from training.reports import shop_figures
 
 PURCHASES = """customer_id,product_id,purchased_at,order_id
 ann,tea,2026-01-01,1

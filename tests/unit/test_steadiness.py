@@ -9,8 +9,8 @@ import numpy as np
 
 from models.arrays import DAY_S
 from storage.page import without_nan
-from training.calibration import JudgedPairs, WindowFigures, judge
-from training.steadiness import MOST_WINDOWS, REPORT, earlier_windows
+from training.evaluation.calibration import JudgedPairs, WindowFigures, judge
+from training.evaluation.steadiness import MOST_WINDOWS, REPORT, earlier_windows
 
 
 def pairs(day: int) -> JudgedPairs:

@@ -15,7 +15,7 @@ from storage.versions.version import Version, open_version
 from storage.versions.writer import VersionWriter
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop, history_of
 from tests.data.versions import finish
-from training.offer_lists import ValueOptions, _by_value, product_margin, write_value
+from training.publishing.offer_lists import ValueOptions, _by_value, product_margin, write_value
 
 ON = START + timedelta(days=CAMPAIGN_DAYS[-1], hours=1)  # the last campaign's first day
 PURCHASES = "customer_id,product_id,purchased_at,unit_price\nann,tea,2026-01-01,4\nbob,milk,2026-01-02,1\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.config import load_config
-from training.tuned_config import tuned_config
+from training.tuning.tuned_config import tuned_config
 
 SHOP = """# Our shop.
 

@@ -7,7 +7,7 @@ import pytest
 from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from tests.data.coupons import START, day, history_of, table
-from training.tuning import Windows, past_windows
+from training.tuning.search import Windows, past_windows
 
 
 def shop(folder: Path, weeks: list[int], customers: int = 3) -> Interactions:

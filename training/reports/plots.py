@@ -7,10 +7,10 @@ import numpy as np
 
 from models.arrays import DoubleArray
 from storage.svg import COLOURS, INK, MARKERS, chart
-from training.bootstrap import Interval
-from training.comparison import Evaluation
-from training.folds import Target
-from training.metrics import KS
+from training.evaluation.bootstrap import Interval
+from training.evaluation.comparison import Evaluation
+from training.evaluation.folds import Target
+from training.evaluation.metrics import KS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

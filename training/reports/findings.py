@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from models.registry import VARIANTS
-from training.calibration import MAX_ECE, STEADY, Calibration, Kept, WindowFigures
-from training.comparison import Evaluation
-from training.contribution import Contribution, Kind, KindFigures
-from training.reliability import Ratio, Reliability
+from training.evaluation.calibration import MAX_ECE, STEADY, Calibration, Kept, WindowFigures
+from training.evaluation.comparison import Evaluation
+from training.evaluation.contribution import Contribution, Kind, KindFigures
+from training.evaluation.reliability import Ratio, Reliability
 
 BY_CHANCE = ", but on so few customers this may be chance: judge by more windows."
 _BOUGHT: dict[Kind, str] = {

@@ -12,7 +12,7 @@ from models.offers import OPEN_END_S
 from storage.history.history import History
 from storage.local_days import local_day
 from storage.versions.version import Version
-from training.offers import ALWAYS_S, ShopOffers
+from training.history.offers import ALWAYS_S, ShopOffers
 
 WINDOW_DAYS = 84  # "lately"; of a short history a third
 TOP = 20  # lines of a table

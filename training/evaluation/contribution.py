@@ -9,7 +9,7 @@ from scipy import sparse
 
 from models.arrays import BoolArray, IntArray, LongArray
 from models.pair_keys import are_among, pair_keys
-from training.folds import TargetTruth
+from training.evaluation.folds import TargetTruth
 
 type Kind = Literal["all", "repeats", "new"]
 

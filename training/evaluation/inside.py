@@ -13,9 +13,9 @@ from models.calibration import LEAST_WINDOWS
 from models.interactions import Interactions
 from models.pair_keys import pair_keys
 from models.ranker import Opinions, Ranker
-from training.calibration import Calibration, JudgedPairs, WindowFigures, judge
-from training.contribution import Contribution, SourceCounts, count_sources, pool_sources
-from training.folds import Fold, TargetTruth, split
+from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
+from training.evaluation.contribution import Contribution, SourceCounts, count_sources, pool_sources
+from training.evaluation.folds import Fold, TargetTruth, split
 
 ACTIVE_HORIZONS = 8  # who bought within this many horizons before a fold is active
 MAX_CUSTOMERS = 3000  # active ones that are asked; a lot among more

@@ -16,7 +16,7 @@ from models.redemption import Redemption
 from storage.history.history import History
 from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
 from storage.versions.writer import VersionWriter
-from training.offers import ShopOffers
+from training.history.offers import ShopOffers
 
 BLOCK_CELLS = 400_000  # pairs of customers and offers whose features are held at once
 

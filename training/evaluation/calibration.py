@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.arrays import AnyArray, AnyIntArray, BoolArray, LongArray
-from training.reliability import Ratio, Reliability, observed_over_expected, reliability, wilson
+from training.evaluation.reliability import Ratio, Reliability, observed_over_expected, reliability, wilson
 
 LEVELS = (0.8, 0.7, 0.5)
 STEADY = (0.8, 1.25)  # observed over expected outside of this is told as a warning

@@ -20,9 +20,9 @@ from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.session_figures import SessionFigures
 from storage.versions.writer import ArrayFile, VersionWriter
-from training.candidates import OwnHistory, due_days, evidence, first_days
 from training.fitting import popular_order
-from training.ranking import ranked_blocks
+from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
+from training.publishing.ranking import ranked_blocks
 
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"

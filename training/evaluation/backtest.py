@@ -12,10 +12,10 @@ from models.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS
 from storage.local_days import local_day, midnight_s
-from training.evaluation import EvaluationOptions, FoldResult, Seconds, evaluate_fold
+from training.evaluation.folds import Fold, last_folds
+from training.evaluation.inside import Inside, Look, fallback_notes, look_inside, pooled
+from training.evaluation.one_fold import EvaluationOptions, FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
-from training.folds import Fold, last_folds
-from training.inside import Inside, Look, fallback_notes, look_inside, pooled
 from training.progress import Progress
 
 

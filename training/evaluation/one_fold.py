@@ -14,9 +14,9 @@ from models.arrays import DoubleArray, IntArray
 from models.base import Model
 from models.cores import at_once
 from models.interactions import Interactions
-from training.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
-from training.metrics import KS, ListFigures, list_figures, per_customer
-from training.ranking import rank_each
+from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
+from training.evaluation.metrics import KS, ListFigures, list_figures, per_customer
+from training.publishing.ranking import rank_each
 
 COVERAGE_K = 10
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.arrays import BoolArray, DoubleArray, IntArray
-from training.bootstrap import RESAMPLES, Interval, Resampled, resample
-from training.evaluation import FoldFacts, FoldResult
-from training.folds import TARGETS, Target
-from training.metrics import ListFigures
+from training.evaluation.bootstrap import RESAMPLES, Interval, Resampled, resample
+from training.evaluation.folds import TARGETS, Target
+from training.evaluation.metrics import ListFigures
+from training.evaluation.one_fold import FoldFacts, FoldResult
 
 N_BUCKETS = 5
 ACTIVITY_METRICS = ("ndcg@10", "recall@10", "hit@10")

@@ -17,13 +17,13 @@ from models.errors import TooLittleHistoryError
 from models.interactions import Interactions
 from models.popular import Popular
 from storage.local_days import local_day
-from training.bootstrap import Interval, paired_difference
-from training.evaluation import EvaluationOptions, evaluate_fold
+from training.evaluation.bootstrap import Interval, paired_difference
+from training.evaluation.folds import Fold, Target, last_folds, split
+from training.evaluation.one_fold import EvaluationOptions, evaluate_fold
 from training.fitting import fit_variants, popular_order
-from training.folds import Fold, Target, last_folds, split
 from training.progress import Progress
-from training.search_space import Changes, Dimension, present_value, with_changes
-from training.signals import Stop, StoppedError
+from training.tuning.search_space import Changes, Dimension, present_value, with_changes
+from training.tuning.signals import Stop, StoppedError
 
 METRIC = "ndcg@10"
 STARTUP_TRIALS = 8  # drawn at random before what was found guides the draw

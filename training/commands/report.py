@@ -12,11 +12,11 @@ from storage.history.read import read_history
 from storage.page import page, without_nan
 from storage.versions.store import Store, write_atomic
 from storage.versions.version import Version
-from training import shop_figures
+from training.commands.options import config_option, data_option, out_folder_option
 from training.config import load_config
-from training.options import config_option, data_option, out_folder_option
 from training.progress import Progress
-from training.shop_figures import LISTED, MIN_BUYERS, Section
+from training.reports import shop_figures
+from training.reports.shop_figures import LISTED, MIN_BUYERS, Section
 
 
 @click.command("report")
@@ -58,7 +58,7 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
     write_atomic(
         out / "shop-report.html",
         page(
-            "training/shop.html.j2",
+            "training.reports/shop.html.j2",
             history.timezone,
             title="What the history says",
             as_of=history.as_of,

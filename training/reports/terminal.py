@@ -6,12 +6,12 @@ from rich import box
 from rich.table import Table
 
 from storage.local_days import opening_day
-from training import findings
-from training.bootstrap import Interval
-from training.calibration import Calibration
-from training.comparison import Difference, Evaluation
-from training.contribution import Contribution
-from training.folds import Target
+from training.evaluation.bootstrap import Interval
+from training.evaluation.calibration import Calibration
+from training.evaluation.comparison import Difference, Evaluation
+from training.evaluation.contribution import Contribution
+from training.evaluation.folds import Target
+from training.reports import findings
 
 _COLUMNS: tuple[tuple[str, Target, str], ...] = (
     ("NDCG@10", "all", "ndcg@10"),

@@ -7,7 +7,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
-from training.search_space import Value, with_changes
+from training.tuning.search_space import Value, with_changes
 
 
 def tuned_config(text: str, variant: str, changes: Mapping[str, Value], findings: Sequence[str]) -> str:

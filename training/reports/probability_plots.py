@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.svg import COLOURS, HEIGHT, INK, LINE, MARKERS, picture
-from training.calibration import STEADY, WindowFigures
-from training.contribution import KindFigures
-from training.reliability import N_BARS, Ratio, Reliability
+from training.evaluation.calibration import STEADY, WindowFigures
+from training.evaluation.contribution import KindFigures
+from training.evaluation.reliability import N_BARS, Ratio, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from typing import Any
 
 from models.arrays import DAY_S
 from storage.local_days import CLOCKS_S
-from training.calibration import WindowFigures
-from training.reliability import Ratio
+from training.evaluation.calibration import WindowFigures
+from training.evaluation.reliability import Ratio
 
 REPORT = "report.json"
 MOST_WINDOWS = 8

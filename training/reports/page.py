@@ -11,14 +11,14 @@ from markupsafe import Markup
 from storage.local_days import opening_day
 from storage.page import page, without_nan
 from storage.svg import COLOURS
-from training import plots
-from training.comparison import Evaluation
-from training.evaluation import Seconds
-from training.folds import TARGETS, Target
-from training.history_facts import Lost
-from training.inside import Inside
-from training.metrics import KS, METRICS
-from training.sections import Picture, candidates_parts, probabilities_parts
+from training.evaluation.comparison import Evaluation
+from training.evaluation.folds import TARGETS, Target
+from training.evaluation.inside import Inside
+from training.evaluation.metrics import KS, METRICS
+from training.evaluation.one_fold import Seconds
+from training.history.facts import Lost
+from training.reports import plots
+from training.reports.sections import Picture, candidates_parts, probabilities_parts
 
 TARGET_TITLES: dict[Target, str] = {
     "all": "Everything bought in the window",
@@ -148,7 +148,7 @@ def _render(
     inside: Inside,
 ) -> str:
     return page(
-        "training/report.html.j2",
+        "training.reports/report.html.j2",
         timezone,
         title=title,
         night=night,

@@ -7,8 +7,8 @@ from typing import Any
 
 from storage.history.history import History
 from storage.versions.manifest import HistoryEntry
-from training import contents
 from training.progress import Progress
+from training.publishing import contents
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from training.aftermath import (
     leave_refusal,
     leave_success,
 )
+from training.commands.exit_codes import GATE_REFUSED, exit_code, message_of
+from training.commands.options import config_option, data_option, moment_of
 from training.config import load_config
-from training.exit_codes import GATE_REFUSED, exit_code, message_of
 from training.job import Job
 from training.night import run_night
-from training.options import config_option, data_option, moment_of
 from training.progress import Progress
 
 

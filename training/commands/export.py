@@ -20,11 +20,11 @@ from storage.record_options import consent_option
 from storage.store_option import store_option
 from storage.versions.store import Store
 from storage.versions.version import Version
-from training.candidates import OwnHistory, evidence
 from training.config import RecordOptions
 from training.fitting import recipe_of
-from training.ranking import as_one, ranked_blocks
-from training.recorded import may_be_listed
+from training.history.recorded import may_be_listed
+from training.publishing.candidates import OwnHistory, evidence
+from training.publishing.ranking import as_one, ranked_blocks
 
 PIECE = 100_000  # customers of whom lists are in memory at a time
 SOURCES = ["popular", "due_again", "because_you_bought"]

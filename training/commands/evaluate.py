@@ -13,16 +13,16 @@ from rich.table import Table
 from models.registry import build
 from storage.history.history import History
 from storage.history.read import read_history
-from training.backtest import backtest, choose_folds
-from training.comparison import summarise
+from training.commands.options import config_option, data_option, out_folder_option
 from training.config import NightConfig, load_config
-from training.doubts import doubts
-from training.findings import about_better
-from training.history_facts import lost_lines, tell_history
-from training.options import config_option, data_option, out_folder_option
+from training.evaluation.backtest import backtest, choose_folds
+from training.evaluation.comparison import summarise
+from training.history.doubts import doubts
+from training.history.facts import lost_lines, tell_history
 from training.progress import Progress
-from training.report import render_evaluation, to_json
-from training.terminal import summary_lines, table
+from training.reports.findings import about_better
+from training.reports.page import render_evaluation, to_json
+from training.reports.terminal import summary_lines, table
 
 
 @click.command("evaluate")

@@ -16,19 +16,19 @@ from storage.history.history import History
 from storage.history.read import read_history
 from storage.local_days import local_day
 from storage.versions.store import write_atomic
+from training.commands.options import data_option, moment_of
 from training.config import NightConfig, load_config
+from training.evaluation.folds import Target
 from training.fitting import recipe_of, with_horizon
-from training.folds import Target
-from training.options import data_option, moment_of
 from training.progress import Progress
-from training.search_space import Dimension, search_space
-from training.signals import Stop
-from training.tuned_config import tuned_config
+from training.tuning.search_space import Dimension, search_space
+from training.tuning.signals import Stop
+from training.tuning.tuned_config import tuned_config
 
 if TYPE_CHECKING:
     from optuna import Study
 
-    from training.tuning import Found, Windows
+    from training.tuning.search import Found, Windows
 
 TARGETS: dict[str, Target] = {"ndcg@10": "all", "new-ndcg@10": "new"}
 
@@ -98,8 +98,8 @@ def tune(
     out: Path,
 ) -> None:
     """Try options of a variant on past weeks, and write a configuration with the best if they are better."""
-    from training.studies import open_study  # noqa: PLC0415 - half a second that no other command must wait for
-    from training.tuning import Limits, Search, Trials, past_windows  # noqa: PLC0415 - the same
+    from training.tuning.search import Limits, Search, Trials, past_windows  # noqa: PLC0415 - the same
+    from training.tuning.studies import open_study  # noqa: PLC0415 - half a second that no other command must wait for
 
     until = perf_counter() + time_budget
     settings = load_config(config)

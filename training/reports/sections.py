@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from storage.local_days import opening_day
-from training import findings, probability_plots
-from training.calibration import Calibration
-from training.contribution import Contribution, Kind, KindFigures
+from training.evaluation.calibration import Calibration
+from training.evaluation.contribution import Contribution, Kind, KindFigures
+from training.reports import findings, probability_plots
 
 KIND_TITLES: dict[Kind, str] = {"repeats": "Bought before", "new": "New to the customer"}
 
