@@ -14,6 +14,7 @@ from models.pairs import Pairs
 from models.shrinkage import shrunk_rates
 
 YEAR_DAYS = 365.0
+THEN = 9.0  # horizons before and after this day a year ago, whose buyers a rise is told by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Season(Model[SeasonOptions]):
     """The same order for everyone: the share of customers of these days last year who bought a product."""
 
     name: ClassVar[str] = "season"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = SeasonOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_", "rise_")
 
@@ -76,10 +77,12 @@ def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArr
 def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArray:
     """How much more of each product is to be expected in the coming horizon than in the last one, as a log.
 
-    It is what happened a year ago: of the customers who ever bought the product, the share who did in the
-    horizon after this day, over that in the horizon before it, each against that of all products. Days around
-    either count as in `season_share`: so they overlap, which leaves the sudden; what comes slowly is seen in
-    what sells now. What few bought says little: each of the two is drawn to that of the product's category,
+    It is what happened a year ago: of the customers who bought the product in the months around then, the
+    share who did in the horizon after this day, over that in the horizon before it, each against that of all
+    products. (Of those who ever bought it the share says how much more it was liked then than since; where
+    that differs by more than chance, so would the two, and their ratio be mostly chance.) Days around either
+    count as in `season_share`: so they overlap, which leaves the sudden; what comes slowly is seen in what
+    sells now. What few bought says little: each of the two is drawn to that of the product's category,
     and that to 1, as far as products differ by no more than chance. A product that was not sold by then has
     its category's.
 
@@ -96,13 +99,15 @@ def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArra
     was_sold = first_age_days > YEAR_DAYS + horizon_days
     pairs, category_row = Pairs.of(interactions), interactions.catalogue.category_row
     group = np.where(category_row >= 0, category_row, category_row.max(initial=-1) + 1).astype(np.int64)
-    ever = pairs.buyers(np.ones(len(interactions), np.float32)) * was_sold
+    then_days = max(THEN, 1 + 4 * options.spread) * horizon_days  # all that counts below is within
+    is_then = np.abs(age_days - YEAR_DAYS) <= then_days
+    then = pairs.buyers(is_then.astype(np.float32)) * was_sold
     rates = []
     for newest_days in (YEAR_DAYS - horizon_days, YEAR_DAYS):
         bought = pairs.buyers(_around(age_days, newest_days, options)) * was_sold
         if not bought.any():
             return flat
-        rates.append(shrunk_rates(bought, ever * (bought.sum() / ever.sum()), [group]))
+        rates.append(shrunk_rates(bought, then * (bought.sum() / then.sum()), [group]))
     return np.log(rates[0] / rates[1]).astype(np.float32)
 
 

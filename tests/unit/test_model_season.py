@@ -85,3 +85,14 @@ def test_a_history_without_the_horizon_before_that_day_has_no_rise() -> None:
     assert rise_of(bought_on({5: 10, 26: 1, 44: 9}, {5: 10, 26: 9, 44: 1}), -1, -1).all()
     assert not rise_of(bought_on({26: 11, 44: 9}, {26: 19, 44: 1}), -1, -1).any()
     assert not rise_of(bought_on({5: 10, 51: 9}, {5: 10, 51: 1}), -1, -1).any()  # the shop was closed
+
+
+def test_what_was_liked_more_a_year_ago_than_since_is_no_season() -> None:
+    lot = np.random.default_rng(0)
+    then, since = np.repeat([9, 1], 20), np.repeat([1, 9], 20)  # of 20 products each, in 10 days
+    bought = [(day, lot.poisson(rate)) for day in range(1, 80, 10) for rate in [then]]
+    bought += [(day, lot.poisson(since)) for day in range(201, 400, 10)]
+    of_days = [(day + 4.0, product) for day, number in bought for product in np.repeat(np.arange(40), number)]
+    lines = [(place, product, day, place) for place, (day, product) in enumerate(of_days)]
+    history = history_of(lines, n_customers=len(lines), n_products=40, as_of_day=400)
+    assert season_rise(history, OPTIONS).std() < 0.05
