@@ -21,7 +21,7 @@ from service.answering.own_list import (
     put_under_rules,
     under_factors,
 )
-from service.answering.packed import WHOLE, Columns, owner_of, pack, unpack
+from service.answering.packed import NO_COLUMNS, owner_of, pack, unpack
 from service.answering.showings import NOTHING, Showings
 from service.live.session import Session, Sessions, day_of
 from service.live.told import NOT_PERSONAL, Told, has_night_of
@@ -40,11 +40,15 @@ type CostsOf = Callable[[ServedVersion, str, int, Told | None, Iterable[int]], M
 class ListCache(Protocol):
     """Packed lists outside this process. It never raises: what can't be read isn't there."""
 
-    def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None: ...
-    def get_both(
-        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
-    ) -> tuple[bytes | None, bool, bytes | None]:
-        """The list, and what was shown as `ShowingsStore.showings` has it: in one round trip."""
+    def ask(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None
+    ) -> Callable[[], tuple[bytes | None, bool, bytes | None]]:
+        """Ask for a list and, unless the name is None, for what was shown, in one round trip.
+
+        Returns:
+            waits for the answer: the list, and what was shown as `ShowingsStore.showings` has it. It must be
+            called, once, before anything else is asked.
+        """
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None: ...
 
@@ -298,53 +302,62 @@ class Recommender:
             session = self._sessions.of(served, customer_id, customer_row, told, self._clock())
         if customer_row == NONE and session is None:
             return None, ""
-        if objective in (VALUE, REORDER):  # what comes first may stand anywhere, and Redis has the beginning
-            columns, behind, level = made_list(served, customer_row, session), WHOLE, "map"
+        cache = self._cache if told is not None or not self._only_changed else None
+        # Of these objectives what comes first may stand anywhere, and Redis has the beginning.
+        if cache is None or objective in (VALUE, REORDER):
+            own, level = _begun(rules, customer_id, customer_row, told, session), "map"
+            own.columns = made_list(served, customer_row, session)
         else:
-            columns, behind, level = self._columns(rules, customer_id, customer_row, told, session)
-        ruling = rules.of_customer(customer_id, customer_row, told)
-        own = OwnList(served, customer_row, told, columns, rules, ruling, behind=behind, session=session)
+            own, level = self._looked_up(cache, rules, customer_id, customer_row, told, session)
         if objective == VALUE:
-            own.costs = self._costs_of(served, customer_id, customer_row, told, columns.rows)
+            own.costs = self._costs_of(served, customer_id, customer_row, told, own.columns.rows)
         put_under_rules(own, objective, self._clock())
         self._first_level.put(asked, own)
         return own, level
 
-    def _columns(
+    def _looked_up(
         self,
+        cache: ListCache,
         rules: PlacedRules,
         customer_id: str,
         customer_row: int,
         told: Told | None,
         session: Session | None,
-    ) -> tuple[Columns, float, str]:
-        """A list or its beginning, what counts most behind it, and the level."""
-        served = rules.served
-        if self._cache is None or (self._only_changed and told is None):
-            return made_list(served, customer_row, session), WHOLE, "map"
+    ) -> tuple[OwnList, str]:
+        """A list or its beginning, as the cache has it, and the level."""
+        served, showings, name = rules.served, self._showings, None
+        if showings is not None and rules.counts_any:
+            name = showings.to_ask(customer_id)
         epoch, mark = (told.epoch, told.mark) if told else (0, 0)
-        if session is not None:
-            mark += session.today << 32  # what steps back today does so less tomorrow
-        owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
-        value = self._from_cache(self._cache, rules, customer_id, epoch)
+        wait = cache.ask(served.version_id, served.variant, customer_id, epoch, name)
+        try:  # the cache looks meanwhile
+            own = _begun(rules, customer_id, customer_row, told, session)
+            if session is not None:
+                mark += session.today << 32  # what steps back today does so less tomorrow
+            owner = owner_of(served.version_id, served.variant, customer_id, epoch, mark)
+        finally:
+            value, has_answer, shown = wait()
+        if showings is not None and name is not None:
+            showings.take(name, has_answer, shown)
         found = unpack(owner, value, served.key) if value is not None else None
         if found is not None:
-            return *found, "redis"
-        columns = made_list(served, customer_row, session)
-        value = pack(owner, columns, served.key)
-        self._cache.put(served.version_id, served.variant, customer_id, value, epoch)
-        return columns, WHOLE, "map"
+            own.columns, own.behind = found
+            return own, "redis"
+        own.columns = made_list(served, customer_row, session)
+        value = pack(owner, own.columns, served.key)
+        cache.put(served.version_id, served.variant, customer_id, value, epoch)
+        return own, "map"
 
-    def _from_cache(self, cache: ListCache, rules: PlacedRules, customer_id: str, epoch: int) -> bytes | None:
-        """A packed list; what the customer was shown comes along where a rule counts that."""
-        served, showings = rules.served, self._showings
-        key = served.version_id, served.variant, customer_id, epoch
-        name = showings.to_ask(customer_id) if showings is not None and rules.counts_any else None
-        if showings is None or name is None:
-            return cache.get(*key)
-        value, has_answer, shown = cache.get_both(*key, name)
-        showings.take(name, has_answer, shown)
-        return value
+
+def _begun(
+    rules: PlacedRules, customer_id: str, customer_row: int, told: Told | None, session: Session | None
+) -> OwnList:
+    """A customer's list without its columns: all that can be known before them."""
+    ruling = rules.of_customer(customer_id, customer_row, told)
+    own = OwnList(rules.served, customer_row, told, NO_COLUMNS, rules, ruling, session=session)
+    if ruling.bought:
+        own.bought = ruling.bought_lately(customer_row, session, rules.today)
+    return own
 
 
 def _take_ladder(basket: Basket, own: OwnList | None, objective: str) -> None:

@@ -236,5 +236,3 @@ def put_under_rules(own: OwnList, objective: str, now_s: float) -> None:
             columns = Columns.of(entries_of(own)) if own.moved else own.columns
             own.columns = due_first(columns, owned, day_of(served, now_s))
             own.moved = None
-    if ruling.bought:
-        own.bought = ruling.bought_lately(own.customer_row, own.session, own.rules.today)

@@ -87,6 +87,9 @@ class Columns(NamedTuple):
         return Columns(self.rows[:length], self.evidence[:length], self.probability[:length])
 
 
+NO_COLUMNS = Columns.of(())
+
+
 def _joined(mine: "memoryview[Any]", longer: "memoryview[Any]") -> "memoryview[Any]":
     both = mine.tobytes() + longer[len(mine) :].tobytes()
     view: memoryview[Any] = memoryview(both).cast(longer.format)  # type: ignore[call-overload]  # see below

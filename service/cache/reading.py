@@ -6,7 +6,7 @@ redis-py's limit is for each `recv`: a server that sends a byte now and then wou
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from ssl import SSLSocket
 
@@ -24,7 +24,8 @@ VALUE = ord("$")  # a reply that is one begins with it
 
 
 class Wire:
-    """Asks and tells. An error closes the connection, so that no late reply can answer another request.
+    """Asks and tells. An error closes the connection, and so does whoever says something before replies were
+    read: no late reply can answer another request.
 
     Args:
         connection: makes redis-py's, which says hello, authenticates and chooses the database. That is done
@@ -45,6 +46,7 @@ class Wire:
         self._late: ConnectionInterface | None = None  # one that nobody waited for until it stood
         self._socket: socket.socket | None = None
         self._limit_s = 0.0  # of the socket
+        self._awaited, self._until_s = 0, 0.0  # replies to what was said that weren't read yet; until when
 
     def get(self, *keys: bytes) -> list[bytes | None]:
         """The value of each key, None if there is none.
@@ -52,37 +54,58 @@ class Wire:
         Raises:
             RedisError, OSError: no answer within the budget, or none that makes sense.
         """
+        self.ask(keys)
+        return self.values()
+
+    def ask(self, keys: Sequence[bytes]) -> None:
+        """Ask for the value of each key, which `values` reads. Raises as `get`."""
         asked = b"".join([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key in keys])
-        return self._exchange(asked, len(keys), _values)
+        self._say(asked, len(keys))
+
+    def values(self) -> list[bytes | None]:
+        """The values that were asked for. Raises as `get`."""
+        return self._hear(_values)
 
     def tell(self, commands: bytes, number: int) -> None:
         """Send this many commands, to each of which Redis says one line. Raises as `get`."""
-        self._exchange(commands, number, _lines)
+        self._say(commands, number)
+        self._hear(_lines)
 
-    def _exchange[T](self, said: bytes, number: int, read: Callable[[bytes, int], T | None]) -> T:
-        """Say something, and read this many replies."""
-        deadline_s, left_s = self._clock() + self._budget_s, self._budget_s
+    def _say(self, said: bytes, number: int) -> None:
+        """Send what has this many replies, which `_hear` reads."""
+        if self._awaited:  # replies that nobody read
+            self.close()
+        self._until_s, left_s = self._clock() + self._budget_s, self._budget_s
         try:
             connected = self._socket
             if connected is None:
-                connected, left_s = self._connect(deadline_s), self._left_s(deadline_s)
+                connected, left_s = self._connect(self._until_s), self._left_s(self._until_s)
             self._limit(connected, left_s)
+            self._awaited = number
             connected.sendall(said)
-            data = b""
+        except BaseException as err:
+            self._give_up(err)
+            raise
+
+    def _hear[T](self, read: Callable[[bytes, int], T | None]) -> T:
+        """Read the replies to what was said."""
+        data = b""
+        try:
+            connected = self._socket
+            if connected is None or not self._awaited:
+                raise RedisConnectionError("nothing was asked")
             while True:
                 more = connected.recv(65_536)
                 data += more
-                found = read(data, number)
+                found = read(data, self._awaited)
                 if found is not None:
+                    self._awaited = 0
                     return found
                 if not more or len(data) > MOST_BYTES:
                     raise RedisConnectionError("closed, or no end of a reply")
-                self._limit(connected, self._left_s(deadline_s))
-        except (BlockingIOError, TimeoutError) as err:  # the kernel's limit, or Python's
-            self.close()
-            raise RedisTimeoutError("no whole answer in time") from err
-        except BaseException:
-            self.close()
+                self._limit(connected, self._left_s(self._until_s))
+        except BaseException as err:
+            self._give_up(err)
             raise
 
     def _limit(self, connected: socket.socket, limit_s: float) -> None:
@@ -99,9 +122,15 @@ class Wire:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             connected.setsockopt(socket.SOL_SOCKET, option, limit)
 
+    def _give_up(self, err: BaseException) -> None:
+        """Close the connection. Raises RedisTimeoutError where an error says that there was no time left."""
+        self.close()
+        if isinstance(err, BlockingIOError | TimeoutError):  # the kernel's limit, or Python's
+            raise RedisTimeoutError("no whole answer in time") from err
+
     def close(self) -> None:
         before, self._connection, self._socket = self._connection, None, None
-        self._limit_s = 0.0
+        self._limit_s, self._awaited = 0.0, 0
         if before is not None:
             before.disconnect()  # type: ignore[no-untyped-call]
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import redis
@@ -73,12 +74,16 @@ def connections_of(client: redis.Redis) -> Callable[[], ConnectionInterface]:
     return lambda: pool.connection_class(**pool.connection_kwargs)
 
 
+type Found = tuple[bytes | None, bool, bytes | None]
+"""A list; whether Redis answers; and if so what is kept of showings."""
+
+
 class RedisCache:
     """Lists by (version, variant, customer, epoch). Made in the worker, never before a fork.
 
-    A `get` of one kind is the only round trip that a request makes: `put` leaves the list to a thread that
-    stores it later. While there is nothing to store, that thread looks now and then whether Redis is there:
-    so `state` is true also if nobody asks, and Redis doesn't close its connection as idle.
+    To `ask` is the only round trip that a request makes: `put` leaves the list to a thread that stores it
+    later. While there is nothing to store, that thread looks now and then whether Redis is there: so `state`
+    is true also if nobody asks, and Redis doesn't close its connection as idle.
 
     Args:
         lost_s: as in `Breaker`.
@@ -107,45 +112,74 @@ class RedisCache:
 
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
         """The packed list, None if there is none or Redis doesn't say."""
+        return self.ask(version_id, variant, customer_id, epoch)()[0]
+
+    def ask(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None = None
+    ) -> Callable[[], Found]:
+        """Ask for a list and, unless the name is None, for showings, in one round trip.
+
+        Returns:
+            waits for the answer. It must be called once, before anything else is asked.
+        """
         key = list_key(version_id, variant, customer_id, epoch)
         soon = self._soon.get(key)  # before Redis is asked, which may have it a moment later
-        has_answer, (value,) = self._ask(key)
-        return self._counted(soon if value is None else value, has_answer=has_answer)
+        took_s = self._ask([key] if name is None else [key, showings_key(name)])
+        return partial(self._found, took_s, soon)
 
-    def get_both(
-        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
-    ) -> tuple[bytes | None, bool, bytes | None]:
-        """The list and, as `showings`, what is kept under a name, in one round trip."""
-        key = list_key(version_id, variant, customer_id, epoch)
-        soon = self._soon.get(key)
-        has_answer, (value, shown) = self._ask(key, showings_key(name))
-        value = self._counted(soon if value is None else value, has_answer=has_answer)
-        return value, has_answer, shown
-
-    def _counted(self, value: bytes | None, *, has_answer: bool) -> bytes | None:
-        if has_answer:
-            self._counters.cache("miss" if value is None else "hit")
-        return value
+    def _found(self, took_s: float | None, soon: bytes | None) -> Found:
+        values = self._read(took_s)
+        if values is None:
+            return soon, False, None
+        value = soon if values[0] is None else values[0]
+        self._counters.cache("miss" if value is None else "hit")
+        return value, True, values[1] if len(values) > 1 else None
 
     def showings(self, name: str) -> tuple[bool, bytes | None]:
         """Whether Redis answers, and if so what is kept of a customer's showings."""
-        has_answer, (value,) = self._ask(showings_key(name))
-        return has_answer, value
+        values = self._read(self._ask([showings_key(name)]))
+        return (False, None) if values is None else (True, values[0])
 
-    def _ask(self, *keys: str) -> tuple[bool, Sequence[bytes | None]]:
-        """Whether Redis answers, and the values of these keys."""
+    def _ask(self, keys: Sequence[str]) -> float | None:
+        """Ask for the values of these keys, which `_read` waits for: until then nobody else can ask.
+
+        Returns:
+            seconds that it took; None: Redis is down, and nothing was asked.
+        """
         if not self._breaker.allows():
             self._counters.cache("skipped")
-            return False, [None] * len(keys)
+            return None
+        self._reading.acquire()
         start_s = time.perf_counter()
         try:
-            with self._reading:
-                values = self._reader.get(*[key.encode() for key in keys])
+            self._reader.ask([key.encode() for key in keys])
+        except (redis.RedisError, OSError) as err:
+            self._reading.release()
+            self._failed(err, time.perf_counter() - start_s)
+            return None
+        except BaseException:
+            self._reading.release()
+            raise
+        return time.perf_counter() - start_s
+
+    def _read(self, took_s: float | None) -> Sequence[bytes | None] | None:
+        """The values that were asked for; None: there was no answer.
+
+        Args:
+            took_s: as `_ask` returned it. What the caller did since then isn't Redis' delay.
+        """
+        if took_s is None:
+            return None
+        start_s = time.perf_counter() - took_s
+        try:
+            values = self._reader.values()
         except (redis.RedisError, OSError) as err:
             self._failed(err, time.perf_counter() - start_s)
-            return False, [None] * len(keys)
+            return None
+        finally:
+            self._reading.release()
         self._answered(time.perf_counter() - start_s)
-        return True, values
+        return values
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int = 0) -> None:
         """Store a list soon. If too many wait or Redis is down it is dropped: it can be made again."""

@@ -1,6 +1,7 @@
 """The service's app over a store, in this process: for tests that need no server."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,10 @@ class DictCache:
     def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None:
         return self.lists.get((version_id, variant, customer_id, epoch))
 
-    def get_both(
-        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
-    ) -> tuple[bytes | None, bool, bytes | None]:
-        return self.get(version_id, variant, customer_id, epoch), False, None
+    def ask(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None
+    ) -> Callable[[], tuple[bytes | None, bool, bytes | None]]:
+        return lambda: (self.get(version_id, variant, customer_id, epoch), False, None)
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None:
         self.lists[version_id, variant, customer_id, epoch] = value

@@ -18,6 +18,7 @@ from service.cache.redis_cache import RedisCache, redis_client
 from service.cache.server import RedisKeeper, find_redis_server
 from service.processes.private_folder import private_folder
 from service.recommender import Recommender
+from service.rules.placed import PlacedRules
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.versions.store import Store
@@ -119,16 +120,16 @@ def test_showings_are_put_one_behind_the_other_and_live_on_with_each(
     cache.flush()
     assert cache.showings("somebody") == (True, b"[3],[4],")
     assert 600 < client.ttl(showings_key("somebody")) <= 700
-    assert cache.get_both(*KEY, 0, "somebody") == (None, True, b"[3],[4],")
+    assert cache.ask(*KEY, 0, "somebody")() == (None, True, b"[3],[4],")
     cache.put(*KEY, b"a list", 0)
     cache.flush()
-    assert cache.get_both(*KEY, 0, "somebody") == (b"a list", True, b"[3],[4],")
-    assert cache.get_both(*KEY, 0, "nobody") == (b"a list", True, None)
+    assert cache.ask(*KEY, 0, "somebody")() == (b"a list", True, b"[3],[4],")
+    assert cache.ask(*KEY, 0, "nobody")() == (b"a list", True, None)
     cache.forget(*KEY, 0, "somebody")
-    assert cache.get_both(*KEY, 0, "somebody") == (None, True, None)
+    assert cache.ask(*KEY, 0, "somebody")() == (None, True, None)
     assert (outcomes.counted["hit"], outcomes.counted["miss"]) == (2, 2)
     server.kill()
-    assert cache.get_both(*KEY, 0, "somebody") == (None, False, None)
+    assert cache.ask(*KEY, 0, "somebody")() == (None, False, None)
     assert cache.showings("somebody") == (False, None)
     cache.add_showings("somebody", b"[5],", 600, anew=False)
     cache.forget(*KEY, 0, "somebody")
@@ -221,6 +222,38 @@ def test_a_reply_that_comes_late_never_answers_another_request(
         server.go_on()
         following = others[(number + 1) % len(others)]
         until(lambda following=following: cache.get(*following) == following[2].encode(), 5)  # type: ignore[misc]
+
+
+def test_what_the_caller_does_until_the_reply_is_read_is_no_delay_of_redis(
+    cache: RedisCache, outcomes: Outcomes
+) -> None:
+    cache.put(*KEY, b"a list", 0)
+    cache.flush()
+    for _ in range(3):
+        wait = cache.ask(*KEY, 0)
+        time.sleep(0.04)  # with three of them more than the breaker bears, and each more than the limit
+        assert wait() == (b"a list", True, None)
+    assert cache.state == "up"
+    assert outcomes.counted["hit"] == 3
+
+
+@pytest.mark.timeout(20)  # whoever never reads the reply keeps all others waiting
+def test_an_error_while_redis_is_asked_leaves_no_reply_to_the_next_customer(
+    tmp_path: Path, cache: RedisCache, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    store.root.mkdir()
+    served = ServedVersion(store.open(publish(store)), VARIANT)
+    recommender = Recommender(FirstLevel(10, 0), cache)
+    right = {name: recommender.recommend(served, name, Query()).picks for name in ("anna", "ben")}
+    cache.flush()
+    with monkeypatch.context() as broken:
+        broken.setattr(PlacedRules, "of_customer", lambda *_: {}["nobody thought of that"])
+        with pytest.raises(KeyError):
+            recommender.recommend(served, "anna", Query())
+    answer = recommender.recommend(served, "ben", Query())
+    assert (answer.level, answer.picks) == ("redis", right["ben"])
+    assert outcomes.counted["error"] == 0
 
 
 def test_another_customers_list_in_redis_or_a_forged_one_is_a_miss(

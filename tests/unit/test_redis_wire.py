@@ -186,3 +186,17 @@ def test_a_server_that_refuses_one_of_several_commands_is_heard(tmp_path: Path) 
         with pytest.raises(ResponseError, match="unknown command"):
             told.tell(command(b"SET", b"a", b"3") + command(b"NONSENSE"), 2)
         assert told.get(b"a") == [b"3"]  # on another connection
+
+
+def test_a_reply_that_nobody_read_never_answers_another_question(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        asked = wire(server.url)
+        asked.tell(command(b"SET", b"a", b"1") + command(b"SET", b"b", b"2"), 2)
+        asked.ask([b"a"])
+        asked.ask([b"b"])
+        assert asked.values() == [b"2"]
+        with pytest.raises(RedisError, match="nothing was asked"):
+            asked.values()
+        asked.ask([b"a"])
+        asked.tell(command(b"SET", b"b", b"3"), 1)
+        assert asked.get(b"b", b"a") == [b"3", b"1"]

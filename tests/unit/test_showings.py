@@ -1,7 +1,7 @@
 """Rules of frequency: what a customer was shown often enough at a placement is held back there alone."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -56,11 +56,14 @@ class Kept(DictCache):
         self.asked += 1
         return self.is_up, self.values.get(name) if self.is_up else None
 
-    def get_both(
-        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str
-    ) -> tuple[bytes | None, bool, bytes | None]:
+    def ask(
+        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None
+    ) -> Callable[[], tuple[bytes | None, bool, bytes | None]]:
         value = self.get(version_id, variant, customer_id, epoch) if self.is_up else None
-        return value, *self.showings(name)
+        if name is None:
+            return lambda: (value, self.is_up, None)
+        has_answer, shown = self.showings(name)
+        return lambda: (value, has_answer, shown)
 
     def add_showings(self, name: str, value: bytes, life_s: int, *, anew: bool) -> None:
         if self.is_up:
@@ -141,10 +144,10 @@ def test_showings_come_with_a_list_from_redis_in_one_round_trip(served: ServedVe
             self.trips.append("showings")
             return super().showings(name)
 
-        def get_both(self, *key: Any) -> tuple[bytes | None, bool, bytes | None]:
+        def ask(self, *key: Any) -> Callable[[], tuple[bytes | None, bool, bytes | None]]:
             before = len(self.trips)
-            found = super().get_both(*key)
-            self.trips[before:] = ["both"]
+            found = super().ask(*key)
+            self.trips[before:] = ["list" if key[-1] is None else "both"]
             return found
 
     kept = Asked()
