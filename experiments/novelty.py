@@ -12,11 +12,12 @@ LIKE = {"has_bought": "orders", "bought_again": "orders"}  # of a day, what stan
 
 
 def novelty_of(specification: Specification, figures: Figures, now_ms: int) -> tuple[Novelty, ...]:
-    """The difference on each day of the window, for customers whose window is over."""
+    """The difference on each day of the window, for customers whose window is over; none of a metric that
+    days don't have, or of whose ratio both parts are a day's orders."""
     metric, days = specification.primary, specification.analysis.attribution_days
     names = metric.of_ratio if metric.kind == "ratio" else (metric.of_mean,)
     columns = [LIKE.get(name, name) for name in names]
-    if not set(columns) <= set(figures.daily.columns):
+    if not set(columns) <= set(figures.daily.columns) or len(set(columns)) < len(columns):
         return ()
     closed = figures.customers.filter(pl.col("first_ms") + days * DAY_MS <= now_ms).select(
         "customer_id", "arm"

@@ -242,6 +242,16 @@ def test_unequal_arms_that_stay_small_for_skewed_figures_are_a_warning(
     assert found.text.startswith("revenue_per_customer of ranker is found lower by chance alone in about ")
 
 
+def test_of_those_who_bought_the_share_who_bought_again_may_decide() -> None:
+    """Of one day both would be its orders: that says nothing of novelty."""
+    text = SPECIFICATION.format(id="again", planned_n=600).replace("cuped = true\n", "", 1)
+    share = 'name = "again"\nkind = "ratio"\nnumer = "bought_again"\ndenom = "has_bought"'
+    specification = parse(text.replace('name = "revenue_per_customer"', share, 1))
+    found = judge(open_case(specification, *logs(specification, Truth(customers=600, orders=1.0), 3), at(35)))
+    assert found.novelty == ()
+    assert found.comparisons[0].effect is not None
+
+
 def test_sound_logs_have_no_failure(better_case: Case) -> None:
     assert {one.level for one in better_case.health} == {"fine"}
 
