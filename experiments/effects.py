@@ -158,6 +158,8 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
         found = metric.analyze_aggregates(*(_aggregates(names, side) for side in sides))
     except OverflowError:  # of the relative interval, where a mean is nothing beside its error
         return _away_from_zero(metric, names, sides)
+    except ValueError:  # of a variance that rounding took below 0
+        return None
     # Half an interval over its quantile: the statistic itself is 0 where the difference is.
     difference = float(found.effect_size)
     scale = _scale(metric, found.effect_size_ci_upper - difference, difference, float(found.statistic))
@@ -215,7 +217,8 @@ def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effe
 
 def _varies(above: Floats, below: Floats) -> bool:
     """Whether a ratio isn't the same for everybody: rounding would take its variance below 0."""
-    return not np.allclose(above, above.sum() / below.sum() * below)
+    least = 1e-7 * float(np.abs(above).max())
+    return not np.allclose(above, above.sum() / below.sum() * below, atol=least)
 
 
 def _scale(metric: tea_tasting.RatioOfMeans, half: float, difference: float, statistic: float) -> float:

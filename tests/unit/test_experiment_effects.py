@@ -185,3 +185,15 @@ def test_a_mean_that_is_nothing_beside_its_error_has_a_difference_and_no_share(o
     assert (effect.relative, effect.relative_low, effect.relative_high) == (None, None, None)
     assert effect.low == pytest.approx(2 - 1.96 * np.sqrt(2 / 3), abs=1e-4)
     assert effect.statistic == pytest.approx(2 / np.sqrt(2 / 3), abs=1e-4)
+
+
+def test_what_is_lost_in_rounding_varies_in_no_ratio() -> None:
+    """5 less of 10^12 is below what a variance of such figures can hold: it came out below 0."""
+    control = np.array([0.0, 1e12, 0.0]), np.array([0.0, 1.0, 0.0])
+    treatment = np.array([1e12, -5.0, 1e12, 0.0]), np.array([1.0, 0.0, 1.0, 0.0])
+    for sides in ((control, treatment), (treatment, control)):
+        assert of_ratios(*sides) is None
+    small, great = (np.zeros(22), np.zeros(22)), (np.zeros(26), np.zeros(26))
+    small[0][[8, 17]], small[1][17] = 10.0, 1.0
+    great[0][[12, 15, 24, 25]], great[1][12] = (1e12, 10.0, 1e-9, 10.0), 1.0
+    assert of_ratios(small, great) is None
