@@ -9,28 +9,28 @@ from storage.lazy_commands import Lazy, LazyCommands
 
 COMMANDS = {
     "plan": Lazy(
-        "experiments.plan_command",
+        "experiments.commands.plan",
         "Sample size, days and smallest visible effect of each metric; refuses what can't be seen.",
     ),
-    "start": Lazy("experiments.start_command", "Let an experiment run, or go on after a pause."),
-    "list": Lazy("experiments.running_commands", "Every experiment, the newest first, and the holdout."),
+    "start": Lazy("experiments.commands.start", "Let an experiment run, or go on after a pause."),
+    "list": Lazy("experiments.commands.running", "Every experiment, the newest first, and the holdout."),
     "pause": Lazy(
-        "experiments.running_commands", "Give its customers the champion, and keep their part of the layer."
+        "experiments.commands.running", "Give its customers the champion, and keep their part of the layer."
     ),
-    "stop": Lazy("experiments.running_commands", "End it for good: everybody gets the champion."),
+    "stop": Lazy("experiments.commands.running", "End it for good: everybody gets the champion."),
     "ship": Lazy(
-        "experiments.ship_command",
+        "experiments.commands.ship",
         "End an experiment and give everybody VARIANT: its model answers as the champion from now on.",
     ),
     "holdout": Lazy(
-        "experiments.running_commands",
+        "experiments.commands.running",
         "Give SHARE of all customers what is popular, and keep them out of every experiment.",
     ),
     "report": Lazy(
-        "experiments.report_command", "Judge an experiment: report.html, report.md and report.json in --out."
+        "experiments.commands.report", "Judge an experiment: report.html, report.md and report.json in --out."
     ),
     "simulate": Lazy(
-        "experiments.simulate_command",
+        "experiments.commands.simulate",
         "Let made-up customers visit a shop that runs EXPERIMENT_ID.",
     ),
 }

@@ -7,19 +7,19 @@ from math import inf, sqrt
 
 import polars as pl
 
-from experiments.bounds import bounds
-from experiments.cohort import Cohort, check_log, cohort_of, start_ms
-from experiments.compared import compare
-from experiments.daily import Figures, figures_of, shown_products
-from experiments.explored import Choice, choices_of
-from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
-from experiments.health import Finding, findings
-from experiments.interleaved import Preference, preference
 from experiments.judgement import ArmState, Day, Judgement
-from experiments.looks import NEWS, Look, next_look, rounded
-from experiments.measures import Table, measure, sequence, sign, statistic
-from experiments.novelty import novelty_of
+from experiments.logs.cohort import Cohort, check_log, cohort_of, start_ms
+from experiments.logs.daily import Figures, figures_of, shown_products
+from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.specification import Specification, hash_of
+from experiments.statistics.bounds import bounds
+from experiments.statistics.compared import compare
+from experiments.statistics.explored import Choice, choices_of
+from experiments.statistics.health import Finding, findings
+from experiments.statistics.interleaved import Preference, preference
+from experiments.statistics.looks import NEWS, Look, next_look, rounded
+from experiments.statistics.measures import Table, measure, sequence, sign, statistic
+from experiments.statistics.novelty import novelty_of
 from experiments.verdict import Evidence, Guard, Verdict, Word, decide
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from experiments.effects import Effect
-from experiments.explored import Choice
-from experiments.health import Finding
-from experiments.interleaved import Preference
-from experiments.looks import Look
-from experiments.measures import Sequence
+from experiments.statistics.effects import Effect
+from experiments.statistics.explored import Choice
+from experiments.statistics.health import Finding
+from experiments.statistics.interleaved import Preference
+from experiments.statistics.looks import Look
+from experiments.statistics.measures import Sequence
 from experiments.verdict import Verdict
 
 type Segment = Literal["all", "new", "returning"]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from experiments.cohort import Cohort
-from experiments.daily import Figures, figures_of
-from experiments.effects import Floats, leaning, skewness
 from experiments.errors import BadLogError, UnderpoweredError
-from experiments.frames import DAY_MS
-from experiments.measures import MOST_LEAN, Table, around_ratio, bounded, by_chance, others
-from experiments.power import ALWAYS, Design, Spread
-from experiments.purchases import outcomes_of
+from experiments.logs.cohort import Cohort
+from experiments.logs.daily import Figures, figures_of
+from experiments.logs.frames import DAY_MS
+from experiments.logs.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
+from experiments.statistics.effects import Floats, leaning, skewness
+from experiments.statistics.measures import MOST_LEAN, Table, around_ratio, bounded, by_chance, others
+from experiments.statistics.power import ALWAYS, Design, Spread
 
 ENOUGH = 30  # customers, before a variance says anything
 

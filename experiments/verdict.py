@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, isfinite
 
-from experiments.effects import Effect
-from experiments.health import Finding, failures
-from experiments.looks import NEWS, Look
-from experiments.measures import GuardState, Sequence, guard_state, harmless
-from experiments.power import ALWAYS, drift_of
+from experiments.reports.words import number, signed
 from experiments.specification import Metric, Specification
-from experiments.words import number, signed
+from experiments.statistics.effects import Effect
+from experiments.statistics.health import Finding, failures
+from experiments.statistics.looks import NEWS, Look
+from experiments.statistics.measures import GuardState, Sequence, guard_state, harmless
+from experiments.statistics.power import ALWAYS, drift_of
 
 WEEK_DAYS = 7
 

@@ -25,9 +25,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import binom, kstest
 
-from experiments.effects import of_means
+from experiments.logs.purchases import outcomes_of
 from experiments.planning import last_window
-from experiments.purchases import outcomes_of
+from experiments.statistics.effects import of_means
 from tests.benchmarks.gate_http import LotRun, run_http, run_lot, served
 from tests.benchmarks.gate_runs import SameRun, run_rule, run_same
 from tests.data.shop_logs import SPECIFICATION, Truth, logs, specification_of

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from experiments.bounds import bounds
-from experiments.cohort import start_ms
 from experiments.judge import Case, decide_arm, open_case
-from experiments.looks import NEWS, LedgerInMemory, rounded
-from experiments.measures import Table, measure, statistic
+from experiments.logs.cohort import start_ms
 from experiments.specification import Metric
+from experiments.statistics.bounds import bounds
+from experiments.statistics.looks import NEWS, LedgerInMemory, rounded
+from experiments.statistics.measures import Table, measure, statistic
 from experiments.verdict import Word
 from tests.data.shop_logs import DAY_MS, START_MS, Truth, at, logs, specification_of
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from storage.record.changes import clock_now
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase

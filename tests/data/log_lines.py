@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from experiments.frames import EXPOSURES, OUTCOMES
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from experiments.specification import hash_of
 from tests.data.shop_logs import specification_of
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from experiments.assignment import arm_of
-from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
 from experiments.specification import Specification, entry_of, hash_of, parse
 
 type Floats = NDArray[np.float64]

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from experiments.cli import commands
 from experiments.errors import BadSpecificationError, UnderpoweredError, UnknownExperimentError
-from experiments.frames import DAY_MS, OUTCOMES
-from experiments.purchases import at_the_days_end
-from experiments.recorded import joined, priced
+from experiments.logs.frames import DAY_MS, OUTCOMES
+from experiments.logs.purchases import at_the_days_end
+from experiments.logs.recorded import joined, priced
 from experiments.specification import hash_of
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure_key import load_erasure_key

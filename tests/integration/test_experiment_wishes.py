@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.cli import commands
-from experiments.recorded import night_purchases
+from experiments.logs.recorded import night_purchases
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments import ship_command
 from experiments.cli import commands
+from experiments.commands import ship
 from models.errors import NextbestError
 from storage.record.erasure_key import load_erasure_key
 from storage.record.record import FILE, record_url
@@ -66,7 +66,7 @@ def test_what_the_judge_does_not_ship_is_shipped_only_by_force_and_the_record_ke
 def test_what_the_judge_ships_needs_no_force_and_is_shipped_once(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ship_command, "_said_of", lambda *_: "SHIP: it is better")
+    monkeypatch.setattr(ship, "_said_of", lambda *_: "SHIP: it is better")
     did(root, "stop", "try")
     with pytest.raises(NextbestError, match="no experiment that runs has it"):
         did(root, "ship", "new")

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from experiments.cli import commands
-from experiments.frames import EXPOSURES, OUTCOMES
-from experiments.simulate_command import WITHIN_S
+from experiments.commands.simulate import WITHIN_S
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from models.errors import NextbestError
 from tests.benchmarks.gate_http import run_http
 from tests.data.running_service import Running, free_port, running_service, until

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from experiments.purchases import outcomes_of
+from experiments.logs.purchases import outcomes_of
 from models.errors import BadHistoryError
 from storage.history.history import History
 from tests.data.exports import read

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.bounds import Spending, bounds, crossing, spent
-from experiments.frames import DAY_MS
-from experiments.health import SAMPLE_RATIO
-from experiments.looks import LedgerInMemory, Look, next_look, rounded
-from experiments.sequences import half_width, ratio_evidence, ratio_p
+from experiments.logs.frames import DAY_MS
+from experiments.statistics.bounds import Spending, bounds, crossing, spent
+from experiments.statistics.health import SAMPLE_RATIO
+from experiments.statistics.looks import LedgerInMemory, Look, next_look, rounded
+from experiments.statistics.sequences import half_width, ratio_evidence, ratio_p
 
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
 LOOK = Look("rec", 1, "revenue", "ranker", 0, 0.5, 1.0)

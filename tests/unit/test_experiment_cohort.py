@@ -1,8 +1,8 @@
 """Who came and what they did, as the judge counts it: first exposures, windows, orders, answers."""
 
-from experiments.cohort import cohort_of
-from experiments.daily import figures_of
-from experiments.frames import DAY_MS
+from experiments.logs.cohort import cohort_of
+from experiments.logs.daily import figures_of
+from experiments.logs.frames import DAY_MS
 from tests.data.log_lines import SPEC, bought, done, exposed, exposure
 from tests.data.shop_logs import START_MS
 

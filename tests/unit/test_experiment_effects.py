@@ -5,9 +5,20 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from experiments.effects import TAIL, Effect, Floats, holm, lean, of_ces, of_means, of_nps, of_ratios, recoded
-from experiments.measures import Sequence, guard_state
 from experiments.specification import Metric
+from experiments.statistics.effects import (
+    TAIL,
+    Effect,
+    Floats,
+    holm,
+    lean,
+    of_ces,
+    of_means,
+    of_nps,
+    of_ratios,
+    recoded,
+)
+from experiments.statistics.measures import Sequence, guard_state
 
 
 def test_means_differ_as_welch_says() -> None:

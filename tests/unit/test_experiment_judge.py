@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from experiments.cli import commands
 from experiments.errors import BadLogError
-from experiments.frames import DAY_MS
 from experiments.judge import Case, judge, open_case
 from experiments.judgement import Judgement
-from experiments.markdown import to_markdown
-from experiments.report import to_html, to_json
+from experiments.logs.frames import DAY_MS
+from experiments.reports.markdown import to_markdown
+from experiments.reports.page import to_html, to_json
 from experiments.specification import Specification, hash_of, parse
 from experiments.verdict import Word
 from tests.data.log_lines import SPEC, bought, done, exposed, exposure

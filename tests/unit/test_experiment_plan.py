@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tea_tasting.aggr import Aggregates
 
 from experiments.cli import commands
+from experiments.commands.plan import lot_lines
 from experiments.errors import BadLogError, UnderpoweredError
-from experiments.plan_command import lot_lines
 from experiments.planning import doubts, plan_of, refuse_underpowered
-from experiments.power import ALWAYS, Design, Spread, drift_of
-from experiments.sequences import half_width
+from experiments.statistics.power import ALWAYS, Design, Spread, drift_of
+from experiments.statistics.sequences import half_width
 from tests.data.shop_logs import SPECIFICATION, purchases, specification_of
 
 

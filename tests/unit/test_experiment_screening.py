@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.cohort import Cohort
 from experiments.errors import TooFarError
-from experiments.frames import OUTCOMES
-from experiments.interleaved import preference
 from experiments.interleaving import FIRST, SECOND, team_draft
-from experiments.off_policy import doubly_robust, effective_n, snips
+from experiments.logs.cohort import Cohort
+from experiments.logs.frames import OUTCOMES
+from experiments.statistics.interleaved import preference
+from experiments.statistics.off_policy import doubly_robust, effective_n, snips
 
 DAY = date(2026, 12, 1)
 LISTS = st.lists(st.sampled_from([f"p{i}" for i in range(30)]), unique=True, max_size=20)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.effects import Effect
-from experiments.health import Finding
 from experiments.judge import headline_of, judge, open_case
-from experiments.looks import Look
-from experiments.measures import Sequence
-from experiments.power import ALWAYS, drift_of
 from experiments.specification import hash_of, parse
+from experiments.statistics.effects import Effect
+from experiments.statistics.health import Finding
+from experiments.statistics.looks import Look
+from experiments.statistics.measures import Sequence
+from experiments.statistics.power import ALWAYS, drift_of
 from experiments.verdict import Evidence, Guard, Verdict, Word, decide, needed_n, unproven, waits_for
 from tests.data.shop_logs import SPECIFICATION, Truth, at, logs, specification_of
 

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from experiments.words import number, signed
+from experiments.reports.words import number, signed
 
 
 def test_figures_are_never_written_with_a_power_of_ten() -> None:

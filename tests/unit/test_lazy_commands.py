@@ -67,7 +67,7 @@ def test_to_list_or_end_an_experiment_loads_no_statistics() -> None:
         "from experiments.cli import commands\nfor name in ('list', 'pause', 'stop', 'holdout'): "
         "commands.get_command(None, name)"
     )
-    assert "experiments.running_commands" in found
+    assert "experiments.commands.running" in found
     assert not found & set(HEAVY)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments.simulated_shop import Bought, SimulatedShop
-from experiments.simulation import dated
+from experiments.simulation.days import dated
+from experiments.simulation.shop import Bought, SimulatedShop
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 # anna: 2 orders in 10 days, 2 lines each, half of them milk; ben: one order, of bread.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a second to load, and what lists experiments needs dates only
     from experiments.judgement import Comparison
-    from experiments.off_policy import Value
+    from experiments.statistics.off_policy import Value
 
 LARGE, SMALL = 999.5, 1e-4  # beyond these Python writes three digits as 1e+03 and 1e-05
 

@@ -11,8 +11,8 @@ from math import sqrt
 import polars as pl
 from scipy.stats import binomtest, norm
 
-from experiments.cohort import Cohort
 from experiments.interleaving import FIRST, SECOND
+from experiments.logs.cohort import Cohort
 
 CONFIDENCE = 0.95
 ADDED = 2  # voices on each side, of an interval

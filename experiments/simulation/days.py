@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from experiments.explored import OWN, lot_of, slate_of
-from experiments.shop_client import ShopClient
-from experiments.simulated_shop import SimulatedShop, Visit
+from experiments.simulation.client import ShopClient
+from experiments.simulation.shop import SimulatedShop, Visit
 from experiments.specification import Specification
+from experiments.statistics.explored import OWN, lot_of, slate_of
 
 PLACES = 10
 MS = timedelta(milliseconds=1)

@@ -8,14 +8,20 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from experiments.errors import UnknownExperimentError
-from experiments.frames import DAY_MS, OUTCOMES
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
-from experiments.looks import Ledger, Look
-from experiments.purchases import NEEDED, at_the_days_end, champion_purchases, outcomes_of, purchases_of_those
-from experiments.sources import Logs
+from experiments.logs.frames import DAY_MS, OUTCOMES
+from experiments.logs.purchases import (
+    NEEDED,
+    at_the_days_end,
+    champion_purchases,
+    outcomes_of,
+    purchases_of_those,
+)
+from experiments.logs.sources import Logs
+from experiments.reports.words import moment
 from experiments.specification import Specification, parse
-from experiments.words import moment
+from experiments.statistics.looks import Ledger, Look
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS
 from storage.record.experiments import State, find_experiment, keep_looks, looks_of

@@ -9,11 +9,11 @@ import click
 import polars as pl
 from pydantic import ValidationError
 
-from experiments.off_policy import LEAST_N
+from experiments.logs.purchases import NEEDED, purchases_to_plan_on
 from experiments.planning import Plan, days_text, doubts, plan_of, refuse_underpowered
-from experiments.purchases import NEEDED, purchases_to_plan_on
+from experiments.reports.words import number
 from experiments.specification import Specification, read_specification
-from experiments.words import number
+from experiments.statistics.off_policy import LEAST_N
 from models.errors import BadConfigError
 from storage.history.consents import consents_in
 from storage.history.options import HistoryOptions

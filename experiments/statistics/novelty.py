@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from experiments.daily import Figures
-from experiments.effects import of_means, of_ratios
-from experiments.frames import DAY_MS
 from experiments.judgement import Novelty
+from experiments.logs.daily import Figures
+from experiments.logs.frames import DAY_MS
 from experiments.specification import Specification
+from experiments.statistics.effects import of_means, of_ratios
 
 LIKE = {"has_bought": "orders", "bought_again": "orders"}  # of a day, what stands for the whole window's
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 import polars as pl
 
+from experiments.commands.report import report
 from experiments.errors import ServiceError
-from experiments.frames import DAY_MS, EXPOSURES, OUTCOMES
-from experiments.purchases import champion_purchases, outcomes_of
-from experiments.recorded import recorded_specification
-from experiments.report_command import report
-from experiments.shop_client import ShopClient
-from experiments.simulated_shop import SimulatedShop
-from experiments.simulation import PLACES, Simulation, dated, true_clicks
+from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.logs.purchases import champion_purchases, outcomes_of
+from experiments.logs.recorded import recorded_specification
+from experiments.simulation.client import ShopClient
+from experiments.simulation.days import PLACES, Simulation, dated, true_clicks
+from experiments.simulation.shop import SimulatedShop
 from experiments.specification import Specification
 from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from experiments.frames import OUTCOMES
-from experiments.sources import read_log
+from experiments.logs.frames import OUTCOMES
+from experiments.logs.sources import read_log
 from storage.local_days import are_dates, ends_s, local_days
 from storage.record.consent import Consent
 from storage.record.personal import allowing

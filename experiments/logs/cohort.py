@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from experiments.errors import BadLogError
-from experiments.frames import DAY_MS
+from experiments.logs.frames import DAY_MS
 from experiments.specification import Specification, hash_of
 
 # An item begins with its id; a bracket and a quote follow each other nowhere else: `["` in an id is `[\"`.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from experiments.markdown import to_markdown
-from experiments.recorded import judged, judged_by_record, recorded_specification
-from experiments.report import to_html, to_json
-from experiments.sources import LedgerFile, Logs, read_log
+from experiments.logs.recorded import judged, judged_by_record, recorded_specification
+from experiments.logs.sources import LedgerFile, Logs, read_log
+from experiments.reports.markdown import to_markdown
+from experiments.reports.page import to_html, to_json
 from experiments.specification import read_specification
 from storage.record_options import RecordPlace, key_option, opened_record, url_option
 from storage.store_option import store_option_that

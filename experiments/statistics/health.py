@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from experiments import words
-from experiments.cohort import Cohort
-from experiments.daily import Figures
-from experiments.effects import of_means
-from experiments.measures import MOST_LEAN, Table, bounded, by_chance, lean_of, sequence
-from experiments.sequences import ratio_evidence, ratio_p
+from experiments.logs.cohort import Cohort
+from experiments.logs.daily import Figures
+from experiments.reports import words
 from experiments.specification import Specification
+from experiments.statistics.effects import of_means
+from experiments.statistics.measures import MOST_LEAN, Table, bounded, by_chance, lean_of, sequence
+from experiments.statistics.sequences import ratio_evidence, ratio_p
 
 SAMPLE_RATIO = 0.01  # of a p-value that holds at every look: so many fair experiments are lost by chance
 PRE_PERIOD = 0.01

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from experiments.assignment import Arm
+from experiments.commands.running import now_ms, who
 from experiments.errors import BadLogError, NotToShipError, UnknownExperimentError
-from experiments.recorded import judged_by_record, recorded_specification
-from experiments.running_commands import now_ms, who
+from experiments.logs.recorded import judged_by_record, recorded_specification
 from experiments.specification import parse
 from experiments.verdict import Word
 from models.errors import NextbestError

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from experiments.judgement import Comparison, Judgement
-from experiments.words import bound, moment, number, probability, signed, spread
+from experiments.reports.words import bound, moment, number, probability, signed, spread
 
 ROLES = {
     "primary": "Primary",

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from experiments.assignment import Arm
-from experiments.cohort import start_ms
+from experiments.commands.running import now_ms, who
 from experiments.errors import BadLogError, BadSpecificationError
+from experiments.logs.cohort import start_ms
+from experiments.logs.purchases import purchases_to_plan_on
 from experiments.planning import doubts, plan_of, refuse_underpowered
-from experiments.purchases import purchases_to_plan_on
-from experiments.running_commands import now_ms, who
+from experiments.reports.words import moment
 from experiments.specification import POPULAR, Specification, entry_of, hash_of, parse, read_specification
-from experiments.words import moment
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import get_args
 
-from experiments.effects import holm
 from experiments.judgement import Comparison, Segment
-from experiments.measures import Table, guard_state, measure, others, sequence
 from experiments.specification import Metric, Specification
+from experiments.statistics.effects import holm
+from experiments.statistics.measures import Table, guard_state, measure, others, sequence
 
 
 def compare(specification: Specification, closed: Table) -> tuple[Comparison, ...]:

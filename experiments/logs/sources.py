@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from experiments.errors import BadLogError
-from experiments.looks import LedgerInMemory, Look
+from experiments.statistics.looks import LedgerInMemory, Look
 from storage.versions.store import write_atomic
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from experiments.effects import Floats
 from experiments.errors import TooFarError
+from experiments.statistics.effects import Floats
 
 LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective customers that a value needs, and their share of all
 CONFIDENCE = 0.95

@@ -8,8 +8,8 @@ from math import ceil, inf
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from experiments.bounds import bounds, crossing
-from experiments.sequences import half_width
+from experiments.statistics.bounds import bounds, crossing
+from experiments.statistics.sequences import half_width
 
 ALWAYS = 0
 

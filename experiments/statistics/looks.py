@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Protocol
 
-from experiments.bounds import bounds, spent
-from experiments.frames import DAY_MS
+from experiments.logs.frames import DAY_MS
+from experiments.statistics.bounds import bounds, spent
 
 NEWS = 0.001  # of the planned information: with less of it another look would see the same
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from markupsafe import Markup
 
 from experiments.judgement import Judgement
-from experiments.pictures import pictures
-from experiments.words import bound, moment, number, probability, side, signed
+from experiments.reports.pictures import pictures
+from experiments.reports.words import bound, moment, number, probability, side, signed
 from storage.page import page, without_nan
 from storage.svg import COLOURS
 
@@ -21,7 +21,7 @@ def to_json(found: Judgement) -> str:
 def to_html(found: Judgement) -> str:
     """One page, with its pictures inside."""
     return page(
-        "experiments/experiment.html.j2",
+        "experiments.reports/experiment.html.j2",
         "UTC",
         found=found,
         pictures=[(caption, Markup(svg)) for caption, svg in pictures(found)],  # noqa: S704  # drawn from numbers here  # nosec B704

@@ -16,12 +16,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from experiments.cohort import Cohort
-from experiments.effects import Floats
 from experiments.errors import TooFarError
-from experiments.frames import DAY_MS
-from experiments.interleaved import clicked_places
-from experiments.off_policy import Value, doubly_robust, doubly_robust_gain, snips
+from experiments.logs.cohort import Cohort
+from experiments.logs.frames import DAY_MS
+from experiments.statistics.effects import Floats
+from experiments.statistics.interleaved import clicked_places
+from experiments.statistics.off_policy import Value, doubly_robust, doubly_robust_gain, snips
 
 type Ints = NDArray[np.int64]
 

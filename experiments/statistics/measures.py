@@ -8,10 +8,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.effects import CONFIDENCE, TAIL, Effect, Floats, lean, of_ces, of_means, of_nps, of_ratios
-from experiments.frames import DAY_MS
-from experiments.sequences import half_width
+from experiments.logs.frames import DAY_MS
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
+from experiments.statistics.effects import (
+    CONFIDENCE,
+    TAIL,
+    Effect,
+    Floats,
+    lean,
+    of_ces,
+    of_means,
+    of_nps,
+    of_ratios,
+)
+from experiments.statistics.sequences import half_width
 
 LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
 MOST_LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5

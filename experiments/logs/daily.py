@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from experiments.cohort import ITEM, Cohort
-from experiments.frames import DAY_MS
+from experiments.logs.cohort import ITEM, Cohort
+from experiments.logs.frames import DAY_MS
 from experiments.specification import Analysis
 
 SKEW_MS = 60_000  # a click may be written before the answer that it follows, by this much
