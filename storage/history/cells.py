@@ -11,6 +11,9 @@ from storage.history.times import Clock, from_text, from_typed
 
 BLANKS = " \t\r\n"
 CONTROL = r"[\x00-\x1f\x7f]"
+# How spreadsheets and columns of floats write a number of many digits, of which they kept the first few.
+LOST_DIGITS = r"^-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+$|^-?[0-9]\.[0-9]+[eE][0-9]+$|^-?[0-9]{17,}\.0+$"
+GROUPED = r"^[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?$"  # points beside a decimal comma
 MAX_INT32 = 2**31 - 1
 LAST_S = 253_402_300_799  # of 9999-12-31, in UTC: later moments are none that Python has
 
@@ -82,15 +85,24 @@ def _text(raw: pl.Series) -> pl.Series:
 
 def _ids(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
     text = trimmed_text(raw)
+    lost = _has_lost_digits(raw, text)
     if options.id_cleanup:
         text = text.str.replace(r"^(-?[0-9]+)\.0+$", "${1}")
     return Cells(
         text,
         [
+            (lost, f"{column.name}: a number that lost digits"),
             (text.str.len_bytes() > MAX_ID_BYTES, f"{column.name}: over {MAX_ID_BYTES} bytes"),
             (text.str.contains(CONTROL), f"{column.name}: control characters"),
         ],
     )
+
+
+def _has_lost_digits(raw: pl.Series, text: pl.Series) -> pl.Series:
+    """Whether what was another id once may have become this one: no two such ids can be told apart."""
+    if raw.dtype.is_float():
+        return raw.abs() >= (2**24 if raw.dtype == pl.Float32 else 2**53)
+    return text.str.contains(LOST_DIGITS)
 
 
 def _numbers(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
@@ -99,9 +111,12 @@ def _numbers(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
     if raw.dtype.is_numeric():
         values, filled = raw.cast(pl.Float32, strict=False), raw.is_not_null()
     else:
+        filled = text.is_not_null()
         if options.decimal_comma:
+            misread = text.str.contains(".", literal=True) & ~text.str.contains(GROUPED)  # 12.50 is not 1250
+            text = text.set(misread.fill_null(False), None)
             text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        values, filled = text.cast(pl.Float64, strict=False).cast(pl.Float32), text.is_not_null()
+        values = text.cast(pl.Float64, strict=False).cast(pl.Float32)
     wrong = filled & (values.is_null() | ~values.is_finite().fill_null(False))
     problems = [(wrong, f"{column.name}: not a number")]
     if column.least is Least.ABOVE_ZERO:

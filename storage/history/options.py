@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.errors import BadConfigError
 from storage.history.contract import TABLES
-from storage.history.times import is_date_format
+from storage.history.times import is_date_format, passes_over_zone
 
 
 class _Strict(BaseModel):
@@ -72,6 +72,10 @@ class TableOptions(_Strict):
     def _usable_format(cls, value: str | None) -> str | None:
         if value is not None and not is_date_format(value):
             raise ValueError(f"{value!r} does not hold a whole date: write it like %d.%m.%Y %H:%M")
+        if value is not None and passes_over_zone(value):
+            raise ValueError(
+                f"{value!r} passes over the zone of a time: write %z for an offset, or UTC where all are UTC"
+            )
         return value
 
 

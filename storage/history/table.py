@@ -146,6 +146,8 @@ def _hint(table: Table, counts: Counts) -> str:
         "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
         "line: bytes that are not": f"; set encoding in [history] or [history.{table.name}], such as"
         f' "{LIKELY_ENCODING}"',
-        ": not a number": f"; decimal_comma in [history.{table.name}] reads 1.234,50",
+        ": not a number": "; numbers are written as 1234.50, without words and signs of a currency, or"
+        f" as 1.234,50 with decimal_comma in [history.{table.name}]",
+        ": a number that lost digits": "; export ids as text, not as numbers",
     }
     return next((hint for part, hint in hints.items() if part in reason), "")

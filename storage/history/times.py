@@ -15,6 +15,9 @@ ISO_OFFSET = (
 )
 TIME_OF_DAY = ("%H", "%I", "%k", "%l", "%T", "%R", "%r", "%X", "%c", "%s", "%+")
 PADDING = re.compile("%[-_0]")  # as in "%-H"
+DIRECTIVE = re.compile("%[-_0.:#]*[0-9]*[A-Za-z+%]")
+SAYS_UTC = re.compile(r"(?<![a-z])(?:z|utc|gmt)\W*$", re.IGNORECASE)  # of what a format says literally
+SAYS_OFFSET = re.compile(r"[+-][0-9]{2}:?[0-9]{2}\W*$")
 LAST_DAY = datetime(9999, 12, 31)
 
 
@@ -74,9 +77,19 @@ def _next_day(days: pl.Series) -> pl.Series:
 
 
 def _by_format(text: pl.Series, form: str) -> pl.Series:
-    """Local times, or UTC times where the format has an offset (or counts seconds)."""
-    has_offset = any(sign in form for sign in ("%z", "%:z", "%#z", "%s", "%+"))
+    """Local times, or UTC times where the format has an offset, says UTC itself, or counts seconds."""
+    has_offset = any(sign in form for sign in ("%z", "%:z", "%#z", "%s", "%+")) or _says_utc(form)
     return text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC" if has_offset else None)
+
+
+def _says_utc(form: str) -> bool:
+    return SAYS_UTC.search(DIRECTIVE.sub("\0", form)) is not None
+
+
+def passes_over_zone(form: str) -> bool:
+    """Whether times by this format tell an offset or a zone, which would be taken for mere letters."""
+    literal = DIRECTIVE.sub("\0", form)
+    return "%Z" in form.replace("%%", "") or SAYS_OFFSET.search(literal) is not None
 
 
 def _to_utc(times: pl.Series, zone: str) -> pl.Series:
