@@ -1,6 +1,8 @@
 """A table as the result of a query, fetched in batches."""
 
+import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ class Database:
                     yield _frame(names, rows, first)
                     first += len(rows)
         except sa.exc.SQLAlchemyError as err:
-            raise self._refused(err) from err
+            raise self._refused(err, table) from err
 
     def _check_names(self, names: list[str], table: Table) -> None:
         """Of two columns of one name nobody can tell which is meant."""
@@ -77,8 +79,11 @@ class Database:
             why = f"two columns {twice!r}: name the columns in the query"
             raise BadHistoryError(f"{self.name}, {table.name}", why)
 
-    def _refused(self, err: sa.exc.SQLAlchemyError) -> BadHistoryError:
-        return BadHistoryError(self.name, first_line(err))
+    def _refused(self, err: sa.exc.SQLAlchemyError, table: Table | None = None) -> BadHistoryError:
+        why = first_line(err)
+        if "infinity'" in why:  # Postgres has such times, Python has none
+            why += ": a time without end is empty here, such as NULLIF(ends_at, 'infinity') in the query"
+        return BadHistoryError(self.name if table is None else f"{self.name}, {table.name}", why)
 
 
 def _sent(connection: sa.Connection, query: str) -> sa.CursorResult[Any]:
@@ -96,20 +101,27 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
     """A column as typed as its values; as text where they are of several types (SQLite allows that), or of
     one that isn't read further, such as a UUID."""
     kinds = {type(value) for value in values if value is not None}
-    if len(kinds) == 1:
+    if len(kinds) == 1 and not (Decimal in kinds and _has_nameless(values)):
         try:
             series = pl.Series(name, values, strict=True)
             if series.dtype not in (pl.Object, pl.Duration):
                 return series
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            pass
+        except (TypeError, ValueError, OverflowError, RuntimeError, pl.exceptions.PolarsError):
+            pass  # RuntimeError: numbers of more digits than polars has
     return pl.Series(name, [_as_text(value) for value in values], dtype=pl.String)
 
 
+def _has_nameless(values: Sequence[Any]) -> bool:
+    """Whether NaN or infinity is among decimals, at which polars panics."""
+    return any(value is not None and not value.is_finite() for value in values)
+
+
 def _as_text(value: object) -> str | None:
-    """A value as a CSV file would have it."""
+    """A value as a CSV file would have it; ids as they are where the column could be typed."""
     if value is None:
         return None
+    if isinstance(value, Decimal):
+        return re.sub(r"\.0+$", "", f"{value:f}")
     if isinstance(value, list):
         return ";".join(str(one) for one in value if one is not None)
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

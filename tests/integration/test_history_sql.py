@@ -133,6 +133,44 @@ def test_ids_may_be_uuids_and_lists_of_them_arrays(request: pytest.FixtureReques
     assert history.customers["pause"].to_list() == ["3 days, 0:00:00"]
 
 
+def test_numbers_that_a_database_has_and_we_do_not_are_rejected_line_by_line(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("postgres_url")
+    purchases = """SELECT 'a' customer_id, id product_id, '2020-07-01'::date purchased_at, price unit_price
+        FROM (VALUES (17.00, 'NaN'::numeric), (18.00, 1.50), (19.00, 'Infinity')) AS sold (id, price)
+    """
+    history = read(url, rejects=tmp_path / "r.csv", purchases={"query": purchases})
+    assert history.named_purchases().select("product_id", "unit_price").rows() == [("18", 1.5)]
+    assert history.counts["purchases"].rejected == {"unit_price: not a number": 2}
+
+
+def test_numbers_of_more_digits_than_a_column_holds_are_read_as_what_they_are(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("postgres_url")
+    purchases = """SELECT 'a' customer_id, id product_id, '2020-07-01'::date purchased_at, price unit_price
+        FROM (VALUES (10::numeric(30) ^ 40, 1.5), (17.00, 1 / 3::numeric(60, 40))) AS sold (id, price)
+    """
+    sold = read(url, rejects=tmp_path / "r.csv", purchases={"query": purchases}).named_purchases()
+    prices = dict(sold.select("product_id", "unit_price").iter_rows())
+    assert prices == {f"1{'0' * 40}": 1.5, "17": pytest.approx(1 / 3)}
+
+
+def test_a_moment_that_never_comes_is_said_with_its_table_and_what_to_write(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("postgres_url")
+    purchases = {"query": "SELECT 'a' customer_id, 'p' product_id, '2020-07-01'::date purchased_at"}
+    offers = {"query": "SELECT 'half' offer_id, 'p' product_ids, 'infinity'::timestamptz ends_at"}
+    with pytest.raises(BadHistoryError) as caught:
+        read(url, rejects=tmp_path / "r.csv", purchases=purchases, offers=offers)
+    assert str(caught.value).endswith(
+        ", offers: timestamp too large (after year 10K): 'infinity': a time without end is empty here, "
+        "such as NULLIF(ends_at, 'infinity') in the query"
+    )
+
+
 def test_a_missing_table_or_column_or_a_wrong_query_is_said_plainly(database: str, tmp_path: Path) -> None:
     rejects = tmp_path / "r.csv"
     engine_of(database).connect().close()  # makes the SQLite file
