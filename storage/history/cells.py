@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from storage.history.contract import MAX_ID_BYTES, Column, Kind, Least
+from storage.history.contract import MAX_ID_BYTES, MAX_TEXT_BYTES, Column, Kind, Least
 from storage.history.options import TableOptions
 from storage.history.times import Clock, from_text, from_typed
 
@@ -39,7 +39,7 @@ def read_cells(column: Column, raw: pl.Series, options: TableOptions, clock: Clo
     """
     readers: dict[Kind, Callable[[], Cells]] = {
         Kind.ID: lambda: _ids(column, raw, options),
-        Kind.TEXT: lambda: Cells(_text(raw), []),
+        Kind.TEXT: lambda: _texts(column, raw),
         Kind.NUMBER: lambda: _numbers(column, raw, options),
         Kind.COUNT: lambda: _counts(column, raw, options),
         Kind.TIME: lambda: _times(column, raw, options, clock),
@@ -77,10 +77,12 @@ def trimmed_text(raw: pl.Series) -> pl.Series:
     return text.set(text == "", None) if text.len() else text
 
 
-def _text(raw: pl.Series) -> pl.Series:
+def _texts(column: Column, raw: pl.Series) -> Cells:
     """Text for people: control characters become spaces."""
     text = trimmed_text(raw)
-    return text.str.replace_all(CONTROL, " ") if text.str.contains(CONTROL).any() else text
+    too_long = text.str.len_bytes() > MAX_TEXT_BYTES
+    text = text.str.replace_all(CONTROL, " ") if text.str.contains(CONTROL).any() else text
+    return Cells(text, [(too_long, f"{column.name}: over {MAX_TEXT_BYTES:,} bytes")])
 
 
 def _ids(column: Column, raw: pl.Series, options: TableOptions) -> Cells:

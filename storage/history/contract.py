@@ -6,6 +6,7 @@ from enum import Enum
 from storage.record.tables import CONSENTS
 
 MAX_ID_BYTES = 256
+MAX_TEXT_BYTES = 65_536
 
 
 class Kind(Enum):

@@ -24,6 +24,12 @@ BATCH_LINES = 250_000
 MAX_LINES_OF_A_FIELD = 50
 CHUNK_BYTES = 1 << 22
 LIKELY_ENCODING = "cp1252"
+NO_CSV = {  # what a file begins with, and what it is then, whatever its name says
+    b"PK\x03\x04": "this is a spreadsheet or a zip archive, not CSV: save it as CSV",
+    b"\xd0\xcf\x11\xe0": "this is a spreadsheet, not CSV: save it as CSV",
+    b"\x1f\x8b": "this is packed by gzip: call it .csv.gz",
+    b"PAR1": "this is Parquet: call it .parquet",
+}
 
 
 class DamagedCsvError(Exception):
@@ -52,11 +58,14 @@ def plain_utf8(path: Path, file: str, encoding: str) -> Iterator[Path]:
     Bytes that aren't of the encoding stay as they are, which isn't UTF-8 either: their lines are rejected.
 
     Raises:
-        BadHistoryError: the file is empty, its compression or encoding breaks off, or its lines don't end.
+        BadHistoryError: the file is empty or no CSV, its compression or encoding breaks off, or its lines
+            don't end.
     """
     if not path.stat().st_size:
         raise BadHistoryError(file, "the file is empty, without even a header line")
     is_packed = _is_packed(path)
+    if not is_packed:
+        _check_kind(path, file)
     if not is_packed and encoding == "utf-8":
         _check_line_ends(path, file)
         yield path
@@ -80,13 +89,24 @@ def _is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
+def _check_kind(path: Path, file: str) -> None:
+    with path.open("rb") as source:
+        begin = source.read(max(map(len, NO_CSV)))
+    for mark, what in NO_CSV.items():
+        if begin.startswith(mark):
+            raise BadHistoryError(file, what)
+
+
 def _check_line_ends(path: Path, file: str) -> None:
     """Refuse a file whose lines end in CR alone: it would be one header line and nothing else."""
     with path.open("rb") as source:
         header = source.readline(CHUNK_BYTES)
-    outside_quotes = header.rstrip(b"\r\n").split(b'"')[::2]
-    if b"\0" not in header and any(b"\r" in part for part in outside_quotes):  # with NUL it is UTF-16
+    if b"\0" not in header and _has_bare_cr(header):  # with NUL it is UTF-16
         raise BadHistoryError(file, "its lines end in CR alone: export it again with LF or CRLF as line end")
+
+
+def _has_bare_cr(line: bytes) -> bool:
+    return any(b"\r" in part for part in line.rstrip(b"\r\n").split(b'"')[::2])  # outside of quotes
 
 
 def _copy(source: IO[bytes], target: IO[bytes], encoding: str) -> None:
@@ -228,7 +248,7 @@ def _records(
             fields = _fields(text, separator)
             if fields is None:
                 fields = _joined(lines, text, separator, width)
-            problem = "line: a quote is not closed"
+            problem = _damage(raw, text)
         except UnicodeDecodeError:
             fields, problem = None, f"line: bytes that are not {encoding}"
             text = raw.decode(errors="backslashreplace")
@@ -239,6 +259,15 @@ def _records(
             yield None, problem, json.dumps(text.rstrip("\r\n"), ensure_ascii=False)
         else:
             yield fields, None, None
+
+
+def _damage(raw: bytes, text: str) -> str:
+    """Why no fields were found in a line, if none were."""
+    if _has_bare_cr(raw):
+        return "line: a line end of CR alone"
+    if len(text) > csv.field_size_limit():
+        return f"line: a cell over {csv.field_size_limit():,} characters"
+    return "line: a quote is not closed"
 
 
 def _joined(lines: "_Lines", text: str, separator: str, width: int) -> list[str] | None:

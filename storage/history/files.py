@@ -54,8 +54,10 @@ def find_files(data: Path, table: Table, path: str | None) -> list[Path]:
             str(data), f"{table.name} is there twice, {names}: set path in [history.{table.name}]"
         )
     if not ways and table.is_required:
+        others = ", ".join(sorted(f.name for f in data.glob(f"{table.name}.*")))
+        seen = f" ({others} is neither)" if others else ""
         raise BadHistoryError(
-            str(data), f"no {table.name}.csv, .csv.gz or .parquet: set path in [history.{table.name}]"
+            str(data), f"no {table.name}.csv, .csv.gz or .parquet{seen}: set path in [history.{table.name}]"
         )
     return ways[0] if ways else []
 

@@ -75,9 +75,18 @@ def read_history(
     if not lines.height:
         before = "" if as_of is None else f" before {as_of.isoformat()}"
         name = source.name if isinstance(source, Database) else data  # its name hides the password
-        raise TooLittleHistoryError(f"no purchase{before} in {name}")
+        raise TooLittleHistoryError(f"no purchase{before} in {name}{_gone(tables['purchases'].counts)}")
     as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_end_s(lines, seen_until_s))
     return replace(_assembled(tables, redeemed, options, as_of), from_record=from_record)
+
+
+def _gone(counts: Counts) -> str:
+    """What became of the lines where none was kept."""
+    if not counts.read:
+        return ""
+    reasons = (Counter(counts.rejected) + Counter(counts.left_out)).most_common()
+    said = ", ".join(f"{reason}: {n:,}" for reason, n in reasons)
+    return f": of {counts.read:,} lines none was kept ({said})"
 
 
 def _with_recorded(
