@@ -19,6 +19,7 @@ ADDED = (LINE, PROBLEM, RAW)
 MAX_SHOWN = 500
 
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
+NAMELESS_LINE = "no customer, though its order has one"
 UNSEEN, DUPLICATE, REPEATED = "at or after as_of", "duplicate", "listed again further down"
 
 
@@ -146,8 +147,18 @@ class Cleaner:
                     moment = cells[column.name].values
                     masks.append(((moment >= self.as_of_s) & (moment <= self.clock.now_s), UNSEEN))
         if isinstance(self.options, PurchasesOptions) and self.options.skip_anonymous:
-            masks.append((cells["customer_id"].values.is_null(), ANONYMOUS))
+            is_nobody = cells["customer_id"].values.is_null()
+            if "order_id" in cells and is_nobody.any():
+                masks.append((is_nobody & _of_named_orders(cells), NAMELESS_LINE))
+            masks.append((is_nobody, ANONYMOUS))
         return masks
+
+
+def _of_named_orders(cells: dict[str, Cells]) -> pl.Series:
+    """Lines beside others of their order, one of which has a customer; elsewhere a number may come again."""
+    lines = pl.DataFrame({name: cells[name].values for name in ("order_id", "customer_id")})
+    has_one = pl.col("customer_id").is_not_null().any().over(pl.col("order_id").rle_id())
+    return lines.select(pl.col("order_id").is_not_null() & has_one).to_series()
 
 
 def _reasons(masks: list[tuple[pl.Series, str]], n: int) -> pl.Series:

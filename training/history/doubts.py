@@ -8,6 +8,7 @@ import polars as pl
 from models.arrays import DAY_S, LongArray
 from storage.history.history import History
 from storage.local_days import local_day, local_days
+from training.history.strange_values import strange_values
 
 KNOWN_SHARE = 0.5  # of the lines; with fewer of products in the table its ids are hardly the same ones
 QUIET_SHARE = 0.3  # of what a horizon usually holds
@@ -45,6 +46,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _nobody_again(history, horizon_days),
         _orders_of_one_line(history),
         _offers_for_nobody(history),
+        *strange_values(history),
     ]
     return [doubt for doubt in found if doubt]
 

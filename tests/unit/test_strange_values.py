@@ -1,0 +1,121 @@
+"""Cells that were hardly meant as they were read are said; those of other shops aren't."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.coupons import day, history_of, table
+from tests.data.exports import read, write
+from training.history.doubts import doubts
+from training.history.strange_values import strange_values
+
+HEAD = "customer_id,product_id,purchased_at"
+PLAIN = [f"c{n % 20},{n % 7},{day(n % 80)}" for n in range(120)]
+
+
+def said(folder: Path, lines: list[str], *, head: str = HEAD, timezone: str = "UTC", **more: str) -> str:
+    history = history_of(folder, timezone=timezone, purchases=table(head, lines), **more)
+    found = strange_values(history)
+    assert set(found) <= set(doubts(history, 7, None))
+    return " ".join(found)
+
+
+def test_values_like_others_are_not_strange(tmp_path: Path) -> None:
+    titles = "product_id,title\n0,Café Noël\n1,Nullarbor honey\n2,SÃO PAULO\n3,Âge tendre\n"
+    assert said(tmp_path, PLAIN, products=titles) == ""
+
+
+@pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "NaN", "\\N", "(null)", "undefined", "<NA>"])
+def test_words_that_stand_for_nothing_are_said_by_column(tmp_path: Path, word: str) -> None:
+    lines = [*PLAIN, f"{word},0,{day(3)}", f"{word},1,{day(4)}", f"c1,{word},{day(5)}"]
+    assert said(tmp_path, lines, products=f"product_id,title\n0,{word}\n1,Tea\n") == (
+        f"Words for nothing are taken as they stand: the customer of 2 purchase lines is {word!r}; the "
+        f"product of 1 purchase line is {word!r}; the title of 1 product is {word!r}. Export an "
+        "empty cell instead."
+    )
+
+
+def test_titles_of_another_encoding_than_the_one_that_was_said_are_doubted(tmp_path: Path) -> None:
+    """Two of four titles that aren't plain letters are torn; of five it is less than half."""
+    torn = "product_id,title\n0,Ca\u00c3\u00a9 1\n1,It\u00e2\u20ac\u2122s\n2,Café\n3,Noël\n4,Tea\n"
+    assert said(tmp_path, PLAIN, products=torn) == (
+        "2 of 4 titles with letters beyond A to Z look torn, such as 'Ca\u00c3\u00a9 1': is encoding in "
+        "[history] that of the file?"
+    )
+    assert said(tmp_path, PLAIN, products=f"{torn}5,Öl\n") == ""
+
+
+def test_utf_8_that_was_read_as_windows_encoding_is_doubted(tmp_path: Path) -> None:
+    lines = [f"{line},Thé d'été «{n % 7}»" for n, line in enumerate(PLAIN)]
+    write(tmp_path, table(f"{HEAD},title", lines))
+    assert "7 of 7 titles" in " ".join(strange_values(read(tmp_path, encoding="cp1252")))
+    assert strange_values(read(tmp_path)) == []
+
+
+def test_titles_whose_letters_were_lost_before_are_doubted(tmp_path: Path) -> None:
+    assert "1 of 1 titles" in said(tmp_path, PLAIN, products="product_id,title\n0,Caf\ufffd\n")
+
+
+def monthly(days: int) -> list[str]:
+    """120 lines over twelve months, on the first so many days of each."""
+    return [f"c{n % 20},{n % 7},2025-{1 + n % 12:02}-{1 + n % days:02}" for n in range(120)]
+
+
+def test_purchases_on_the_first_twelve_days_of_months_alone_are_doubted(tmp_path: Path) -> None:
+    assert said(tmp_path, monthly(12)) == (
+        "Every purchase is of one of the first 12 days of a month: does date_format "
+        "take the day for the month?"
+    )
+    assert said(tmp_path, monthly(10)) != ""
+    assert said(tmp_path, monthly(9)) == said(tmp_path, monthly(13)) == ""
+    assert said(tmp_path, monthly(12)[:99]) == ""
+    two_months = [line for line in monthly(12) if "-01-" in line or "-02-" in line] * 6
+    assert said(tmp_path, two_months) == ""
+
+
+@pytest.mark.parametrize(
+    ("timezone", "told"), [("America/New_York", True), ("Europe/Berlin", True), ("UTC", False)]
+)
+def test_dates_that_became_midnights_of_another_zone_are_doubted(
+    tmp_path: Path, timezone: str, told: bool
+) -> None:
+    lines = [f"c{n % 20},{n % 7},{day(n % 80)}T00:00:00Z" for n in range(120)]
+    found = said(tmp_path, lines, timezone=timezone)
+    assert found.startswith(f"Every purchase is of midnight in UTC, which is none in {timezone}: ") == told
+    assert said(tmp_path, [*lines[1:], f"c1,1,{day(1)}T00:00:01Z"], timezone=timezone) == ""
+    assert said(tmp_path, PLAIN, timezone=timezone) == ""
+
+
+def test_customers_whose_ids_differ_in_capitals_alone_are_doubted_without_a_name(tmp_path: Path) -> None:
+    lines = [f"mail{n},{n % 7},{day(n % 80)}" for n in range(100)]
+    found = said(tmp_path, [*lines, f"Mail7,1,{day(2)}"])
+    assert found.startswith("1 of 100 customers have more than one id, if capitals don't count: ")
+    assert "ail7" not in found
+    assert said(tmp_path, [*lines, f"more,1,{day(2)}", f"Mail7,1,{day(2)}"]) == ""
+
+
+ORDERS = "order_id,customer_id,product_id,purchased_at\n"
+
+
+def test_lines_without_customer_of_an_order_that_has_one_are_said_apart(tmp_path: Path) -> None:
+    """As where an order's first line alone tells whose it is: A has three lines, B two, G is a guest's."""
+    content = (
+        "A,anna,1,2026-01-01\nA,,2,\nA,,3,2026-01-01\nB,ben,1,2026-01-02\nB,,2,2026-01-02\nG,,1,2026-01-03\n"
+    )
+    for damage in ("", '"open\n'):  # read quickly, and line by line
+        history = read(write(tmp_path, ORDERS + content + damage), purchases={"skip_anonymous": True})
+        assert history.left_out == {"no customer, though its order has one": 3, "no customer": 1}
+        assert strange_values(history) == [
+            "3 purchase lines were left out since they have no customer, though their order has one: if only "
+            "an order's first line says whose it is, write it into each."
+        ]
+
+
+def test_few_of_them_and_an_order_number_that_comes_again_later_are_no_doubt(tmp_path: Path) -> None:
+    again = "A,anna,1,2026-01-01\nB,ben,1,2026-01-02\nA,,2,2026-01-03\n,,2,2026-01-03\n,ben,2,2026-01-03\n"
+    history = read(write(tmp_path, ORDERS + again), purchases={"skip_anonymous": True})
+    assert (history.left_out, strange_values(history)) == ({"no customer": 2}, [])
+    many = "".join(f"{n},c{n},1,2026-01-01\n" for n in range(11))
+    history = read(write(tmp_path, f"{ORDERS}{many}10,,2,2026-01-01\n"), purchases={"skip_anonymous": True})
+    assert history.left_out == {"no customer, though its order has one": 1}
+    assert strange_values(history) == []

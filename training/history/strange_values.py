@@ -1,0 +1,113 @@
+"""What in a history's cells was hardly meant so: words for nothing, torn letters, turned dates."""
+
+from datetime import time
+
+import polars as pl
+
+from models.arrays import DAY_S
+from storage.history.clean import NAMELESS_LINE
+from storage.history.history import History
+from storage.local_days import local_days
+
+NOTHING = ("null", "(null)", "none", "nan", "<na>", "\\n", "undefined")
+BEYOND_ASCII = r"[^\x00-\x7f]"
+# UTF-8 that was read as cp1252 or latin-1 (é, a curly quote, £), and what is left of letters once lost.
+TORN = "\u00c3[\u0080-\u00bf\u20ac\u0152\u0153\u0160\u0161\u017d\u017e\u0178\u0192\u2013-\u2122]" + (
+    "|\u00e2\u20ac|\u00c2[\u00a0-\u00bf]|\ufffd"
+)
+TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a catalogue
+MONTHS = 12  # a day above them is no month
+LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
+CAPITALS_SHARE = 0.01  # of the customers, that are another one but for capitals
+NAMELESS_SHARE = 0.1  # of the lines that are learned from
+
+
+def strange_values(history: History) -> list[str]:
+    """Sentences on what looks wrong, each with what to look at; no sentence names a customer."""
+    found = [
+        _words_for_nothing(history),
+        _torn_titles(history),
+        _turned_dates(history),
+        _midnights_elsewhere(history),
+        _customers_by_capitals(history),
+        _nameless_lines(history),
+    ]
+    return [strange for strange in found if strange]
+
+
+def _words_for_nothing(history: History) -> str | None:
+    customers, products = pl.Series(history.customer_ids, dtype=pl.String), history.products
+    found = []
+    for what, of, words, rows in (
+        ("customer", "purchase line", customers, history.purchases["customer_row"]),
+        ("product", "purchase line", products["product_id"], history.purchases["product_row"]),
+        ("title", "product", products["title"], pl.int_range(products.height, eager=True)),
+    ):
+        nothing = words.str.to_lowercase().is_in(NOTHING).fill_null(False).arg_true()
+        n = int(rows.is_in(nothing.implode()).sum())
+        if n:
+            found.append(f"the {what} of {n:,} {of}{'s' if n > 1 else ''} is {words[int(nothing[0])]!r}")
+    if not found:
+        return None
+    return f"Words for nothing are taken as they stand: {'; '.join(found)}. Export an empty cell instead."
+
+
+def _torn_titles(history: History) -> str | None:
+    titles = history.products["title"].drop_nulls()
+    strange = titles.filter(titles.str.contains(BEYOND_ASCII))
+    torn = strange.filter(strange.str.contains(TORN))
+    if not torn.len() or torn.len() < TORN_SHARE * strange.len():
+        return None
+    return (
+        f"{torn.len():,} of {strange.len():,} titles with letters beyond A to Z look torn, such as "
+        f"{torn[0]!r}: is encoding in [history] that of the file?"
+    )
+
+
+def _turned_dates(history: History) -> str | None:
+    if history.purchases.height < LEAST_LINES:
+        return None
+    days = local_days(history.purchases["at_s"], history.timezone)
+    of_month = days.dt.day().unique()
+    if days.dt.truncate("1mo").n_unique() < LEAST_MONTHS or of_month.len() < LEAST_DAYS:
+        return None
+    if (of_month > MONTHS).any():
+        return None
+    return (
+        f"Every purchase is of one of the first {MONTHS} days of a month: does date_format take the day for "
+        "the month?"
+    )
+
+
+def _midnights_elsewhere(history: History) -> str | None:
+    at_s = history.purchases["at_s"]
+    local = pl.from_epoch(at_s, "s").dt.replace_time_zone("UTC").dt.convert_time_zone(history.timezone)
+    if at_s.n_unique() == 1 or (at_s % DAY_S != 0).any() or (local.dt.time() == time(0)).any():
+        return None
+    return (
+        f"Every purchase is of midnight in UTC, which is none in {history.timezone}: are they dates? Export "
+        "them without time and zone, or they are of the evening before where clocks are behind UTC."
+    )
+
+
+def _customers_by_capitals(history: History) -> str | None:
+    ids = pl.Series(history.customer_ids, dtype=pl.String)
+    alike = ids.str.to_lowercase().n_unique()
+    twice = ids.len() - alike
+    if not twice or twice < CAPITALS_SHARE * alike:
+        return None
+    return (
+        f"{twice:,} of {alike:,} customers have more than one id, if capitals don't count: ids that differ "
+        "in capitals alone are different customers. Write them the same way, such as addresses of e-mail in "
+        "small letters, in the export and where your pages ask."
+    )
+
+
+def _nameless_lines(history: History) -> str | None:
+    nameless = history.left_out.get(NAMELESS_LINE, 0)
+    if not nameless or nameless < NAMELESS_SHARE * history.purchases.height:
+        return None
+    return (
+        f"{nameless:,} purchase lines were left out since they have no customer, though their order has one: "
+        "if only an order's first line says whose it is, write it into each."
+    )
