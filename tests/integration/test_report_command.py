@@ -70,6 +70,23 @@ def test_lines_that_were_rejected_are_told_where_the_figures_are(tmp_path: Path)
     assert "Rejected lines: purchases 1 (rejects.csv says why)." in page
 
 
+def test_what_was_left_out_and_what_is_doubted_stand_where_the_figures_are(tmp_path: Path) -> None:
+    """Of three sales one is a guest's, and one of NULL."""
+    header = "customer_id,product_id,purchased_at,title\n"
+    lines = "a,p,2026-01-01,Tea\n,p,2026-01-02,Tea\nNULL,p,2026-01-03,Tea\n"
+    (tmp_path / "purchases.csv").write_text(header + lines)
+    (tmp_path / "nextbest.toml").write_text("[history.purchases]\nskip_anonymous = true\n")
+    ran = run("report", "--data", tmp_path, "--config", tmp_path / "nextbest.toml", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    (why,) = [event["why"] for event in ran.events if event["event"] == "doubt"]
+    assert why.startswith("Words for nothing are taken as they stand: ")
+    found = json.loads((tmp_path / "out" / "shop-report.json").read_text())["history"]
+    assert (found["left_out"], found["notes"]) == ({"no customer": 1}, [why])
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert "Purchase lines left out: no customer 1; nothing below counts them." in page
+    assert '<p class="warning">Words for nothing' in page
+
+
 @pytest.mark.parametrize(("last", "until"), [("", "2026-03-09"), (" 18:30:00", "2026-03-09 18:30")])
 def test_a_history_of_dates_goes_to_the_end_of_its_last_day_and_names_no_midnight(
     tmp_path: Path, last: str, until: str

@@ -14,6 +14,7 @@ from storage.versions.store import Store, write_atomic
 from storage.versions.version import Version
 from training.commands.options import config_option, data_option, out_folder_option
 from training.config import load_config
+from training.history.doubts import doubts
 from training.progress import Progress
 from training.reports import shop_figures
 from training.reports.shop_figures import LISTED, MIN_BUYERS, Section
@@ -38,6 +39,9 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
         history = read_history(
             data, settings.history, as_of=None, rejects=out / "rejects.csv", now=datetime.now(UTC)
         )
+    doubted = doubts(history, settings.night.horizon_days, None)
+    for doubt in doubted:
+        progress.say("doubt", why=doubt)
     with progress.step("count"):
         sections = {
             "coming_again": shop_figures.coming_again(history),
@@ -53,6 +57,8 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
         "timezone": history.timezone,
         "fingerprint": history.fingerprint,
         "rejected": lost,
+        "left_out": history.left_out,
+        "notes": doubted,
     }
     write_atomic(out / "shop-report.json", to_json(sections, source))
     write_atomic(
@@ -65,6 +71,8 @@ def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> 
             listed=LISTED,
             min_regulars=MIN_BUYERS,
             rejected=_counts_text(lost),
+            left_out=_counts_text(history.left_out),
+            notes=doubted,
             **sections,
         ),
     )
