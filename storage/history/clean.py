@@ -31,11 +31,13 @@ class Cleaned:
         kept: the table's columns, clean.
         rejected: line, reason, row (the raw values as JSON).
         left_out: reason, one for each line.
+        unread: names of columns that are there and weren't asked for.
     """
 
     kept: pl.DataFrame
     rejected: pl.DataFrame
     left_out: pl.Series
+    unread: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Cleaner:
             kept=values.filter(~is_rejected & left_out.is_null()),
             rejected=_rejects(batch.filter(is_rejected), reason.filter(is_rejected)),
             left_out=left_out.drop_nulls(),
+            unread=() if self.table.keeps_other_columns else self._unread(batch.columns),
         )
 
     def check_names(self, names: Iterable[str], file: str) -> None:
@@ -98,6 +101,10 @@ class Cleaner:
                 raise BadHistoryError(
                     file, f"{number} columns {name!r}: rename all but one, or name others in {where}"
                 )
+
+    def _unread(self, there: Iterable[str]) -> tuple[str, ...]:
+        wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
+        return tuple(name.strip() for name in there if name not in ADDED and name.strip() not in wanted)
 
     def _raw_columns(self, batch: pl.DataFrame, file: str) -> dict[str, pl.Series]:
         """The raw columns by our names."""

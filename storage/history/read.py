@@ -97,7 +97,7 @@ def _with_recorded(
     joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s, options.timezone)
     left_out = dict((Counter(shops.counts.left_out) + Counter(joined.left_out)).most_common())
     read = shops.counts.read + joined.read
-    counts = Counts(read, joined.lines.height, shops.counts.rejected, left_out)
+    counts = replace(shops.counts, read=read, kept=joined.lines.height, left_out=left_out)
     changed = {"purchases": ReadTable(joined.lines, counts)}
     if recorded.redemptions.height:
         own = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))

@@ -1,5 +1,6 @@
 """One table of the history: from its files or its query to clean lines, with every other line counted."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,12 +32,17 @@ class Counts:
 
     Attributes:
         rejected, left_out: lines by reason, most first.
+        unread: names of columns that nobody asked for, in the order in which they came.
+        nearly_ours: such a name, and that of ours which is missing and differs in capitals, blanks and the
+            like alone.
     """
 
     read: int
     kept: int
     rejected: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    nearly_ours: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,13 @@ def read_table(
     kept: list[pl.DataFrame] = []
     rejected: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
+    unread: dict[str, None] = {}
     for file, part in parts:
         kept.append(part.kept)
         rejects.add(table.name, file, part.rejected)
         rejected.update(part.rejected["reason"].to_list())
         left_out.update(part.left_out.to_list())
+        unread |= dict.fromkeys(part.unread)
     if not kept:
         return None
     lines = pl.concat(kept, how="diagonal")
@@ -79,7 +87,14 @@ def read_table(
         once = lines.unique(keep="first", maintain_order=True)
         left_out[DUPLICATE] += lines.height - once.height
         lines = once
-    counts = Counts(read, lines.height, dict(rejected.most_common()), dict((+left_out).most_common()))
+    counts = Counts(
+        read,
+        lines.height,
+        dict(rejected.most_common()),
+        dict((+left_out).most_common()),
+        tuple(unread),
+        _nearly_ours(table, [*lines.columns, *unread]),
+    )
     _check_share(table, counts, options, rejects.path)
     return ReadTable(lines, counts)
 
@@ -118,6 +133,15 @@ def _database_parts(data: Database, cleaner: Cleaner) -> Iterator[tuple[str, Cle
         return
     for batch in data.batches(table, query):
         yield table.name, cleaner.clean(batch, f"{data.name}, {table.name}")
+
+
+def _nearly_ours(table: Table, there: list[str]) -> tuple[tuple[str, str], ...]:
+    missing = {_plain(column.name): column.name for column in table.columns if column.name not in there}
+    return tuple((name, missing[_plain(name)]) for name in there if _plain(name) in missing)
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects: Path | None) -> None:

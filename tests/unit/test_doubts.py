@@ -203,3 +203,34 @@ def test_offers_that_nobody_can_be_shown_are_named(tmp_path: Path) -> None:
 def test_offers_that_can_be_shown_raise_no_doubt(tmp_path: Path) -> None:
     lines = f"one,0;9,{day(0)},{day(100)},\ntwo,1,,,\nlater,1,{day(100)},{day(101)},\n"
     assert said(tmp_path, weekly(), offers=OFFERS + lines) == ""
+
+
+def test_an_export_that_is_there_twice_is_doubted_by_whole_orders(tmp_path: Path) -> None:
+    """Of 120 orders 12 are there again, line by line; one of them fewer is less than a tenth."""
+    orders = [f"c{n % 30},{n % 3 + k},{day(n % 80)},{n}" for n in range(120) for k in (0, 1)]
+    found = said(tmp_path, orders + orders[:24])
+    assert "12 of 120 orders of two products or more are there again, line by line" in found
+    assert "again, line by line" not in said(tmp_path, orders + orders[:22])
+
+
+def test_lines_that_stand_twice_in_an_order_are_no_second_export(tmp_path: Path) -> None:
+    """As where a till writes a line for each piece: orders have two of one product and one of another."""
+    orders = [f"c{n % 30},{n % 3 + k},{day(n % 80)},{n}" for n in range(120) for k in (0, 0, 1)]
+    singles = [f"c{n % 30},{n % 3},{day(n % 80)},s{n}" for n in range(120) for _ in (0, 1)]
+    assert "again, line by line" not in said(tmp_path, orders + singles)
+
+
+def test_a_column_whose_name_is_nearly_ours_is_said_since_it_is_not_read(tmp_path: Path) -> None:
+    lines = [f"{line},3,note" for line in weekly()]
+    found = said(tmp_path, lines, head=f"{HEAD},Quantity,Unit Cost")
+    assert (
+        "A column 'Quantity' of purchases isn't read as quantity: name it so, or map it in "
+        "[history.purchases.columns]."
+    ) in found
+    assert "Unit Cost" not in found
+    assert "isn't read" not in said(tmp_path, lines, head=f"{HEAD},quantity,QUANTITY")
+
+
+def test_a_consent_whose_column_is_nearly_called_so_is_said_since_it_is_not_obeyed(tmp_path: Path) -> None:
+    found = said(tmp_path, weekly(), customers="customer_id,Train,tier\nc1,no,gold\n")
+    assert "A column 'Train' of customers isn't read as train" in found

@@ -73,3 +73,16 @@ def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path: Path) -> None:
         "purchases.parquet: column with name 'noteA' has more than one occurrence:"
         " a name must be that of one column"
     )
+
+
+def test_columns_that_are_not_read_are_counted_by_name_over_all_files(tmp_path: Path) -> None:
+    write(tmp_path, "customer_id,product_id,purchased_at, Qty,note\na,p,2020-01-01,2,x\n", "purchases-1.csv")
+    frame = pl.DataFrame(
+        {"customer_id": ["b"], "product_id": ["p"], "purchased_at": ["2020-01-01"], "Land": 1}
+    )
+    frame.write_parquet(tmp_path / "purchases-2.parquet")
+    write(tmp_path, "customer_id,tier\na,gold\n", "customers.csv")
+    counts = read(tmp_path).counts
+    assert counts["purchases"].unread == ("Qty", "note", "Land")
+    assert counts["customers"].unread == ()
+    assert counts["purchases"].nearly_ours == ()

@@ -23,6 +23,7 @@ LEAST_MISSED = 100  # lines that were to be expected in a hole: fewer may well f
 RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
 RENAMED_HORIZONS = 2
 RENAMED_TIMES = 1.5  # as large as the least of the horizons before: some shops always sell what is new
+AGAIN_SHARE = 0.1  # of the orders of two products or more, of which each line is there twice
 CAPITALS_SHARE = 0.01  # of the products, that are another one but for capitals
 
 
@@ -46,6 +47,8 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _nobody_again(history, horizon_days),
         _orders_of_one_line(history),
         _offers_for_nobody(history),
+        _orders_again(history),
+        *_nearly_ours(history),
         *strange_values(history),
     ]
     return [doubt for doubt in found if doubt]
@@ -200,6 +203,30 @@ def _orders_of_one_line(history: History) -> str | None:
         f"Every purchase line is an order of its own, and yet {share:.0%} have the customer and the second "
         "of another: is order_id the number of the line? What is bought together can't be seen so."
     )
+
+
+def _orders_again(history: History) -> str | None:
+    """Whole orders that repeat: lines alone may, where a till writes one for each piece."""
+    line = ["order_row", "product_row", "at_s", "quantity", "unit_price"]
+    times = history.purchases.group_by(line).agg(n=pl.len())
+    orders = times.group_by("order_row").agg(pl.col("product_row").n_unique(), pl.col("n").min())
+    orders = orders.filter(pl.col("product_row") > 1)
+    again = int((orders["n"] > 1).sum())
+    if not again or again < AGAIN_SHARE * orders.height:
+        return None
+    return (
+        f"{again:,} of {orders.height:,} orders of two products or more are there again, line by line: do "
+        "files of the export overlap? Give each purchase once, or set drop_duplicates in [history]."
+    )
+
+
+def _nearly_ours(history: History) -> list[str]:
+    return [
+        f"A column {theirs!r} of {table} isn't read as {ours}: name it so, or map it in "
+        f"[history.{table}.columns]."
+        for table, counts in history.counts.items()
+        for theirs, ours in counts.nearly_ours
+    ]
 
 
 def _offers_for_nobody(history: History) -> str | None:

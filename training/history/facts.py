@@ -40,6 +40,9 @@ def tell_history(history: History, progress: Progress, lost: Sequence[Lost]) -> 
     progress.say("history", **history_counts(history))
     if lost:
         progress.say("not learned from", lines={each.reason: each.lines for each in lost})
+    unread = {name: list(counts.unread) for name, counts in history.counts.items() if counts.unread}
+    if unread:
+        progress.say("columns not read", **unread)
 
 
 def history_counts(history: History) -> dict[str, int]:
