@@ -5,7 +5,7 @@ is BLAKE2b: OpenSSL's SHA-256 took three times as long in a request, 4.5 us, tho
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -26,6 +26,10 @@ RETIRING_LINE_S = 60.0
 NO_KEY_YET = (
     "until the first key is made only calls to localhost or 127.0.0.1 are answered: "
     "make one with `nbo-serve keys create`"
+)
+NO_KEY_YET_NO_PAGE = (
+    "until the first key is made nothing is taken from a page of another host, unless NEXTBEST_ORIGINS names "
+    "it: make one with `nbo-serve keys create`, and give pages tokens"
 )
 NO_VALID_CREDENTIAL = "send a valid API key or customer's token in the header Authorization: Bearer ..."
 log = structlog.get_logger()
@@ -63,6 +67,7 @@ class Gate:
         is_operators: of the operator's listener, where tokens are nothing; else of the public one, where the
             operator's routes aren't there.
         listens_on: the address or name that it was told to listen on.
+        origins: whose pages may send something before there is a key.
         clock: Unix seconds.
     """
 
@@ -75,11 +80,12 @@ class Gate:
         *,
         is_operators: bool = False,
         listens_on: str = "localhost",
+        origins: Container[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._callers, self._limits, self._proxies = callers, limits, proxies
         self._counters, self._is_operators, self._clock = counters, is_operators, clock
-        self._listens_on = listens_on.lower()
+        self._listens_on, self._origins = listens_on.lower(), origins
         self._next_line_s: dict[str, float] = {}
 
     def check(self, environ: "WSGIEnvironment", route: Route, customer_id: str | None) -> Caller | None:
@@ -94,6 +100,7 @@ class Gate:
         if callers.is_open:
             if route.scope is not None:
                 self._check_host(environ)
+                self._check_page(environ)
             return None
         if route.scope is None or (route.scope is Scope.OPERATE) is not self._is_operators:
             self._pass_without_key(environ, route)
@@ -151,6 +158,15 @@ class Gate:
         host = environ.get("HTTP_HOST")  # browsers say one
         if host and not is_loopback(host) and host.partition(":")[0].lower() != self._listens_on:
             self._turn_away("misdirected", "host", NO_KEY_YET)
+
+    def _check_page(self, environ: "WSGIEnvironment") -> None:
+        """Turn away what a page from elsewhere sends, while everybody on this machine may call: it can't read
+        what its browser gets from here, but a body without a type is sent for it, and would be obeyed."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return
+        if not _is_of_own_host(environ) and origin not in self._origins:
+            self._turn_away("forbidden", "page", NO_KEY_YET_NO_PAGE)
 
     def _pass_without_key(self, environ: "WSGIEnvironment", route: Route) -> None:
         if route.is_limited:
@@ -219,4 +235,9 @@ class Gate:
 
 def _is_own_page(environ: "WSGIEnvironment", route: Route) -> bool:
     """Whether the page that is there for a route asks: one of the host that is asked."""
-    return route.has_page and environ["HTTP_ORIGIN"].partition("://")[2] == environ.get("HTTP_HOST")
+    return route.has_page and _is_of_own_host(environ)
+
+
+def _is_of_own_host(environ: "WSGIEnvironment") -> bool:
+    """Whether a page of the host that is asked asks."""
+    return bool(environ["HTTP_ORIGIN"].partition("://")[2] == environ.get("HTTP_HOST"))

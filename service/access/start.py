@@ -86,4 +86,5 @@ def start_gate(settings: Settings, metrics: Metrics, *, is_open: bool, is_operat
         metrics,
         is_operators=is_operators,
         listens_on=settings.operator_host if is_operators else settings.host,
+        origins=() if is_operators else frozenset(settings.origins),
     )

@@ -275,6 +275,20 @@ def test_before_a_key_is_made_another_host_is_refused_and_told_what_to_do(store:
     assert 'nextbest_turned_away_total{why="host"} 5.0' in client.get("/metrics").text
 
 
+@pytest.mark.parametrize("origin", [OTHER, "null", "http://127.0.0.1:9999"])
+def test_before_a_key_is_made_what_a_page_from_elsewhere_sends_is_refused(store: Path, origin: str) -> None:
+    """A browser sends a body without a type to wherever a page says, and asks nobody before."""
+    client = tiny_app(store, origins=(ORIGIN,)).test_client()
+
+    def told(origin: str, path: str = "/recommend") -> int:
+        headers = {"Host": "127.0.0.1:8000", "Origin": origin}
+        return client.post(path, data='{"customer_ids": ["anna"]}', headers=headers).status_code
+
+    assert [told(origin, path) for path in ("/recommend", "/events")] == [403, 403]
+    assert 'nextbest_turned_away_total{why="page"} 2.0' in client.get("/metrics").text
+    assert [told(own) for own in (ORIGIN, "http://127.0.0.1:8000")] == [200, 200]
+
+
 def test_before_a_key_is_made_the_name_that_it_listens_on_is_answered() -> None:
     gate = Gate(EVERYBODY, Limits(), (), Metrics(None), listens_on="Shop-Box")
     for host in ("shop-box:8000", "localhost", "[::1]:8000"):

@@ -137,7 +137,7 @@ def tiny_app(
             metrics,
             events,
             door,
-            gate=Gate(callers, limits or Limits(), (), metrics),
+            gate=Gate(callers, limits or Limits(), (), metrics, origins=origins),
             products=ProductDesk(door, live, follower.knows_product),
             offers=OfferDesk(None, nothing_new, book or RuleBook()),
         )
