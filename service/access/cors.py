@@ -65,7 +65,7 @@ class Cors:
     def _is_for_tokens(self, environ: "WSGIEnvironment", asked_method: str) -> bool:
         try:
             name, _ = self._app.url_map.bind_to_environ(environ).match(method=asked_method or "none")
-        except HTTPException:  # no such route or method; a redirect is one too
+        except HTTPException:  # no such route or method
             return False
         return _takes_tokens(name)
 

@@ -60,6 +60,7 @@ class ThinFlask(Flask):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.url_map.merge_slashes = False  # it redirects, to the host that the caller names
         self.direct: dict[str, DirectView] = {}
 
     def add_direct(self, rule: str, endpoint: str, view: DirectView) -> None:
@@ -129,7 +130,7 @@ class ThinFlask(Flask):
         path, method = request.environ["PATH_INFO"], request.environ["REQUEST_METHOD"]
         first, named = _parts_of(path)
         if not first:
-            return super().create_url_adapter(request)  # perhaps a redirect, and that names the host
+            return super().create_url_adapter(request)
         found = self._by_id.get((method, first))
         if found is not None and named:
             rule, name = found

@@ -19,6 +19,7 @@ PATHS = st.lists(PARTS, max_size=4).map("/".join)
 def app_of(kind: type[Flask]) -> Flask:
     app = kind("shop", static_folder=None)
     app.url_map.converters["id"] = IdConverter
+    app.url_map.merge_slashes = False
     for path in ("/", "/recommend/<id:customer_id>", "/health/live", "/health/<name>/x"):
         app.add_url_rule(path, path, lambda **_: "")
     return app
@@ -53,6 +54,13 @@ def found(app: Flask, path: str, method: str) -> Any:
 @example(path="", method="GET")
 def test_a_thin_flask_finds_what_flask_finds(path: str, method: str) -> None:
     assert found(THIN, path, method) == found(FLASK, path, method)
+
+
+def test_no_path_is_redirected_to_the_host_that_a_caller_names() -> None:
+    app = ThinFlask("shop", static_folder=None)
+    app.add_url_rule("/health/live", "live", lambda: "")
+    answer = app.test_client().get("/health//live", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.headers.get("Location")) == (404, None)
 
 
 def test_a_route_beside_one_that_takes_any_id_is_found_before_it() -> None:
