@@ -10,12 +10,12 @@ from scipy import sparse
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero, is_power
-from models.catalogue import Catalogue
-from models.columns import lines
-from models.decay import decay, half_life_grid
-from models.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
-from models.interactions import Interactions
-from models.validation import FoldOptions, chosen
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
+from models.numerics.columns import lines
+from models.numerics.decay import decay, half_life_grid
+from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
+from models.validation.folds import FoldOptions, chosen
 
 POWERS = (0.3, 0.0, 0.6, 1.0)
 

@@ -10,11 +10,11 @@ from scipy import sparse
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, learned
 from models.bounds import within
-from models.cores import MOST_THREADS, blas_threads
-from models.decay import MOST_ORDERS, decay, half_life_grid
-from models.factors import MOST_FACTORS, score_factors
-from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, chosen, inner_folds, new_ndcg
+from models.history.interactions import Interactions
+from models.numerics.cores import MOST_THREADS, blas_threads
+from models.numerics.decay import MOST_ORDERS, decay, half_life_grid
+from models.numerics.factors import MOST_FACTORS, score_factors
+from models.validation.folds import FoldOptions, InnerFold, chosen, inner_folds, new_ndcg
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.errors import NotFittedError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.state import ModelState
 
 

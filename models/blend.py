@@ -13,17 +13,17 @@ from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.base import Model, from_facts, learned
 from models.content import Content, ContentOptions
-from models.cores import at_once
-from models.first_purchases import is_first_purchase
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.history.pair_keys import cell_keys, pair_keys
 from models.item_item import ItemItem, ItemItemOptions
-from models.pair_keys import cell_keys, pair_keys
+from models.numerics.cores import at_once
+from models.numerics.top_k import top_k
 from models.parts import gathered, parted
 from models.popular import Popular, PopularOptions
 from models.repeat import Repeat, RepeatOptions
 from models.state import ModelState
-from models.top_k import top_k
-from models.validation import FoldOptions, InnerFold, Judged, inner_folds
+from models.validation.first_purchases import is_first_purchase
+from models.validation.folds import FoldOptions, InnerFold, Judged, inner_folds
 
 PARTS: tuple[type[Model[Any]], ...] = (Popular, Repeat, ItemItem, Als, Affinity, Content)
 WEIGHTS = {part.name: f"{part.name}_weight" for part in PARTS}

@@ -10,9 +10,9 @@ from scipy import sparse
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.bounds import above_zero, within
-from models.cores import blas_threads
-from models.factors import MOST_FACTORS, score_factors
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.cores import blas_threads
+from models.numerics.factors import MOST_FACTORS, score_factors
 
 
 @dataclass(frozen=True)

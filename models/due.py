@@ -9,13 +9,13 @@ from scipy.special import expit, logit
 
 from models.arrays import AnyArray, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.columns import own_alone
 from models.errors import BadOptionError
-from models.interactions import Interactions
-from models.pair_keys import cell_keys, pair_keys
-from models.shrinkage import shrunk_rates
-from models.timeline import Timeline
-from models.validation import FoldOptions, InnerFold, inner_folds
+from models.history.interactions import Interactions
+from models.history.pair_keys import cell_keys, pair_keys
+from models.history.timeline import Timeline
+from models.numerics.columns import own_alone
+from models.numerics.shrinkage import shrunk_rates
+from models.validation.folds import FoldOptions, InnerFold, inner_folds
 
 DUE_KNOTS = np.array([-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0])  # log2 of days since / to expect, times sureness
 VISIT_KNOTS = np.array([-2.0, 0.0, 1.0, 2.0, 4.0])  # log2 of days since the last order / days between two

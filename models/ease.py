@@ -10,13 +10,13 @@ from scipy.linalg import lapack, solve_triangular
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import above_zero, is_power, within
-from models.columns import lines, picked
-from models.cores import MOST_THREADS, blas_threads
-from models.decay import MOST_ORDERS, decay, half_life_grid
 from models.errors import BadConfigError
-from models.first_purchases import first_purchases, take_up, take_up_half_life
-from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
+from models.history.interactions import Interactions
+from models.numerics.columns import lines, picked
+from models.numerics.cores import MOST_THREADS, blas_threads
+from models.numerics.decay import MOST_ORDERS, decay, half_life_grid
+from models.validation.first_purchases import first_purchases, take_up, take_up_half_life
+from models.validation.folds import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_ROWS = 500  # of a Gram matrix that are summed up at a time
 SUMMED_CUSTOMERS = 1_000_000  # by themselves, since single precision adds no 1 to 2^24

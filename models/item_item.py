@@ -11,12 +11,12 @@ from scipy import sparse
 
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
-from models.columns import lines, picked
-from models.decay import decay, half_life_grid
 from models.errors import BadOptionError
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
-from models.validation import FoldOptions, inner_folds, new_ndcg
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
+from models.numerics.columns import lines, picked
+from models.numerics.decay import decay, half_life_grid
+from models.validation.folds import FoldOptions, inner_folds, new_ndcg
 
 UNITS = ("order", "customer")
 CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 5.0  # a pair takes one customer in a hundred, and five at most

@@ -9,10 +9,10 @@ from scipy import sparse
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import within
-from models.columns import picked
-from models.decay import decay, half_life_grid
-from models.interactions import Interactions
-from models.validation import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
+from models.history.interactions import Interactions
+from models.numerics.columns import picked
+from models.numerics.decay import decay, half_life_grid
+from models.validation.folds import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
 

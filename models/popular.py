@@ -7,11 +7,11 @@ import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
-from models.columns import line_for_all
-from models.decay import decay, half_life_grid, shorter_half_lives
-from models.interactions import Interactions
-from models.pairs import Pairs
-from models.validation import FoldOptions, inner_folds
+from models.history.interactions import Interactions
+from models.history.pairs import Pairs
+from models.numerics.columns import line_for_all
+from models.numerics.decay import decay, half_life_grid, shorter_half_lives
+from models.validation.folds import FoldOptions, inner_folds
 
 
 @dataclass(frozen=True)

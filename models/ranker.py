@@ -14,32 +14,32 @@ from models.als import AlsOptions
 from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
 from models.base import Model, as_facts, from_facts
 from models.blend import PARTS, Blend, BlendOptions
-from models.boosting import MOST_TREES, TreeOptions
-from models.calibration import UNCHANGED, calibrated, learned_calibration
-from models.catalogue import Catalogue
 from models.content import ContentOptions
-from models.cores import AT_ONCE, at_once, give_back
 from models.due import DueOptions
 from models.ease import EaseOptions
-from models.ensembles import Ensembles
 from models.errors import BadOptionError
-from models.features import LATELY
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
+from models.history.promotions import Promotions
 from models.item_item import ItemItemOptions
-from models.lessons import Lessons
 from models.neighbours import NeighboursOptions
+from models.numerics.boosting import MOST_TREES, TreeOptions
+from models.numerics.cores import AT_ONCE, at_once, give_back
 from models.parts import gathered, parted
 from models.popular import PopularOptions
-from models.promotions import Promotions
+from models.ranking.calibration import UNCHANGED, calibrated, learned_calibration
+from models.ranking.ensembles import Ensembles
+from models.ranking.features import LATELY
+from models.ranking.lessons import Lessons
+from models.ranking.sources import SOURCES, Candidates, Limits
+from models.ranking.view import View, feature_names
+from models.ranking.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
 from models.repeat import RepeatOptions
 from models.season import Season, SeasonOptions
 from models.sequel import SequelOptions
-from models.sources import SOURCES, Candidates, Limits
 from models.state import ModelState
 from models.trend import TrendOptions
-from models.validation import FoldOptions
-from models.view import View, feature_names
-from models.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
+from models.validation.folds import FoldOptions
 
 MIN_WINDOWS = 2
 MIN_CUSTOMERS = 200  # who came, all windows together

@@ -8,11 +8,11 @@ import numpy as np
 from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.bounds import is_power
-from models.columns import own_alone
-from models.decay import decay, half_life_grid
-from models.interactions import Interactions
-from models.pairs import Pairs
-from models.validation import FoldOptions, InnerFold, Judged, inner_folds
+from models.history.interactions import Interactions
+from models.history.pairs import Pairs
+from models.numerics.columns import own_alone
+from models.numerics.decay import decay, half_life_grid
+from models.validation.folds import FoldOptions, InnerFold, Judged, inner_folds
 
 DUE_EDGES = np.linspace(-3, 3, 13, dtype=np.float32)  # log2 of (days since last / own interval)
 AGE_EDGES = np.array([3, 7, 14, 28, 56, 112, 224], np.float32)  # days since it was bought, for a single order

@@ -8,10 +8,10 @@ import numpy as np
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
 from models.bounds import HORIZON_DAYS, above_zero, within
-from models.columns import line_for_all
-from models.interactions import Interactions
-from models.pairs import Pairs
-from models.shrinkage import shrunk_rates
+from models.history.interactions import Interactions
+from models.history.pairs import Pairs
+from models.numerics.columns import line_for_all
+from models.numerics.shrinkage import shrunk_rates
 
 YEAR_DAYS = 365.0
 THEN = 9.0  # horizons before and after this day a year ago, whose buyers a rise is told by

@@ -9,10 +9,10 @@ from scipy import sparse
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.bounds import HORIZON_DAYS, above_zero, within
-from models.columns import lines, picked
-from models.decay import decay
-from models.first_purchases import first_purchases
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.columns import lines, picked
+from models.numerics.decay import decay
+from models.validation.first_purchases import first_purchases
 
 CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS = 100, 3.0  # a link takes one customer in a hundred, and three at most
 PRIOR_CUSTOMERS = 5.0  # who bought a product and nothing after it, beside those there are

@@ -5,10 +5,10 @@ from typing import ClassVar, Self
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
-from models.columns import line_for_all
-from models.first_purchases import first_purchases, take_up, take_up_half_life
-from models.interactions import Interactions
-from models.validation import FoldOptions
+from models.history.interactions import Interactions
+from models.numerics.columns import line_for_all
+from models.validation.first_purchases import first_purchases, take_up, take_up_half_life
+from models.validation.folds import FoldOptions
 
 
 @dataclass(frozen=True)

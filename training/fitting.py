@@ -12,13 +12,13 @@ from typing import Any
 from models.arrays import IntArray
 from models.base import Model
 from models.blend import Blend
-from models.cores import at_once, give_back
 from models.errors import NoMemoryError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.cores import at_once, give_back
 from models.popular import Popular
 from models.ranker import Ranker
+from models.ranking.windows import Window
 from models.registry import VARIANTS, build
-from models.windows import Window
 from training.budget import Budget
 
 type Variants = Mapping[str, Mapping[str, object]]

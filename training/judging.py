@@ -9,9 +9,9 @@ import numpy as np
 from models.arrays import DAY_S
 from models.base import Model
 from models.errors import BadConfigError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.ranking.windows import Window
 from models.registry import VARIANTS
-from models.windows import Window
 from storage.history.history import History
 from storage.versions.manifest import GateEntry, Manifest, VariantEntry
 from training.budget import Budget

@@ -7,9 +7,9 @@ from importlib.metadata import version as library_version
 from typing import Any
 
 from models.base import Model
-from models.cores import give_back
 from models.errors import NextbestError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.cores import give_back
 from storage.history.history import History
 from storage.history.read import read_history
 from storage.versions.manifest import GateEntry, Manifest

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import FloatArray, IntArray
-from models.fold_in import taste_of
+from models.numerics.fold_in import taste_of
 
 
 class Taste:
@@ -14,7 +14,7 @@ class Taste:
         product: rows of the products that may be proposed.
         factors: theirs, shape (n, f), float32.
         every: of all products, by row.
-        matrix: of `models.fold_in.taste_matrix`.
+        matrix: of `models.numerics.fold_in.taste_matrix`.
     """
 
     def __init__(self, product: IntArray, factors: FloatArray, every: FloatArray, matrix: FloatArray) -> None:

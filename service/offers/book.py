@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
 from itertools import count
 
-from models.offer_value import expected_cost
+from models.offers.value import expected_cost
 from service.versions.served import ServedVersion
 from storage.record.budgets import Budget
 from storage.versions.offers import ListedOffer, Offer

@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.arrays import BoolArray, IntArray, LongArray
-from models.catalogue import LATER, Catalogue
-from models.interactions import Interactions
-from models.promotions import Promotions
+from models.history.catalogue import LATER, Catalogue
+from models.history.interactions import Interactions
+from models.history.promotions import Promotions
 from storage.history.table import Counts
 from storage.history.words import title_words
 from storage.local_days import placed

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from models.arrays import BoolArray
-from models.catalogue import TOLD
+from models.history.catalogue import TOLD
 from storage.history.contract import DESCRIPTION
 
 PRODUCT_SCHEMA = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.interactions import Interactions
-from models.offer_features import NAMES, OfferFeatures
-from models.offers import Campaign
-from models.redemption import Redemption
+from models.history.interactions import Interactions
+from models.offers.campaigns import Campaign
+from models.offers.features import NAMES, OfferFeatures
+from models.offers.redemption import Redemption
 from storage.history.read import read_history
 from storage.local_days import midnight_s
 from tests.benchmarks.offers_page import page

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from models.fold_in import taste_matrix
+from models.numerics.fold_in import taste_matrix
 from models.state import ModelState
 from storage.versions.evidence import NO_EVIDENCE
 from storage.versions.manifest import GateEntry, HistoryEntry

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from models.metrics import ndcg
+from models.validation.metrics import ndcg
 from training.evaluation.bootstrap import Interval, resample
 
 RESAMPLES = 1000

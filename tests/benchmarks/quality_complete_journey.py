@@ -7,7 +7,7 @@ of quantity 0 and of products that are in no table.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from storage.history.read import read_history
 from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split

@@ -12,9 +12,9 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, IntArray
-from models.decay import decay
-from models.first_purchases import first_purchases
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.decay import decay
+from models.validation.first_purchases import first_purchases
 from tests.benchmarks.quality_peers import PEER_HALF_LIFE_DAYS, Contestant, Settings
 from tests.benchmarks.quality_questions import Question
 from training.evaluation.metrics import KS

@@ -18,9 +18,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.arrays import FloatArray, IntArray
-from models.decay import decay
-from models.interactions import Interactions
-from models.timeline import Timeline
+from models.history.interactions import Interactions
+from models.history.timeline import Timeline
+from models.numerics.decay import decay
 from tests.benchmarks.quality_questions import Question
 from training.evaluation.folds import count_orders
 from training.evaluation.metrics import per_customer

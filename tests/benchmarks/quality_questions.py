@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import IntArray
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.popular import Popular, PopularOptions
 from training.evaluation.folds import Fold, Target, Truth, split
 

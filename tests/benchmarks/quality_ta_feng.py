@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 
 from models.arrays import DAY_S, IntArray, LongArray
-from models.catalogue import Catalogue
 from models.errors import BadHistoryError
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 from storage.local_days import midnight_s
 from tests.benchmarks.quality_questions import Column, Question, Split
 from training.evaluation.folds import Fold

@@ -15,12 +15,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from models import boosting, lessons, ranker
+from models import ranker
 from models.arrays import DAY_S, FloatArray
 from models.base import Model
 from models.content import Content
 from models.errors import NotFittedError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics import boosting
+from models.ranking import lessons
 from models.registry import VARIANTS, build
 from models.season import Season
 from models.sequel import Sequel

@@ -8,8 +8,8 @@ import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model
-from models.catalogue import Catalogue
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 
 DAY_S = 86_400
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, IntArray, LongArray
-from models.catalogue import Catalogue
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 
 START_S = 1_500_000_000 // DAY_S * DAY_S  # midnight of a day in 2017
 N_DAYS = 84

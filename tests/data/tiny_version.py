@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.offer_value import expected_cost, expected_value, uplift
+from models.offers.value import expected_cost, expected_value, uplift
 from models.state import ModelState
 from storage.versions.evidence import in_bytes
 from storage.versions.manifest import GateEntry, HistoryEntry

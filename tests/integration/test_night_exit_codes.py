@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.repeat import Repeat
 from storage.history.history import History
 from tests.data.nights import NBO_TRAIN, champion, quick_config, quick_night, run, run_process, version_ids

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from tests.benchmarks.quality_exchange import RECTOOLS, Elsewhere, Outsider, filled_up
 from tests.benchmarks.quality_questions import Column, Question, Split
 from tests.benchmarks.quality_rectools import CONTESTANTS

@@ -8,8 +8,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.lmf import LogisticMatrixFactorization
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 
-from models.interactions import Interactions
-from models.top_k import top_k
+from models.history.interactions import Interactions
+from models.numerics.top_k import top_k
 from tests.benchmarks.quality_peers import (
     CONTESTANTS,
     Contestant,

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.arrays import DAY_S
-from models.validation import FoldOptions, inner_folds
+from models.validation.folds import FoldOptions, inner_folds
 from tests.benchmarks import quality_ta_feng as ta_feng
 from tests.benchmarks.quality_questions import Column
 from training.evaluation.folds import count_orders

@@ -8,11 +8,11 @@ import pytest
 
 from models.arrays import FloatArray, IntArray
 from models.base import Model
-from models.catalogue import Catalogue
-from models.follow_up import follow_up_lift
+from models.history.catalogue import Catalogue
+from models.history.follow_up import follow_up_lift
+from models.history.timeline import Timeline
 from models.item_item import ItemItem
 from models.popular import Popular
-from models.timeline import Timeline
 from storage.versions.evidence import NO_EVIDENCE
 from storage.versions.writer import VersionWriter
 from tests.data.scores import history_of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from storage.local_days import local_day, midnight_s
 from tests.data.scores import DAY_S, Fixed, history_of
 from training.evaluation.comparison import activity_edges, summarise

@@ -9,7 +9,7 @@ from rich.console import Console
 from structlog.testing import capture_logs
 
 from models.errors import BadConfigError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.registry import VARIANTS
 from storage.local_days import local_day
 from tests.data.scores import history_of

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models import first_purchases as module
-from models.first_purchases import Trial, first_purchases, new_dcg_of_one_list, take_up, take_up_half_life
 from models.trend import Trend, TrendOptions
-from models.validation import FoldOptions, InnerFold
+from models.validation import first_purchases as module
+from models.validation.first_purchases import (
+    Trial,
+    first_purchases,
+    new_dcg_of_one_list,
+    take_up,
+    take_up_half_life,
+)
+from models.validation.folds import FoldOptions, InnerFold
 from tests.data.scores import history_of
 from tests.data.shops import gift_shop
 

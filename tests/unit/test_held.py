@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from tests.data.scores import DAY_S, history_of
 from training.history.held import HeldProduct, held_products, without_held
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.arrays import DAY_S
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from tests.data.scores import history_of
 
 line = st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 9), st.integers(0, 2))

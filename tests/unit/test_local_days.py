@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from models.arrays import DAY_S
-from models.interactions import Interactions
-from models.validation import FoldOptions, inner_folds
-from models.windows import window_starts
+from models.history.interactions import Interactions
+from models.ranking.windows import window_starts
+from models.validation.folds import FoldOptions, inner_folds
 from storage.history.history import History
 from storage.history.options import HistoryOptions
 from storage.history.read import read_history

@@ -7,8 +7,8 @@ import pytest
 
 from models.affinity import Affinity, AffinityOptions
 from models.arrays import FloatArray, IntArray
-from models.catalogue import Catalogue
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 

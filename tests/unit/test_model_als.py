@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 from models.als import Als, AlsOptions
 from models.arrays import FloatArray
 from models.base import learned
-from models.decay import decay
-from models.fold_in import taste_matrix, taste_of
+from models.numerics.decay import decay
+from models.numerics.fold_in import taste_matrix, taste_of
 from tests.data.shops import grocer, nothing_sold, one_purchase
 
 OPTIONS = AlsOptions(regularization=1.0, half_life_days=28.0, factors=8, iterations=15)

@@ -6,9 +6,9 @@ import pytest
 from models import blend
 from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
 from models.blend import Blend, BlendOptions
-from models.catalogue import Catalogue
 from models.content import Content
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 
 SHELF = 300  # products of a category: too many for pairs of them to tell
 

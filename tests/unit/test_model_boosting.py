@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from models.arrays import BoolArray, FloatArray
-from models.boosting import Binned, TreeOptions, Trees
+from models.numerics.boosting import Binned, TreeOptions, Trees
 
 FEW = TreeOptions(n_trees=20, min_pairs=20)
 

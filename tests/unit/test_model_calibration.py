@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from models.calibration import UNCHANGED, Predicted, at_their_level, calibrated, learned_calibration
+from models.ranking.calibration import UNCHANGED, Predicted, at_their_level, calibrated, learned_calibration
 
 
 def simulated(seed: int, *, shift: float = 0.0, slope: float = 1.0, n_customers: int = 400) -> Predicted:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from models.columns import lines
+from models.numerics.columns import lines
 
 row = st.lists(st.sampled_from(range(6)), unique=True, max_size=6)
 

@@ -7,9 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import AnyArray
-from models.catalogue import Catalogue
 from models.content import Content, ContentOptions, content_vectors
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 from tests.data.scores import history_of
 
 # words: "red" of 0 and 1, "cup" of 0, 2 and 3; 2 and 3 have a category too, and of 4 nothing is known

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from models.cores import at_once, blas_threads, give_back
+from models.numerics.cores import at_once, blas_threads, give_back
 
 
 def test_two_steps_run_at_once_and_keep_their_places() -> None:

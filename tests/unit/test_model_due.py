@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from models.due import N_COEFFICIENTS, PRIOR, Due, DueOptions, _ramps, _regressed, _trend
 from models.errors import BadConfigError
+from models.history.timeline import Timeline
 from models.registry import build
-from models.timeline import Timeline
 from tests.data.scores import history_of
 from tests.data.shops import grocer, one_order_each
 

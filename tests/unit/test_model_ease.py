@@ -9,8 +9,8 @@ from scipy import sparse
 from models import ease
 from models.ease import Ease, EaseOptions, over_customers, over_products, strongest, weights
 from models.errors import BadConfigError
-from models.interactions import Interactions
-from models.validation import balanced_ndcg, inner_folds
+from models.history.interactions import Interactions
+from models.validation.folds import balanced_ndcg, inner_folds
 from tests.data.scores import history_of
 from tests.data.shops import gift_shop
 

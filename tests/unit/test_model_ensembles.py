@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.boosting import TreeOptions, Trees
-from models.ensembles import MIN_NEW, Ensembles, dealt
-from models.lessons import Lessons
-from models.sources import Candidates
-from models.windows import Window
+from models.numerics.boosting import TreeOptions, Trees
+from models.ranking.ensembles import MIN_NEW, Ensembles, dealt
+from models.ranking.lessons import Lessons
+from models.ranking.sources import Candidates
+from models.ranking.windows import Window
 
 OPTIONS = TreeOptions(n_trees=10, leaves=8, min_pairs=10)
 NEITHER = np.empty((0, 0), np.float32)

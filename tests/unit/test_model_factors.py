@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.factors import score_factors
+from models.numerics.factors import score_factors
 
 factor = st.floats(-100, 100, width=32)
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DAY_S
-from models.catalogue import Catalogue
-from models.features import Features, look_up, names
-from models.interactions import Interactions
-from models.promotions import Promotions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
+from models.history.promotions import Promotions
+from models.ranking.features import Features, look_up, names
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import follow_up
 from models.arrays import DAY_S
-from models.catalogue import Catalogue
-from models.follow_up import follow_up_lift
-from models.interactions import Interactions
+from models.history import follow_up
+from models.history.catalogue import Catalogue
+from models.history.follow_up import follow_up_lift
+from models.history.interactions import Interactions
 
 type Line = tuple[int, float, Sequence[int]]  # customer, day, products of an order
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.item_item import ItemItem, ItemItemOptions, baskets
-from models.validation import inner_folds, new_ndcg
+from models.validation.folds import inner_folds, new_ndcg
 from tests.data.scores import history_of
 from tests.data.shops import gift_shop
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit
 
-from models.boosting import MOST_TREES, TreeOptions, Trees
-from models.lessons import FURTHER, Lessons
-from models.windows import Window
+from models.numerics.boosting import MOST_TREES, TreeOptions, Trees
+from models.ranking.lessons import FURTHER, Lessons
+from models.ranking.windows import Window
 
 QUICK = TreeOptions(min_pairs=10, leaves=8)
 

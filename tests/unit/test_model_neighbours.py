@@ -7,7 +7,7 @@ import pytest
 
 from models import neighbours
 from models.arrays import IntArray
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.neighbours import Neighbours, NeighboursOptions, shares
 from tests.data.scores import history_of
 from tests.data.shops import gift_shop, grocer

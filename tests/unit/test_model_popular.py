@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.decay import decay, half_life_grid
-from models.pairs import Pairs
+from models.history.pairs import Pairs
+from models.numerics.decay import decay, half_life_grid
 from models.popular import Popular, PopularOptions, buyers_share
 from tests.data.scores import history_of
 

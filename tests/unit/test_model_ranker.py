@@ -11,19 +11,19 @@ import pytest
 import models.ranker as ranker_module
 from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
-from models.boosting import TreeOptions
-from models.calibration import UNCHANGED
 from models.due import PRIOR, Due, DueOptions
 from models.errors import BadConfigError
-from models.lessons import Lessons
+from models.history.promotions import Promotions
+from models.numerics.boosting import TreeOptions
 from models.popular import PopularOptions
-from models.promotions import Promotions
 from models.ranker import Discovery, Ranker, RankerOptions
+from models.ranking.calibration import UNCHANGED
+from models.ranking.lessons import Lessons
+from models.ranking.windows import Window
 from models.registry import build
 from models.repeat import RepeatOptions
 from models.season import Season
 from models.trend import TrendOptions
-from models.windows import Window
 from tests.data.shops import gift_shop, market
 
 # the fast sources alone, their constants given: a fit takes a second

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.pairs import Pairs
+from models.history.pairs import Pairs
 from models.repeat import N_BINS, Repeat, RepeatOptions, _due_bins, _due_factor, share_of_orders
 from tests.data.scores import history_of
 

@@ -5,9 +5,9 @@ from math import exp
 
 import numpy as np
 
-from models.catalogue import Catalogue
+from models.history.catalogue import Catalogue
+from models.numerics.shrinkage import shrunk_rates
 from models.season import Season, SeasonOptions, season_rise, season_share
-from models.shrinkage import shrunk_rates
 from tests.data.scores import history_of
 
 OPTIONS = SeasonOptions(horizon_days=10.0, spread=0.5)  # days around the window: deviation 5

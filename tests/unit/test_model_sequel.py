@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.errors import BadConfigError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.sequel import Sequel, SequelOptions
 from tests.data.scores import history_of
 

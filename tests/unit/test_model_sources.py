@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-import models.sources as sources_module
+import models.ranking.sources as sources_module
 from models.arrays import IntArray
 from models.base import Model
-from models.catalogue import Catalogue
 from models.due import Due
+from models.history.catalogue import Catalogue
 from models.popular import Popular, PopularOptions
+from models.ranking.sources import SOURCES, Candidates, Limits, candidates, pool_of
 from models.repeat import Repeat, RepeatOptions
-from models.sources import SOURCES, Candidates, Limits, candidates, pool_of
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
 

@@ -7,8 +7,16 @@ import pytest
 from scipy import sparse
 
 from models.arrays import DAY_S
-from models.metrics import ndcg
-from models.validation import FoldOptions, InnerFold, Judged, balanced_ndcg, chosen, inner_folds, new_ndcg
+from models.validation.folds import (
+    FoldOptions,
+    InnerFold,
+    Judged,
+    balanced_ndcg,
+    chosen,
+    inner_folds,
+    new_ndcg,
+)
+from models.validation.metrics import ndcg
 from tests.data.scores import history_of
 
 SECOND, THIRD = 1 / np.log2(3), 1 / 2  # what a hit at these places is worth; the first is worth 1

@@ -5,12 +5,12 @@ import pytest
 
 from models.arrays import DAY_S
 from models.due import Due
-from models.features import names
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.ranking.features import names
+from models.ranking.sources import Candidates, Limits
+from models.ranking.view import View, feature_names
 from models.repeat import Repeat, RepeatOptions
-from models.sources import Candidates, Limits
 from models.trend import Trend, TrendOptions
-from models.view import View, feature_names
 from tests.data.shops import market
 
 LIMITS = Limits(20, 5, 1000)

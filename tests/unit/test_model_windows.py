@@ -9,15 +9,24 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from models.arrays import DAY_S
-from models.boosting import TreeOptions
 from models.due import Due
-from models.interactions import Interactions
-from models.lessons import Lessons
+from models.history.interactions import Interactions
+from models.numerics.boosting import TreeOptions
 from models.popular import Popular, PopularOptions
+from models.ranking.lessons import Lessons
+from models.ranking.sources import Limits
+from models.ranking.view import feature_names
+from models.ranking.windows import (
+    LEAST_CUSTOMERS,
+    Drawn,
+    Window,
+    WindowOptions,
+    drawn,
+    evened,
+    window,
+    window_starts,
+)
 from models.repeat import Repeat, RepeatOptions
-from models.sources import Limits
-from models.view import feature_names
-from models.windows import LEAST_CUSTOMERS, Drawn, Window, WindowOptions, drawn, evened, window, window_starts
 from tests.data.scores import history_of
 from tests.data.shops import START_S, Shop, market
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.offer_value import expected_cost, expected_value, uplift
+from models.offers.value import expected_cost, expected_value, uplift
 
 CHANCES, MONEY = st.floats(0, 1), st.floats(0, 100)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models.offer_features import NAMES, OfferFeatures, column_sums
-from models.offers import OPEN_END_S, Redemptions
+from models.offers.campaigns import OPEN_END_S, Redemptions
+from models.offers.features import NAMES, OfferFeatures, column_sums
 from tests.data.coupons import history_of
 from training.history.offers import ALWAYS_S, ShopOffers
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from models.pair_keys import are_among, cell_keys, pair_keys
+from models.history.pair_keys import are_among, cell_keys, pair_keys
 
 N_PRODUCTS = 7
 pairs = st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, N_PRODUCTS - 1)), max_size=30)

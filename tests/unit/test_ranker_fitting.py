@@ -9,11 +9,11 @@ import pytest
 
 from models import ranker as ranker_module
 from models.arrays import DAY_S
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.popular import Popular
 from models.ranker import Ranker
+from models.ranking.windows import Window, window_starts
 from models.registry import build
-from models.windows import Window, window_starts
 from tests.data.shops import gift_shop, grocer
 from training.budget import SHARE, Budget
 from training.evaluation.inside import budget_notes, fallback_notes

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.arrays import DAY_S
-from models.nonnegative import nonnegative_logistic
-from models.offer_features import NAMES, RISING, OfferFeatures
-from models.offers import Redemptions
-from models.redemption import Redemption, RedemptionOptions
+from models.numerics.nonnegative import nonnegative_logistic
+from models.offers.campaigns import Redemptions
+from models.offers.features import NAMES, RISING, OfferFeatures
+from models.offers.redemption import Redemption, RedemptionOptions
 from storage.history.history import History
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
 from training.history.offers import ShopOffers

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from tests.data.scores import DAY_S, Fixed, history_of
 from training.evaluation.calibration import Calibration, JudgedPairs, judge, judge_window
 from training.evaluation.comparison import Evaluation, summarise

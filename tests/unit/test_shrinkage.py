@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.shrinkage import shrunk_means, shrunk_rates, variance_within
+from models.numerics.shrinkage import shrunk_means, shrunk_rates, variance_within
 
 ONE = np.ones(2)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import TooLittleHistoryError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from tests.data.coupons import START, day, history_of, table
 from training.tuning.search import Windows, past_windows
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.errors import BadConfigError, NextbestError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.registry import build
 from storage.history.history import History
 from storage.history.read import read_history

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.base import Model
 from models.errors import BadConfigError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.popular import Popular
 from models.registry import VARIANTS
 from storage.local_days import local_day, midnight_s

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, IntArray, LongArray
-from models.pair_keys import are_among, pair_keys
+from models.history.pair_keys import are_among, pair_keys
 from training.evaluation.folds import TargetTruth
 
 type Kind = Literal["all", "repeats", "new"]

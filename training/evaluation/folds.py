@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, IntArray, LongArray
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
 from storage.local_days import local_day, midnight_s
 
 type Target = Literal["all", "new", "next_order"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from models.arrays import DAY_S, IntArray, LongArray
 from models.base import Model
-from models.calibration import LEAST_WINDOWS
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
 from models.ranker import Opinions, Ranker
+from models.ranking.calibration import LEAST_WINDOWS
 from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.evaluation.contribution import Contribution, SourceCounts, count_sources, pool_sources
 from training.evaluation.folds import Fold, TargetTruth, split

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, DoubleArray, IntArray
-from models.metrics import ndcg
-from models.pair_keys import cell_keys, pair_keys
+from models.history.pair_keys import cell_keys, pair_keys
+from models.validation.metrics import ndcg
 
 KS = (1, 5, 10, 20)
 METRICS = ("precision", "recall", "ndcg", "hit", "map")

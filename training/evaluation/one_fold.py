@@ -12,8 +12,8 @@ from scipy import sparse
 
 from models.arrays import DoubleArray, IntArray
 from models.base import Model
-from models.cores import at_once
-from models.interactions import Interactions
+from models.history.interactions import Interactions
+from models.numerics.cores import at_once
 from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
 from training.evaluation.metrics import KS, ListFigures, list_figures, per_customer
 from training.publishing.ranking import rank_each

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.arrays import DAY_S, LongArray
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
 
 N_WINDOWS = 8  # horizons before the last one, from which is learned how many newcomers a product has
 MOSTLY = 0.5

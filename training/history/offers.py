@@ -8,7 +8,7 @@ import polars as pl
 from scipy import sparse
 
 from models.arrays import IntArray
-from models.offers import OPEN_END_S, Campaign, Offers, Redemptions
+from models.offers.campaigns import OPEN_END_S, Campaign, Offers, Redemptions
 from storage.history.history import History
 from storage.versions.strings import order_of
 

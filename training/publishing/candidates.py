@@ -8,7 +8,7 @@ from scipy import sparse
 
 from models.arrays import AnyArray, FloatArray, IntArray, LongArray
 from models.due import Due
-from models.pair_keys import pair_keys
+from models.history.pair_keys import pair_keys
 from storage.history.history import History
 
 MAX_ANCHORS = 200  # a customer's latest products that may explain another one; a byte tells which

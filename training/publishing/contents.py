@@ -11,11 +11,11 @@ from models.als import Als
 from models.arrays import DAY_S, FloatArray, IntArray
 from models.base import Model, learned
 from models.due import Due
-from models.fold_in import taste_matrix
-from models.follow_up import follow_up_lift
-from models.interactions import Interactions
+from models.history.follow_up import follow_up_lift
+from models.history.interactions import Interactions
+from models.history.timeline import Timeline
 from models.item_item import ItemItem
-from models.timeline import Timeline
+from models.numerics.fold_in import taste_matrix
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.session_figures import SessionFigures

@@ -8,11 +8,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.arrays import DAY_S, AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
-from models.interactions import Interactions
-from models.offer_features import OfferFeatures
-from models.offer_value import expected_cost, expected_value, uplift
-from models.offers import OPEN_END_S, Campaign
-from models.redemption import Redemption
+from models.history.interactions import Interactions
+from models.offers.campaigns import OPEN_END_S, Campaign
+from models.offers.features import OfferFeatures
+from models.offers.redemption import Redemption
+from models.offers.value import expected_cost, expected_value, uplift
 from storage.history.history import History
 from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
 from storage.versions.writer import VersionWriter

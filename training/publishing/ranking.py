@@ -8,7 +8,7 @@ from scipy import sparse
 
 from models.arrays import BoolArray, FloatArray, IntArray
 from models.base import Model
-from models.top_k import top_k
+from models.numerics.top_k import top_k
 
 BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.arrays import DAY_S, BoolArray, IntArray
-from models.offers import OPEN_END_S
+from models.offers.campaigns import OPEN_END_S
 from storage.history.history import History
 from storage.local_days import local_day
 from storage.versions.version import Version

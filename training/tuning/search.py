@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models.arrays import DoubleArray, IntArray
 from models.errors import TooLittleHistoryError
-from models.interactions import Interactions
+from models.history.interactions import Interactions
 from models.popular import Popular
 from storage.local_days import local_day
 from training.evaluation.bootstrap import Interval, paired_difference

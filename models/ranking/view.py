@@ -8,9 +8,9 @@ import numpy as np
 from models.arrays import FloatArray, IntArray
 from models.base import Model
 from models.due import Due
-from models.features import Features, names
-from models.interactions import Interactions
-from models.sources import Candidates, Limits, candidates, personal, pool_of
+from models.history.interactions import Interactions
+from models.ranking.features import Features, names
+from models.ranking.sources import Candidates, Limits, candidates, personal, pool_of
 
 
 class View:

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.special import expit
 
 from models.arrays import DAY_S, BoolArray, DoubleArray, FloatArray, IntArray
-from models.boosting import Binned, TreeOptions, Trees
-from models.interactions import Interactions
-from models.nonnegative import nonnegative_logistic
-from models.offer_features import NAMES, RISING, OfferFeatures
-from models.offers import Campaign, Offers, Redemptions
+from models.history.interactions import Interactions
+from models.numerics.boosting import Binned, TreeOptions, Trees
+from models.numerics.nonnegative import nonnegative_logistic
+from models.offers.campaigns import Campaign, Offers, Redemptions
+from models.offers.features import NAMES, RISING, OfferFeatures
 
 # What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
 PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])

@@ -8,11 +8,11 @@ import numpy as np
 
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.interactions import Interactions
-from models.pair_keys import are_among, pair_keys
+from models.history.interactions import Interactions
+from models.history.pair_keys import are_among, pair_keys
+from models.ranking.sources import Candidates, Limits
+from models.ranking.view import View
 from models.repeat import Repeat
-from models.sources import Candidates, Limits
-from models.view import View
 
 
 @dataclass(frozen=True)

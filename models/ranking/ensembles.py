@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 
 from models.arrays import AnyArray, DoubleArray, FloatArray, LongArray
-from models.boosting import TreeOptions, Trees
-from models.cores import at_once
-from models.lessons import Lessons
-from models.sources import Candidates
-from models.windows import Window
+from models.numerics.boosting import TreeOptions, Trees
+from models.numerics.cores import at_once
+from models.ranking.lessons import Lessons
+from models.ranking.sources import Candidates
+from models.ranking.windows import Window
 
 MIN_NEW = 200  # products bought that were new to their customer, for trees that learn from such alone
 NEW_RIDGE = 5.0

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, FloatArray, IntArray, LongArray
-from models.promotions import Promotions
+from models.history.promotions import Promotions
 
 TOLD = ("category", "brand", "title")
 EVER, LATER = np.iinfo(np.int64).min, np.iinfo(np.int64).max

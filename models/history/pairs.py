@@ -6,9 +6,9 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray, LongArray
-from models.decay import decay
-from models.interactions import Interactions
-from models.pair_keys import cell_keys, pair_keys
+from models.history.interactions import Interactions
+from models.history.pair_keys import cell_keys, pair_keys
+from models.numerics.decay import decay
 
 
 @dataclass(frozen=True, eq=False)

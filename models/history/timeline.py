@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
-from models.shrinkage import shrunk_means, variance_within
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
+from models.numerics.shrinkage import shrunk_means, variance_within
 
 LEAST_GAP_DAYS = 0.5  # a due day is a date: twice on one day tells no more than that
 MEMORYLESS_LOG_VARIANCE = np.pi**2 / 6  # of the logarithm of a waiting time without memory

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from models.arrays import BoolArray, LongArray
-from models.boosting import MOST_TREES, Binned, TreeOptions, Trees
-from models.calibration import LEAST_WINDOWS, Predicted
-from models.cores import at_once
-from models.windows import Window
+from models.numerics.boosting import MOST_TREES, Binned, TreeOptions, Trees
+from models.numerics.cores import at_once
+from models.ranking.calibration import LEAST_WINDOWS, Predicted
+from models.ranking.windows import Window
 
 FURTHER = 1.5  # times the trees: who learns from twice as many pairs errs later by learning on
 

@@ -9,9 +9,9 @@ from scipy import sparse
 
 from models.arrays import DAY_S, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.bounds import HORIZON_DAYS, within
-from models.interactions import Interactions
-from models.metrics import ndcg
-from models.top_k import top_k
+from models.history.interactions import Interactions
+from models.numerics.top_k import top_k
+from models.validation.metrics import ndcg
 
 MIN_CUSTOMERS = 20
 TOP = 10  # products that are judged

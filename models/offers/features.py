@@ -6,9 +6,9 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
-from models.decay import decay
-from models.interactions import Interactions
-from models.offers import Offers, Redemptions
+from models.history.interactions import Interactions
+from models.numerics.decay import decay
+from models.offers.campaigns import Offers, Redemptions
 
 NAMES = (
     *("own", "own_ever", "own_week", "own_share", "own_products"),

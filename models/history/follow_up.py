@@ -3,9 +3,9 @@
 import numpy as np
 
 from models.arrays import BoolArray, DoubleArray, FloatArray, LongArray
-from models.interactions import Interactions
-from models.pairs import Pairs
-from models.shrinkage import shrunk_rates
+from models.history.interactions import Interactions
+from models.history.pairs import Pairs
+from models.numerics.shrinkage import shrunk_rates
 
 TOP = 10  # products of an answer, by whose measure each order counts the same
 MOST_ENTRIES = 3_000_000  # that are learned from, of customers by lot

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray
-from models.decay import decay, half_life_grid, shorter_half_lives
-from models.interactions import Interactions
-from models.pair_keys import cell_keys, pair_keys
-from models.top_k import top_k
-from models.validation import FoldOptions, InnerFold, inner_folds
+from models.history.interactions import Interactions
+from models.history.pair_keys import cell_keys, pair_keys
+from models.numerics.decay import decay, half_life_grid, shorter_half_lives
+from models.numerics.top_k import top_k
+from models.validation.folds import FoldOptions, InnerFold, inner_folds
 
 PLACES = 100  # of a list that count when ways are compared, since what is compared are sources of candidates
 PRIOR_CUSTOMERS = 10.0  # without the product, beside those there are, for what nearly all have

@@ -13,22 +13,22 @@ from models.affinity import Affinity
 from models.als import Als
 from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.catalogue import Catalogue
-from models.columns import picked
 from models.content import Content, content_vectors
-from models.cores import AT_ONCE, blas_threads
 from models.due import Due
 from models.ease import Ease
-from models.first_purchases import first_purchases, take_up
-from models.interactions import Interactions
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
+from models.numerics.columns import picked
+from models.numerics.cores import AT_ONCE, blas_threads
+from models.numerics.top_k import top_k
 from models.popular import Popular
 from models.repeat import Repeat
 from models.season import Season
 from models.sequel import Sequel
-from models.top_k import top_k
 from models.trend import Trend
+from models.validation.first_purchases import first_purchases, take_up
 
 SOURCES: tuple[type[Model[Any]], ...] = (
     *(Popular, Trend, Season),

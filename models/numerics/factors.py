@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.arrays import DoubleArray, FloatArray
-from models.cores import blas_threads
+from models.numerics.cores import blas_threads
 
 BITS = 22  # of each factor
 MOST_FACTORS = 512  # a sum of so many products of two such numbers is exact in float64, which has 53 bits

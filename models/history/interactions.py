@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
-from models.catalogue import Catalogue
+from models.history.catalogue import Catalogue
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,12 @@ from models.arrays import (
     IntArray,
     LongArray,
 )
-from models.catalogue import Catalogue
-from models.decay import decay
-from models.first_purchases import is_first_purchase
-from models.interactions import Interactions
-from models.pair_keys import pair_keys
-from models.pairs import Pairs
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
+from models.history.pairs import Pairs
+from models.numerics.decay import decay
+from models.validation.first_purchases import is_first_purchase
 
 LATEST = 0.25  # half-life in horizons of what sells these days, as before a feast
 MEMORIES = (1.0, 4.0, 16.0, np.inf)  # half-lives in horizons: from the last one's taste to all that is known
