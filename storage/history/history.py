@@ -21,11 +21,12 @@ from storage.local_days import placed
 @dataclass(frozen=True, slots=True)
 class FromRecord:
     """What came from the record: how many purchases, and the numbers of the latest erasure that was known and
-    of the last event that was read."""
+    of the last event that was read; and what couldn't go there of the shop's own consents."""
 
     purchases: int
     tombstone: int
     last_event: int
+    unreadable_consents: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,10 @@ def _with_recorded(
         own = tables.get("redemptions", ReadTable(recorded.redemptions.clear(), Counts(0, 0)))
         both = join_redemptions(own.lines, recorded, _end_s(joined.lines, as_of_s))
         changed["redemptions"] = ReadTable(both, own.counts)
-    return tables | changed, FromRecord(joined.counted, recorded.wishes.tombstone, recorded.last_event)
+    from_record = FromRecord(
+        joined.counted, recorded.wishes.tombstone, recorded.last_event, recorded.unreadable_consents
+    )
+    return tables | changed, from_record
 
 
 def _end_s(lines: pl.DataFrame, as_of_s: int | None) -> int:

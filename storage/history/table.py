@@ -152,18 +152,21 @@ def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects:
         return
     reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.rejected.items())
     where = "" if rejects is None else f". Each stands in {rejects}"
+    hint = _hint(table, counts, options)
     raise BadHistoryError(
         table.name,
         f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
-        f" max_reject_share = {options.max_reject_share:g} in [history]{where}{_hint(table, counts)}",
+        f" max_reject_share = {options.max_reject_share:g} in [history]{where}{hint}",
     )
 
 
-def _hint(table: Table, counts: Counts) -> str:
+def _hint(table: Table, counts: Counts, options: HistoryOptions) -> str:
     """What to change, by the most frequent reason."""
     reason = next(iter(counts.rejected))
     hints = {
-        ": not a time": f"; set date_format in [history.{table.name}]",
+        ": not a time": f"; set date_format in [history.{table.name}]"
+        if options.table(table.name).date_format is None
+        else f"; is date_format in [history.{table.name}] right, day and month too?",
         ": time in the future": "; is timezone in [history] right?",
         "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"
         " cancellation leave them out",

@@ -72,6 +72,7 @@ class Recorded:
         redemptions: offer_id, customer_id, redeemed_at in Unix seconds: one for each order, or second where
             it has no id.
         last_event: number of the last event that was read; all up to it were, and none after it.
+        unreadable_consents: cells of the shop's table of customers that are neither a yes nor a no.
     """
 
     purchases: pl.DataFrame
@@ -79,6 +80,7 @@ class Recorded:
     wishes: Wishes
     redemptions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REDEMPTIONS))
     last_event: int = 0
+    unreadable_consents: int = 0
 
 
 def read_recorded(record: Record, default: Consent) -> Recorded:

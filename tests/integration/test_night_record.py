@@ -127,6 +127,10 @@ def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_r
     assert ("c1" in customers, "c2" in customers) == (False, True)
     told = next(event for event in ran.events if event["event"] == "consents of the shop's table")
     assert (told["changed"], told["unreadable"]) == (3, 1)
+    doubted = [event["why"] for event in ran.events if event["event"] == "doubt"]
+    assert any(
+        why.startswith("1 consent in the table of customers is neither yes nor no: ") for why in doubted
+    )
     with Record(record_url(store, None), load_erasure_key(store, None)).reading() as connection:
         assert not consent_of(connection, "shy", PRESETS["all"]).personalise
 

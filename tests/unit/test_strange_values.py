@@ -119,3 +119,38 @@ def test_few_of_them_and_an_order_number_that_comes_again_later_are_no_doubt(tmp
     history = read(write(tmp_path, f"{ORDERS}{many}10,,2,2026-01-01\n"), purchases={"skip_anonymous": True})
     assert history.left_out == {"no customer, though its order has one": 1}
     assert strange_values(history) == []
+
+
+STRANGERS = [f"mail{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize("name", ["customers", "audiences", "redemptions"])
+def test_a_table_of_customers_none_of_whom_bought_is_doubted(tmp_path: Path, name: str) -> None:
+    heads = {
+        "customers": "customer_id,tier",
+        "audiences": "customer_id,segment",
+        "redemptions": "customer_id,offer_id,redeemed_at",
+    }
+    rest = {"customers": "gold", "audiences": "vip", "redemptions": f"o,{day(1)}"}[name]
+
+    def found(ids: list[str]) -> str:
+        return said(tmp_path, PLAIN, **{name: table(heads[name], [f"{one},{rest}" for one in ids])})
+
+    assert found(STRANGERS) == (
+        f"None of the 20 customers in the table of {name} bought anything: are their ids written as in the "
+        "purchases?"
+    )
+    assert found(STRANGERS[1:] * 2) == found([*STRANGERS, "c1"]) == ""
+
+
+def test_promotions_that_put_nothing_forward_are_doubted(tmp_path: Path) -> None:
+    head = "product_id,starts_at,ends_at"
+    turned = [f"0,{day(9)},{day(3)}", f"1,{day(3)},{day(9)}", f"2,{day(3)},{day(3)}"]
+    assert said(tmp_path, PLAIN, promotions=table(head, turned)) == (
+        "1 of 3 promotions ends before it starts, such as one of '0': they put nothing forward."
+    )
+    unknown = [f"x{n},{day(3)},{day(9)}" for n in range(3)]
+    assert said(tmp_path, PLAIN, promotions=table(head, unknown)) == (
+        "No promotion is of a product that is known: the table says 'x0'. Are the ids written the same way?"
+    )
+    assert said(tmp_path, PLAIN, promotions=table(head, [*unknown, turned[1]])) == ""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
@@ -51,7 +52,7 @@ def recorded_by(
             now_ms = int(now.timestamp() * 1000)
             changed = take_shop_consents(record, told.by_customer, default, now_ms=now_ms)
             say("consents of the shop's table", changed=changed, unreadable=told.unreadable)
-        return read_recorded(record, default)
+        return replace(read_recorded(record, default), unreadable_consents=told.unreadable)
 
 
 def erased_since(store: Store, options: RecordOptions, number: int) -> int:

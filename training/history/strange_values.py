@@ -19,6 +19,7 @@ TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a ca
 MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
 CAPITALS_SHARE = 0.01  # of the customers, that are another one but for capitals
+LEAST_NAMED = 20  # customers of a table: of fewer maybe none has bought yet
 NAMELESS_SHARE = 0.1  # of the lines that are learned from
 
 
@@ -31,6 +32,10 @@ def strange_values(history: History) -> list[str]:
         _midnights_elsewhere(history),
         _customers_by_capitals(history),
         _nameless_lines(history),
+        _unreadable_consents(history),
+        _turned_promotions(history),
+        _unknown_promotions(history),
+        *_strangers(history),
     ]
     return [strange for strange in found if strange]
 
@@ -111,3 +116,52 @@ def _nameless_lines(history: History) -> str | None:
         f"{nameless:,} purchase lines were left out since they have no customer, though their order has one: "
         "if only an order's first line says whose it is, write it into each."
     )
+
+
+def _unreadable_consents(history: History) -> str | None:
+    n = 0 if history.from_record is None else history.from_record.unreadable_consents
+    if not n:
+        return None
+    many = "consents in the table of customers are" if n > 1 else "consent in the table of customers is"
+    return f"{n:,} {many} neither yes nor no: each such word counts as a no. Write true or false."
+
+
+def _turned_promotions(history: History) -> str | None:
+    if history.promotions is None:
+        return None
+    turned = history.promotions.filter(pl.col("ends_at") <= pl.col("starts_at"))
+    if not turned.height:
+        return None
+    many = "end before they start" if turned.height > 1 else "ends before it starts"
+    return (
+        f"{turned.height:,} of {history.promotions.height:,} promotions {many}, such as one of "
+        f"{turned['product_id'][0]!r}: they put nothing forward."
+    )
+
+
+def _unknown_promotions(history: History) -> str | None:
+    if history.promotions is None or not history.promotions.height:
+        return None
+    ids = history.promotions["product_id"]
+    if ids.is_in(history.products["product_id"].implode()).any():
+        return None
+    return (
+        f"No promotion is of a product that is known: the table says {ids[0]!r}. Are the ids written the "
+        "same way?"
+    )
+
+
+def _strangers(history: History) -> list[str]:
+    tables = {
+        "customers": history.customers,
+        "audiences": history.audiences,
+        "redemptions": history.redemptions,
+    }
+    bought = pl.Series(history.customer_ids, dtype=pl.String).implode()
+    named = {name: table["customer_id"].unique() for name, table in tables.items() if table is not None}
+    return [
+        f"None of the {ids.len():,} customers in the table of {name} bought anything: are their ids written "
+        "as in the purchases?"
+        for name, ids in named.items()
+        if ids.len() >= LEAST_NAMED and not ids.is_in(bought).any()
+    ]
