@@ -4,6 +4,7 @@ Real record, real nights, real commands; the shop is made up. `bench_poison` say
 number of identities.
 """
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -30,14 +31,26 @@ REAL = [f"c{number}" for number in range(CUSTOMERS)]
 SMALL = DailyCaps(trade=30, others=30)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    """A shop with small caps, whose record has a purchase of each of ten customers since its history ends."""
-    write_shop(tmp_path / "data", habits(CUSTOMERS, PRODUCTS, DAYS), unsold=range(PRODUCTS))
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a shop with small caps after a night; ten customers bought since its history ends."""
+    folder = tmp_path_factory.mktemp("before")
+    write_shop(folder / "data", habits(CUSTOMERS, PRODUCTS, DAYS), unsold=range(PRODUCTS))
+    shop = shop_in(folder)
+    assert {one.fate for one in shop.send(honest(2), HONEST)} == {Fate.RECORDED}
+    night(shop)
+    return folder
+
+
+def shop_in(folder: Path) -> Shop:
     known = frozenset(f"p{number}" for number in range(PRODUCTS))
-    made = Shop(tmp_path / "store", known, NOW_MS - DAY_MS, SMALL)
-    assert {one.fate for one in made.send(honest(2), HONEST)} == {Fate.RECORDED}
-    return made
+    return Shop(folder / "store", known, NOW_MS - DAY_MS, SMALL)
+
+
+@pytest.fixture
+def shop(before: Path, tmp_path: Path) -> Shop:
+    """That shop, of which no attacker knows yet."""
+    return shop_in(Path(shutil.copytree(before, tmp_path / "shop")))
 
 
 def honest(day: int) -> list[Event]:
@@ -48,9 +61,14 @@ def honest(day: int) -> list[Event]:
 
 
 def night(shop: Shop) -> dict[str, str]:
-    """The hash of every file of the version that a night makes, by name."""
+    """What a night makes, as `hashes`."""
     ran = run_night(shop)
     assert ran.code == 0, ran.err
+    return hashes(shop)
+
+
+def hashes(shop: Shop) -> dict[str, str]:
+    """The hash of every file of the champion, by name."""
     return {name: entry.sha256 for name, entry in champion(shop.store).manifest.files.items()}
 
 
@@ -99,7 +117,6 @@ def attacked(shop: Shop, identities: int, day: int = 1) -> tuple[Lists, Lists]:
     Args:
         day: they say that they bought so many days ago.
     """
-    night(shop)
     before = Lists.of(shop.store, REAL, FAMOUS)
     fakes = [f"fake{number}" for number in range(identities)]
     flood = pairs(fakes, (TARGET, FAMOUS), orders=shop.caps.trade, days=1, now_ms=NOW_MS - (day - 1) * DAY_MS)
@@ -114,17 +131,31 @@ def test_one_identity_hardly_moves_the_lists_of_others_whatever_it_sends(shop: S
     assert after.moved_from(before) <= 0.03
 
 
-@pytest.mark.parametrize("day", [1, 30])
-def test_twenty_identities_raise_a_product_in_no_list_whatever_day_they_tell(shop: Shop, day: int) -> None:
-    before, after = attacked(replace(shop, caps=CAPS), 20, day)
+@pytest.fixture(scope="module")
+def raised(before: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Lists, Lists]:
+    """The shop after twenty identities bought all they could, and the lists before and after."""
+    copy = shutil.copytree(before, tmp_path_factory.mktemp("raised") / "shop")
+    shop = replace(shop_in(Path(copy)), caps=CAPS)
+    return shop, *attacked(shop, 20)
+
+
+def raised_in_no_list(before: Lists, after: Lists) -> None:
     assert after.share_with(TARGET) - before.share_with(TARGET) <= 0.001
     for name, listed in before.of_all.items():
         was, now = place_of(TARGET, listed), place_of(TARGET, after.of_all[name])
         assert now is None or (was is not None and now >= was), name
 
 
-def test_the_night_says_which_product_it_holds_and_counts_it(shop: Shop) -> None:
-    attacked(shop, 20)
+def test_twenty_identities_raise_a_product_in_no_list(raised: tuple[Shop, Lists, Lists]) -> None:
+    raised_in_no_list(*raised[1:])
+
+
+def test_nor_do_they_by_purchases_of_a_month_ago(shop: Shop) -> None:
+    raised_in_no_list(*attacked(replace(shop, caps=CAPS), 20, day=30))
+
+
+def test_the_night_says_which_product_it_holds_and_counts_it(raised: tuple[Shop, Lists, Lists]) -> None:
+    shop, *_ = raised
     gate = champion(shop.store).manifest.gate
     assert gate.figures["held_products"] >= 1
     assert "Products held, since mostly new customers bought them" in gate.why
@@ -137,7 +168,6 @@ def test_the_night_says_which_product_it_holds_and_counts_it(shop: Shop) -> None
 
 
 def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
-    night(shop)
     customers = ids(champion(shop.store), "customers")
     fakes = [f"fake{number}" for number in range(20)]
     attack = [
@@ -173,7 +203,7 @@ def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
 
 
 def test_a_rollback_a_purge_and_a_night_give_the_version_before_the_attack(shop: Shop) -> None:
-    clean, version_id = night(shop), champion(shop.store).version_id
+    version_id, clean = champion(shop.store).version_id, hashes(shop)
     shop.send(pairs(["fake", "c1"], (TARGET, FAMOUS), orders=5, days=3, now_ms=NOW_MS), STOLEN)
     assert night(shop) != clean
     record(shop, "purge", "--client", STOLEN, "--since", utc_second(shop.now_ms), "--yes")
