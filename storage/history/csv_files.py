@@ -4,13 +4,13 @@ import codecs
 import csv
 import gzip
 import json
-import mmap
 import shutil
 import tempfile
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO
 
@@ -160,8 +160,13 @@ def quick_batches(path: Path, separator: str) -> Iterator[pl.DataFrame]:
 
 
 def _has_quotes(path: Path) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        return whole.find(b'"') >= 0
+    with path.open("rb") as file:
+        return any(b'"' in chunk for chunk in _chunks(file))
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Read and not mapped: a mapped file that is cut off meanwhile kills the process."""
+    return iter(lambda: file.read(CHUNK_BYTES), b"")
 
 
 def _is_sound(path: Path, separator: str, width: int) -> bool:
@@ -173,12 +178,13 @@ def _is_sound(path: Path, separator: str, width: int) -> bool:
     may_open[list(f'"\n{separator}'.encode())] = True
     may_close[list(f'"\r\n{separator}'.encode())] = True
     in_quotes, carried = False, np.zeros(2, np.int64)  # separators and characters of the record so far
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        begin = len(codecs.BOM_UTF8) if whole[:3] == codecs.BOM_UTF8 else 0
-        for start in range(begin, len(whole), CHUNK_BYTES):
-            end = start + CHUNK_BYTES
-            before = whole[start - 1 : start] if start > begin else b"\n"
-            window = np.frombuffer(before + whole[start:end] + (whole[end : end + 1] or b"\n"), np.uint8)
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        before = b"\n"
+        for chunk, after in pairwise(chain(_chunks(file), [b"\n"])):
+            window = np.frombuffer(before + chunk + after[:1], np.uint8)
+            before = chunk[-1:]
             data = window[1:-1]
             is_quote = data == ord('"')
             quoted = np.bitwise_xor.accumulate(is_quote) ^ in_quotes

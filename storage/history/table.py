@@ -1,5 +1,6 @@
 """One table of the history: from its files or its query to clean lines, with every other line counted."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -103,15 +104,27 @@ def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterat
     for path in find_files(data, cleaner.table, cleaner.options.path):
         file = path.relative_to(data).as_posix()
         try:
+            before = path.stat()
             if is_parquet(path):
                 parts = [cleaner.clean(batch, file) for batch in parquet_batches(path, file)]
             else:
                 said = cleaner.options.encoding or options.encoding
                 parts = _csv_parts(path, file, cleaner, encoding_of(path, said))
+            _check_rest(path, file, before)
         except OSError as err:
             raise BadHistoryError(file, f"can't be read: {err.strerror or err}") from err
         for part in parts:
             yield file, part
+
+
+def _check_rest(path: Path, file: str, before: os.stat_result) -> None:
+    """Refuse a file that grew or shrank meanwhile; one that replaced it has another number."""
+    now = path.stat()
+    if now.st_ino != before.st_ino or now.st_dev != before.st_dev:
+        return
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        why = "it was written to while it was read: export to another name, and rename it when it is whole"
+        raise BadHistoryError(file, why)
 
 
 def _csv_parts(path: Path, file: str, cleaner: Cleaner, encoding: str) -> list[Cleaned]:

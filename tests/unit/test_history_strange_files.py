@@ -1,10 +1,14 @@
 """Files that are no CSV, or one with a strange line: what is said is what is wrong with it."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from models.errors import TooLittleHistoryError
+from models.errors import BadHistoryError, TooLittleHistoryError
+from storage.history.clean import Cleaned, Cleaner
 from tests.data.exports import HEADER, read, refusal, rejected, write
 
 GOOD = "a,p,2020-01-01\n"
@@ -66,3 +70,52 @@ def test_where_no_line_was_kept_it_is_said_what_became_of_them(tmp_path: Path) -
     with pytest.raises(TooLittleHistoryError, match=r"\(purchased_at: not a time: 1,002, no customer: 2\)$"):
         write(tmp_path, HEADER + ",p,2020-01-01\n" * 2 + "c,p,never\n" * 1002)
         read(tmp_path, purchases={"skip_anonymous": True})
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Something happens to the files while their first lines are looked at."""
+    clean = Cleaner.clean
+
+    def interrupted(cleaner: Cleaner, batch: pl.DataFrame, file: str) -> Cleaned:
+        if cleaner.table.name == "purchases":
+            happens()
+        return clean(cleaner, batch, file)
+
+    monkeypatch.setattr(Cleaner, "clean", interrupted)
+
+
+@pytest.mark.parametrize("name", ["purchases.csv", "purchases.csv.gz", "purchases.parquet"])
+def test_a_file_that_is_written_to_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    write(tmp_path, gzip.compress((HEADER + GOOD).encode()) if name.endswith(".gz") else HEADER + GOOD, name)
+    if name.endswith(".parquet"):
+        frame = pl.DataFrame({"customer_id": ["a"], "product_id": ["p"], "purchased_at": ["2020-01-01"]})
+        frame.write_parquet(path)
+    assert read(tmp_path).customer_ids == ["a"]
+
+    def append() -> None:
+        with path.open("ab") as file:
+            file.write(b"b,p,2020-01-01\n")
+
+    meanwhile(monkeypatch, append)
+    with pytest.raises(BadHistoryError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == (
+        f"{name}: it was written to while it was read: export to another name, and rename it when it is whole"
+    )
+
+
+def test_a_file_that_a_whole_one_replaces_while_it_is_read_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, HEADER + GOOD)
+    write(tmp_path, HEADER + GOOD * 2, "new.part")
+
+    def replace() -> None:
+        if (tmp_path / "new.part").exists():
+            (tmp_path / "new.part").rename(tmp_path / "purchases.csv")
+
+    meanwhile(monkeypatch, replace)
+    assert read(tmp_path).purchases.height == 2
