@@ -144,7 +144,8 @@ def read_manifest(folder: Path, signers: Signers | None = None) -> Manifest:
         raise DamagedVersionError(
             where, f"schema {manifest.schema_version}, this nextbest reads {SCHEMA_VERSION}"
         )
-    if seal_of(text.replace(folder.name.encode(), b"", 1)) != folder.name[-8:]:
+    is_sealed = seal_of(text.replace(folder.name.encode(), b"", 1)) == folder.name[-8:]
+    if not is_sealed or manifest.version_id != folder.name:
         raise DamagedVersionError(where, "content differs from what its folder is named after")
     return manifest
 

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,13 @@ def test_a_version_under_another_s_name_is_refused(folder: Path) -> None:
     copy = folder.with_name("20180202T023000Z-" + folder.name[-8:])
     shutil.copytree(folder, copy)
     assert refusal(copy).file == f"{copy.name}/manifest.json"
+
+
+def test_a_version_under_a_name_that_was_made_to_fit_is_refused(folder: Path) -> None:
+    seal = sha256((folder / "manifest.json").read_bytes()).hexdigest()[:8]
+    copy = folder.with_name(f"20990101T000000Z-{seal}")
+    shutil.copytree(folder, copy)
+    assert refusal(copy).why == "content differs from what its folder is named after"
 
 
 class Trap:
