@@ -70,12 +70,14 @@ def read_table(
     rejected: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     unread: dict[str, None] = {}
+    nearly_ours: dict[tuple[str, str], None] = {}
     for file, part in parts:
         kept.append(part.kept)
         rejects.add(table.name, file, part.rejected)
         rejected.update(part.rejected["reason"].to_list())
         left_out.update(part.left_out.to_list())
         unread |= dict.fromkeys(part.unread)
+        nearly_ours |= dict.fromkeys(_nearly_ours(table, [*part.kept.columns, *part.unread]))
     if not kept:
         return None
     lines = pl.concat(kept, how="diagonal")
@@ -94,7 +96,7 @@ def read_table(
         dict(rejected.most_common()),
         dict((+left_out).most_common()),
         tuple(unread),
-        _nearly_ours(table, [*lines.columns, *unread]),
+        tuple(nearly_ours),
     )
     _check_share(table, counts, options, rejects.path)
     return ReadTable(lines, counts)
@@ -188,6 +190,8 @@ def _hint(table: Table, counts: Counts, options: HistoryOptions) -> str:
         f' "{LIKELY_ENCODING}"',
         ": not a number": "; numbers are written as 1234.50, without words and signs of a currency, or"
         f" as 1.234,50 with decimal_comma in [history.{table.name}]",
+        "line: more fields": "; a cell with a separator is quoted, and where lines end in one, so does the"
+        " header",
         ": a number that lost digits": "; export ids as text, not as numbers",
     }
     return next((hint for part, hint in hints.items() if part in reason), "")

@@ -86,3 +86,16 @@ def test_columns_that_are_not_read_are_counted_by_name_over_all_files(tmp_path: 
     assert counts["purchases"].unread == ("Qty", "note", "Land")
     assert counts["customers"].unread == ()
     assert counts["purchases"].nearly_ours == ()
+
+
+def test_a_file_whose_column_is_nearly_called_as_that_of_another_is_told_too(tmp_path: Path) -> None:
+    write(tmp_path, "customer_id,product_id,purchased_at,quantity\na,p,2020-01-01,2\n", "purchases-1.csv")
+    write(tmp_path, "customer_id,product_id,purchased_at,Quantity\nb,p,2020-01-01,2\n", "purchases-2.csv")
+    assert read(tmp_path).counts["purchases"].nearly_ours == (("Quantity", "quantity"),)
+
+
+def test_lines_that_all_end_in_a_separator_which_the_header_lacks_are_said_to(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01,\n" * 2)
+    assert refusal(tmp_path, max_reject_share=0.1).endswith(
+        "; a cell with a separator is quoted, and where lines end in one, so does the header"
+    )
