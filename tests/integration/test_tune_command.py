@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.nights import NBO_TRAIN, QUICK, run
+from tests.data.nights import NBO_TRAIN, QUICK, Ran, run
 from training.config import load_config
 from training.evaluation.bootstrap import Interval
 from training.tuning.search import Found
@@ -44,15 +45,23 @@ def command(shop: Path, folder: Path, *more: object, config: str = LATE_FASHION)
     ]
 
 
-def test_what_is_better_on_weeks_not_searched_on_is_written_and_the_night_takes_it(
-    shop: Path, tmp_path: Path
-) -> None:
-    ran = run(*command(shop, tmp_path))
+@pytest.fixture(scope="module")
+def searched(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    """The folder of a search that nobody disturbed, and what it said. Copy it to change it."""
+    folder = tmp_path_factory.mktemp("searched")
+    ran = run(*command(shop, folder))
     assert ran.code == 0, ran.err
-    text = (tmp_path / "tuned.toml").read_text()
+    return folder, ran
+
+
+def test_what_is_better_on_weeks_not_searched_on_is_written_and_the_night_takes_it(
+    shop: Path, searched: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    folder, ran = searched
+    text = (folder / "tuned.toml").read_text()
     assert "better beyond doubt" in text
     assert "# How long a product is in fashion here." in text
-    assert load_config(tmp_path / "tuned.toml").variants["popular"] != {"half_life_days": 400}
+    assert load_config(folder / "tuned.toml").variants["popular"] != {"half_life_days": 400}
     trials = [line for line in ran.events if line["event"] == "trial"]
     assert [line["number"] for line in trials] == list(range(6))
     assert trials[0]["options"] == "as they are"
@@ -62,12 +71,14 @@ def test_what_is_better_on_weeks_not_searched_on_is_written_and_the_night_takes_
         [trials[0]["mean"], best], abs=6e-5
     )  # four decimals here, five there
     night = run(
-        *("nightly", "--data", shop, "--store", tmp_path / "store", "--config", tmp_path / "tuned.toml")
+        *("nightly", "--data", shop, "--store", tmp_path / "store", "--config", folder / "tuned.toml")
     )
     assert night.code == 0, night.err
 
 
-def test_the_last_horizon_is_neither_searched_nor_confirmed_on(shop: Path, tmp_path: Path) -> None:
+def test_the_last_horizon_is_neither_searched_nor_confirmed_on(
+    shop: Path, searched: tuple[Path, Ran], tmp_path: Path
+) -> None:
     changed = tmp_path / "shop"
     changed.mkdir()
     lines = (shop / "purchases.csv").read_text().splitlines(keepends=True)
@@ -78,14 +89,10 @@ def test_the_last_horizon_is_neither_searched_nor_confirmed_on(shop: Path, tmp_p
             for line in lines
         )
     )
-    texts = []
-    for number, data in enumerate((shop, changed)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        assert run(*command(data, folder)).code == 0
-        texts.append((folder / "tuned.toml").read_text())
-    assert texts[0] == texts[1]
-    assert "on the 7 days from 2024-03-10, not searched on" in texts[0]
+    assert run(*command(changed, tmp_path)).code == 0
+    text = (searched[0] / "tuned.toml").read_text()
+    assert (tmp_path / "tuned.toml").read_text() == text
+    assert "on the 7 days from 2024-03-10, not searched on" in text
 
 
 def test_where_the_present_options_are_the_best_they_stay(shop: Path, tmp_path: Path) -> None:
@@ -99,8 +106,9 @@ def test_where_the_present_options_are_the_best_they_stay(shop: Path, tmp_path: 
 
 
 def test_without_a_sure_gain_the_options_stay_unless_forced(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, searched: tuple[Path, Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy(searched[0] / "study.db", tmp_path)  # its trials are done
     monkeypatch.setattr(Found, "is_sure", False)
     assert run(*command(shop, tmp_path)).code == 0
     text = (tmp_path / "tuned.toml").read_text()
@@ -123,12 +131,10 @@ def test_a_gain_is_sure_when_its_interval_is_above_zero() -> None:
     assert not found(-0.001).is_sure
 
 
-def test_a_killed_search_goes_on_and_finds_what_an_unbroken_one_does(shop: Path, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-    assert run(*command(shop, whole)).code == 0
-    arguments = [NBO_TRAIN, *map(str, command(shop, broken))]
+def test_a_killed_search_goes_on_and_finds_what_an_unbroken_one_does(
+    shop: Path, searched: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    arguments = [NBO_TRAIN, *map(str, command(shop, tmp_path))]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
@@ -136,11 +142,11 @@ def test_a_killed_search_goes_on_and_finds_what_an_unbroken_one_does(shop: Path,
                 break
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    assert not (broken / "tuned.toml").exists()
-    ran = run(*command(shop, broken))
+    assert not (tmp_path / "tuned.toml").exists()
+    ran = run(*command(shop, tmp_path))
     assert ran.code == 0, ran.err
     assert next(line["number"] for line in ran.events if line["event"] == "trial") in (3, 4)
-    assert (broken / "tuned.toml").read_text() == (whole / "tuned.toml").read_text()
+    assert (tmp_path / "tuned.toml").read_text() == (searched[0] / "tuned.toml").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
