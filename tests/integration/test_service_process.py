@@ -17,7 +17,9 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from service.cli import main
 from service.processes.private_folder import private_folder
 from storage.versions.store import Store
 from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
@@ -279,7 +281,7 @@ def serve(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]"
     )
 
 
-def test_a_taken_port_and_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
+def test_a_taken_port_and_what_is_no_host_are_told_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = serve("--store", str(tmp_path), "--port", port)
@@ -290,12 +292,20 @@ def test_a_taken_port_and_bad_settings_are_told_in_one_line(tmp_path: Path) -> N
     assert (ended.returncode, ended.stderr) == (1, f"nbo-serve: {why}\n")
     ended = serve("--store", str(tmp_path), "--host", "ü" * 80)
     assert ended.stderr.endswith("that is no name of a host\n")
-    ended = serve("--store", str(tmp_path), "--workers", "0")
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("--workers or NEXTBEST_WORKERS: ")
-    ended = serve(NEXTBEST_POLL_S="often", NEXTBEST_STORE=str(tmp_path))
-    assert ended.stderr.startswith("NEXTBEST_POLL_S: ")  # there is no such option
-    assert serve().stderr.startswith("--store or NEXTBEST_STORE: ")
+
+
+def test_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
+    def told(*words: str, **environment: str | None) -> str:
+        ended = CliRunner().invoke(main, ["run", *words], env=environment)
+        assert ended.exit_code == 2
+        assert ended.stderr.count("\n") == 1
+        return ended.stderr
+
+    none = {"NEXTBEST_STORE": None}
+    assert told("--store", str(tmp_path), "--workers", "0").startswith("--workers or NEXTBEST_WORKERS: ")
+    no_option = {"NEXTBEST_POLL_S": "often", "NEXTBEST_STORE": str(tmp_path)}
+    assert told(**no_option).startswith("NEXTBEST_POLL_S: ")  # there is no such option
+    assert told(**none).startswith("--store or NEXTBEST_STORE: ")
 
 
 def test_ids_of_any_bytes_travel_through_the_server_unchanged(store: Store, tmp_path: Path) -> None:
