@@ -46,13 +46,15 @@ def fresh_logs() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def let_go() -> None:
-    """Versions and records of the module before lie in cycles with open files; what stays is looked at once.
+def let_go() -> Iterator[None]:
+    """Versions and records of a module's tests lie in cycles with open files.
 
-    Not at a module's end: its last test still holds what it used, which would stay too.
+    What the modules before left is looked at no more; at their own end their last test still held something.
     """
     gc.collect()
     gc.freeze()
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True, scope="session")
