@@ -24,7 +24,6 @@ RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold withi
 RENAMED_HORIZONS = 2
 RENAMED_TIMES = 1.5  # as large as the least of the horizons before: some shops always sell what is new
 AGAIN_SHARE = 0.1  # of the orders of two products or more, of which each line is there twice
-CAPITALS_SHARE = 0.01  # of the products, that are another one but for capitals
 
 
 def doubts(history: History, horizon_days: int, now: datetime | None) -> list[str]:
@@ -41,7 +40,6 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _quiet_end(history, horizon_days),
         _hole(history, horizon_days),
         _renamed_products(history, horizon_days),
-        _told_apart_by_capitals(history),
         _unknown_products(history),
         _one_customer(history),
         _nobody_again(history, horizon_days),
@@ -138,20 +136,6 @@ def _renamed_products(history: History, horizon_days: int) -> str | None:
         f"{share:.0%} of the purchase lines of the last {horizon_days} days are of products that were first "
         f"sold within {RENAMED_HORIZONS * horizon_days} days: were products given new ids? What is known of "
         "the old ones doesn't count for the new."
-    )
-
-
-def _told_apart_by_capitals(history: History) -> str | None:
-    ids = history.products["product_id"].gather(history.purchases["product_row"].unique().sort())
-    alike = pl.DataFrame({"id": ids}).group_by(one=ids.str.to_lowercase(), maintain_order=True).agg("id")
-    twice = alike.filter(pl.col("id").list.len() > 1)
-    if twice.height < CAPITALS_SHARE * alike.height or not twice.height:
-        return None
-    first, second = twice["id"][0][:2]
-    return (
-        f"{twice.height:,} of {alike.height:,} products have more than one id, if {first!r} and {second!r} "
-        "are the same: ids that differ in capitals alone are different ones, and what is known of one "
-        "doesn't count for the other. Write them the same way in the export."
     )
 
 

@@ -18,7 +18,7 @@ TORN = "\u00c3[\u0080-\u00bf\u20ac\u0152\u0153\u0160\u0161\u017d\u017e\u0178\u01
 TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a catalogue
 MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
-CAPITALS_SHARE = 0.01  # of the customers, that are another one but for capitals
+CAPITALS_SHARE = 0.01  # of the products or customers, that are another one but for capitals
 LEAST_NAMED = 20  # customers of a table: of fewer maybe none has bought yet
 NAMELESS_SHARE = 0.1  # of the lines that are learned from
 
@@ -30,6 +30,7 @@ def strange_values(history: History) -> list[str]:
         _torn_titles(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
+        _products_by_capitals(history),
         _customers_by_capitals(history),
         _nameless_lines(history),
         _unreadable_consents(history),
@@ -95,17 +96,35 @@ def _midnights_elsewhere(history: History) -> str | None:
     )
 
 
+def _products_by_capitals(history: History) -> str | None:
+    rows = history.purchases["product_row"].unique().sort()
+    alike, twice = _by_capitals(history.products["product_id"].gather(rows))
+    if twice.is_empty():
+        return None
+    first, second = twice[0][:2]
+    return (
+        f"{twice.len():,} of {alike:,} products have more than one id, if {first!r} and {second!r} are the "
+        "same: ids that differ in capitals alone are different ones, and what is known of one doesn't count "
+        "for the other. Write them the same way in the export."
+    )
+
+
 def _customers_by_capitals(history: History) -> str | None:
-    ids = pl.Series(history.customer_ids, dtype=pl.String)
-    alike = ids.str.to_lowercase().n_unique()
-    twice = ids.len() - alike
-    if not twice or twice < CAPITALS_SHARE * alike:
+    alike, twice = _by_capitals(pl.Series(history.customer_ids, dtype=pl.String))
+    if twice.is_empty():
         return None
     return (
-        f"{twice:,} of {alike:,} customers have more than one id, if capitals don't count: ids that differ "
-        "in capitals alone are different customers. Write them the same way, such as addresses of e-mail in "
-        "small letters, in the export and where your pages ask."
+        f"{twice.len():,} of {alike:,} customers have more than one id, if capitals don't count: ids that "
+        "differ in capitals alone are different customers. Write them the same way, such as addresses of "
+        "e-mail in small letters, in the export and where your pages ask."
     )
+
+
+def _by_capitals(ids: pl.Series) -> tuple[int, pl.Series]:
+    """How many there are if capitals don't count, and the ids of those that have several, where many do."""
+    alike = pl.DataFrame({"id": ids}).group_by(one=ids.str.to_lowercase(), maintain_order=True).agg("id")
+    twice = alike["id"].filter(alike["id"].list.len() > 1)
+    return alike.height, twice if twice.len() >= CAPITALS_SHARE * alike.height else twice.clear()
 
 
 def _nameless_lines(history: History) -> str | None:
