@@ -48,26 +48,25 @@ class Wire:
         self._limit_s = 0.0  # of the socket
         self._awaited, self._until_s = 0, 0.0  # replies to what was said that weren't read yet; until when
 
-    def get(self, *keys: bytes) -> list[bytes | None]:
-        """The value of each key, None if there is none.
+    def ask(self, keys: Sequence[bytes]) -> None:
+        """Ask for the value of each key, which `values` reads.
 
         Raises:
-            RedisError, OSError: no answer within the budget, or none that makes sense.
+            RedisError, OSError: it couldn't be sent within the budget.
         """
-        self.ask(keys)
-        return self.values()
-
-    def ask(self, keys: Sequence[bytes]) -> None:
-        """Ask for the value of each key, which `values` reads. Raises as `get`."""
         asked = b"".join([b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key) for key in keys])
         self._say(asked, len(keys))
 
     def values(self) -> list[bytes | None]:
-        """The values that were asked for. Raises as `get`."""
+        """The value of each key that was asked for, None if there is none.
+
+        Raises:
+            RedisError, OSError: no answer within the budget, or none that makes sense.
+        """
         return self._hear(_values)
 
     def tell(self, commands: bytes, number: int) -> None:
-        """Send this many commands, to each of which Redis says one line. Raises as `get`."""
+        """Send this many commands, to each of which Redis says one line. Raises as both of these."""
         self._say(commands, number)
         self._hear(_lines)
 

@@ -110,12 +110,8 @@ class RedisCache:
     def state(self) -> str:
         return "down" if self._breaker.is_open else "up"
 
-    def get(self, version_id: str, variant: str, customer_id: str, epoch: int = 0) -> bytes | None:
-        """The packed list, None if there is none or Redis doesn't say."""
-        return self.ask(version_id, variant, customer_id, epoch)()[0]
-
     def ask(
-        self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None = None
+        self, version_id: str, variant: str, customer_id: str, epoch: int = 0, name: str | None = None
     ) -> Callable[[], Found]:
         """Ask for a list and, unless the name is None, for showings, in one round trip.
 

@@ -94,7 +94,7 @@ def _kept(served: Any, ids: list[str], lists: list[Any], rules: PlacedRules) -> 
 
 
 def _get(cache: RedisCache, served: Any, customer_id: str) -> None:
-    if cache.get(served.version_id, served.variant, customer_id, 1) is None:
+    if cache.ask(served.version_id, served.variant, customer_id, 1)()[0] is None:
         raise SystemExit("a list isn't in Redis")
 
 

@@ -49,13 +49,10 @@ class DictCache:
     def __init__(self) -> None:
         self.lists: dict[tuple[str, str, str, int], bytes] = {}
 
-    def get(self, version_id: str, variant: str, customer_id: str, epoch: int) -> bytes | None:
-        return self.lists.get((version_id, variant, customer_id, epoch))
-
     def ask(
         self, version_id: str, variant: str, customer_id: str, epoch: int, name: str | None
     ) -> Callable[[], tuple[bytes | None, bool, bytes | None]]:
-        return lambda: (self.get(version_id, variant, customer_id, epoch), False, None)
+        return lambda: (self.lists.get((version_id, variant, customer_id, epoch)), False, None)
 
     def put(self, version_id: str, variant: str, customer_id: str, value: bytes, epoch: int) -> None:
         self.lists[version_id, variant, customer_id, epoch] = value
