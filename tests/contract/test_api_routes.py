@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, override
 
 import pytest
 from flask import Flask
@@ -265,7 +265,8 @@ def test_without_the_folder_of_the_version_nobody_is_told_that_no_night_was(
 
 def test_an_unexpected_error_tells_nothing_of_itself(store: Path) -> None:
     class Broken(DictCache):
-        def get(self, *_: object) -> bytes:
+        @override
+        def ask(self, *_: object) -> NoReturn:
             raise ZeroDivisionError("secret detail")
 
     response = tiny_app(store, Broken()).test_client().get("/recommend/anna")
