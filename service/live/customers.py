@@ -45,6 +45,7 @@ class LiveCustomers:
         self._told: dict[str, Told] = {}
         self._others: set[str] = set()  # whose consent isn't the default
         self._said: dict[str, int] = {}  # epochs of consents that were committed here and not read back yet
+        self._upto = 0
         self._erased: dict[bytes, Tombstone] = {}
         self._hash_of: Callable[[str], bytes] = _no_hash
         self._hashed: dict[str, tuple[Tombstone | None, str]] = {}
@@ -92,9 +93,9 @@ class LiveCustomers:
         found = hashed[customer_id] = stone, name
         return found
 
-    def heard(self) -> None:
-        """The record answered just now."""
-        self._trusted_until_s = self._clock() + CUT_OFF_S
+    def heard(self, upto: int = 0) -> None:
+        """The record answered just now; whose epoch isn't above `upto` was taken as it says."""
+        self._trusted_until_s, self._upto = self._clock() + CUT_OFF_S, upto
 
     def erase(self, stones: Iterable[Tombstone], hash_of: Callable[[str], bytes]) -> None:
         """Learn who was erased."""
@@ -144,6 +145,8 @@ class LiveCustomers:
 
     def said(self, customer_id: str, epoch: int, *, personalise: bool, experiment: bool) -> None:
         """Obey at once what a consent refuses that was just committed; what it allows is read afterwards."""
+        if epoch <= self._upto:
+            return  # it was said before, and taken
         self._said[customer_id] = max(epoch, self._said.get(customer_id, 0))
         if not personalise:
             _note(self._others, customer_id, allows=False, default=self._is_personal_by_default)

@@ -107,7 +107,7 @@ class LiveReader:
         after: str | None = ""
         while after is not None:
             after = self._consents(after, but=self._defaults)
-        self._live.heard()
+        self._live.heard(now)
         self._seen, self._after_consent = now, ""
 
     def _consents(self, after: str, *, but: Defaults | None) -> str | None:
@@ -137,7 +137,7 @@ class LiveReader:
             self._take(self._door.do(partial(self._now, customer_ids=some)))
         self._seen, self._is_late = changes.now, not changes.is_all  # last: what failed comes again
         if changes.is_all:  # else somebody may have refused since what is known
-            self._live.heard()
+            self._live.heard(changes.now)
 
     def _now(self, record: Record, customer_ids: tuple[str, ...]) -> list[CustomerNow]:
         with record.reading() as connection:

@@ -17,6 +17,7 @@ from storage.record.erasure import Erasure, allowed_by, erase
 from storage.record.erasure_key import ErasureKey
 from storage.record.holdings import Holdings, holdings_of
 from storage.record.record import Record
+from storage.record.statements import consent_lock
 
 log = structlog.get_logger()
 
@@ -81,7 +82,8 @@ class CustomerDesk:
         return self._door.do(read)
 
     def change(self, customer_id: str, wanted: dict[str, bool], client: str) -> Consent:
-        """Put a consent in force; what `wanted` doesn't name stays. Durable and obeyed here at its end.
+        """Put a consent in force; what `wanted` doesn't name stays. Durable and obeyed here at its end. What
+        the customer said already adds nothing to the record.
 
         Raises:
             RefusedError: the record can't be used now; it may be in force or not.
@@ -89,6 +91,7 @@ class CustomerDesk:
 
         def write(record: Record) -> tuple[Consent, int]:
             with record.writing() as connection:
+                consent_lock(connection, exclusive=True)  # first: else of two at once one is lost
                 before = allowed_by(connection, record.key, customer_id, self._default)
                 consent = Consent(**asdict(before) | wanted)
                 now_ms = self._now_ms()

@@ -5,15 +5,13 @@ from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from storage.record.consent import Consent
+from storage.record.consent import SHOPS_TABLE, Consent
 from storage.record.personal import erased_ms
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change, parts, upsert
 from storage.record.tables import CONSENTS, consent_log, customers
 
-CLIENT = "the shop's table"
-"""Who changed a consent, where the log has this; no key is called so."""
-_BY_TABLE = consent_log.c.client == CLIENT
+_BY_TABLE = consent_log.c.client == SHOPS_TABLE
 
 
 def take_shop_consents(
@@ -80,7 +78,7 @@ def _put(connection: sa.Connection, wanted: Mapping[str, Consent], now_ms: int) 
     if not wanted:
         return
     log = [
-        {"customer_id": customer_id, "at_ms": now_ms, "client": CLIENT, **asdict(consent)}
+        {"customer_id": customer_id, "at_ms": now_ms, "client": SHOPS_TABLE, **asdict(consent)}
         for customer_id, consent in wanted.items()
     ]
     connection.execute(sa.insert(consent_log), log)
