@@ -11,7 +11,7 @@ from experiments.judgement import ArmState, Day, Judgement
 from experiments.logs.cohort import Cohort, check_log, cohort_of, start_ms
 from experiments.logs.daily import Figures, figures_of, shown_products
 from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
-from experiments.specification import Specification, hash_of
+from experiments.specification import Specification, hash_of, vain_cuped
 from experiments.statistics.bounds import bounds
 from experiments.statistics.compared import compare
 from experiments.statistics.explored import Choice, choices_of
@@ -293,6 +293,8 @@ def _notes(case: Case, decided: dict[str, tuple[Verdict, Look | None, bool]]) ->
         found.append("Nothing was spent on this report: it has no more to see than the look that stands.")
     if not case.cohort.customers.height:
         found.append("No exposure of this version is known.")
+    if vain := vain_cuped(case.specification):
+        found.append(f"Measured by the window alone: {vain}.")
     planned_days = case.specification.experiment.planned_days
     if case.elapsed_days > planned_days and _information(case, case.now_ms) < 1:
         found.append(

@@ -42,6 +42,9 @@ COLUMNS = (
 )
 """What is known of each customer over the attribution window; metrics are means and ratios of these."""
 
+BEFORE = ("revenue", "orders", "units", "has_bought", "bought_again", "clicks")
+"""Of these it is also known what it was in the days before."""
+
 MEANS = {
     "revenue_per_customer": "revenue",
     "conversion": "has_bought",
@@ -291,6 +294,27 @@ def parse(text: str, where: str = "specification") -> Specification:
         if first["type"] == "extra_forbidden":
             why = "no such key"
         raise BadSpecificationError(f"{where}: {key}" if key else where, why) from err
+
+
+def vain_cuped(specification: Specification) -> str:
+    """Which metrics say `cuped` though nothing is known of before, in words; empty for none.
+
+    It is no error of `parse`: an experiment that began with it must still be read.
+    """
+    cuped = [one for one in specification.metrics if one.cuped]
+    names = [one.name for one in cuped if one.kind != "mean" or one.of_mean not in BEFORE]
+    known = f"what customers did before is known of {', '.join(BEFORE)}"
+    return f"cuped does nothing for {', '.join(names)}: {known}" if names else ""
+
+
+def expect_of_use(specification: Specification, where: str) -> None:
+    """Nothing, where a new experiment may begin so.
+
+    Raises:
+        BadSpecificationError: something that was said would do nothing.
+    """
+    if vain := vain_cuped(specification):
+        raise BadSpecificationError(f"{where}: metrics", vain)
 
 
 def hash_of(specification: Specification) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from experiments.logs.purchases import NEEDED, purchases_to_plan_on
 from experiments.planning import Plan, days_text, doubts, plan_of, refuse_underpowered
 from experiments.reports.words import number
-from experiments.specification import Specification, read_specification
+from experiments.specification import Specification, expect_of_use, read_specification
 from experiments.statistics.off_policy import LEAST_N
 from models.errors import BadConfigError
 from storage.history.consents import consents_in
@@ -55,6 +55,7 @@ def plan(
     if (store is None) == (data is None):
         raise click.UsageError("say where the history is: either --store or --data")
     specification, _ = read_specification(spec)
+    expect_of_use(specification, str(spec))
     default = PRESETS[consent_default]
     if store is None:
         purchases = _history(str(data), config, default)

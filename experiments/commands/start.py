@@ -12,7 +12,15 @@ from experiments.logs.cohort import start_ms
 from experiments.logs.purchases import purchases_to_plan_on
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.reports.words import moment
-from experiments.specification import POPULAR, Specification, entry_of, hash_of, parse, read_specification
+from experiments.specification import (
+    POPULAR,
+    Specification,
+    entry_of,
+    expect_of_use,
+    hash_of,
+    parse,
+    read_specification,
+)
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (
@@ -46,6 +54,7 @@ def start(place: RecordPlace, consent_default: str, specification: Path) -> None
             known = find_experiment(connection, head.id, head.version)
             others = running(connection).experiments
         if known is None:
+            expect_of_use(spec, str(specification))
             _expect_independent(spec, others, str(specification))
             for doubt in _of_models(place.store, spec.arms):
                 click.echo(f"warning: {doubt}", err=True)

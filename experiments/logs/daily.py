@@ -6,11 +6,10 @@ import polars as pl
 
 from experiments.logs.cohort import ITEM, Cohort
 from experiments.logs.frames import DAY_MS
-from experiments.specification import Analysis
+from experiments.specification import BEFORE, Analysis
 
 SKEW_MS = 60_000  # a click may be written before the answer that it follows, by this much
 SUMS = ("revenue", "orders", "units", "clicks", "impressions", "answers", "fallbacks", "latency_ms")
-BEFORE = ("revenue", "orders", "units", "has_bought", "bought_again", "clicks")
 _PURCHASES = pl.col("kind").is_in(["purchase", "return"])
 
 

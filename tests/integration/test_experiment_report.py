@@ -270,6 +270,21 @@ def test_two_layers_do_not_decide_the_same_thing(store: Path) -> None:
     assert started(store, f'id = "{SPEC.experiment.id}"', 'id = "other"\nlayer = "second"').exit_code == 0
 
 
+def test_cuped_that_does_nothing_begins_no_experiment_and_one_that_began_with_it_goes_on(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vain = '[[metrics]]\nname = "shown"\ncolumn = "answers"\nrole = "secondary"\ncuped = true\n'
+    CliRunner().invoke(commands, ["stop", SPEC.experiment.id, "--store", str(store)], catch_exceptions=False)
+    text = (store.parent / "spec.toml").read_text().replace("planned_days", "version = 2\nplanned_days", 1)
+    (store.parent / "spec.toml").write_text(text + vain)
+    refused = started(store, "", "")
+    assert "cuped does nothing for shown" in str(refused.exception)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("experiments.commands.start.expect_of_use", lambda *_: None)
+        assert started(store, "", "").exit_code == 0
+    assert started(store, "", "").exit_code == 0
+
+
 def test_what_starts_on_a_later_day_is_scheduled_until_then(store: Path) -> None:
     def did(*command: str) -> str:
         return CliRunner().invoke(commands, [*command, "--store", str(store)], catch_exceptions=False).output

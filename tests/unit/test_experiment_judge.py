@@ -120,6 +120,15 @@ def test_at_the_planned_size_little_is_no_difference_or_a_call_for_more() -> Non
     assert judge(open_case(wide, shown, both[1], at(35))).headline.word is Word.NO_MATERIAL_DIFFERENCE
 
 
+def test_of_cuped_that_does_nothing_the_report_says_so() -> None:
+    """A new experiment may not begin so; one that did is still judged."""
+    text = SPECIFICATION.format(id="rec-2026-12", planned_n=600)
+    vain = f'{text}[[metrics]]\nname = "shown"\ncolumn = "impressions"\nrole = "secondary"\ncuped = true\n'
+    (note,) = (one for one in judge(open_case(parse(vain), exposed(), done(), at(3))).notes if "cuped" in one)
+    assert note.startswith("Measured by the window alone: cuped does nothing for shown: ")
+    assert not any("cuped" in one for one in judge(open_case(SPEC, exposed(), done(), at(3))).notes)
+
+
 def test_without_logs_the_report_says_so() -> None:
     found = judge(open_case(SPEC, exposed(), done(), at(3)))
     assert found.headline.word is Word.CONTINUE

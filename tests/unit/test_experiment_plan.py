@@ -12,7 +12,7 @@ from tea_tasting.aggr import Aggregates
 
 from experiments.cli import commands
 from experiments.commands.plan import lot_lines
-from experiments.errors import BadLogError, UnderpoweredError
+from experiments.errors import BadLogError, BadSpecificationError, UnderpoweredError
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.statistics.power import ALWAYS, Design, Spread, drift_of
 from experiments.statistics.sequences import half_width
@@ -158,6 +158,19 @@ def test_the_command_shows_the_plan_and_then_refuses(tmp_path: Path) -> None:
     assert isinstance(result.exception, UnderpoweredError)
     neither = CliRunner().invoke(commands, said[:3])
     assert "either --store or --data" in neither.output
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ['name = "shown"\ncolumn = "products_shown"', 'name = "nps"', 'name = "repeat_purchase"\nkind = "ces"'],
+)
+def test_cuped_of_what_is_not_known_of_before_is_refused_by_name(tmp_path: Path, metric: str) -> None:
+    vain = f'{SPECIFICATION.format(id="rec", planned_n=50)}[[metrics]]\n{metric}\nrole = "secondary"\n'
+    (tmp_path / "spec.toml").write_text(f"{vain}cuped = true\n")
+    said = ["plan", "--spec", str(tmp_path / "spec.toml"), "--data", str(tmp_path)]
+    name = metric.split('"')[1]
+    with pytest.raises(BadSpecificationError, match=f"metrics: cuped does nothing for {name}: .* clicks$"):
+        CliRunner().invoke(commands, said, catch_exceptions=False)
 
 
 def test_a_history_with_too_many_bad_lines_names_no_file_that_is_gone_again(tmp_path: Path) -> None:
