@@ -9,6 +9,7 @@ from what there really is.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -23,6 +24,8 @@ type Spending = Literal["obrien_fleming", "pocock"]
 
 FARTHEST = 8.0  # a bound beyond it can't be reached: 1.2e-15 of the normal's mass
 GRID = 0.25  # distance of the grid's points, in standard deviations of the smallest step between two looks
+FAR = 10.0  # standard deviations of a step, beyond which there is 1e-23 of it
+PART = 64  # points
 LEAST_STEP = 1e-4  # information that is new; the grid can't see less
 
 
@@ -76,61 +79,92 @@ def crossing(
     Args:
         drift: the expected statistic at information 1.
     """
-    steps = np.diff((0.0, *information))
-    walk = _Walk(steps, drift)
-    above = below = 0.0
-    for limit, step in zip(limits, steps, strict=True):
-        up, down = walk.outside(limit, float(step))
-        above, below = above + up, below + down
-        walk.pass_look(limit, float(step))
-    return above, below
+    return Crossing(information, limits, abs(drift)).under(drift)
+
+
+class Crossing:
+    """How likely bounds are crossed, under any drift: the ways are carried once, for all of them.
+
+    Args:
+        most: the farthest drift that is asked for.
+    """
+
+    def __init__(self, information: Sequence[float], limits: Sequence[float], most: float) -> None:
+        steps = np.diff((0.0, *information))
+        walk = _Walk(steps, FARTHEST + most)
+        self._looks: list[tuple[_Ways, float, float]] = []
+        for limit, step in zip(limits, steps, strict=True):
+            self._looks.append((walk.ways, float(limit), float(step)))
+            walk.pass_look(limit, float(step))
+
+    def under(self, drift: float) -> tuple[float, float]:
+        """The same as `crossing`."""
+        sides = [ways.under(drift).outside(limit, step, drift) for ways, limit, step in self._looks]
+        return sum(above for above, _ in sides), sum(below for _, below in sides)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """Those that haven't stopped at a look: where their scores are, on a grid, and how likely."""
+
+    information: float
+    at: Floats
+    mass: Floats
+
+    def under(self, drift: float) -> "_Ways":
+        """The same under a drift, if these are without one: each is likelier by exp(drift s - drift^2 t / 2),
+        where s is its score and t the information, whatever came before."""
+        likelier = np.exp(drift * self.at - drift * drift * self.information / 2)
+        return _Ways(self.information, self.at, self.mass * likelier)
+
+    def outside(self, limit: float, step: float, drift: float = 0.0) -> tuple[float, float]:
+        """Mass above and below a limit on the statistic at the next look."""
+        edge = limit * np.sqrt(self.information + step)
+        sd, mean = np.sqrt(step), self.at + drift * step
+        if not np.isfinite(edge):
+            return 0.0, 0.0
+        return float(self.mass @ ndtr((mean - edge) / sd)), float(self.mass @ ndtr((-edge - mean) / sd))
 
 
 class _Walk:
-    """The score process among the ways that haven't stopped: a density on a grid, one look at a time.
+    """The score process without a drift among the ways that haven't stopped, one look at a time.
 
     The score at information t is the statistic times sqrt(t); its steps are independent, normal, with
     variance and, under a drift, mean in proportion to the information that is new.
+
+    Args:
+        farthest: of a statistic, where a look has no bound.
     """
 
-    def __init__(self, steps: Floats, drift: float = 0.0) -> None:
-        self._drift, self._information = drift, 0.0
-        self._apart = GRID * np.sqrt(steps.min(initial=1.0))
-        self._at: Floats = np.zeros(1)
-        self._mass: Floats = np.ones(1)
-
-    def outside(self, limit: float, step: float) -> tuple[float, float]:
-        """Mass above and below a limit on the statistic at the next look."""
-        edge = limit * np.sqrt(self._information + step)
-        sd, mean = np.sqrt(step), self._at + self._drift * step
-        if not np.isfinite(edge):
-            return 0.0, 0.0
-        return float(self._mass @ ndtr((mean - edge) / sd)), float(self._mass @ ndtr((-edge - mean) / sd))
+    def __init__(self, steps: Floats, farthest: float = FARTHEST) -> None:
+        self._farthest, self._apart = farthest, GRID * np.sqrt(steps.min(initial=1.0))
+        self.ways = _Ways(0.0, np.zeros(1), np.ones(1))
 
     def bound(self, error: float, step: float) -> float:
         """The limit at which the next look spends this much."""
-        if error <= 0 or sum(self.outside(FARTHEST, step)) >= error:
+        if error <= 0 or sum(self.ways.outside(FARTHEST, step)) >= error:
             return np.inf
 
         def missing(limit: float) -> float:
-            return sum(self.outside(limit, step)) - error
+            return sum(self.ways.outside(limit, step)) - error
 
         return float(brentq(missing, 0.0, FARTHEST, xtol=1e-8)) if missing(0.0) > 0 else 0.0
 
     def pass_look(self, limit: float, step: float) -> None:
         """What is left within the limit after the next look."""
-        information, sd = self._information + step, np.sqrt(step)
-        mean = self._at + self._drift * step
-        edge = min(limit, FARTHEST + abs(self._drift)) * np.sqrt(information)
+        before, sd = self.ways, np.sqrt(step)
+        information = before.information + step
+        edge = min(limit, self._farthest) * np.sqrt(information)
         n = 2 * int(np.clip(np.ceil(edge / self._apart), 50, 2000)) + 1
         at, weights = _simpson(-edge, edge, n)
         density = np.zeros(n)
-        # In parts: a whole matrix of both grids needn't lie in memory.
-        for part in range(0, len(mean), 256):
-            apart = (at[:, None] - mean[None, part : part + 256]) / sd
-            density += np.exp(-0.5 * apart * apart) @ self._mass[part : part + 256]
-        self._at, self._mass = at, density * weights / (sd * np.sqrt(2 * np.pi))
-        self._information = information
+        # In parts: a whole matrix of both grids needn't lie in memory, and most of it is 0.
+        for start in range(0, len(before.at), PART):
+            part = before.at[start : start + PART]
+            near = slice(*np.searchsorted(at, (part[0] - FAR * sd, part[-1] + FAR * sd)))
+            apart = (at[near, None] - part) / sd
+            density[near] += np.exp(-0.5 * apart * apart) @ before.mass[start : start + PART]
+        self.ways = _Ways(information, at, density * weights / (sd * np.sqrt(2 * np.pi)))
 
 
 def _simpson(low: float, high: float, n: int) -> tuple[Floats, Floats]:

@@ -8,10 +8,11 @@ from math import ceil, inf
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from experiments.statistics.bounds import bounds, crossing
+from experiments.statistics.bounds import Crossing, bounds
 from experiments.statistics.sequences import half_width
 
 ALWAYS = 0
+MOST_DRIFT = 20.0
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,5 @@ def drift_of(alpha: float, power: float, looks: int) -> float:
         return float(norm.isf(alpha / 2) + norm.isf(1 - power))
     information = tuple(look / looks for look in range(1, looks + 1))
     limits = bounds(information, alpha)
-    return float(brentq(lambda drift: crossing(information, limits, drift)[0] - power, 0.0, 20.0, xtol=1e-4))
+    crossing = Crossing(information, limits, MOST_DRIFT)
+    return float(brentq(lambda drift: crossing.under(drift)[0] - power, 0.0, MOST_DRIFT, xtol=1e-4))

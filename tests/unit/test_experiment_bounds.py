@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal, norm
 
 from experiments.logs.frames import DAY_MS
-from experiments.statistics.bounds import Spending, bounds, crossing, spent
+from experiments.statistics.bounds import Spending, _Walk, bounds, crossing, spent
 from experiments.statistics.health import SAMPLE_RATIO
 from experiments.statistics.looks import LedgerInMemory, Look, next_look, rounded
+from experiments.statistics.power import drift_of
 from experiments.statistics.sequences import half_width, ratio_evidence, ratio_p
 
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -76,6 +78,28 @@ def test_a_drift_of_the_fixed_tests_power_loses_little_of_it() -> None:
     above, below = crossing(FIVE, bounds(FIVE, 0.05), drift=1.959964 + 0.841621)
     assert 0.77 < above < 0.80
     assert below < 1e-4
+
+
+@pytest.mark.parametrize("drift", [-1.0, 0.0, 2.8, 9.0])
+def test_under_a_drift_two_looks_are_crossed_as_two_normals_say(drift: float) -> None:
+    first, second = limits = (2.5, 2.0)
+    both = multivariate_normal(drift * np.sqrt((0.4, 1.0)), [[1, np.sqrt(0.4)], [np.sqrt(0.4), 1]])
+    later = both.cdf([first, inf], lower_limit=[-first, second])
+    assert crossing((0.4, 1.0), limits, drift)[0] == pytest.approx(
+        norm.sf(first, drift * np.sqrt(0.4)) + later, abs=1e-6
+    )
+
+
+def test_to_find_a_drift_the_ways_are_carried_twice_however_many_drifts_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each drift had a walk of its own: a plan of 366 looks took five seconds."""
+    passed: list[float] = []
+    carry = _Walk.pass_look
+    monkeypatch.setattr(_Walk, "pass_look", lambda walk, *at: passed.append(at[1]) or carry(walk, *at))
+    drift, information = drift_of(0.049, 0.81, 30), tuple(look / 30 for look in range(1, 31))
+    assert len(passed) == 2 * 30
+    assert crossing(information, bounds(information, 0.049), drift)[0] == pytest.approx(0.81, abs=1e-4)
 
 
 def taken(before: list[Look], new: Look) -> Look:
