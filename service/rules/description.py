@@ -98,6 +98,7 @@ def rules_schemas() -> Json:
         placements=_list(change),
         never_fired=_list(TEXT),
         asleep=_list(TEXT),
+        not_here=_list(exactly(rule=TEXT, why=TEXT)),
         pins_not_shown=_list(pin),
         warnings=warnings,
     )

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 from service.answering.first_level import FirstLevel
 from service.answering.own_list import Answer
 from service.live.told import Told
 from service.offers.desk import OfferDesk
 from service.recommender import Recommender, nothing_new
-from service.rules.book import RuleBook
+from service.rules.book import RuleBook, is_at
 from service.rules.firing import Firing
 from service.rules.reading import NO_RULES, Rules
 from service.versions.served import ServedVersion
@@ -20,6 +21,7 @@ N = 10
 TOLD = 50  # products that are named, those of most lists first
 EVERYWHERE = "(other placements)"
 VARIANTS = "(variants with rules = {}, other placements)"
+VARIANTS_AT = "{} (variants with rules = {})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class PinNotShown:
 
 
 @dataclass(frozen=True, slots=True)
+class NotHere:
+    """A rule that holds for none of the lists, by where they are shown or whose variant they are of."""
+
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DryRun:
     """What new rules would change against those in force.
 
@@ -72,6 +82,7 @@ class DryRun:
         never_fired: ids of rules that hold now and touch none of these lists: they hide no product that would
             be among the ten without rules, move none, and put none there.
         asleep: ids of rules that have not begun, or have ended.
+        not_here: of those that never fired, which are for other placements or variants than those tried.
     """
 
     version: str
@@ -81,6 +92,7 @@ class DryRun:
     placements: list[PlacementChange]
     never_fired: list[str]
     asleep: list[str]
+    not_here: list[NotHere]
     pins_not_shown: list[PinNotShown]
 
 
@@ -125,6 +137,7 @@ def dry_run(
         placements=changes,
         never_fired=firing.never_fired,
         asleep=firing.asleep,
+        not_here=_not_here(after, queries, firing.never_fired),
         pins_not_shown=[PinNotShown(rule, why, lists) for (rule, why), lists in firing.missed.most_common()],
     )
 
@@ -146,7 +159,23 @@ def _queries(before: Rules, after: Rules) -> list[Query]:
     rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
     queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
     queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
+    both = {pair for rule in every for pair in product(rule.placements, rule.only_for)}
+    queries += [Query(N, placement=placement, rule_set=name) for placement, name in sorted(both)]
     return queries
+
+
+def _not_here(rules: Rules, queries: list[Query], never_fired: list[str]) -> list[NotHere]:
+    found = []
+    for rule in rules.rules:
+        if rule.id not in never_fired or any(is_at(rule, one.placement, one.rule_set) for one in queries):
+            continue
+        why = []
+        if rule.placements and not any(one.placement in rule.placements for one in queries):
+            why.append(f"only at {', '.join(rule.placements)}")
+        if not any(rule.is_for(one.rule_set) for one in queries):
+            why.append(f"only for variants with rules = {', '.join(rule.only_for)}")
+        found.append(NotHere(rule.id, ", ".join(why)))
+    return found
 
 
 def _answers(trial: Uncounted, served: ServedVersion, query: Query, customer_ids: list[str]) -> list[Answer]:
@@ -167,7 +196,7 @@ def _change(
         entering.update(set(new_rows) - set(old_rows))
         leaving.update(set(old_rows) - set(new_rows))
     return PlacementChange(
-        VARIANTS.format(query.rule_set) if query.rule_set else query.placement or EVERYWHERE,
+        _where(query),
         len(before),
         changed,
         shorter,
@@ -177,6 +206,14 @@ def _change(
         _expected(before),
         _expected(after),
     )
+
+
+def _where(query: Query) -> str:
+    if not query.rule_set:
+        return query.placement or EVERYWHERE
+    if query.placement is None:
+        return VARIANTS.format(query.rule_set)
+    return VARIANTS_AT.format(query.placement, query.rule_set)
 
 
 def _most(served: ServedVersion, counts: Counter[int]) -> list[MovedProduct]:

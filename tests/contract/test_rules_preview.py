@@ -122,6 +122,13 @@ def test_rules_of_a_placement_hold_there_and_say_elsewhere_that_they_touch_nothi
     assert elsewhere["never_fired"] == ["hero"]
 
 
+def test_rules_for_a_variant_of_an_experiment_say_why_they_touch_nothing(operator: FlaskClient) -> None:
+    found = looked(operator, "customer=anna&n=2", BLOCK + 'only_for = ["bold"]\n')
+    assert ids(found["after"]) == ids(found["before"])
+    assert found["never_fired"] == ["a"]
+    assert found["not_here"] == [{"rule": "a", "why": "only for variants with rules = bold"}]
+
+
 def test_a_pin_that_another_one_displaced_says_so_to_strangers_too(operator: FlaskClient) -> None:
     rules = PIN + PIN.partition("\n")[2].replace("hero", "second").replace("plum", "cake")
     for customer in ("anna", ""):

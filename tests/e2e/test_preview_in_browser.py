@@ -45,6 +45,12 @@ position = 2
 id = "nothing"
 kind = "block"
 products = ["mlik"]
+
+[[rules]]
+id = "tried"
+kind = "block"
+products = ["bread"]
+only_for = ["bold"]
 """
 TEXTS = "[...document.querySelectorAll({!r})].map((one) => one.innerText)"
 
@@ -96,6 +102,7 @@ def test_a_merchandiser_sees_the_list_and_what_rules_would_change(page: Browser)
     assert texts(page, "#status")[0].endswith("variant blend; comes: 1, leaves: 1, moves: 1.")
     assert texts(page, "#notes li") == [
         *("rule nothing: no such product: mlik", "rule nothing: touches nothing in this list"),
+        "rule tried: not in this list: only for variants with rules = bold",
     ]
     ask(page, customer="", language="it", rules="")
     assert "Nothing personal" in texts(page, "section p")[0]

@@ -309,3 +309,29 @@ def test_rules_of_some_variants_are_tried_for_these_and_change_nothing_for_other
     assert found.never_fired == []
     lifted = tried(served, rule("a", "block", products='["milk"]', not_for='["bold"]'))
     assert [one.changed for one in lifted.placements] == [6, 0]
+
+
+def test_rules_of_some_variants_at_some_placements_are_tried_there(served: ServedVersion) -> None:
+    found = tried(served, rule("a", "block", products='["milk"]', only_for='["bold"]', placements='["home"]'))
+    assert [(one.placement, one.changed) for one in found.placements] == [
+        *((EVERYWHERE, 0), ("home", 0), (VARIANTS.format("bold"), 0)),
+        ("home (variants with rules = bold)", 6),
+    ]
+    assert (found.never_fired, found.not_here) == ([], [])
+
+
+def test_of_one_customer_it_says_which_rules_do_not_hold_where_it_was_tried(served: ServedVersion) -> None:
+    rules = (
+        rule("bold", "block", products='["milk"]', only_for='["bold", "shy"]')
+        + rule("mail", "block", products='["milk"]', placements='["mail", "till"]')
+        + rule("both", "block", products='["milk"]', placements='["mail"]', only_for='["bold"]')
+        + rule("here", "block", products='["unheard of"]', placements='["home"]', not_for='["bold"]')
+    )
+    query = Query(10, placement="home")
+    told = dry_run(served, NO_RULES, parse_rules(f"schema = 1\n{rules}"), now_s=NOON_S, one=("anna", query))
+    assert told.never_fired == ["bold", "mail", "both", "here"]
+    assert [(one.rule, one.why) for one in told.not_here] == [
+        ("bold", "only for variants with rules = bold, shy"),
+        ("mail", "only at mail, till"),
+        ("both", "only at mail, only for variants with rules = bold"),
+    ]

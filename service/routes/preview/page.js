@@ -53,7 +53,10 @@ function notesOf(found) {
   return [
     ...found.warnings,
     ...found.asleep.map((rule) => `rule ${rule}: doesn't hold at this moment`),
-    ...found.never_fired.map((rule) => `rule ${rule}: touches nothing in this list`),
+    ...found.never_fired
+      .filter((rule) => !found.not_here.some((one) => one.rule === rule))
+      .map((rule) => `rule ${rule}: touches nothing in this list`),
+    ...found.not_here.map((one) => `rule ${one.rule}: not in this list: ${one.why}`),
     ...found.pins_not_shown.map((pin) => `rule ${pin.rule}: its pin isn't at its place: ${pin.why}`),
   ].map((text) => element("li", text));
 }
