@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from service.cli import main
 from service.processes.private_folder import private_folder
 from storage.versions.store import Store
-from tests.data.running_service import Running, free_port, is_live, running_service, runs, until
+from tests.data.running_service import START_S, Running, free_port, is_live, running_service, runs, until
 from tests.data.thread_heaps import thread_heaps
 from tests.data.tiny_version import AS_OF, new_store, publish
 
@@ -195,9 +195,10 @@ def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
     with running_service(store.root, tmp_path / "log", workers=2, stop_timeout_s="3") as running:
+        until(lambda: comes_to(running, "nextbest_workers_ready", 2), START_S)
+        until(lambda: running.get("/health/ready").json()["redis"] == "up", START_S)
+        until(lambda: (len(running.workers()), len(running.redis())) == (2, 1), START_S)
         processes = running.processes()
-        assert (len(running.workers()), len(running.redis())) == (2, 1)
-        assert running.get("/health/ready").json()["redis"] == "up"
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
         until(lambda: not any(map(runs, processes)), 12)
