@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 
 
 def _none(kind: type[np.generic]) -> np.ndarray:
@@ -36,8 +36,11 @@ class Promotions:
         return type(self)(self.product_row[mask], self.starts_s[mask], self.ends_s[mask], self.reach[mask])
 
     def before(self, as_of_s: int) -> Self:
-        """What had begun by then: a plan for later counts as unknown, since nobody says when it was made."""
-        begun = self.starts_s <= as_of_s
+        """What begins within a day: the last purchase is of the evening, the next leaflet of midnight.
+
+        A plan for later counts as unknown, since nobody says when it was made.
+        """
+        begun = self.starts_s < as_of_s + DAY_S
         return self if begun.all() else self.only(begun)
 
     def since(self, start_s: int) -> Self:

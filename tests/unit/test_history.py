@@ -273,6 +273,15 @@ def test_promotions_that_have_begun_are_known_of_the_products(tmp_path: Path) ->
     assert promotions.reach.tolist() == [0.5, 1]
 
 
+def test_a_promotion_that_begins_between_the_last_purchase_and_the_night_is_known(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01T09:00\na,q,2020-01-31T21:17\n")
+    lines = "p,2020-02-01,2020-02-07\nq,2020-02-02,2020-02-07\n"
+    write(tmp_path, "product_id,starts_at,ends_at\n" + lines, "promotions.csv")
+    known = read(tmp_path).interactions().catalogue.promotions
+    products = read(tmp_path).products["product_id"]
+    assert [products[int(row)] for row in known.product_row] == ["p"]
+
+
 def test_a_line_of_promotions_without_an_end_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,p,2020-01-01\n")
     lines = "p,2020-01-01,2020-01-08\n" * 10 + "p,2020-01-01,\n"
