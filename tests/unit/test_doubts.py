@@ -127,6 +127,31 @@ def test_new_ids_are_doubted_where_some_products_are_always_new(tmp_path: Path) 
     assert "100% of the purchase lines of the last 7 days" in said(tmp_path, [*pieces, *usual, *other])
 
 
+def test_customers_who_all_got_new_ids_on_a_day_are_doubted_also_weeks_later(tmp_path: Path) -> None:
+    """60 customers have 120 lines a week; from the sixth week on, those of everybody are of new ids."""
+    lines = weekly(customers=60)
+    other = [f"new-{line}" if int(line.rpartition(",")[2]) >= 6 else line for line in lines]
+    assert f"the 7 days from {day(42)} only 0% are of customers known before, where 100% are usual" in said(
+        tmp_path, other
+    )
+    assert said(tmp_path, lines) == ""
+
+
+def test_new_customers_who_come_beside_the_others_are_no_new_ids(tmp_path: Path) -> None:
+    """Nine lines of ten in the sixth week are of people who come that once; and a shop may live on these."""
+    guests = [f"guest{n},{n % 3},{day(42 + n % 7)},{n}" for n in range(1080)]
+    assert said(tmp_path, [*weekly(customers=60), *guests]) == ""
+    passing = [f"guest{n},{n % 3},{day(n % 84)},{n}" for n in range(1080)]
+    assert said(tmp_path, [*weekly(customers=10), *passing]) == ""
+
+
+def test_a_young_shop_to_which_customers_come_back_late_has_no_new_ids(tmp_path: Path) -> None:
+    """Each of 1,440 comes once more after six weeks, so that at first everybody is new."""
+    visits = [(c, week) for c in range(1440) for week in (c % 12, c % 12 + 6) if week < 12]
+    lines = [f"c{c},{c % 3},{day(7 * week + c % 7)},{week}" for c, week in visits]
+    assert said(tmp_path, lines) == ""
+
+
 def test_products_whose_ids_differ_in_capitals_alone_are_doubted(tmp_path: Path) -> None:
     """One of a hundred products is there twice; of 101 it is less than one in a hundred."""
     lines = [f"c{n},{n}B,{day(n % 80)},{n}" for n in range(100)]

@@ -1,6 +1,6 @@
 """What in a history is probably not as the shop meant it: said in the report, while the night goes on."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ LEAST_MISSED = 100  # lines that were to be expected in a hole: fewer may well f
 RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
 RENAMED_HORIZONS = 2
 RENAMED_TIMES = 1.5  # as large as the least of the horizons before: some shops always sell what is new
+KNOWN_AGAIN = 0.2  # of the lines of known customers that a horizon usually holds: fewer are hardly chance
 AGAIN_SHARE = 0.1  # of the orders of two products or more, of which each line is there twice
 
 
@@ -40,6 +41,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _quiet_end(history, horizon_days),
         _hole(history, horizon_days),
         _renamed_products(history, horizon_days),
+        _renamed_customers(history, horizon_days),
         _unknown_products(history),
         _one_customer(history),
         _nobody_again(history, horizon_days),
@@ -136,6 +138,43 @@ def _renamed_products(history: History, horizon_days: int) -> str | None:
         f"{share:.0%} of the purchase lines of the last {horizon_days} days are of products that were first "
         f"sold within {RENAMED_HORIZONS * horizon_days} days: were products given new ids? What is known of "
         "the old ones doesn't count for the new."
+    )
+
+
+def _renamed_customers(history: History, horizon_days: int) -> str | None:
+    """The day from which on hardly any customer of before came: by share, since a shop may have been closed,
+    and by number, since many others may have come once."""
+    days = local_days(history.purchases["at_s"], history.timezone)
+    opened: date = days.min()  # type: ignore[assignment]  # a day
+    row, day = history.purchases["customer_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
+    reach = int(day.max()) + 1
+    first = np.full(len(history.customer_ids), reach)
+    np.minimum.at(first, row, day)
+    begin = np.arange(reach)
+    end = np.minimum(begin + horizon_days, reach)  # of the horizon that begins on each day
+    sold = np.concatenate([[0], np.bincount(day).cumsum()])
+    lines = sold[end] - sold[begin]
+    since = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of somebody known
+    known = (np.bincount(since, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
+    share, by_day = known / np.maximum(lines, 1), known / (end - begin)
+    able = begin[(LEAST_HORIZONS + 1) * horizon_days :]
+    if not len(able):
+        return None
+    before = able[:, None] - horizon_days * np.arange(1, 1 + min(USUAL_HORIZONS, reach // horizon_days))
+    usual, usual_by_day = (
+        np.median(of[np.maximum(before, 0)], axis=1)
+        for of in (share, by_day)  # on day 0 nobody is known
+    )
+    is_few = (share[able] < KNOWN_AGAIN * usual) & (by_day[able] < KNOWN_AGAIN * usual_by_day)
+    found = np.flatnonzero(is_few & (usual * lines[able] >= LEAST_MISSED))
+    if not len(found):
+        return None
+    worst = int(found[share[able[found]].argmin()])
+    turn = opened + timedelta(days=int(able[worst]))
+    return (
+        f"Of the purchase lines of the {horizon_days} days from {turn} only {share[able[worst]]:.0%} are of "
+        f"customers known before, where {usual[worst]:.0%} are usual: were customers given new ids? What is "
+        "known of the old ones doesn't count for the new."
     )
 
 
