@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from service.rules.errors import BadRulesError, Mistake
 from service.rules.file import KINDS_OF_RULES, SPELT, Rule, RulesFile
+from service.rules.long_keys import MOST_PARTS, has_long_key
 
 MAX_BYTES = 1024 * 1024
 RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
@@ -72,6 +73,8 @@ def parse_rules(text: str, *, name: str = "rules", version: str | None = None) -
     """
     if len(text.encode()) > MAX_BYTES:
         raise BadRulesError(name, [Mistake(None, None, "", f"longer than {MAX_BYTES} bytes")])
+    if has_long_key(text):
+        raise BadRulesError(name, [Mistake(None, None, "", f"a key has more than {MOST_PARTS} parts")])
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as err:
