@@ -1,13 +1,13 @@
 """What was bought in the same weeks of last year, where the history reaches back so far."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import AnyIntArray, FloatArray, IntArray
+from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.bounds import HORIZON_DAYS, above_zero, within
+from models.bounds import HORIZON_DAYS, above_zero, is_power, within
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
 from models.numerics.columns import line_for_all
@@ -15,6 +15,8 @@ from models.numerics.shrinkage import shrunk_rates
 
 YEAR_DAYS = 365.0
 THEN = 9.0  # horizons before and after this day a year ago, whose buyers a rise is told by
+TRIED = 8  # last horizons, in which is looked how far rises of a year before came true
+POWERS = np.linspace(1, 0, 11)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,31 +27,37 @@ class SeasonOptions:
         horizon_days: length of the window, that is of what is predicted.
         spread: how far the days around the window count, as the standard deviation of a normal curve, in
             horizons: feasts move, and a small shop sells too little in one week to tell.
+        rise_power: how far a rise of last year is believed: 0 not at all, 1 as it was; None: learned.
     """
 
     horizon_days: float = 7.0
     spread: float = 0.5
+    rise_power: float | None = None
 
     def __post_init__(self) -> None:
         within("horizon_days", self.horizon_days, *HORIZON_DAYS)
         above_zero("spread", self.spread)
+        is_power("rise_power", self.rise_power)
 
 
 class Season(Model[SeasonOptions]):
     """The same order for everyone: the share of customers of these days last year who bought a product."""
 
     name: ClassVar[str] = "season"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     options_type: ClassVar[type] = SeasonOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_", "rise_")
 
     share_: FloatArray  # shape (n_products,), 0 where the product was not bought then
-    rise_: FloatArray  # shape (n_products,), see `season_rise`
+    rise_: FloatArray  # shape (n_products,), see `season_rise`, times the power
 
     def fit(self, interactions: Interactions) -> Self:
-        self.options_, self.n_products_ = self.options, interactions.n_products
-        self.share_ = season_share(interactions, self.options)
-        self.rise_ = season_rise(interactions, self.options)
+        options, rise, power = self.options, season_rise(interactions, self.options), self.options.rise_power
+        if power is None:
+            power = learned_power(interactions, rise, options)
+        self.options_, self.n_products_ = replace(options, rise_power=power), interactions.n_products
+        self.share_ = season_share(interactions, options)
+        self.rise_ = rise * np.float32(power)
         return self
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
@@ -97,8 +105,7 @@ def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArra
     first_age_days = np.zeros(interactions.n_products, np.float32)
     np.maximum.at(first_age_days, interactions.product_row, age_days)
     was_sold = first_age_days > YEAR_DAYS + horizon_days
-    pairs, category_row = Pairs.of(interactions), interactions.catalogue.category_row
-    group = np.where(category_row >= 0, category_row, category_row.max(initial=-1) + 1).astype(np.int64)
+    pairs, group = Pairs.of(interactions), _groups(interactions)
     then_days = max(THEN, 1 + 4 * options.spread) * horizon_days  # all that counts below is within
     is_then = np.abs(age_days - YEAR_DAYS) <= then_days
     then = pairs.buyers(is_then.astype(np.float32)) * was_sold
@@ -109,6 +116,56 @@ def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArra
             return flat
         rates.append(shrunk_rates(bought, then * (bought.sum() / then.sum()), [group]))
     return np.log(rates[0] / rates[1]).astype(np.float32)
+
+
+def learned_power(interactions: Interactions, rise: FloatArray, options: SeasonOptions) -> float:
+    """The power of rises of the year before under which the sales of the last horizons are likeliest.
+
+    Each horizon's are a multinomial: by what each product sold before it, times its rise then. What feasts
+    do comes true; last year's menu, promotions and fashions don't come again. 1 is believed beforehand, as
+    firmly as one such horizon with the rises that are expected now would say it: where nothing rose lately
+    nothing speaks against a feast.
+
+    Args:
+        rise: of the coming horizon, by `season_rise`.
+    Returns:
+        one of POWERS; 1 if the history doesn't hold a horizon and its last year.
+    """
+    step_s, tried = int(options.horizon_days * DAY_S), range(1, TRIED + 1)
+    said, bought = np.zeros(len(POWERS)), []
+    for start_s in [interactions.as_of_s - number * step_s for number in tried]:
+        past = interactions.before(start_s)
+        if past.span_days < YEAR_DAYS + options.horizon_days:
+            break
+        expected = _expected(past, options)
+        pairs = Pairs.of(interactions.between(start_s, start_s + step_s))
+        sold = np.bincount(pairs.product_row, expected[pairs.product_row] > 0, interactions.n_products)
+        if not sold.any():
+            continue
+        raised = POWERS[:, None] * season_rise(past, options)
+        said += raised @ sold - sold.sum() * np.log(np.exp(raised) @ expected)
+        bought.append(sold.sum())
+    if not bought:
+        return 1.0
+    expected = _expected(interactions, options)
+    differing = expected @ rise**2 - (expected @ rise) ** 2
+    best = int(np.argmax(said - np.mean(bought) * differing * (1 - POWERS) ** 2 / 2))
+    return round(float(POWERS[best]), 1)
+
+
+def _expected(interactions: Interactions, options: SeasonOptions) -> DoubleArray:
+    """Each product's share of the coming sales by those of the last horizon and months, 1 together."""
+    pairs, age_days = Pairs.of(interactions), interactions.age_days
+    lately = pairs.buyers((age_days <= THEN * options.horizon_days).astype(np.float32))
+    last = pairs.buyers((age_days <= options.horizon_days).astype(np.float32))
+    share: DoubleArray = lately * shrunk_rates(last, lately, [_groups(interactions)])
+    return share / max(float(share.sum()), 1e-9)
+
+
+def _groups(interactions: Interactions) -> LongArray:
+    """Each product's category; those without one share a group of their own."""
+    row = interactions.catalogue.category_row
+    return np.where(row >= 0, row, row.max(initial=-1) + 1).astype(np.int64)
 
 
 def _around(age_days: FloatArray, newest_days: float, options: SeasonOptions) -> FloatArray:

@@ -6,6 +6,7 @@ from math import exp
 import numpy as np
 
 from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
 from models.numerics.shrinkage import shrunk_rates
 from models.season import Season, SeasonOptions, season_rise, season_share
 from tests.data.scores import history_of
@@ -96,3 +97,39 @@ def test_what_was_liked_more_a_year_ago_than_since_is_no_season() -> None:
     lines = [(place, product, day, place) for place, (day, product) in enumerate(of_days)]
     history = history_of(lines, n_customers=len(lines), n_products=40, as_of_day=400)
     assert season_rise(history, OPTIONS).std() < 0.05
+
+
+def weeks_of(weights: np.ndarray) -> Interactions:
+    """Each week 100 purchases by as many customers, of products by that week's weights (weeks x products)."""
+    lot = np.random.default_rng(0)
+    sold = [lot.choice(weights.shape[1], 100, p=week / week.sum()) for week in weights]
+    lines = [
+        (100 * week + place, int(product), 7 * week + place % 7 + 0.5, 100 * week + place)
+        for week, products in enumerate(sold)
+        for place, product in enumerate(products)
+    ]
+    n_weeks, n_products = weights.shape
+    return history_of(lines, n_customers=100 * n_weeks, n_products=n_products, as_of_day=7 * n_weeks)
+
+
+def test_rises_that_come_true_each_year_are_believed_and_those_of_a_weekly_menu_are_not() -> None:
+    year = 0.2 + 8 * (np.arange(40) // 2 == np.arange(52)[:, None] % 20)  # two products have their week
+    menus = 0.2 + 8 * (np.random.default_rng(1).random((72, 40)) < 2 / 40)
+    feasts = Season().fit(weeks_of(np.concatenate([year, year[:20]])))
+    assert feasts.options_.rise_power is not None
+    assert feasts.options_.rise_power >= 0.8
+    history = weeks_of(menus)
+    menu = Season().fit(history)
+    assert menu.options_.rise_power is not None
+    assert menu.options_.rise_power <= 0.3
+    rise = season_rise(history, menu.options_)
+    assert rise.std() > 0.5
+    np.testing.assert_allclose(menu.rise_, rise * np.float32(menu.options_.rise_power))
+
+
+def test_a_rise_that_no_horizon_can_try_is_believed_as_it_was() -> None:
+    once = bought_on({5: 10, 26: 1, 44: 9}, {5: 10, 26: 9, 44: 1})
+    history = history_of(once, n_customers=60, n_products=2, as_of_day=400)
+    model = Season(OPTIONS).fit(history)
+    assert model.options_.rise_power == 1.0
+    np.testing.assert_array_equal(model.rise_, season_rise(history, OPTIONS))
