@@ -114,8 +114,10 @@ def _private(path: Path) -> TextIO:
 
 
 def cell_of(value: object) -> str:
-    """A cell; a negative number is text for a spreadsheet, too, as the promise has no exception."""
-    return "" if value is None else safe_cell(str(value))
+    """A cell: no text is a formula; a number stays one, also below 0, since spreadsheets add up columns."""
+    if value is None:
+        return ""
+    return safe_cell(value) if isinstance(value, str) else str(value)
 
 
 def rows_of(answer: str) -> list[dict[str, Any]]:

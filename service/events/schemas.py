@@ -207,11 +207,11 @@ def _as_event_error(error: ErrorDetails) -> BadEventError:
 def _own_words(kind: str, error: ErrorDetails) -> str:
     limits: dict[str, Any] = error.get("ctx", {})
     if kind == "greater_than":
-        return f"must be above {limits['gt']:g}"
+        return f"must be above {limits['gt']:.10g}"
     if kind == "greater_than_equal":
-        return f"must be at least {limits['ge']:g}"
+        return f"must be at least {limits['ge']:.10g}"
     if kind == "less_than_equal":
-        return f"must be at most {limits['le']:g}"
+        return f"must be at most {limits['le']:.10g}"
     if kind == "literal_error":
         return f"must be {limits['expected']}"
     return error["msg"]

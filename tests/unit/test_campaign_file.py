@@ -32,7 +32,9 @@ def test_no_cell_is_a_formula(texts: list[str], start: str) -> None:
     head = dict.fromkeys(("source", "version", "variant", "request_id"), start)
     answer = json.dumps({"customer_id": start + "x", **head, "recommendations": [item]})
     for row in rows_of(answer):
-        assert not any(cell_of(value).startswith(FORMULA_STARTS) for value in row.values())
+        texts = [cell_of(value) for value in row.values() if not isinstance(value, float)]
+        assert not any(text.startswith(FORMULA_STARTS) for text in texts)
+        assert cell_of(row["expected_value"]) == "-1.0"  # a loss is a number for whoever adds up the column
 
 
 def test_a_failure_in_the_middle_leaves_no_part_of_a_file(tmp_path: Path) -> None:

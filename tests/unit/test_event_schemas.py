@@ -63,7 +63,7 @@ def test_what_an_event_is_told_from_its_like_by_has_no_field_that_it_does_not_sa
         ({"quantity": float("inf")}, "quantity: must be a number"),
         ({"quantity": 10**400}, "quantity: must be a number"),
         ({"quantity": 0}, "quantity: must be above 0"),
-        ({"quantity": 2_000_000}, "quantity: must be at most 1e+06"),
+        ({"quantity": 2_000_000}, "quantity: must be at most 1000000"),
         ({"unit_price": -1}, "unit_price: must be at least 0"),
         ({"occurred_at": 1_800_000_000}, "occurred_at: must be a time such as 2026-11-24T18:05:00Z"),
         ({"occurred_at": "1800000000"}, "occurred_at: must be a time such as 2026-11-24T18:05:00Z"),
