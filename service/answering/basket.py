@@ -11,7 +11,7 @@ from service.answering.neighbours import goes_with
 from service.answering.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.answering.packed import Entry, Scored
 from service.errors import RefusedError
-from service.live.session import FIRST_LINE, Session
+from service.live.session import Session, own_evidence
 from service.rules.diversity import Above, diverse
 from service.rules.effects import Place
 from service.rules.room import Room
@@ -156,7 +156,7 @@ class Basket:
         if self.is_full or not self._held:
             return
         self.taken.difference_update(self._held)
-        places = {one.product_row: FIRST_LINE + line for line, one in enumerate(session.bought)}
+        places = {one.product_row: own_evidence(line) for line, one in enumerate(session.bought)}
         self._take(((row, places[row], UNKNOWN) for row in self._held), Rung.OWN)
 
     def take_similar(self, product_row: int) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.arrays import FloatArray
 from service.answering.packed import Columns
-from service.live.session import FIRST_LINE, Session
+from service.live.session import FIRST_LINE, Session, own_evidence
 from service.versions.served import NONE, UNKNOWN, ServedVersion
 from service.web.parameters import OBJECTIVES
 from storage.versions.evidence import ITSELF
@@ -94,7 +94,7 @@ def owned_by(served: ServedVersion, customer_row: int, session: Session | None) 
                 owned.append(Owned(products[place], due_days[place], evidence))
     if session:
         lines = enumerate(session.bought)
-        owned += [Owned(one.product_row, one.due_day, FIRST_LINE + line) for line, one in lines]
+        owned += [Owned(one.product_row, one.due_day, own_evidence(line)) for line, one in lines]
     return owned
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.arrays import IntArray
 from service.answering.neighbours import goes_with
 from service.answering.packed import Columns
-from service.live.told import MOST_LINES, Line, Told
+from service.live.told import Line, Told
 from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
 from storage.versions.session_figures import SessionFigures
@@ -20,6 +20,8 @@ from storage.versions.session_figures import SessionFigures
 FIRST_LINE = 200
 """In a list with something new, evidence from here on is a line of the session; a place in the history is
 below, since the night explains other products by the latest 200 purchases only."""
+MOST_ANCHORS = 50
+"""Lines of the session that may explain another product, the latest."""
 
 MOST = 200  # products of a list
 SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
@@ -28,7 +30,7 @@ SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom
 KEPT_SESSIONS = 2000
 SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 
-assert FIRST_LINE + MOST_LINES <= ITSELF
+assert FIRST_LINE + MOST_ANCHORS <= ITSELF
 
 
 class Bought(NamedTuple):
@@ -119,6 +121,11 @@ def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: floa
     )
 
 
+def own_evidence(line: int) -> int:
+    """What explains a product that was bought since the night by itself, from its place among those."""
+    return FIRST_LINE + line if line < MOST_ANCHORS else ITSELF
+
+
 def day_of(served: ServedVersion, at_s: float) -> int:
     """The shop's local date at a moment, in days since 1970-01-01."""
     return (datetime.fromtimestamp(at_s, UTC).astimezone(served.zone).date() - EPOCH).days
@@ -182,7 +189,8 @@ def assembled(session: Session) -> Columns:
     """
     served = session.served
     night = served.candidates(session.customer_row) if session.customer_row != NONE else None
-    similar, anchors = goes_with(served, np.array([one.product_row for one in session.bought]))
+    latest = [one.product_row for one in session.bought[:MOST_ANCHORS]]
+    similar, anchors = goes_with(served, np.array(latest))
     if night is not None:
         sources = [(np.asarray(night.rows), NIGHT_COUNTS), (similar[:SIMILAR], SIMILAR_BESIDE_NIGHT)]
     else:
@@ -266,7 +274,7 @@ def _explained(session: Session, rows: IntArray, night: Columns | None, anchors:
     for place, row in enumerate(rows.tolist()):
         why, probability[place] = known.get(row, (NO_EVIDENCE, UNKNOWN))
         if row in line_of:
-            why, probability[place] = FIRST_LINE + line_of[row], UNKNOWN  # the night counted on no purchase
+            why, probability[place] = own_evidence(line_of[row]), UNKNOWN  # the night counted on no purchase
         elif why == NO_EVIDENCE and row in anchors:
             why = FIRST_LINE + anchors[row]
         elif FIRST_LINE <= why < ITSELF:

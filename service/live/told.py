@@ -9,8 +9,8 @@ from zlib import crc32
 
 from storage.record.live import Trade
 
-MOST_LINES = 50
-"""Products bought since the night that count, the latest; a packed list can name no more."""
+MOST_LINES = 200
+"""Products bought since the night that count, the latest: a bound for memory, of 37 KB."""
 
 
 class Line(NamedTuple):

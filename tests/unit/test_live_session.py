@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,24 @@ def test_dates_of_reasons_are_those_of_the_latest_purchase(tiny: ServedVersion) 
     # 5 orders 6.1 days apart (6.102 as a float16), and one 5 days after them: 29.4 days in 5 gaps
     assert milk["evidence"] == {"times": 6, "interval_days": 5.9, "last_purchased_on": "2018-01-02"}
     assert milk["due_on"] == "2018-01-08"
+
+
+def test_of_a_long_shopping_list_every_product_is_known_to_have_been_bought(tmp_path: Path) -> None:
+    """More products than evidence has numbers for; milk and pears were bought before all the others."""
+    many = [f"p{number:02}" for number in range(70)]
+    served = tiny_served(tmp_path, replace(SHOP, products=dict(SHOP.products) | dict.fromkeys(many, "")))
+    trade = trades("milk", "pear", at=MORNING - timedelta(hours=1)) + trades(*many)
+    told, today = told_of(1, trade, has_night=True), {"last_purchased_on": "2018-01-02"}
+    for customer, query in (("anna", Query(n=80)), ("anna", Query(n=80, objective="reorder"))):
+        answer = recommender(told).recommend(served, customer, query)
+        said = {one["product_id"]: one["reason"] for one in body(served, customer, answer)["recommendations"]}
+        assert said["milk"]["evidence"] == {"times": 6, "interval_days": 5.9, **today}
+        assert said["butter"]["evidence"] == {"product_id": "milk", **today}
+    new = recommender(told).recommend(served, "anna", Query(n=80, objective="discovery"))
+    assert not set(shown(served, new)) & {"milk", "pear", *many}
+    stranger = recommender(told).recommend(served, "nobody", Query(n=82))  # what waits is shown at last
+    said = {one["product_id"]: one["reason"] for one in body(served, "nobody", stranger)["recommendations"]}
+    assert said["pear"]["evidence"].items() >= today.items()
 
 
 def milk_at(*moments: datetime, orders: str | None = None) -> Told:
