@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from pathlib import Path
 
 import click
@@ -30,6 +30,7 @@ from storage.store_option import store_option_that
 from storage.versions.store import Store
 
 TIMEOUT_S = 60
+FIRST_YEAR = 1970
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 store_option = store_option_that(is_required=False)
 
@@ -60,7 +61,11 @@ def check(file: Path, store: Path | None) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rules to compare with; none without.",
 )
-@click.option("--at", type=click.DateTime(), help="Try it at this moment, in the shop's time zone; else now.")
+@click.option(
+    "--at",
+    type=click.DateTime([*click.DateTime().formats, "%Y-%m-%dT%H:%M:%S%z"]),
+    help="Try it at this moment, in the shop's time zone where it has no offset; else now.",
+)
 @click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
 @url_option
 @key_option
@@ -78,10 +83,12 @@ def try_out(
     """Say what FILE would change for 1,000 customers."""
     if store is None:
         raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
+    if at is not None and not FIRST_YEAR <= at.year < MAXYEAR:
+        raise click.BadParameter(f"must be of {FIRST_YEAR} or later", param_hint="'--at'")
     champion = StoreChampion(Store(store))
     served = champion.required()
     before = read_rules_file(against) if against else NO_RULES
-    now_s = at.replace(tzinfo=served.zone).timestamp() if at else time.time()
+    now_s = at.replace(tzinfo=at.tzinfo or served.zone).timestamp() if at else time.time()
     after = read_rules_file(file)
     news: Callable[[str], Told | None] = nothing_new
     default = PRESETS[consent_default]

@@ -292,6 +292,17 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     url = sqlite_url(tmp_path)
     with empty_record(url) as record, record.writing() as connection:
         change_product(connection, ProductState("milk", 0, None, None), now_ms=0)
+    soon = tmp_path / "soon.toml"
+    soon.write_text("schema = 1\n" + rule("c", "block", products='["milk"]', starts="2030-01-01T12:00:00"))
+    for at, is_awake in (
+        ("2030-01-01T12:00:00", True),
+        ("2030-01-01 11:59:59", False),
+        ("2030-01-01T12:30:00+01:00", False),  # 11:30 in the shop, as POST /rules/dry-run?at= takes it
+        ("2030-01-01T12:00:00Z", True),
+    ):
+        shown = run.invoke(main, ["rules", "dry-run", str(soon), *where, "--at", at])
+        assert ("rule c: not now" not in shown.stdout, shown.exit_code) == (is_awake, 0), at
+    assert run.invoke(main, ["rules", "dry-run", str(soon), *where, "--at", "0001-01-01"]).exit_code == 2
     record_of = ["--url", str(url), "--erasure-key", SECRET]
     shown = run.invoke(main, ["rules", "dry-run", str(good), *where, *record_of])
     assert f"{EVERYWHERE}: 0 of 6 lists change" in shown.output  # milk is sold out by now
