@@ -20,7 +20,8 @@ type Ask = Callable[[Callable[[Record], Rows]], Rows]
 PAGE = 1000  # rows of one look: 5,000 events, of somebody who looks around, took as long as a worker waits
 _DURATION = "latency_ms"  # of all that ends in _ms the one that is no moment
 _JSON = ("items", "payload")  # texts that hold data
-_OURS = ("id", "namespace", "payload_hash", "customer_id", "client")  # how we keep it, not what is kept
+_OURS = ("id", "namespace", "payload_hash", "customer_id", "client", "is_redeemed")
+"""How we keep it, not what is kept. A promise is marked as redeemed late or never; the purchase says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from storage.record.budgets import (
 )
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
+from storage.record.holdings import holdings_of
 from storage.record.learning import read_recorded
 from storage.record.live import Since
 from storage.record.promised import forget_old
@@ -173,6 +174,17 @@ def test_an_ended_promise_can_be_made_again(record: Record) -> None:
     assert again is not None
     assert told(record, again, "anna", now_ms=later) == 0
     assert rows(record, offer_promises, "customer_id", "ends_ms") == [("anna", later + LIFE_MS)]
+
+
+def test_what_a_customer_may_see_of_a_promise_has_no_mark_that_comes_late(record: Record) -> None:
+    """That it was redeemed is marked by a later lease, if there is any: the purchase among the events says it."""
+    one = take_lease(record)
+    assert one is not None
+    told(record, one, "anna")
+    take(record, event("1", offer_id="ten"))
+    held = holdings_of(lambda look: look(record), "anna")
+    assert [(row["type"], row["offer_id"]) for row in held.events] == [("purchase", "ten")]
+    assert [sorted(row) for row in held.promises] == [["ends", "offer_id", "promised"]]
 
 
 def test_a_worker_that_leases_and_one_that_tells_never_wait_for_each_other_both(record: Record) -> None:
