@@ -177,7 +177,7 @@ def test_an_ended_promise_can_be_made_again(record: Record) -> None:
 
 
 def test_what_a_customer_may_see_of_a_promise_has_no_mark_that_comes_late(record: Record) -> None:
-    """That it was redeemed is marked by a later lease, if there is any: the purchase among the events says it."""
+    """That it was redeemed a later lease marks, if there is any: the purchase among the events says it."""
     one = take_lease(record)
     assert one is not None
     told(record, one, "anna")
