@@ -218,7 +218,7 @@ def _follow_rules_and_products(
     plan: WorkerPlan, counters: RecordCounters, live: LiveProducts, book: RuleBook
 ) -> ChangesFollower:
     """Begin with what is known of rules and products; and who takes in what changes of it in the record."""
-    settings, kept = plan.settings, KeptRules(plan.metrics_folder.parent / "rules.json")
+    settings, kept = plan.settings, _kept_rules(plan)
     if settings.rules:
         RulesFileFollower(settings.rules, book, kept, settings.poll_s).start()
     of_record = None if settings.rules else book
@@ -279,6 +279,10 @@ def _customer_desk(
     )
 
 
+def _kept_rules(plan: WorkerPlan) -> KeptRules:
+    return KeptRules(plan.metrics_folder.parent / "rules.json")
+
+
 def leave_to_themselves() -> None:
     """Take what is there now, modules above all, out of the garbage collector's sight.
 
@@ -297,7 +301,8 @@ def operator_app(plan: WorkerPlan) -> Flask:
     gate = start_gate(settings, metrics, is_open=plan.is_open, is_operators=True)
     door = RecordDoor(settings, EventCounters(metrics.registry))
     default = PRESETS[settings.consent_default]
-    desk = RulesDesk(door, settings.rules, StoreChampion(store_of(settings)), default=default)
+    champion = StoreChampion(store_of(settings))
+    desk = RulesDesk(door, settings.rules, champion, _kept_rules(plan), default=default)
     app = create_operator_app(settings, metrics, gate, desk, plan.log_key)
     if settings.operator_port is not None:
         _end_slow_bodies(app, settings.operator_port, settings)

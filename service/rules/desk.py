@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from service.live.sample import news_of
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.doubts import warnings_of
 from service.rules.dry_run import dry_run, sample
+from service.rules.errors import BadRulesError
+from service.rules.kept import KeptRules
 from service.rules.preview import OneCustomer, preview
 from service.rules.reading import Rules, parse_rules
 from service.rules.watch import read_rules_file
@@ -89,6 +91,7 @@ class RulesDesk:
         door: the way to the record.
         file: the file of rules, where there is one.
         champion: opens the version that answers, for warnings and dry runs.
+        kept: what workers go on with while the file can't be used.
         default: consents of those who said nothing.
     """
 
@@ -97,22 +100,29 @@ class RulesDesk:
         door: Door,
         file: Path | None,
         champion: StoreChampion,
+        kept: KeptRules,
         clock: Callable[[], float] = time.time,
         *,
         default: Consent = PRESETS["all"],
     ) -> None:
         self._default = default
-        self._door, self._file, self._champion, self._clock = door, file, champion, clock
+        self._door, self._file, self._champion, self._kept, self._clock = door, file, champion, kept, clock
         self._products = ChangesFollower(door, champion.live)
 
     def in_force(self) -> InForce:
         """The rules in force.
 
         Raises:
-            BadRulesError, OSError: they come from a file that can't be used now.
+            BadRulesError, OSError: they come from a file that can't be used now, and none were kept.
         """
         if self._file:
-            return InForce(read_rules_file(self._file), "file")
+            try:
+                return InForce(read_rules_file(self._file), "file")
+            except (BadRulesError, OSError):
+                kept = self._kept.load()
+                if kept is None:
+                    raise
+                return InForce(kept, "file")
         active = self._door.do(_active)
         return InForce(rules_of(active), "record", active.changed_ms if active else None)
 
@@ -134,13 +144,14 @@ class RulesDesk:
         return str(self._door.do(write, SEND_AGAIN)), self.warnings(rules)
 
     def versions(self) -> list[RulesVersion]:
-        """The latest files that were put, the newest first."""
+        """The latest files that were put, the newest first; none is active beside a file of rules."""
 
         def read(record: Record) -> list[RulesVersion]:
             with record.reading() as connection:
                 return list_rules(connection)
 
-        return self._door.do(read)
+        found = self._door.do(read)
+        return [replace(version, is_active=False) for version in found] if self._file else found
 
     def roll_back(self, number: int | None, client: str) -> str:
         """Put an earlier file in force again: this one, or the one before.

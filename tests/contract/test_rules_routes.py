@@ -16,6 +16,8 @@ from service.openapi.document import document
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
+from service.rules.reading import parse_rules
+from service.rules.watch import RulesFileFollower
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from storage.record.changes import ProductState
@@ -228,13 +230,30 @@ def test_a_dry_run_knows_stock_and_prices_of_now(shop: Shop) -> None:
 def test_rules_of_a_file_are_shown_and_not_changed_here(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(TWO)
+    shop.operator.put("/rules", data=ONE)  # before a file was named
     listener = shop.listener(file)
     found = listener.get("/rules").get_json()
     assert (found["source"], found["text"], found["changed_at"]) == ("file", TWO, None)
     assert listener.put("/rules", data=ONE).status_code == 409
     assert listener.post("/rules/rollback").status_code == 409
+    assert [one["active"] for one in listener.get("/rules/versions").get_json()["versions"]] == [False]
     file.write_text("schema = ")
     assert listener.get("/rules").status_code == 400
+
+
+def test_while_the_file_is_broken_or_gone_the_operator_sees_what_workers_go_on_with(
+    shop: Shop, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(ONE)
+    listener, kept = shop.listener(file), KeptRules(shop.root / "rules.json")
+    RulesFileFollower(file, shop.book, kept, poll_s=60).look()
+    file.write_text("schema = ")
+    for _ in range(2):
+        assert listener.get("/rules").get_json()["text"] == ONE
+        tried = listener.post("/rules/dry-run", data=TWO)
+        assert (tried.status_code, tried.get_json()["rules_before"]) == (200, parse_rules(ONE).version)
+        file.unlink(missing_ok=True)
 
 
 def test_without_a_record_rules_cannot_be_put_and_answers_go_on(shop: Shop) -> None:

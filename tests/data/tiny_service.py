@@ -25,6 +25,7 @@ from service.routes.operator_app import create_operator_app
 from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
+from service.rules.kept import KeptRules
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
@@ -146,7 +147,7 @@ def tiny_operator_app(store: Path, callers: Known, rules: Path | None = None) ->
     metrics, settings = Metrics(None), Settings(store=store, rules=rules, record_timeout_ms=PATIENT_MS)
     gate = Gate(callers, Limits(), (), metrics, is_operators=True)
     door = RecordDoor(settings, EventCounters(metrics.registry))
-    desk = RulesDesk(door, rules, StoreChampion(Store(store)))
+    desk = RulesDesk(door, rules, StoreChampion(Store(store)), KeptRules(store / "rules.json"))
     return create_operator_app(settings, metrics, gate, desk, b"key")
 
 
