@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -48,7 +48,7 @@ MIN_BOUGHT = 500  # candidates that were bought
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
 CATALOGUE = ("category_row", "brand_row", "price")
-PROMOTION = tuple(each.name for each in fields(Promotions))
+PROMOTION = ("product_row", "starts_s", "ends_s", "reach")
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Catalogue:
         )
 
     def before(self, as_of_s: int) -> Self:
-        """What was known then: nothing that a later purchase tells, no promotion that begins a day later."""
+        """What was known then: nothing that a later purchase tells, no promotion that was not known yet."""
         promotions, unsold = self.promotions.before(as_of_s), self.sold_since_s >= as_of_s
         if not unsold.any():
             return self if promotions is self.promotions else replace(self, promotions=promotions)

@@ -1,6 +1,6 @@
 """What a shop puts forward and when: leaflets, displays, front pages, price cuts for everybody."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -21,27 +21,36 @@ class Promotions:
         starts_s, ends_s: shape (n,), int64, Unix seconds; the end itself is no part of it.
         reach: shape (n,), float32, at least 0: how much of the shop shows it, such as
             the share of its branches.
+        known_s: how long before it begins each counts as known, seconds.
     """
 
     product_row: IntArray = field(default_factory=lambda: _none(np.int32))
     starts_s: LongArray = field(default_factory=lambda: _none(np.int64))
     ends_s: LongArray = field(default_factory=lambda: _none(np.int64))
     reach: FloatArray = field(default_factory=lambda: _none(np.float32))
+    known_s: int = field(default=DAY_S, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.product_row)
 
     def only(self, mask: BoolArray) -> Self:
         """The entries where `mask` holds."""
-        return type(self)(self.product_row[mask], self.starts_s[mask], self.ends_s[mask], self.reach[mask])
+        return replace(
+            self,
+            product_row=self.product_row[mask],
+            starts_s=self.starts_s[mask],
+            ends_s=self.ends_s[mask],
+            reach=self.reach[mask],
+        )
 
     def before(self, as_of_s: int) -> Self:
-        """What begins within a day: the last purchase is of the evening, the next leaflet of midnight.
+        """What was known then: what had begun, and what began less than `known_s` later.
 
-        A plan for later counts as unknown, since nobody says when it was made.
+        A day is the least that makes sense: the last purchase is of the evening, the next leaflet of
+        midnight. How much earlier a plan is made, now and for past promotions, only the shop can say.
         """
-        begun = self.starts_s < as_of_s + DAY_S
-        return self if begun.all() else self.only(begun)
+        is_known = self.starts_s < as_of_s + max(self.known_s, 1)
+        return self if is_known.all() else self.only(is_known)
 
     def since(self, start_s: int) -> Self:
         """What was not over by then."""

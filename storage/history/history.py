@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.arrays import BoolArray, IntArray, LongArray
+from models.arrays import DAY_S, BoolArray, IntArray, LongArray
 from models.history.catalogue import LATER, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
@@ -55,6 +55,7 @@ class History:
         timezone: IANA name of the shop's own.
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
+        promotions_known_s: how long before it begins each promotion is known, seconds.
         from_record: what came from the record; None if there was none to read.
         order_keys: of the last days' lines with an order id, as in `storage.versions.order_keys`; sorted.
     """
@@ -73,6 +74,7 @@ class History:
     timezone: str
     fingerprint: str
     counts: Mapping[str, Counts]
+    promotions_known_s: int = DAY_S
     from_record: FromRecord | None = None
     redeemed: pl.DataFrame | None = None
     order_keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -148,6 +150,7 @@ class History:
             seconds["starts_at"].to_numpy(),
             seconds["ends_at"].to_numpy(),
             known["reach"].fill_null(1).to_numpy(),
+            known_s=self.promotions_known_s,
         )
 
     @cached_property

@@ -111,6 +111,17 @@ class PurchasesOptions(TableOptions):
         return f"^(?:{every})$" if every else None
 
 
+class PromotionsOptions(TableOptions):
+    """How the table of promotions is read."""
+
+    known_days: float = Field(
+        default=1,
+        ge=0,
+        le=366,
+        description="Days before a promotion begins from which it is known, those of the past too.",
+    )
+
+
 class HistoryOptions(_Strict):
     """All of `[history]`."""
 
@@ -132,7 +143,7 @@ class HistoryOptions(_Strict):
     purchases: PurchasesOptions = PurchasesOptions()
     products: TableOptions = TableOptions()
     offers: TableOptions = TableOptions()
-    promotions: TableOptions = TableOptions()
+    promotions: PromotionsOptions = PromotionsOptions()
     redemptions: TableOptions = TableOptions()
     customers: TableOptions = TableOptions()
     audiences: TableOptions = TableOptions()

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.arrays import LongArray
+from models.arrays import DAY_S, LongArray
 from models.errors import TooLittleHistoryError
 from storage.history.clean import Cleaner
 from storage.history.contract import TABLES, Kind, Table
@@ -155,6 +155,7 @@ def _assembled(
         timezone=options.timezone,
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
+        promotions_known_s=int(options.promotions.known_days * DAY_S),
         order_keys=_order_keys(lines, as_of),
         redeemed=redeemed,
     )

@@ -282,6 +282,21 @@ def test_a_promotion_that_begins_between_the_last_purchase_and_the_night_is_know
     assert [products[int(row)] for row in known.product_row] == ["p"]
 
 
+@pytest.mark.parametrize(
+    ("days", "known"), [(0.0, ["q"]), (1.0, ["q"]), (2.0, ["q", "p"]), (7.0, ["q", "p", "r"])]
+)
+def test_a_plan_is_known_as_long_before_it_begins_as_the_shop_says_now_and_in_the_past(
+    tmp_path: Path, days: float, known: list[str]
+) -> None:
+    lines = "q,2020-02-01,2020-02-07\np,2020-02-02,2020-02-07\nr,2020-02-07,2020-02-14\n"
+    write(tmp_path, HEADER + "a,p,2020-01-01\na,q,2020-01-01\na,r,2020-01-01\na,p,2020-03-01\n")
+    write(tmp_path, "product_id,starts_at,ends_at\n" + lines, "promotions.csv")
+    history = read(tmp_path, promotions={"known_days": days})
+    in_february = history.interactions().before(int(datetime(2020, 2, 1, tzinfo=UTC).timestamp()))
+    found = in_february.catalogue.promotions.product_row
+    assert [history.products["product_id"][int(row)] for row in found] == known
+
+
 def test_a_line_of_promotions_without_an_end_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,p,2020-01-01\n")
     lines = "p,2020-01-01,2020-01-08\n" * 10 + "p,2020-01-01,\n"
@@ -354,6 +369,7 @@ def test_an_as_of_line_is_not_taken_for_the_future(tmp_path: Path) -> None:
         ({"purchases": {"date_format": "%H:%M"}}, "whole date"),
         ({"purchases": {"separator": ";;"}}, "one ASCII character"),
         ({"purchases": {"path": "../other.csv"}}, "below --data"),
+        ({"promotions": {"known_days": -1}}, "greater than or equal to 0"),
         ({"max_reject_share": 1.5}, "less than or equal to 1"),
         ({"purchase": {}}, "Extra inputs"),
     ],

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from experiments.specification import Analysis, Head, Metric, VariantSpec
 from service.settings import Settings
-from storage.history.options import HistoryOptions, PurchasesOptions, TableOptions
+from storage.history.options import HistoryOptions, PromotionsOptions, PurchasesOptions, TableOptions
 from training.config import NightConfig, NightOptions, RecordOptions
 from training.evaluation.one_fold import EvaluationOptions
 from training.gate import GateOptions
@@ -30,6 +30,7 @@ def test_operations_names_every_setting_of_the_service(field: str) -> None:
         ("`[history]`", HistoryOptions),
         ("`[history.purchases]`, `.products`", TableOptions),
         ("only `[history.purchases]`", PurchasesOptions),
+        ("only `[history.promotions]`", PromotionsOptions),
         ("`[night]`", NightOptions),
         ("`[gate]`", GateOptions),
         ("`[evaluation]`", EvaluationOptions),
@@ -40,7 +41,8 @@ def test_operations_names_every_key_of_the_nights_configuration(
     heading: str, options: type[BaseModel]
 ) -> None:
     table = OPERATIONS.split(f"\n| {heading}", 1)[1].split("\n\n")[0]
-    inherited = TableOptions.model_fields if options is PurchasesOptions else {}
+    is_of_table = issubclass(options, TableOptions) and options is not TableOptions
+    inherited = TableOptions.model_fields if is_of_table else {}
     for name, field in options.model_fields.items():
         if name in inherited or isinstance(field.default, BaseModel):
             continue
