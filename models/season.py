@@ -77,8 +77,9 @@ def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArr
     if interactions.span_days < YEAR_DAYS:
         return np.zeros(interactions.n_products, np.float32)
     weights = _around(interactions.age_days, YEAR_DAYS - options.horizon_days, options)
-    held = Pairs.of(interactions).buyers(weights)
-    n_customers = len(np.unique(interactions.customer_row[weights > 0]))
+    then = interactions.only(weights > 0)
+    held = Pairs.of(then).buyers(weights[weights > 0])
+    n_customers = len(np.unique(then.customer_row))
     return (held / max(n_customers, 1)).astype(np.float32)
 
 
@@ -98,20 +99,20 @@ def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArra
         shape (n_products,), float32; all 0 if the history doesn't hold both horizons.
     Source: Poisson-gamma rates, as `shrunk_rates`.
     """
-    horizon_days, age_days = options.horizon_days, interactions.age_days
+    horizon_days = options.horizon_days
     flat = np.zeros(interactions.n_products, np.float32)
     if interactions.span_days < YEAR_DAYS + horizon_days:
         return flat
     first_age_days = np.zeros(interactions.n_products, np.float32)
-    np.maximum.at(first_age_days, interactions.product_row, age_days)
+    np.maximum.at(first_age_days, interactions.product_row, interactions.age_days)
     was_sold = first_age_days > YEAR_DAYS + horizon_days
-    pairs, group = Pairs.of(interactions), _groups(interactions)
     then_days = max(THEN, 1 + 4 * options.spread) * horizon_days  # all that counts below is within
-    is_then = np.abs(age_days - YEAR_DAYS) <= then_days
-    then = pairs.buyers(is_then.astype(np.float32)) * was_sold
+    around = interactions.only(np.abs(interactions.age_days - YEAR_DAYS) <= then_days)
+    pairs, group = Pairs.of(around), _groups(interactions)
+    then = np.bincount(pairs.product_row, minlength=interactions.n_products) * was_sold
     rates = []
     for newest_days in (YEAR_DAYS - horizon_days, YEAR_DAYS):
-        bought = pairs.buyers(_around(age_days, newest_days, options)) * was_sold
+        bought = pairs.buyers(_around(around.age_days, newest_days, options)) * was_sold
         if not bought.any():
             return flat
         rates.append(shrunk_rates(bought, then * (bought.sum() / then.sum()), [group]))
@@ -155,9 +156,10 @@ def learned_power(interactions: Interactions, rise: FloatArray, options: SeasonO
 
 def _expected(interactions: Interactions, options: SeasonOptions) -> DoubleArray:
     """Each product's share of the coming sales by those of the last horizon and months, 1 together."""
-    pairs, age_days = Pairs.of(interactions), interactions.age_days
-    lately = pairs.buyers((age_days <= THEN * options.horizon_days).astype(np.float32))
-    last = pairs.buyers((age_days <= options.horizon_days).astype(np.float32))
+    pairs = Pairs.of(interactions.only(interactions.age_days <= THEN * options.horizon_days))
+    lately = np.bincount(pairs.product_row, minlength=interactions.n_products).astype(np.float64)
+    is_last = pairs.last_age_days <= options.horizon_days
+    last = np.bincount(pairs.product_row, is_last, interactions.n_products)
     share: DoubleArray = lately * shrunk_rates(last, lately, [_groups(interactions)])
     return share / max(float(share.sum()), 1e-9)
 
