@@ -131,10 +131,16 @@ def test_customers_who_all_got_new_ids_on_a_day_are_doubted_also_weeks_later(tmp
     """60 customers have 120 lines a week; from the sixth week on, those of everybody are of new ids."""
     lines = weekly(customers=60)
     other = [f"new-{line}" if int(line.rpartition(",")[2]) >= 6 else line for line in lines]
-    assert f"the 7 days from {day(42)} only 0% are of customers known before, where 100% are usual" in said(
-        tmp_path, other
-    )
+    known = "only 0% are of customers known before, where 100% are usual"
+    assert f"Of the purchase lines of {day(42)} to {day(48)} {known}" in said(tmp_path, other)
     assert said(tmp_path, lines) == ""
+
+
+def test_customers_who_all_got_new_ids_are_doubted_from_the_next_day_on(tmp_path: Path) -> None:
+    """Each comes every day; the history ends with the second day of the new ids."""
+    lines = [f"{'new-' if d > 81 else ''}c{c},{c % 3},{day(d)},{d}" for d in range(84) for c in range(100)]
+    known = "only 0% are of customers known before, where 100% are usual"
+    assert f"Of the purchase lines of {day(82)} to {day(83)} {known}" in said(tmp_path, lines)
 
 
 def test_new_customers_who_come_beside_the_others_are_no_new_ids(tmp_path: Path) -> None:

@@ -154,8 +154,8 @@ def _renamed_customers(history: History, horizon_days: int) -> str | None:
     end = np.minimum(begin + horizon_days, reach)  # of the horizon that begins on each day
     sold = np.concatenate([[0], np.bincount(day).cumsum()])
     lines = sold[end] - sold[begin]
-    since = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of somebody known
-    known = (np.bincount(since, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
+    after = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of somebody known
+    known = (np.bincount(after, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
     share, by_day = known / np.maximum(lines, 1), known / (end - begin)
     able = begin[(LEAST_HORIZONS + 1) * horizon_days :]
     if not len(able):
@@ -170,11 +170,12 @@ def _renamed_customers(history: History, horizon_days: int) -> str | None:
     if not len(found):
         return None
     worst = int(found[share[able[found]].argmin()])
-    turn = opened + timedelta(days=int(able[worst]))
+    turn = int(able[worst])
+    since, upto = (opened + timedelta(days=int(number)) for number in (turn, end[turn] - 1))
     return (
-        f"Of the purchase lines of the {horizon_days} days from {turn} only {share[able[worst]]:.0%} are of "
-        f"customers known before, where {usual[worst]:.0%} are usual: were customers given new ids? What is "
-        "known of the old ones doesn't count for the new."
+        f"Of the purchase lines of {since} to {upto} only {share[turn]:.0%} are of customers known before, "
+        f"where {usual[worst]:.0%} are usual: were customers given new ids? What is known of the old ones "
+        "doesn't count for the new."
     )
 
 
