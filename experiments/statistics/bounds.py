@@ -71,17 +71,6 @@ def bounds(
     return tuple(found)
 
 
-def crossing(
-    information: Sequence[float], limits: Sequence[float], drift: float = 0.0
-) -> tuple[float, float]:
-    """How likely the statistic ever crosses its upper, and its lower, bound.
-
-    Args:
-        drift: the expected statistic at information 1.
-    """
-    return Crossing(information, limits, abs(drift)).under(drift)
-
-
 class Crossing:
     """How likely bounds are crossed, under any drift: the ways are carried once, for all of them.
 
@@ -89,7 +78,7 @@ class Crossing:
         most: the farthest drift that is asked for.
     """
 
-    def __init__(self, information: Sequence[float], limits: Sequence[float], most: float) -> None:
+    def __init__(self, information: Sequence[float], limits: Sequence[float], most: float = 0.0) -> None:
         steps = np.diff((0.0, *information))
         walk = _Walk(steps, FARTHEST + most)
         self._looks: list[tuple[_Ways, float, float]] = []
@@ -97,8 +86,12 @@ class Crossing:
             self._looks.append((walk.ways, float(limit), float(step)))
             walk.pass_look(limit, float(step))
 
-    def under(self, drift: float) -> tuple[float, float]:
-        """The same as `crossing`."""
+    def under(self, drift: float = 0.0) -> tuple[float, float]:
+        """How likely the statistic ever crosses its upper, and its lower, bound.
+
+        Args:
+            drift: the expected statistic at information 1.
+        """
         sides = [ways.under(drift).outside(limit, step, drift) for ways, limit, step in self._looks]
         return sum(above for above, _ in sides), sum(below for _, below in sides)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
 from experiments.logs.frames import DAY_MS
-from experiments.statistics.bounds import Spending, _Walk, bounds, crossing, spent
+from experiments.statistics.bounds import Crossing, Spending, _Walk, bounds, spent
 from experiments.statistics.health import SAMPLE_RATIO
 from experiments.statistics.looks import LedgerInMemory, Look, next_look, rounded
 from experiments.statistics.power import drift_of
@@ -58,7 +58,7 @@ def test_whenever_one_looks_no_more_than_alpha_is_spent(
 ) -> None:
     information = tuple(place / 200 for place in sorted(places))
     limits = bounds(information, alpha, kind)
-    above, below = crossing(information, limits)
+    above, below = Crossing(information, limits).under()
     assert above == pytest.approx(below, abs=1e-9)
     assert above + below <= alpha + 1e-6
     if information[-1] == 1:
@@ -75,7 +75,8 @@ def test_bounds_hold_in_a_simulation_at_unequal_looks() -> None:
 
 
 def test_a_drift_of_the_fixed_tests_power_loses_little_of_it() -> None:
-    above, below = crossing(FIVE, bounds(FIVE, 0.05), drift=1.959964 + 0.841621)
+    drift = 1.959964 + 0.841621
+    above, below = Crossing(FIVE, bounds(FIVE, 0.05), drift).under(drift)
     assert 0.77 < above < 0.80
     assert below < 1e-4
 
@@ -85,9 +86,8 @@ def test_under_a_drift_two_looks_are_crossed_as_two_normals_say(drift: float) ->
     first, second = limits = (2.5, 2.0)
     both = multivariate_normal(drift * np.sqrt((0.4, 1.0)), [[1, np.sqrt(0.4)], [np.sqrt(0.4), 1]])
     later = both.cdf([first, inf], lower_limit=[-first, second])
-    assert crossing((0.4, 1.0), limits, drift)[0] == pytest.approx(
-        norm.sf(first, drift * np.sqrt(0.4)) + later, abs=1e-6
-    )
+    found, _ = Crossing((0.4, 1.0), limits, 9.0).under(drift)
+    assert found == pytest.approx(norm.sf(first, drift * np.sqrt(0.4)) + later, abs=1e-6)
 
 
 def test_to_find_a_drift_the_ways_are_carried_twice_however_many_drifts_are_tried(
@@ -99,7 +99,8 @@ def test_to_find_a_drift_the_ways_are_carried_twice_however_many_drifts_are_trie
     monkeypatch.setattr(_Walk, "pass_look", lambda walk, *at: passed.append(at[1]) or carry(walk, *at))
     drift, information = drift_of(0.049, 0.81, 30), tuple(look / 30 for look in range(1, 31))
     assert len(passed) == 2 * 30
-    assert crossing(information, bounds(information, 0.049), drift)[0] == pytest.approx(0.81, abs=1e-4)
+    found, _ = Crossing(information, bounds(information, 0.049), drift).under(drift)
+    assert found == pytest.approx(0.81, abs=1e-4)
 
 
 def taken(before: list[Look], new: Look) -> Look:
@@ -167,7 +168,7 @@ def test_a_last_look_beyond_the_planned_size_spends_what_is_left_and_no_more(
     information: tuple[float, ...],
 ) -> None:
     found = bounds(information, 0.05)
-    assert sum(crossing(information, found)) == pytest.approx(0.05, abs=1e-6)
+    assert sum(Crossing(information, found).under()) == pytest.approx(0.05, abs=1e-6)
     rng = np.random.default_rng(3)
     steps = np.diff((0.0, *information))
     score = (rng.normal(size=(200_000, len(steps))) * np.sqrt(steps)).cumsum(axis=1)
