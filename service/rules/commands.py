@@ -84,7 +84,7 @@ def try_out(
     if store is None:
         raise click.UsageError("--store is needed: the version of a store is what rules are tried on")
     if at is not None and not FIRST_YEAR <= at.year < MAXYEAR:
-        raise click.BadParameter(f"must be of {FIRST_YEAR} or later", param_hint="'--at'")
+        raise click.BadParameter(f"must be of {FIRST_YEAR} to {MAXYEAR - 1}", param_hint="'--at'")
     champion = StoreChampion(Store(store))
     served = champion.required()
     before = read_rules_file(against) if against else NO_RULES

@@ -1,7 +1,7 @@
 """A consent that is said again changes nothing, and of two that come at once each is obeyed."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
@@ -54,6 +54,14 @@ def test_the_first_word_is_written_also_where_it_is_the_default(record: Record) 
     take(record, event("e1"))  # the record knows the customer, who said nothing
     assert desk_on(record).change("anna", {"train": True}, "key-1") == ALL
     assert desk_on(record, NOTHING).consent("anna") == ALL
+    assert clients(record) == ["key-1"]
+
+
+def test_so_is_a_first_word_that_refuses_everything(record: Record) -> None:
+    """The row of a customer of whom there are events alone has no consents: that isn't a refusal yet."""
+    take(record, event("e1"))
+    assert desk_on(record).change("anna", asdict(NOTHING), "key-1") == NOTHING
+    assert desk_on(record).consent("anna") == NOTHING
     assert clients(record) == ["key-1"]
 
 

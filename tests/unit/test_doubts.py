@@ -151,6 +151,13 @@ def test_new_customers_who_come_beside_the_others_are_no_new_ids(tmp_path: Path)
     assert said(tmp_path, [*weekly(customers=10), *passing]) == ""
 
 
+def test_a_week_in_which_few_come_of_whom_all_are_known_has_no_new_ids(tmp_path: Path) -> None:
+    """The shop was closed for most of it: 120 lines instead of 1,200."""
+    other_weeks = [line for line in weekly(customers=600) if not line.endswith(",6")]
+    few = [line for line in weekly(customers=60) if line.endswith(",6")]
+    assert said(tmp_path, [*other_weeks, *few]) == ""
+
+
 def test_a_young_shop_to_which_customers_come_back_late_has_no_new_ids(tmp_path: Path) -> None:
     """Each of 1,440 comes once more after six weeks, so that at first everybody is new."""
     visits = [(c, week) for c in range(1440) for week in (c % 12, c % 12 + 6) if week < 12]
