@@ -159,7 +159,7 @@ def _queries(before: Rules, after: Rules) -> list[Query]:
     rule_sets = {name for rule in every for name in (*rule.only_for, *rule.not_for)}
     queries = [Query(N, placement=placement) for placement in (None, *sorted(placements))]
     queries += [Query(N, rule_set=name) for name in sorted(rule_sets)]
-    both = {pair for rule in every for pair in product(rule.placements, rule.only_for)}
+    both = {pair for rule in every for pair in product(rule.placements, (*rule.only_for, *rule.not_for))}
     queries += [Query(N, placement=placement, rule_set=name) for placement, name in sorted(both)]
     return queries
 

@@ -331,6 +331,11 @@ def test_rules_of_some_variants_at_some_placements_are_tried_there(served: Serve
         ("home (variants with rules = bold)", 6),
     ]
     assert (found.never_fired, found.not_here) == ([], [])
+    lifted = tried(served, rule("a", "block", products='["milk"]', not_for='["bold"]', placements='["home"]'))
+    assert [(one.placement, one.changed) for one in lifted.placements] == [
+        *((EVERYWHERE, 0), ("home", 6), (VARIANTS.format("bold"), 0)),
+        ("home (variants with rules = bold)", 0),
+    ]
 
 
 def test_of_one_customer_it_says_which_rules_do_not_hold_where_it_was_tried(served: ServedVersion) -> None:
