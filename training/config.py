@@ -135,6 +135,7 @@ class NightConfig(BaseModel):
 def load_config(
     path: Path | None,
     *,
+    data: str | None = None,
     horizon_days: int | None = None,
     time_budget_s: float | None = None,
     record: str | None = None,
@@ -143,11 +144,15 @@ def load_config(
 
     Args:
         path: nextbest.toml.
+        data: of `--data`: a nextbest.toml in this folder must be named, since a night that overlooks it may
+            learn from customers who said nothing, against its `consent_default`.
         horizon_days, time_budget_s: instead of those in the file's `[night]`.
         record: URL instead of the one in `[record]`.
     Raises:
         BadConfigError: the file can't be read, or something in it is unknown or has a value that can't be.
     """
+    if path is None and data is not None and (beside := Path(data) / "nextbest.toml").is_file():
+        raise BadConfigError(str(beside), "is read only if it is named: give --config, or move it away")
     content: dict[str, Any] = {}
     if path is not None:
         try:

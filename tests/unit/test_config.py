@@ -115,3 +115,12 @@ def test_a_file_is_utf8_whatever_the_machine_speaks(tmp_path: Path) -> None:
     path = tmp_path / "nextbest.toml"
     path.write_bytes('[history.purchases.columns]\ncustomer_id = "Kundennummer für Käufer"'.encode())
     assert load_config(path).history.purchases.columns == {"customer_id": "Kundennummer für Käufer"}
+
+
+def test_a_file_beside_the_history_that_nobody_named_is_not_overlooked(tmp_path: Path) -> None:
+    (tmp_path / "nextbest.toml").write_text('[record]\nconsent_default = "nothing"\n')
+    with pytest.raises(BadConfigError, match="give --config"):
+        load_config(None, data=str(tmp_path))
+    named = load_config(tmp_path / "nextbest.toml", data=str(tmp_path))
+    assert named.record.consent_default == "nothing"
+    assert load_config(None, data="sqlite:///shop.db").record.consent_default == "all"

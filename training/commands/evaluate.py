@@ -53,7 +53,7 @@ def evaluate(
     out: Path,
 ) -> None:
     """Compare variants on past weeks: a table here, evaluation.html and evaluation.json in --out."""
-    settings = load_config(config, horizon_days=horizon_days)
+    settings = load_config(config, data=data, horizon_days=horizon_days)
     variants = _chosen(settings, names)
     out.mkdir(parents=True, exist_ok=True)
     progress = Progress()

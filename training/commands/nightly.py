@@ -73,7 +73,9 @@ def nightly(
     """Learn from the history, and publish a new version if it passes the gate."""
     now, settings = datetime.now(UTC), None
     try:
-        settings = load_config(config, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record)
+        settings = load_config(
+            config, data=data, horizon_days=horizon_days, time_budget_s=time_budget_s, record=record
+        )
         moment = moment_of(as_of, settings.history.timezone, now)
         signer = Signer.read(signing_key) if signing_key else None
     except NextbestError as err:

@@ -31,7 +31,7 @@ from training.reports.shop_figures import LISTED, MIN_BUYERS, Section
 @out_folder_option
 def report(*, data: str, config: Path | None, store: Path | None, out: Path) -> None:
     """Who comes again, what is lost, what campaigns and stock do: shop-report.html and .json in --out."""
-    settings = load_config(config)
+    settings = load_config(config, data=data)
     version, variant = _champion(Store(store)) if store else (None, None)
     out.mkdir(parents=True, exist_ok=True)
     progress = Progress()

@@ -102,7 +102,7 @@ def tune(
     from training.tuning.studies import open_study  # noqa: PLC0415 - half a second that no other command must wait for
 
     until = perf_counter() + time_budget
-    settings = load_config(config)
+    settings = load_config(config, data=data)
     options = settings.variants.get(variant, {})
     build(variant, options)
     if not out.parent.is_dir():
