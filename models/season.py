@@ -1,13 +1,14 @@
 """What was bought in the same weeks of last year, where the history reaches back so far."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 
 from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.bounds import HORIZON_DAYS, above_zero, is_power, within
+from models.bounds import HORIZON_DAYS, above_zero, within
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
 from models.numerics.columns import line_for_all
@@ -27,38 +28,40 @@ class SeasonOptions:
         horizon_days: length of the window, that is of what is predicted.
         spread: how far the days around the window count, as the standard deviation of a normal curve, in
             horizons: feasts move, and a small shop sells too little in one week to tell.
-        rise_power: how far a rise of last year is believed: 0 not at all, 1 as it was; None: learned.
     """
 
     horizon_days: float = 7.0
     spread: float = 0.5
-    rise_power: float | None = None
 
     def __post_init__(self) -> None:
         within("horizon_days", self.horizon_days, *HORIZON_DAYS)
         above_zero("spread", self.spread)
-        is_power("rise_power", self.rise_power)
 
 
 class Season(Model[SeasonOptions]):
     """The same order for everyone: the share of customers of these days last year who bought a product."""
 
     name: ClassVar[str] = "season"
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
     options_type: ClassVar[type] = SeasonOptions
     learnt: ClassVar[tuple[str, ...]] = ("share_", "rise_")
 
     share_: FloatArray  # shape (n_products,), 0 where the product was not bought then
-    rise_: FloatArray  # shape (n_products,), see `season_rise`, times the power
 
     def fit(self, interactions: Interactions) -> Self:
-        options, rise, power = self.options, season_rise(interactions, self.options), self.options.rise_power
-        if power is None:
-            power = learned_power(interactions, rise, options)
-        self.options_, self.n_products_ = replace(options, rise_power=power), interactions.n_products
-        self.share_ = season_share(interactions, options)
-        self.rise_ = rise * np.float32(power)
+        self.options_, self.n_products_ = self.options, interactions.n_products
+        self.share_ = season_share(interactions, self.options)
+        self._history = interactions
+        self.__dict__.pop("rise_", None)
         return self
+
+    @cached_property
+    def rise_(self) -> FloatArray:
+        """`season_rise` times the learned power, shape (n_products,); made when it is first asked for, since
+        of a past window nobody asks. The power is no option: what was learned for the gate, a horizon
+        before, may know nothing of the feast that comes."""
+        rise = season_rise(self._history, self.options)
+        return rise * np.float32(learned_power(self._history, rise, self.options))
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what was not bought then, and for everything if the history is no year long."""

@@ -10,8 +10,8 @@ from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
 from models.numerics.shrinkage import shrunk_rates
-from models.season import Season, SeasonOptions, season_rise, season_share
-from tests.data.scores import history_of
+from models.season import Season, SeasonOptions, learned_power, season_rise, season_share
+from tests.data.scores import DAY_S, history_of
 
 OPTIONS = SeasonOptions(horizon_days=10.0, spread=0.5)  # days around the window: deviation 5
 # as of day 400 the window of last year is days 35 to 45
@@ -114,27 +114,42 @@ def weeks_of(weights: np.ndarray) -> Interactions:
     return history_of(lines, n_customers=100 * n_weeks, n_products=n_products, as_of_day=7 * n_weeks)
 
 
+def power_in(history: Interactions) -> float:
+    return learned_power(history, season_rise(history, SeasonOptions()), SeasonOptions())
+
+
 def test_rises_that_come_true_each_year_are_believed_and_those_of_a_weekly_menu_are_not() -> None:
     year = 0.2 + 8 * (np.arange(40) // 2 == np.arange(52)[:, None] % 20)  # two products have their week
     menus = 0.2 + 8 * (np.random.default_rng(1).random((72, 40)) < 2 / 40)
-    feasts = Season().fit(weeks_of(np.concatenate([year, year[:20]])))
-    assert feasts.options_.rise_power is not None
-    assert feasts.options_.rise_power >= 0.8
+    assert power_in(weeks_of(np.concatenate([year, year[:20]]))) >= 0.8
     history = weeks_of(menus)
-    menu = Season().fit(history)
-    assert menu.options_.rise_power is not None
-    assert menu.options_.rise_power <= 0.3
-    rise = season_rise(history, menu.options_)
+    assert power_in(history) <= 0.3
+    rise = season_rise(history, SeasonOptions())
     assert rise.std() > 0.5
-    np.testing.assert_allclose(menu.rise_, rise * np.float32(menu.options_.rise_power))
+    np.testing.assert_allclose(Season().fit(history).rise_, rise * np.float32(power_in(history)))
 
 
 def test_a_rise_that_no_horizon_can_try_is_believed_as_it_was() -> None:
     once = bought_on({5: 10, 26: 1, 44: 9}, {5: 10, 26: 9, 44: 1})
     history = history_of(once, n_customers=60, n_products=2, as_of_day=400)
-    model = Season(OPTIONS).fit(history)
-    assert model.options_.rise_power == 1.0
-    np.testing.assert_array_equal(model.rise_, season_rise(history, OPTIONS))
+    rise = season_rise(history, OPTIONS)
+    assert learned_power(history, rise, OPTIONS) == 1.0
+    np.testing.assert_array_equal(Season(OPTIONS).fit(history).rise_, rise)
+
+
+def test_a_feast_that_comes_is_believed_though_before_it_all_spoke_against_rises() -> None:
+    """The night fits with the options of the fit for the gate, of a horizon before."""
+    weights = np.ones((62, 40))
+    for week in range(2, 10):
+        weights[week, 4 * week : 4 * week + 4] = 3  # menus that didn't come again
+    weights[10, :4] = 16  # a year before the week that comes
+    history = weeks_of(weights)
+    earlier = history.before(history.as_of_s - 7 * DAY_S)
+    assert power_in(earlier) == 0
+    gates = Season().fit(earlier)
+    assert not gates.rise_.any()
+    assert Season(gates.options_).fit(history).rise_[:4].mean() > 0.1
+    assert gates.fit(history).rise_[:4].mean() > 0.1  # a fit forgets the one before
 
 
 def test_to_learn_the_power_only_the_months_that_count_are_gone_through(
@@ -144,6 +159,6 @@ def test_to_learn_the_power_only_the_months_that_count_are_gone_through(
     seen: list[int] = []
     pairs_of = Pairs.of
     monkeypatch.setattr(Pairs, "of", lambda history: seen.append(len(history)) or pairs_of(history))
-    Season().fit(weeks_of(np.ones((156, 5))))
+    assert Season().fit(weeks_of(np.ones((156, 5)))).rise_.shape == (5,)
     assert seen
     assert max(seen) <= 20 * 100  # purchases of the weeks around this day a year ago, or of the last ones
