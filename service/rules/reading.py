@@ -18,7 +18,7 @@ RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
 PYDANTICS_OWN = ("int", "float", "str", "bool", "date", "datetime")
 KINDS = ", ".join(get_args(member.model_fields["kind"].annotation)[0] for member in KINDS_OF_RULES)
 OUR_WORDS = {
-    "tuple_type": "must be a list: of rules each begins with [[rules]], values stand in [ ]",
+    "tuple_type": "must be a list: values stand in [ ]",
     "extra_forbidden": "there is no such key",
     "missing": "is missing",
     "greater_than": "must be above {gt:.10g}",
@@ -153,6 +153,8 @@ def _path(loc: tuple[str | int, ...]) -> str:
 
 def _why(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "tuple_type" and error["loc"] == ("rules",):
+        return "must be a list: of rules each begins with [[rules]]"
     if kind in OUR_WORDS:
         return OUR_WORDS[kind].format(**context)
     if kind == "string_pattern_mismatch":

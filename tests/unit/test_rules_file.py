@@ -93,6 +93,7 @@ def test_a_rule_may_end_on_the_day_on_which_it_starts(starts: str, ends: str) ->
         (f"{STOCK}starts = 2026-11-28\nends = 2026-11-27", "rules.1", "ends before it starts"),
         (f"{STOCK}starts = 2026-11-28T12:00:00\nends = 2026-11-28T12:00:00", "rules.1", "before it starts"),
         ('kind = "min_stock"\nstock = 1\nplacements = ["Home Page"]', "rules.1.placements.1", "1 to 32"),
+        ('kind = "block"\nbrands = "Own"', "rules.1.brands", "must be a list: values stand in [ ]"),
         ('kind = "block"\nproducts = [1]', "rules.1.products.1", "must be a text, in quotes"),
         ('kind = "pin"\nproducts = []\nposition = 1', "rules.1.products", "needs at least 1"),
         ('kind = "pin"\nproducts = ["p"]\nposition = 1.5', "rules.1.position", "must be a whole number"),
