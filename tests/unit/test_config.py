@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS
+from tests.data.nights import run
 from training.config import NightConfig, load_config
 
 
@@ -124,3 +125,21 @@ def test_a_file_beside_the_history_that_nobody_named_is_not_overlooked(tmp_path:
     named = load_config(tmp_path / "nextbest.toml", data=str(tmp_path))
     assert named.record.consent_default == "nothing"
     assert load_config(None, data="sqlite:///shop.db").record.consent_default == "all"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("nightly", "--store", "store"),
+        ("evaluate", "--out", "out"),
+        ("report", "--out", "out"),
+        ("tune", "--variant", "popular", "--study", "study.db", "--out", "tuned.toml"),
+    ],
+)
+def test_so_is_none_by_any_command_of_the_night(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nextbest.toml").write_text("")
+    ran = run(command[0], "--data", tmp_path, *command[1:])
+    assert (ran.code, "is read only if it is named" in ran.err) == (2, True), ran.err
