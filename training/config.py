@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
-from storage.history.options import HistoryOptions
+from storage.history.options import HistoryOptions, expect_named
 from storage.versions.session_figures import SessionFigures
 from training.evaluation.one_fold import EvaluationOptions
 from training.gate import GateOptions
@@ -144,15 +144,14 @@ def load_config(
 
     Args:
         path: nextbest.toml.
-        data: of `--data`: a nextbest.toml in this folder must be named, since a night that overlooks it may
-            learn from customers who said nothing, against its `consent_default`.
+        data: of `--data`, see `expect_named`.
         horizon_days, time_budget_s: instead of those in the file's `[night]`.
         record: URL instead of the one in `[record]`.
     Raises:
         BadConfigError: the file can't be read, or something in it is unknown or has a value that can't be.
     """
-    if path is None and data is not None and (beside := Path(data) / "nextbest.toml").is_file():
-        raise BadConfigError(str(beside), "is read only if it is named: give --config, or move it away")
+    if data is not None:
+        expect_named(data, path)
     content: dict[str, Any] = {}
     if path is not None:
         try:

@@ -16,7 +16,7 @@ from experiments.specification import Specification, expect_of_use, read_specifi
 from experiments.statistics.off_policy import LEAST_N
 from models.errors import BadConfigError
 from storage.history.consents import consents_in
-from storage.history.options import HistoryOptions
+from storage.history.options import HistoryOptions, expect_named
 from storage.history.read import read_history
 from storage.record.consent import PRESETS, Consent
 from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
@@ -124,6 +124,7 @@ def _share(value: float | None) -> str:
 
 def _history(data: str, config: Path | None, default: Consent) -> pl.DataFrame:
     """The purchases in a shop's own history of those who may take part."""
+    expect_named(data, config)
     options = HistoryOptions()
     if config is not None:
         try:

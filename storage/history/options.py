@@ -2,7 +2,7 @@
 
 import codecs
 import zoneinfo
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Self
 
 import polars as pl
@@ -190,6 +190,21 @@ class HistoryOptions(_Strict):
         """The options of one table of `storage.history.contract.TABLES`."""
         options: TableOptions = getattr(self, name)
         return options
+
+
+def expect_named(data: str, config: Path | None) -> None:
+    """Nothing, unless a nextbest.toml lies in the folder of the history and nobody named one: whoever
+    overlooks it may learn from customers who said nothing, against its `consent_default`.
+
+    Args:
+        data: of `--data`; a database has no folder.
+        config: of `--config`.
+    Raises:
+        BadConfigError: it would be overlooked.
+    """
+    beside = Path(data) / "nextbest.toml"
+    if config is None and beside.is_file():
+        raise BadConfigError(str(beside), "is read only if it is named: give --config, or move it away")
 
 
 def _encoding(value: str) -> str:

@@ -16,6 +16,7 @@ from experiments.errors import BadLogError, BadSpecificationError, UnderpoweredE
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.statistics.power import ALWAYS, Design, Spread, drift_of
 from experiments.statistics.sequences import half_width
+from models.errors import BadConfigError
 from tests.data.shop_logs import SPECIFICATION, purchases, specification_of
 
 
@@ -170,6 +171,14 @@ def test_cuped_of_what_is_not_known_of_before_is_refused_by_name(tmp_path: Path,
     said = ["plan", "--spec", str(tmp_path / "spec.toml"), "--data", str(tmp_path)]
     name = metric.split('"')[1]
     with pytest.raises(BadSpecificationError, match=f"metrics: cuped does nothing for {name}: .* clicks$"):
+        CliRunner().invoke(commands, said, catch_exceptions=False)
+
+
+def test_a_nextbest_toml_beside_the_history_that_nobody_named_is_not_overlooked(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPECIFICATION.format(id="rec", planned_n=50))
+    (tmp_path / "nextbest.toml").write_text("")
+    said = ["plan", "--spec", str(tmp_path / "spec.toml"), "--data", str(tmp_path)]
+    with pytest.raises(BadConfigError, match="give --config"):
         CliRunner().invoke(commands, said, catch_exceptions=False)
 
 
