@@ -30,6 +30,7 @@ class AffinityOptions(FoldOptions):
         category_power, brand_power, both_power: how far the customer's liking of the category, the brand, and
             the brand within the category acts: 0 not at all, 1 as their share of purchases says.
         prior_products: that every customer is thought to have bought, as everybody does, beside their own.
+        prior_purchases: first purchases that what nobody bought yet is thought to have had just now.
     """
 
     half_life_days: float | None = None
@@ -38,6 +39,7 @@ class AffinityOptions(FoldOptions):
     brand_power: float | None = None
     both_power: float | None = None
     prior_products: float = 10.0
+    prior_purchases: float = 0.1
     n_folds: int = field(default=2, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
 
@@ -56,14 +58,14 @@ class Affinity(Model[AffinityOptions]):
     """
 
     name: ClassVar[str] = "affinity"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = AffinityOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("chance_", "group_", "group_category_", "group_brand_"),
         *("share_", "own_indptr_", "own_group_", "own_weight_"),
     )
 
-    chance_: FloatArray  # shape (n_products,), take-up; 0 where nobody bought it or nothing is known of it
+    chance_: FloatArray  # shape (n_products,), take-up; 0 where nothing is known of it
     group_: IntArray  # shape (n_products,), a group for each pair of category and brand
     group_category_: IntArray  # shape (n_groups,), category rows, -1 for none
     group_brand_: IntArray
@@ -77,7 +79,7 @@ class Affinity(Model[AffinityOptions]):
         return self._fit_with(first_purchases(interactions), options)
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
-        """See Model; NaN for products unsold or without category and brand, and for unknown customers."""
+        """See Model; NaN for products without category and brand, and for unknown customers."""
         self.check_fitted()
         some = slice(None) if products is None else products
         groups, group = np.unique(self.group_[some], return_inverse=True)
@@ -117,7 +119,9 @@ class Affinity(Model[AffinityOptions]):
         self.options_, self.n_products_ = options, firsts.n_products
         self.group_, self.group_category_, self.group_brand_ = _groups(catalogue)
         is_known = (catalogue.category_row >= 0) | (catalogue.brand_row >= 0)
-        self.chance_ = np.where(is_known, take_up(firsts, learned(options.half_life_days)), np.float32(0))
+        days = learned(options.half_life_days)
+        taken, assumed = take_up(firsts, days), take_up(firsts, days, options.prior_purchases)
+        self.chance_ = np.where(is_known, np.where(taken > 0, taken, assumed), np.float32(0))
         weights = np.maximum(decay(firsts.age_days, learned(options.profile_half_life_days)), 1e-30)
         cells = (weights, (firsts.customer_row, self.group_[firsts.product_row]))
         shape = (firsts.n_customers, len(self.group_category_))
@@ -146,7 +150,8 @@ class Affinity(Model[AffinityOptions]):
 
 
 def _new_dcg(trial: Trial, options: AffinityOptions) -> float:
-    """What the options find among products new to the customers, as `Trial.new_dcg`."""
+    """What the options find among products that were sold by then, as `Trial.new_dcg`."""
+    options = replace(options, prior_purchases=0.0)
     model = Affinity(options)._fit_with(trial.firsts, options)
     return trial.new_dcg(model.score(trial.fold.rows, trial.columns))
 

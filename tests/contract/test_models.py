@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from models import ranker
+from models.affinity import Affinity
 from models.arrays import DAY_S, FloatArray
 from models.base import Model
 from models.content import Content
@@ -34,7 +35,7 @@ from tests.data.versions import finish
 
 NOW = datetime(2017, 11, 1, 2, tzinfo=UTC)
 
-KNOW_CONTENT = (Content.name, "ranker", "discovery")  # they have an opinion on what nobody bought yet
+KNOW_CONTENT = (Affinity.name, Content.name, "ranker", "discovery")  # of what nobody bought yet too
 NEED_MORE = (Season.name, Sequel.name)  # a year, and products that lead to others: there may be none
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)

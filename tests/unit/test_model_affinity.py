@@ -54,8 +54,15 @@ def test_powers_act_on_each_lift_and_the_lifts_multiply() -> None:
 
 def test_nothing_is_said_of_unknown_products_or_to_unknown_customers() -> None:
     scores = scored(OPTIONS)
-    assert np.isnan(scores[:, 3:]).all()  # neither category nor brand; never bought
+    assert np.isnan(scores[:, 3]).all()  # neither category nor brand
     assert np.isnan(scores[3]).all()
+
+
+def test_what_nobody_bought_yet_has_its_chance_by_what_the_customer_likes() -> None:
+    scores = scored(OPTIONS)[:3]
+    assumed = 0.1 / (3 + 10)  # a tenth of a first purchase by one of three customers, of whom none has it
+    np.testing.assert_allclose(scores[:, 4], scores[:, 0] / TAKE_UP[0] * assumed, rtol=1e-5)
+    assert scores[0, 4] > scores[1, 4]  # the first bought tea, the second coffee
 
 
 def test_a_shop_has_categories_or_brands_or_neither() -> None:
