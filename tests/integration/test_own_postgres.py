@@ -22,7 +22,7 @@ def test_the_server_of_a_killed_process_ends_and_leaves_nothing(tmp_path: Path) 
     (folder / DATA).mkdir(parents=True)
     words = [sys.executable, "-c", PARENT, folder]
     with (
-        subprocess.Popen(["sleep", "60"]) as server,
+        subprocess.Popen(["env", "--default-signal=QUIT", "sleep", "60"]) as server,  # a job's may be ignored
         subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent,
     ):
         (folder / DATA / "postmaster.pid").write_text(f"{server.pid}\n{folder / DATA}\n")

@@ -102,7 +102,7 @@ def test_csv_and_parquet_have_a_line_for_each_product(store: Path, tmp_path: Pat
         f"'{one}" if one[0] == "=" else one for one in table["product_id"]
     ]
     assert (lines[0]["title"], table["title"][0]) == ("'=1+1", "=1+1")
-    assert (lines[0]["expected_value"], table["expected_value"][0]) == ("'-0.5", -0.5)
+    assert (lines[0]["expected_value"], table["expected_value"][0]) == ("-0.5", -0.5)
     assert lines[1]["probability"] == ""
     assert table["probability"].dtype == pl.Float64
     assert table["due_on"].dtype == pl.String

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from storage.history.options import TableOptions
+from storage.history.options import PromotionsOptions
 from storage.history.times import from_text
 from tests.data.exports import HEADER, read, write
 
@@ -38,7 +38,7 @@ def test_dates_of_a_date_column_and_of_a_format_without_a_time_are_days_too(tmp_
     table = {"offer_id": ["o"], "product_ids": ["p"], "ends_at": [date(2026, 12, 24)]}
     pl.DataFrame(table).write_parquet(tmp_path / "offers.parquet")
     write(tmp_path, "product_id,starts_at,ends_at\np,01.01.2020,24.12.2026\n", "promotions.csv")
-    options = TableOptions(date_format="%d.%m.%Y")
+    options = PromotionsOptions(date_format="%d.%m.%Y")
     history = read(tmp_path, promotions=options)
     after = datetime(2026, 12, 25, tzinfo=UTC)
     assert history.offers is not None and history.promotions is not None
