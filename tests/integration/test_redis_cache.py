@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,11 +59,19 @@ def cache(server: RedisServer, outcomes: Outcomes) -> RedisCache:
     return RedisCache(server.url, timeout_ms=30, ttl_s=600, counters=outcomes)
 
 
+def listed(cache: RedisCache, key: tuple[str, str, str] = KEY) -> bytes | None:
+    return cache.ask(*key)()[0]
+
+
+def has_own(cache: RedisCache, key: tuple[str, str, str]) -> bool:
+    return listed(cache, key) == key[2].encode()
+
+
 def test_a_list_is_read_back_and_every_key_has_a_life(cache: RedisCache, server: RedisServer) -> None:
-    assert cache.ask(*KEY)()[0] is None
+    assert listed(cache) is None
     cache.put(*KEY, b"value")
     cache.flush()
-    assert cache.ask(*KEY)()[0] == b"value"
+    assert listed(cache) == b"value"
     client = redis_client(server.url, 500)
     assert client.keys() == [list_key(*KEY).encode()]
     assert 530 <= client.ttl(list_key(*KEY)) <= 600
@@ -74,10 +83,10 @@ def test_a_list_is_read_back_before_it_is_stored_and_nothing_is_left_over(
     cache = RedisCache(server.url, timeout_ms=2000, ttl_s=600, counters=outcomes)
     for value in (b"first", b"second"):
         cache.put(*KEY, value)
-        assert cache.ask(*KEY)()[0] == value
+        assert listed(cache) == value
     cache.flush()
     redis_client(server.url, 500).flushall()
-    assert cache.ask(*KEY)()[0] is None
+    assert listed(cache) is None
 
 
 @pytest.mark.timeout(20)  # who waits for a writer that ended waits for good
@@ -91,7 +100,7 @@ def test_a_fault_that_nobody_thought_of_ends_neither_the_writer_nor_who_waits_fo
     cache.put(*KEY, b"kept")
     cache.flush()
     assert cache._soon == {}
-    assert cache.ask(*KEY)()[0] == b"kept"
+    assert listed(cache) == b"kept"
 
 
 def test_what_was_shown_is_known_to_a_release_that_packs_lists_in_another_way(
@@ -101,7 +110,7 @@ def test_what_was_shown_is_known_to_a_release_that_packs_lists_in_another_way(
     cache.add_showings("somebody", b"[1],", 600, anew=True)
     cache.flush()
     monkeypatch.setattr(keys, "LIST_FORMAT", 99)
-    assert cache.ask(*KEY)()[0] is None
+    assert listed(cache) is None
     assert cache.showings("somebody") == (True, b"[1],")
 
 
@@ -141,17 +150,17 @@ def test_a_killed_redis_costs_no_error_opens_the_breaker_and_is_found_again(
 ) -> None:
     cache.put(*KEY, b"value")
     cache.flush()
-    assert cache.ask(*KEY)()[0] == b"value"
+    assert listed(cache) == b"value"
     server.kill()
-    assert [cache.ask(*KEY)()[0] for _ in range(20)] == [None] * 20
+    assert [listed(cache) for _ in range(20)] == [None] * 20
     assert cache.state == "down"
     assert outcomes.counted["error"] <= 6  # five in a row, and a probe at most
     assert outcomes.counted["down"] == 1
     server.start()
-    until(lambda: cache.ask(*KEY)()[0] is None and cache.state == "up", 5)
+    until(lambda: listed(cache) is None and cache.state == "up", 5)
     cache.put(*KEY, b"value")
     cache.flush()
-    assert cache.ask(*KEY)()[0] == b"value"
+    assert listed(cache) == b"value"
 
 
 def test_a_connection_that_is_lost_is_made_anew_however_often(cache: RedisCache, server: RedisServer) -> None:
@@ -161,7 +170,7 @@ def test_a_connection_that_is_lost_is_made_anew_however_often(cache: RedisCache,
     client = redis_client(server.url, 500)
     for _ in range(150):
         client.client_kill_filter(_type="normal", skipme=True)
-        until(lambda: cache.ask(*KEY)()[0] == b"value", 5, look_s=0.002)
+        until(lambda: listed(cache) == b"value", 5, look_s=0.002)
 
 
 def test_a_redis_that_nobody_asks_is_looked_at(
@@ -180,19 +189,19 @@ def test_a_redis_that_nobody_asks_is_looked_at(
 def test_a_hanging_redis_costs_its_time_limit_twice_and_then_nothing(
     cache: RedisCache, server: RedisServer
 ) -> None:
-    cache.ask(*KEY)()[0]
+    listed(cache)
     server.stop()
     took_s = []
     for _ in range(30):
         start_s = time.perf_counter()
-        assert cache.ask(*KEY)()[0] is None
+        assert listed(cache) is None
         took_s.append(time.perf_counter() - start_s)
     assert cache.state == "down"
     assert max(took_s) < 0.2  # 30 ms and a busy machine
     assert sum(took_s) < 0.4  # 60 ms; without a breaker it would be at least 0.9 s
     assert sorted(took_s)[15] < 0.005
     server.go_on()
-    until(lambda: cache.ask(*KEY)()[0] is None and cache.state == "up", 5)
+    until(lambda: listed(cache) is None and cache.state == "up", 5)
 
 
 def test_who_has_time_goes_on_asking_a_redis_that_was_slow_once(
@@ -200,7 +209,7 @@ def test_who_has_time_goes_on_asking_a_redis_that_was_slow_once(
 ) -> None:
     """As a campaign: what isn't asked is shown too often."""
     cache = RedisCache(server.url, timeout_ms=2000, ttl_s=600, counters=outcomes, lost_s=10)
-    cache.ask(*KEY)()[0]
+    listed(cache)
     server.stop()
     wakes = threading.Timer(0.5, server.go_on)
     wakes.start()
@@ -218,10 +227,10 @@ def test_a_reply_that_comes_late_never_answers_another_request(
     cache.flush()
     for number, other in enumerate(others):
         server.stop()
-        assert cache.ask(*other)()[0] is None
+        assert listed(cache, other) is None
         server.go_on()
         following = others[(number + 1) % len(others)]
-        until(lambda following=following: cache.ask(*following)()[0] == following[2].encode(), 5)  # type: ignore[misc]
+        until(partial(has_own, cache, following), 5)
 
 
 def test_what_the_caller_does_until_the_reply_is_read_is_no_delay_of_redis(

@@ -233,59 +233,6 @@ def test_of_a_long_shopping_list_every_product_is_known_to_have_been_bought(tmp_
     assert said["pear"]["evidence"].items() >= today.items()
 
 
-def milk_at(*moments: datetime, orders: str | None = None) -> Told:
-    """Milk, each time in the order of that letter, or without any."""
-    ids = [None] * len(moments) if orders is None else list(orders)
-    trade = [
-        Trade("milk", False, int(at.timestamp() * 1000), order, 1.0)
-        for at, order in zip(moments, ids, strict=True)
-    ]
-    return told_of(1, trade, has_night=True)
-
-
-def why_milk(served: ServedVersion, told: Told) -> tuple[str, Any]:
-    answer = recommender(told).recommend(served, "anna", Query(n=12))
-    said = {one["product_id"]: one["reason"] for one in body(served, "anna", answer)["recommendations"]}
-    return answer.source, said["milk"]
-
-
-@pytest.mark.parametrize("day", [20, 28])
-@pytest.mark.parametrize("orders", [None, "a"])
-def test_a_late_event_of_what_the_night_knows_changes_nothing(
-    tiny: ServedVersion, day: int, orders: str | None
-) -> None:
-    source, reason = why_milk(tiny, milk_at(datetime(2017, 12, day, 9, tzinfo=UTC), orders=orders))
-    assert source == "personal"
-    assert (reason["evidence"]["times"], reason["evidence"]["last_purchased_on"]) == (5, "2017-12-28")
-    assert reason["due_on"] == "2018-01-03"
-
-
-def test_a_late_event_beside_a_new_one_counts_only_the_new_one(tiny: ServedVersion) -> None:
-    told = milk_at(datetime(2017, 12, 28, 9, tzinfo=UTC), MORNING, orders="ab")
-    source, reason = why_milk(tiny, told)
-    assert source == "session"
-    assert (reason["evidence"]["times"], reason["evidence"]["last_purchased_on"]) == (6, "2018-01-02")
-
-
-def test_another_order_later_on_the_day_of_the_night_is_new_and_the_same_day_without_ids_is_not(
-    tmp_path: Path,
-) -> None:
-    store, noon = Store(tmp_path), datetime(2017, 12, 28, 12, tzinfo=UTC)
-    served = ServedVersion(store.open(write_version(store, SHOP, now=noon, as_of=noon)), VARIANT)
-    later = noon.replace(hour=15)
-    assert why_milk(served, milk_at(later, orders="b"))[1]["evidence"]["times"] == 6
-    assert why_milk(served, milk_at(later))[1]["evidence"]["times"] == 5
-
-
-def test_without_order_ids_a_local_day_is_an_order(tmp_path: Path) -> None:
-    shop = replace(SHOP, timezone="America/New_York")
-    served = tiny_served(tmp_path, shop)
-    evening, night = datetime(2018, 1, 2, 23, tzinfo=UTC), datetime(2018, 1, 3, 3, tzinfo=UTC)
-    assert why_milk(served, milk_at(evening, evening, night))[1]["evidence"]["times"] == 6
-    assert why_milk(served, milk_at(evening, evening.replace(day=4)))[1]["evidence"]["times"] == 7
-    assert why_milk(served, milk_at(evening, evening, night, orders="abb"))[1]["evidence"]["times"] == 7
-
-
 def test_a_probability_of_before_the_purchase_is_no_longer_told(tmp_path: Path) -> None:
     shop = replace(SHOP, probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25})
     served = tiny_served(tmp_path, shop)
