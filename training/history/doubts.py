@@ -145,7 +145,8 @@ def _renamed_customers(history: History, horizon_days: int) -> str | None:
     """The day from which on hardly any customer of before came: by share, since a shop may have been closed,
     and by number, since many others may have come once."""
     days = local_days(history.purchases["at_s"], history.timezone)
-    opened: date = days.min()  # type: ignore[assignment]  # a day
+    opened = days.min()
+    assert isinstance(opened, date)
     row, day = history.purchases["customer_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
     reach = int(day.max()) + 1
     first = np.full(len(history.customer_ids), reach)
