@@ -18,6 +18,7 @@ PADDING = re.compile("%[-_0]")  # as in "%-H"
 DIRECTIVE = re.compile("%[-_0.:#]*[0-9]*[A-Za-z+%]")
 SAYS_UTC = re.compile(r"(?<![a-z])(?:z|utc|gmt)\W*$", re.IGNORECASE)  # of what a format says literally
 SAYS_OFFSET = re.compile(r"[+-][0-9]{2}:?[0-9]{2}\W*$")
+FINER = r"^([0-9]{9,10})(?:[0-9]{3}|[0-9]{6})$"  # milli- or microseconds since 1970, as seconds beyond 5138
 LAST_DAY = datetime(9999, 12, 31)
 
 
@@ -79,6 +80,8 @@ def _next_day(days: pl.Series) -> pl.Series:
 def _by_format(text: pl.Series, form: str) -> pl.Series:
     """Local times, or UTC times where the format has an offset, says UTC itself, or counts seconds."""
     has_offset = any(sign in form for sign in ("%z", "%:z", "%#z", "%s", "%+")) or _says_utc(form)
+    if form == "%s":
+        text = text.str.replace(FINER, "${1}")
     return text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC" if has_offset else None)
 
 

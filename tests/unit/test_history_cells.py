@@ -105,3 +105,12 @@ def test_a_format_that_says_utc_in_so_many_words_is_utc(tmp_path: Path, form: st
 def test_a_format_that_would_pass_over_the_zone_is_refused(form: str) -> None:
     with pytest.raises(ValidationError, match="passes over the zone of a time: write %z for an offset"):
         HistoryOptions.model_validate({"purchases": {"date_format": form}})
+
+
+@pytest.mark.parametrize("text", ["1577880061", "1577880061999", "1577880061999999"])
+def test_seconds_milliseconds_and_microseconds_since_1970_are_told_apart_by_their_digits(
+    tmp_path: Path, text: str
+) -> None:
+    write(tmp_path, f"{HEADER}a,p,{text}\n")
+    history = read(tmp_path, timezone="Europe/Berlin", purchases={"date_format": "%s"})
+    assert history.purchases["at_s"].to_list() == [1577880061]
