@@ -90,6 +90,7 @@ _TABLES = (
         "products",
         (
             Column("product_id", Kind.ID, is_required=True),
+            Column("replaced_by", Kind.ID),
             *DESCRIPTION,
             Column("margin", Kind.NUMBER),
             Column("stock", Kind.COUNT),

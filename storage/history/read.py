@@ -19,6 +19,7 @@ from storage.history.history import FromRecord, History
 from storage.history.options import HistoryOptions
 from storage.history.recorded import join_recorded, join_redemptions, wanted_ids
 from storage.history.rejects import RejectFile
+from storage.history.replaced import under_new_ids
 from storage.history.rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history.sql import Database
 from storage.history.table import Counts, ReadTable, read_table
@@ -130,10 +131,14 @@ def _redeemed(tables: Mapping[str, ReadTable]) -> pl.DataFrame | None:
 def _assembled(
     tables: dict[str, ReadTable], redeemed: pl.DataFrame | None, options: HistoryOptions, as_of: datetime
 ) -> History:
+    order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
+    was_sold = tables["purchases"].lines["product_id"].unique()
+    tables = under_new_ids(tables)
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
+    sold = pl.concat([was_sold, lines["product_id"].unique()])
     catalogue = tables["products"].lines if "products" in tables else None
-    product_ids = order_of(product_ids_of(lines, catalogue, options.purchases.excluded).to_list())
+    product_ids = order_of(product_ids_of(sold, catalogue, options.purchases.excluded).to_list())
     purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
     products = describe_products(product_ids, catalogue, lines)
     others = {
@@ -156,7 +161,7 @@ def _assembled(
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
         promotions_known_s=int(options.promotions.known_days * DAY_S),
-        order_keys=_order_keys(lines, as_of),
+        order_keys=order_keys,
         redeemed=redeemed,
     )
 

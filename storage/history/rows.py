@@ -65,23 +65,22 @@ def number_purchases(
     return numbered.join(orders, on=["customer_row", "order"]).select(columns).sort(by).rechunk()
 
 
-def product_ids_of(lines: pl.DataFrame, catalogue: pl.DataFrame | None, excluded: str | None) -> pl.Series:
+def product_ids_of(sold: pl.Series, catalogue: pl.DataFrame | None, excluded: str | None) -> pl.Series:
     """The products that have a row: those sold, and those of the shop's catalogue that may be yet.
 
     Args:
-        lines: clean purchases.
+        sold: ids of products that were.
         catalogue: the clean table of products, if the shop has one.
         excluded: a pattern of ids that are no products (fees), or None.
     Returns:
         distinct ids, in any order. A product that was never sold is not among them if it is out of stock, or
         if nothing is known by which it could be recommended.
     """
-    sold = lines["product_id"].unique()
     content = [
         name for name in ("title", "category", "brand") if catalogue is not None and name in catalogue.columns
     ]
     if catalogue is None or not content:
-        return sold
+        return sold.unique()
     catalogue = catalogue.filter(pl.any_horizontal(pl.col(content).is_not_null()))
     if "stock" in catalogue.columns:
         catalogue = catalogue.filter(pl.col("stock").is_null() | (pl.col("stock") > 0))

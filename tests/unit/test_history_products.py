@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.versions.order_keys import order_key
 from storage.versions.strings import order_of
 from tests.data.exports import HEADER, read, write
 
@@ -89,3 +90,46 @@ def test_before_a_moment_nothing_is_known_that_a_later_purchase_tells(tmp_path: 
         assert (early.category_row[row] >= 0) == (then.category_row[at[name]] >= 0)
         assert (early.price[row] > 0) == (then.price[at[name]] > 0)
         assert (early.words[[row]].sum() > 0) == (then.words[[at[name]]].sum() > 0)
+
+
+def test_what_was_bought_under_an_old_id_counts_for_the_one_under_which_it_is_sold_now(
+    tmp_path: Path,
+) -> None:
+    lines = "a,old,2020-01-01,1\na,older,2020-01-02,2\na,new,2020-01-03,3\nb,other,2020-01-03,4\n"
+    write(tmp_path, "customer_id,product_id,purchased_at,order_id\n" + lines)
+    table = "older,Tea,old\nold,Tea,new\nnew,Tea 90 g,\nother,Cup,nowhere\nunsold,Tin,new\n"
+    write(tmp_path, "product_id,title,replaced_by\n" + table, "products.csv")
+    write(tmp_path, "product_id,starts_at,ends_at\nolder,2020-01-01,2020-01-05\n", "promotions.csv")
+    write(tmp_path, "offer_id,product_ids\no,older;other;old\n", "offers.csv")
+    history = read(tmp_path, as_of=datetime(2020, 1, 4, tzinfo=UTC))
+    ids = history.products["product_id"].to_list()
+    assert ids == order_of(["new", "old", "older", "other"])  # old ones so that events of them are known
+    bought = [ids[row] for row in history.purchases["product_row"]]
+    assert sorted(bought) == ["new", "new", "new", "other"]
+    rows = {row["product_id"]: row for row in history.products.iter_rows(named=True)}
+    assert [rows[name]["title"] for name in ("new", "old", "older")] == ["Tea 90 g", None, None]
+    assert [rows[name]["stock"] for name in ("new", "old", "other")] == [None, 0, None]
+    assert history.promotions is not None
+    assert history.offers is not None
+    assert history.promotions["product_id"].to_list() == ["new"]
+    assert history.offers["product_ids"].to_list() == [["new", "other"]]
+    assert history.counts["products"].left_out == {"replaced by another product": 3}
+    assert history.counts["products"].kept == 2
+    keys = {order_key("a", "1", "old"), order_key("a", "2", "older"), order_key("a", "3", "new")}
+    assert {*keys, order_key("b", "4", "other")} == set(history.order_keys.tolist())  # as events say it
+
+
+def test_products_that_replace_each_other_in_a_circle_stay_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\na,q,2020-01-02\na,r,2020-01-02\na,s,2020-01-02\n")
+    write(tmp_path, "product_id,replaced_by\np,q\nq,p\nr,p\ns,s\n", "products.csv")
+    history = read(tmp_path)
+    assert len(history.purchases["product_row"].unique()) == 4
+    assert history.counts["products"].left_out == {}
+
+
+def test_what_is_replaced_by_a_product_out_of_stock_counts_for_that(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,old,2020-01-01\n")
+    write(tmp_path, "product_id,title,replaced_by,stock\nold,Tea,new,5\nnew,Tea,,0\n", "products.csv")
+    history = read(tmp_path)
+    assert history.products["product_id"][history.purchases["product_row"][0]] == "new"
+    assert history.products["stock"].to_list() == [0, 0]

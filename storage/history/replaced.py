@@ -1,0 +1,64 @@
+"""Products that are sold under another id now: what was bought under the old one counts for the new one."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from storage.history.contract import DESCRIPTION
+from storage.history.table import ReadTable
+
+REPLACED = "replaced by another product"
+
+
+def under_new_ids(tables: Mapping[str, ReadTable]) -> dict[str, ReadTable]:
+    """The tables with each replaced product's id changed to that under which it is sold now.
+
+    Of the old ones the table of products says no more than that they are out of stock: nothing but what
+    happens to them is to be known by their ids.
+    """
+    new_ids = _new_ids(tables["products"].lines) if "products" in tables else {}
+    if not new_ids:
+        return dict(tables)
+    changed = {
+        name: _named(tables[name], pl.col("product_id").replace(new_ids))
+        for name in ("purchases", "promotions")
+        if name in tables
+    }
+    if "offers" in tables:
+        each = pl.col("product_ids").list.eval(pl.element().replace(new_ids)).list.unique(maintain_order=True)
+        changed["offers"] = _named(tables["offers"], each)
+    products, counts = tables["products"].lines, tables["products"].counts
+    is_old = pl.col("product_id").is_in(list(new_ids))
+    stock = pl.col("stock") if "stock" in products.columns else pl.lit(None, pl.Int32)
+    said = [column.name for column in DESCRIPTION if column.name in products.columns]
+    products = products.with_columns(
+        pl.when(is_old).then(pl.lit(0, pl.Int32)).otherwise(stock).alias("stock"),
+        *(pl.when(~is_old).then(pl.col(name)).alias(name) for name in said),
+    )
+    left_out = dict((Counter(counts.left_out) + Counter({REPLACED: len(new_ids)})).most_common())
+    counts = replace(counts, kept=counts.kept - len(new_ids), left_out=left_out)
+    return {**tables, **changed, "products": ReadTable(products, counts)}
+
+
+def _named(table: ReadTable, ids: pl.Expr) -> ReadTable:
+    return ReadTable(table.lines.with_columns(ids), table.counts)
+
+
+def _new_ids(products: pl.DataFrame) -> dict[str, str]:
+    """The last new id of each old one; none where they go in a circle, or to no known product."""
+    if "replaced_by" not in products.columns:
+        return {}
+    known = set(products["product_id"])
+    pairs = products.select("product_id", "replaced_by").drop_nulls().iter_rows()
+    steps = {old: new for old, new in pairs if new in known and new != old}
+    last: dict[str, str] = {}
+    for old in steps:
+        new, passed = old, set[str]()
+        while new in steps and new not in passed:
+            passed.add(new)
+            new = steps[new]
+        if new not in passed:
+            last[old] = new
+    return last
