@@ -10,7 +10,7 @@ import polars as pl
 from models.errors import BadHistoryError
 from storage.history.cells import CONTROL, Cells, plain_text, read_cells, trimmed_text
 from storage.history.contract import Table
-from storage.history.options import PurchasesOptions, TableOptions
+from storage.history.options import PurchasesOptions, TableOptions, any_whole
 from storage.history.times import Clock
 
 # What a reader adds to the raw columns: the line's number; where text is damaged, a reason and the text.
@@ -18,6 +18,7 @@ LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"
 ADDED = (LINE, PROBLEM, RAW)
 MAX_SHOWN = 500
 
+OTHER = "not a purchase by"
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
 NAMELESS_LINE = "no customer, though its order has one"
 UNSEEN, DUPLICATE, REPEATED = "at or after as_of", "duplicate", "listed again further down"
@@ -73,7 +74,7 @@ class Cleaner:
             others = [trimmed_text(raw[name]).alias(name) for name in raw if name not in cells]
             values = values.with_columns(others)
         problem = batch[PROBLEM] if PROBLEM in batch.columns else _reasons([], batch.height)
-        left_out = _reasons(self._left_out(cells), batch.height)
+        left_out = _reasons(self._others(batch, file) + self._left_out(cells), batch.height)
         reason = _reasons([mask for cell in cells.values() for mask in cell.problems], batch.height)
         left_out = left_out.set(problem.is_not_null(), None)
         reason = problem.zip_with(problem.is_not_null(), reason).set(left_out.is_not_null(), None)
@@ -94,7 +95,7 @@ class Cleaner:
             BadHistoryError: with the name.
         """
         wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
-        wanted |= set(self.options.columns.values())
+        wanted |= {*self.options.columns.values(), *self._only}
         for name, number in Counter(name.strip() for name in names).items():
             if number > 1 and (name in wanted or (name and self.table.keeps_other_columns)):
                 where = f"[history.{self.table.name}.columns]"
@@ -104,6 +105,7 @@ class Cleaner:
 
     def _unread(self, there: Iterable[str]) -> tuple[str, ...]:
         wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
+        wanted |= set(self._only)
         return tuple(name.strip() for name in there if name not in ADDED and name.strip() not in wanted)
 
     def _raw_columns(self, batch: pl.DataFrame, file: str) -> dict[str, pl.Series]:
@@ -136,9 +138,23 @@ class Cleaner:
         if there and there[0].startswith("sep="):
             return "the first line, sep=, is a word to Excel: take it out, so that columns are named first"
         mapped = f"column {theirs!r}" + ("" if ours == theirs else f" for {ours}")
-        columns = re.sub(CONTROL, "?", ", ".join(there))
-        columns = columns if len(columns) < MAX_SHOWN else f"{columns[:MAX_SHOWN]}..."
-        return f"no {mapped}; it has {columns}. Map {ours} in [history.{name}.columns]"
+        return f"no {mapped}; it has {_listed(there)}. Map {ours} in [history.{name}.columns]"
+
+    @property
+    def _only(self) -> dict[str, tuple[str, ...]]:
+        return self.options.only if isinstance(self.options, PurchasesOptions) else {}
+
+    def _others(self, batch: pl.DataFrame, file: str) -> list[tuple[pl.Series, str]]:
+        """Masks of the lines that are none of those that `only` asks for."""
+        there = {name.strip(): name for name in batch.columns if name not in ADDED}
+        masks: list[tuple[pl.Series, str]] = []
+        for name, patterns in self._only.items():
+            if name not in there:
+                why = f"only in [history.purchases] looks into {name!r}, and there is {_listed(there)}"
+                raise BadHistoryError(file, why)
+            is_one = trimmed_text(batch[there[name]]).str.contains(any_whole(patterns))
+            masks.append((~is_one.fill_null(False), f"{OTHER} {name}"))
+        return masks
 
     def _left_out(self, cells: dict[str, Cells]) -> list[tuple[pl.Series, str]]:
         """Masks of the lines that are no fault, yet not for us, in the order in which they count."""
@@ -159,6 +175,11 @@ class Cleaner:
                 masks.append((is_nobody & _of_named_orders(cells), NAMELESS_LINE))
             masks.append((is_nobody, ANONYMOUS))
         return masks
+
+
+def _listed(names: Iterable[str]) -> str:
+    said = re.sub(CONTROL, "?", ", ".join(names))
+    return said if len(said) < MAX_SHOWN else f"{said[:MAX_SHOWN]}..."
 
 
 def _of_named_orders(cells: dict[str, Cells]) -> pl.Series:

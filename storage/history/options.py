@@ -2,6 +2,7 @@
 
 import codecs
 import zoneinfo
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Self
 
@@ -90,6 +91,10 @@ class PurchasesOptions(TableOptions):
         default=(),
         description="Regular expressions; lines whose whole product id matches one are left out (fees).",
     )
+    only: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Your column to regular expressions; lines whose whole cell matches none are left out.",
+    )
     skip_anonymous: bool = Field(
         default=False, description="Leave out lines without a customer, instead of rejecting them."
     )
@@ -104,11 +109,17 @@ class PurchasesOptions(TableOptions):
     def _usable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_pattern(pattern) for pattern in value)
 
+    @field_validator("only")
+    @classmethod
+    def _usable_words(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if empty := [name for name, patterns in value.items() if not patterns]:
+            raise ValueError(f"{empty[0]!r} has no expression, so that no line would be left")
+        return {name: tuple(_pattern(pattern) for pattern in patterns) for name, patterns in value.items()}
+
     @property
     def excluded(self) -> str | None:
         """One regular expression for all of `exclude_products`; None without any."""
-        every = "|".join(f"(?:{pattern})" for pattern in self.exclude_products)
-        return f"^(?:{every})$" if every else None
+        return any_whole(self.exclude_products) if self.exclude_products else None
 
 
 class PromotionsOptions(TableOptions):
@@ -205,6 +216,12 @@ def expect_named(data: str, config: Path | None) -> None:
     beside = Path(data) / "nextbest.toml"
     if config is None and beside.is_file():
         raise BadConfigError(str(beside), "is read only if it is named: give --config, or move it away")
+
+
+def any_whole(patterns: Iterable[str]) -> str:
+    """One regular expression for texts that match one of these from end to end."""
+    every = "|".join(f"(?:{pattern})" for pattern in patterns)
+    return f"^(?:{every})$"
 
 
 def _encoding(value: str) -> str:

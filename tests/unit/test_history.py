@@ -14,7 +14,7 @@ from storage.history.history import History
 from storage.history.options import HistoryOptions
 from storage.record.tables import CONSENTS
 from storage.versions.strings import order_of
-from tests.data.exports import HEADER, NOW, read, rejected, write
+from tests.data.exports import HEADER, NOW, read, refusal, rejected, write
 
 
 def reasons(folder: Path) -> dict[int, str]:
@@ -158,6 +158,21 @@ def test_only_whole_ids_are_excluded_and_orders_match_anywhere(tmp_path: Path) -
     history = read(write(tmp_path, header + lines), purchases=options)
     assert [product for _, product in bought(history)] == ["COMPOST", "POSTER", "q", "r"]
     assert history.left_out == {"excluded product": 2, "cancellation": 1}
+
+
+def test_only_lines_with_a_cell_that_is_asked_for_are_purchases(tmp_path: Path) -> None:
+    lines = "a,p,2020-01-01,buy\n,,,view\na,q,2020-01-01,rebuy\na,r,2020-01-01,\na,s,2020-01-01, paid\n"
+    write(tmp_path, "customer_id,product_id,purchased_at,event \n" + lines)
+    history = read(tmp_path, purchases={"only": {"event": ["buy", "pa.d"]}})
+    counts = history.counts["purchases"]
+    assert sorted(history.products["product_id"]) == ["p", "s"]
+    assert counts.left_out == {"not a purchase by event": 3}
+    assert (counts.read, counts.rejected, counts.unread) == (5, {}, ())
+    refused = refusal(tmp_path, purchases={"only": {"type": ["buy"]}})
+    there = "customer_id, product_id, purchased_at, event"
+    assert refused.endswith(f"only in [history.purchases] looks into 'type', and there is {there}")
+    write(tmp_path, "customer_id,product_id,purchased_at,event,event\na,p,2020-01-01,buy,view\n")
+    assert "2 columns 'event'" in refusal(tmp_path, purchases={"only": {"event": ["buy"]}})
 
 
 def test_cancellations_without_a_column_of_orders_are_refused_by_both_names(tmp_path: Path) -> None:
@@ -314,6 +329,8 @@ def test_an_as_of_line_is_not_taken_for_the_future(tmp_path: Path) -> None:
         ({"encoding": "hex"}, "no encoding"),
         ({"purchases": {"cancellation": "("}}, "not a regular expression"),
         ({"purchases": {"exclude_products": ["[", "A"]}}, "not a regular expression"),
+        ({"purchases": {"only": {"event": ["("]}}}, "not a regular expression"),
+        ({"purchases": {"only": {"event": []}}}, "no line would be left"),
         ({"purchases": {"columns": {"costumer_id": "x"}}}, "no column 'costumer_id'"),
         ({"purchases": {"date_format": "%H:%M"}}, "whole date"),
         ({"purchases": {"separator": ";;"}}, "one ASCII character"),

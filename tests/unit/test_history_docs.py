@@ -57,6 +57,15 @@ def test_the_example_reads_a_web_shops_export(tmp_path: Path) -> None:
     assert history.products["title"].null_count() == 0
 
 
+def test_of_a_file_of_clicks_the_example_reads_what_was_bought(tmp_path: Path) -> None:
+    lines = "1433221332117,7,view,100,\n1433221399000,7,transaction,100,4\n1433221399000,8,addtocart,100,\n"
+    write(tmp_path, "timestamp,visitorid,event,itemid,transactionid\n" + lines, "events.csv")
+    history = read(tmp_path, **tomllib.loads(block("toml", 1))["history"])
+    assert history.customer_ids == ["7"]
+    assert history.purchases["at_s"].to_list() == [1433221399]
+    assert history.rejected == 0
+
+
 @pytest.mark.parametrize(("place", "tables"), [(0, MAGENTO), (1, WOOCOMMERCE)])
 def test_what_the_queries_give_out_of_other_shops_tables_is_read(
     tmp_path: Path, place: int, tables: str
@@ -66,12 +75,12 @@ def test_what_the_queries_give_out_of_other_shops_tables_is_read(
     found = shop.execute(block("sql", place))
     lines = [[column[0] for column in found.description], *found]
     export = "".join("\t".join(map(str, line)) + "\n" for line in lines)  # as MySQL's client writes it
-    check_two_orders(read(write(tmp_path, export), **tomllib.loads(block("toml", 1))["history"]))
+    check_two_orders(read(write(tmp_path, export), **tomllib.loads(block("toml", 2))["history"]))
 
 
 def test_shopifys_export_of_orders_is_read(tmp_path: Path) -> None:
     file = write(tmp_path, SHOPIFY, "orders_export_1.csv")
-    check_two_orders(read(file, **tomllib.loads(block("toml", 2))["history"]))
+    check_two_orders(read(file, **tomllib.loads(block("toml", 3))["history"]))
 
 
 def check_two_orders(history: History) -> None:
