@@ -31,6 +31,7 @@ from models.ranking.calibration import UNCHANGED, calibrated, learned_calibratio
 from models.ranking.ensembles import Ensembles
 from models.ranking.features import LATELY
 from models.ranking.lessons import Lessons
+from models.ranking.month import month_levels
 from models.ranking.sources import SOURCES, Candidates, Limits
 from models.ranking.view import View, feature_names
 from models.ranking.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
@@ -145,13 +146,14 @@ class Ranker(Model[RankerOptions]):
     the order among those who came; a classifier the probability, also from those who stayed away. The order
     is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
     get the places of new ones in it, is said by these, by two more that learn from such products alone, and
-    by what rose a year ago. With too little history the blend answers instead.
+    by what rose a year ago. What the days of the month bring is added to the log odds. With too little
+    history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 19
+    revision: ClassVar[int] = 20
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
@@ -259,11 +261,8 @@ class Ranker(Model[RankerOptions]):
         promotions = self._history.catalogue.promotions.since(seen_since_s)
         arrays |= {f"promotion_{name}": getattr(promotions, name) for name in PROMOTION}
         arrays |= {"pool": self._view().pool, **self._ensembles.arrays()}
-        facts |= {
-            "as_of_s": self._history.as_of_s,
-            "n_customers": self._history.n_customers,
-            "spread": self._ensembles.spread,
-        }
+        facts |= {"as_of_s": self._history.as_of_s, "n_customers": self._history.n_customers}
+        facts |= {"spread": self._ensembles.spread, "level": self._ensembles.level}
         return gathered(ModelState(arrays, facts), self.sources_)
 
     @classmethod
@@ -291,7 +290,7 @@ class Ranker(Model[RankerOptions]):
             n_customers=facts["n_customers"],
         )
         model._pool = arrays["pool"]
-        model._ensembles = Ensembles.of_arrays(arrays, facts["spread"])
+        model._ensembles = Ensembles.of_arrays(arrays, facts["spread"], facts["level"])
         return model
 
     def _view(self) -> View:
@@ -355,17 +354,17 @@ class Ranker(Model[RankerOptions]):
         return windows
 
     def _learn(self, windows: list[Window]) -> None:
-        options, lessons = self.options_, Lessons(windows, self.options_.seed)
+        options, now_s = self.options_, self._history.as_of_s
+        *levels, level = month_levels(self._history, [*self.windows_, now_s], options.horizon_days).tolist()
+        lessons = Lessons(windows, options.seed, levels)
         trees, calibration = options.trees, options.calibration
         if trees.n_trees is None or calibration is None:
             trees, predicted = lessons.learned(trees)
             calibration = calibration or learned_calibration(predicted)
             self.options_ = replace(options, trees=trees, calibration=calibration)
-        self._ensembles = Ensembles.grown(lessons, trees, windows[0])
-        names = feature_names(self.sources_)
-        self.gains_ = {
-            name: round(float(gain), 6) for name, gain in zip(names, self._ensembles.gains(), strict=True)
-        }
+        self._ensembles = Ensembles.grown(lessons, trees, windows[0], level)
+        gains = zip(feature_names(self.sources_), self._ensembles.gains(), strict=True)
+        self.gains_ = {name: round(float(gain), 6) for name, gain in gains}
 
     def _fall_back(self, interactions: Interactions) -> None:
         """The blend of the same sources, which is what little history is enough for."""

@@ -126,6 +126,7 @@ class Trees:
         seed: int = 0,
         unseen: LongArray | None = None,
         rising: BoolArray | None = None,
+        told: DoubleArray | None = None,
     ) -> Self:
         """Trees whose sum is the log odds of a purchase.
 
@@ -136,13 +137,14 @@ class Trees:
             options, seed: as above.
             unseen: places of other pairs, by which `losses` are told.
             rising: shape (m,), features of which more never lowers the sum; None: none has to be so.
+            told: shape (n,), log odds that are known of each pair and to be added to the sum; None: of none.
         Source: sampling that depends on the outcome moves the log odds by its log, Prentice, Pyke 1979.
         """
-        every = pairs.is_bought[kept], weight[kept], share[kept]
-        level = _level(every[0], np.where(every[0], every[1], every[1] / every[2]))
-        data, *others = (
-            _thinned(pairs, part, weight, share, level) for part in (kept, unseen) if part is not None
-        )
+        is_bought, told = pairs.is_bought[kept], np.zeros(len(share)) if told is None else told
+        stands_for = np.where(is_bought, weight[kept], weight[kept] / share[kept])
+        level = _level(is_bought, stands_for) - np.log(np.average(np.exp(told[kept]), weights=stands_for))
+        begins = level + told - np.log(share.astype(np.float64))
+        data, *others = (_thinned(pairs, part, weight, begins) for part in (kept, unseen) if part is not None)
         objective: dict[str, Any] = {"objective": "binary", "seed": seed}
         if rising is not None:
             objective["monotone_constraints"] = rising.astype(int).tolist()
@@ -202,13 +204,11 @@ class Trees:
         return np.asarray(gains / max(gains.sum(), 1e-12))
 
 
-def _thinned(
-    pairs: Binned, kept: LongArray, weight: FloatArray, share: FloatArray, level: float
-) -> "lightgbm.Dataset":
+def _thinned(pairs: Binned, kept: LongArray, weight: FloatArray, begins: DoubleArray) -> "lightgbm.Dataset":
     """The pairs at these places, with where the log odds of each begin."""
     data = pairs.at(kept)
     data.set_weight(weight[kept])
-    data.set_init_score(level - np.log(share[kept].astype(np.float64)))
+    data.set_init_score(begins[kept])
     return data
 
 

@@ -35,13 +35,15 @@ class Ensembles:
     Attributes:
         trees: by name: order, chance, and where there was enough to learn from those of OF_NEW.
         spread: the standard deviation of what each of them says.
+        level: log odds that are known of all pairs of the coming horizon, on top of what trees say.
     """
 
     trees: dict[str, Trees]
     spread: dict[str, float]
+    level: float = 0.0
 
     @classmethod
-    def grown(cls, lessons: Lessons, options: TreeOptions, window: Window) -> Self:
+    def grown(cls, lessons: Lessons, options: TreeOptions, window: Window, level: float = 0.0) -> Self:
         """Ensembles that learned from the lessons; their spread is that on those who came in the window."""
         steps = {"order": lessons.order, "chance": lessons.chance}
         if lessons.n_new >= MIN_NEW:
@@ -55,7 +57,7 @@ class Ensembles:
         trees = dict(zip(steps, grown, strict=True))
         came = window.only(window.has_come)
         said = _said(trees, came.features, np.flatnonzero(~came.is_own))
-        return cls(trees, {name: _spread(sums) for name, sums in said.items()})
+        return cls(trees, {name: _spread(sums) for name, sums in said.items()}, level)
 
     def judged(
         self, found: Candidates, features: FloatArray, rise: FloatArray
@@ -74,7 +76,7 @@ class Ensembles:
             of_new = {name: sums if name in OF_NEW else sums[new] for name, sums in said.items()}
             liking = [(sums + rise[new]) / self.spread[name] for name, sums in of_new.items()]
             order[new] = dealt(order[new], np.sum(liking, axis=0), found.customer_row[new])
-        return order, said["chance"]
+        return order, said["chance"] + self.level
 
     def gains(self) -> DoubleArray:
         """How much each feature brought to the order, as a share of all."""
@@ -85,9 +87,9 @@ class Ensembles:
         return {f"{name}_trees": trees.text for name, trees in self.trees.items()}
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, Any], spread: Mapping[str, float]) -> Self:
-        """The ensembles with these spreads, from what `arrays` gave."""
-        return cls({name: Trees(arrays[f"{name}_trees"]) for name in spread}, dict(spread))
+    def of_arrays(cls, arrays: Mapping[str, Any], spread: Mapping[str, float], level: float = 0.0) -> Self:
+        """The ensembles with these spreads and this level, from what `arrays` gave."""
+        return cls({name: Trees(arrays[f"{name}_trees"]) for name in spread}, dict(spread), level)
 
 
 def dealt(scores: DoubleArray, liking: DoubleArray, customer_row: AnyArray) -> DoubleArray:

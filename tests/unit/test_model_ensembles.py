@@ -162,9 +162,18 @@ def test_a_surprise_among_thousands_of_pairs_makes_no_novelty_certain_or_impossi
     assert np.abs(log_odds).max() < 20
 
 
+def test_what_is_known_of_the_horizon_s_level_moves_log_odds_and_no_order() -> None:
+    ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[0]
+    raised = Ensembles(ensembles.trees, ensembles.spread, level=0.5)
+    order, odds = ensembles.judged(found_in(window), window.features, flat(window))
+    order_raised, odds_raised = raised.judged(found_in(window), window.features, flat(window))
+    np.testing.assert_array_equal(order_raised, order)
+    np.testing.assert_array_equal(odds_raised, odds + 0.5)
+
+
 def test_what_was_kept_says_the_same_to_the_bit() -> None:
     ensembles, window = grown(new_share=0.5), windows(new_share=0.5)[1]
-    again = Ensembles.of_arrays(ensembles.arrays(), ensembles.spread)
+    again = Ensembles.of_arrays(ensembles.arrays(), ensembles.spread, ensembles.level)
     for one, other in zip(
         ensembles.judged(found_in(window), window.features, flat(window)),
         again.judged(found_in(window), window.features, flat(window)),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from models.numerics.boosting import MOST_TREES, TreeOptions, Trees
@@ -12,7 +13,7 @@ from models.ranking.windows import Window
 QUICK = TreeOptions(min_pairs=10, leaves=8)
 
 
-def windows_of(n_windows: int, n_customers: int, strength: float) -> list[Window]:
+def windows_of(n_windows: int, n_customers: int, strength: float, level: float = 0.0) -> list[Window]:
     """Customers with ten pairs each; the first of five figures tells of purchases, as far as `strength`."""
     found = []
     for number in range(n_windows):
@@ -21,7 +22,7 @@ def windows_of(n_windows: int, n_customers: int, strength: float) -> list[Window
         features = rng.normal(size=(n, 5)).astype(np.float32)
         customer_row = np.repeat(np.arange(n_customers, dtype=np.int32), 10)
         ones = np.ones(n, np.float32)
-        is_bought = rng.random(n) < expit(strength * features[:, 0] - 1)
+        is_bought = rng.random(n) < expit(strength * features[:, 0] - 1 + level)
         came = customer_row % 4 > 0
         even = np.ones(n, np.bool_)
         found.append(
@@ -54,6 +55,23 @@ def test_predictions_of_a_window_do_not_depend_on_what_was_bought_in_it() -> Non
         np.testing.assert_array_equal(one[number].log_odds, two[number].log_odds)
     assert (one[1].log_odds != two[1].log_odds).any()
     assert [len(each.log_odds) for each in one] == [600] * 4
+
+
+def test_what_is_known_of_a_window_s_level_is_not_learned_from_its_pairs() -> None:
+    """In each second window far more is bought; the other figures say nothing of which one it is."""
+    options = replace(QUICK, n_trees=40)
+    plain, raised = (
+        [each.only(each.has_come) for each in windows_of(4, 600, 1.0, level)] for level in (0.0, 1.5)
+    )
+    windows, levels = [plain[0], raised[1], plain[2], raised[3]], [0.0, 1.5, 0.0, 1.5]
+    lessons = Lessons(windows, 0, levels)
+    sums = lessons.chance(options).sums(plain[0].features)
+    alone = Lessons(plain, 0).chance(options).sums(plain[0].features)
+    assert abs((sums - alone).mean()) < 0.1
+    assert (Lessons(windows, 0).chance(options).sums(plain[0].features) - alone).mean() > 0.5
+    _, predicted = lessons.learned(options)
+    for each in predicted:  # those of the even windows are by trees from the odd ones
+        assert expit(each.log_odds).sum() == pytest.approx(each.is_bought.sum(), rel=0.1)
 
 
 def test_an_order_is_learned_from_the_even_lot_and_a_chance_from_all() -> None:

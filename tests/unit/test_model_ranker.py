@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 import models.ranker as ranker_module
 from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
 from models.due import PRIOR, Due, DueOptions
 from models.errors import BadConfigError
+from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from models.numerics.boosting import TreeOptions
 from models.popular import PopularOptions
@@ -165,6 +167,25 @@ def test_what_is_put_forward_is_learned_from_and_kept() -> None:
     assert model.gains_["product: promoted_now"] > 10 * ranker().gains_["product: promoted_now"] == 0
     for one, other in zip(told(Ranker.from_state(model.state())), told(model), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_days_of_the_month_that_bring_more_make_everything_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The market's twelve weeks tell nothing of that, so it is told here, of the coming week alone."""
+    asked: list[list[int]] = []
+
+    def rising(history: Interactions, starts_s: list[int], horizon_days: float) -> np.ndarray:
+        asked.append(starts_s)
+        return np.array([*np.zeros(len(starts_s) - 1), 0.7])
+
+    monkeypatch.setattr(ranker_module, "month_levels", rising)
+    model = Ranker(OPTIONS, ranker().sources_).fit(market().interactions())
+    assert asked == [[*model.windows_, market().as_of_s]]
+    scores, probability = told(model)
+    before, probability_before = told(ranker())
+    np.testing.assert_array_equal(scores, before)
+    moved = (logit(probability) - logit(probability_before))[np.isfinite(before)]
+    np.testing.assert_allclose(moved, 0.7, rtol=0.01)
+    np.testing.assert_array_equal(told(Ranker.from_state(model.state())), (scores, probability))
 
 
 def test_a_state_has_no_array_of_a_source_that_was_left_out() -> None:
