@@ -145,15 +145,15 @@ class Ranker(Model[RankerOptions]):
     Both learn from past windows: what was known when each began, and what was then bought. LambdaRank learns
     the order among those who came; a classifier the probability, also from those who stayed away. The order
     is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
-    get the places of new ones in it, is said by these, by two more that learn from such products alone, and
-    by what rose a year ago. What the days of the month bring is added to the log odds. With too little
-    history the blend answers instead.
+    get the places of new ones in it, is said by these, and by two more that learn from such products alone.
+    What rose a year ago is added to what each says, what the days of the month bring to the log odds. With
+    too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 20
+    revision: ClassVar[int] = 21
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't

@@ -70,11 +70,14 @@ class Ensembles:
             rise: how much more of each is to be expected than the features know, as a log; shape (n,).
         """
         new = np.flatnonzero(~found.is_own)
-        said = _said(self.trees, features, new)
+        said = {
+            name: sums + (rise[new] if name in OF_NEW else rise)
+            for name, sums in _said(self.trees, features, new).items()
+        }
         order = said["order"] / self.spread["order"] + said["chance"] / self.spread["chance"]
         if set(said) & set(OF_NEW):
             of_new = {name: sums if name in OF_NEW else sums[new] for name, sums in said.items()}
-            liking = [(sums + rise[new]) / self.spread[name] for name, sums in of_new.items()]
+            liking = [sums / self.spread[name] for name, sums in of_new.items()]
             order[new] = dealt(order[new], np.sum(liking, axis=0), found.customer_row[new])
         return order, said["chance"] + self.level
 
