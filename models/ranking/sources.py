@@ -1,9 +1,11 @@
 """Where a ranker's candidates come from: own products, and the first places of each source among new ones."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,8 @@ SOURCES: tuple[type[Model[Any]], ...] = (
 SAME_FOR_ALL = (Popular, Trend, Season)
 OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone
 POOL_HORIZONS = 4  # half-life of what is taken up, where not all products can be candidates
+UNSOLD_HORIZONS = 4  # that tell how much of what is new to customers nobody had bought before
+LEAST_UNSOLD = 1 / 8
 LEAST_ROWS, MOST_ROWS = 16, 256  # customers whose scores are held at a time
 CELLS = 1_000_000  # of scores that are held at a time in any case, where there are few products
 
@@ -97,17 +101,28 @@ class Limits:
     pool: int
 
 
-def pool_of(history: Interactions, horizon_days: float, limit: int) -> IntArray:
+def unsold_share(history: Interactions, horizon_days: float) -> float:
+    """Of what customers lately bought first, the share that nobody had bought when its horizon began."""
+    firsts = first_purchases(history)
+    ago = (firsts.age_days / np.float32(horizon_days)).astype(np.int32)
+    first_ago = np.zeros(history.n_products, np.int32)
+    np.maximum.at(first_ago, firsts.product_row, ago)
+    lately = ago < UNSOLD_HORIZONS
+    was_unsold = ago[lately] == first_ago[firsts.product_row[lately]]
+    return float(was_unsold.mean()) if len(was_unsold) else 0.0
+
+
+def pool_of(history: Interactions, horizon_days: float, limit: int, unsold_part: float) -> IntArray:
     """The products that may be listed as new to somebody: at most `limit`, rising; all where there are fewer.
 
-    They are those most taken up in the last horizons; up to an eighth are products that nobody bought yet,
-    those whose words, category and brand are most like what is taken up. So the cost of a customer doesn't
-    grow with the catalogue.
+    They are those most taken up in the last horizons; up to `unsold_part`, LEAST_UNSOLD if that is more,
+    are products that nobody bought yet, those whose words, category and brand are most like what is
+    taken up. So the cost of a customer doesn't grow with the catalogue.
     """
     if history.n_products <= limit:
         return np.arange(history.n_products, dtype=np.int32)
     chance = take_up(first_purchases(history), POOL_HORIZONS * horizon_days)
-    room = max(limit // 8, limit - np.count_nonzero(chance > 0))
+    room = max(int(limit * max(unsold_part, LEAST_UNSOLD)), limit - np.count_nonzero(chance > 0))
     unsold = _most_alike(history.catalogue, chance)[:room]
     sold = np.argsort(-chance, kind="stable")[: limit - len(unsold)]
     return np.unique(np.concatenate([sold, unsold])).astype(np.int32)
@@ -127,6 +142,7 @@ def candidates(
     rows: IntArray,
     limits: Limits,
     pool: IntArray,
+    unsold_part: float,
 ) -> Iterator[Candidates]:
     """The candidates of some customers, in blocks of them, in the order of `rows`.
 
@@ -136,7 +152,11 @@ def candidates(
         rows: customer rows, rising.
         limits: see there.
         pool: products that may be listed as new, rising.
+        unsold_part: as of `unsold_share`: beside its first places, where what sells leaves hardly one to such
+            products, each source lists so many times `limits.new` of what nobody bought yet.
     """
+    is_unsold = np.bincount(owned.indices, minlength=owned.shape[1]) == 0
+    n_unsold = math.ceil(limits.new * unsold_part)
     mean_own = owned.nnz / max(1, np.count_nonzero(np.diff(owned.indptr)))
     fitting = max(len(pool) / max(mean_own, 1), CELLS / owned.shape[1])  # own columns: about a pool's
     size = int(min(MOST_ROWS, max(LEAST_ROWS, fitting)))
@@ -145,7 +165,8 @@ def candidates(
     with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = deque[Future[Candidates]]()
         for block in blocks:
-            waiting.append(workers.submit(_block, sources, orders, owned, block, limits, pool))
+            ask = partial(_block, sources, orders, owned, block, limits, pool, is_unsold, n_unsold)
+            waiting.append(workers.submit(ask))
             if len(waiting) > AT_ONCE:
                 yield waiting.popleft().result()
         while waiting:
@@ -159,10 +180,13 @@ def _block(
     rows: IntArray,
     limits: Limits,
     pool: IntArray,
+    is_unsold: BoolArray,
+    n_unsold: int,
 ) -> Candidates:
     mine = owned[rows]
     listed = {name: _own(model, mine, rows, limits.own) for name, model in sources.items() if _is_own(model)}
     columns = _distinct(mine.shape[1], pool, *(best[best >= 0] for best in listed.values()))
+    unsold = np.flatnonzero(is_unsold[columns])
     mine.data = np.ones(mine.nnz, np.float32)
     is_own = picked(mine, columns) > 0
     is_able = ~is_own
@@ -173,10 +197,22 @@ def _block(
         if name in orders:
             listed[name] = _first_not_owned(orders[name], columns, is_own, limits.new)
         elif name not in listed:
-            best = top_k(np.where(is_able, scores[-1], np.float32(np.nan)), limits.new)
+            able = np.where(is_able, scores[-1], np.float32(np.nan))
+            best = _first(able, limits.new, unsold, n_unsold)
             listed[name] = np.where(best >= 0, columns[best], -1)
     telling = [number for number, name in enumerate(sources) if name in personal(sources)]
     return _joined(rows, columns, is_own, scores, [listed[name] for name in sources], telling)
+
+
+def _first(scores: FloatArray, n: int, unsold: LongArray, n_unsold: int) -> IntArray:
+    """The n best columns of each row, and the n_unsold best others of those in `unsold`; -1 for no more."""
+    best = top_k(scores, n)
+    if not n_unsold or np.isnan(scores[:, unsold]).all():
+        return best
+    row, place = np.nonzero(best >= 0)
+    scores[row, best[row, place]] = np.nan
+    more = top_k(scores[:, unsold], n_unsold)
+    return np.concatenate([best, np.where(more >= 0, unsold[more], -1)], axis=1).astype(np.int32)
 
 
 def _joined(

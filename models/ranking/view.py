@@ -10,7 +10,7 @@ from models.base import Model
 from models.due import Due
 from models.history.interactions import Interactions
 from models.ranking.features import Features, names
-from models.ranking.sources import Candidates, Limits, candidates, personal, pool_of
+from models.ranking.sources import Candidates, Limits, candidates, personal, pool_of, unsold_share
 
 
 class View:
@@ -27,14 +27,15 @@ class View:
         """`pool` is that of `pool_of`, where it is known already."""
         self.sources, self.limits, self.n_products = sources, limits, history.n_products
         self._owned = history.matrix()
-        self.pool = pool_of(history, horizon_days, limits.pool) if pool is None else pool
+        self._unsold_part = unsold_share(history, horizon_days)
+        self.pool = pool_of(history, horizon_days, limits.pool, self._unsold_part) if pool is None else pool
         self._features = Features(history, horizon_days)
         due = sources.get(Due.name)
         self._due = due if isinstance(due, Due) else None
 
     def candidates(self, rows: IntArray) -> Iterator[Candidates]:
         """Of these customers, rows rising, block by block."""
-        return candidates(self.sources, self._owned, rows, self.limits, self.pool)
+        return candidates(self.sources, self._owned, rows, self.limits, self.pool, self._unsold_part)
 
     def features(self, found: Candidates) -> FloatArray:
         """Shape (n, len(feature_names(sources))), float32, NaN for nothing to say."""

@@ -15,7 +15,14 @@ from models.base import Model
 from models.due import Due
 from models.history.catalogue import Catalogue
 from models.popular import Popular, PopularOptions
-from models.ranking.sources import SOURCES, Candidates, Limits, candidates, pool_of
+from models.ranking.sources import (
+    SOURCES,
+    Candidates,
+    Limits,
+    candidates,
+    pool_of,
+    unsold_share,
+)
 from models.repeat import Repeat, RepeatOptions
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
@@ -47,9 +54,14 @@ def together(blocks: list[Candidates]) -> Candidates:
 
 
 def found(
-    sources: Mapping[str, Model[Any]], *, own: int = 1, new: int = 2, rows: np.ndarray = ROWS
+    sources: Mapping[str, Model[Any]],
+    *,
+    own: int = 1,
+    new: int = 2,
+    rows: np.ndarray = ROWS,
+    unsold: float = 0.0,
 ) -> Candidates:
-    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new, 6), EVERY)))
+    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new, 6), EVERY, unsold)))
 
 
 def pairs(of: Candidates) -> list[tuple[int, int]]:
@@ -67,7 +79,7 @@ def test_nearness_is_the_score_over_the_customers_best_among_new_products() -> N
     expected = [NAN, 5 / 7, 1, 6 / 7, 1 / 5, 2 / 5, NAN, 4 / 5, 1, NAN, NAN]
     np.testing.assert_allclose(listed.nearness[:, 0], np.array(expected, np.float32), rtol=1e-6)
     assert listed.nearness.shape == (11, 1)
-    (alone,) = candidates(few_sources(), HISTORY.matrix(), ROWS[1:2], Limits(1, 2, 6), EVERY)
+    (alone,) = candidates(few_sources(), HISTORY.matrix(), ROWS[1:2], Limits(1, 2, 6), EVERY, 0.0)
     np.testing.assert_array_equal(alone.nearness, listed.nearness[4:9])
 
 
@@ -119,6 +131,23 @@ def test_no_source_lists_more_than_its_limit(n: int) -> None:
             assert len(places) <= n
 
 
+def test_of_what_nobody_bought_a_source_lists_some_beside_its_first_places() -> None:
+    """3, 4 and 5 are unsold; the second customer owns 2."""
+    fixed = {"fixed": Fixed(np.array([[NAN, NAN, 9, 1, 2, 3]] * 3, np.float32))}
+    both = found(fixed, new=1, unsold=1.0)
+    assert pairs(both) == [(0, 2), (0, 5), (1, 4), (1, 5), (2, 2), (2, 5)]
+    assert both.places[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
+
+
+def test_the_part_of_the_lists_for_what_nobody_bought_is_its_share_of_late_first_purchases() -> None:
+    # 0 was bought long ago, 1 and 2 from day 50 on, in weeks that end with day 60
+    early = [(c, 0, 1, c) for c in range(10)]
+    late = [(10, 0, 55, 10), (0, 1, 50, 11), (1, 1, 51, 12), (2, 1, 55, 13), (0, 1, 56, 14), (3, 2, 52.9, 15)]
+    history = history_of([*early, *late], n_customers=11, n_products=3, as_of_day=60)
+    assert unsold_share(history, 7.0) == pytest.approx(3 / 5)  # not 0, nor 1 in its second week
+    assert unsold_share(history_of(early, n_customers=10, n_products=1, as_of_day=60), 7.0) == 0
+
+
 def test_a_source_that_is_left_out_leaves_no_column() -> None:
     sources = few_sources()
     del sources["popular"]
@@ -129,7 +158,7 @@ def test_a_source_that_is_left_out_leaves_no_column() -> None:
 
 def test_without_sources_or_customers_there_are_no_candidates() -> None:
     assert found({}).scores.shape == (0, 0)
-    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1, 6), EVERY)) == []
+    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1, 6), EVERY, 0.0)) == []
 
 
 def test_equal_scores_are_listed_by_product_row() -> None:
@@ -154,16 +183,16 @@ def all_fitted() -> dict[str, Model[Any]]:
 def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     sources, history = all_fitted(), market().interactions()
     owned, rows, limits = history.matrix(), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5, 1000)
-    pool = pool_of(history, 7.0, 60)
+    pool = pool_of(history, 7.0, 60, 0.125)
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 256)
-    (whole,) = candidates(sources, owned, rows, limits, pool)
+    (whole,) = candidates(sources, owned, rows, limits, pool, 0.125)
     assert set(pairs(whole)) >= {(150, int(product)) for product in top_of(sources["popular"], pool, 5)}
     monkeypatch.setattr(sources_module, "MOST_ROWS", 7)
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 7)
-    blocks = list(candidates(sources, owned, rows, limits, pool))
+    blocks = list(candidates(sources, owned, rows, limits, pool, 0.125))
     assert [len(np.unique(block.customer_row)) for block in blocks] == [7] * 7 + [2]
     assert_same(together(blocks), whole)
-    (alone,) = candidates(sources, owned, rows[5:6], limits, pool)
+    (alone,) = candidates(sources, owned, rows[5:6], limits, pool, 0.125)
     assert_same(alone, whole.at(np.flatnonzero(whole.customer_row == rows[5])))
 
 
@@ -174,7 +203,7 @@ def top_of(model: Model[Any], pool: IntArray, n: int) -> IntArray:
 def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
     history, rows = market().interactions(), np.arange(150, dtype=np.int32)
     pool = np.array([3, 50, 51], np.int32)
-    listed = together(list(candidates(all_fitted(), history.matrix(), rows, Limits(100, 3, 3), pool)))
+    listed = together(list(candidates(all_fitted(), history.matrix(), rows, Limits(100, 3, 3), pool, 0.125)))
     assert set(listed.product_row[~listed.is_own].tolist()) <= set(pool.tolist())
     assert listed.is_own.sum() == history.matrix()[rows].nnz
 
@@ -183,14 +212,14 @@ def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_that_nobody_bought() 
     """Product p has p first purchases for p up to 20, those of 5 long ago; 21 to 39 were never sold."""
     lines = [(c, p, 0.5 if p == 5 else 99.0, c * 40 + p) for p in range(1, 21) for c in range(p)]
     history = history_of(lines, n_customers=20, n_products=40, as_of_day=100)
-    assert pool_of(history, 7.0, 16).tolist() == [0, *range(7, 22)]
-    assert pool_of(history, 7.0, 40).tolist() == list(range(40))
+    assert pool_of(history, 7.0, 16, 0.125).tolist() == [0, *range(7, 22)]
+    assert pool_of(history, 7.0, 40, 0.125).tolist() == list(range(40))
 
 
 def test_own_is_exactly_what_the_customer_bought() -> None:
     history = market().interactions()
     owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
-    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 120), EVERY_120)))
+    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 120), EVERY_120, 0.125)))
     bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
     np.testing.assert_array_equal(listed.is_own, bought)
     assert listed.is_own.sum() == owned.nnz  # the limit leaves room for all
@@ -205,4 +234,4 @@ def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up()
     words[[0, 1, 2, 33, 37], 0] = 1  # what sells has this word
     words[3:33, 1] = 1
     catalogue = Catalogue.of(np.full(40, -1, np.int32), words=sparse.csr_array(words))
-    assert pool_of(replace(history, catalogue=catalogue), 7.0, 5).tolist() == [0, 1, 2, 33, 37]
+    assert pool_of(replace(history, catalogue=catalogue), 7.0, 5, 0.2).tolist() == [0, 1, 2, 33, 37]
