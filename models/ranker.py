@@ -48,7 +48,7 @@ FEWEST_WINDOWS = 5  # that what is enough to learn from is spread over, where th
 MIN_BOUGHT = 500  # candidates that were bought
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
-CATALOGUE = ("category_row", "brand_row", "price")
+CATALOGUE = ("category_row", "brand_row", "price", "available_s")
 PROMOTION = ("product_row", "starts_s", "ends_s", "reach")
 
 
@@ -153,7 +153,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 21
+    revision: ClassVar[int] = 22
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
@@ -284,6 +284,7 @@ class Ranker(Model[RankerOptions]):
                 arrays["category_row"],
                 brand_row=arrays["brand_row"],
                 price=arrays["price"],
+                available_s=arrays["available_s"],
                 promotions=Promotions(*(arrays[f"promotion_{name}"] for name in PROMOTION)),
             ),
             as_of_s=facts["as_of_s"],

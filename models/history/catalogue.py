@@ -6,10 +6,11 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from models.arrays import BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.history.promotions import Promotions
 
 TOLD = ("category", "brand", "title")
+KNOWN_S = DAY_S  # before it can be bought a product is known: lists are for the hours after the last purchase
 EVER, LATER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -25,6 +26,8 @@ class Catalogue:
         is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
             of products. What a purchase alone tells is not known before the first one, nor is a price: a
             shop's list of prices is often made from what was sold.
+        available_s: shape (n_products,), int64, Unix seconds from which the product could be bought, by its
+            first purchase at the latest; EVER where the shop doesn't tell.
         promotions: when which of them were put forward.
     """
 
@@ -34,6 +37,7 @@ class Catalogue:
     words: sparse.csr_array
     sold_since_s: LongArray
     is_told: BoolArray
+    available_s: LongArray
     promotions: Promotions = field(default_factory=Promotions)
 
     def __len__(self) -> int:
@@ -49,6 +53,7 @@ class Catalogue:
         words: sparse.csr_array | None = None,
         sold_since_s: LongArray | None = None,
         is_told: BoolArray | None = None,
+        available_s: LongArray | None = None,
         promotions: Promotions | None = None,
     ) -> Self:
         """A catalogue of which no more need be known than the categories; by default known from ever."""
@@ -60,15 +65,17 @@ class Catalogue:
             words=sparse.csr_array((n, 0), dtype=np.float32) if words is None else words,
             sold_since_s=np.full(n, EVER, np.int64) if sold_since_s is None else sold_since_s,
             is_told=np.ones((n, len(TOLD)), np.bool_) if is_told is None else is_told,
+            available_s=np.full(n, EVER, np.int64) if available_s is None else available_s,
             promotions=promotions or Promotions(),
         )
 
     def before(self, as_of_s: int) -> Self:
-        """What was known then: nothing that a later purchase tells, no promotion that was not known yet."""
+        """What was known then: nothing that a later purchase tells, no product or promotion to come."""
         promotions, unsold = self.promotions.before(as_of_s), self.sold_since_s >= as_of_s
         if not unsold.any():
             return self if promotions is self.promotions else replace(self, promotions=promotions)
-        hides_category, hides_brand, hides_title = (unsold[:, None] & ~self.is_told).T
+        is_to_come = self.available_s > as_of_s + KNOWN_S
+        hides_category, hides_brand, hides_title = (unsold[:, None] & (~self.is_told | is_to_come[:, None])).T
         words = self.words
         if hides_title.any():
             words = sparse.csr_array(sparse.diags_array((~hides_title).astype(np.float32)) @ words)

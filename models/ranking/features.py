@@ -14,7 +14,7 @@ from models.arrays import (
     IntArray,
     LongArray,
 )
-from models.history.catalogue import Catalogue
+from models.history.catalogue import EVER, Catalogue
 from models.history.interactions import Interactions
 from models.history.pair_keys import pair_keys
 from models.history.pairs import Pairs
@@ -47,7 +47,7 @@ PRODUCT = (
     *("rise_1_4", "rise_4_16", "buyers", "repeat_rate", "first_time_share"),
     *("share_latest", "adopted_latest", "adopted_1", "adopted_4"),
     *("promoted_now", "promoted_next", "promoted_lately"),
-    *("first_age", "last_age", "interval", "price"),
+    *("first_age", "available_age", "last_age", "interval", "price"),
 )
 LEVEL = (*SHARES, "rise_1_4")
 CROSS = ("price_ratio", "share_of_category", "share_of_category_in_shop", "taste_lift")
@@ -153,13 +153,16 @@ class Features:
         np.fmin.at(last, product, age)
         has_gap = pairs.times > 1
         gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
+        available = (interactions.as_of_s - np.maximum(interactions.catalogue.available_s, 0)) / DAY_S
+        is_told = interactions.catalogue.available_s != EVER
         promoted = _promoted(interactions, self.half_lives[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             figures = [
                 *share.T,
                 *(share[:, 0] / share[:, 1], share[:, 1] / share[:, 2], buyers, (again + 1) / (buyers + 10)),
                 np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
-                *(latest, *adopted, *promoted, first, last, gaps / again, self.price),
+                *(latest, *adopted, *promoted),
+                *(first, np.where(is_told, available, np.nan), last, gaps / again, self.price),
             ]
         return np.stack(figures, axis=1, dtype=np.float32, casting="same_kind")
 

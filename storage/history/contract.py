@@ -94,6 +94,7 @@ _TABLES = (
             *DESCRIPTION,
             Column("margin", Kind.NUMBER),
             Column("stock", Kind.COUNT),
+            Column("available_from", Kind.TIME),
             Column("url", Kind.TEXT),
             Column("image_url", Kind.TEXT),
         ),

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.arrays import DAY_S, BoolArray, IntArray, LongArray
-from models.history.catalogue import LATER, Catalogue
+from models.history.catalogue import EVER, LATER, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from storage.history.table import Counts
@@ -125,6 +125,7 @@ class History:
         price[rows] = bought["unit_price"].fill_null(np.nan).to_numpy()
         sold_since_s = np.full(self.products.height, LATER, np.int64)
         sold_since_s[rows] = bought["at_s"].to_numpy()
+        told_s = self.products["available_from"].fill_null(EVER).to_numpy()
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
         every = Catalogue(
             category_row=self.category_row,
@@ -133,6 +134,7 @@ class History:
             words=title_words(self.products["title"]),
             sold_since_s=sold_since_s,
             is_told=self.is_told,
+            available_s=np.minimum(told_s, sold_since_s),
             promotions=self._promotions,
         )
         return every.before(end_s)

@@ -78,7 +78,7 @@ def read_history(
         name = source.name if isinstance(source, Database) else data  # its name hides the password
         raise TooLittleHistoryError(f"no purchase{before} in {name}{_gone(tables['purchases'].counts)}")
     as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_end_s(lines, seen_until_s))
-    return replace(_assembled(tables, redeemed, options, as_of), from_record=from_record)
+    return replace(_assembled(tables, redeemed, options, as_of, clock.now_s), from_record=from_record)
 
 
 def _gone(counts: Counts) -> str:
@@ -129,7 +129,11 @@ def _redeemed(tables: Mapping[str, ReadTable]) -> pl.DataFrame | None:
 
 
 def _assembled(
-    tables: dict[str, ReadTable], redeemed: pl.DataFrame | None, options: HistoryOptions, as_of: datetime
+    tables: dict[str, ReadTable],
+    redeemed: pl.DataFrame | None,
+    options: HistoryOptions,
+    as_of: datetime,
+    now_s: int,
 ) -> History:
     order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
     was_sold = tables["purchases"].lines["product_id"].unique()
@@ -138,7 +142,8 @@ def _assembled(
     customer_ids = order_of(lines["customer_id"].unique().to_list())
     sold = pl.concat([was_sold, lines["product_id"].unique()])
     catalogue = tables["products"].lines if "products" in tables else None
-    product_ids = order_of(product_ids_of(sold, catalogue, options.purchases.excluded).to_list())
+    sellable = product_ids_of(sold, catalogue, options.purchases.excluded, now_s)
+    product_ids = order_of(sellable.to_list())
     purchases = number_purchases(lines, customer_ids, product_ids, options.timezone)
     products = describe_products(product_ids, catalogue, lines)
     others = {

@@ -15,6 +15,7 @@ PRODUCT_SCHEMA = {
     "price": pl.Float32(),
     "margin": pl.Float32(),
     "stock": pl.Int32(),
+    "available_from": pl.Int64(),
     "url": pl.String(),
     "image_url": pl.String(),
 }
@@ -65,16 +66,19 @@ def number_purchases(
     return numbered.join(orders, on=["customer_row", "order"]).select(columns).sort(by).rechunk()
 
 
-def product_ids_of(sold: pl.Series, catalogue: pl.DataFrame | None, excluded: str | None) -> pl.Series:
+def product_ids_of(
+    sold: pl.Series, catalogue: pl.DataFrame | None, excluded: str | None, now_s: int
+) -> pl.Series:
     """The products that have a row: those sold, and those of the shop's catalogue that may be yet.
 
     Args:
         sold: ids of products that were.
         catalogue: the clean table of products, if the shop has one.
         excluded: a pattern of ids that are no products (fees), or None.
+        now_s: Unix seconds.
     Returns:
-        distinct ids, in any order. A product that was never sold is not among them if it is out of stock, or
-        if nothing is known by which it could be recommended.
+        distinct ids, in any order. A product that was never sold is not among them if it is out of stock, not
+        available yet, or if nothing is known by which it could be recommended.
     """
     content = [
         name for name in ("title", "category", "brand") if catalogue is not None and name in catalogue.columns
@@ -84,6 +88,8 @@ def product_ids_of(sold: pl.Series, catalogue: pl.DataFrame | None, excluded: st
     catalogue = catalogue.filter(pl.any_horizontal(pl.col(content).is_not_null()))
     if "stock" in catalogue.columns:
         catalogue = catalogue.filter(pl.col("stock").is_null() | (pl.col("stock") > 0))
+    if "available_from" in catalogue.columns:
+        catalogue = catalogue.filter(pl.col("available_from").is_null() | (pl.col("available_from") <= now_s))
     if excluded is not None:
         catalogue = catalogue.filter(~pl.col("product_id").str.contains(excluded))
     return pl.concat([sold, catalogue["product_id"]]).unique()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from models.history.catalogue import EVER, Catalogue
 from storage.versions.order_keys import order_key
 from storage.versions.strings import order_of
 from tests.data.exports import HEADER, read, write
@@ -49,6 +50,34 @@ def test_products_never_sold_have_rows_unless_they_are_out_of_stock_or_no_produc
     assert history.products["product_id"].to_list() == order_of(["gone", "full", "uncounted"])
     assert history.interactions().n_products == 3
     assert set(read(tmp_path, **fees).products["product_id"]) == {"gone", "full", "uncounted", "late"}
+
+
+def test_a_product_is_known_from_a_day_before_it_is_available_or_sold(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,sold,2020-01-01 12:00\na,early,2020-01-20 12:00\na,last,2020-02-01 12:00\n")
+    table = (
+        "product_id,category,available_from\n"
+        "sold,C,\nearly,C,2020-01-25\nnow,C,2020-01-20\nsoon,C,2020-02-01 18:00\nlater,C,2020-03-01\n"
+    )
+    write(tmp_path, table, "products.csv")
+    history = read(tmp_path)
+    names, whole = history.products["product_id"].to_list(), history.interactions()
+    assert sorted(names) == ["early", "last", "later", "now", "sold", "soon"]
+
+    def known(catalogue: Catalogue) -> set[str]:
+        return {name for name, row in zip(names, catalogue.category_row, strict=True) if row >= 0}
+
+    def known_on(day: int) -> set[str]:
+        return known(whole.before(int(datetime(2020, 1, day, tzinfo=UTC).timestamp())).catalogue)
+
+    assert known_on(18) == {"sold"}
+    assert known_on(19) == {"sold", "now"}
+    assert known_on(20) == {"sold", "now", "early"}  # sold that noon, whatever the table says
+    assert known(whole.catalogue) == {"sold", "now", "early", "soon"}
+    since = dict(zip(names, whole.catalogue.available_s.tolist(), strict=True))
+    assert since["early"] == int(datetime(2020, 1, 20, 12, tzinfo=UTC).timestamp())
+    assert since["sold"] == since["last"] == EVER
+    noon = datetime(2020, 2, 1, 12, 30, tzinfo=UTC)
+    assert set(read(tmp_path, now=noon).products["product_id"]) == {"sold", "early", "last", "now"}
 
 
 def test_without_a_table_of_products_there_are_those_sold(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DAY_S
-from models.history.catalogue import Catalogue
+from models.history.catalogue import EVER, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from models.ranking.features import Features, look_up, names
@@ -87,6 +87,14 @@ def test_what_is_put_forward_now_in_the_coming_horizon_and_in_the_last_four() ->
 def test_of_a_shop_without_promotions_nothing_is_said_of_them() -> None:
     found = figures(0, 0)
     assert all(np.isnan(found[f"product: promoted_{name}"]) for name in ("now", "next", "lately"))
+
+
+def test_how_long_a_product_is_available_is_said_where_the_shop_tells() -> None:
+    available_s = np.array([HISTORY.as_of_s - 5 * DAY_S, EVER, HISTORY.as_of_s + DAY_S // 2, EVER])
+    catalogue = replace(CATALOGUE, available_s=available_s)
+    features = Features(replace(HISTORY, catalogue=catalogue), horizon_days=4)
+    found = features.of(np.zeros(4, np.int32), np.arange(4))[:, names().index("product: available_age")]
+    np.testing.assert_array_equal(found, np.array([5, np.nan, -0.5, np.nan], np.float32))
 
 
 def test_own_times_and_intervals_of_a_product() -> None:

@@ -86,6 +86,20 @@ def test_dates_that_became_midnights_of_another_zone_are_doubted(
     assert said(tmp_path, PLAIN, timezone=timezone) == ""
 
 
+def test_products_that_were_sold_before_they_were_available_are_doubted(tmp_path: Path) -> None:
+    """Product n is first sold on day n."""
+    lines = [f"c{n % 20},{n % 10},{day(n % 80)} 12:00" for n in range(100)]
+
+    def found(early: int, days: int) -> str:
+        since = [f"{n},{day(n + days if n < early else n)}" for n in range(10)]
+        return said(
+            tmp_path, lines, products=table("product_id,available_from", [*since, f"unsold,{day(9)}", "10,"])
+        )
+
+    assert found(2, 2).startswith("2 of 10 products were first sold more than a day before available_from: ")
+    assert found(1, 2) == found(10, 1) == ""
+
+
 def test_customers_whose_ids_differ_in_capitals_alone_are_doubted_without_a_name(tmp_path: Path) -> None:
     lines = [f"mail{n},{n % 7},{day(n % 80)}" for n in range(100)]
     found = said(tmp_path, [*lines, f"Mail7,1,{day(2)}"])

@@ -20,6 +20,7 @@ MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
 CAPITALS_SHARE = 0.01  # of the products or customers, that are another one but for capitals
 LEAST_NAMED = 20  # customers of a table: of fewer maybe none has bought yet
+EARLY_SHARE = 0.1  # of the products, sold before they were available: a few may have been ordered ahead
 NAMELESS_SHARE = 0.1  # of the lines that are learned from
 
 
@@ -30,6 +31,7 @@ def strange_values(history: History) -> list[str]:
         _torn_titles(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
+        _sold_too_early(history),
         _products_by_capitals(history),
         _customers_by_capitals(history),
         _nameless_lines(history),
@@ -93,6 +95,18 @@ def _midnights_elsewhere(history: History) -> str | None:
     return (
         f"Every purchase is of midnight in UTC, which is none in {history.timezone}: are they dates? Export "
         "them without time and zone, or they are of the evening before where clocks are behind UTC."
+    )
+
+
+def _sold_too_early(history: History) -> str | None:
+    first = history.purchases.group_by("product_row").agg(pl.col("at_s").min())
+    told = history.products["available_from"].gather(first["product_row"])
+    n_told, early = told.len() - told.null_count(), int((first["at_s"] < told - DAY_S).sum())
+    if early <= EARLY_SHARE * n_told:
+        return None
+    return (
+        f"{early:,} of {n_told:,} products were first sold more than a day before available_from: is that "
+        "when a line was changed last, or when the shop moved? Their first purchase counts."
     )
 
 
