@@ -114,3 +114,12 @@ def test_seconds_milliseconds_and_microseconds_since_1970_are_told_apart_by_thei
     write(tmp_path, f"{HEADER}a,p,{text}\n")
     history = read(tmp_path, timezone="Europe/Berlin", purchases={"date_format": "%s"})
     assert history.purchases["at_s"].to_list() == [1577880061]
+
+
+@pytest.mark.parametrize("text", ["253402300799", "253402300799000", "253402300799999999"])
+def test_an_end_in_9999_is_the_same_whether_told_in_seconds_or_finer(tmp_path: Path, text: str) -> None:
+    write(tmp_path, f"{HEADER}a,p,2020-01-01\n")
+    write(tmp_path, f"product_id,starts_at,ends_at\np,1577880061,{text}\n", "promotions.csv")
+    history = read(tmp_path, promotions={"date_format": "%s"})
+    assert history.promotions is not None
+    assert history.promotions["ends_at"].dt.epoch("s").to_list() == [253402300799]
