@@ -137,7 +137,7 @@ def _assembled(
 ) -> History:
     order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
     was_sold = tables["purchases"].lines["product_id"].unique()
-    tables = under_new_ids(tables)
+    tables = under_new_ids(tables, now_s)
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
     sold = pl.concat([was_sold, lines["product_id"].unique()])

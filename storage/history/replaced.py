@@ -12,13 +12,16 @@ from storage.history.table import ReadTable
 REPLACED = "replaced by another product"
 
 
-def under_new_ids(tables: Mapping[str, ReadTable]) -> dict[str, ReadTable]:
+def under_new_ids(tables: Mapping[str, ReadTable], now_s: int) -> dict[str, ReadTable]:
     """The tables with each replaced product's id changed to that under which it is sold now.
 
     Of the old ones the table of products says no more than that they are out of stock: nothing but what
-    happens to them is to be known by their ids.
+    happens to them is to be known by their ids. The new one is available since the first of them was.
+
+    Args:
+        now_s: Unix seconds; what isn't available then and was never sold replaces nothing yet.
     """
-    new_ids = _new_ids(tables["products"].lines) if "products" in tables else {}
+    new_ids = _new_ids(tables, now_s) if "products" in tables else {}
     if not new_ids:
         return dict(tables)
     changed = {
@@ -32,6 +35,10 @@ def under_new_ids(tables: Mapping[str, ReadTable]) -> dict[str, ReadTable]:
     products, counts = tables["products"].lines, tables["products"].counts
     is_old = pl.col("product_id").is_in(list(new_ids))
     stock = pl.col("stock") if "stock" in products.columns else pl.lit(None, pl.Int32)
+    if "available_from" in products.columns:
+        since, one = pl.col("available_from"), pl.col("product_id").replace(new_ids)
+        first = pl.when(since.is_not_null().all()).then(since.min()).over(one)
+        products = products.with_columns(available_from=first)
     said = [column.name for column in DESCRIPTION if column.name in products.columns]
     products = products.with_columns(
         pl.when(is_old).then(pl.lit(0, pl.Int32)).otherwise(stock).alias("stock"),
@@ -46,13 +53,19 @@ def _named(table: ReadTable, ids: pl.Expr) -> ReadTable:
     return ReadTable(table.lines.with_columns(ids), table.counts)
 
 
-def _new_ids(products: pl.DataFrame) -> dict[str, str]:
+def _new_ids(tables: Mapping[str, ReadTable], now_s: int) -> dict[str, str]:
     """The last new id of each old one; none where they go in a circle, or to no known product."""
+    products = tables["products"].lines
     if "replaced_by" not in products.columns:
         return {}
-    known = set(products["product_id"])
+    known = products
+    if "available_from" in products.columns:
+        sold = tables["purchases"].lines["product_id"].unique().implode()
+        is_to_come = (pl.col("available_from") > now_s).fill_null(False) & ~pl.col("product_id").is_in(sold)
+        known = products.filter(~is_to_come)
+    known_ids = set(known["product_id"])
     pairs = products.select("product_id", "replaced_by").drop_nulls().iter_rows()
-    steps = {old: new for old, new in pairs if new in known and new != old}
+    steps = {old: new for old, new in pairs if new in known_ids and new != old}
     last: dict[str, str] = {}
     for old in steps:
         new, passed = old, set[str]()

@@ -162,3 +162,26 @@ def test_what_is_replaced_by_a_product_out_of_stock_counts_for_that(tmp_path: Pa
     history = read(tmp_path)
     assert history.products["product_id"][history.purchases["product_row"][0]] == "new"
     assert history.products["stock"].to_list() == [0, 0]
+
+
+def test_a_product_is_replaced_when_its_new_one_can_be_bought(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,older,2020-01-01\na,old,2020-01-02\n")
+    table = "older,old,\nold,new,2019-01-01\nnew,,2020-02-01\n"
+    write(tmp_path, "product_id,replaced_by,available_from\n" + table, "products.csv")
+
+    def sold(now: datetime) -> set[str]:
+        history = read(tmp_path, now=now)
+        return {history.products["product_id"][row] for row in history.purchases["product_row"]}
+
+    assert sold(datetime(2020, 1, 31, 23, tzinfo=UTC)) == {"old"}
+    assert sold(datetime(2020, 2, 1, tzinfo=UTC)) == {"new"}
+
+
+def test_what_replaces_a_product_is_available_since_that_was(tmp_path: Path) -> None:
+    table = "p,q,2020-01-03\nq,r,2020-03-01\nr,,2020-05-01\ns,t,\nt,,2020-05-01\nu,,2020-05-01\n"
+    write(tmp_path, "product_id,replaced_by,available_from\n" + table, "products.csv")
+    lines = "a,p,2020-01-05\na,s,2020-01-05\na,u,2020-06-01\n"
+    write(tmp_path, HEADER + lines)
+    rows = {row["product_id"]: row["available_from"] for row in read(tmp_path).products.iter_rows(named=True)}
+    day = {month: int(datetime(2020, month, 1, tzinfo=UTC).timestamp()) for month in (1, 5)}
+    assert (rows["r"], rows["t"], rows["u"]) == (day[1] + 2 * 86_400, None, day[5])
