@@ -55,6 +55,8 @@ class History:
         timezone: IANA name of the shop's own.
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
+        not_replaced: replaced_by of the products that stay as they are in spite of it: it names none of the
+            table, or they go in a circle.
         promotions_known_s: how long before it begins each promotion is known, seconds.
         from_record: what came from the record; None if there was none to read.
         order_keys: of the last days' lines with an order id, as in `storage.versions.order_keys`; sorted.
@@ -77,6 +79,7 @@ class History:
     promotions_known_s: int = DAY_S
     from_record: FromRecord | None = None
     redeemed: pl.DataFrame | None = None
+    not_replaced: Mapping[str, str] = field(default_factory=dict)
     order_keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @property

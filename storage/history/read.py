@@ -19,7 +19,7 @@ from storage.history.history import FromRecord, History
 from storage.history.options import HistoryOptions
 from storage.history.recorded import join_recorded, join_redemptions, wanted_ids
 from storage.history.rejects import RejectFile
-from storage.history.replaced import under_new_ids
+from storage.history.replaced import new_ids_of, under_new_ids
 from storage.history.rows import describe_products, number_purchases, product_ids_of, told_in_table
 from storage.history.sql import Database
 from storage.history.table import Counts, ReadTable, read_table
@@ -137,7 +137,8 @@ def _assembled(
 ) -> History:
     order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
     was_sold = tables["purchases"].lines["product_id"].unique()
-    tables = under_new_ids(tables, now_s)
+    new_ids, not_replaced = new_ids_of(tables, now_s)
+    tables = under_new_ids(tables, new_ids)
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
     sold = pl.concat([was_sold, lines["product_id"].unique()])
@@ -168,6 +169,7 @@ def _assembled(
         promotions_known_s=int(options.promotions.known_days * DAY_S),
         order_keys=order_keys,
         redeemed=redeemed,
+        not_replaced=not_replaced,
     )
 
 

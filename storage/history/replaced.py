@@ -12,16 +12,43 @@ from storage.history.table import ReadTable
 REPLACED = "replaced by another product"
 
 
-def under_new_ids(tables: Mapping[str, ReadTable], now_s: int) -> dict[str, ReadTable]:
+def new_ids_of(tables: Mapping[str, ReadTable], now_s: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The last new id of each replaced product, and `replaced_by` of those that stay as they are.
+
+    These name none of the table, or go in a circle. What isn't available yet and was never sold replaces
+    nothing yet.
+
+    Args:
+        now_s: Unix seconds.
+    """
+    products = tables["products"].lines if "products" in tables else pl.DataFrame()
+    if "replaced_by" not in products.columns:
+        return {}, {}
+    pairs = products.select("product_id", "replaced_by").drop_nulls().iter_rows()
+    steps = {old: new for old, new in pairs if new != old}
+    if "available_from" in products.columns:
+        sold = tables["purchases"].lines["product_id"].unique().implode()
+        to_come = products.filter(pl.col("available_from") > now_s, ~pl.col("product_id").is_in(sold))
+        waited_for = set(to_come["product_id"])
+        steps = {old: new for old, new in steps.items() if new not in waited_for}
+    known = set(products["product_id"])
+    last: dict[str, str] = {}
+    for old in steps:
+        new, passed = old, set[str]()
+        while steps.get(new) in known and new not in passed:
+            passed.add(new)
+            new = steps[new]
+        if passed and new not in passed:
+            last[old] = new
+    return last, {old: new for old, new in steps.items() if old not in last}
+
+
+def under_new_ids(tables: Mapping[str, ReadTable], new_ids: Mapping[str, str]) -> dict[str, ReadTable]:
     """The tables with each replaced product's id changed to that under which it is sold now.
 
     Of the old ones the table of products says no more than that they are out of stock: nothing but what
     happens to them is to be known by their ids. The new one is available since the first of them was.
-
-    Args:
-        now_s: Unix seconds; what isn't available then and was never sold replaces nothing yet.
     """
-    new_ids = _new_ids(tables, now_s) if "products" in tables else {}
     if not new_ids:
         return dict(tables)
     changed = {
@@ -51,27 +78,3 @@ def under_new_ids(tables: Mapping[str, ReadTable], now_s: int) -> dict[str, Read
 
 def _named(table: ReadTable, ids: pl.Expr) -> ReadTable:
     return ReadTable(table.lines.with_columns(ids), table.counts)
-
-
-def _new_ids(tables: Mapping[str, ReadTable], now_s: int) -> dict[str, str]:
-    """The last new id of each old one; none where they go in a circle, or to no known product."""
-    products = tables["products"].lines
-    if "replaced_by" not in products.columns:
-        return {}
-    known = products
-    if "available_from" in products.columns:
-        sold = tables["purchases"].lines["product_id"].unique().implode()
-        is_to_come = (pl.col("available_from") > now_s).fill_null(False) & ~pl.col("product_id").is_in(sold)
-        known = products.filter(~is_to_come)
-    known_ids = set(known["product_id"])
-    pairs = products.select("product_id", "replaced_by").drop_nulls().iter_rows()
-    steps = {old: new for old, new in pairs if new in known_ids and new != old}
-    last: dict[str, str] = {}
-    for old in steps:
-        new, passed = old, set[str]()
-        while new in steps and new not in passed:
-            passed.add(new)
-            new = steps[new]
-        if new not in passed:
-            last[old] = new
-    return last

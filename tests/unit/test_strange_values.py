@@ -100,6 +100,18 @@ def test_products_that_were_sold_before_they_were_available_are_doubted(tmp_path
     assert found(1, 2) == found(10, 1) == ""
 
 
+def test_products_that_are_replaced_by_nothing_known_are_doubted(tmp_path: Path) -> None:
+    def found(*replaced: str) -> str:
+        return said(tmp_path, PLAIN, products=table("product_id,replaced_by,available_from", replaced))
+
+    assert found("0,1,", "1,,", "2,2,", "3,later,", "later,,2100-01-01") == ""
+    assert found("0,NULL,", "1,,", "2,1,") == (
+        "1 product stays as it is, such as '0' with 'NULL' as replaced_by: that is no product of the table, "
+        "or they go in a circle."
+    )
+    assert found("0,1,", "1,0,", "2,0,").startswith("3 products stay as they are, such as '0' with '1' as ")
+
+
 def test_customers_whose_ids_differ_in_capitals_alone_are_doubted_without_a_name(tmp_path: Path) -> None:
     lines = [f"mail{n},{n % 7},{day(n % 80)}" for n in range(100)]
     found = said(tmp_path, [*lines, f"Mail7,1,{day(2)}"])

@@ -32,6 +32,7 @@ def strange_values(history: History) -> list[str]:
         _turned_dates(history),
         _midnights_elsewhere(history),
         _sold_too_early(history),
+        _replaced_by_nothing(history),
         _products_by_capitals(history),
         _customers_by_capitals(history),
         _nameless_lines(history),
@@ -107,6 +108,17 @@ def _sold_too_early(history: History) -> str | None:
     return (
         f"{early:,} of {n_told:,} products were first sold more than a day before available_from: is that "
         "when a line was changed last, or when the shop moved? Their first purchase counts."
+    )
+
+
+def _replaced_by_nothing(history: History) -> str | None:
+    if not history.not_replaced:
+        return None
+    many = "products stay as they are" if len(history.not_replaced) > 1 else "product stays as it is"
+    old, new = next(iter(history.not_replaced.items()))
+    return (
+        f"{len(history.not_replaced):,} {many}, such as {old!r} with {new!r} as replaced_by: that is no "
+        "product of the table, or they go in a circle."
     )
 
 
