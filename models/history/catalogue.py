@@ -26,8 +26,8 @@ class Catalogue:
         is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
             of products. What a purchase alone tells is not known before the first one, nor is a price: a
             shop's list of prices is often made from what was sold.
-        available_s: shape (n_products,), int64, Unix seconds from which the product could be bought, by its
-            first purchase at the latest; EVER where the shop doesn't tell.
+        available_s: shape (n_products,), int64, Unix seconds from which the product can be bought, as the
+            shop tells it; EVER where it doesn't. Some are sold before.
         promotions: when which of them were put forward.
     """
 
@@ -74,8 +74,8 @@ class Catalogue:
         promotions, unsold = self.promotions.before(as_of_s), self.sold_since_s >= as_of_s
         if not unsold.any():
             return self if promotions is self.promotions else replace(self, promotions=promotions)
-        is_to_come = self.available_s > as_of_s + KNOWN_S
-        hides_category, hides_brand, hides_title = (unsold[:, None] & (~self.is_told | is_to_come[:, None])).T
+        is_to_come = unsold & (self.available_s >= as_of_s + KNOWN_S)
+        hides_category, hides_brand, hides_title = (unsold[:, None] & ~self.is_told | is_to_come[:, None]).T
         words = self.words
         if hides_title.any():
             words = sparse.csr_array(sparse.diags_array((~hides_title).astype(np.float32)) @ words)
@@ -86,5 +86,6 @@ class Catalogue:
             brand_row=np.where(hides_brand, np.int32(-1), self.brand_row),
             price=np.where(unsold, np.float32(np.nan), self.price),
             words=words,
+            available_s=np.where(is_to_come, EVER, self.available_s),
             promotions=promotions,
         )

@@ -153,8 +153,8 @@ class Features:
         np.fmin.at(last, product, age)
         has_gap = pairs.times > 1
         gaps = np.bincount(pairs.product_row[has_gap], pairs.interval_days[has_gap], n)
-        available = (interactions.as_of_s - np.maximum(interactions.catalogue.available_s, 0)) / DAY_S
-        is_told = interactions.catalogue.available_s != EVER
+        available_s = interactions.catalogue.available_s
+        available = np.fmax((interactions.as_of_s - np.maximum(available_s, 0)) / DAY_S, first)
         promoted = _promoted(interactions, self.half_lives[0])
         with np.errstate(divide="ignore", invalid="ignore"):
             figures = [
@@ -162,7 +162,7 @@ class Features:
                 *(share[:, 0] / share[:, 1], share[:, 1] / share[:, 2], buyers, (again + 1) / (buyers + 10)),
                 np.bincount(product, recent * is_first, n) / np.bincount(product, recent, n),
                 *(latest, *adopted, *promoted),
-                *(first, np.where(is_told, available, np.nan), last, gaps / again, self.price),
+                *(first, np.where(available_s != EVER, available, np.nan), last, gaps / again, self.price),
             ]
         return np.stack(figures, axis=1, dtype=np.float32, casting="same_kind")
 

@@ -128,7 +128,6 @@ class History:
         price[rows] = bought["unit_price"].fill_null(np.nan).to_numpy()
         sold_since_s = np.full(self.products.height, LATER, np.int64)
         sold_since_s[rows] = bought["at_s"].to_numpy()
-        told_s = self.products["available_from"].fill_null(EVER).to_numpy()
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
         every = Catalogue(
             category_row=self.category_row,
@@ -137,7 +136,7 @@ class History:
             words=title_words(self.products["title"]),
             sold_since_s=sold_since_s,
             is_told=self.is_told,
-            available_s=np.minimum(told_s, sold_since_s),
+            available_s=self.products["available_from"].fill_null(EVER).to_numpy(),
             promotions=self._promotions,
         )
         return every.before(end_s)

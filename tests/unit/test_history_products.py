@@ -52,7 +52,7 @@ def test_products_never_sold_have_rows_unless_they_are_out_of_stock_or_no_produc
     assert set(read(tmp_path, **fees).products["product_id"]) == {"gone", "full", "uncounted", "late"}
 
 
-def test_a_product_is_known_from_a_day_before_it_is_available_or_sold(tmp_path: Path) -> None:
+def test_a_product_is_known_from_a_day_before_it_is_available_or_when_it_was_sold(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,sold,2020-01-01 12:00\na,early,2020-01-20 12:00\na,last,2020-02-01 12:00\n")
     table = (
         "product_id,category,available_from\n"
@@ -69,12 +69,12 @@ def test_a_product_is_known_from_a_day_before_it_is_available_or_sold(tmp_path: 
     def known_on(day: int) -> set[str]:
         return known(whole.before(int(datetime(2020, 1, day, tzinfo=UTC).timestamp())).catalogue)
 
-    assert known_on(18) == {"sold"}
-    assert known_on(19) == {"sold", "now"}
-    assert known_on(20) == {"sold", "now", "early"}  # sold that noon, whatever the table says
+    assert known_on(19) == {"sold"}  # "now" comes a day later, as night by night it isn't there yet
+    assert known_on(20) == {"sold", "now"}  # that "early" is sold at noon wasn't known
+    assert known_on(21) == {"sold", "now", "early"}
     assert known(whole.catalogue) == {"sold", "now", "early", "soon"}
     since = dict(zip(names, whole.catalogue.available_s.tolist(), strict=True))
-    assert since["early"] == int(datetime(2020, 1, 20, 12, tzinfo=UTC).timestamp())
+    assert since["early"] == int(datetime(2020, 1, 25, tzinfo=UTC).timestamp())
     assert since["sold"] == since["last"] == EVER
     noon = datetime(2020, 2, 1, 12, 30, tzinfo=UTC)
     assert set(read(tmp_path, now=noon).products["product_id"]) == {"sold", "early", "last", "now"}

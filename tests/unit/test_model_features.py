@@ -90,11 +90,26 @@ def test_of_a_shop_without_promotions_nothing_is_said_of_them() -> None:
 
 
 def test_how_long_a_product_is_available_is_said_where_the_shop_tells() -> None:
-    available_s = np.array([HISTORY.as_of_s - 5 * DAY_S, EVER, HISTORY.as_of_s + DAY_S // 2, EVER])
+    available_s = np.array([HISTORY.as_of_s - 20 * DAY_S, EVER, EVER, HISTORY.as_of_s + DAY_S // 2])
     catalogue = replace(CATALOGUE, available_s=available_s)
     features = Features(replace(HISTORY, catalogue=catalogue), horizon_days=4)
     found = features.of(np.zeros(4, np.int32), np.arange(4))[:, names().index("product: available_age")]
-    np.testing.assert_array_equal(found, np.array([5, np.nan, -0.5, np.nan], np.float32))
+    np.testing.assert_array_equal(found, np.array([20, np.nan, np.nan, -0.5], np.float32))
+
+
+def test_how_long_a_product_is_available_tells_nothing_of_its_later_purchases() -> None:
+    """Product 0 was sold long before it is said to be available; before that nobody could know."""
+    first_s = int(HISTORY.at_s[HISTORY.product_row == 0].min())
+    available_s, sold_since_s = np.full(4, HISTORY.as_of_s - DAY_S), np.full(4, first_s)
+    catalogue = replace(CATALOGUE, available_s=available_s, sold_since_s=sold_since_s)
+    whole = replace(HISTORY, catalogue=catalogue)
+    at = names().index("product: available_age")
+
+    def age(history: Interactions) -> float:
+        return float(Features(history, horizon_days=4).of(np.array([0]), np.array([0]))[0, at])
+
+    assert age(whole) == (HISTORY.as_of_s - first_s) / DAY_S > 1
+    assert np.isnan(age(whole.before(first_s)))
 
 
 def test_own_times_and_intervals_of_a_product() -> None:
