@@ -152,8 +152,8 @@ class Cleaner:
             if name not in there:
                 why = f"only in [history.purchases] looks into {name!r}, and there is {_listed(there)}"
                 raise BadHistoryError(file, why)
-            is_one = trimmed_text(batch[there[name]]).str.contains(any_whole(patterns))
-            masks.append((~is_one.fill_null(False), f"{OTHER} {name}"))
+            cells = trimmed_text(batch[there[name]]).fill_null("")
+            masks.append((~cells.str.contains(any_whole(patterns)), f"{OTHER} {name}"))
         return masks
 
     def _left_out(self, cells: dict[str, Cells]) -> list[tuple[pl.Series, str]]:

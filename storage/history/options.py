@@ -236,7 +236,8 @@ def _encoding(value: str) -> str:
 def _pattern(value: str) -> str:
     """A pattern that the engine which will use it understands: polars' own, not Python's."""
     try:
-        pl.Series([""]).str.contains(value)
+        for form in (value, any_whole([value])):  # with (?x) a comment hides what stands behind it
+            pl.Series([""]).str.contains(form)
     except pl.exceptions.ComputeError as err:
         raise ValueError(f"not a regular expression: {value!r}") from err
     return value

@@ -168,6 +168,7 @@ def test_only_lines_with_a_cell_that_is_asked_for_are_purchases(tmp_path: Path) 
     assert sorted(history.products["product_id"]) == ["p", "s"]
     assert counts.left_out == {"not a purchase by event": 3}
     assert (counts.read, counts.rejected, counts.unread) == (5, {}, ())
+    assert read(tmp_path, purchases={"only": {"event": [""]}}).products["product_id"].to_list() == ["r"]
     refused = refusal(tmp_path, purchases={"only": {"type": ["buy"]}})
     there = "customer_id, product_id, purchased_at, event"
     assert refused.endswith(f"only in [history.purchases] looks into 'type', and there is {there}")
@@ -330,6 +331,7 @@ def test_an_as_of_line_is_not_taken_for_the_future(tmp_path: Path) -> None:
         ({"purchases": {"cancellation": "("}}, "not a regular expression"),
         ({"purchases": {"exclude_products": ["[", "A"]}}, "not a regular expression"),
         ({"purchases": {"only": {"event": ["("]}}}, "not a regular expression"),
+        ({"purchases": {"only": {"event": ["(?x)a # b"]}}}, "not a regular expression"),
         ({"purchases": {"only": {"event": []}}}, "no line would be left"),
         ({"purchases": {"columns": {"costumer_id": "x"}}}, "no column 'costumer_id'"),
         ({"purchases": {"date_format": "%H:%M"}}, "whole date"),
