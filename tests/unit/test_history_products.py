@@ -8,6 +8,7 @@ from models.history.catalogue import EVER, Catalogue
 from storage.versions.order_keys import order_key
 from storage.versions.strings import order_of
 from tests.data.exports import HEADER, read, write
+from training.history.facts import history_counts
 
 
 def test_interactions_have_one_entry_for_an_order_and_product_and_the_category_of_each_product(
@@ -144,6 +145,7 @@ def test_what_was_bought_under_an_old_id_counts_for_the_one_under_which_it_is_so
     assert history.offers["product_ids"].to_list() == [["new", "other"]]
     assert history.counts["products"].left_out == {"replaced by another product": 3}
     assert history.counts["products"].kept == 2
+    assert history_counts(history)["unsold"] == 0
     keys = {order_key("a", "1", "old"), order_key("a", "2", "older"), order_key("a", "3", "new")}
     assert {*keys, order_key("b", "4", "other")} == set(history.order_keys.tolist())  # as events say it
 

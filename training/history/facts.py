@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from storage.history.history import History
 from storage.versions.manifest import HistoryEntry
 from training.progress import Progress
@@ -46,8 +48,9 @@ def tell_history(history: History, progress: Progress, lost: Sequence[Lost]) -> 
 
 
 def history_counts(history: History) -> dict[str, int]:
-    """How much was read, and what is left of it; for people. Products are those sold; unsold is the rest."""
-    came = history.from_record
+    """How much was read, and what is left of it; for people. Products are those sold; unsold are those that
+    the shop tells of beside them."""
+    came, told = history.from_record, history.is_told.any(axis=1)
     from_record = {} if came is None else {"from_the_record": came.purchases}
     return {
         "lines": history.read_lines,
@@ -58,7 +61,7 @@ def history_counts(history: History) -> dict[str, int]:
         "orders": history.purchases["order_row"].n_unique(),
         "customers": len(history.customer_ids),
         "products": sold_products(history),
-        "unsold": history.products.height - sold_products(history),
+        "unsold": int(np.delete(told, history.purchases["product_row"].unique()).sum()),
     }
 
 
