@@ -167,16 +167,17 @@ def test_what_is_replaced_by_a_product_out_of_stock_counts_for_that(tmp_path: Pa
 
 
 def test_a_product_is_replaced_when_its_new_one_can_be_bought(tmp_path: Path) -> None:
-    write(tmp_path, HEADER + "a,older,2020-01-01\na,old,2020-01-02\n")
     table = "older,old,\nold,new,2019-01-01\nnew,,2020-02-01\n"
     write(tmp_path, "product_id,replaced_by,available_from\n" + table, "products.csv")
 
-    def sold(now: datetime) -> set[str]:
+    def sold(now: datetime, more: str = "") -> set[str]:
+        write(tmp_path, HEADER + "a,older,2020-01-01\na,old,2020-01-02\n" + more)
         history = read(tmp_path, now=now)
         return {history.products["product_id"][row] for row in history.purchases["product_row"]}
 
     assert sold(datetime(2020, 1, 31, 23, tzinfo=UTC)) == {"old"}
     assert sold(datetime(2020, 2, 1, tzinfo=UTC)) == {"new"}
+    assert sold(datetime(2020, 1, 31, 23, tzinfo=UTC), more="b,new,2020-01-31\n") == {"new"}
 
 
 def test_what_replaces_a_product_is_available_since_that_was(tmp_path: Path) -> None:

@@ -118,12 +118,14 @@ def test_all_four_say_which_new_product_comes_first() -> None:
     found = Candidates(
         np.zeros(4, np.int32), np.arange(4, dtype=np.int32), np.arange(4) == 0, NEITHER, NEITHER, NEITHER
     )
-    order, log_odds = Ensembles(dict(told), spread).judged(
-        found, np.zeros((4, 1), np.float32), np.zeros(4, np.float32)
-    )
+    ensembles, features = Ensembles(dict(told), spread), np.zeros((4, 1), np.float32)
+    order, log_odds = ensembles.judged(found, features, np.zeros(4, np.float32))
     # of 4, 2 and 3; together they say 5, 4 and 3 of the new ones, all but the chance 1, 3 and 3
     np.testing.assert_array_equal(order, [10.0, 4.0, 3.0, 2.0])
     np.testing.assert_array_equal(log_odds, [10.0, 8.0, 2.0, 0.0])
+    order, _ = ensembles.judged(found, features, np.array([0, 0, 0, 0.8], np.float32))
+    # of 4, 2 and 4.2; all four rise, so that they say 5, 4 and 5.8 of the new ones
+    np.testing.assert_allclose(order, [10.0, 4.0, 2.0, 4.2], rtol=1e-6)
 
 
 def test_products_of_which_far_more_is_to_be_expected_come_before_all_others_and_are_likelier() -> None:

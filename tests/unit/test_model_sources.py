@@ -137,6 +137,7 @@ def test_of_what_nobody_bought_a_source_lists_some_beside_its_first_places() -> 
     both = found(fixed, new=1, unsold=1.0)
     assert pairs(both) == [(0, 2), (0, 5), (1, 4), (1, 5), (2, 2), (2, 5)]
     assert both.places[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
+    assert pairs(found(fixed, new=1, unsold=0.1)) == pairs(both)  # one at least
 
 
 def test_the_part_of_the_lists_for_what_nobody_bought_is_its_share_of_late_first_purchases() -> None:
@@ -208,11 +209,13 @@ def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
     assert listed.is_own.sum() == history.matrix()[rows].nnz
 
 
-def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_that_nobody_bought() -> None:
+def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_or_more_that_nobody_bought() -> None:
     """Product p has p first purchases for p up to 20, those of 5 long ago; 21 to 39 were never sold."""
     lines = [(c, p, 0.5 if p == 5 else 99.0, c * 40 + p) for p in range(1, 21) for c in range(p)]
     history = history_of(lines, n_customers=20, n_products=40, as_of_day=100)
     assert pool_of(history, 7.0, 16, 0.125).tolist() == [0, *range(7, 22)]
+    assert pool_of(history, 7.0, 16, 0.0).tolist() == [0, *range(7, 22)]
+    assert pool_of(history, 7.0, 16, 0.25).tolist() == [0, *range(9, 24)]
     assert pool_of(history, 7.0, 40, 0.125).tolist() == list(range(40))
 
 
