@@ -86,6 +86,21 @@ def test_dates_that_became_midnights_of_another_zone_are_doubted(
     assert said(tmp_path, PLAIN, timezone=timezone) == ""
 
 
+@pytest.mark.parametrize(("times", "told"), [(0.01, "a 100th of"), (1000, "1,000 times"), (5, None)])
+def test_prices_in_another_unit_since_a_day_are_doubted(
+    tmp_path: Path, times: float, told: str | None
+) -> None:
+    """Twenty products, each sold on each of 120 days; the unit changes in the middle of a month."""
+    priced = [(n, 2 + n % 20) for n in range(120 * 20)]
+    lines = [
+        f"c{n % 50},{n % 20},{day(n // 20)},{price * (times if n // 20 >= 45 else 1)}" for n, price in priced
+    ]
+    found = said(tmp_path, lines, head=f"{HEAD},unit_price")
+    assert (told is None and found == "") or f"unit_price was {told} that of two months before" in found
+    few = said(tmp_path, [line for line in lines if line.split(",")[1] != "7"], head=f"{HEAD},unit_price")
+    assert few == ""
+
+
 def test_products_that_were_sold_before_they_were_available_are_doubted(tmp_path: Path) -> None:
     """Product n is first sold on day n."""
     lines = [f"c{n % 20},{n % 10},{day(n % 80)} 12:00" for n in range(100)]

@@ -7,7 +7,7 @@ import polars as pl
 from models.arrays import DAY_S
 from storage.history.clean import NAMELESS_LINE
 from storage.history.history import History
-from storage.local_days import local_days
+from storage.local_days import local_day, local_days
 
 NOTHING = ("null", "(null)", "none", "nan", "<na>", "\\n", "undefined")
 BEYOND_ASCII = r"[^\x00-\x7f]"
@@ -20,6 +20,8 @@ MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
 CAPITALS_SHARE = 0.01  # of the products or customers, that are another one but for capitals
 LEAST_NAMED = 20  # customers of a table: of fewer maybe none has bought yet
+PRICE_TIMES = 10.0  # as much within two months, the median product: no shop changes its prices so
+LEAST_PRICED = 20  # products that were sold in both months
 EARLY_SHARE = 0.1  # of the products, sold before they were available: a few may have been ordered ahead
 NAMELESS_SHARE = 0.1  # of the lines that are learned from
 
@@ -31,6 +33,7 @@ def strange_values(history: History) -> list[str]:
         _torn_titles(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
+        _prices_of_another_unit(history),
         _sold_too_early(history),
         _replaced_by_nothing(history),
         _products_by_capitals(history),
@@ -96,6 +99,30 @@ def _midnights_elsewhere(history: History) -> str | None:
     return (
         f"Every purchase is of midnight in UTC, which is none in {history.timezone}: are they dates? Export "
         "them without time and zone, or they are of the evening before where clocks are behind UTC."
+    )
+
+
+def _prices_of_another_unit(history: History) -> str | None:
+    """Each product's median price of 30 days against that of two such months before: none mixes units."""
+    ago = (int(history.as_of.timestamp()) - 1 - pl.col("at_s")) // (30 * DAY_S)
+    paid = history.purchases.filter(pl.col("unit_price") > 0)
+    monthly = paid.group_by("product_row", ago.alias("ago")).agg(pl.col("unit_price").median())
+    before = monthly.with_columns(pl.col("ago") - 2)
+    both = monthly.join(before, on=["product_row", "ago"], suffix="_before")
+    times = (pl.col("unit_price") / pl.col("unit_price_before")).median()
+    compared = (
+        both.group_by("ago").agg(pl.len().alias("n"), times.alias("times")).sort("ago", descending=True)
+    )
+    is_other = (pl.col("times") >= PRICE_TIMES) | (pl.col("times") <= 1 / PRICE_TIMES)
+    found = compared.filter(is_other, pl.col("n") >= LEAST_PRICED)
+    if found.is_empty():
+        return None
+    month, n, ratio = found.sort("ago").row(-1)
+    end = local_day(int(history.as_of.timestamp()) - 1 - month * 30 * DAY_S, history.timezone)
+    said = f"{ratio:,.0f} times" if ratio > 1 else f"a {1 / ratio:,.0f}th of"
+    return (
+        f"In the 30 days up to {end} unit_price was {said} that of two months before, in the middle of {n:,} "
+        "products: is it in another currency, or in cents, since? Sums of money mix both."
     )
 
 
