@@ -31,7 +31,7 @@ from models.ranking.calibration import UNCHANGED, calibrated, learned_calibratio
 from models.ranking.ensembles import Ensembles
 from models.ranking.features import LATELY
 from models.ranking.lessons import Lessons
-from models.ranking.month import month_levels
+from models.ranking.levels import levels
 from models.ranking.sources import SOURCES, Candidates, Limits
 from models.ranking.view import View, feature_names
 from models.ranking.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
@@ -146,14 +146,14 @@ class Ranker(Model[RankerOptions]):
     the order among those who came; a classifier the probability, also from those who stayed away. The order
     is by the sum of both, each in its standard deviations. Which of the products that are new to the customer
     get the places of new ones in it, is said by these, and by two more that learn from such products alone.
-    What rose a year ago is added to what each says, what the days of the month bring to the log odds. With
-    too little history the blend answers instead.
+    What rose a year ago is added to what each says; what the days of the month and the time of the year bring
+    altogether, to the log odds. With too little history the blend answers instead.
 
     Source: two stages as in Covington et al. 2016; LambdaMART, Burges 2010.
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 23
+    revision: ClassVar[int] = 24
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't
@@ -356,8 +356,8 @@ class Ranker(Model[RankerOptions]):
 
     def _learn(self, windows: list[Window]) -> None:
         options, now_s = self.options_, self._history.as_of_s
-        *levels, level = month_levels(self._history, [*self.windows_, now_s], options.horizon_days).tolist()
-        lessons = Lessons(windows, options.seed, levels)
+        *known, level = levels(self._history, [*self.windows_, now_s], options.horizon_days).tolist()
+        lessons = Lessons(windows, options.seed, known)
         trees, calibration = options.trees, options.calibration
         if trees.n_trees is None or calibration is None:
             trees, predicted = lessons.learned(trees)

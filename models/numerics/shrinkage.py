@@ -98,3 +98,19 @@ def shrunk_rates(events: DoubleArray, days: DoubleArray, parents: Sequence[AnyIn
     excess = ((events - expected) ** 2 - expected).sum()
     strength = np.clip((expected**2).sum() / max(excess, 1e-12), *STRENGTHS)
     return (events + strength) / (days + strength / rates[group])
+
+
+def shrunk_slope(told: DoubleArray, came: DoubleArray) -> float:
+    """How far what was told came true: the slope of `came` on `told`, drawn to 0 as by a prior of 0 ± 1.
+
+    Args:
+        told, came: shape (n,), n at least 3.
+    Returns:
+        from 0 to 1; 0 where all that was told is the same.
+    """
+    told, came = told - told.mean(), came - came.mean()
+    both, square = float(told @ came), float(told @ told)
+    if both <= 0:
+        return 0.0
+    unexplained = float(((came - both / square * told) ** 2).sum()) / (len(told) - 2)
+    return min(both / (square + unexplained), 1.0)

@@ -1,39 +1,18 @@
 """How much more is ordered on some days of the month than on others, as from a payday on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from models.arrays import DAY_S, AnyArray, DoubleArray, LongArray
-from models.history.interactions import Interactions
-from models.numerics.shrinkage import shrunk_rates
+from models.numerics.shrinkage import shrunk_rates, shrunk_slope
 
 LEAST_DAYS = 62  # of a history in which each day of the month came twice
 AROUND_DAYS = 35  # whole weeks that hold a month: their mean is what is usual around a day
 ROUNDS = 10
 TRIED = 12  # last horizons, in which is looked how far what the day of the month said came true
 LEAST_TRIED = 5  # which hold a month
-
-
-def month_levels(interactions: Interactions, starts_s: Sequence[int], horizon_days: float) -> DoubleArray:
-    """How much more than usual is to be expected of some horizons by their days of the month, as logs.
-
-    Each is the rise of `DayFactors` times one power: how far such rises came true in the last horizons. It is
-    0 where they say nothing of what was ordered.
-
-    Args:
-        interactions: what is known now.
-        starts_s: where the horizons begin, Unix seconds; whole days from now.
-        horizon_days: length of each.
-    Returns:
-        shape (len(starts_s),).
-    """
-    ordered_s = np.sort(interactions.at_s[interactions.first_of_order])
-    power = learned_power(ordered_s, interactions.as_of_s, horizon_days)
-    factors = DayFactors.of(ordered_s, interactions.as_of_s)
-    return power * np.array([factors.rise(start_s, horizon_days) for start_s in starts_s])
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +62,17 @@ class DayFactors:
         horizon = np.average(brought[:n_days], weights=weights[:n_days])
         return float(np.log(horizon / np.average(brought, weights=weights)))
 
+    def daily(self, start_s: int, n_days: int, power: float) -> DoubleArray:
+        """What each day from a midnight on brings, that of its number to this power."""
+        weekday, number = _kinds(start_s, n_days)
+        return self.by_weekday[weekday] * self.by_number[number] ** power
 
-def learned_power(ordered_s: LongArray, as_of_s: int, horizon_days: float) -> float:
+
+def month_power(ordered_s: LongArray, as_of_s: int, horizon_days: float) -> float:
     """How far rises by the days of the month came true in the last horizons, from 0 to 1.
 
-    The slope of the log of what was ordered in each on its rise as it was known before, drawn to 0 as by a
-    prior of 0 ± 1. Horizons are taken in whole weeks, so that weekdays don't matter. Fewer than LEAST_TRIED
-    tell nothing: 0.
+    The slope of the log of what was ordered in each on its rise as it was known before. Horizons are taken in
+    whole weeks, so that weekdays don't matter. Fewer than LEAST_TRIED tell nothing: 0.
 
     Args: as of `DayFactors.of`.
     """
@@ -101,12 +84,7 @@ def learned_power(ordered_s: LongArray, as_of_s: int, horizon_days: float) -> fl
         return 0.0
     rise = np.array([DayFactors.of(ordered_s, start_s).rise(start_s, weeks_days) for start_s in starts_s])
     ordered = -np.diff(np.searchsorted(ordered_s, [as_of_s, *starts_s]))
-    told, came = rise - rise.mean(), np.log(ordered + 1) - np.log(ordered + 1).mean()
-    both, square = float(told @ came), float(told @ told)
-    if both <= 0:
-        return 0.0
-    unexplained = float(((came - both / square * told) ** 2).sum()) / (len(told) - 2)
-    return min(both / (square + unexplained), 1.0)
+    return shrunk_slope(rise, np.log(ordered + 1))
 
 
 def _kinds(start_s: int, n_days: int) -> tuple[LongArray, LongArray]:

@@ -1,37 +1,12 @@
 """Days of the month on which more is ordered, on shops whose orders are known day by day."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from models.arrays import DAY_S
-from models.ranking.month import AROUND_DAYS, LEAST_DAYS, DayFactors, learned_power, month_levels
-from tests.data.scores import history_of
-
-Daily = Callable[[date], int]
-HOUR_S = DAY_S // 24
-
-
-def seconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-
-
-def ordered(daily: Daily, day: date, n_days: int, hour: int = 12) -> np.ndarray:
-    """When orders were made on the days before `day`, so many on each, all at one hour."""
-    days = [day - timedelta(days=number) for number in range(n_days, 0, -1)]
-    return np.repeat([seconds(each) + hour * HOUR_S for each in days], [daily(each) for each in days])
-
-
-def after_pay(day: date) -> int:
-    """A hundred orders a day, thrice as many on three days of each month."""
-    return 300 if 27 <= day.day <= 29 else 100
-
-
-def closed_on_sundays(day: date) -> int:
-    return (100, 110, 120, 130, 200, 250, 0)[day.weekday()]
+from models.ranking.month import AROUND_DAYS, LEAST_DAYS, DayFactors, month_power
+from tests.data.daily_orders import HOUR_S, Daily, after_pay, closed_on_sundays, ordered, seconds
 
 
 def month_rise(ordered_s: np.ndarray, as_of_s: int, horizon_days: float) -> float:
@@ -100,7 +75,7 @@ def test_of_less_than_two_months_nothing_is_said() -> None:
 
 
 def power(daily: Daily, n_days: int = 800, horizon_days: float = 7, day: date = date(2026, 10, 27)) -> float:
-    return learned_power(ordered(daily, day, n_days), seconds(day), horizon_days)
+    return month_power(ordered(daily, day, n_days), seconds(day), horizon_days)
 
 
 @pytest.mark.parametrize("horizon_days", [1, 7, 14])
@@ -119,7 +94,7 @@ def test_what_is_nowhere_and_what_cannot_be_tried_is_not_believed() -> None:
     assert power(lambda day: 100) == pytest.approx(0, abs=1e-6)
     assert power(after_pay, LEAST_DAYS + 4 * 7 - 1) == 0
     assert power(after_pay, LEAST_DAYS + AROUND_DAYS) > 0.5
-    assert learned_power(np.empty(0, np.int64), seconds(date(2026, 10, 27)), 7) == 0
+    assert month_power(np.empty(0, np.int64), seconds(date(2026, 10, 27)), 7) == 0
 
 
 def test_by_chance_alone_the_level_hardly_moves() -> None:
@@ -128,24 +103,6 @@ def test_by_chance_alone_the_level_hardly_moves() -> None:
     day = date(2026, 10, 27)
     for _ in range(40):
         known = ordered(lambda day: int(rng.poisson(closed_on_sundays(day) / 5)), day, 400)
-        moved.append(learned_power(known, seconds(day), 7) * month_rise(known, seconds(day), 7))
+        moved.append(month_power(known, seconds(day), 7) * month_rise(known, seconds(day), 7))
     assert np.abs(moved).max() < 0.02
     assert np.abs(moved).mean() < 0.005
-
-
-def test_levels_are_rises_as_far_as_they_are_believed() -> None:
-    day = date(2026, 10, 27)
-    known = ordered(lambda each: after_pay(each) // 10, day, 400)
-    first_s = int(known[0])
-    lines = [(0, 0, (each - first_s) / DAY_S, number) for number, each in enumerate(known.tolist())]
-    lines += [(0, 1, (known[0] - first_s) / DAY_S, 0)]  # of an order of two products one
-    history = history_of(lines, n_customers=1, n_products=2, as_of_day=400)
-    history = replace(history, at_s=history.at_s + first_s, as_of_s=seconds(day))
-    starts_s = [history.as_of_s - 7 * DAY_S, history.as_of_s]
-    rises = [DayFactors.of(known, history.as_of_s).rise(start_s, 7) for start_s in starts_s]
-    believed = learned_power(known, history.as_of_s, 7)
-    np.testing.assert_allclose(month_levels(history, starts_s, 7), believed * np.array(rises))
-    assert believed > 0.9
-    assert rises[0] < -0.1 < 0.4 < rises[1]
-    flat = replace(history, at_s=history.at_s[0] + np.arange(len(history)) * 1000)
-    np.testing.assert_allclose(month_levels(flat, starts_s, 7), [0, 0], atol=0.01)

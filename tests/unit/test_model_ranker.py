@@ -169,7 +169,7 @@ def test_what_is_put_forward_is_learned_from_and_kept() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_days_of_the_month_that_bring_more_make_everything_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_horizon_that_brings_more_makes_everything_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
     """The market's twelve weeks tell nothing of that, so it is told here, of the coming week alone."""
     asked: list[list[int]] = []
 
@@ -177,7 +177,7 @@ def test_days_of_the_month_that_bring_more_make_everything_likelier(monkeypatch:
         asked.append(starts_s)
         return np.array([*np.zeros(len(starts_s) - 1), 0.7])
 
-    monkeypatch.setattr(ranker_module, "month_levels", rising)
+    monkeypatch.setattr(ranker_module, "levels", rising)
     model = Ranker(OPTIONS, ranker().sources_).fit(market().interactions())
     assert asked == [[*model.windows_, market().as_of_s]]
     scores, probability = told(model)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.numerics.shrinkage import shrunk_means, shrunk_rates, variance_within
+from models.numerics.shrinkage import shrunk_means, shrunk_rates, shrunk_slope, variance_within
 
 ONE = np.ones(2)
 
@@ -112,3 +112,17 @@ def test_rates_are_finite_and_above_0_however_long_the_time(days: float) -> None
     found = shrunk_rates(np.array([0.0, 3.0, 1000.0]), np.full(3, days), [np.array([0, 0, 1])])
     assert np.isfinite(found).all()
     assert (found > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("came", "slope"),
+    [
+        ([10, 10.5, 11], 0.5),  # as told but half, for certain
+        ([-0.5, -1, 1.5], 2 / (2 + 1.5)),  # a slope of 1; .5, -1 and .5 beside it, with one to spare
+        ([1, 3, 5], 1),  # more than was told isn't believed
+        ([1, 0, -1], 0),
+    ],
+)
+def test_what_came_true_by_halves_is_half_believed(came: list[float], slope: float) -> None:
+    assert shrunk_slope(np.array([-1.0, 0, 1]), np.array(came)) == pytest.approx(slope)
+    assert shrunk_slope(np.ones(3), np.array(came)) == 0
