@@ -19,7 +19,7 @@ LEAST_TRIED = 5  # which hold a month
 class DayFactors:
     """What a day brings over what is usual around it: a factor of its weekday times one of its number.
 
-    Days are 24 hours from a midnight of the shop's; their dates are the nearest in UTC.
+    Days are 24 hours, counted from now; each has the date in UTC of its middle.
 
     Attributes:
         by_weekday: shape (7,), from Thursday.
@@ -37,7 +37,7 @@ class DayFactors:
 
         Args:
             ordered_s: when each order was made, Unix seconds, rising; from `as_of_s` on isn't looked at.
-            as_of_s: a midnight.
+            as_of_s: now.
         Source: iterative proportional fitting, Deming and Stephan 1940.
         """
         by_weekday, by_number = np.ones(7), np.ones(31)
@@ -63,7 +63,7 @@ class DayFactors:
         return float(np.log(horizon / np.average(brought, weights=weights)))
 
     def daily(self, start_s: int, n_days: int, power: float) -> DoubleArray:
-        """What each day from a midnight on brings, that of its number to this power."""
+        """What each day from a moment on brings, that of its number to this power."""
         weekday, number = _kinds(start_s, n_days)
         return self.by_weekday[weekday] * self.by_number[number] ** power
 
@@ -88,7 +88,7 @@ def month_power(ordered_s: LongArray, as_of_s: int, horizon_days: float) -> floa
 
 
 def _kinds(start_s: int, n_days: int) -> tuple[LongArray, LongArray]:
-    """The weekday and the number in the month of days from a midnight on, each from 0."""
+    """The weekday and the number in the month of days from a moment on, each from 0."""
     dates = np.datetime64((start_s + DAY_S // 2) // DAY_S, "D") + np.arange(n_days)
     return dates.astype(np.int64) % 7, (dates - dates.astype("datetime64[M]")).astype(np.int64)
 

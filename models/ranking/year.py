@@ -35,7 +35,7 @@ class YearFactors:
 
         Args:
             ordered_s: when each order was made, Unix seconds, rising; from `as_of_s` on isn't looked at.
-            as_of_s: a midnight.
+            as_of_s: now.
             horizon_days: length of the horizons.
             of_month: power of what days of the month bring, which isn't the year's.
         """
