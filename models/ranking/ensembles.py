@@ -43,7 +43,7 @@ class Ensembles:
     level: float = 0.0
 
     @classmethod
-    def grown(cls, lessons: Lessons, options: TreeOptions, window: Window, level: float = 0.0) -> Self:
+    def grown(cls, lessons: Lessons, options: TreeOptions, window: Window, level: float) -> Self:
         """Ensembles that learned from the lessons; their spread is that on those who came in the window."""
         steps = {"order": lessons.order, "chance": lessons.chance}
         if lessons.n_new >= MIN_NEW:
@@ -90,7 +90,7 @@ class Ensembles:
         return {f"{name}_trees": trees.text for name, trees in self.trees.items()}
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, Any], spread: Mapping[str, float], level: float = 0.0) -> Self:
+    def of_arrays(cls, arrays: Mapping[str, Any], spread: Mapping[str, float], level: float) -> Self:
         """The ensembles with these spreads and this level, from what `arrays` gave."""
         return cls({name: Trees(arrays[f"{name}_trees"]) for name in spread}, dict(spread), level)
 

@@ -41,11 +41,10 @@ class DayFactors:
         Source: iterative proportional fitting, Deming and Stephan 1940.
         """
         by_weekday, by_number = np.ones(7), np.ones(31)
-        known_s = ordered_s[: np.searchsorted(ordered_s, as_of_s)]
-        n_days = int((as_of_s - 1 - known_s[0]) // DAY_S) + 1 if len(known_s) else 0
+        orders = daily_orders(ordered_s, as_of_s)
+        n_days = len(orders)
         if n_days < LEAST_DAYS:
             return cls(by_weekday, by_number)
-        orders = np.bincount(n_days - 1 - (as_of_s - 1 - known_s) // DAY_S, minlength=n_days)
         weekday, number = _kinds(as_of_s - n_days * DAY_S, n_days)
         sold = _around(orders)
         for _ in range(ROUNDS):
@@ -66,6 +65,15 @@ class DayFactors:
         """What each day from a moment on brings, that of its number to this power."""
         weekday, number = _kinds(start_s, n_days)
         return self.by_weekday[weekday] * self.by_number[number] ** power
+
+
+def daily_orders(ordered_s: LongArray, as_of_s: int) -> LongArray:
+    """How many orders were made on each day, the last one ending now; from that of the first order on.
+
+    Args: as of `DayFactors.of`.
+    """
+    ago = (as_of_s - 1 - ordered_s[: np.searchsorted(ordered_s, as_of_s)]) // DAY_S
+    return np.bincount(ago)[::-1]
 
 
 def month_power(ordered_s: LongArray, as_of_s: int, horizon_days: float) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.arrays import DAY_S, AnyArray, DoubleArray, LongArray
 from models.numerics.shrinkage import shrunk_rates, shrunk_slope
-from models.ranking.month import DayFactors
+from models.ranking.month import DayFactors, daily_orders
 
 YEAR_DAYS = 364  # whole weeks
 HALF_DAYS = YEAR_DAYS // 2  # the year around a day is what is usual then, so that growth cancels
@@ -39,12 +39,11 @@ class YearFactors:
             horizon_days: length of the horizons.
             of_month: power of what days of the month bring, which isn't the year's.
         """
-        known_s = ordered_s[: np.searchsorted(ordered_s, as_of_s)]
-        n_days = int((as_of_s - 1 - known_s[0]) // DAY_S) + 1 if len(known_s) else 0
+        orders = daily_orders(ordered_s, as_of_s)
+        n_days = len(orders)
         if n_days < least_days(horizon_days):
             return cls(np.ones(YEAR_DAYS))
-        orders = np.bincount(n_days - 1 - (as_of_s - 1 - known_s) // DAY_S, minlength=n_days)
-        alike = DayFactors.of(known_s, as_of_s).daily(as_of_s - n_days * DAY_S, n_days, of_month)
+        alike = DayFactors.of(ordered_s, as_of_s).daily(as_of_s - n_days * DAY_S, n_days, of_month)
         usual = _sums(orders, -HALF_DAYS, HALF_DAYS) / _sums(alike, -HALF_DAYS, HALF_DAYS) * alike
         length = int(np.ceil(horizon_days))
         came, expected = _sums(orders, 0, length), _sums(usual, 0, length)

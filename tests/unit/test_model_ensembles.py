@@ -45,7 +45,7 @@ def seldom_bought(number: int) -> Window:
 
 def grown(*, new_share: float) -> Ensembles:
     past = windows(new_share=new_share)
-    return Ensembles.grown(Lessons(past, 0), OPTIONS, past[0])
+    return Ensembles.grown(Lessons(past, 0), OPTIONS, past[0], level=0.0)
 
 
 def found_in(window: Window) -> Candidates:
@@ -158,7 +158,7 @@ def test_there_are_as_many_ensembles_as_there_is_to_learn_from(new_share: float,
 def test_a_surprise_among_thousands_of_pairs_makes_no_novelty_certain_or_impossible() -> None:
     past = [seldom_bought(number) for number in range(3)]
     options = TreeOptions(n_trees=100, learning_rate=0.3, min_pairs=30)
-    ensembles = Ensembles.grown(Lessons(past, 0), options, past[0])
+    ensembles = Ensembles.grown(Lessons(past, 0), options, past[0], level=0.0)
     log_odds = ensembles.trees["new_chance"].sums(seldom_bought(3).features)
     assert np.abs(log_odds).max() < 20
 

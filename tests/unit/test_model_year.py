@@ -31,9 +31,8 @@ def test_the_same_days_of_last_year_brought_thrice_as_much(n_days: int) -> None:
     assert found[0] == pytest.approx(300 / USUAL, rel=0.03)
     # two weeks before the feast's weeks, and ten weeks after the beginning of them
     np.testing.assert_allclose(found[[-28, 63]], 100 / USUAL, rtol=0.1)
-    assert found[-14] == pytest.approx(
-        (300 * 6 + 100 * 8) / 14 / USUAL, rel=0.15
-    )  # 364 days are less than a year
+    # 364 days are less than a year
+    assert found[-14] == pytest.approx((300 * 6 + 100 * 8) / 14 / USUAL, rel=0.15)
 
 
 def test_all_earlier_years_are_taken_together() -> None:
