@@ -86,7 +86,7 @@ def test_dates_that_became_midnights_of_another_zone_are_doubted(
     assert said(tmp_path, PLAIN, timezone=timezone) == ""
 
 
-@pytest.mark.parametrize(("times", "told"), [(0.01, "a 100th of"), (1000, "1,000 times"), (5, None)])
+@pytest.mark.parametrize(("times", "told"), [(0.01, "1/100 of"), (1000, "1,000 times"), (5, None)])
 def test_prices_in_another_unit_since_a_day_are_doubted(
     tmp_path: Path, times: float, told: str | None
 ) -> None:

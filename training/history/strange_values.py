@@ -110,16 +110,14 @@ def _prices_of_another_unit(history: History) -> str | None:
     before = monthly.with_columns(pl.col("ago") - 2)
     both = monthly.join(before, on=["product_row", "ago"], suffix="_before")
     times = (pl.col("unit_price") / pl.col("unit_price_before")).median()
-    compared = (
-        both.group_by("ago").agg(pl.len().alias("n"), times.alias("times")).sort("ago", descending=True)
-    )
+    compared = both.group_by("ago").agg(pl.len().alias("n"), times.alias("times"))
     is_other = (pl.col("times") >= PRICE_TIMES) | (pl.col("times") <= 1 / PRICE_TIMES)
     found = compared.filter(is_other, pl.col("n") >= LEAST_PRICED)
     if found.is_empty():
         return None
     month, n, ratio = found.sort("ago").row(-1)
     end = local_day(int(history.as_of.timestamp()) - 1 - month * 30 * DAY_S, history.timezone)
-    said = f"{ratio:,.0f} times" if ratio > 1 else f"a {1 / ratio:,.0f}th of"
+    said = f"{ratio:,.0f} times" if ratio > 1 else f"1/{1 / ratio:,.0f} of"
     return (
         f"In the 30 days up to {end} unit_price was {said} that of two months before, in the middle of {n:,} "
         "products: is it in another currency, or in cents, since? Sums of money mix both."
