@@ -178,7 +178,7 @@ def register_shop_answers(app: ThinFlask, recommender: Recommender, serving: Cal
         check_id("product_id", product_id, request.environ["PATH_INFO"])
         query = parse_query(request.query_string)
         now, language = serving(), language_asked()
-        row = now.served.products.find(product_id)
+        row = now.served.product_row(product_id)
         if row == NONE:
             raise RefusedError(
                 "unknown_product", "product_id", "neither the purchases nor the table of products have it"

@@ -59,7 +59,7 @@ class Basket:
             self.category = served.category_rows.get(query.category, NONE)
             if self.category == NONE:
                 raise RefusedError("unknown_category", "category", "no product has this category")
-        self.taken = {served.products.find(product_id) for product_id in query.exclude}
+        self.taken = set(map(served.product_row, query.exclude))
         if without:
             self.taken.update(without)
         if own is not None and own.bought:

@@ -104,7 +104,12 @@ class Sessions:
 
 def session_of(served: ServedVersion, customer_row: int, told: Told, now_s: float) -> Session | None:
     """The session on a version; None if it has none of the products, or nothing of it is new to the night."""
-    found = [one for line in told.lines if (one := _bought(served, customer_row, line)) is not None]
+    lines: dict[int, list[Line]] = {}  # of one product several, where it was replaced and both ids are told
+    for line in told.lines:
+        lines.setdefault(served.product_row(line.product_id), []).append(line)
+    lines.pop(NONE, None)
+    each = (_bought(served, customer_row, row, of_product) for row, of_product in lines.items())
+    found = [one for one in each if one is not None]
     if not found:
         return None
     found.sort(key=lambda one: -one.day)  # lines come by their last order, which the night may have had
@@ -131,20 +136,17 @@ def day_of(served: ServedVersion, at_s: float) -> int:
     return (datetime.fromtimestamp(at_s, UTC).astimezone(served.zone).date() - EPOCH).days
 
 
-def _bought(served: ServedVersion, customer_row: int, line: Line) -> Bought | None:
-    """A product that was bought; None if the version doesn't have it, or knows all that is told of it."""
-    row = served.products.find(line.product_id)
-    if row == NONE:
-        return None
+def _bought(served: ServedVersion, customer_row: int, row: int, lines: list[Line]) -> Bought | None:
+    """A product that was bought; None if the version knows all that is told of it."""
     place = NONE if customer_row == NONE else served.find_place(customer_row, row)
-    new_days = _days_of_new_orders(served, customer_row, line, place)
+    new_days = _days_of_new_orders(served, customer_row, lines, place)
     if not new_days:
         return None
     times, day, interval = len(new_days), max(new_days), _interval_days(served, row, place)
     return Bought(row, day, times, day + max(1, ceil(interval)) if interval >= 0 else 0, place)
 
 
-def _days_of_new_orders(served: ServedVersion, customer_row: int, line: Line, place: int) -> list[int]:
+def _days_of_new_orders(served: ServedVersion, customer_row: int, lines: list[Line], place: int) -> list[int]:
     """On which day each order was that the night doesn't know: an event that comes late may tell of one that
     it does.
 
@@ -157,15 +159,18 @@ def _days_of_new_orders(served: ServedVersion, customer_row: int, line: Line, pl
     """
     last_day = NONE if place == NONE else served.histories.last_day[place]
     customer_id = "" if customer_row == NONE else served.customers[customer_row]
-    new = []
-    for at_ms, order_id in zip(line.orders_ms, line.order_ids, strict=True):
-        day = day_of(served, at_ms / 1000)
-        is_known = at_ms < served.since.as_of_ms and day <= last_day
-        if not is_known and not (customer_id and served.has_order(customer_id, order_id, line.product_id)):
-            new.append(day)
+    new: dict[str, int] = {}
+    for line in lines:
+        for at_ms, order_id in zip(line.orders_ms, line.order_ids, strict=True):
+            day = day_of(served, at_ms / 1000)
+            is_known = at_ms < served.since.as_of_ms and day <= last_day
+            if not is_known and not (
+                customer_id and served.has_order(customer_id, order_id, line.product_id)
+            ):
+                new[order_id] = day
     # As for the night, what was bought on one day without an id is one order.
-    days = {day_of(served, at_ms / 1000) for at_ms in line.loose_ms}
-    return new + [day for day in days if day > last_day]
+    days = {day_of(served, at_ms / 1000) for line in lines for at_ms in line.loose_ms}
+    return [*new.values(), *(day for day in days if day > last_day)]
 
 
 def _interval_days(served: ServedVersion, row: int, place: int) -> float:

@@ -124,7 +124,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
             desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
-            products=ProductDesk(door, live, follower.knows_product),
+            products=ProductDesk(door, live, follower.has_product),
             customers=_customer_desk(settings, door, follower, customers, news, cache),
             offers=offers,
             log_key=plan.log_key,

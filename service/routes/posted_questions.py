@@ -44,8 +44,8 @@ def register_body_routes(
         if caller is not None and caller.customer_id not in (None, asked.customer_id or caller.customer_id):
             gate.refuse_other_id()
         now, language = serving(), language_asked()
-        find = now.served.products.find
-        cart = [row for product_id in dict.fromkeys(asked.product_ids) if (row := find(product_id)) != NONE]
+        found = dict.fromkeys(map(now.served.product_row, asked.product_ids))
+        cart = [row for row in found if row != NONE]
         answer = recommender.complements(now.served, cart, asked.customer_id, asked.query)
         if asked.customer_id is not None:
             recommender.note_shown(now.served, asked.customer_id, asked.query, answer)

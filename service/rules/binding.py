@@ -74,7 +74,7 @@ class Binder:
 
     def _effect(self, rule: Rule) -> Effect | None:
         if isinstance(rule, Pin):
-            found = (self._served.products.find(product_id) for product_id in rule.products)
+            found = map(self._served.product_row, rule.products)
             return Place(rule.id, rule.position, tuple(row for row in found if row != NONE))
         if isinstance(rule, Cap):
             return self._limit(rule)
@@ -131,7 +131,7 @@ class Binder:
         if rule.is_about_all:
             return None
         served = self._served
-        named = [row for row in map(served.products.find, rule.products) if row != NONE]
+        named = [row for row in map(served.product_row, rule.products) if row != NONE]
         categories = [served.trends[served.category_rows.get(name, NONE)] for name in rule.categories]
         brands = [self._by_brand[self._brand_rows.get(name, NONE)] for name in rule.brands]
         return np.unique(np.concatenate([np.array(named, np.int32), *categories, *brands]))
@@ -185,8 +185,11 @@ class Binder:
             holds = np.array([*((word in values) is is_positive for word in words), False])
             held: BoolArray = holds[group[rows]]  # -1 is the last one
             return held
-        table = self._served.titles if name == "title" else self._served.products
-        texts = (table[row] for row in rows.tolist())
+        if name == "product_id":
+            named = [self._served.product_row(str(product_id)) for product_id in values]
+            among: BoolArray = np.isin(rows, named) == is_positive
+            return among
+        texts = (self._served.titles[row] for row in rows.tolist())
         return np.array([bool(text) and (text in values) is is_positive for text in texts], np.bool_)
 
 

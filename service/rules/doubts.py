@@ -49,11 +49,14 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
     for rule in rules.rules:
         for sort, names in _names(rule):
             if sort == "product":
-                missing = [name for name in names if served.products.find(name) == NONE]
+                missing = [name for name in names if served.product_row(name) == NONE]
             else:
                 missing = [name for name in names if name not in known[sort]]
             if missing:
                 found.append(f"rule {rule.id}: no such {sort}: {_some(missing)}")
+            if sort == "product" and (replaced := _replaced(served, names)):
+                now = "it holds for the new ids of what was replaced"
+                found.append(f"rule {rule.id}: {now}: {_some(replaced)}")
         found += [
             f"rule {rule.id}: no product has a {name}: it hides all that it is about"
             for name in _needed(rule)
@@ -61,6 +64,12 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
         ]
         found += _no_numbers(rule, served.people)
     return found
+
+
+def _replaced(served: ServedVersion, product_ids: tuple[str, ...]) -> list[str]:
+    """Which of these ids are old ones, and what is sold instead."""
+    rows = {old: served.product_row(old) for old in product_ids if served.products.find(old) == NONE}
+    return [f"{old} is {served.products[row]} now" for old, row in rows.items() if row != NONE]
 
 
 def _no_numbers(rule: Rule, people: People) -> Iterator[str]:

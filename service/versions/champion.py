@@ -45,10 +45,15 @@ class ChampionFollower:
         self._retry_at = self._let_go_at = float("inf")
         self._last_refusal = ""
 
-    def knows_product(self, product_id: str) -> bool:
+    def has_product(self, product_id: str) -> bool:
         """Whether the version has such a product. Before the first night nobody can tell: then every one."""
         serving = self.current
         return serving is None or serving.served.products.find(product_id) != NONE
+
+    def knows_product(self, product_id: str) -> bool:
+        """The same, also of a product that was replaced by one that the version has."""
+        serving = self.current
+        return serving is None or serving.served.product_row(product_id) != NONE
 
     @property
     def why_none(self) -> str:

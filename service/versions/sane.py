@@ -20,6 +20,7 @@ def check_values(served: ServedVersion) -> None:
     rows = {
         "similar/product": (served.similar_product, NONE),
         "history/product": (served.history_product, 0),
+        "replaced/product": (served.replaced_product, 0),
         f"candidates/{served.variant}/product": (served.candidate_rows, NONE),
         "products/category_row": (np.asarray(served.category_row), NONE),
         "products/brand_row": (np.asarray(served.brand_row), NONE),

@@ -23,6 +23,7 @@ from storage.versions.offers import PublishedOffers
 from storage.versions.order_keys import order_key
 from storage.versions.people import People
 from storage.versions.session_figures import SessionFigures
+from storage.versions.strings import IdIndex
 from storage.versions.version import Version
 
 NONE = -1
@@ -92,6 +93,7 @@ class ServedVersion:
         prices: the shelf's.
         customer_row: finds a customer's row by id, NONE for one whom it doesn't know. Whoever comes once
             comes again soon, and so it is kept: a search goes through memory that no cache has.
+        replaced_product: rows of the products by which others were replaced.
         category_row, brand_row: by product row, -1 for none.
         is_popular_in, is_new: by product row, as in `service.versions.standing`.
         first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did.
@@ -129,6 +131,7 @@ class ServedVersion:
         self.customers, self.products = version.ids("customers"), version.ids("products")
         self.customer_row = lru_cache(KEPT_ROWS)(self.customers.find)
         n_customers, n_products = len(self.customers), len(self.products)
+        self._replaced, self.replaced_product = self._of_replaced()
         self.titles, self.urls = version.strings("products/title"), version.strings("products/url")
         self.image_urls = version.strings("products/image_url")
         for name in ("title", "url", "image_url"):
@@ -222,6 +225,14 @@ class ServedVersion:
         place = int(np.searchsorted(self.order_keys, key))
         return place < len(self.order_keys) and bool(self.order_keys[place] == key)
 
+    def product_row(self, product_id: str) -> int:
+        """The row of a product, also by an id under which it was sold before it was replaced; NONE for an id
+        that no product has or had. Of stock and prices ask `products`: those of an old pack are its own."""
+        row = self.products.find(product_id)
+        if row == NONE and (old := self._replaced.find(product_id)) != NONE:
+            row = int(self.replaced_product[old])
+        return row
+
     def candidates(self, customer_row: int) -> Columns:
         """A customer's candidates, best first; evidence are places in the customer's history."""
         start = customer_row * self._list_length
@@ -230,6 +241,12 @@ class ServedVersion:
         if start < stop and rows[stop - 1] == NONE:
             stop = start + rows[start:stop].tolist().index(NONE)
         return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
+
+    def _of_replaced(self) -> tuple[IdIndex, IntArray]:
+        if not self._version.has("replaced/product"):  # of a shop that replaced none
+            return IdIndex.build([]), np.zeros(0, np.int32)
+        ids = self._version.ids("replaced")
+        return ids, self._version.array_of("replaced/product", np.int32, len(ids))
 
     def _take_candidates(self, variant: str) -> None:
         self.candidate_rows = self._version.array_of(

@@ -55,6 +55,7 @@ class History:
         timezone: IANA name of the shop's own.
         fingerprint: SHA-256 of all of the above and the options.
         counts: by table, what became of its lines.
+        new_ids: under which each replaced product is sold now; it has no row.
         not_replaced: replaced_by of the products that stay as they are in spite of it: it names none of the
             table, or they go in a circle.
         promotions_known_s: how long before it begins each promotion is known, seconds.
@@ -79,6 +80,7 @@ class History:
     promotions_known_s: int = DAY_S
     from_record: FromRecord | None = None
     redeemed: pl.DataFrame | None = None
+    new_ids: Mapping[str, str] = field(default_factory=dict)
     not_replaced: Mapping[str, str] = field(default_factory=dict)
     order_keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 

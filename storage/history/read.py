@@ -136,12 +136,11 @@ def _assembled(
     now_s: int,
 ) -> History:
     order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
-    was_sold = tables["purchases"].lines["product_id"].unique()
     new_ids, not_replaced = new_ids_of(tables, now_s)
     tables = under_new_ids(tables, new_ids)
     lines = tables["purchases"].lines
     customer_ids = order_of(lines["customer_id"].unique().to_list())
-    sold = pl.concat([was_sold, lines["product_id"].unique()])
+    sold = lines["product_id"].unique()
     catalogue = tables["products"].lines if "products" in tables else None
     sellable = product_ids_of(sold, catalogue, options.purchases.excluded, now_s)
     product_ids = order_of(sellable.to_list())
@@ -169,6 +168,7 @@ def _assembled(
         promotions_known_s=int(options.promotions.known_days * DAY_S),
         order_keys=order_keys,
         redeemed=redeemed,
+        new_ids=new_ids,
         not_replaced=not_replaced,
     )
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import polars as pl
 
-from storage.history.contract import DESCRIPTION
 from storage.history.table import ReadTable
 
 REPLACED = "replaced by another product"
@@ -46,8 +45,7 @@ def new_ids_of(tables: Mapping[str, ReadTable], now_s: int) -> tuple[dict[str, s
 def under_new_ids(tables: Mapping[str, ReadTable], new_ids: Mapping[str, str]) -> dict[str, ReadTable]:
     """The tables with each replaced product's id changed to that under which it is sold now.
 
-    Of the old ones the table of products says no more than that they are out of stock: nothing but what
-    happens to them is to be known by their ids. The new one is available since the first of them was.
+    The old ones are left out of the table of products. The new one is available since the first of them was.
     """
     if not new_ids:
         return dict(tables)
@@ -60,17 +58,11 @@ def under_new_ids(tables: Mapping[str, ReadTable], new_ids: Mapping[str, str]) -
         each = pl.col("product_ids").list.eval(pl.element().replace(new_ids)).list.unique(maintain_order=True)
         changed["offers"] = _named(tables["offers"], each)
     products, counts = tables["products"].lines, tables["products"].counts
-    is_old = pl.col("product_id").is_in(list(new_ids))
-    stock = pl.col("stock") if "stock" in products.columns else pl.lit(None, pl.Int32)
     if "available_from" in products.columns:
         since, one = pl.col("available_from"), pl.col("product_id").replace(new_ids)
         first = pl.when(since.is_not_null().all()).then(since.min()).over(one)
         products = products.with_columns(available_from=first)
-    said = [column.name for column in DESCRIPTION if column.name in products.columns]
-    products = products.with_columns(
-        pl.when(is_old).then(pl.lit(0, pl.Int32)).otherwise(stock).alias("stock"),
-        *(pl.when(~is_old).then(pl.col(name)).alias(name) for name in said),
-    )
+    products = products.filter(~pl.col("product_id").is_in(list(new_ids)))
     left_out = dict((Counter(counts.left_out) + Counter({REPLACED: len(new_ids)})).most_common())
     counts = replace(counts, kept=counts.kept - len(new_ids), left_out=left_out)
     return {**tables, **changed, "products": ReadTable(products, counts)}

@@ -66,7 +66,7 @@ class ReplayShop:
         book = RuleBook(clock=clock)
         recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
         desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
-        products = ProductDesk(door, live, champion.knows_product)
+        products = ProductDesk(door, live, champion.has_product)
         offers = OfferDesk(None, known.of, book)
         others = {"desk": desk, "products": products, "offers": offers}
         parts = plain_parts(settings, champion, recommender, metrics, events, door, **others)

@@ -97,7 +97,7 @@ def plain_parts(
         redis_state=lambda: "none",
         gate=Gate(EVERYBODY, Limits(), (), metrics),
         desk=EventDesk(settings, door, events, follower.knows_product),
-        products=ProductDesk(door, LiveProducts(), follower.knows_product),
+        products=ProductDesk(door, LiveProducts(), follower.has_product),
         customers=CustomerDesk(
             door, default=PRESETS["all"], live=LiveCustomers(is_personal_by_default=True, most=100)
         ),
@@ -136,7 +136,7 @@ def tiny_app(
             events,
             door,
             gate=Gate(callers, limits or Limits(), (), metrics, origins=origins),
-            products=ProductDesk(door, live, follower.knows_product),
+            products=ProductDesk(door, live, follower.has_product),
             offers=OfferDesk(None, nothing_new, book or RuleBook()),
         )
     )

@@ -125,6 +125,7 @@ class TinyShop:
     people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the shop's columns of customers
     audiences: Mapping[str, Sequence[str]] = field(default_factory=dict)  # customers by segment
     offers: Sequence[TinyOffer] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)  # old id: the product that is sold now
 
 
 def publish(
@@ -166,6 +167,10 @@ def write_version(
         _add_similar(writer, shop, row)
         _add_history(writer, shop, customers, row)
         _add_candidates(writer, shop, customers, row, variants)
+        if shop.replaced:
+            old = order_of(list(shop.replaced))
+            writer.add_ids("replaced", old)
+            writer.add("replaced/product", np.array([row[shop.replaced[one]] for one in old], np.int32))
         if shop.offers:
             _add_offers(writer, shop, customers, row)
         return _finish(store, writer, shop, now, as_of, variants, tombstone)

@@ -133,12 +133,12 @@ def test_what_was_bought_under_an_old_id_counts_for_the_one_under_which_it_is_so
     write(tmp_path, "offer_id,product_ids\no,older;other;old\n", "offers.csv")
     history = read(tmp_path, as_of=datetime(2020, 1, 4, tzinfo=UTC))
     ids = history.products["product_id"].to_list()
-    assert ids == order_of(["new", "old", "older", "other"])  # old ones so that events of them are known
+    assert ids == order_of(["new", "other"])
+    assert history.new_ids == {"older": "new", "old": "new", "unsold": "new"}  # for what events name
     bought = [ids[row] for row in history.purchases["product_row"]]
     assert sorted(bought) == ["new", "new", "new", "other"]
     rows = {row["product_id"]: row for row in history.products.iter_rows(named=True)}
-    assert [rows[name]["title"] for name in ("new", "old", "older")] == ["Tea 90 g", None, None]
-    assert [rows[name]["stock"] for name in ("new", "old", "other")] == [None, 0, None]
+    assert [rows[name]["title"] for name in ("new", "other")] == ["Tea 90 g", "Cup"]
     assert history.promotions is not None
     assert history.offers is not None
     assert history.promotions["product_id"].to_list() == ["new"]
@@ -163,7 +163,7 @@ def test_what_is_replaced_by_a_product_out_of_stock_counts_for_that(tmp_path: Pa
     write(tmp_path, "product_id,title,replaced_by,stock\nold,Tea,new,5\nnew,Tea,,0\n", "products.csv")
     history = read(tmp_path)
     assert history.products["product_id"][history.purchases["product_row"][0]] == "new"
-    assert history.products["stock"].to_list() == [0, 0]
+    assert history.products["stock"].to_list() == [0]
 
 
 def test_a_product_is_replaced_when_its_new_one_can_be_bought(tmp_path: Path) -> None:

@@ -71,6 +71,37 @@ def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_h
     assert session_of(served, NONE, bought("milk", has_night=False), now_s) is not None
 
 
+def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_path: Path) -> None:
+    old_ids = {"old milk": "milk", "older milk": "milk"}
+    shop = replace(SHOP, orders=[("anna", "o1", "old milk")], replaced=old_ids)
+    served = tiny_served(tmp_path, shop)
+    anna, morning_ms = served.customers.find("anna"), int(MORNING.timestamp() * 1000)
+
+    def milk(*bought: tuple[str, int, str | None]) -> session.Bought | None:
+        trade = [
+            Trade(name, False, morning_ms - hours * 3_600_000, order, 1.0) for name, hours, order in bought
+        ]
+        found = session_of(served, anna, told_of(1, trade, has_night=True), MORNING.timestamp())
+        if found is None:
+            return None
+        assert [served.products[one.product_row] for one in found.bought] == ["milk"]
+        assert found.bought == (found.by_row[served.products.find("milk")],)
+        return found.bought[0]
+
+    assert milk(("old milk", 1, "o1")) is None  # of an order that the night had, under the id of then
+    today, day = int(MORNING.timestamp()) // 86_400, 24
+    for lines, times in (
+        ([("milk", 1, None), ("old milk", 2, None)], 1),  # one day's are one order
+        ([("old milk", 1, None), ("milk", day, None), ("older milk", 2 * day, None)], 3),
+        ([("old milk", 1, "o2"), ("milk", 1, "o2")], 1),
+        ([("old milk", 1, "o2"), ("milk", day, "o3"), ("older milk", 2 * day, "o4")], 3),
+        ([("milk", day, "o3"), ("old milk", 1, "o1"), ("older milk", 2, "o2")], 2),
+    ):
+        found = milk(*lines)
+        assert found is not None
+        assert (found.times, found.day) == (times, today)
+
+
 def test_a_session_of_a_version_that_is_left_meanwhile_is_not_taken_for_one_of_the_next(
     tiny: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ SHOP = replace(
     probability={("anna", "milk"): 0.5, ("anna", "bread"): 0.25, ("ben", "apple"): 0.5},
     audiences={"vip": ["anna"]},
     people={"anna": {"age": "19-24", "kids": "1"}, "ben": {"age": "65+", "kids": "3+"}},
+    replaced={"old milk": "milk", "older milk": "milk"},
 )
 
 
@@ -229,6 +230,21 @@ def test_names_in_conditions_that_no_product_has_are_warnings_too(served: Served
         "rule b: no such brand: x",
         "rule b: no such product: mlik",
         "rule b: no product has a brand: it hides all that it is about",
+    ]
+
+
+def test_products_that_were_replaced_are_warnings_of_their_own(served: ServedVersion) -> None:
+    rules = parse_rules(
+        "schema = 1\n"
+        + rule("a", "block", products='["old milk", "bread", "mlik", "older milk"]')
+        + rule("b", "eligible", require='[["product.product_id", "=", "old milk"]]')
+        + rule("c", "pin", products='["milk"]', position="1")
+    )
+    now = "it holds for the new ids of what was replaced: old milk is milk now"
+    assert unknown_names(served, rules) == [
+        "rule a: no such product: mlik",
+        f"rule a: {now}, older milk is milk now",
+        f"rule b: {now}",
     ]
 
 

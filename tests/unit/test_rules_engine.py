@@ -32,6 +32,7 @@ SHOP = replace(
         "zoe": {"age": "17", "card": "gold"},
     },
     audiences={"vip": ["anna", "zoe"], "minors": ["ben", "zoe"]},
+    replaced={"old bread": "bread"},
 )
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
 FIRST_FIVE = Query(5)
@@ -104,6 +105,32 @@ def test_a_pin_behind_the_last_product_comes_last(served: ServedVersion) -> None
 def test_a_boost_multiplies_the_probability(served: ServedVersion) -> None:
     assert shown(served, rule("boost", brands='["Ofen"]', factor="1.5")) == FIVE  # .375 is less than .5
     assert shown(served, rule("boost", brands='["Ofen"]', factor="3"))[:2] == ["bread", "milk"]
+
+
+OLD_IDS = {
+    "pin": {"products": '["unheard of", "old bread"]', "position": "1"},
+    "boost": {"products": '["old bread"]', "factor": "3"},
+    "block": {"products": '["old bread"]'},
+    "eligible": {"require": '[["product.product_id", "not in", ["old bread", "unheard of"]]]'},
+    "exclude_bought": {"products": '["old bread"]', "days": "365"},
+    "price": {"products": '["old bread"]', "at_most": "2"},
+}
+
+
+@pytest.mark.parametrize("kind", OLD_IDS)
+def test_a_rule_holds_for_what_its_product_is_sold_as_now(served: ServedVersion, kind: str) -> None:
+    old, new = (
+        rule(kind, **{name: text.replace("old bread", named) for name, text in OLD_IDS[kind].items()})
+        for named in ("old bread", "bread")
+    )
+    assert shown(served, old) == shown(served, new)
+    assert shown(served, old) != FIVE
+
+
+def test_of_what_a_condition_names_by_its_old_id_nothing_else_is_meant(served: ServedVersion) -> None:
+    only = rule("eligible", require='[["product.product_id", "=", "old bread"]]')
+    assert shown(served, only) == ["bread"]
+    assert shown(served, rule("eligible", require='[["product.product_id", "=", "unheard of"]]')) == []
 
 
 def test_a_bury_divides_it(served: ServedVersion) -> None:

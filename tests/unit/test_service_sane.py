@@ -11,12 +11,12 @@ from service.versions.sane import check_values
 from service.versions.served import ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
 from tests.data.tiny_service import tiny_served
-from tests.data.tiny_version import VARIANT
+from tests.data.tiny_version import VARIANT, TinyShop
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> ServedVersion:
-    return tiny_served(tmp_path)
+    return tiny_served(tmp_path, TinyShop(replaced={"old milk": "milk", "old bread": "bread"}))
 
 
 def test_what_a_night_writes_is_sane(served: ServedVersion) -> None:
@@ -32,6 +32,7 @@ def test_what_a_night_writes_is_sane(served: ServedVersion) -> None:
         ("candidate_rows", 10_000, f"candidates/{VARIANT}/product.npy: rows outside of -1 to"),
         ("category_row", 10_000, "products/category_row.npy: rows outside of -1 to"),
         ("similar_score", np.nan, "similar/score.npy: scores that are no numbers"),
+        ("replaced_product", -1, "replaced/product.npy: rows outside of 0 to"),
         ("history_start", 10_000, "history/indptr.npy: places that do not grow"),
     ],
 )

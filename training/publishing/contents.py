@@ -19,6 +19,7 @@ from models.numerics.fold_in import taste_matrix
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.session_figures import SessionFigures
+from storage.versions.strings import order_of
 from storage.versions.writer import ArrayFile, VersionWriter
 from training.fitting import popular_order
 from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
@@ -33,7 +34,9 @@ def write_history(
 ) -> None:
     """Customers, products, what each customer bought, how many bought each product."""
     writer.add_ids("customers", history.customer_ids)
-    writer.add_ids("products", history.products["product_id"].to_list())
+    product_ids = history.products["product_id"].to_list()
+    writer.add_ids("products", product_ids)
+    write_replaced(writer, history.new_ids, product_ids)
     for column in ("title", "url", "image_url"):
         writer.add_strings(f"products/{column}", history.products[column].fill_null("").to_list())
     writer.add_strings("categories", history.categories)
@@ -54,6 +57,15 @@ def write_history(
         history.named_purchases().write_parquet(path, compression="zstd")
     except pl.exceptions.ComputeError as err:  # polars' word for a full disk
         raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
+
+
+def write_replaced(writer: VersionWriter, new_ids: Mapping[str, str], product_ids: list[str]) -> None:
+    """Which product was meant by an id that none has any more; nothing in a shop that replaced none."""
+    row = {product_id: row for row, product_id in enumerate(product_ids)}
+    old_ids = order_of([old for old, new in new_ids.items() if new in row])
+    if old_ids:
+        writer.add_ids("replaced", old_ids)
+        writer.add("replaced/product", np.array([row[new_ids[old]] for old in old_ids], np.int32))
 
 
 def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
