@@ -39,9 +39,11 @@ def check_schema(connection: sa.Connection, name: str) -> None:
         raise SchemaError(name, why)
 
 
-def prepare(url: URL) -> int:
+def prepare(url: URL, *, upgrades: bool = True) -> int:
     """Make the record's tables, or bring them up to date; one process at a time. Returns what it was before.
 
+    Args:
+        upgrades: False: tables of an older release stay as they are.
     Raises:
         SchemaError: it is newer than this release.
         RecordUnavailableError: it can't be reached or changed.
@@ -55,7 +57,7 @@ def prepare(url: URL) -> int:
         with engine.connect() as connection:
             found = found_schema(connection)
         _refuse_newer(found, name)
-        if found < SCHEMA:
+        if found < SCHEMA and (upgrades or not found):
             _migrate(engine, file, name)
     except (sa.exc.SQLAlchemyError, OSError) as err:
         raise RecordUnavailableError(f"{name}: {first_line(err)}") from err

@@ -6,8 +6,6 @@ from random import Random
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.engine import URL
 
 from service.events.schemas import check_event
@@ -18,14 +16,13 @@ from storage.record.erasure import erase
 from storage.record.events import Event, Sending
 from storage.record.folder import private_file
 from storage.record.live import CLOCKS_DIFFER_MS, Since
-from storage.record.migrate import FOLDER
 from storage.record.promised import Kept, forget_old, kept_of
 from storage.record.record import Record
 from storage.record.replay import Stone, replay
 from storage.record.schema import prepare
 from storage.record.tables import events, offer_counts, offer_leases, offer_promises
 from storage.record.upkeep import Chosen, expire, purge, release
-from tests.data.records import KEY, NOON_MS, SHOP, event, intake, opened, rows, take
+from tests.data.records import KEY, NOON_MS, SHOP, event, intake, make_older, opened, rows, take
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 LIFE_MS = 2 * DAY_MS
@@ -281,11 +278,8 @@ def test_what_an_older_release_promised_is_counted_once_when_its_record_is_broug
 ) -> None:
     private_file(tmp_path / "record" / "record.db")
     engine = open_engine(url)
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+        make_older(connection, "0003")
         for name, promised_ms in (("anna", NOON_MS), ("bert", NOON_MS), ("cleo", NOON_MS + 2)):
             made = {"customer_id": name, "promised_ms": promised_ms, "ends_ms": NOON_MS + LIFE_MS}
             connection.execute(sa.insert(offer_promises).values(offer_id="ten", **made))

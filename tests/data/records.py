@@ -7,6 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.engine import URL
 
 from service.errors import RefusedError
@@ -15,6 +17,7 @@ from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import DailyCaps, Event, EventType, Outcome, Sending
 from storage.record.intake import Intake
+from storage.record.migrate import FOLDER
 from storage.record.record import Record
 from storage.record.schema import prepare
 
@@ -45,6 +48,14 @@ def opened(url: URL, key: ErasureKey = KEY) -> Iterator[Record]:
         yield record
     finally:
         record.close()
+
+
+def make_older(connection: sa.Connection, revision: str) -> None:
+    """The tables of an older release, in a record that has none."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 class Door:

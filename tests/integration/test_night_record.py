@@ -10,14 +10,15 @@ import polars as pl
 import pytest
 
 from storage.record.consent import PRESETS, consent_of, set_consent
-from storage.record.engine import parse_url
+from storage.record.engine import open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
+from storage.record.folder import private_file
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.versions.store import CHAMPION
 from tests.data.nights import champion, ids, quick_config, run
-from tests.data.records import clear, event, intake, take
+from tests.data.records import clear, event, intake, make_older, take
 from tests.data.webshop import habits, write_shop
 from training import night
 
@@ -133,6 +134,26 @@ def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_r
     )
     with Record(record_url(store, None), load_erasure_key(store, None)).reading() as connection:
         assert not consent_of(connection, "shy", PRESETS["all"]).personalise
+
+
+def test_a_night_with_consents_to_tell_leaves_the_record_of_a_running_older_service_as_it_is(
+    shop: Path, tmp_path: Path
+) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    shutil.copytree(shop, data)
+    (data / "customers.csv").write_text("customer_id,train\nc1,no\n")
+    where = record_url(store, None)
+    store.mkdir()
+    private_file(store / FILE)
+    engine = open_engine(where)
+    with engine.begin() as connection:
+        make_older(connection, "0003")
+    engine.dispose()
+    ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
+    assert (ran.code, "run `nbo-serve record migrate`" in ran.message) == (1, True), ran.err
+    assert not (store / CHAMPION).exists()
+    assert prepare(where) == 3
+    assert run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path)).code == 0
 
 
 @pytest.mark.parametrize("where", ["sqlite", "postgres"])

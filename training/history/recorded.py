@@ -44,7 +44,7 @@ def recorded_by(
     """
     told, default = consents_in(customers), PRESETS[options.consent_default]
     if any(told.by_customer.values()) and options.url is None:
-        prepare(record_url(store.root, None))
+        prepare(record_url(store.root, None), upgrades=False)  # a service of its release may be writing to it
     with _opened(store, options) as record:
         if record is None:
             return None
