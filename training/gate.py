@@ -1,6 +1,6 @@
 """The gate: may this night's version become champion? A pure decision that always says why."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -31,7 +31,8 @@ class GateOptions(BaseModel):
         default=0.2,
         ge=0,
         le=1,
-        description="Share (0 to 1) of the champion's customers or products that may be missing now.",
+        description="Share (0 to 1) of the champion's customers, purchases, products, or of its products with"
+        " a title, category or brand, that may be missing now.",
     )
     max_drop: float = Field(
         default=0.3,
@@ -44,34 +45,40 @@ class GateOptions(BaseModel):
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
 
 
+SIZES = {  # of a history, as figures of the gate, and what they are called
+    "customers": "customers",
+    "products": "products",
+    "purchases": "purchases",
+    "described": "products with a title, category or brand",
+}
+
+
 @dataclass(frozen=True)
 class Sanity:
     """What the version to publish and the champion are made of.
 
     Attributes:
         last_purchase: of the new version's history.
-        customers, products: of the new version's history, with a purchase.
+        sizes: of the new version's history, how many of what (see `SIZES`).
         coverage: share of the sold products that the challenger's lists name.
-        champion_last_purchase, champion_customers, champion_products: the same of the champion's; None
-            without one.
+        champion_last_purchase, champion_sizes: the same of the champion's, but for sizes that nobody counted
+            then; None without one.
         champion_ndcg, champion_coverage, champion_judged: what was recorded when the champion was published
             (`challenger_ndcg`, `coverage` and `customers_judged` of its figures); None if nothing was.
     """
 
     last_purchase: datetime
-    customers: int
-    products: int
+    sizes: Mapping[str, int]
     coverage: float
     champion_last_purchase: datetime | None = None
-    champion_customers: int | None = None
-    champion_products: int | None = None
+    champion_sizes: Mapping[str, int] | None = None
     champion_ndcg: float | None = None
     champion_coverage: float | None = None
     champion_judged: int | None = None
 
     @property
     def has_champion(self) -> bool:
-        return self.champion_customers is not None
+        return self.champion_sizes is not None
 
 
 @dataclass(frozen=True)
@@ -116,8 +123,7 @@ def decide(
     """
     figures: dict[str, float | int | None] = {
         "customers_judged": len(challenger),
-        "customers": sanity.customers,
-        "products": sanity.products,
+        **sanity.sizes,
         "coverage": sanity.coverage,
     }
     unfit = _shrunk(sanity, options) or _ends_earlier(sanity) or _unjudged(len(challenger), sanity)
@@ -205,14 +211,12 @@ type Pair = tuple[str, float, float | None]  # what, now, the champion's
 
 def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
     """Why the history can't be whole, None if it can."""
-    sizes: tuple[Pair, ...] = (
-        ("customers", sanity.customers, sanity.champion_customers),
-        ("products", sanity.products, sanity.champion_products),
-    )
+    before_it = sanity.champion_sizes or {}
+    sizes: list[Pair] = [(SIZES[name], n, before_it.get(name)) for name, n in sanity.sizes.items()]
     return next(
         (
             f"The history has {now} {what}, {share:.0%} fewer than the champion's {before}: "
-            f"more than the allowed {options.max_shrink:.0%}."
+            f"more than the allowed {options.max_shrink:.0%}. Was the export written whole?"
             for what, now, before, share in _fallen(sizes, options.max_shrink)
         ),
         None,

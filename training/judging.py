@@ -22,7 +22,7 @@ from training.evaluation.one_fold import FoldResult, Seconds, evaluate_fold
 from training.evaluation.steadiness import earlier_windows
 from training.fitting import fit_variants, popular_order
 from training.gate import Sanity, decide
-from training.history.facts import last_purchase, sold_products
+from training.history.facts import described_products, last_purchase, sold_products
 from training.job import Job
 from training.progress import Progress
 
@@ -154,16 +154,24 @@ def decided(job: Job, history: History, judged: Judged, champion: Reigning | Non
 
 
 def _sanity(history: History, coverage: float, champion: Reigning | None) -> Sanity:
-    sold = sold_products(history)  # a shop may tidy up the rest of its catalogue as it likes
-    now = Sanity(last_purchase(history), len(history.customer_ids), sold, coverage)
+    # Of products those that were sold: a shop may tidy up the rest of its catalogue as it likes.
+    sizes = {
+        "customers": len(history.customer_ids),
+        "products": sold_products(history),
+        "purchases": history.purchases.height,
+        "described": described_products(history),
+    }
+    now = Sanity(last_purchase(history), sizes, coverage)
     if champion is None:
         return now
-    before = champion.manifest.history
+    before, recorded = champion.manifest.history, champion.manifest.gate.figures
+    champion_sizes = {name: getattr(before, name) for name in ("customers", "products", "purchases")}
+    if "described" in recorded:  # which older versions are without
+        champion_sizes["described"] = recorded["described"]
     return replace(
         now,
         champion_last_purchase=before.last_purchase,
-        champion_customers=before.customers,
-        champion_products=before.products,
+        champion_sizes=champion_sizes,
         champion_ndcg=champion.figures.get("challenger_ndcg"),
         champion_coverage=champion.figures.get("coverage"),
         champion_judged=champion.figures.get("customers_judged"),

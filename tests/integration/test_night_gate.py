@@ -127,9 +127,35 @@ def test_a_history_that_shrank_is_refused_with_both_numbers(
     why = newest(store).gate.why
     assert why == (
         "The history has 75 customers, 50% fewer than the champion's 150: more than the allowed 20%."
+        " Was the export written whole?"
     )
     assert told.read_text() == f"4 {why}\n"
     assert champion(store).version_id == before
+
+
+def test_half_of_an_export_is_refused_though_all_customers_and_products_are_in_it(
+    store: Path, lines: list[Line], tmp_path: Path
+) -> None:
+    last = max(line.at for line in lines)
+    half = write_shop(tmp_path / "half", [line for line in lines if (last - line.at).days < 40])
+    ran = run("nightly", "--data", half, "--store", store, "--config", quick_config(tmp_path))
+    before, now = champion(store).manifest.history, newest(store).history
+    assert (now.customers, now.products) == (before.customers, before.products)
+    assert (ran.code, newest(store).gate.decision) == (4, "refused")
+    assert f"The history has {now.purchases} purchases, " in newest(store).gate.why
+
+
+def test_a_table_of_products_that_is_empty_or_gone_is_refused(
+    store: Path, shop: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(shop, tmp_path / "data"))
+    catalogue = data / "products.csv"
+    catalogue.write_text(catalogue.read_text().splitlines()[0] + "\n")
+    for _ in range(2):
+        ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
+        assert (ran.code, newest(store).gate.decision) == (4, "refused")
+        assert "The history has 0 products with a title, category or brand, 100% fewer" in ran.err
+        catalogue.unlink(missing_ok=True)
 
 
 def test_an_unchanged_recipe_on_the_same_history_passes(store: Path, shop: Path, tmp_path: Path) -> None:

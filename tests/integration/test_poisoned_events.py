@@ -167,7 +167,7 @@ def test_the_night_says_which_product_it_holds_and_counts_it(raised: tuple[Shop,
     assert "nextbest_night_held_products" in (shop.store / "nextbest.prom").read_text()
 
 
-def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
+def test_a_rollback_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
     customers = ids(champion(shop.store), "customers")
     fakes = [f"fake{number}" for number in range(20)]
     attack = [
@@ -193,6 +193,8 @@ def test_a_purge_and_one_night_undo_all_of_it_byte_for_byte(shop: Shop) -> None:
     crowded_out = ["release", "--reason", OVER_CAP, "--client", HONEST]
     assert "10 events released" in record(shop, "quarantine", *crowded_out)
     assert [one.fate for one in shop.send([tomorrow], HONEST)] == [Fate.RECORDED]
+    assert "27% fewer than the champion's" in refused(shop)  # as long as what was invented answers
+    assert run("rollback", "--store", shop.store).code == 0
     healed = night(shop)
 
     never = replace(shop, store=shop.store.parent / "never" / "store")

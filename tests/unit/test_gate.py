@@ -11,8 +11,9 @@ from training.gate import GateDecision, GateOptions, Sanity, decide
 
 OPTIONS = GateOptions()
 NOW = datetime(2017, 12, 1, tzinfo=UTC)
-SAME_SIZE = Sanity(NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500)
-FIRST = Sanity(NOW, 1000, 500, 0.2)
+SIZES = {"customers": 1000, "products": 500, "purchases": 20_000, "described": 400}
+SAME_SIZE = Sanity(NOW, SIZES, 0.2, champion_sizes=SIZES)
+FIRST = Sanity(NOW, SIZES, 0.2)
 HABIT = np.random.default_rng(1).random(400) * 0.6
 
 
@@ -82,7 +83,7 @@ def test_where_only_older_lists_or_none_would_answer_a_small_shop_need_not_prove
 ) -> None:
     few = HABIT[:40]
     shaken = few[np.random.default_rng(2).permutation(40)]  # no worse on average, but nothing is certain
-    other = Sanity(NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500)
+    other = Sanity(NOW, SIZES, 0.2, champion_sizes=SIZES)
     verdict = through(shaken, None, few, same_recipe=same_recipe, sanity=FIRST if is_first else other)
     assert verdict.decision == ("published" if is_first or same_recipe else "refused")
 
@@ -98,42 +99,47 @@ def test_an_unchanged_recipe_worse_than_popular_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("customers", "products", "what"), [(799, 500, "customers"), (1000, 399, "products")]
+    ("name", "n", "what"),
+    [
+        ("customers", 799, "customers"),
+        ("products", 399, "products"),
+        ("purchases", 15_999, "purchases"),
+        ("described", 319, "products with a title, category or brand"),
+    ],
 )
-def test_a_history_that_has_shrunk_is_refused_before_anything_else(
-    customers: int, products: int, what: str
-) -> None:
-    shrunk = Sanity(NOW, customers, products, 0.2, champion_customers=1000, champion_products=500)
+def test_a_history_that_has_shrunk_is_refused_before_anything_else(name: str, n: int, what: str) -> None:
+    shrunk = Sanity(NOW, SIZES | {name: n}, 0.2, champion_sizes=SIZES)
     for same_recipe in (True, False):
         verdict = through(HABIT + 0.1, HABIT, HABIT / 2, same_recipe=same_recipe, sanity=shrunk)
         assert verdict.decision == "refused"
-        assert f"{what}, 20% fewer than the champion's" in verdict.why
+        assert verdict.why.startswith(f"The history has {n} {what}, 20% fewer than the champion's")
+        assert verdict.figures[name] == n
 
 
 def test_a_history_shrunk_by_just_the_allowed_share_passes() -> None:
-    edge = Sanity(NOW, 800, 400, 0.2, champion_customers=1000, champion_products=500)
+    edge = Sanity(NOW, {name: n * 8 // 10 for name, n in SIZES.items()}, 0.2, champion_sizes=SIZES)
     assert through(HABIT, HABIT, HABIT / 2, sanity=edge).decision == "published"
+
+
+def test_a_size_that_was_not_counted_when_the_champion_was_published_is_not_compared() -> None:
+    before = {name: n for name, n in SIZES.items() if name != "described"}
+    unknown = Sanity(NOW, SIZES | {"described": 0}, 0.2, champion_sizes=before)
+    assert through(HABIT, HABIT, HABIT / 2, sanity=unknown).decision == "published"
 
 
 def test_an_unchanged_recipe_whose_recorded_figure_dropped_is_refused() -> None:
     mean = float(HABIT.mean())
-    fell = Sanity(
-        NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500, champion_ndcg=mean * 1.5
-    )
+    fell = replace(SAME_SIZE, champion_ndcg=mean * 1.5)
     verdict = through(HABIT, None, HABIT / 2, same_recipe=True, sanity=fell)
     assert verdict.decision == "refused"
     assert "NDCG@10" in verdict.why
     assert "33% below" in verdict.why
-    held = Sanity(
-        NOW, 1000, 500, 0.2, champion_customers=1000, champion_products=500, champion_ndcg=mean * 1.3
-    )
+    held = replace(SAME_SIZE, champion_ndcg=mean * 1.3)
     assert through(HABIT, None, HABIT / 2, same_recipe=True, sanity=held).decision == "published"
 
 
 def test_an_unchanged_recipe_whose_coverage_dropped_is_refused_but_a_changed_one_is_not() -> None:
-    narrow = Sanity(
-        NOW, 1000, 500, 0.05, champion_customers=1000, champion_products=500, champion_coverage=0.2
-    )
+    narrow = replace(SAME_SIZE, coverage=0.05, champion_coverage=0.2)
     verdict = through(HABIT, HABIT, HABIT / 2, same_recipe=True, sanity=narrow)
     assert verdict.decision == "refused"
     assert "coverage 0.0500 is 75% below" in verdict.why

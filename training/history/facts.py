@@ -86,6 +86,13 @@ def sold_products(history: History) -> int:
     return history.purchases["product_row"].n_unique()
 
 
+def described_products(history: History) -> int:
+    """How many of those sold have a title, a category or a brand."""
+    is_described = history.products["title"].is_not_null().to_numpy()
+    is_described = is_described | (history.category_row >= 0) | (history.brand_row >= 0)
+    return int(is_described[history.purchases["product_row"].unique().to_numpy()].sum())
+
+
 def last_purchase(history: History) -> datetime:
     return _moment(history.purchases["at_s"].max())
 

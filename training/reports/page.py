@@ -38,6 +38,8 @@ GATE_FIGURES = {
     "customers_judged": "Customers judged",
     "customers": "Customers in the history",
     "products": "Products in the history",
+    "purchases": "Purchases in the history",
+    "described": "Products with a title, category or brand",
     "coverage": "Coverage of the new lists",
     "challenger_ndcg": "NDCG@10 of the new recipe",
     "champion_ndcg": "NDCG@10 of the champion's recipe",
