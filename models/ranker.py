@@ -1,7 +1,7 @@
 """Two stages: candidates from many sources, then boosted trees for their order and their probability."""
 
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -34,7 +34,7 @@ from models.ranking.lessons import Lessons
 from models.ranking.levels import levels
 from models.ranking.sources import SOURCES, Candidates, Limits
 from models.ranking.view import View, feature_names
-from models.ranking.windows import LEAST_CUSTOMERS, Window, WindowOptions, window, window_starts
+from models.ranking.windows import Window, WindowOptions, objection_to, window, window_starts
 from models.repeat import RepeatOptions
 from models.season import Season, SeasonOptions
 from models.sequel import SequelOptions
@@ -42,10 +42,7 @@ from models.state import ModelState
 from models.trend import TrendOptions
 from models.validation.folds import FoldOptions
 
-MIN_WINDOWS = 2
-MIN_CUSTOMERS = 200  # who came, all windows together
 FEWEST_WINDOWS = 5  # that what is enough to learn from is spread over, where the history holds so many
-MIN_BOUGHT = 500  # candidates that were bought
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
 CATALOGUE = ("category_row", "brand_row", "price", "available_s")
@@ -170,6 +167,7 @@ class Ranker(Model[RankerOptions]):
         options: RankerOptions | None = None,
         fitted: Mapping[str, Model[Any]] = MappingProxyType({}),
         remembered: MutableMapping[Any, Window] | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         """A ranker that takes what it can from others of the same history.
 
@@ -177,11 +175,13 @@ class Ranker(Model[RankerOptions]):
             options: see there.
             fitted: sources and a blend by name, fitted on what fit() will get.
             remembered: windows of this shop's history that a ranker left there; fit() takes and leaves some.
+            on_step: is told what fit() is at.
         """
         super().__init__(options)
         self._seen: View | None = None
         self._fitted = fitted
         self._remembered = remembered
+        self._on_step = on_step
 
     def fit(self, interactions: Interactions) -> Self:
         started = time.monotonic()
@@ -198,7 +198,7 @@ class Ranker(Model[RankerOptions]):
         self._history, self._pool, self._seen = interactions, None, None
         windows = self._windows(interactions, started)
         self.windows_ = [each.as_of_s for each in windows]
-        self.why_not_ = _objection(windows)
+        self.why_not_ = objection_to(windows)
         if self.why_not_:
             self._fall_back(interactions)
         else:
@@ -332,6 +332,7 @@ class Ranker(Model[RankerOptions]):
             if n_customers >= options.enough_customers or lacking <= 0:
                 break
             before, some = time.monotonic(), starts[n_asked : n_asked + min(lacking, AT_ONCE)]
+            self._on_step(f"past window {n_asked + 1} of {len(starts)} at most")
             n_asked += len(some)
             made = at_once(
                 [
@@ -348,13 +349,14 @@ class Ranker(Model[RankerOptions]):
             n_bought += sum(each.n_bought for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if is_late and n_asked < len(starts) and not _objection(windows):
+            if is_late and n_asked < len(starts) and not objection_to(windows):
                 n_folds = n_asked
                 break
         self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)
         return windows
 
     def _learn(self, windows: list[Window]) -> None:
+        self._on_step("trees")
         options, now_s = self.options_, self._history.as_of_s
         *known, level = levels(self._history, [*self.windows_, now_s], options.horizon_days).tolist()
         lessons = Lessons(windows, options.seed, known)
@@ -378,19 +380,6 @@ class Ranker(Model[RankerOptions]):
         self._blend, self.gains_ = blend, {}
         trees = replace(options.trees, n_trees=options.trees.n_trees or MOST_TREES)
         self.options_ = replace(options, calibration=options.calibration or UNCHANGED, trees=trees)
-
-
-def _objection(windows: list[Window]) -> str:
-    """Why the windows are too little to learn from, empty if they aren't."""
-    n_customers = sum(each.n_customers for each in windows)
-    n_bought = sum(int(each.is_bought.sum()) for each in windows)
-    if len(windows) >= MIN_WINDOWS and n_customers >= MIN_CUSTOMERS and n_bought >= MIN_BOUGHT:
-        return ""
-    return (
-        f"the history has {len(windows)} past windows in which {LEAST_CUSTOMERS} customers or more came "
-        f"again, with {n_customers} customers who bought {n_bought} of their candidates in them; a ranker "
-        f"takes at least {MIN_WINDOWS} windows, {MIN_CUSTOMERS} customers and {MIN_BOUGHT} purchases"
-    )
 
 
 class Discovery(Ranker):

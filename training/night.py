@@ -202,8 +202,9 @@ def _write(
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:
-            progress.detail(f"candidates of {name}")
-            contents.write_candidates(writer, name, models, own, k=job.config.night.candidates)
+            contents.write_candidates(
+                writer, name, models, own, k=job.config.night.candidates, on_step=progress.detail
+            )
         for name, model in models.items():
             writer.add_variant(
                 name,

@@ -1,6 +1,6 @@
 """Past windows that a ranker learns from: candidates as they were known then, and what was bought of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,9 @@ class WindowOptions:
 
 
 YEAR_S = 365 * DAY_S
+MIN_WINDOWS = 2
+MIN_CUSTOMERS = 200  # who came, all windows together
+MIN_BOUGHT = 500  # candidates that were bought
 LEAST_CUSTOMERS = 20  # who bought on both sides of a window's beginning
 ABSENT = 3  # those who did not come have as many pairs as one would for so many who did
 MOST_ABSENT = 3  # of them are drawn for each customer who came
@@ -146,6 +149,19 @@ def _tells(interactions: Interactions, start_s: int, step_s: int) -> bool:
     known = np.unique(customer[at_s < start_s])
     came = np.unique(customer[(at_s >= start_s) & (at_s < start_s + step_s)])
     return len(np.intersect1d(known, came, assume_unique=True)) >= LEAST_CUSTOMERS
+
+
+def objection_to(windows: Sequence[Window]) -> str:
+    """Why the windows are too little to learn from, empty if they aren't."""
+    n_customers = sum(each.n_customers for each in windows)
+    n_bought = sum(int(each.is_bought.sum()) for each in windows)
+    if len(windows) >= MIN_WINDOWS and n_customers >= MIN_CUSTOMERS and n_bought >= MIN_BOUGHT:
+        return ""
+    return (
+        f"the history has {len(windows)} past windows in which {LEAST_CUSTOMERS} customers or more came "
+        f"again, with {n_customers} customers who bought {n_bought} of their candidates in them; a ranker "
+        f"takes at least {MIN_WINDOWS} windows, {MIN_CUSTOMERS} customers and {MIN_BOUGHT} purchases"
+    )
 
 
 def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed: int) -> Drawn | None:

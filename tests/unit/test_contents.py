@@ -84,6 +84,17 @@ def test_the_size_of_a_block_changes_nothing(
     assert (found["evidence"] != NO_EVIDENCE).any()
 
 
+def test_it_is_told_which_customers_lists_are_made_since_those_of_a_million_take_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 20 * N_PRODUCTS)
+    steps: list[str] = []
+    write_candidates(VersionWriter(tmp_path), "sure", MODELS, own_history(), k=4, on_step=steps.append)
+    begins, *lines = steps
+    assert begins == "candidates of sure"
+    assert lines == [f"{begins}, customer {first} of {N_CUSTOMERS}" for first in (1, 21, 41)]
+
+
 def test_lists_of_new_products_are_filled_with_new_ones_until_there_are_no_more(tmp_path: Path) -> None:
     popular = Popular().fit(HISTORY).order()
     owned = HISTORY.matrix().toarray() > 0

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import ranker as ranker_module
 from models.arrays import DAY_S
 from models.ranker import Ranker
+from models.ranking import windows as windows_module
 from tests.data.shops import gift_shop, grocer
 from training.evaluation import inside
 from training.evaluation.folds import Fold, split
@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
 def models() -> dict[str, Any]:
     variants: dict[str, Any] = {"popular": {}, "ranker": OPTIONS, "discovery": OPTIONS}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranker_module, "MIN_BOUGHT", 50)  # little is new in so small a shop
+        patch.setattr(windows_module, "MIN_BOUGHT", 50)  # little is new in so small a shop
         return fit_variants(HISTORY.before(FOLD.as_of_s), variants, horizon_days=7)[0]
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import logit
 
 import models.ranker as ranker_module
+import models.ranking.windows as windows_module
 from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
 from models.due import PRIOR, Due, DueOptions
@@ -258,7 +259,7 @@ def test_each_of_the_three_counts_can_be_too_small(
     name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = {**ranker().sources_, "blend": short_blend()}  # fitted once for all tests: before the change
-    monkeypatch.setattr(ranker_module, name, value)
+    monkeypatch.setattr(windows_module, name, value)
     assert str(value) in Ranker(COUNTED, fitted).fit(market().interactions()).why_not_
 
 

@@ -64,6 +64,17 @@ def test_the_fit_on_all_makes_the_one_window_that_the_gates_did_not_have(made: l
     assert_same_trees(on_all["ranker"], alone["ranker"])
 
 
+def test_it_is_told_which_window_a_ranker_is_at_since_its_fit_takes_most_of_a_night() -> None:
+    steps: list[str] = []
+    fitted(PAST, NIGHT, on_step=steps.append)
+    of_ranker = [step for step in steps if step.startswith("ranker")]
+    assert of_ranker == [
+        "ranker",
+        *(f"ranker, past window {number} of 6 at most" for number in (1, 3, 5)),  # two at a time
+        "ranker, trees",
+    ]
+
+
 def test_discovery_learns_from_the_rankers_windows(made: list[int]) -> None:
     models = fitted(PAST, {**NIGHT, "discovery": QUICK})
     assert made == [2, 3, 4, 5, 6, 7]

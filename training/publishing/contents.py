@@ -1,6 +1,6 @@
 """What a version's folder holds, written from a history and the models fitted on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -136,15 +136,22 @@ def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnH
 
 
 def write_candidates(
-    writer: VersionWriter, name: str, models: Mapping[str, Model[Any]], own: OwnHistory, *, k: int
+    writer: VersionWriter,
+    name: str,
+    models: Mapping[str, Model[Any]],
+    own: OwnHistory,
+    *,
+    k: int,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
     """The lists of one variant for every known customer: k products each, or all that it may list where those
     are fewer; -1 follows.
 
     They go to the files a block of customers at a time: in memory those of millions would be gigabytes.
     Probabilities, where the variant has them, are float16: an answer's three digits from .0001 on, and less
-    below, where the smallest that there are still differ from 0.
+    below, where the smallest that there are still differ from 0. `on_step` is told how far it is.
     """
+    on_step(f"candidates of {name}")
     item_item = _item_item(models)
     rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
     shape = len(rows), min(k, models[name].n_products_)
@@ -158,6 +165,7 @@ def write_candidates(
         for block, lists, probability in ranked_blocks(
             models[name], rows, shape[1], fill=popular_order(models), owned=owned
         ):
+            on_step(f"candidates of {name}, customer {block[0] + 1:,} of {len(rows):,}")
             product.append(lists)
             places = evidence(lists, block, own, item_item.similar_, item_item.similarity_)
             explained.append(in_bytes(places))
