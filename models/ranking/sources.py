@@ -101,6 +101,26 @@ class Limits:
     pool: int
 
 
+@dataclass(frozen=True, eq=False)
+class Owned:
+    """What customers bought. It is counted once: for each few customers anew it would outgrow all else.
+
+    Attributes:
+        table: customers x products, with an entry for what each bought.
+        is_unsold: shape (n_products,), bool, what nobody bought yet.
+        mean: how many products a customer has who bought any.
+    """
+
+    table: sparse.csr_array
+    is_unsold: BoolArray
+    mean: float
+
+    @classmethod
+    def of(cls, table: sparse.csr_array) -> "Owned":
+        is_unsold = np.bincount(table.indices, minlength=table.shape[1]) == 0
+        return cls(table, is_unsold, table.nnz / max(1, np.count_nonzero(np.diff(table.indptr))))
+
+
 def unsold_share(history: Interactions, horizon_days: float) -> float:
     """Of what customers lately bought first, the share that nobody had bought when its horizon began."""
     firsts = first_purchases(history)
@@ -138,7 +158,7 @@ def _most_alike(catalogue: Catalogue, chance: FloatArray) -> LongArray:
 
 def candidates(
     sources: Mapping[str, Model[Any]],
-    owned: sparse.csr_array,
+    owned: Owned,
     rows: IntArray,
     limits: Limits,
     pool: IntArray,
@@ -148,24 +168,23 @@ def candidates(
 
     Args:
         sources: name to fitted model.
-        owned: customers x products with an entry for what each bought.
+        owned: what each bought.
         rows: customer rows, rising.
         limits: see there.
         pool: products that may be listed as new, rising.
         unsold_part: as of `unsold_share`: beside its first places, where what sells leaves hardly one to such
             products, each source lists so many times `limits.new` of what nobody bought yet.
     """
-    is_unsold = np.bincount(owned.indices, minlength=owned.shape[1]) == 0
     n_unsold = math.ceil(limits.new * unsold_part)
-    mean_own = owned.nnz / max(1, np.count_nonzero(np.diff(owned.indptr)))
-    fitting = max(len(pool) / max(mean_own, 1), CELLS / owned.shape[1])  # own columns: about a pool's
+    # own columns: about a pool's
+    fitting = max(len(pool) / max(owned.mean, 1), CELLS / owned.table.shape[1])
     size = int(min(MOST_ROWS, max(LEAST_ROWS, fitting)))
     orders = {name: _order(model, pool) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
     with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = deque[Future[Candidates]]()
         for block in blocks:
-            ask = partial(_block, sources, orders, owned, block, limits, pool, is_unsold, n_unsold)
+            ask = partial(_block, sources, orders, owned, block, limits, pool, n_unsold)
             waiting.append(workers.submit(ask))
             if len(waiting) > AT_ONCE:
                 yield waiting.popleft().result()
@@ -176,17 +195,16 @@ def candidates(
 def _block(
     sources: Mapping[str, Model[Any]],
     orders: Mapping[str, IntArray],
-    owned: sparse.csr_array,
+    owned: Owned,
     rows: IntArray,
     limits: Limits,
     pool: IntArray,
-    is_unsold: BoolArray,
     n_unsold: int,
 ) -> Candidates:
-    mine = owned[rows]
+    mine = owned.table[rows]
     listed = {name: _own(model, mine, rows, limits.own) for name, model in sources.items() if _is_own(model)}
     columns = _distinct(mine.shape[1], pool, *(best[best >= 0] for best in listed.values()))
-    unsold = np.flatnonzero(is_unsold[columns])
+    unsold = np.flatnonzero(owned.is_unsold[columns])
     mine.data = np.ones(mine.nnz, np.float32)
     is_own = picked(mine, columns) > 0
     is_able = ~is_own

@@ -10,7 +10,15 @@ from models.base import Model
 from models.due import Due
 from models.history.interactions import Interactions
 from models.ranking.features import Features, names
-from models.ranking.sources import Candidates, Limits, candidates, personal, pool_of, unsold_share
+from models.ranking.sources import (
+    Candidates,
+    Limits,
+    Owned,
+    candidates,
+    personal,
+    pool_of,
+    unsold_share,
+)
 
 
 class View:
@@ -26,7 +34,7 @@ class View:
     ) -> None:
         """`pool` is that of `pool_of`, where it is known already."""
         self.sources, self.limits, self.n_products = sources, limits, history.n_products
-        self._owned = history.matrix()
+        self._owned = Owned.of(history.matrix())
         self._unsold_part = unsold_share(history, horizon_days)
         self.pool = pool_of(history, horizon_days, limits.pool, self._unsold_part) if pool is None else pool
         self._features = Features(history, horizon_days)

@@ -19,6 +19,7 @@ from models.ranking.sources import (
     SOURCES,
     Candidates,
     Limits,
+    Owned,
     candidates,
     pool_of,
     unsold_share,
@@ -31,6 +32,7 @@ NAN = np.nan
 # customer 0 bought product 0 three times and 1 once, customer 1 product 2 twice, customer 2 nothing
 LINES = [(0, 0, 1, 0), (0, 0, 2, 1), (0, 0, 3, 2), (0, 1, 3, 2), (1, 2, 1, 3), (1, 2, 2, 4)]
 HISTORY = history_of(LINES, n_customers=3, n_products=6, as_of_day=4)
+OWNED = Owned.of(HISTORY.matrix())
 SCORES = np.array([[9, 8, 5, NAN, 7, 6], [1, 2, 9, 4, 5, NAN], [NAN] * 6], np.float32)
 ROWS, EVERY = np.arange(3, dtype=np.int32), np.arange(6, dtype=np.int32)
 EVERY_120 = np.arange(120, dtype=np.int32)
@@ -61,7 +63,7 @@ def found(
     rows: np.ndarray = ROWS,
     unsold: float = 0.0,
 ) -> Candidates:
-    return together(list(candidates(sources, HISTORY.matrix(), rows, Limits(own, new, 6), EVERY, unsold)))
+    return together(list(candidates(sources, OWNED, rows, Limits(own, new, 6), EVERY, unsold)))
 
 
 def pairs(of: Candidates) -> list[tuple[int, int]]:
@@ -79,7 +81,7 @@ def test_nearness_is_the_score_over_the_customers_best_among_new_products() -> N
     expected = [NAN, 5 / 7, 1, 6 / 7, 1 / 5, 2 / 5, NAN, 4 / 5, 1, NAN, NAN]
     np.testing.assert_allclose(listed.nearness[:, 0], np.array(expected, np.float32), rtol=1e-6)
     assert listed.nearness.shape == (11, 1)
-    (alone,) = candidates(few_sources(), HISTORY.matrix(), ROWS[1:2], Limits(1, 2, 6), EVERY, 0.0)
+    (alone,) = candidates(few_sources(), OWNED, ROWS[1:2], Limits(1, 2, 6), EVERY, 0.0)
     np.testing.assert_array_equal(alone.nearness, listed.nearness[4:9])
 
 
@@ -159,7 +161,7 @@ def test_a_source_that_is_left_out_leaves_no_column() -> None:
 
 def test_without_sources_or_customers_there_are_no_candidates() -> None:
     assert found({}).scores.shape == (0, 0)
-    assert list(candidates(few_sources(), HISTORY.matrix(), ROWS[:0], Limits(1, 1, 6), EVERY, 0.0)) == []
+    assert list(candidates(few_sources(), OWNED, ROWS[:0], Limits(1, 1, 6), EVERY, 0.0)) == []
 
 
 def test_equal_scores_are_listed_by_product_row() -> None:
@@ -183,7 +185,7 @@ def all_fitted() -> dict[str, Model[Any]]:
 
 def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     sources, history = all_fitted(), market().interactions()
-    owned, rows, limits = history.matrix(), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5, 1000)
+    owned, rows, limits = Owned.of(history.matrix()), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5, 1000)
     pool = pool_of(history, 7.0, 60, 0.125)
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 256)
     (whole,) = candidates(sources, owned, rows, limits, pool, 0.125)
@@ -204,9 +206,10 @@ def top_of(model: Model[Any], pool: IntArray, n: int) -> IntArray:
 def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
     history, rows = market().interactions(), np.arange(150, dtype=np.int32)
     pool = np.array([3, 50, 51], np.int32)
-    listed = together(list(candidates(all_fitted(), history.matrix(), rows, Limits(100, 3, 3), pool, 0.125)))
+    owned = Owned.of(history.matrix())
+    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 3), pool, 0.125)))
     assert set(listed.product_row[~listed.is_own].tolist()) <= set(pool.tolist())
-    assert listed.is_own.sum() == history.matrix()[rows].nnz
+    assert listed.is_own.sum() == owned.table[rows].nnz
 
 
 def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_or_more_that_nobody_bought() -> None:
@@ -222,7 +225,9 @@ def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_or_more_that_nobody_b
 def test_own_is_exactly_what_the_customer_bought() -> None:
     history = market().interactions()
     owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
-    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 120), EVERY_120, 0.125)))
+    listed = together(
+        list(candidates(all_fitted(), Owned.of(owned), rows, Limits(100, 3, 120), EVERY_120, 0.125))
+    )
     bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
     np.testing.assert_array_equal(listed.is_own, bought)
     assert listed.is_own.sum() == owned.nnz  # the limit leaves room for all

@@ -47,6 +47,16 @@ def test_columns_are_figures_then_due_then_scores_and_places_of_each_source() ->
         np.testing.assert_array_equal(columns[f"place: {name}"], found.places[:, place])
 
 
+def test_the_whole_history_is_not_counted_anew_for_each_few_customers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = view_of(market().interactions())
+    monkeypatch.delattr(np, "bincount")
+    monkeypatch.delattr(np, "unique")
+    (found,) = view.candidates(np.array([3], np.int32))
+    assert len(found)
+
+
 def test_features_are_float32_and_none_for_no_pairs() -> None:
     view = view_of(market().interactions())
     (found,) = view.candidates(np.array([3], np.int32))
