@@ -54,7 +54,7 @@ class Content(Model[ContentOptions]):
     """
 
     name: ClassVar[str] = "content"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     options_type: ClassVar[type] = ContentOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("feature_indptr_", "feature_", "feature_weight_", "chance_"),

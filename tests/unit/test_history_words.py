@@ -9,10 +9,40 @@ from storage.history.words import title_words
 def test_words_of_two_titles_or_more_are_columns_in_alphabetical_order() -> None:
     titles = pl.Series(["Red Mug", "MUG, blue", None, "red-hot red ütensil 3", "Ütensil of 10 b"])
     words = title_words(titles)
-    # mug: 0, 1 · red: 0, 3 · ütensil: 3, 4; the others stand in one title or are too short
+    # mug: 0, 1 · red: 0, 3 · ütensil: 3, 4; the others stand in one title
     assert words.shape == (5, 3)
     assert words.toarray().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 1], [0, 0, 1]]
     assert words.dtype == np.float32
+
+
+def test_words_count_by_their_first_five_letters_but_figures_whole() -> None:
+    titles = pl.Series(["Candle 123456", "candles", "świeca 123457", "Świece model15", "model16", "modest"])
+    # candl: 0, 1 · świec: 2, 3; no figure stands twice, and what holds one is not cut
+    assert title_words(titles).toarray().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
+
+
+def test_scripts_without_spaces_have_pairs_of_characters_for_words() -> None:
+    titles = pl.Series(["コーヒー豆250g", "アイスコーヒー", "绿茶 250g", "绿茶杯子", "茶"])
+    # 250g: 0, 2 · コー, ーヒ, ヒー: 0, 1 · 绿茶: 2, 3; アイ and the like stand once, a character by itself is no pair
+    assert title_words(titles).toarray().tolist() == [
+        [1, 1, 1, 1, 0],
+        [0, 1, 1, 1, 0],
+        [1, 0, 0, 0, 1],
+        [0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_marks_belong_to_their_letters_however_they_are_coded() -> None:
+    titles = pl.Series(["नीली किताब", "लाल किताब", "cafe\u0301", "caf\u00e9", "ＭＵＧ", "mug"])
+    assert title_words(titles).toarray().tolist() == [
+        [0, 0, 1],
+        [0, 0, 1],
+        [1, 0, 0],
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 1, 0],
+    ]
 
 
 def test_a_shop_without_titles_has_no_words() -> None:
