@@ -47,8 +47,8 @@ class ContentOptions(FoldOptions):
 class Content(Model[ContentOptions]):
     """A product scores by the cosine between it and what the customer bought, times a power of its take-up.
 
-    Both are vectors of the words of titles, categories and brands, each weighted by how few products have it;
-    the customer's is the sum over their products, by the roots of decayed orders.
+    Both are vectors of words, categories and brands, each weighted by how few products have it; the
+    customer's is the sum over their products, by the roots of decayed orders.
 
     Source: the Rocchio profile over tf-idf, Pazzani, Billsus 2007.
     """
@@ -132,19 +132,25 @@ def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
     """What is known of each product, weighted by how few products it holds for.
 
     Returns:
-        n_products x n_features, float32: words of the title, categories, brands; each row has length 1, or
-        is empty where nothing is known that tells the product from all others.
+        n_products x n_features, float32: words of the title, categories and their words, brands; each row
+        has length 1, or is empty where nothing is known that tells the product from all others.
     """
     n_products = len(catalogue)
-    parts = [catalogue.words]
-    for row in (catalogue.category_row, catalogue.brand_row):
-        held = np.flatnonzero(row >= 0)
-        cells = (np.ones(len(held), np.float32), (held, row[held]))
-        parts.append(sparse.csr_array(cells, shape=(n_products, int(row.max(initial=-1)) + 1)))
-    table = sparse.csr_array(sparse.hstack(parts, format="csr", dtype=np.float32))
+    categories = _cells(catalogue.category_row, catalogue.category_words.shape[0])
+    brands = _cells(catalogue.brand_row, int(catalogue.brand_row.max(initial=-1)) + 1)
+    words = sparse.csr_array(catalogue.words + categories @ catalogue.category_words)
+    words.data[:] = 1  # a word that stands in both counts once
+    table = sparse.csr_array(sparse.hstack([words, categories, brands], format="csr", dtype=np.float32))
     holders = np.bincount(table.indices, minlength=table.shape[1])
     table.data = np.log(n_products / np.maximum(holders, 1)).astype(np.float32)[table.indices]
     return _of_length_1(table)
+
+
+def _cells(group: IntArray, n_groups: int) -> sparse.csr_array:
+    """n_products x n_groups, float32: 1 for the group of each product that has one."""
+    held = np.flatnonzero(group >= 0)
+    cells = (np.ones(len(held), np.float32), (held, group[held]))
+    return sparse.csr_array(cells, shape=(len(group), n_groups))
 
 
 def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:

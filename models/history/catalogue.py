@@ -1,4 +1,4 @@
-"""What is known of products without a single purchase: category, brand, price and the words of the title."""
+"""What is known of products without a single purchase: category, brand, price and words."""
 
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -21,7 +21,9 @@ class Catalogue:
     Attributes:
         category_row, brand_row: shape (n_products,), int32, -1 where a product has none.
         price: shape (n_products,), float32, in the shop's currency; NaN where unknown.
-        words: n_products x n_words, float32, 1 where the title has the word.
+        words: n_products x n_words, float32, 1 where the title or the keywords have the word.
+        category_words: n_categories x n_words, the same for the names of categories: what these have in
+            common with one another, as the levels of "Home > Kitchen > Mugs", and with titles.
         sold_since_s: shape (n_products,), int64, Unix seconds of the first purchase, LATER for none.
         is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
             of products. What a purchase alone tells is not known before the first one, nor is a price: a
@@ -35,6 +37,7 @@ class Catalogue:
     brand_row: IntArray
     price: FloatArray
     words: sparse.csr_array
+    category_words: sparse.csr_array
     sold_since_s: LongArray
     is_told: BoolArray
     available_s: LongArray
@@ -51,18 +54,24 @@ class Catalogue:
         brand_row: IntArray | None = None,
         price: FloatArray | None = None,
         words: sparse.csr_array | None = None,
+        category_words: sparse.csr_array | None = None,
         sold_since_s: LongArray | None = None,
         is_told: BoolArray | None = None,
         available_s: LongArray | None = None,
         promotions: Promotions | None = None,
     ) -> Self:
         """A catalogue of which no more need be known than the categories; by default known from ever."""
-        n = len(category_row)
+        n, n_categories = len(category_row), int(category_row.max(initial=-1)) + 1
+        if words is None:
+            words = sparse.csr_array((n, 0), dtype=np.float32)
+        if category_words is None:
+            category_words = sparse.csr_array((n_categories, words.shape[1]), dtype=np.float32)
         return cls(
             category_row=np.ascontiguousarray(category_row, np.int32),
             brand_row=np.full(n, -1, np.int32) if brand_row is None else brand_row,
             price=np.full(n, np.nan, np.float32) if price is None else price,
-            words=sparse.csr_array((n, 0), dtype=np.float32) if words is None else words,
+            words=words,
+            category_words=category_words,
             sold_since_s=np.full(n, EVER, np.int64) if sold_since_s is None else sold_since_s,
             is_told=np.ones((n, len(TOLD)), np.bool_) if is_told is None else is_told,
             available_s=np.full(n, EVER, np.int64) if available_s is None else available_s,

@@ -92,6 +92,7 @@ _TABLES = (
             Column("product_id", Kind.ID, is_required=True),
             Column("replaced_by", Kind.ID),
             *DESCRIPTION,
+            Column("keywords", Kind.TEXT),
             Column("margin", Kind.NUMBER),
             Column("stock", Kind.COUNT),
             Column("available_from", Kind.TIME),

@@ -14,7 +14,7 @@ from models.history.catalogue import EVER, LATER, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from storage.history.table import Counts
-from storage.history.words import title_words
+from storage.history.words import word_table
 from storage.local_days import placed
 
 
@@ -40,9 +40,9 @@ class History:
         customer_ids: by customer_row, in `order_of` order.
         known_since_s: when the shop first heard of each customer: their first purchase in its history, or
             when the record was told one, whatever date that has.
-        products: by product_row: product_id in `order_of` order, title, category, brand, price, margin,
-            stock, url, image_url; null where unknown. Those of the shop's table that were never sold are
-            among them, unless they are out of stock.
+        products: by product_row: product_id in `order_of` order, title, category, brand, price, keywords,
+            margin, stock, url, image_url; null where unknown. Those of the shop's table that were never sold
+            are among them, unless they are out of stock.
         is_told: as in `Catalogue`.
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         promotions: product_id, starts_at, ends_at, reach; times are UTC.
@@ -131,11 +131,15 @@ class History:
         sold_since_s = np.full(self.products.height, LATER, np.int64)
         sold_since_s[rows] = bought["at_s"].to_numpy()
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+        described = pl.concat_str("title", "keywords", separator=" ", ignore_nulls=True)
+        texts = self.products.select(described).to_series()
+        words = word_table(texts.append(pl.Series(self.categories, dtype=pl.String)))
         every = Catalogue(
             category_row=self.category_row,
             brand_row=self.brand_row,
             price=np.where(np.isnan(told), price, told),
-            words=title_words(self.products["title"]),
+            words=words[: self.products.height],
+            category_words=words[self.products.height :],
             sold_since_s=sold_since_s,
             is_told=self.is_told,
             available_s=self.products["available_from"].fill_null(EVER).to_numpy(),

@@ -13,6 +13,7 @@ PRODUCT_SCHEMA = {
     "category": pl.String(),
     "brand": pl.String(),
     "price": pl.Float32(),
+    "keywords": pl.String(),
     "margin": pl.Float32(),
     "stock": pl.Int32(),
     "available_from": pl.Int64(),

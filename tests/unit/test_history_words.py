@@ -1,14 +1,14 @@
-"""Words of titles: which are kept, and where they stand."""
+"""Words of texts: which are kept, and where they stand."""
 
 import numpy as np
 import polars as pl
 
-from storage.history.words import title_words
+from storage.history.words import word_table
 
 
 def test_words_of_two_titles_or_more_are_columns_in_alphabetical_order() -> None:
     titles = pl.Series(["Red Mug", "MUG, blue", None, "red-hot red ütensil 3", "Ütensil of 10 b"])
-    words = title_words(titles)
+    words = word_table(titles)
     # mug: 0, 1 · red: 0, 3 · ütensil: 3, 4; the others stand in one title
     assert words.shape == (5, 3)
     assert words.toarray().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 1], [0, 0, 1]]
@@ -18,13 +18,13 @@ def test_words_of_two_titles_or_more_are_columns_in_alphabetical_order() -> None
 def test_words_count_by_their_first_five_letters_but_figures_whole() -> None:
     titles = pl.Series(["Candle 123456", "candles", "świeca 123457", "Świece model15", "model16", "modest"])
     # candl: 0, 1 · świec: 2, 3; no figure stands twice, and what holds one is not cut
-    assert title_words(titles).toarray().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
+    assert word_table(titles).toarray().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
 
 
 def test_scripts_without_spaces_have_pairs_of_characters_for_words() -> None:
     titles = pl.Series(["コーヒー豆250g", "アイスコーヒー", "绿茶 250g", "绿茶杯子", "茶"])
-    # 250g: 0, 2 · コー, ーヒ, ヒー: 0, 1 · 绿茶: 2, 3; アイ and the like stand once, a character by itself is no pair
-    assert title_words(titles).toarray().tolist() == [
+    # 250g: 0, 2 · コー, ーヒ, ヒー: 0, 1 · 绿茶: 2, 3; others stand in one title, one character is no pair
+    assert word_table(titles).toarray().tolist() == [
         [1, 1, 1, 1, 0],
         [0, 1, 1, 1, 0],
         [1, 0, 0, 0, 1],
@@ -34,8 +34,8 @@ def test_scripts_without_spaces_have_pairs_of_characters_for_words() -> None:
 
 
 def test_marks_belong_to_their_letters_however_they_are_coded() -> None:
-    titles = pl.Series(["नीली किताब", "लाल किताब", "cafe\u0301", "caf\u00e9", "ＭＵＧ", "mug"])
-    assert title_words(titles).toarray().tolist() == [
+    titles = pl.Series(["नीली किताब", "लाल किताब", "cafe\u0301", "caf\u00e9", "\uff2d\uff35\uff27", "mug"])
+    assert word_table(titles).toarray().tolist() == [
         [0, 0, 1],
         [0, 0, 1],
         [1, 0, 0],
@@ -46,5 +46,5 @@ def test_marks_belong_to_their_letters_however_they_are_coded() -> None:
 
 
 def test_a_shop_without_titles_has_no_words() -> None:
-    assert title_words(pl.Series("title", [None, None], dtype=pl.String)).shape == (2, 0)
-    assert title_words(pl.Series("title", ["one", "two"])).shape == (2, 0)
+    assert word_table(pl.Series("title", [None, None], dtype=pl.String)).shape == (2, 0)
+    assert word_table(pl.Series("title", ["one", "two"])).shape == (2, 0)

@@ -43,6 +43,23 @@ def test_a_product_is_its_words_category_and_brand_by_how_few_others_have_them()
     np.testing.assert_allclose(table[4], [0, 0, 0, 0, 1], atol=1e-6)
 
 
+def test_categories_that_share_a_word_are_alike() -> None:
+    rows = np.array([0, 1, 2, -1], np.int32)
+    words = sparse.csr_array(np.array([[1], [0], [0], [0]], np.float32))
+    shared = sparse.csr_array(np.array([[1], [1], [0]], np.float32))
+    table = content_vectors(Catalogue.of(rows, words=words, category_words=shared)).toarray()
+    # each category holds for one of 4 products, the word for 2, once where title and category have it
+    own, word = log(4), log(2)
+    length = (own**2 + word**2) ** 0.5
+    expected = [
+        [word / length, own / length, 0, 0],
+        [word / length, 0, own / length, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+    ]
+    np.testing.assert_allclose(table, expected, atol=1e-6)
+
+
 def test_what_every_product_has_tells_nothing() -> None:
     assert not content_vectors(Catalogue.of(np.zeros(3, np.int32))).toarray().any()
 
