@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.arrays import DoubleArray
@@ -38,8 +39,8 @@ class GateOptions(BaseModel):
         default=0.3,
         ge=0,
         le=1,
-        description="Share (0 to 1) by which NDCG@10 and coverage of an unchanged recipe may lie below what"
-        " was recorded for the champion.",
+        description="Share (0 to 1) by which coverage, and surely NDCG@10, of an unchanged recipe may lie"
+        " below what was recorded for the champion.",
     )
     resamples: int = Field(default=RESAMPLES, ge=100, description="Draws of the bootstrap.")
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
@@ -103,7 +104,8 @@ def decide(
 
     1. The history must not have shrunk against the champion's, nor end before it.
     2. With too few customers to judge, that is all; with none at all a champion stays.
-    3. Recipe unchanged: recorded NDCG@10 and coverage not dropped, and not surely worse than `popular`.
+    3. Recipe unchanged: recorded NDCG@10 not surely dropped, coverage not dropped, and not surely worse than
+       `popular`.
     4. First night: not surely worse than `popular`. The champion's recipe can't be made again: not worse.
     5. Recipe changed: not worse than the champion's recipe.
     "Not worse" means that the lower bound of the 95 % interval of the paired difference is at or above
@@ -226,14 +228,20 @@ def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
 def _dropped(challenger: DoubleArray, sanity: Sanity, options: GateOptions) -> str | None:
     """Which figure of an unchanged recipe has dropped too far, None if none has.
 
+    NDCG@10 must have surely done so, by the upper bound of its 95 % interval: of few customers a good week
+    is recorded by chance, and the next ones wouldn't pass.
+
     Lists of fewer customers name fewer products: coverage is held against what as many of the champion's
     named at least, their share of what all of them named.
     """
     then = sanity.champion_judged
     part = min(1.0, len(challenger) / then) if then else 1.0
     coverage = None if sanity.champion_coverage is None else sanity.champion_coverage * part
+    nothing = np.zeros_like(challenger)
+    ndcg = paired_difference(challenger, nothing, resamples=options.resamples, seed=options.seed)
+    is_sure = any(_fallen([("NDCG@10", ndcg.high, sanity.champion_ndcg)], options.max_drop))
     recorded: tuple[Pair, ...] = (
-        ("NDCG@10", float(challenger.mean()), sanity.champion_ndcg),
+        ("NDCG@10", ndcg.mean, sanity.champion_ndcg if is_sure else None),
         ("coverage", sanity.coverage, coverage),
     )
     of_as_many = {"coverage": f" (of {len(challenger)} of the {then} customers)"} if part < 1 else {}
