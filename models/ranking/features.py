@@ -67,12 +67,16 @@ def names() -> list[str]:
 class Features:
     """Everything that can be said of pairs as of the end of a history, computed once, looked up by pair."""
 
-    def __init__(self, interactions: Interactions, horizon_days: float) -> None:
+    def __init__(
+        self, interactions: Interactions, horizon_days: float, rows: AnyIntArray | None = None
+    ) -> None:
+        """`rows` are the customers who will be asked about; None for all, whose own pairs take much room."""
         self.half_lives = [memory * horizon_days for memory in MEMORIES]
+        is_asked = None if rows is None else np.isin(np.arange(interactions.n_customers), rows)
         orders, pairs = _Orders(interactions), Pairs.of(interactions)
         catalogue = interactions.catalogue
         products = np.arange(interactions.n_products, dtype=np.int32)
-        of_products = _Level(interactions, pairs, products, orders, self.half_lives)
+        of_products = _Level(interactions, products, orders, self.half_lives, is_asked, pairs)
         self.price = np.log(np.where(catalogue.price > 0, catalogue.price, np.nan)).astype(np.float32)
         is_first = is_first_purchase(interactions)
         self.customer = self._of_customers(interactions, pairs, orders, is_first)
@@ -81,7 +85,7 @@ class Features:
         self.levels = [
             of_products,
             *(
-                _Level.of(interactions, row, orders, self.half_lives)
+                _Level(_entries_of(interactions, row), row, orders, self.half_lives, is_asked)
                 for row in (catalogue.category_row, catalogue.brand_row)
             ),
         ]
@@ -214,9 +218,24 @@ class _Level:
     """What customers bought of products, or of their categories or brands: an order with one counts once."""
 
     def __init__(
-        self, held: Interactions, pairs: Pairs, row: IntArray, orders: _Orders, half_lives: list[float]
+        self,
+        held: Interactions,
+        row: IntArray,
+        orders: _Orders,
+        half_lives: list[float],
+        is_asked: BoolArray | None,
+        pairs: Pairs | None = None,
     ) -> None:
-        """Of the entries and pairs of this level, which it does not keep; `row` is each product's."""
+        """Of the entries of this level, which it does not keep.
+
+        Args:
+            held: the entries.
+            row: each product's.
+            orders: of the same history.
+            half_lives: in days.
+            is_asked: shape (n_customers,): whose own figures are wanted; None for all.
+            pairs: of the entries, where they are known.
+        """
         self.row, self.n = row, int(row.max(initial=-1)) + 1
         decayed = [orders.decayed(days) for days in half_lives]
         total = [max(float(each.sum()), 1e-9) for each in decayed]
@@ -228,18 +247,14 @@ class _Level:
             ],
             axis=1,
         ).astype(np.float32)
+        if is_asked is not None:
+            some = is_asked[held.customer_row]
+            held, weights, pairs = held.only(some), [weight[some] for weight in weights], None
+        pairs = Pairs.of(held) if pairs is None else pairs
         self.figures = np.empty((len(pairs), len(PAIR)), np.float32)
         for place, figure in enumerate(_of_pairs(held, pairs, orders, weights, decayed)):
             self.figures[:, place] = figure
         self.key = pair_keys(pairs.customer_row, pairs.product_row, max(self.n, 1))
-
-    @classmethod
-    def of(
-        cls, interactions: Interactions, row: IntArray, orders: _Orders, half_lives: list[float]
-    ) -> "_Level":
-        """Of a level above products."""
-        held = _entries_of(interactions, row)
-        return cls(held, Pairs.of(held), row, orders, half_lives)
 
     def own(self, customer_row: AnyIntArray, product_row: AnyIntArray) -> FloatArray:
         """The PAIR figures, shape (n, len(PAIR)); NaN where the customer never bought of it."""

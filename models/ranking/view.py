@@ -31,13 +31,14 @@ class View:
         horizon_days: float,
         limits: Limits,
         pool: IntArray | None = None,
+        rows: IntArray | None = None,
     ) -> None:
-        """`pool` is that of `pool_of`, where it is known already."""
+        """A view of all customers, or of these rows alone; `pool` is that of `pool_of`, where it is known."""
         self.sources, self.limits, self.n_products = sources, limits, history.n_products
         self._owned = Owned.of(history.matrix())
         self._unsold_part = unsold_share(history, horizon_days)
         self.pool = pool_of(history, horizon_days, limits.pool, self._unsold_part) if pool is None else pool
-        self._features = Features(history, horizon_days)
+        self._features = Features(history, horizon_days, rows)
         due = sources.get(Due.name)
         self._due = due if isinstance(due, Due) else None
 

@@ -223,7 +223,7 @@ def window(
     if customers is None:
         return None
     fitted = {name: type(model)(model.options).fit(history) for name, model in sources.items()}
-    view = View(history, fitted, options.horizon_days, options.limits)
+    view = View(history, fitted, options.horizon_days, options.limits, rows=customers.rows)
     lot = np.random.default_rng([options.seed, start_s])
     parts = [_kept(view, block, customers, truth, lot, options) for block in view.candidates(customers.rows)]
     n_bought = int(np.isin(buyer, customers.rows).sum())

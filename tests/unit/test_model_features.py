@@ -324,3 +324,12 @@ def test_shares_are_shares_and_a_product_is_never_ahead_of_its_category(
 
 def _with_categories(history: Interactions) -> Interactions:
     return replace(history, catalogue=Catalogue.of(np.array([0, 0, 1, 1, 0], np.int32)))
+
+
+def test_those_who_are_asked_about_have_the_figures_that_they_have_among_all() -> None:
+    some = np.array([0, 2])
+    asked = np.isin(HISTORY.customer_row, some)
+    pairs = HISTORY.customer_row[asked], HISTORY.product_row[asked]
+    few = Features(HISTORY, 4, some)
+    np.testing.assert_array_equal(few.of(*pairs), FEATURES.of(*pairs))
+    assert [len(level.key) for level in few.levels] < [len(level.key) for level in FEATURES.levels]
