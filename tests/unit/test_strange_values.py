@@ -56,6 +56,19 @@ def test_titles_whose_letters_were_lost_before_are_doubted(tmp_path: Path) -> No
     assert "1 of 1 titles" in said(tmp_path, PLAIN, products="product_id,title\n0,Caf\ufffd\n")
 
 
+@pytest.mark.parametrize("title", ["POSTAGE", "Gift Card 50", "Koszt: dostawa", "Versandkosten"])
+def test_fees_that_would_be_recommended_are_doubted(tmp_path: Path, title: str) -> None:
+    orders = [f"{line},{n}" for n, line in enumerate(PLAIN)]
+    titles = f"product_id,title\nPOST,{title}\n1,Tea\n2,Voucher holder of red leather\n3,Coffee\n"
+    fee = f"c1,POST,{day(5)},5"
+    assert said(tmp_path, [*orders, fee], head=f"{HEAD},order_id", products=titles) == (
+        f"1 product sounds like a fee or a voucher and will be recommended like goods, such as {title!r} "
+        "in 1 of 121 orders: leave such ids out by exclude_products, as 'POST'."
+    )
+    many = [f"c{n % 20},{n % 7},{day(n % 80)},{n}" for n in range(240)]  # it is in fewer than .5 % of these
+    assert said(tmp_path, [*many, fee], head=f"{HEAD},order_id", products=titles) == ""
+
+
 def monthly(days: int) -> list[str]:
     """120 lines over twelve months, on the first so many days of each."""
     return [f"c{n % 20},{n % 7},2025-{1 + n % 12:02}-{1 + n % days:02}" for n in range(120)]

@@ -24,6 +24,15 @@ PRICE_TIMES = 10.0  # as much within two months, the median product: no shop cha
 LEAST_PRICED = 20  # products that were sold in both months
 EARLY_SHARE = 0.1  # of the products, sold before they were available: a few may have been ordered ahead
 NAMELESS_SHARE = 0.1  # of the lines that are learned from
+# What is paid beside goods, in the languages of reasons and some more; in a title of a few words: a voucher
+# holder is seldom sold in so many orders.
+FEES = (
+    r"(?i)\b(postage|shipping|carriage|freight|delivery|handling|surcharge|fees?|charges|discount|voucher"
+    r"|gift ?cards?|deposit|donation|spedizione|spese|sconto|buono|wysyłka|dostawa|rabat|kaucja|livrare"
+    r"|transport|reducere|versand\w*|pfand|gutschein\w*|livraison|remise|envío|descuento)\b"
+)
+FEE_WORDS = 3
+FEE_SHARE = 0.005  # of the orders
 
 
 def strange_values(history: History) -> list[str]:
@@ -31,6 +40,7 @@ def strange_values(history: History) -> list[str]:
     found = [
         _words_for_nothing(history),
         _torn_titles(history),
+        _fees(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
         _prices_of_another_unit(history),
@@ -73,6 +83,29 @@ def _torn_titles(history: History) -> str | None:
     return (
         f"{torn.len():,} of {strange.len():,} titles with letters beyond A to Z look torn, such as "
         f"{torn[0]!r}: is encoding in [history] that of the file?"
+    )
+
+
+def _fees(history: History) -> str | None:
+    name = pl.coalesce("title", "product_id").alias("name")
+    orders = history.purchases.select("order_row", "product_row").unique()
+    sold = orders.group_by("product_row").len("orders")
+    named = history.products.select("product_id", name).with_row_index("product_row")
+    is_fee = pl.col("name").str.contains(FEES) & (pl.col("name").str.count_matches(r"\S+") <= FEE_WORDS)
+    n_orders = orders["order_row"].n_unique()
+    fees = (
+        sold.join(named.cast({"product_row": pl.Int32}), on="product_row")
+        .filter(is_fee, pl.col("orders") >= FEE_SHARE * n_orders)
+        .sort("orders", "product_row")
+    )
+    if fees.is_empty():
+        return None
+    first = fees.row(-1, named=True)
+    many = "products sound" if fees.height > 1 else "product sounds"
+    return (
+        f"{fees.height:,} {many} like a fee or a voucher and will be recommended like goods, such as "
+        f"{first['name']!r} in {first['orders']:,} of {n_orders:,} orders: leave such ids out by "
+        f"exclude_products, as {first['product_id']!r}."
     )
 
 
