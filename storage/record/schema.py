@@ -35,7 +35,8 @@ def check_schema(connection: sa.Connection, name: str) -> None:
     found = found_schema(connection)
     _refuse_newer(found, name)
     if found < SCHEMA:
-        why = f"it has schema {found}, and {SCHEMA} is needed: run `nbo-serve record migrate`"
+        first = "stop the services of the older release and " if found else ""
+        why = f"it has schema {found}, and {SCHEMA} is needed: {first}run `nbo-serve record migrate`"
         raise SchemaError(name, why)
 
 
