@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from models.arrays import DAY_S
 from models.base import Model
@@ -25,6 +27,7 @@ from training.gate import Sanity, decide
 from training.history.facts import described_products, last_purchase, sold_products
 from training.job import Job
 from training.progress import Progress
+from training.publishing.contents import PURCHASES
 
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
 CHAMPION = "champion"  # the champion's own recipe among the variants that are judged
@@ -145,7 +148,7 @@ def decided(job: Job, history: History, judged: Judged, champion: Reigning | Non
         scores.get(CHAMPION),
         scores["popular"],
         same_recipe=champion is not None and _same_recipe(job, champion),
-        sanity=_sanity(history, coverage, champion),
+        sanity=_sanity(job, history, coverage, champion),
         options=job.config.gate,
     )
     if job.force and decision.decision == "refused":
@@ -153,7 +156,7 @@ def decided(job: Job, history: History, judged: Judged, champion: Reigning | Non
     return GateEntry(decision=decision.decision, why=decision.why, figures=decision.figures)
 
 
-def _sanity(history: History, coverage: float, champion: Reigning | None) -> Sanity:
+def _sanity(job: Job, history: History, coverage: float, champion: Reigning | None) -> Sanity:
     # Of products those that were sold: a shop may tidy up the rest of its catalogue as it likes.
     sizes = {
         "customers": len(history.customer_ids),
@@ -170,9 +173,26 @@ def _sanity(history: History, coverage: float, champion: Reigning | None) -> San
         champion_sizes["described"] = recorded["described"]
     return replace(
         now,
-        champion_last_purchase=before.last_purchase,
+        champion_last_purchase=_last_of_the_same(job, history, champion),
         champion_sizes=champion_sizes,
         champion_ndcg=champion.figures.get("challenger_ndcg"),
         champion_coverage=champion.figures.get("coverage"),
         champion_judged=champion.figures.get("customers_judged"),
     )
+
+
+def _last_of_the_same(job: Job, history: History, champion: Reigning) -> datetime:
+    """The champion's last purchase, of customers whom the history still has if it ends before that.
+
+    Whoever bought last may have been erased since, or not be learned from any more.
+    """
+    before = champion.manifest.history.last_purchase
+    if last_purchase(history) >= before:
+        return before
+    purchases = pl.scan_parquet(job.store.versions / champion.manifest.version_id / PURCHASES)
+    of_the_same = purchases.filter(pl.col("customer_id").is_in(list(history.customer_ids)))
+    try:
+        last: datetime | None = of_the_same.select(pl.col("purchased_at").max()).collect().item()
+    except (OSError, pl.exceptions.PolarsError):  # a champion that is damaged
+        return before
+    return before if last is None else last

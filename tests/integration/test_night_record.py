@@ -86,6 +86,19 @@ def test_who_is_erased_while_the_night_runs_is_told_before_it_publishes(
     assert "erased while this night ran: 1;" in manifest.gate.why
 
 
+def test_a_history_is_no_older_one_where_who_bought_last_was_erased(shop: Path, tmp_path: Path) -> None:
+    store, config = tmp_path / "store", quick_config(tmp_path)
+    record = recorded(store, None, shop)
+    assert run("nightly", "--data", shop, "--store", store, "--config", config).code == 0
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    for who in ("newcomer", "shy"):  # what they bought is the end of the champion's history
+        erase(record, who, now_ms=now_ms, client="")
+    record.close()
+    ran = run("nightly", "--data", shop, "--store", store, "--config", config)
+    assert ran.code == 0, ran.err
+    assert "newcomer" not in ids(champion(store), "customers")
+
+
 def test_a_record_in_postgres_is_named(shop: Path, tmp_path: Path, postgres_url: str) -> None:
     store = tmp_path / "store"
     try:

@@ -27,6 +27,7 @@ from training.publishing.ranking import ranked_blocks
 
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
+PURCHASES = "purchases.parquet"
 
 
 def write_history(
@@ -52,7 +53,7 @@ def write_history(
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
     writer.add("popular/first_day", first_days(history, interactions.n_products))
-    path = writer.path("purchases.parquet")
+    path = writer.path(PURCHASES)
     try:
         history.named_purchases().write_parquet(path, compression="zstd")
     except pl.exceptions.ComputeError as err:  # polars' word for a full disk
