@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
+from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model, learned
 from models.bounds import is_power
 from models.history.catalogue import Catalogue
@@ -17,6 +17,7 @@ from models.numerics.columns import lines
 from models.numerics.decay import decay, half_life_grid
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.validation.folds import FoldOptions, chosen
+from models.validation.loyalty import loyalty
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ContentOptions(FoldOptions):
         profile_half_life_days: days after which an order counts half in what the customer likes.
         take_up_power: how far what is taken up now goes before other products that are as similar: 0 is
             content alone.
+        rarity_power, loyalty_power: how far it counts that few products have a feature, and that customers
+            keep to it.
         prior_purchases: first purchases that every product is thought to have had just now beside its own, so
             that one that nobody bought has its chance.
     """
@@ -35,26 +38,29 @@ class ContentOptions(FoldOptions):
     half_life_days: float | None = None
     profile_half_life_days: float | None = None
     take_up_power: float | None = None
+    rarity_power: float | None = None
+    loyalty_power: float | None = None
     prior_purchases: float = 0.1
     n_folds: int = field(default=2, kw_only=True)
     max_customers: int = field(default=500, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_power("take_up_power", self.take_up_power)
+        for name in ("take_up_power", "rarity_power", "loyalty_power"):
+            is_power(name, getattr(self, name))
 
 
 class Content(Model[ContentOptions]):
     """A product scores by the cosine between it and what the customer bought, times a power of its take-up.
 
-    Both are vectors of words, categories and brands, each weighted by how few products have it; the
-    customer's is the sum over their products, by the roots of decayed orders.
+    Both are vectors of words, categories and brands, each weighted by how few products have it and how much
+    customers keep to it; the customer's is the sum over their products, by the roots of decayed orders.
 
     Source: the Rocchio profile over tf-idf, Pazzani, Billsus 2007.
     """
 
     name: ClassVar[str] = "content"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     options_type: ClassVar[type] = ContentOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("feature_indptr_", "feature_", "feature_weight_", "chance_"),
@@ -71,9 +77,10 @@ class Content(Model[ContentOptions]):
     _vectors: sparse.csr_array | None = None  # products x features, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
-        vectors = content_vectors(interactions.catalogue)
-        options = self._learned(interactions, vectors)
-        return self._fit_with(interactions, first_purchases(interactions), vectors, options)
+        features, firsts = content_features(interactions.catalogue), first_purchases(interactions)
+        options = self._learned(interactions, features)
+        weights = _weights(features, loyalty(firsts, features, options.seed), options)
+        return self._fit_with(interactions, firsts, content_vectors(features, weights), options)
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what has nothing in common with anything that the customer bought."""
@@ -114,36 +121,66 @@ class Content(Model[ContentOptions]):
         self.own_weight_ = np.sqrt(own.data)  # the tenth order says less than the first
         return self
 
-    def _learned(self, interactions: Interactions, vectors: sparse.csr_array) -> ContentOptions:
+    def _learned(self, interactions: Interactions, features: sparse.csr_array) -> ContentOptions:
         """The options with each of those that are None chosen on the folds, one after another."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
         grids: dict[str, Sequence[float]] = {
             "take_up_power": (0.5, 1.0, 0.25),
             "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
+            "loyalty_power": (0.5, 0.0, 1.0),
+            "rarity_power": (1.0, 0.0),
         }
         start = replace(
             options, half_life_days=options.half_life_days or take_up_half_life(interactions, options)
         )
-        return chosen(start, grids, trials(interactions, options), partial(_new_dcg, vectors))
+        folds = (
+            (trial, loyalty(trial.firsts, features, options.seed)) for trial in trials(interactions, options)
+        )
+        return chosen(start, grids, folds, partial(_new_dcg, features))
 
 
-def content_vectors(catalogue: Catalogue) -> sparse.csr_array:
-    """What is known of each product, weighted by how few products it holds for.
+def content_features(catalogue: Catalogue) -> sparse.csr_array:
+    """What is known of each product.
 
     Returns:
-        n_products x n_features, float32: words of the title, categories and their words, brands; each row
-        has length 1, or is empty where nothing is known that tells the product from all others.
+        n_products x n_features, float32, 1 where it holds: words of title and category, categories, brands.
     """
-    n_products = len(catalogue)
     categories = _cells(catalogue.category_row, catalogue.category_words.shape[0])
     brands = _cells(catalogue.brand_row, int(catalogue.brand_row.max(initial=-1)) + 1)
     words = sparse.csr_array(catalogue.words + categories @ catalogue.category_words)
     words.data[:] = 1  # a word that stands in both counts once
-    table = sparse.csr_array(sparse.hstack([words, categories, brands], format="csr", dtype=np.float32))
-    holders = np.bincount(table.indices, minlength=table.shape[1])
-    table.data = np.log(n_products / np.maximum(holders, 1)).astype(np.float32)[table.indices]
+    return sparse.csr_array(sparse.hstack([words, categories, brands], format="csr", dtype=np.float32))
+
+
+def rarity(features: sparse.csr_array) -> DoubleArray:
+    """The log of how many products there are for each that has a feature (idf); shape (n_features,)."""
+    n_products, n_features = features.shape
+    holders = np.maximum(np.bincount(features.indices, minlength=n_features), 1)
+    rare: DoubleArray = np.log(n_products / holders)
+    return rare
+
+
+def content_vectors(features: sparse.csr_array, weight: DoubleArray) -> sparse.csr_array:
+    """What is known of each product, weighted.
+
+    Args:
+        features: from `content_features`.
+        weight: of each, shape (n_features,), 0 or more.
+    Returns:
+        n_products x n_features, float32; each row has length 1, or is empty where nothing is known that
+        tells the product from all others.
+    """
+    table = features.copy()
+    table.data = weight.astype(np.float32)[table.indices]
     return _of_length_1(table)
+
+
+def _weights(features: sparse.csr_array, kept: DoubleArray, options: ContentOptions) -> DoubleArray:
+    """Of each feature: what all products have weighs nothing."""
+    rare = rarity(features)
+    weight = rare ** learned(options.rarity_power) * kept ** learned(options.loyalty_power)
+    return np.where(rare > 0, weight, 0.0)
 
 
 def _cells(group: IntArray, n_groups: int) -> sparse.csr_array:
@@ -161,7 +198,9 @@ def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
     return table
 
 
-def _new_dcg(vectors: sparse.csr_array, trial: Trial, options: ContentOptions) -> float:
+def _new_dcg(features: sparse.csr_array, fold: tuple[Trial, DoubleArray], options: ContentOptions) -> float:
     """What the options find among products new to the customers, as `Trial.new_dcg`."""
+    trial, kept = fold
+    vectors = content_vectors(features, _weights(features, kept, options))
     model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
     return trial.new_dcg(model.score(trial.fold.rows, trial.columns))

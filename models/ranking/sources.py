@@ -15,7 +15,7 @@ from models.affinity import Affinity
 from models.als import Als
 from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
-from models.content import Content, content_vectors
+from models.content import Content, content_features, content_vectors, rarity
 from models.due import Due
 from models.ease import Ease
 from models.history.catalogue import Catalogue
@@ -150,7 +150,8 @@ def pool_of(history: Interactions, horizon_days: float, limit: int, unsold_part:
 
 def _most_alike(catalogue: Catalogue, chance: FloatArray) -> LongArray:
     """The products without a chance, first those that are most like the ones with; ties by product row."""
-    vectors = content_vectors(catalogue)
+    features = content_features(catalogue)
+    vectors = content_vectors(features, rarity(features))
     liking = vectors @ (vectors.T @ chance)
     unsold = np.flatnonzero(chance <= 0)
     return unsold[np.argsort(-liking[unsold], kind="stable")]

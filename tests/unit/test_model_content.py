@@ -4,10 +4,12 @@ from dataclasses import replace
 from math import log
 
 import numpy as np
+import pytest
 from scipy import sparse
 
+from models import content
 from models.arrays import AnyArray
-from models.content import Content, ContentOptions, content_vectors
+from models.content import Content, ContentOptions, content_features, content_vectors, rarity
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from tests.data.scores import history_of
@@ -16,7 +18,9 @@ from tests.data.scores import history_of
 WORDS = sparse.csr_array(np.array([[1, 1], [1, 0], [0, 1], [0, 1], [0, 0]], np.float32))
 CATALOGUE = Catalogue.of(np.array([-1, -1, 0, 0, -1], np.int32), words=WORDS)
 RED, CUP, CATEGORY = log(5 / 2), log(5 / 3), log(5 / 2)
-OPTIONS = ContentOptions(half_life_days=7.0, profile_half_life_days=7.0, take_up_power=0.0)
+OPTIONS = ContentOptions(
+    half_life_days=7.0, profile_half_life_days=7.0, take_up_power=0.0, rarity_power=1.0, loyalty_power=0.0
+)
 # customer 0 bought 1, customer 1 bought 2 and, in two orders, 1; each order weighs 1/2
 LINES = [(0, 1, 93, 0), (1, 2, 93, 1), (1, 1, 93, 1), (1, 1, 93, 2)]
 ROWS = np.arange(3, dtype=np.int32)
@@ -35,10 +39,15 @@ def vectors() -> AnyArray:
     return table / np.where(length > 0, length, 1)
 
 
+def by_rarity(catalogue: Catalogue) -> AnyArray:
+    features = content_features(catalogue)
+    return content_vectors(features, rarity(features)).toarray()
+
+
 def test_a_product_is_its_words_category_and_brand_by_how_few_others_have_them() -> None:
-    np.testing.assert_allclose(content_vectors(CATALOGUE).toarray(), vectors(), atol=1e-6)
+    np.testing.assert_allclose(by_rarity(CATALOGUE), vectors(), atol=1e-6)
     with_brand = replace(CATALOGUE, brand_row=np.array([0, 0, 1, 1, 1], np.int32))
-    table = content_vectors(with_brand).toarray()
+    table = by_rarity(with_brand)
     assert table.shape == (5, 5)
     np.testing.assert_allclose(table[4], [0, 0, 0, 0, 1], atol=1e-6)
 
@@ -47,7 +56,7 @@ def test_categories_that_share_a_word_are_alike() -> None:
     rows = np.array([0, 1, 2, -1], np.int32)
     words = sparse.csr_array(np.array([[1], [0], [0], [0]], np.float32))
     shared = sparse.csr_array(np.array([[1], [1], [0]], np.float32))
-    table = content_vectors(Catalogue.of(rows, words=words, category_words=shared)).toarray()
+    table = by_rarity(Catalogue.of(rows, words=words, category_words=shared))
     # each category holds for one of 4 products, the word for 2, once where title and category have it
     own, word = log(4), log(2)
     length = (own**2 + word**2) ** 0.5
@@ -61,7 +70,7 @@ def test_categories_that_share_a_word_are_alike() -> None:
 
 
 def test_what_every_product_has_tells_nothing() -> None:
-    assert not content_vectors(Catalogue.of(np.zeros(3, np.int32))).toarray().any()
+    assert not by_rarity(Catalogue.of(np.zeros(3, np.int32))).any()
 
 
 def test_a_score_is_the_cosine_with_what_was_bought_also_for_what_nobody_bought() -> None:
@@ -87,3 +96,23 @@ def test_of_products_alike_the_one_that_is_taken_up_goes_first() -> None:
 def test_a_shop_that_knows_nothing_of_its_products_gets_no_opinion() -> None:
     history = replace(shop(), catalogue=Catalogue.of(np.full(5, -1, np.int32)))
     assert np.isnan(Content(OPTIONS).fit(history).score(ROWS)).all()
+
+
+def test_what_customers_keep_to_weighs_more_where_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who bought the red cup gets what is red before a cup with a category, unless cups are kept to."""
+    kept = np.array([1.0, 3.0, 1.0])  # of red, of cup, of the category
+    monkeypatch.setattr(content, "loyalty", lambda *_: kept)
+    of_cup = replace(
+        history_of([(0, 0, 93, 0)], n_customers=3, n_products=5, as_of_day=100), catalogue=CATALOGUE
+    )
+    plain = Content(OPTIONS).fit(of_cup).score(ROWS)[0]
+    assert plain[1] > plain[2]
+    loyal = Content(replace(OPTIONS, loyalty_power=1.0)).fit(of_cup).score(ROWS)[0]
+    table = np.array([[RED, 3 * CUP, 0], [RED, 0, 0], [0, 3 * CUP, CATEGORY]])
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    np.testing.assert_allclose(loyal[:3], table @ table[0], rtol=1e-5)
+    assert loyal[2] > loyal[1]
+    alone = Content(replace(OPTIONS, loyalty_power=1.0, rarity_power=0.0)).fit(of_cup).score(ROWS)[0]
+    table = np.array([[1, 3, 0], [1, 0, 0], [0, 3, 1]])
+    table = table / np.linalg.norm(table, axis=1, keepdims=True)
+    np.testing.assert_allclose(alone[:3], table @ table[0], rtol=1e-5)
