@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ class GateOptions(BaseModel):
         ge=0,
         le=1,
         description="Share (0 to 1) by which coverage, and surely NDCG@10, of an unchanged recipe may lie"
-        " below what was recorded for the champion.",
+        " below what was recorded for the champion within the last horizon.",
     )
     resamples: int = Field(default=RESAMPLES, ge=100, description="Draws of the bootstrap.")
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
@@ -98,14 +98,15 @@ def decide(
     *,
     same_recipe: bool,
     sanity: Sanity,
+    horizon_days: int,
     options: GateOptions,
 ) -> GateDecision:
     """Publish or refuse.
 
     1. The history must not have shrunk against the champion's, nor end before it.
     2. With too few customers to judge, that is all; with none at all a champion stays.
-    3. Recipe unchanged: recorded NDCG@10 not surely dropped, coverage not dropped, and not surely worse than
-       `popular`.
+    3. Recipe unchanged: recorded NDCG@10 not surely dropped, coverage not dropped, if they are of the last
+       horizon; and not surely worse than `popular`.
     4. First night: not surely worse than `popular`. The champion's recipe can't be made again: not worse.
     5. Recipe changed: not worse than the champion's recipe.
     "Not worse" means that the lower bound of the 95 % interval of the paired difference is at or above
@@ -120,6 +121,7 @@ def decide(
         popular: the same of variant `popular`.
         same_recipe: the champion's recipe is the challenger's.
         sanity: see there.
+        horizon_days: of the night.
         options: see there.
     Source: non-inferiority test by confidence interval, e.g. Piaggio et al. 2012.
     """
@@ -139,7 +141,7 @@ def decide(
         return GateDecision("published", why, figures)
     figures |= {"challenger_ndcg": float(challenger.mean()), "popular_ndcg": float(popular.mean())}
     if same_recipe:
-        dropped = _dropped(challenger, sanity, options)
+        dropped = _dropped(challenger, sanity, horizon_days, options)
         if dropped:
             return GateDecision("refused", dropped, figures)
     if same_recipe or champion is None:
@@ -225,8 +227,11 @@ def _shrunk(sanity: Sanity, options: GateOptions) -> str | None:
     )
 
 
-def _dropped(challenger: DoubleArray, sanity: Sanity, options: GateOptions) -> str | None:
+def _dropped(challenger: DoubleArray, sanity: Sanity, horizon_days: int, options: GateOptions) -> str | None:
     """Which figure of an unchanged recipe has dropped too far, None if none has.
+
+    What was recorded more than a horizon ago, and a day for nights that are a horizon apart, says nothing
+    any more: what has lasted so long is the season, and lists of before it are worse than those of now.
 
     NDCG@10 must have surely done so, by the upper bound of its 95 % interval: of few customers a good week
     is recorded by chance, and the next ones wouldn't pass.
@@ -234,6 +239,9 @@ def _dropped(challenger: DoubleArray, sanity: Sanity, options: GateOptions) -> s
     Lists of fewer customers name fewer products: coverage is held against what as many of the champion's
     named at least, their share of what all of them named.
     """
+    age = sanity.last_purchase - (sanity.champion_last_purchase or sanity.last_purchase)
+    if age > timedelta(days=horizon_days + 1):
+        return None
     then = sanity.champion_judged
     part = min(1.0, len(challenger) / then) if then else 1.0
     coverage = None if sanity.champion_coverage is None else sanity.champion_coverage * part

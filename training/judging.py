@@ -149,6 +149,7 @@ def decided(job: Job, history: History, judged: Judged, champion: Reigning | Non
         scores["popular"],
         same_recipe=champion is not None and _same_recipe(job, champion),
         sanity=_sanity(job, history, coverage, champion),
+        horizon_days=job.config.night.horizon_days,
         options=job.config.gate,
     )
     if job.force and decision.decision == "refused":

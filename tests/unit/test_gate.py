@@ -26,7 +26,15 @@ def through(
     sanity: Sanity = SAME_SIZE,
     options: GateOptions = OPTIONS,
 ) -> GateDecision:
-    return decide(challenger, champion, popular, same_recipe=same_recipe, sanity=sanity, options=options)
+    return decide(
+        challenger,
+        champion,
+        popular,
+        same_recipe=same_recipe,
+        sanity=sanity,
+        horizon_days=7,
+        options=options,
+    )
 
 
 def test_a_better_recipe_is_published_and_the_sentence_has_its_figures() -> None:
@@ -136,6 +144,16 @@ def test_an_unchanged_recipe_whose_recorded_figure_dropped_is_refused() -> None:
     assert "38% below" in verdict.why
     held = replace(SAME_SIZE, champion_ndcg=mean * 1.3)
     assert through(HABIT, None, HABIT / 2, same_recipe=True, sanity=held).decision == "published"
+
+
+def test_a_drop_that_has_lasted_for_a_horizon_is_how_the_shop_is_now() -> None:
+    """As in December: else the lists of November would stay until somebody forced a night."""
+    fell = replace(SAME_SIZE, coverage=0.05, champion_coverage=0.2, champion_ndcg=float(HABIT.mean()) * 1.6)
+    for days, decision in ((0, "refused"), (8, "refused"), (9, "published")):
+        since = replace(fell, champion_last_purchase=NOW - timedelta(days=days))
+        assert through(HABIT, None, HABIT / 2, same_recipe=True, sanity=since).decision == decision
+    worse = replace(fell, champion_last_purchase=NOW - timedelta(days=9))
+    assert through(HABIT / 2, None, HABIT, same_recipe=True, sanity=worse).decision == "refused"
 
 
 def test_a_drop_that_may_be_chance_is_no_sign_of_a_broken_history() -> None:
