@@ -33,11 +33,12 @@ def test_what_is_taken_up_again_more_than_by_chance_is_kept_to() -> None:
 
 
 def test_of_many_customers_as_many_as_elsewhere_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = loyalty(shop(40), FEATURES, seed=0)
     monkeypatch.setattr(module, "LOOKED_AT", 40)
     many = loyalty(shop(400), FEATURES, seed=0)
-    np.testing.assert_allclose(many, whole, atol=0.25)
+    np.testing.assert_allclose(many, loyalty(shop(40), FEATURES, seed=0), atol=0.25)
     np.testing.assert_array_equal(many, loyalty(shop(400), FEATURES, seed=0))
+    monkeypatch.setattr(module, "LOOKED_AT", 1)  # one customer alone has all as often as everybody
+    np.testing.assert_allclose(loyalty(shop(400), FEATURES, seed=0), np.log(LEAST_RATIO))
 
 
 def test_where_nobody_came_twice_all_weigh_the_same() -> None:
