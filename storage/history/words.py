@@ -6,7 +6,10 @@ from scipy import sparse
 
 # Scripts that are written without spaces between words; the last is the mark of a long vowel in Japanese.
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
-WORD = rf"[\p{{L}}\p{{M}}\p{{N}}--[{UNSPACED}]]+"  # of one character too, as sizes are
+# Of one character too, as sizes are; a mark begins none: it stands after many pictures.
+WORD = rf"[\p{{L}}\p{{N}}--[{UNSPACED}]][\p{{L}}\p{{M}}\p{{N}}--[{UNSPACED}]]*"
+# A letter that an apostrophe parts from a word is no size: women's, l'eau.
+PARTED = r"([\p{L}\p{M}])['\u2019]\p{L}\b|\b\p{L}['\u2019](\p{L})"
 RUN = rf"[{UNSPACED}]+"
 # What follows a word's fifth letter mostly tells number, gender or case: candle, candles; świeca, świece.
 ENDING = r"^([\p{L}\p{M}]{5})[\p{L}\p{M}]+$"
@@ -23,7 +26,7 @@ def word_table(texts: pl.Series) -> sparse.csr_array:
     Returns:
         n_texts x n_words, float32, 1 where the text has the word; words in alphabetical order.
     """
-    text = pl.col("text").str.normalize("NFKC").str.to_lowercase()
+    text = pl.col("text").str.normalize("NFKC").str.to_lowercase().str.replace_all(PARTED, "$1 $2")
     pairs = pl.col("run").str.split("").list.eval(pl.element() + pl.element().shift(-1)).list.drop_nulls()
     table = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": texts.cast(pl.String)}).select(
         "row", text

@@ -45,6 +45,26 @@ def test_marks_belong_to_their_letters_however_they_are_coded() -> None:
     ]
 
 
+def test_a_mark_without_a_letter_is_no_word() -> None:
+    titles = pl.Series(["Mug \u2764\ufe0f", "Cup \u2600\ufe0f", "Ü"])  # both pictures end with one
+    assert word_table(titles).shape == (3, 0)
+
+
+def test_what_an_apostrophe_parts_from_a_word_is_no_size() -> None:
+    titles = pl.Series(["Women's shirt", "Men\u2019s belt", "Tee, S", "Tee 'S'", "L'eau", "L", "Eau", "L"])
+    # eau: 4, 6 · l: 5, 7 · s: 2, 3 · tee: 2, 3
+    assert word_table(titles).toarray().tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 1, 1],
+        [0, 0, 1, 1],
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+    ]
+
+
 def test_a_shop_without_titles_has_no_words() -> None:
     assert word_table(pl.Series("title", [None, None], dtype=pl.String)).shape == (2, 0)
     assert word_table(pl.Series("title", ["one", "two"])).shape == (2, 0)
