@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -60,7 +59,7 @@ class Content(Model[ContentOptions]):
     """
 
     name: ClassVar[str] = "content"
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
     options_type: ClassVar[type] = ContentOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("feature_indptr_", "feature_", "feature_weight_", "chance_"),
@@ -78,7 +77,7 @@ class Content(Model[ContentOptions]):
 
     def fit(self, interactions: Interactions) -> Self:
         features, firsts = content_features(interactions.catalogue), first_purchases(interactions)
-        options = self._learned(interactions, features)
+        options = self._learned(interactions)
         weights = _weights(features, loyalty(firsts, features, options.seed), options)
         return self._fit_with(interactions, firsts, content_vectors(features, weights), options)
 
@@ -121,7 +120,7 @@ class Content(Model[ContentOptions]):
         self.own_weight_ = np.sqrt(own.data)  # the tenth order says less than the first
         return self
 
-    def _learned(self, interactions: Interactions, features: sparse.csr_array) -> ContentOptions:
+    def _learned(self, interactions: Interactions) -> ContentOptions:
         """The options with each of those that are None chosen on the folds, one after another."""
         options = self.options
         grid = half_life_grid(interactions.span_days)
@@ -134,10 +133,8 @@ class Content(Model[ContentOptions]):
         start = replace(
             options, half_life_days=options.half_life_days or take_up_half_life(interactions, options)
         )
-        folds = (
-            (trial, loyalty(trial.firsts, features, options.seed)) for trial in trials(interactions, options)
-        )
-        return chosen(start, grids, folds, partial(_new_dcg, features))
+        folds = (_Past.of(trial, options.seed) for trial in trials(interactions, options))
+        return chosen(start, grids, folds, _new_dcg)
 
 
 def content_features(catalogue: Catalogue) -> sparse.csr_array:
@@ -198,9 +195,23 @@ def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:
     return table
 
 
-def _new_dcg(features: sparse.csr_array, fold: tuple[Trial, DoubleArray], options: ContentOptions) -> float:
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """A trial with what was known at its beginning: of the products, and of what customers keep to."""
+
+    trial: Trial
+    features: sparse.csr_array
+    kept: DoubleArray
+
+    @classmethod
+    def of(cls, trial: Trial, seed: int) -> Self:
+        features = content_features(trial.firsts.catalogue)
+        return cls(trial, features, loyalty(trial.firsts, features, seed))
+
+
+def _new_dcg(past: _Past, options: ContentOptions) -> float:
     """What the options find among products new to the customers, as `Trial.new_dcg`."""
-    trial, kept = fold
-    vectors = content_vectors(features, _weights(features, kept, options))
+    trial = past.trial
+    vectors = content_vectors(past.features, _weights(past.features, past.kept, options))
     model = Content(options)._fit_with(trial.fold.history, trial.firsts, vectors, options)
     return trial.new_dcg(model.score(trial.fold.rows, trial.columns))

@@ -116,3 +116,26 @@ def test_what_customers_keep_to_weighs_more_where_it_counts(monkeypatch: pytest.
     table = np.array([[1, 3, 0], [1, 0, 0], [0, 3, 1]])
     table = table / np.linalg.norm(table, axis=1, keepdims=True)
     np.testing.assert_allclose(alone[:3], table @ table[0], rtol=1e-5)
+
+
+def test_what_only_later_purchases_told_is_not_known_when_constants_are_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [(who, day // 7 % 4, day, who * 20 + day // 7) for who in range(30) for day in range(1, 100, 7)]
+    lines += [(who, 4, 98, who * 20 + 19) for who in range(30)]  # sold since the last days alone
+    every = history_of(lines, n_customers=30, n_products=5, as_of_day=100)
+    sold_since_s = np.array([every.at_s[every.product_row == product].min() for product in range(5)])
+    words = sparse.csr_array(np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 1]], np.float32))
+    catalogue = Catalogue.of(
+        np.zeros(5, np.int32), words=words, sold_since_s=sold_since_s, is_told=np.zeros((5, 3), np.bool_)
+    )
+    seen: list[int] = []
+
+    def kept(_: Interactions, features: sparse.csr_array, __: int) -> AnyArray:
+        seen.append(features[[4]].nnz)
+        return np.ones(features.shape[1])
+
+    monkeypatch.setattr(content, "loyalty", kept)
+    Content(ContentOptions(half_life_days=7.0)).fit(replace(every, catalogue=catalogue))
+    *folds, tonight = seen
+    assert (len(folds) > 0, set(folds), tonight) == (True, {0}, 3)
