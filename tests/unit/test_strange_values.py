@@ -56,7 +56,10 @@ def test_titles_whose_letters_were_lost_before_are_doubted(tmp_path: Path) -> No
     assert "1 of 1 titles" in said(tmp_path, PLAIN, products="product_id,title\n0,Caf\ufffd\n")
 
 
-@pytest.mark.parametrize("title", ["POSTAGE", "Gift Card 50", "Koszt: dostawa", "Versandkosten"])
+FEES = ["POSTAGE", "Gift-Card 50", "Koszt dostawy", "Versandkosten", "Frais de port", "shipping_fee", "FEE2"]
+
+
+@pytest.mark.parametrize("title", FEES)
 def test_fees_that_would_be_recommended_are_doubted(tmp_path: Path, title: str) -> None:
     orders = [f"{line},{n}" for n, line in enumerate(PLAIN)]
     titles = f"product_id,title\nPOST,{title}\n1,Tea\n2,Voucher holder of red leather\n3,Coffee\n"

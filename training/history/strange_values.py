@@ -27,9 +27,10 @@ NAMELESS_SHARE = 0.1  # of the lines that are learned from
 # What is paid beside goods, in the languages of reasons and some more; in a title of a few words: a voucher
 # holder is seldom sold in so many orders.
 FEES = (
-    r"(?i)\b(postage|shipping|carriage|freight|delivery|handling|surcharge|fees?|charges|discount|voucher"
-    r"|gift ?cards?|deposit|donation|spedizione|spese|sconto|buono|wysyłka|dostawa|rabat|kaucja|livrare"
-    r"|transport|reducere|versand\w*|pfand|gutschein\w*|livraison|remise|envío|descuento)\b"
+    r"(?i)(^|\P{L})(postage|shipping|carriage|freight|delivery|handling|surcharge|fees?|charges|discount"
+    r"|voucher|gift[ _-]?cards?|deposit|donation|spedizione|spese|sconto|buono|wysyłk\p{L}*|dostaw\p{L}*"
+    r"|przesyłk\p{L}*|rabat|kaucja|podarunkow\p{L}*|livrare|transport|reducere|versand\p{L}*|pfand"
+    r"|gutschein\p{L}*|frais|livraison|remise|envío|descuento)(\P{L}|$)"
 )
 FEE_WORDS = 3
 FEE_SHARE = 0.005  # of the orders
