@@ -145,7 +145,11 @@ def content_features(catalogue: Catalogue) -> sparse.csr_array:
     """
     categories = _cells(catalogue.category_row, catalogue.category_words.shape[0])
     brands = _cells(catalogue.brand_row, int(catalogue.brand_row.max(initial=-1)) + 1)
-    words = sparse.csr_array(catalogue.words + categories @ catalogue.category_words)
+    # a word of one category alone says what the category does
+    is_shared = np.bincount(catalogue.category_words.indices, minlength=catalogue.words.shape[1]) > 1
+    shared = catalogue.category_words @ sparse.diags_array(is_shared.astype(np.float32))
+    words = sparse.csr_array(catalogue.words + categories @ shared)
+    words.eliminate_zeros()
     words.data[:] = 1  # a word that stands in both counts once
     return sparse.csr_array(sparse.hstack([words, categories, brands], format="csr", dtype=np.float32))
 

@@ -54,17 +54,18 @@ def test_a_product_is_its_words_category_and_brand_by_how_few_others_have_them()
 
 def test_categories_that_share_a_word_are_alike() -> None:
     rows = np.array([0, 1, 2, -1], np.int32)
-    words = sparse.csr_array(np.array([[1], [0], [0], [0]], np.float32))
-    shared = sparse.csr_array(np.array([[1], [1], [0]], np.float32))
+    words = sparse.csr_array(np.array([[1, 0], [0, 0], [0, 0], [0, 0]], np.float32))
+    shared = sparse.csr_array(np.array([[1, 0], [1, 0], [0, 1]], np.float32))
     table = by_rarity(Catalogue.of(rows, words=words, category_words=shared))
-    # each category holds for one of 4 products, the word for 2, once where title and category have it
+    # Each category holds for one of 4 products, the first word for 2, once where title and category have it.
+    # The second word is of one category alone, so that it says nothing more.
     own, word = log(4), log(2)
     length = (own**2 + word**2) ** 0.5
     expected = [
-        [word / length, own / length, 0, 0],
-        [word / length, 0, own / length, 0],
-        [0, 0, 0, 1],
-        [0, 0, 0, 0],
+        [word / length, 0, own / length, 0, 0],
+        [word / length, 0, 0, own / length, 0],
+        [0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0],
     ]
     np.testing.assert_allclose(table, expected, atol=1e-6)
 
