@@ -25,7 +25,7 @@ class Catalogue:
         category_words: n_categories x n_words, the same for the names of categories: what these have in
             common with one another, as the levels of "Home > Kitchen > Mugs", and with titles.
         sold_since_s: shape (n_products,), int64, Unix seconds of the first purchase, LATER for none.
-        is_told: shape (n_products, 3), bool: whether category, brand and title stand in the shop's own table
+        is_told: shape (n_products, 3), bool: whether category, brand and words stand in the shop's own table
             of products. What a purchase alone tells is not known before the first one, nor is a price: a
             shop's list of prices is often made from what was sold.
         available_s: shape (n_products,), int64, Unix seconds from which the product can be bought, as the

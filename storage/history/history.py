@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.arrays import DAY_S, BoolArray, IntArray, LongArray
-from models.history.catalogue import EVER, LATER, Catalogue
+from models.history.catalogue import EVER, LATER, TOLD, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from storage.history.table import Counts
@@ -43,7 +43,7 @@ class History:
         products: by product_row: product_id in `order_of` order, title, category, brand, price, keywords,
             margin, stock, url, image_url; null where unknown. Those of the shop's table that were never sold
             are among them, unless they are out of stock.
-        is_told: as in `Catalogue`.
+        is_told: whether category, brand and title stand in the shop's own table of products.
         offers: offer_id, product_ids, discount, starts_at, ends_at, segment, budget; times are UTC.
         promotions: product_id, starts_at, ends_at, reach; times are UTC.
         redemptions: offer_id, customer_id, redeemed_at, before `as_of`.
@@ -131,6 +131,9 @@ class History:
         sold_since_s = np.full(self.products.height, LATER, np.int64)
         sold_since_s[rows] = bought["at_s"].to_numpy()
         told = self.products["price"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+        # Without a title from anywhere all words are of the shop's keywords.
+        has_no_title = self.products["title"].is_null().to_numpy()
+        is_told = self.is_told | (has_no_title[:, None] & np.array([name == "title" for name in TOLD]))
         described = pl.concat_str("title", "keywords", separator=" ", ignore_nulls=True)
         texts = self.products.select(described).to_series()
         words = word_table(texts.append(pl.Series(self.categories, dtype=pl.String)))
@@ -141,7 +144,7 @@ class History:
             words=words[: self.products.height],
             category_words=words[self.products.height :],
             sold_since_s=sold_since_s,
-            is_told=self.is_told,
+            is_told=is_told,
             available_s=self.products["available_from"].fill_null(EVER).to_numpy(),
             promotions=self._promotions,
         )

@@ -96,14 +96,14 @@ def test_titles_keywords_and_categories_have_words(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,shirt,2020-01-01\n")
     table = (
         "product_id,title,category,keywords\n"
-        "shirt,Linen shirt,Women > Tops,summer\nskirt,Skirt,Women > Skirts,linen summer\nhat,,Hats,\n"
+        "shirt,Linen shirt,Women > Tops,summer\nskirt,Skirt,Women > Skirts,linen summer\nhat,,Hats,summer\n"
     )
     write(tmp_path, table, "products.csv")
     history = read(tmp_path)
     catalogue = history.interactions().catalogue
     words = dict(zip(history.products["product_id"], catalogue.words.toarray().tolist(), strict=True))
     # in alphabetical order: linen, skirt, summer, women
-    assert words == {"shirt": [1, 0, 1, 0], "skirt": [1, 1, 1, 0], "hat": [0, 0, 0, 0]}
+    assert words == {"shirt": [1, 0, 1, 0], "skirt": [1, 1, 1, 0], "hat": [0, 0, 1, 0]}
     assert history.categories == ["Hats", "Women > Skirts", "Women > Tops"]
     assert catalogue.category_words.toarray().tolist() == [[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 1]]
 
