@@ -139,14 +139,16 @@ def day_of(served: ServedVersion, at_s: float) -> int:
 def _bought(served: ServedVersion, customer_row: int, row: int, lines: list[Line]) -> Bought | None:
     """A product that was bought; None if the version knows all that is told of it."""
     place = NONE if customer_row == NONE else served.find_place(customer_row, row)
-    new_days = _days_of_new_orders(served, customer_row, lines, place)
+    new_days = _days_of_new_orders(served, customer_row, row, lines, place)
     if not new_days:
         return None
     times, day, interval = len(new_days), max(new_days), _interval_days(served, row, place)
     return Bought(row, day, times, day + max(1, ceil(interval)) if interval >= 0 else 0, place)
 
 
-def _days_of_new_orders(served: ServedVersion, customer_row: int, lines: list[Line], place: int) -> list[int]:
+def _days_of_new_orders(
+    served: ServedVersion, customer_row: int, row: int, lines: list[Line], place: int
+) -> list[int]:
     """On which day each order was that the night doesn't know: an event that comes late may tell of one that
     it does.
 
@@ -164,9 +166,7 @@ def _days_of_new_orders(served: ServedVersion, customer_row: int, lines: list[Li
         for at_ms, order_id in zip(line.orders_ms, line.order_ids, strict=True):
             day = day_of(served, at_ms / 1000)
             is_known = at_ms < served.since.as_of_ms and day <= last_day
-            if not is_known and not (
-                customer_id and served.has_order(customer_id, order_id, line.product_id)
-            ):
+            if not is_known and not (customer_id and served.has_order(customer_id, order_id, row)):
                 new[order_id] = day
     # As for the night, what was bought on one day without an id is one order.
     days = {day_of(served, at_ms / 1000) for line in lines for at_ms in line.loose_ms}

@@ -219,9 +219,9 @@ class ServedVersion:
         places = np.flatnonzero(self.history_product[start:stop] == product_row)
         return start + int(places[0]) if len(places) else NONE
 
-    def has_order(self, customer_id: str, order_id: str, product_id: str) -> bool:
+    def has_order(self, customer_id: str, order_id: str, product_row: int) -> bool:
         """Whether the night had this line of an order among those of its last days."""
-        key = np.uint64(order_key(customer_id, order_id, product_id))
+        key = np.uint64(order_key(customer_id, order_id, self.products[product_row]))
         place = int(np.searchsorted(self.order_keys, key))
         return place < len(self.order_keys) and bool(self.order_keys[place] == key)
 

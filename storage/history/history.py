@@ -60,7 +60,8 @@ class History:
             table, or they go in a circle.
         promotions_known_s: how long before it begins each promotion is known, seconds.
         from_record: what came from the record; None if there was none to read.
-        order_keys: of the last days' lines with an order id, as in `storage.versions.order_keys`; sorted.
+        order_keys: of the last days' lines with an order id, as in `storage.versions.order_keys`; sorted. A
+            product that was replaced is named by its new id.
     """
 
     purchases: pl.DataFrame

@@ -68,7 +68,7 @@ def read_history(
     from_record = None
     known = recorded(tables["customers"].lines if "customers" in tables else None)
     if known is not None:
-        tables, from_record = _with_recorded(tables, known, options, seen_until_s)
+        tables, from_record = _with_recorded(tables, known, options, seen_until_s, clock.now_s)
     redeemed = _redeemed(tables)  # of all, before anybody is left out
     if known is not None:
         tables |= _wanted(tables, known.wishes)
@@ -91,11 +91,16 @@ def _gone(counts: Counts) -> str:
 
 
 def _with_recorded(
-    tables: dict[str, ReadTable], recorded: Recorded, options: HistoryOptions, as_of_s: int | None
+    tables: dict[str, ReadTable],
+    recorded: Recorded,
+    options: HistoryOptions,
+    as_of_s: int | None,
+    now_s: int,
 ) -> tuple[dict[str, ReadTable], FromRecord]:
     """The tables with what the record knows, and what came from there."""
     shops = tables["purchases"]
-    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s, options.timezone)
+    new_ids, _ = new_ids_of(tables, now_s)
+    joined = join_recorded(shops.lines, recorded, options.purchases, as_of_s, options.timezone, new_ids)
     left_out = dict((Counter(shops.counts.left_out) + Counter(joined.left_out)).most_common())
     read = shops.counts.read + joined.read
     counts = replace(shops.counts, read=read, kept=joined.lines.height, left_out=left_out)
@@ -135,7 +140,6 @@ def _assembled(
     as_of: datetime,
     now_s: int,
 ) -> History:
-    order_keys = _order_keys(tables["purchases"].lines, as_of)  # events have the ids of then
     new_ids, not_replaced = new_ids_of(tables, now_s)
     tables = under_new_ids(tables, new_ids)
     lines = tables["purchases"].lines
@@ -166,7 +170,7 @@ def _assembled(
         fingerprint=_fingerprint(content, options, as_of),
         counts={name: table.counts for name, table in tables.items()},
         promotions_known_s=int(options.promotions.known_days * DAY_S),
-        order_keys=order_keys,
+        order_keys=_order_keys(lines, as_of),
         redeemed=redeemed,
         new_ids=new_ids,
         not_replaced=not_replaced,

@@ -1,12 +1,13 @@
 """Joins what the record knows to a shop's own history: no purchase twice, and nobody who doesn't allow it.
 
 The shop's history holds up to its last line; one of dates without times, up to the end of its last day. A
-recorded purchase with an order id counts unless the history has this customer, order and product; one without
-counts after that.
+recorded purchase with an order id counts unless the history has this customer, order and product (by an old id
+or a new one); one without counts after that.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
@@ -46,6 +47,7 @@ def join_recorded(
     options: PurchasesOptions,
     as_of_s: int | None,
     timezone: str = "UTC",
+    new_ids: Mapping[str, str] = MappingProxyType({}),
 ) -> Joined:
     """The purchases of the shop's history and of its record.
 
@@ -53,6 +55,7 @@ def join_recorded(
         lines: clean purchases of the history; purchased_at in Unix seconds.
         as_of_s: recorded purchases and returns at or after it are not seen; None: all are.
         timezone: IANA name of the shop's own.
+        new_ids: under which each replaced product is sold now.
     """
     left_out: dict[str, int] = {}
     until_s = _holds_until_s(lines["purchased_at"], timezone) if lines.height else -1
@@ -60,7 +63,7 @@ def join_recorded(
     for reason, keep in _filters(options, as_of_s):
         new = _kept(new, new.filter(keep), left_out, reason)
     new = _once(new, left_out)
-    new = _kept(new, _not_known(new, lines, until_s), left_out, KNOWN)
+    new = _kept(new, _not_known(new, lines, until_s, new_ids), left_out, KNOWN)
     returns = (
         recorded.returns if as_of_s is None else recorded.returns.filter(pl.col("purchased_at") < as_of_s)
     )
@@ -115,13 +118,16 @@ def _once(new: pl.DataFrame, left_out: dict[str, int]) -> pl.DataFrame:
     return pl.concat([once, new.filter(~has_order)])
 
 
-def _not_known(new: pl.DataFrame, lines: pl.DataFrame, until_s: int) -> pl.DataFrame:
+def _not_known(
+    new: pl.DataFrame, lines: pl.DataFrame, until_s: int, new_ids: Mapping[str, str]
+) -> pl.DataFrame:
     """Recorded lines that the history can't have, or has not."""
     after = new.filter(pl.col("purchased_at") > until_s)
     has_orders = "order_id" in lines.columns and lines["order_id"].is_not_null().any()
     if not has_orders:
         return after
-    ordered = new.filter(pl.col("order_id").is_not_null()).join(lines, on=LINE_OF_ORDER, how="anti")
+    line = "customer_id", "order_id", pl.col("product_id").replace(dict(new_ids))
+    ordered = new.filter(pl.col("order_id").is_not_null()).join(lines, on=line, how="anti")
     return pl.concat([ordered, after.filter(pl.col("order_id").is_null())])
 
 

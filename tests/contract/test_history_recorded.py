@@ -106,6 +106,14 @@ def test_with_order_ids_a_line_that_both_have_counts_once(record: Record, tmp_pa
     assert (found.from_record.purchases, found.from_record.tombstone) == (3, 0)
 
 
+def test_a_line_that_the_history_has_under_a_new_id_counts_once(sqlite: Record, tmp_path: Path) -> None:
+    take(sqlite, bought(1, "anna", "milk", 1, "o1"), bought(2, "anna", "milk", 2, "o2"))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "products.csv").write_text("product_id,replaced_by\nmilk,oat\noat,soy\nsoy,\n")
+    found = history(sqlite, tmp_path, "anna,soy,1,o1,1 bert,oat,3,o3,1")
+    assert sold(found) == [("anna", "soy", 1.0, 1.0), ("anna", "soy", 2.0, 1.0), ("bert", "soy", 3.0, 1.0)]
+
+
 def test_without_order_ids_the_history_holds_up_to_its_last_line(sqlite: Record, tmp_path: Path) -> None:
     take(
         sqlite,

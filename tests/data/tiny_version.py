@@ -250,7 +250,7 @@ def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], ro
     writer.add("history/times", np.array([b.times for b in lines], np.uint16))
     writer.add("history/last_day", np.array([(b.last - EPOCH).days for b in lines], np.uint16))
     writer.add("history/interval_days", np.array([b.interval_days for b in lines], np.float16))
-    keys = sorted(order_key(*line) for line in shop.orders)
+    keys = sorted(order_key(who, order, shop.replaced.get(what, what)) for who, order, what in shop.orders)
     writer.add("history/order_keys", np.array(keys, np.uint64))
     if shop.has_due:
         writer.add("history/due_day", np.array([(b.due - EPOCH).days for b in lines], np.uint16))

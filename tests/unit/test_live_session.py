@@ -73,7 +73,7 @@ def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_h
 
 def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_path: Path) -> None:
     old_ids = {"old milk": "milk", "older milk": "milk"}
-    shop = replace(SHOP, orders=[("anna", "o1", "old milk")], replaced=old_ids)
+    shop = replace(SHOP, orders=[("anna", "o1", "old milk"), ("anna", "p1", "milk")], replaced=old_ids)
     served = tiny_served(tmp_path, shop)
     anna, morning_ms = served.customers.find("anna"), int(MORNING.timestamp() * 1000)
 
@@ -89,6 +89,7 @@ def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_pat
         return found.bought[0]
 
     assert milk(("old milk", 1, "o1")) is None  # of an order that the night had, under the id of then
+    assert milk(("older milk", 1, "p1")) is None  # which the night had under the new one
     today, day = int(MORNING.timestamp()) // 86_400, 24
     for lines, times in (
         ([("milk", 1, None), ("old milk", 2, None)], 1),  # one day's are one order
