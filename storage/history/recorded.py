@@ -1,8 +1,8 @@
 """Joins what the record knows to a shop's own history: no purchase twice, and nobody who doesn't allow it.
 
 The shop's history holds up to its last line; one of dates without times, up to the end of its last day. A
-recorded purchase with an order id counts unless the history has this customer, order and product (by an old id
-or a new one); one without counts after that.
+recorded purchase with an order id counts unless the history has this customer, order and product, by its old
+id or its new one; one without counts after that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
