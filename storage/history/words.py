@@ -39,9 +39,8 @@ def word_table(texts: pl.Series) -> sparse.csr_array:
         .drop_nulls("word")
         .unique()
         .filter(pl.len().over("word") > 1)
-        .with_columns(place=pl.col("word").rank("dense") - 1)
-        .sort("row", "place")
     )
-    n_words = found["word"].n_unique() if found.height else 0
+    known = found["word"].unique().sort()
+    found = found.select("row", place=pl.col("word").cast(pl.Enum(known)).to_physical()).sort("row", "place")
     cells = (np.ones(found.height, np.float32), (found["row"].to_numpy(), found["place"].to_numpy()))
-    return sparse.csr_array(cells, shape=(len(texts), n_words), dtype=np.float32)
+    return sparse.csr_array(cells, shape=(len(texts), len(known)), dtype=np.float32)
