@@ -127,7 +127,7 @@ class Content(Model[ContentOptions]):
         grids: dict[str, Sequence[float]] = {
             "take_up_power": (0.5, 1.0, 0.25),
             "profile_half_life_days": (grid[-1], grid[len(grid) // 2]),
-            "loyalty_power": (0.5, 0.0, 1.0),
+            "loyalty_power": (0.5, 0.0),
             "rarity_power": (1.0, 0.0),
         }
         start = replace(
