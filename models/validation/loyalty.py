@@ -8,7 +8,7 @@ from models.history.interactions import Interactions
 
 LOOKED_AT = 1000  # customers, by lot: enough to tell what is common, and as many in any shop
 PRIOR_PURCHASES = 5.0  # expected, and had as often as all features are together
-LEAST_RATIO = 1.05  # what nobody keeps to still tells products apart
+LEAST_RATIO = 1.001  # what nobody keeps to tells products apart where nothing else does
 
 
 def loyalty(firsts: Interactions, features: sparse.csr_array, seed: int) -> DoubleArray:
