@@ -14,6 +14,7 @@ from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from models.numerics.columns import lines
 from models.numerics.decay import decay, half_life_grid
+from models.numerics.one_hot import one_hot
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.validation.folds import FoldOptions, chosen
 
@@ -105,9 +106,7 @@ class Affinity(Model[AffinityOptions]):
 
     def _lift(self, own: sparse.csr_array, part: AnyIntArray, groups: AnyIntArray) -> FloatArray:
         """The lift of what these groups are part of, such as their categories; 1 where that is -1."""
-        held = np.flatnonzero(part >= 0)
-        cells = (np.ones(len(held), np.float32), (held, part[held]))
-        parts = sparse.csr_array(cells, shape=(len(part), int(part.max(initial=0)) + 1))
+        parts = one_hot(part, int(part.max(initial=0)) + 1)
         mine = (own @ parts).toarray()
         share = np.maximum(parts.T @ self.share_, np.float32(1e-9))
         prior = np.float32(self.options_.prior_products)

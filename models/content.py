@@ -14,6 +14,7 @@ from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from models.numerics.columns import lines
 from models.numerics.decay import decay, half_life_grid
+from models.numerics.one_hot import one_hot
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.validation.folds import FoldOptions, chosen
 from models.validation.loyalty import loyalty
@@ -143,8 +144,8 @@ def content_features(catalogue: Catalogue) -> sparse.csr_array:
     Returns:
         n_products x n_features, float32, 1 where it holds: words of title and category, categories, brands.
     """
-    categories = _cells(catalogue.category_row, catalogue.category_words.shape[0])
-    brands = _cells(catalogue.brand_row, int(catalogue.brand_row.max(initial=-1)) + 1)
+    categories = one_hot(catalogue.category_row, catalogue.category_words.shape[0])
+    brands = one_hot(catalogue.brand_row)
     # a word of one category alone says what the category does
     is_shared = np.bincount(catalogue.category_words.indices, minlength=catalogue.words.shape[1]) > 1
     shared = catalogue.category_words @ sparse.diags_array(is_shared.astype(np.float32))
@@ -182,13 +183,6 @@ def _weights(features: sparse.csr_array, kept: DoubleArray, options: ContentOpti
     rare = rarity(features)
     weight = rare ** learned(options.rarity_power) * kept ** learned(options.loyalty_power)
     return np.where(rare > 0, weight, 0.0)
-
-
-def _cells(group: IntArray, n_groups: int) -> sparse.csr_array:
-    """n_products x n_groups, float32: 1 for the group of each product that has one."""
-    held = np.flatnonzero(group >= 0)
-    cells = (np.ones(len(held), np.float32), (held, group[held]))
-    return sparse.csr_array(cells, shape=(len(group), n_groups))
 
 
 def _of_length_1(table: sparse.csr_array) -> sparse.csr_array:

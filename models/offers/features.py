@@ -5,9 +5,10 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, DoubleArray, FloatArray, IntArray, LongArray
 from models.history.interactions import Interactions
 from models.numerics.decay import decay
+from models.numerics.one_hot import one_hot
 from models.offers.campaigns import Offers, Redemptions
 
 NAMES = (
@@ -39,7 +40,7 @@ class OfferFeatures:
         category, brand = catalogue.category_row.astype(np.int64), catalogue.brand_row.astype(np.int64)
         width = int(brand.max(initial=-1)) + 2
         line = np.unique((category + 1) * width + brand + 1, return_inverse=True)[1]
-        self._parts = {"category": _one_hot(category), "brand": _one_hot(brand), "line": _one_hot(line)}
+        self._parts = {"category": one_hot(category), "brand": one_hot(brand), "line": one_hot(line)}
 
     def of(self, customer_rows: IntArray, offer_rows: IntArray) -> FloatArray:
         """Shape (n_customers, n_offers, len(NAMES)), float32, all finite.
@@ -255,10 +256,3 @@ class OfferFeatures:
 def column_sums(table: sparse.csr_array) -> DoubleArray:
     """The sum of each column; scipy's are of single precision, which adds no 1 to 2^24."""
     return np.bincount(table.indices, table.data, table.shape[1])
-
-
-def _one_hot(group: AnyIntArray) -> sparse.csr_array:
-    """n x n_groups, float32, 1 in the column of each row's group; none for -1."""
-    held = np.flatnonzero(group >= 0)
-    cells = (np.ones(len(held), np.float32), (held, group[held]))
-    return sparse.csr_array(cells, shape=(len(group), int(group.max(initial=-1)) + 1))
