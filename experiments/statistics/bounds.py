@@ -11,7 +11,6 @@ from what there really is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 type Floats = NDArray[np.float64]
-type Spending = Literal["obrien_fleming", "pocock"]
 
 FARTHEST = 8.0  # a bound beyond it can't be reached: 1.2e-15 of the normal's mass
 GRID = 0.25  # distance of the grid's points, in standard deviations of the smallest step between two looks
@@ -29,23 +27,19 @@ PART = 64  # points
 LEAST_STEP = 1e-4  # information that is new; the grid can't see less
 
 
-def spent(information: float, alpha: float, kind: Spending = "obrien_fleming") -> float:
+def spent(information: float, alpha: float) -> float:
     """How much of a two-sided alpha may be gone at this information.
 
-    Source: Lan, DeMets 1983: 4 (1 - Phi(z_{alpha/4} / sqrt t)) and alpha ln(1 + (e - 1) t).
+    Source: Lan, DeMets 1983, as of O'Brien, Fleming: 4 (1 - Phi(z_{alpha/4} / sqrt t)).
     """
     at = min(max(information, 0.0), 1.0)
     if at == 0:
         return 0.0
-    if kind == "pocock":
-        return float(alpha * np.log1p((np.e - 1) * at))
     return float(min(alpha, 4 * norm.sf(norm.isf(alpha / 4) / np.sqrt(at))))
 
 
 @lru_cache(maxsize=4096)
-def bounds(
-    information: tuple[float, ...], alpha: float, kind: Spending = "obrien_fleming"
-) -> tuple[float, ...]:
+def bounds(information: tuple[float, ...], alpha: float) -> tuple[float, ...]:
     """The two-sided bound of each look on the absolute standardised statistic.
 
     Args:
@@ -62,7 +56,7 @@ def bounds(
     before = 0.0
     walk = _Walk(steps)
     for at, step in zip(information, steps, strict=True):
-        gone = spent(at, alpha, kind)
+        gone = spent(at, alpha)
         bound = walk.bound(gone - before, float(step))
         if np.isfinite(bound):
             before = gone
