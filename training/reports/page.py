@@ -206,11 +206,11 @@ def _pictures(evaluation: Evaluation, timezone: str) -> list[Picture]:
         ("NDCG by products shown", plots.curves(evaluation, "ndcg", "all")),
         ("Recall by products shown", plots.curves(evaluation, "recall", "all")),
         ("NDCG by products shown, new products only", plots.curves(evaluation, "ndcg", "new")),
-        ("NDCG@10 by number of orders before", plots.by_activity(evaluation, "ndcg@10", "all")),
+        ("NDCG@10 by number of orders before", plots.by_activity(evaluation)),
     ]
     if len(days) > 1:
-        drawn.append(("NDCG@10 on each fold", plots.by_fold(evaluation, "ndcg@10", "all", days)))
-        drawn.append(
-            ("NDCG@10 on each fold, new products only", plots.by_fold(evaluation, "ndcg@10", "new", days))
-        )
+        drawn += [
+            ("NDCG@10 on each fold", plots.by_fold(evaluation, "all", days)),
+            ("NDCG@10 on each fold, new products only", plots.by_fold(evaluation, "new", days)),
+        ]
     return [(caption, Markup(svg)) for caption, svg in drawn]  # noqa: S704  # drawn from numbers here  # nosec B704

@@ -30,36 +30,35 @@ def curves(evaluation: Evaluation, metric: str, target: Target) -> str:
     return chart(draw, f"{metric}-{target}")
 
 
-def by_activity(evaluation: Evaluation, metric: str, target: Target) -> str:
-    """A metric by number of orders before the fold, one bar per variant, with intervals."""
+def by_activity(evaluation: Evaluation) -> str:
+    """NDCG@10 by number of orders before the fold, one bar per variant, with intervals."""
 
     def draw(axes: "Axes") -> None:
         width = 0.8 / max(1, len(evaluation.variants))
         for number, result in enumerate(evaluation.variants.values()):
-            for place, figures in enumerate(result.by_activity[target]):
-                if metric in figures:
-                    found = figures[metric]
+            for place, figures in enumerate(result.by_activity["all"]):
+                if found := figures.get("ndcg@10"):
                     at = place + (number + 0.5) * width - 0.4
                     axes.bar(at, found.mean, width * 0.9, color=COLOURS[number % len(COLOURS)])
                     axes.vlines(at, found.low, found.high, color=INK, linewidth=0.8)
         axes.set_xticks(range(len(evaluation.activity)), [bucket.label for bucket in evaluation.activity])
         axes.set_xlabel("orders before the fold")
 
-    return chart(draw, f"activity-{metric}-{target}")
+    return chart(draw, "activity-ndcg@10-all")
 
 
-def by_fold(evaluation: Evaluation, metric: str, target: Target, days: Sequence[str]) -> str:
-    """A metric on each fold, one line per variant, with intervals. `days` names the folds."""
+def by_fold(evaluation: Evaluation, target: Target, days: Sequence[str]) -> str:
+    """NDCG@10 on each fold, one line per variant, with intervals. `days` names the folds."""
 
     def draw(axes: "Axes") -> None:
         for number, result in enumerate(evaluation.variants.values()):
             measured = [place for place, fold in enumerate(result.by_fold[target]) if fold]
-            found = [result.by_fold[target][place][metric] for place in measured]
+            found = [result.by_fold[target][place]["ndcg@10"] for place in measured]
             _line(axes, np.array(measured, float), found, number, len(evaluation.variants))
         axes.set_xticks(range(len(days)), list(days))
         axes.set_xlabel(f"{evaluation.folds[0].horizon_days} days from")
 
-    return chart(draw, f"folds-{metric}-{target}")
+    return chart(draw, f"folds-ndcg@10-{target}")
 
 
 def _line(axes: "Axes", places: DoubleArray, found: Sequence[Interval], number: int, n_lines: int) -> None:
