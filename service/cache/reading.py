@@ -31,16 +31,10 @@ class Wire:
         connection: makes redis-py's, which says hello, authenticates and chooses the database. That is done
             in another thread: no limit of redis-py's holds for a name server, or for all that is said first.
         budget_s: for one round trip in all, in seconds, connecting included.
-        clock: seconds that never run backwards.
     """
 
-    def __init__(
-        self,
-        connection: Callable[[], ConnectionInterface],
-        budget_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._make, self._budget_s, self._clock = connection, budget_s, clock
+    def __init__(self, connection: Callable[[], ConnectionInterface], budget_s: float) -> None:
+        self._make, self._budget_s = connection, budget_s
         self._connecting = Bounded(budget_s, "redis-connect")
         self._connection: ConnectionInterface | None = None
         self._late: ConnectionInterface | None = None  # one that nobody waited for until it stood
@@ -74,7 +68,7 @@ class Wire:
         """Send what has this many replies, which `_hear` reads."""
         if self._awaited:  # replies that nobody read
             self.close()
-        self._until_s, left_s = self._clock() + self._budget_s, self._budget_s
+        self._until_s, left_s = time.monotonic() + self._budget_s, self._budget_s
         try:
             connected = self._socket
             if connected is None:
@@ -153,7 +147,7 @@ class Wire:
         self._late = made
 
     def _left_s(self, deadline_s: float) -> float:
-        left_s = deadline_s - self._clock()
+        left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             raise RedisTimeoutError("no whole answer in time")
         return left_s

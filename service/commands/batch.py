@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -185,7 +185,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     reader = LiveReader(door, known, lambda: served.since, defaults=defaults)
 
     showings = Showings(known, _showings_store(settings))
-    offers = OfferDesk(None, known.of, book, showings=showings)
+    offers = OfferDesk(known.of, book, showings=showings)
     promises = offers.promises = CampaignPromises(
         door,
         lambda: offers.book_of(served).budgets,
@@ -266,15 +266,13 @@ def _id_in(line: str) -> str:
     return cell
 
 
-def _with_progress(
-    campaign: Campaign, answers: Iterator[str], clock: Callable[[], float] = time.monotonic
-) -> Iterator[str]:
+def _with_progress(campaign: Campaign, answers: Iterator[str]) -> Iterator[str]:
     """The answers; now and then a line on standard error says how far it is."""
-    next_s = clock() + TELL_EACH_S
+    next_s = time.monotonic() + TELL_EACH_S
     for answer in answers:
         yield answer
-        if clock() >= next_s:
-            next_s = clock() + TELL_EACH_S
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + TELL_EACH_S
             tally = campaign.tally
             click.echo(f"{tally.looked_at} customers so far, {tally.listed} with a list", err=True)
 

@@ -30,24 +30,24 @@ class OfferDesk:
     """The use cases around offers.
 
     Args:
-        promises: of offers with a budget; None: those aren't shown.
         news_of: what this worker knows of a customer since the night.
         book: the merchandiser's rules.
         clock: Unix seconds.
         showings: what customers were shown; None: no rule of frequency holds.
+    Attributes:
+        promises: of offers with a budget; None: those aren't shown.
     """
 
     def __init__(
         self,
-        promises: Promises | None,
         news_of: Callable[[str], Told | None],
         book: RuleBook,
         clock: Callable[[], float] = time.time,
         *,
         showings: Showings | None = None,
     ) -> None:
-        self.promises, self._news_of, self._rules, self._clock = promises, news_of, book, clock
-        self._showings = showings
+        self._news_of, self._rules, self._clock, self._showings = news_of, book, clock, showings
+        self.promises: Promises | None = None
         self._book: OfferBook | None = None
 
     def book_of(self, served: ServedVersion) -> OfferBook:

@@ -22,9 +22,9 @@ INNER = r"[^\s\u0000\u001c-\u001f\u0085]"  # no blank, as `check_kept_id` knows 
 KEPT_ID: Json = ID | {"pattern": rf"^{INNER}([^\u0000]*{INNER})?$"}
 
 
-def in_path(name: str, description: str, schema: Json = ID) -> Json:
+def in_path(name: str, description: str) -> Json:
     """An id in the path."""
-    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": ID}
 
 
 def in_query(name: str, description: str, schema: Json) -> Json:

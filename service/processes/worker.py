@@ -152,7 +152,7 @@ def _offer_desk(
     showings: Showings,
 ) -> OfferDesk:
     """Who answers with offers, and promises them."""
-    desk = OfferDesk(None, customers.of, book, showings=showings)
+    desk = OfferDesk(customers.of, book, showings=showings)
 
     def budgets() -> list[Budget]:
         return desk.book_of(champion.current.served).budgets if champion.current else []

@@ -147,7 +147,7 @@ class Uncounted:
 
     def __init__(self, rules: Rules, now_s: float, news_of: Callable[[str], Told | None]) -> None:
         book = RuleBook(rules, lambda: now_s)
-        self.offers = OfferDesk(None, news_of, book, lambda: now_s)
+        self.offers = OfferDesk(news_of, book, lambda: now_s)
         self.recommender = Recommender(
             FirstLevel(1, 0), None, news_of, book=book, costs_of=self.offers.costs, clock=lambda: now_s
         )

@@ -26,7 +26,8 @@ class Ruling:
     """Some effects on one version, put together.
 
     Attributes:
-        shown: by product row, whether it may be shown: in stock, and hidden by no rule. It changes in place.
+        mask, shown: by product row, whether it may be shown: in stock, and hidden by no rule. Both change in
+            place.
         factors, factor_views: by product row; None where all are 1.
         most_factor: the highest of them, 1 at least.
         most_of_brand, most_of_category: how many of each the limits allow, as in `Limit`; None: of all any
@@ -59,11 +60,11 @@ class Ruling:
             self.most_factor = max(1.0, float(self.factors.max(initial=1)))
             self._has_factor = self.factors != 1
             self.factor_views = memoryview(self.factors)
-        self._mask: BoolArray = served.shelf.in_stock
-        self.shown, self.seen = memoryview(self._mask), served.shelf.changes
+        self.mask: BoolArray = served.shelf.in_stock
+        self.shown, self.seen = memoryview(self.mask), served.shelf.changes
         if self._hides:
-            self._mask = np.empty_like(served.shelf.in_stock)
-            self.shown = memoryview(self._mask)
+            self.mask = np.empty_like(served.shelf.in_stock)
+            self.shown = memoryview(self.mask)
             self._refresh()
 
     def fresh(self) -> "Ruling":
@@ -78,12 +79,7 @@ class Ruling:
             shown = self.served.shelf.in_stock.copy()
             for effect in self._hides:
                 effect.apply(shown)
-            self._mask[:] = shown
-
-    @property
-    def mask(self) -> BoolArray:
-        """`shown` as an array."""
-        return self._mask
+            self.mask[:] = shown
 
     @cached_property
     def popular(self) -> IntArray:

@@ -7,7 +7,7 @@ the middle of one would hold up everybody else for as long as the connection liv
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv6Address, ip_address
 
@@ -32,8 +32,8 @@ class SlowBodies:
         longest_s: that a body may take in all, also one of which now and then a byte comes.
     """
 
-    def __init__(self, port: int, longest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._port, self._longest_s, self._clock = port, longest_s, clock
+    def __init__(self, port: int, longest_s: float) -> None:
+        self._port, self._longest_s = port, longest_s
         self._waiting: tuple[str, float, threading.Event] | None = None
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class SlowBodies:
     def waiting_for(self, address: str) -> Iterator[None]:
         """The worker waits for a body from this address as long as this block lasts."""
         over = threading.Event()
-        self._waiting = address, self._clock(), over
+        self._waiting = address, time.monotonic(), over
         try:
             yield
         finally:
@@ -61,7 +61,7 @@ class SlowBodies:
         if waiting is None:
             return
         address, since_s, over = waiting
-        waited_s = self._clock() - since_s
+        waited_s = time.monotonic() - since_s
         if waited_s < PATIENCE_S:
             return
         least_s, ended = 0.0 if waited_s >= self._longest_s else PATIENCE_S, 0

@@ -67,7 +67,7 @@ class ReplayShop:
         recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
         desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
         products = ProductDesk(door, live, champion.has_product)
-        offers = OfferDesk(None, known.of, book)
+        offers = OfferDesk(known.of, book)
         others = {"desk": desk, "products": products, "offers": offers}
         parts = plain_parts(settings, champion, recommender, metrics, events, door, **others)
         self._client = create_app(parts).test_client()

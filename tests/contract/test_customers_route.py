@@ -101,7 +101,7 @@ def worker_on(root: Path) -> Worker:
         door,
         desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
         customers=desk,
-        offers=OfferDesk(None, live.of, RuleBook()),
+        offers=OfferDesk(live.of, RuleBook()),
     )
     return Worker(create_app(parts).test_client(), news, forgotten)
 

@@ -43,7 +43,7 @@ def served_of(folder: Path, shop: TinyShop = SHOP) -> ServedVersion:
 def desk_of(
     news_of: Callable[[str], Told | None] = lambda _: None, book: RuleBook | None = None
 ) -> OfferDesk:
-    return OfferDesk(None, news_of, book or RuleBook(NO_RULES, Clock()), Clock())
+    return OfferDesk(news_of, book or RuleBook(NO_RULES, Clock()), Clock())
 
 
 def offers(desk: OfferDesk, served: ServedVersion, customer_id: str = "anna", query: Query = ALL) -> Any:

@@ -101,7 +101,7 @@ def plain_parts(
         customers=CustomerDesk(
             door, default=PRESETS["all"], live=LiveCustomers(is_personal_by_default=True, most=100)
         ),
-        offers=OfferDesk(None, nothing_new, RuleBook()),
+        offers=OfferDesk(nothing_new, RuleBook()),
         log_key=b"key",
     )
     return replace(plain, **others)
@@ -137,7 +137,7 @@ def tiny_app(
             door,
             gate=Gate(callers, limits or Limits(), (), metrics, origins=origins),
             products=ProductDesk(door, live, follower.has_product),
-            offers=OfferDesk(None, nothing_new, book or RuleBook()),
+            offers=OfferDesk(nothing_new, book or RuleBook()),
         )
     )
 

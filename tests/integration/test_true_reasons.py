@@ -201,7 +201,7 @@ def test_every_reason_is_true_of_every_customer(shop: tuple[Truth, ServedVersion
     truth, served, redeemed_ever = shop
     book = RuleBook(parse_rules(PIN), NOW.timestamp)
     recommender = Recommender(FirstLevel(100, 1), None, book=book, clock=NOW.timestamp)
-    desk, writer = OfferDesk(None, lambda _: None, book, NOW.timestamp), AnswerWriter(served)
+    desk, writer = OfferDesk(lambda _: None, book, NOW.timestamp), AnswerWriter(served)
     seen = set()
 
     def check(customer: str, body: str, cart: str = "") -> None:

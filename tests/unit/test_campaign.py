@@ -49,7 +49,7 @@ def campaign(
     look: Callable[[], None] = lambda: None,
 ) -> Campaign:
     recommender = Recommender(FirstLevel(1, 0), None, known.of, clock=NOW.timestamp)
-    offers = OfferDesk(None, known.of, RuleBook())
+    offers = OfferDesk(known.of, RuleBook())
     return Campaign(
         *(serving, recommender, offers, known, look),
         suppressed=frozenset(suppressed),
@@ -120,7 +120,7 @@ def test_who_says_no_while_lists_are_made_gets_none(serving: Serving) -> None:
     asked = Campaign(
         serving,
         recommender,
-        OfferDesk(None, known.of, RuleBook()),
+        OfferDesk(known.of, RuleBook()),
         known,
         lambda: known.take(saying) if now_s else None,
         suppressed=frozenset(),

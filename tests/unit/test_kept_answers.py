@@ -45,7 +45,7 @@ class Worker:
         self.customers.heard()
         self.book = RuleBook(parse_rules(rules), self.clock)
         showings = Showings(self.customers, None, clock=self.clock)
-        self.offers = OfferDesk(None, self.customers.of, self.book, self.clock, showings=showings)
+        self.offers = OfferDesk(self.customers.of, self.book, self.clock, showings=showings)
         self.recommender = Recommender(
             FirstLevel(10, 1.0, self.clock), None, self.customers.of, book=self.book, showings=showings
         )

@@ -218,7 +218,7 @@ def test_what_is_shown_to_who_allows_nothing_personal_is_neither_looked_up_nor_k
 ) -> None:
     day = Day(served, TWICE + OFFER_ONCE)
     showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
-    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+    desk = OfferDesk(day.customers.of, day.book, lambda: day.now_s, showings=showings)
 
     def ask_all() -> None:
         day.ask()
@@ -265,7 +265,7 @@ def test_of_many_showings_the_newer_half_is_kept(served: ServedVersion) -> None:
 def test_an_offer_is_held_back_by_itself_and_beside_its_product(served: ServedVersion) -> None:
     day = Day(served, OFFER_ONCE)
     showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
-    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+    desk = OfferDesk(day.customers.of, day.book, lambda: day.now_s, showings=showings)
 
     def offers(query: bytes) -> list[str]:
         body = json.loads(desk.body(served, "anna", parse_offers_query(query)))
@@ -290,7 +290,7 @@ def test_an_offer_is_held_back_by_itself_and_beside_its_product(served: ServedVe
 def test_products_may_be_capped_and_offers_not(served: ServedVersion) -> None:
     day = Day(served, TWICE)
     showings = Showings(day.customers, day.kept, clock=lambda: day.now_s)
-    desk = OfferDesk(None, day.customers.of, day.book, lambda: day.now_s, showings=showings)
+    desk = OfferDesk(day.customers.of, day.book, lambda: day.now_s, showings=showings)
     for _ in range(3):
         assert len(json.loads(desk.body(served, "anna", parse_offers_query(b"")))["offers"]) == 2
     assert day.kept.values == {}
