@@ -14,6 +14,7 @@ import requests
 
 from service.access.routes import Scope
 from service.telemetry.metrics import Metrics
+from storage.files.shop_files import note_shop_file, shop_files
 from storage.keyring import change_keyring, read_keyring
 from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
@@ -38,6 +39,7 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
     change_keyring(store.root, lambda _: shop.keyring)
     (store.root / "last_success.json").write_text('{"at": "2018-01-01T02:00:00+00:00"}')
     (tmp_path / "backup").mkdir()
+    note_shop_file(store.root, tmp_path / "mail.csv", "nbo-serve batch", now=AS_OF)
     env = {"PATH": "/usr/bin:/bin", "STORE": str(store.root), "BACKUP": str(tmp_path / "backup")}
     subprocess.run(["sh", "-euc", lines("back up STORE")], env=env, check=True)
     shutil.rmtree(store.root)
@@ -51,6 +53,7 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
         assert running.get("/recommend/anna").status_code == 401
     told = Metrics(None).text(store.root).decode()  # else no alert tells of missed nights
     assert "nextbest_night_last_success_timestamp_seconds 1.514772e+09" in told
+    assert [Path(file.path).name for file in shop_files(store.root, now=AS_OF)] == ["mail.csv"]  # for receipts
     assert store.rollback(now=AS_OF).current.version_id == first
 
 
