@@ -41,6 +41,7 @@ from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
 from service.rules.desk import RulesDesk, StoreChampion
 from service.rules.kept import KeptRules
+from service.rules.lacks import LacksTeller
 from service.rules.watch import RulesFileFollower
 from service.settings import Settings
 from service.telemetry.logs import configure_logs, write_as_json
@@ -51,7 +52,6 @@ from service.trials.plan import PlanFollower
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import killed, tally_at
 from service.versions.champion import ChampionFollower
-from service.versions.served import ServedVersion
 from service.versions.warm_up import warm_up
 from service.web.overload import AcceptQueue, Shedding
 from service.web.slow_bodies import NAME, SlowBodies
@@ -111,6 +111,7 @@ def worker_app(plan: WorkerPlan) -> Flask:
     recommender = new_recommender()
     leave_to_themselves()
     follower.start(partial(warm_up, recommender))
+    LacksTeller(book, follower.served, metrics.rules_lacking).start(settings.poll_s)
     news.start()
     if offers.promises is not None:
         offers.promises.start()
@@ -259,11 +260,8 @@ def _customer_desk(
 ) -> CustomerDesk:
     """Who takes consents and erasures."""
 
-    def served() -> ServedVersion | None:
-        return champion.current.served if champion.current else None
-
     def forget(customer_id: str) -> None:
-        version, told = served(), customers.of(customer_id)
+        version, told = champion.served(), customers.of(customer_id)
         if cache is not None and version is not None:
             epoch, name = told.epoch if told else 0, customers.showings_name(customer_id)
             cache.forget(version.version_id, version.variant, customer_id, epoch, name)
@@ -273,7 +271,7 @@ def _customer_desk(
         default=PRESETS[settings.consent_default],
         told=news.catch_up,
         live=customers,
-        served=served,
+        served=champion.served,
         forget=forget,
         files=lambda: shop_files(settings.store, now=datetime.now(UTC)),
     )

@@ -34,7 +34,7 @@ def warnings_of(served: ServedVersion, rules: Rules, now_s: float) -> list[str]:
             over.append(f"rule {rule.id}: in the shop's time it ends before it starts")
         elif end_s <= now_s:
             over.append(f"rule {rule.id}: its end, {rule.ends}, is past")
-    return over + unknown_names(served, rules)
+    return over + unknown_names(served, rules) + _new_ids(served, rules)
 
 
 def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
@@ -54,9 +54,6 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
                 missing = [name for name in names if name not in known[sort]]
             if missing:
                 found.append(f"rule {rule.id}: no such {sort}: {_some(missing)}")
-            if sort == "product" and (replaced := _replaced(served, names)):
-                now = "it holds for the new ids of what was replaced"
-                found.append(f"rule {rule.id}: {now}: {_some(replaced)}")
         found += [
             f"rule {rule.id}: no product has a {name}: it hides all that it is about"
             for name in _needed(rule)
@@ -64,6 +61,19 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
         ]
         found += _no_numbers(rule, served.people)
     return found
+
+
+def _new_ids(served: ServedVersion, rules: Rules) -> list[str]:
+    """A sentence for each rule that names what was replaced."""
+    named = {
+        rule.id: [name for sort, names in _names(rule) if sort == "product" for name in names]
+        for rule in rules.rules
+    }
+    return [
+        f"rule {rule_id}: it holds for the new ids of what was replaced: {_some(replaced)}"
+        for rule_id, names in named.items()
+        if (replaced := _replaced(served, tuple(names)))
+    ]
 
 
 def _replaced(served: ServedVersion, product_ids: tuple[str, ...]) -> list[str]:

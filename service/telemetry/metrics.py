@@ -110,6 +110,11 @@ class Metrics:
         self._unreadable = gauge(
             "nextbest_keyring_unreadable", "Processes that go on with the keys they knew"
         )
+        self._lacks = gauge(
+            "nextbest_rules_lacking",
+            "Warnings of rules in force that name what the version lacks",
+            across="livemax",
+        )
         self._answering: list[Gauge] = []
         self._counted: deque[Counter] = deque()
         self._requested: deque[tuple[str, int, float]] = deque()
@@ -206,6 +211,9 @@ class Metrics:
 
     def keyring_unreadable(self, is_unreadable: bool) -> None:
         self._unreadable.set(int(is_unreadable))
+
+    def rules_lacking(self, warnings: int) -> None:
+        self._lacks.set(warnings)
 
     def refused(self) -> None:
         self._refused.inc()

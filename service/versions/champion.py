@@ -45,6 +45,10 @@ class ChampionFollower:
         self._retry_at = self._let_go_at = float("inf")
         self._last_refusal = ""
 
+    def served(self) -> ServedVersion | None:
+        """The version that answers."""
+        return self.current.served if self.current else None
+
     def has_product(self, product_id: str) -> bool:
         """Whether the version has such a product. Before the first night nobody can tell: then every one."""
         serving = self.current

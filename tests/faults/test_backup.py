@@ -53,7 +53,8 @@ def test_a_store_that_is_lost_is_restored_by_the_handbooks_lines_and_answers(tmp
         assert running.get("/recommend/anna").status_code == 401
     told = Metrics(None).text(store.root).decode()  # else no alert tells of missed nights
     assert "nextbest_night_last_success_timestamp_seconds 1.514772e+09" in told
-    assert [Path(file.path).name for file in shop_files(store.root, now=AS_OF)] == ["mail.csv"]  # for receipts
+    named = [Path(file.path).name for file in shop_files(store.root, now=AS_OF)]
+    assert named == ["mail.csv"]  # in a receipt of an erasure
     assert store.rollback(now=AS_OF).current.version_id == first
 
 

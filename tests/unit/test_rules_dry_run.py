@@ -241,7 +241,8 @@ def test_products_that_were_replaced_are_warnings_of_their_own(served: ServedVer
         + rule("c", "pin", products='["milk"]', position="1")
     )
     now = "it holds for the new ids of what was replaced: old milk is milk now"
-    assert unknown_names(served, rules) == [
+    assert unknown_names(served, rules) == ["rule a: no such product: mlik"]
+    assert warnings_of(served, rules, NOON_S) == [
         "rule a: no such product: mlik",
         f"rule a: {now}, older milk is milk now",
         f"rule b: {now}",
