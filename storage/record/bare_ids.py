@@ -5,7 +5,7 @@ import time
 import sqlalchemy as sa
 
 from storage.record.changes import clock_now
-from storage.record.events import TRADE
+from storage.record.live import IS_TRADE
 from storage.record.record import Record
 from storage.record.statements import upsert
 from storage.record.tables import customers, events, record_facts
@@ -14,9 +14,7 @@ HEARD_MS = 60_000  # by then workers that reach the record have heard of a chang
 LOOK = 1_000  # ids of one transaction
 PAUSE_S = 0.05  # between two of them, in which others write
 _FACT = "bare ids were looked for"
-_HAS_TRADE = sa.exists().where(
-    events.c.customer_id == customers.c.customer_id, events.c.type.in_([kind.value for kind in TRADE])
-)
+_HAS_TRADE = sa.exists().where(events.c.customer_id == customers.c.customer_id, IS_TRADE)
 
 
 def forget_bare_ids(record: Record) -> int:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from storage.record.audit import note
 from storage.record.budgets import forget_promises
 from storage.record.consent import PRESETS, Consent, consent_of
 from storage.record.erasure_key import ErasureKey
 from storage.record.record import Record
 from storage.record.statements import consent_lock, next_change, take_time
 from storage.record.tables import (
-    audit,
     consent_log,
     customers,
     events,
@@ -65,9 +65,7 @@ def _erase(
     rows[offer_promises.name] = promises
     hashed = key.hash_of(customer_id)
     connection.execute(sa.delete(tombstones).where(tombstones.c.customer_hash == hashed))
-    connection.execute(
-        sa.insert(audit), {"at_ms": now_ms, "what": "erasure", "client": client, "detail": "{}"}
-    )
+    note(connection, "erasure", {}, now_ms=now_ms, client=client)
     epoch = next_change(connection)
     stone = {"customer_hash": hashed, "erased_ms": now_ms, "epoch": epoch}
     made = connection.execute(sa.insert(tombstones).returning(tombstones.c.number), stone)

@@ -1,6 +1,5 @@
 """Experiments in the record: immutable specifications, where each stands in its layer, and what runs now."""
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -9,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.errors import NextbestError
+from storage.record.audit import note
 from storage.record.statements import insert_new, next_change, upsert
-from storage.record.tables import audit, experiment_looks, experiments, holdout
+from storage.record.tables import experiment_looks, experiments, holdout
 
 GRAIN = 1e-9  # of a layer; narrower gaps are rounding
 
@@ -149,10 +149,7 @@ def start_experiment(
         **{"changed": changed, "client": client},
     }
     connection.execute(sa.insert(experiments), row)
-    _note(connection, "experiment started", new.experiment_id, new.version, now_ms=now_ms, client=client)
-    started = find_experiment(connection, new.experiment_id, new.version)
-    assert started is not None
-    return started
+    return _noted(connection, "experiment started", new, now_ms=now_ms, client=client)
 
 
 def change_state(
@@ -183,11 +180,7 @@ def change_state(
         raise ExperimentConflictError(experiment_id, f"it was {known.state} already")
     ended_ms = now_ms if state in ENDED and known.ended_ms is None else known.ended_ms
     _set_state(connection, known, state, changed=changed, ended_ms=ended_ms)
-    what = f"experiment {state.value}"
-    _note(connection, what, experiment_id, known.version, now_ms=now_ms, client=client, **detail)
-    found = find_experiment(connection, experiment_id, known.version)
-    assert found is not None
-    return found
+    return _noted(connection, f"experiment {state}", known, now_ms=now_ms, client=client, **detail)
 
 
 def set_holdout(connection: sa.Connection, share: float, salt: str, *, now_ms: int, client: str) -> None:
@@ -195,7 +188,7 @@ def set_holdout(connection: sa.Connection, share: float, salt: str, *, now_ms: i
     changed = next_change(connection)
     statement = upsert(connection, holdout, ["share", "salt", "changed"])
     connection.execute(statement, {"id": 1, "share": share, "salt": salt, "changed": changed})
-    _note(connection, "holdout", f"{share:g}", 0, now_ms=now_ms, client=client)
+    note(connection, "holdout", {"experiment": f"{share:g}", "version": 0}, now_ms=now_ms, client=client)
 
 
 def looks_of(connection: sa.Connection, experiment_id: str, version: int) -> dict[tuple[str, str, date], str]:
@@ -244,12 +237,8 @@ def _go_on(
         )
     if known.state is State.PAUSED:
         _set_state(connection, known, State.RUNNING, changed=changed, ended_ms=None)
-        _note(
-            connection, "experiment goes on", known.experiment_id, known.version, now_ms=now_ms, client=client
-        )
-    found = find_experiment(connection, known.experiment_id, known.version)
-    assert found is not None
-    return found
+        return _noted(connection, "experiment goes on", known, now_ms=now_ms, client=client)
+    return known
 
 
 def _free_slot(new: NewExperiment, others: list[RecordedExperiment]) -> float:
@@ -282,16 +271,18 @@ def _recorded(row: Any) -> RecordedExperiment:
     return RecordedExperiment(*values)
 
 
-def _note(
+def _noted(
     connection: sa.Connection,
     what: str,
-    experiment_id: str,
-    version: int,
+    changed: NewExperiment | RecordedExperiment,
     *,
     now_ms: int,
     client: str,
     **detail: str,
-) -> None:
-    told = json.dumps({"experiment": experiment_id, "version": version} | detail)
-    row = {"at_ms": now_ms, "what": what[:32], "client": client, "detail": told}
-    connection.execute(sa.insert(audit), row)
+) -> RecordedExperiment:
+    """What was changed, as it is now, with a note of the change."""
+    told = {"experiment": changed.experiment_id, "version": changed.version}
+    note(connection, what, told | detail, now_ms=now_ms, client=client)
+    found = find_experiment(connection, changed.experiment_id, changed.version)
+    assert found is not None
+    return found

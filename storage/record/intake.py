@@ -1,7 +1,7 @@
 """Takes events into the record, each once: what becomes of it is decided and written in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import TRADE, DailyCaps, Event, Fate, Outcome, Sending
+from storage.record.live import IS_TRADE
 from storage.record.personal import erased_ms, what_they_say
 from storage.record.statements import (
     among,
@@ -110,7 +111,8 @@ class _Taking:
             known[event.event_id] = _Known(event.payload_hash, outcome.reason)
         beaten = self._insert(new)
         self._set_aside(aside)
-        self._raise_epochs([event for event in new if event.event_id not in beaten])
+        traded = {one.customer_id for one in new if one.type in TRADE and one.event_id not in beaten}
+        raise_epochs(self._connection, traded)
         if not beaten:
             return outcomes
         return [
@@ -172,7 +174,7 @@ class _Taking:
     def _counted_today(self) -> Counter[tuple[str, bool]]:
         """How many events of each customer were recorded today, by whether they are trade."""
         day_began_ms = self._sending.received_ms // DAY_MS * DAY_MS
-        is_trade = events.c.type.in_([kind.value for kind in TRADE]).label("is_trade")
+        is_trade = IS_TRADE.label("is_trade")
         counted: Counter[tuple[str, bool]] = Counter()
         for some in parts(self._customer_ids):
             rows = (
@@ -231,12 +233,12 @@ class _Taking:
             rows.append({name: value for name, value in row.items() if name in quarantine.c})
         self._connection.execute(insert_new(self._connection, quarantine), rows)
 
-    def _raise_epochs(self, new: list[Event]) -> None:
-        """Of the customers who bought or returned something: lists made before are out of date."""
-        traded = sorted({event.customer_id for event in new if event.type in TRADE})
-        if traded:
-            epoch = next_change(self._connection)
-            statement = upsert(self._connection, customers, ["epoch"])
-            rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in traded]
-            # Only with RETURNING SQLAlchemy sends all rows at once.
-            self._connection.execute(statement.returning(customers.c.epoch), rows).all()
+
+def raise_epochs(connection: sa.Connection, traded: Set[str]) -> None:
+    """Of customers who bought or returned something lists made before are out of date."""
+    if traded:
+        epoch = next_change(connection)
+        statement = upsert(connection, customers, ["epoch"])
+        rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in sorted(traded)]
+        # Only with RETURNING SQLAlchemy sends all rows at once.
+        connection.execute(statement.returning(customers.c.epoch), rows).all()

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from storage.record.consent import Consent
 from storage.record.erasure_key import ErasureKey
-from storage.record.events import TRADE, EventType
+from storage.record.events import EventType
+from storage.record.live import IS_TRADE
 from storage.record.record import Record
 from storage.record.statements import consent_lock
 from storage.record.tables import customers, events, tombstones
@@ -132,9 +133,7 @@ def _page(record: Record, after: int, until: int) -> pl.DataFrame:
     columns = [events.c[name] for name in SCHEMA if name in events.c]
     times = {"purchased_at": events.c.at_ms, "received_at": events.c.received_ms}
     seconds = [(column // 1000).label(name) for name, column in times.items()]
-    rows = sa.select(*columns, *seconds).where(
-        events.c.id > after, events.c.id <= until, events.c.type.in_([kind.value for kind in TRADE])
-    )
+    rows = sa.select(*columns, *seconds).where(events.c.id > after, events.c.id <= until, IS_TRADE)
     with record.reading() as connection:
         found = connection.execute(rows).all()
     names = [*(column.name for column in columns), *times]

@@ -21,7 +21,7 @@ AT_ONCE = 5000
 """Rows that one look goes through, whether they are wanted or not: however many there are of them, a worker's
 door waits for it no longer than a moment."""
 
-_IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
+IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _trade(connection: sa.Connection, customer_ids: list[str], since: Since) -> 
     columns = ("customer_id", "product_id", "type", "at_ms", "order_id", "quantity", "offer_id")
     rows = (
         sa.select(*(events.c[name] for name in columns))
-        .where(events.c.customer_id.in_(customer_ids), _IS_TRADE, is_new(since))
+        .where(events.c.customer_id.in_(customer_ids), IS_TRADE, is_new(since))
         .order_by(events.c.at_ms, events.c.id)
     )
     for customer_id, product_id, kind, at_ms, order_id, quantity, offer_id in connection.execute(rows):
@@ -172,7 +172,7 @@ def who_traded(
     end = after_event + AT_ONCE
     rows = (
         sa.select(events.c.id, events.c.customer_id, events.c.at_ms, events.c.received_ms)
-        .where(events.c.id > after_event, events.c.id <= end, _IS_TRADE)
+        .where(events.c.id > after_event, events.c.id <= end, IS_TRADE)
         .order_by(events.c.id)
         .limit(limit)
     )

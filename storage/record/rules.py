@@ -1,13 +1,13 @@
 """Files of rules in the record: every one that was ever in force, and which one is."""
 
-import json
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from models.errors import NextbestError
+from storage.record.audit import note
 from storage.record.statements import next_change
-from storage.record.tables import audit, rules_versions
+from storage.record.tables import rules_versions
 
 LISTED = 100
 
@@ -74,7 +74,7 @@ def put_rules(connection: sa.Connection, content: str, *, now_ms: int, client: s
     }
     insert = sa.insert(rules_versions).returning(rules_versions.c.number)
     number = int(connection.execute(insert, row).scalar_one())
-    _note(connection, "rules put", number, active, now_ms=now_ms, client=client)
+    note(connection, "rules put", _detail(number, active), now_ms=now_ms, client=client)
     return number
 
 
@@ -101,7 +101,7 @@ def roll_back_rules(connection: sa.Connection, number: int | None, *, now_ms: in
     values = {"is_active": True, "changed": changed, "changed_ms": now_ms, "client": client}
     if connection.execute(this_one.values(values)).rowcount != 1:
         raise UnknownRulesError(f"there is no version {number} of the rules")
-    _note(connection, "rules rolled back", number, active, now_ms=now_ms, client=client)
+    note(connection, "rules rolled back", _detail(number, active), now_ms=now_ms, client=client)
     return number
 
 
@@ -109,15 +109,5 @@ def _put_out_of_force(connection: sa.Connection) -> None:
     connection.execute(sa.update(rules_versions).where(rules_versions.c.is_active).values(is_active=False))
 
 
-def _note(
-    connection: sa.Connection,
-    what: str,
-    number: int,
-    before: RulesVersion | None,
-    *,
-    now_ms: int,
-    client: str,
-) -> None:
-    detail = json.dumps({"number": number, "before": before.number if before else None})
-    row = {"at_ms": now_ms, "what": what, "client": client, "detail": detail}
-    connection.execute(sa.insert(audit), row)
+def _detail(number: int, before: RulesVersion | None) -> dict[str, int | None]:
+    return {"number": number, "before": before.number if before else None}

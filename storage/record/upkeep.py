@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import batched
@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from storage.record.audit import note
 from storage.record.bare_ids import forget_bare_ids
 from storage.record.events import TRADE
+from storage.record.intake import raise_epochs
+from storage.record.live import IS_TRADE
 from storage.record.promised import (
     MOST_FORGOTTEN,
     forget_old,
@@ -21,13 +24,12 @@ from storage.record.promised import (
     wrong_by,
 )
 from storage.record.record import Record
-from storage.record.statements import consent_lock, insert_new_rows, next_change, parts, upsert
+from storage.record.statements import consent_lock, insert_new_rows
 from storage.record.stretches import stretches
-from storage.record.tables import audit, customers, events, experiments, exposures, quarantine
+from storage.record.tables import events, experiments, exposures, quarantine
 
 PAGE = 500  # rows of one transaction: a twentieth of a second at best, since what is deleted is overwritten
 PAUSE_S = 0.05  # between two of them, in which others write
-_IS_TRADE = events.c.type.in_([kind.value for kind in TRADE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,7 @@ def release(record: Record, chosen: Chosen, *, now_ms: int, client: str) -> Rele
                 connection.execute(
                     sa.delete(quarantine).where(quarantine.c.id.in_([row["id"] for row in wanted]))
                 )
-                _raise_epochs(
-                    connection, (str(row["customer_id"]) for row in wanted if row["type"] in _TRADE_NAMES)
-                )
+                raise_epochs(connection, {str(row["customer_id"]) for row in wanted if row["type"] in TRADE})
     _note(record, "release", _audit_detail(chosen, moved), now_ms=now_ms, client=client)
     return Released(moved, known)
 
@@ -158,8 +158,8 @@ def expire(
         experiments.c.ended_ms.is_(None) | (experiments.c.ended_ms >= exposures_before_ms),
     )
     kinds = {
-        "trade": (events, _IS_TRADE & (events.c.received_ms < trade_before_ms)),
-        "others": (events, sa.not_(_IS_TRADE) & (events.c.received_ms < others_before_ms)),
+        "trade": (events, IS_TRADE & (events.c.received_ms < trade_before_ms)),
+        "others": (events, sa.not_(IS_TRADE) & (events.c.received_ms < others_before_ms)),
         "quarantine": (quarantine, quarantine.c.received_ms < quarantine_before_ms),
         "exposures": (exposures, (exposures.c.at_ms < exposures_before_ms) & ~is_judged),
     }
@@ -175,7 +175,6 @@ def expire(
     return deleted
 
 
-_TRADE_NAMES = frozenset(kind.value for kind in TRADE)
 _ROW = [column.name for column in events.c if column.name != "id"]
 
 
@@ -217,7 +216,7 @@ def _delete_page(record: Record, table: sa.Table, numbers: list[int]) -> int:
         deleted = sa.delete(events).where(which).returning(events.c.customer_id, events.c.type)
         gone = connection.execute(deleted).all()
         mark_again(connection, pairs)
-        _raise_epochs(connection, (customer_id for customer_id, kind in gone if kind in _TRADE_NAMES))
+        raise_epochs(connection, {customer_id for customer_id, kind in gone if kind in TRADE})
         return len(gone)
 
 
@@ -239,16 +238,6 @@ def _recount(record: Record) -> None:
             put_right(connection)
 
 
-def _raise_epochs(connection: sa.Connection, customer_ids: Iterable[str]) -> None:
-    """Lists that were made with these events are out of date."""
-    ids = sorted(set(customer_ids))
-    if ids:
-        epoch = next_change(connection)
-        for some in parts(ids):
-            rows = [{"customer_id": customer_id, "epoch": epoch} for customer_id in some]
-            connection.execute(upsert(connection, customers, ["epoch"]), rows)
-
-
 def _conditions(table: sa.Table, chosen: Chosen) -> list[sa.ColumnElement[bool]]:
     which = [table.c.received_ms >= chosen.since_ms]
     if chosen.client is not None:
@@ -264,6 +253,4 @@ def _audit_detail(chosen: Chosen, n: int) -> dict[str, object]:
 
 def _note(record: Record, what: str, detail: Mapping[str, object], *, now_ms: int, client: str) -> None:
     with record.writing() as connection:
-        connection.execute(
-            sa.insert(audit), {"at_ms": now_ms, "what": what, "client": client, "detail": json.dumps(detail)}
-        )
+        note(connection, what, detail, now_ms=now_ms, client=client)
