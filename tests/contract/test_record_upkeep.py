@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.events.schemas import check_event
-from storage.record import bare_ids, intake, stretches, upkeep
+from storage.record import bare_ids, stretches, upkeep
 from storage.record.changes import clock_now, customer_changes_since
 from storage.record.consent import PRESETS, set_consent
 from storage.record.engine import file_of, parse_url
@@ -153,7 +153,7 @@ def test_a_purge_asks_for_the_clock_when_all_else_is_done(
         left.append(int(connection.scalar(sa.select(sa.func.count()).select_from(events)) or 0))
         return next_change(connection)
 
-    monkeypatch.setattr(intake, "next_change", late)
+    monkeypatch.setattr("storage.record.intake.next_change", late)
     assert purge(record, Chosen("key-1"), now_ms=NOON_MS, client="op") == 2
     assert left == [0]
 
