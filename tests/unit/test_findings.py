@@ -182,5 +182,14 @@ def test_nothing_is_said_where_none_is_surely_better_or_too_few_were_judged() ->
     assert about_better(compared("ranker", ranker=0.3), min_customers=1) is None
 
 
+def test_without_the_default_among_them_none_is_recommended_for_it_and_the_others_are_still_compared() -> None:
+    found = compared("ranker", popular=0.0, blend=1.0)
+    assert about_better(found, min_customers=1) is None
+    assert found.reference == "popular"
+    found = compared("ranker", als=0.0, blend=1.0)
+    assert found.reference == "als"
+    assert list(found.variants["blend"].differences) == ["als"]
+
+
 def test_the_champions_own_recipe_is_left_to_the_gate() -> None:
     assert about_better(compared("ranker", popular=0.0, champion=1.0, ranker=0.3), min_customers=1) is None

@@ -174,6 +174,8 @@ def test_page_and_terminal_say_how_many_of_how_many_were_judged(evaluation: Eval
     some = replace(evaluation, folds=folds)
     assert "of 1,234,567, by lot" in render_evaluation(some, SECONDS, timezone="UTC")
     assert f"of {1_234_567 * len(folds):,} customers" in str(table(some).caption)
+    assert "counted in each fold" in str(table(some).caption)
+    assert "counted" not in str(table(replace(evaluation, folds=folds[:1])).caption)
 
 
 def test_six_pictures_stand_in_the_page_and_use_its_colours(page: str) -> None:

@@ -91,9 +91,8 @@ def _compare(
         interactions, folds, variants, progress=progress, options=settings.evaluation
     )
     inside = replace(inside, notes=[*doubted, *inside.notes])
-    default = settings.night.default_variant
     with progress.step("compare"):
-        evaluation = summarise(results, default=default if default in variants else next(iter(variants)))
+        evaluation = summarise(results, default=settings.night.default_variant)
         if better := about_better(evaluation, settings.gate.min_customers):
             inside = replace(inside, notes=[*inside.notes, better])
         page = render_evaluation(evaluation, seconds, timezone=history.timezone, inside=inside)

@@ -54,10 +54,16 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The comparison of all variants: the same data, seed and library versions give the same figures."""
+    """The comparison of all variants: the same data, seed and library versions give the same figures.
+
+    Attributes:
+        default: the variant that customers get; it may not be among those that are compared.
+        reference: to which the others are held: the default, else the baseline, else the first.
+    """
 
     baseline: str
     default: str
+    reference: str
     resamples: int
     seed: int
     folds: list[FoldFacts]
@@ -77,7 +83,7 @@ def summarise(
 
     Args:
         results: at least one, each of the same variants.
-        default: the variant to whose figures the others are compared, beside `baseline`.
+        default: the variant to whose figures the others are compared, beside `baseline`, if it is there.
         baseline: the simple variant that everything must beat.
         resamples, seed: of the bootstrap.
     """
@@ -93,10 +99,11 @@ def summarise(
         target: [pool.within(low, high).tables(resamples, seed) for low, high in edges]
         for target, pool in pools.items()
     }
-    others = [name for name in dict.fromkeys((baseline, default)) if name in variants]
+    others = [name for name in dict.fromkeys((baseline, default)) if name in variants] or variants[:1]
     return Evaluation(
         baseline=baseline,
         default=default,
+        reference=others[-1],
         resamples=resamples,
         seed=seed,
         folds=[result.facts for result in results],

@@ -17,14 +17,14 @@ _BOUGHT: dict[Kind, str] = {
 
 
 def about_better(found: Evaluation, min_customers: int) -> str | None:
-    """Which variant is surely better than the default one, on everything bought; None if none is.
+    """Which variant is surely better than the default one, on everything bought; None if none is known to be.
 
     Args:
         found: the comparison.
         min_customers: with fewer who were judged, all folds together, nothing is said.
     """
     default = found.default
-    if sum(fold.customers for fold in found.folds) < min_customers:
+    if default not in found.variants or sum(fold.customers for fold in found.folds) < min_customers:
         return None
     ahead = {
         name: result.differences[default]["all"]["ndcg@10"].interval

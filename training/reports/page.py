@@ -194,7 +194,7 @@ def _compared(evaluation: Evaluation) -> list[str]:
     """The variants that others are compared with, as columns."""
     return [
         name
-        for name in dict.fromkeys((evaluation.baseline, evaluation.default))
+        for name in dict.fromkeys((evaluation.baseline, evaluation.reference))
         if any(name in result.differences for result in evaluation.variants.values())
     ]
 

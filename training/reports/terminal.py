@@ -28,15 +28,16 @@ def table(evaluation: Evaluation) -> Table:
     folds = "1 fold" if len(evaluation.folds) == 1 else f"{len(evaluation.folds)} folds"
     known = sum(fold.known_customers for fold in evaluation.folds)
     judged = f"{customers:,}" if customers == known else f"{customers:,} of {known:,}"
-    caption = f"{folds} of {days} days, {judged} customers to judge by; small: 95 % intervals"
+    counted = ", counted in each fold" if len(evaluation.folds) > 1 else ""
+    caption = f"{folds} of {days} days, {judged} customers to judge by{counted}; small: 95 % intervals"
     drawn = Table(box=box.SIMPLE, padding=(0, 1), caption=caption)
     drawn.add_column("Variant", no_wrap=True)
     for title, _, _ in _COLUMNS:
         drawn.add_column(title, justify="right", no_wrap=True)
-    drawn.add_column(f"against\n{evaluation.default}", justify="right", no_wrap=True)
+    drawn.add_column(f"against\n{evaluation.reference}", justify="right", no_wrap=True)
     for name, result in evaluation.variants.items():
         cells = [_figure(result.metrics[target].get(metric)) for _, target, metric in _COLUMNS]
-        against = result.differences.get(evaluation.default, {}).get("all", {}).get("ndcg@10")
+        against = result.differences.get(evaluation.reference, {}).get("all", {}).get("ndcg@10")
         drawn.add_row(name, *cells, _change(against))
     return drawn
 
