@@ -182,7 +182,7 @@ def test_nothing_is_said_where_none_is_surely_better_or_too_few_were_judged() ->
     assert about_better(compared("ranker", ranker=0.3), min_customers=1) is None
 
 
-def test_without_the_default_among_them_none_is_recommended_for_it_and_the_others_are_still_compared() -> None:
+def test_without_the_default_among_them_none_is_recommended_and_the_others_are_still_compared() -> None:
     found = compared("ranker", popular=0.0, blend=1.0)
     assert about_better(found, min_customers=1) is None
     assert found.reference == "popular"
