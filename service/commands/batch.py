@@ -42,7 +42,6 @@ from service.versions.champion import Serving
 from service.web.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
 from storage.files.shop_files import note_shop_file
 from storage.record.consent import PRESETS
-from storage.record.live import Defaults
 from storage.store_option import store_option
 from storage.versions.signing import Signers
 from storage.versions.store import Store
@@ -173,16 +172,11 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     if settings.rules:
         book.take(read_rules_file(settings.rules))
     default = PRESETS[settings.consent_default]
-    known = LiveCustomers(
-        is_personal_by_default=default.personalise,
-        experiments_by_default=default.experiment,
-        most=settings.live_customers,
-    )
+    known = LiveCustomers(default, most=settings.live_customers)
     door = RecordDoor(settings, _NobodyCounts())
     kept = KeptRules(private_folder(settings.store) / "rules.json")
     changes = ChangesFollower(door, champion.live, None if settings.rules else book, kept)
-    defaults = Defaults(default.personalise, default.experiment)
-    reader = LiveReader(door, known, lambda: served.since, defaults=defaults)
+    reader = LiveReader(door, known, lambda: served.since)
 
     showings = Showings(known, _showings_store(settings))
     offers = OfferDesk(known.of, book, showings=showings)

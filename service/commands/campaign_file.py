@@ -43,21 +43,18 @@ class BadOutError(NextbestError):
 
 
 def write_lists(out: Path, answers: Iterable[str], before_it_is_there: Callable[[], Collection[str]]) -> None:
-    """Write answers of `/recommend` to a file, whose suffix says how. Only its owner may read it.
+    """Write answers of `/recommend` to a file by its suffix, one of WRITERS. Only its owner may read it.
 
     Args:
         before_it_is_there: called when all is written, before the file gets its name; it says which
             customers are to be taken out again.
     Raises:
-        BadOutError: another suffix, or the file can't be written. What stood there before stands there still.
+        BadOutError: the file can't be written. What stood there before stands there still.
     """
-    write = WRITERS.get(out.suffix)
-    if write is None:
-        raise BadOutError(out, f"must end in {', '.join(WRITERS)}")
     try:
         with written_aside(out) as part:
             _private(part).close()
-            write(part, answers, before_it_is_there)
+            WRITERS[out.suffix](part, answers, before_it_is_there)
     except OSError as err:
         raise BadOutError(out, f"can't be written: {err.strerror or err}") from err
 

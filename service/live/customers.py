@@ -7,6 +7,7 @@ import structlog
 
 from service.live.told import NOT_PERSONAL, Told, told_of
 from storage.record.changes import Tombstone
+from storage.record.consent import PRESETS, Consent
 from storage.record.live import CustomerNow
 
 CUT_OFF_S = 300.0
@@ -25,22 +26,19 @@ class LiveCustomers:
     erased, by keyed hash.
 
     Args:
-        is_personal_by_default: the shop's default of the consent `personalise`.
-        experiments_by_default: the shop's default of the consent `experiment`.
+        default: what is allowed by those who said nothing.
         most: customers with purchases that are held; beyond that the first of them get the night's list.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
+        default: Consent = PRESETS["all"],
         *,
-        is_personal_by_default: bool,
         most: int,
-        experiments_by_default: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._is_personal_by_default, self._most, self._clock = is_personal_by_default, most, clock
-        self._experiments_by_default = experiments_by_default
+        self.default, self._most, self._clock = default, most, clock
         self._experiment_others: set[str] = set()
         self._told: dict[str, Told] = {}
         self._others: set[str] = set()  # whose consent isn't the default
@@ -59,7 +57,7 @@ class LiveCustomers:
         """What is new of a customer; None where the night's word holds, as it does for most."""
         if self._clock() > self._trusted_until_s:
             return NOT_PERSONAL
-        if (customer_id in self._others) is self._is_personal_by_default:
+        if (customer_id in self._others) is self.default.personalise:
             return NOT_PERSONAL
         told = self._told.get(customer_id)
         if not self._erased:
@@ -73,7 +71,7 @@ class LiveCustomers:
 
     def may_experiment(self, customer_id: str) -> bool:
         """Whether a customer whose answers may be personal may take part in experiments, too."""
-        return (customer_id in self._experiment_others) is not self._experiments_by_default
+        return (customer_id in self._experiment_others) is not self.default.experiment
 
     def showings_name(self, customer_id: str) -> str:
         """Under which name it is counted what a customer is shown: another one after an erasure, and nobody
@@ -128,15 +126,14 @@ class LiveCustomers:
         if now.epoch < self._said.get(customer_id, 0):
             return  # it was read before that
         self._said.pop(customer_id, None)
-        by_default = self._is_personal_by_default
-        is_personal = by_default if now.personalise is None else now.personalise
-        _note(self._others, customer_id, allows=is_personal, default=by_default)
-        by_default = self._experiments_by_default
-        joins = by_default if now.experiment is None else now.experiment
-        _note(self._experiment_others, customer_id, allows=joins, default=by_default)
+        default = self.default
+        is_personal = default.personalise if now.personalise is None else now.personalise
+        _note(self._others, customer_id, allows=is_personal, default=default.personalise)
+        joins = default.experiment if now.experiment is None else now.experiment
+        _note(self._experiment_others, customer_id, allows=joins, default=default.experiment)
         erased = self.erased(customer_id)
         lives = now.epoch > 0 and is_personal
-        told = told_of(now.epoch, now.trade, has_night=not erased, erased=erased) if lives else None
+        told = told_of(now.epoch, now.trade, erased) if lives else None
         if told is None or not (told.lines or told.redeemed or (erased and now.personalise is not None)):
             self._told.pop(customer_id, None)
             return
@@ -149,10 +146,10 @@ class LiveCustomers:
             return  # it was said before, and taken
         self._said[customer_id] = max(epoch, self._said.get(customer_id, 0))
         if not personalise:
-            _note(self._others, customer_id, allows=False, default=self._is_personal_by_default)
+            _note(self._others, customer_id, allows=False, default=self.default.personalise)
             self._told.pop(customer_id, None)
         if not experiment:
-            _note(self._experiment_others, customer_id, allows=False, default=self._experiments_by_default)
+            _note(self._experiment_others, customer_id, allows=False, default=self.default.experiment)
 
     def keep(self, customer_ids: set[str]) -> None:
         """Forget what is new of all others: the night knows it by now. A life after an erasure goes on."""
@@ -160,7 +157,7 @@ class LiveCustomers:
             if customer_id in customer_ids:
                 continue
             if told.erased:
-                self._told[customer_id] = told_of(told.epoch, (), has_night=False, erased=told.erased)
+                self._told[customer_id] = told_of(told.epoch, (), told.erased)
             else:
                 self._told.pop(customer_id, None)
 

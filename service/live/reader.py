@@ -9,9 +9,9 @@ from itertools import batched
 from service.live.customers import LiveCustomers
 from service.record import Door
 from storage.record.changes import CustomerChanges, Tombstone, clock_now, customer_changes_since
+from storage.record.consent import Consent
 from storage.record.live import (
     CustomerNow,
-    Defaults,
     Since,
     customers_now,
     first_event_since,
@@ -40,12 +40,10 @@ class LiveReader:
 
     Args:
         since_of: which events the version that answers doesn't know; None before there is one.
-        defaults: the shop's.
     """
 
-    def __init__(self, door: Door, live: LiveCustomers, since_of: SinceOf, *, defaults: Defaults) -> None:
+    def __init__(self, door: Door, live: LiveCustomers, since_of: SinceOf) -> None:
         self._door, self._live, self._since_of = door, live, since_of
-        self._defaults = defaults
         self._seen: int | None = None
         self._is_late = False
         self._fill: _Fill | None = None
@@ -106,11 +104,11 @@ class LiveReader:
             _, stones = self._door.do(partial(read, erasure=stones[-1].number))
         after: str | None = ""
         while after is not None:
-            after = self._consents(after, but=self._defaults)
+            after = self._consents(after, but=self._live.default)
         self._live.heard(now)
         self._seen, self._after_consent = now, ""
 
-    def _consents(self, after: str, *, but: Defaults | None) -> str | None:
+    def _consents(self, after: str, *, but: Consent | None) -> str | None:
         """Read the next customers who said something themselves; the last one's id, None at the end."""
 
         def read(record: Record) -> tuple[list[CustomerNow], str | None]:

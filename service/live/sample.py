@@ -20,9 +20,7 @@ def news_of(
     Raises:
         NextbestError: the record can't be read.
     """
-    live = LiveCustomers(
-        is_personal_by_default=default.personalise, most=len(customer_ids), clock=lambda: 0.0
-    )
+    live = LiveCustomers(default, most=len(customer_ids), clock=lambda: 0.0)
     with record.reading() as connection:
         live.erase(tombstones_after(connection, 0), record.key.hash_of)
         for one in customers_now(connection, customer_ids, served.since):

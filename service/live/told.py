@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from sys import intern
+from sys import intern, maxsize
 from typing import NamedTuple
 from zlib import crc32
 
@@ -37,22 +37,21 @@ class Told:
     Attributes:
         epoch: the record's number of the last change.
         lines: the latest purchase first.
-        has_night: whether what any night left is the customer's; not after an erasure.
         mark: differs where lines differ: an epoch alone may be known before all that belongs to it.
-        erased: number of the erasure after which this life began; 0 where that isn't known or there was none.
+        erased: number of the erasure after which this life began, 0 if there was none: what a night left that
+            didn't know it isn't the customer's.
         redeemed: ids of the offers that were redeemed since the night, whatever was returned.
     """
 
     epoch: int
     lines: tuple[Line, ...]
-    has_night: bool
     mark: int
     erased: int = 0
     redeemed: frozenset[str] = frozenset()
 
 
-NOT_PERSONAL = Told(0, (), False, 0)
-"""Somebody whose answers may not be personal."""
+NOT_PERSONAL = Told(0, (), 0, erased=maxsize)
+"""Somebody whose answers may not be personal: no night is theirs."""
 
 
 def has_night_of(told: Told | None, tombstone: int) -> bool:
@@ -62,14 +61,14 @@ def has_night_of(told: Told | None, tombstone: int) -> bool:
         told: None: nothing happened to them.
         tombstone: number of the latest erasure that the version knew.
     """
-    return told is None or told.has_night or 0 < told.erased <= tombstone
+    return told is None or told.erased <= tombstone
 
 
-def told_of(epoch: int, trade: Sequence[Trade], *, has_night: bool, erased: int = 0) -> Told:
+def told_of(epoch: int, trade: Sequence[Trade], erased: int = 0) -> Told:
     """What trade in the order of time comes to."""
     lines = lines_of(trade)
     redeemed = frozenset(one.offer_id for one in trade if one.offer_id is not None)
-    return Told(epoch, lines, has_night, crc32(repr((has_night, lines)).encode()), erased, redeemed)
+    return Told(epoch, lines, crc32(repr((not erased, lines)).encode()), erased, redeemed)
 
 
 def lines_of(trade: Sequence[Trade]) -> tuple[Line, ...]:

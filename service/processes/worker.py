@@ -58,7 +58,7 @@ from service.web.slow_bodies import NAME, SlowBodies
 from storage.files.shop_files import shop_files
 from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
-from storage.record.live import Defaults, Since
+from storage.record.live import Since
 from storage.record.record import FILE as RECORD_FILE
 from storage.versions.signing import Signers
 from storage.versions.store import Store
@@ -233,19 +233,14 @@ def _follow_customers(
     settings: Settings, counters: RecordCounters, champion: ChampionFollower, of_shop: Callable[[], None]
 ) -> tuple[LiveCustomers, LiveFollower]:
     """What is new of customers, and who keeps it up to date once it is started."""
-    default = PRESETS[settings.consent_default]
-    customers = LiveCustomers(
-        is_personal_by_default=default.personalise,
-        experiments_by_default=default.experiment,
-        most=settings.live_customers,
-    )
+    customers = LiveCustomers(PRESETS[settings.consent_default], most=settings.live_customers)
     door = RecordDoor(settings, counters)  # of its own: events don't wait for it
 
     def since() -> Since | None:
         serving = champion.current
         return serving.served.since if serving else None
 
-    reader = LiveReader(door, customers, since, defaults=Defaults(default.personalise, default.experiment))
+    reader = LiveReader(door, customers, since)
     wait_s = settings.record_timeout_ms / 1000
     return customers, LiveFollower(reader, poll_s=settings.changes_poll_s, wait_s=wait_s, of_shop=of_shop)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from storage.record.changes import Tombstone
+from storage.record.consent import Consent
 from storage.record.events import TRADE, EventType
 from storage.record.statements import parts
 from storage.record.tables import customers, events, tombstones
@@ -186,21 +187,15 @@ def who_traded(
     return found, end if end < int(connection.scalar(sa.select(sa.func.max(events.c.id))) or 0) else None
 
 
-class Defaults(NamedTuple):
-    """What is allowed by those who said nothing."""
-
-    personalise: bool
-    experiment: bool
-
-
 def who_allows(
-    connection: sa.Connection, after_customer: str, limit: int, *, but: Defaults | None
+    connection: sa.Connection, after_customer: str, limit: int, *, but: Consent | None
 ) -> tuple[list[str], str | None]:
     """Customers who said themselves what they allow, after an id, in the order of ids; and the id to go on
     with, None at the end.
 
     Args:
-        but: leave out those who said just this, the shop's defaults; None leaves out nobody.
+        but: leave out those who said just this of answers and experiments, the shop's default; None leaves
+            out nobody.
     """
     said: sa.ColumnElement[bool] = customers.c.personalise.is_not(None)
     if but is not None:

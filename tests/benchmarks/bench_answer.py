@@ -226,7 +226,7 @@ def make_routes(
     varied, often = parse_rules(VARIED), parse_rules(f"schema = 1\n{OFTEN.read_text()}")
     all_rules = parse_rules(RULES.read_text() + OFTEN.read_text() + VARIED.partition("\n")[2])
     numbers = count()
-    since = told_of(1, _basket_of_today(follower.current.served), has_night=True)
+    since = told_of(1, _basket_of_today(follower.current.served))
 
     def bought(_: str) -> Told:
         return since
@@ -288,7 +288,7 @@ def make_routes(
 
 def _customers(number: int) -> LiveCustomers:
     """Nothing is new of any; what is counted of them is theirs by this number alone."""
-    customers = LiveCustomers(is_personal_by_default=True, most=1, clock=lambda: 0.0)
+    customers = LiveCustomers(most=1, clock=lambda: 0.0)
     customers.heard()
     customers.erase(
         [Tombstone(1, b"somebody", 1)], lambda one: blake2b(one.encode(), key=b"%d" % number).digest()

@@ -20,7 +20,6 @@ from service.rules.book import RuleBook
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
-from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.versions.store import Store
@@ -59,8 +58,8 @@ class ReplayShop:
         since = champion.current.served.since
         events = EventCounters(metrics.registry)
         door = RecordDoor(settings, events)
-        known = LiveCustomers(is_personal_by_default=True, most=settings.live_customers)
-        reader = LiveReader(door, known, lambda: since, defaults=Defaults(personalise=True, experiment=True))
+        known = LiveCustomers(most=settings.live_customers)
+        reader = LiveReader(door, known, lambda: since)
         reader.look()
         news = self._news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
         book = RuleBook(clock=clock)

@@ -11,7 +11,6 @@ from service.routes.customer_desk import CustomerDesk
 from storage.record.changes import clock_now
 from storage.record.consent import PRESETS, SHOPS_TABLE, Consent
 from storage.record.erasure import erase
-from storage.record.live import Defaults
 from storage.record.record import Record
 from storage.record.shop_consents import take_shop_consents
 from storage.record.statements import consent_lock
@@ -23,7 +22,7 @@ ALL, NOTHING = PRESETS["all"], PRESETS["nothing"]
 
 
 def desk_on(record: Record, default: Consent = ALL) -> CustomerDesk:
-    live = LiveCustomers(is_personal_by_default=default.personalise, most=10)
+    live = LiveCustomers(default, most=10)
     return CustomerDesk(Door(record), default=default, live=live)
 
 
@@ -105,9 +104,9 @@ def waiting(connection: sa.Connection) -> int:
 def test_a_refusal_that_another_worker_took_is_obeyed_here_at_once_and_kept_in_mind_no_longer_than_needed(
     record: Record,
 ) -> None:
-    live = LiveCustomers(is_personal_by_default=True, most=10)
+    live = LiveCustomers(most=10)
     door = Door(record)
-    reader = LiveReader(door, live, lambda: None, defaults=Defaults(True, True))
+    reader = LiveReader(door, live, lambda: None)
     reader.look()
     desk = CustomerDesk(door, default=ALL, live=live)
     desk_on(record).change("anna", {"personalise": False}, "key-1")

@@ -26,7 +26,6 @@ from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
 from storage.files.shop_files import FILE, note_shop_file, shop_files
 from storage.record.consent import PRESETS
-from storage.record.live import Defaults
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.versions.store import Store
@@ -77,8 +76,8 @@ def worker_on(root: Path) -> Worker:
     served = follower.current.served
     events = EventCounters(metrics.registry)
     door = RecordDoor(settings, events)
-    live = LiveCustomers(is_personal_by_default=True, most=100)
-    reader = LiveReader(door, live, lambda: served.since, defaults=Defaults(True, True))
+    live = LiveCustomers(most=100)
+    reader = LiveReader(door, live, lambda: served.since)
     news = LiveFollower(reader, poll_s=1, wait_s=5)
     news.catch_up()
     while reader.is_behind:

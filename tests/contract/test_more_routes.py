@@ -65,7 +65,7 @@ def asked(told: Told | None = None, rules: str = "") -> Recommender:
 
 def bought_now(*products: str) -> Told:
     trade = [Trade(product, False, int(NOON.timestamp() * 1000), "o", 1.0) for product in products]
-    return told_of(1, trade, has_night=True)
+    return told_of(1, trade)
 
 
 def due(

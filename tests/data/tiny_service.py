@@ -98,9 +98,7 @@ def plain_parts(
         gate=Gate(EVERYBODY, Limits(), (), metrics),
         desk=EventDesk(settings, door, events, follower.knows_product),
         products=ProductDesk(door, LiveProducts(), follower.has_product),
-        customers=CustomerDesk(
-            door, default=PRESETS["all"], live=LiveCustomers(is_personal_by_default=True, most=100)
-        ),
+        customers=CustomerDesk(door, default=PRESETS["all"], live=LiveCustomers(most=100)),
         offers=OfferDesk(nothing_new, RuleBook()),
         log_key=b"key",
     )

@@ -36,7 +36,7 @@ def serving(tmp_path: Path) -> Serving:
 
 
 def known_customers() -> LiveCustomers:
-    known = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
+    known = LiveCustomers(most=100, clock=lambda: 0.0)
     known.heard()
     return known
 

@@ -12,7 +12,6 @@ from service.live.told import NOT_PERSONAL
 from service.record import NOT_READ
 from service.routes.customer_desk import CustomerDesk
 from storage.record.consent import PRESETS
-from storage.record.live import Defaults
 from storage.record.record import Record
 from tests.data.records import Door, empty_record, sqlite_url
 
@@ -37,8 +36,8 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 
 def desk_and_live(record: Record) -> tuple[CustomerDesk, LiveCustomers, Door, LiveFollower]:
-    live, door = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0), Door(record)
-    reader = LiveReader(door, live, lambda: None, defaults=Defaults(True, True))
+    live, door = LiveCustomers(most=10, clock=lambda: 0.0), Door(record)
+    reader = LiveReader(door, live, lambda: None)
     follower = LiveFollower(reader, poll_s=1, wait_s=1)
     follower.catch_up()
     desk = CustomerDesk(Dies(record, door), default=PRESETS["all"], live=live, told=follower.catch_up)

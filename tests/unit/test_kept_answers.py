@@ -40,7 +40,7 @@ class Worker:
     def __init__(self, folder: Path, rules: str = PLAIN) -> None:
         self.served = tiny_served(folder, TinyShop(offers=OFFERS))
         self.now_s = NOON.timestamp()
-        self.customers = LiveCustomers(is_personal_by_default=True, most=10, clock=self.clock)
+        self.customers = LiveCustomers(most=10, clock=self.clock)
         self.customers.erase([], KEY.hash_of)
         self.customers.heard()
         self.book = RuleBook(parse_rules(rules), self.clock)

@@ -35,7 +35,7 @@ def milk_at(*moments: datetime, orders: str | None = None) -> Told:
         Trade("milk", False, int(at.timestamp() * 1000), order, 1.0)
         for at, order in zip(moments, ids, strict=True)
     ]
-    return told_of(1, trade, has_night=True)
+    return told_of(1, trade)
 
 
 def why_milk(served: ServedVersion, told: Told) -> tuple[str, Any]:

@@ -19,7 +19,6 @@ from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.events import EventType, Sending
 from storage.record.live import (
-    Defaults,
     Since,
     first_event_since,
     tombstones_after,
@@ -49,8 +48,8 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(
     record: Record, since: Callable[[], Since | None] = lambda: NIGHT
 ) -> tuple[LiveReader, LiveCustomers]:
-    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
-    return LiveReader(Door(record), live, since, defaults=Defaults(True, True)), live
+    live = LiveCustomers(most=100, clock=lambda: 0.0)
+    return LiveReader(Door(record), live, since), live
 
 
 def read_all(reader: LiveReader) -> None:
@@ -94,7 +93,7 @@ def test_a_look_goes_through_a_few_rows_of_a_large_record_and_the_next_goes_on(r
     assert all(live.of(f"gone {number}") is NOT_PERSONAL for number in range(5))
     assert len(live) == 20
     with record.reading() as connection:
-        found = [who_allows(connection, after, 2, but=Defaults(True, True)) for after in ("", "buyer 02")]
+        found = [who_allows(connection, after, 2, but=PRESETS["all"]) for after in ("", "buyer 02")]
         assert found == [([], "buyer 02"), ([], "buyer 05")]
         assert who_traded(connection, 1, NIGHT, 9) == ({"buyer 01"}, 4)
         assert len(tombstones_after(connection, 1, 2)) == 2
@@ -118,8 +117,8 @@ def test_what_a_purge_takes_from_many_at_once_is_followed_in_pieces(record: Reco
 def test_after_a_long_silence_nothing_is_personal_before_all_that_changed_is_known(record: Record) -> None:
     """The first piece was taken for the whole: who had refused in the meantime got their own list."""
     now_s = [0.0]
-    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: now_s[0])
-    reader = LiveReader(Door(record), live, lambda: NIGHT, defaults=Defaults(True, True))
+    live = LiveCustomers(most=100, clock=lambda: now_s[0])
+    reader = LiveReader(Door(record), live, lambda: NIGHT)
     read_all(reader)
     assert live.of("zoe") is None
     for name in ("anna", "ben", "zoe"):
@@ -150,7 +149,7 @@ def test_a_new_life_that_was_read_before_its_erasure_is_not_believed(record: Rec
     read_all(reader)
     told = live.of("anna")
     assert told is not None
-    assert (lines(live, "anna"), told.has_night) == (["bread"], False)
+    assert (lines(live, "anna"), told.erased) == (["bread"], 1)
 
 
 def test_what_comes_later_is_read_by_the_next_look(record: Record) -> None:
@@ -193,7 +192,7 @@ def test_consents_and_erasures_of_before_are_known_at_once(record: Record) -> No
     read_all(reader)
     back = live.of("back")
     assert back is not None
-    assert not back.has_night
+    assert back.erased == 2
 
 
 def test_a_new_life_goes_on_in_the_nights_that_know_of_it_and_in_no_other(record: Record) -> None:
@@ -226,9 +225,9 @@ def test_a_new_life_goes_on_in_the_nights_that_know_of_it_and_in_no_other(record
 
 
 def test_a_look_that_fails_keeps_what_is_known_and_the_next_one_misses_nothing(record: Record) -> None:
-    live = LiveCustomers(is_personal_by_default=True, most=100, clock=lambda: 0.0)
+    live = LiveCustomers(most=100, clock=lambda: 0.0)
     door = Door(record)
-    reader = LiveReader(door, live, lambda: NIGHT, defaults=Defaults(True, True))
+    reader = LiveReader(door, live, lambda: NIGHT)
     take(record, event("1"))
     read_all(reader)
     door.is_shut = True

@@ -45,8 +45,8 @@ def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
     return [Trade(product, False, int(at.timestamp() * 1000), "o1", 1.0) for product in products]
 
 
-def bought(*products: str, at: datetime = MORNING, epoch: int = 1, has_night: bool = True) -> Told:
-    return told_of(epoch, trades(*products, at=at), has_night=has_night)
+def bought(*products: str, at: datetime = MORNING, epoch: int = 1, erased: int = 0) -> Told:
+    return told_of(epoch, trades(*products, at=at), erased)
 
 
 def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
@@ -59,16 +59,16 @@ def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_h
     assert [served.products[one.product_row] for one in both.bought] == ["bread"]
     an_hour_ago = int((MORNING.timestamp() - 3600) * 1000)
     trade = [Trade("milk", False, an_hour_ago, "o2", 1.0), *trades("milk")]
-    new = session_of(served, anna, told_of(1, trade, has_night=True), now_s)
+    new = session_of(served, anna, told_of(1, trade), now_s)
     assert new is not None
     assert new.bought[0].times == 1  # o2 alone
     the_day_before = int((MORNING.timestamp() - 86_400) * 1000)
     trade = [Trade("milk", False, the_day_before, "o2", 1.0), Trade("bread", False, an_hour_ago, "o3", 1.0)]
-    new = session_of(served, anna, told_of(1, [*trade, *trades("milk")], has_night=True), now_s)
+    new = session_of(served, anna, told_of(1, [*trade, *trades("milk")]), now_s)
     assert new is not None
     assert [served.products[one.product_row] for one in new.bought] == ["bread", "milk"]  # the latest first
     # after an erasure the night is no word on the customer
-    assert session_of(served, NONE, bought("milk", has_night=False), now_s) is not None
+    assert session_of(served, NONE, bought("milk", erased=1), now_s) is not None
 
 
 def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_pat
         trade = [
             Trade(name, False, morning_ms - hours * 3_600_000, order, 1.0) for name, hours, order in bought
         ]
-        found = session_of(served, anna, told_of(1, trade, has_night=True), MORNING.timestamp())
+        found = session_of(served, anna, told_of(1, trade), MORNING.timestamp())
         if found is None:
             return None
         assert [served.products[one.product_row] for one in found.bought] == ["milk"]
@@ -252,7 +252,7 @@ def test_of_a_long_shopping_list_every_product_is_known_to_have_been_bought(tmp_
     many = [f"p{number:02}" for number in range(70)]
     served = tiny_served(tmp_path, replace(SHOP, products=dict(SHOP.products) | dict.fromkeys(many, "")))
     trade = trades("milk", "pear", at=MORNING - timedelta(hours=1)) + trades(*many)
-    told, today = told_of(1, trade, has_night=True), {"last_purchased_on": "2018-01-02"}
+    told, today = told_of(1, trade), {"last_purchased_on": "2018-01-02"}
     for customer, query in (("anna", Query(n=80)), ("anna", Query(n=80, objective="reorder"))):
         answer = recommender(told).recommend(served, customer, query)
         said = {one["product_id"]: one["reason"] for one in body(served, customer, answer)["recommendations"]}
@@ -275,7 +275,7 @@ def test_a_probability_of_before_the_purchase_is_no_longer_told(tmp_path: Path) 
 
 
 def test_after_an_erasure_only_the_new_life_counts(tiny: ServedVersion) -> None:
-    new_life = recommender(bought("bread", has_night=False)).recommend(tiny, "anna", Query(n=5))
+    new_life = recommender(bought("bread", erased=1)).recommend(tiny, "anna", Query(n=5))
     stranger = recommender(bought("bread")).recommend(tiny, "nobody", Query(n=5))
     assert shown(tiny, new_life) == shown(tiny, stranger)
 
@@ -284,7 +284,7 @@ def test_a_night_that_knew_of_the_erasure_is_the_customer_s_again_and_one_before
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path)
-    told = told_of(9, (), has_night=False, erased=3)
+    told = told_of(9, (), erased=3)
     for known in (None, 2, 3, 4):
         version = store.open(write_version(store, SHOP, now=AS_OF, tombstone=known))
         served = ServedVersion(version, VARIANT)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from service.live.customers import CUT_OFF_S, LiveCustomers
 from service.live.told import MOST_LINES, NOT_PERSONAL, Line, lines_of
 from storage.record.changes import Tombstone
+from storage.record.consent import PRESETS, Consent
 from storage.record.live import CustomerNow, Trade
 
 
@@ -27,8 +28,8 @@ def hash_of(customer_id: str) -> bytes:
     return customer_id.encode()
 
 
-def heard(*, is_personal_by_default: bool = True, most: int = 100) -> LiveCustomers:
-    live = LiveCustomers(is_personal_by_default=is_personal_by_default, most=most, clock=lambda: 0.0)
+def heard(default: Consent = PRESETS["all"], most: int = 100) -> LiveCustomers:
+    live = LiveCustomers(default, most=most, clock=lambda: 0.0)
     live.heard()
     return live
 
@@ -95,7 +96,7 @@ def test_lines_name_a_product_once_and_only_what_was_bought(
 
 def test_before_the_record_was_read_and_long_after_nobody_gets_personal_answers() -> None:
     now_s = 0.0
-    live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: now_s)
+    live = LiveCustomers(most=10, clock=lambda: now_s)
     assert live.of("anna") is NOT_PERSONAL
     live.heard()
     assert live.of("anna") is None
@@ -112,7 +113,7 @@ def test_only_what_differs_from_the_shops_default_is_held() -> None:
     assert (live.of("anna"), live.of("ben"), len(live)) == (None, NOT_PERSONAL, 0)
     live.take(now(3, customer="ben", personalise=True))
     assert live.of("ben") is None
-    opt_in = heard(is_personal_by_default=False)
+    opt_in = heard(PRESETS["nothing"])
     opt_in.take(now(1, personalise=True))
     assert (opt_in.of("anna"), opt_in.of("ben")) == (None, NOT_PERSONAL)
 
@@ -138,7 +139,7 @@ def test_an_erasure_counts_at_once_and_a_new_consent_begins_a_new_life() -> None
     live.take(now(3, personalise=True))
     told = live.of("anna")
     assert told is not None
-    assert (told.has_night, told.lines) == (False, ())  # versions know the life before
+    assert (told.erased, told.lines) == (1, ())  # versions know the life before
 
 
 def test_a_consent_counts_at_once_and_what_was_read_before_it_does_not() -> None:

@@ -169,7 +169,7 @@ def test_what_a_rule_buries_comes_later_among_what_is_due(tmp_path: Path) -> Non
 
 
 def test_what_was_bought_just_now_is_not_due_and_never_a_discovery(tiny: ServedVersion) -> None:
-    told = told_of(1, [Trade("milk", False, int(NOW.timestamp() * 1000), "o", 1.0)], has_night=True)
+    told = told_of(1, [Trade("milk", False, int(NOW.timestamp() * 1000), "o", 1.0)])
     assert names(answer(tiny, Query(n=3, objective="reorder"), told=told)) == ["rolls", "milk", "bread"]
     assert "milk" not in names(answer(tiny, Query(n=12, objective="discovery"), told=told))
 
@@ -194,7 +194,7 @@ def test_as_many_as_there_are_and_none_twice_whatever_it_is_for(
     tiny: ServedVersion, objective: str, customer: str, bought: list[str], n: int
 ) -> None:
     trade = [Trade(product, False, int(NOW.timestamp() * 1000), "o", 1.0) for product in bought]
-    told = told_of(1, trade, has_night=True) if bought else None
+    told = told_of(1, trade) if bought else None
     found = names(answer(tiny, Query(n=n, objective=objective), customer, told))
     owned = {line.product for line in SHOP.history.get(customer, ())} | set(bought)
     may_come = set(PRODUCTS) - {"cream"} - (owned if objective == "discovery" else set())

@@ -23,7 +23,7 @@ from service.rules.reading import parse_rules
 from service.versions.served import ServedVersion
 from service.web.parameters import Query, parse_offers_query
 from storage.record.events import EventType
-from storage.record.live import Defaults, Trade
+from storage.record.live import Trade
 from tests.data.offer_shop import (
     BUTTER,
     CHEESE,
@@ -62,7 +62,7 @@ def test_a_reason_knows_what_was_bought_since_the_night(tmp_path: Path) -> None:
 
     def why(customer: str, *products: str, at_ms: int = at_ms) -> dict[str, tuple[object, ...]]:
         trade = [Trade(product, False, at_ms, "a", 1.0) for product in products]
-        found = offers(desk_of(lambda _: told_of(1, trade, has_night=True)), served, customer)["offers"]
+        found = offers(desk_of(lambda _: told_of(1, trade)), served, customer)["offers"]
         reasons = {one["offer_id"]: one["reason"] for one in found}
         return {
             offer: (reason["evidence"]["product_id"], *list(reason["evidence"].values())[1:])
@@ -83,7 +83,7 @@ def test_a_reason_knows_what_was_bought_since_the_night(tmp_path: Path) -> None:
 
 def test_an_offer_that_was_redeemed_since_the_night_is_shown_to_others_only(tmp_path: Path) -> None:
     served = served_of(tmp_path)
-    live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+    live = LiveCustomers(most=10, clock=lambda: 0.0)
     desk, asked = desk_of(live.of), Recommender(FirstLevel(10, 1), None, live.of, clock=Clock())
 
     def beside() -> set[str]:
@@ -92,7 +92,7 @@ def test_an_offer_that_was_redeemed_since_the_night_is_shown_to_others_only(tmp_
         return {json.loads(one.text)["offer_id"] for one in found.texts.values()}
 
     with empty_record(sqlite_url(tmp_path)) as record:
-        reader = LiveReader(Door(record), live, lambda: served.since, defaults=Defaults(True, True))
+        reader = LiveReader(Door(record), live, lambda: served.since)
         reader.look()
         assert ids(offers(desk, served)) == ["butter 10 off", "milk 10 off", "cake"]
         assert beside() == {"butter 10 off", "milk 10 off", "cake"}
@@ -115,7 +115,7 @@ def test_they_can_be_ranked_by_how_probably_they_are_redeemed_and_cut(tmp_path: 
     assert ids(offers(desk_of(), served, query=parse_offers_query(b"n=1"))) == ["butter 10 off"]
 
 
-@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), False, 0)])
+@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), 0, erased=1)])
 def test_who_is_not_known_or_wants_nothing_personal_gets_what_is_for_everybody(
     tmp_path: Path, news: Told
 ) -> None:
@@ -148,11 +148,11 @@ def test_what_a_rule_hides_since_it_was_bought_lately_is_on_no_offer_either(tmp_
     both = ["butter", "yoghurt"]
     assert shown(3) == {"butter 10 off": both, "milk 10 off": ["milk"], "cake": ["cake"]}
     assert shown(4) == {"butter 10 off": both, "cake": ["cake"]}
-    assert shown(4, told_of(1, trade, has_night=True)) == {"butter 10 off": ["yoghurt"], "cake": ["cake"]}
+    assert shown(4, told_of(1, trade)) == {"butter 10 off": ["yoghurt"], "cake": ["cake"]}
     assert shown(4, NOT_PERSONAL) == {"butter 10 off": both}
 
 
-@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), False, 0)])
+@pytest.mark.parametrize("news", [NOT_PERSONAL, Told(3, (), 0, erased=1)])
 @pytest.mark.parametrize("customer", ["anna", "zoe"])
 def test_a_rule_for_a_segment_is_not_for_a_member_of_whom_nothing_may_be_known(
     tmp_path: Path, customer: str, news: Told
@@ -276,7 +276,7 @@ def test_the_cost_of_a_product_s_offer_is_taken_from_its_value(tmp_path: Path) -
 
 
 def test_an_offer_that_was_redeemed_since_the_night_costs_nothing(tmp_path: Path) -> None:
-    told = Told(1, (), True, 1, redeemed=frozenset([DEAR_MILK.offer_id]))
+    told = Told(1, (), 1, redeemed=frozenset([DEAR_MILK.offer_id]))
     found = valued(served_of(tmp_path, VALUED), desk_of(lambda _: told), news_of=lambda _: told)
     assert found == pytest.approx({"milk": 0.5, "butter": 0.4 - 0.2 * 0.1, "bread": 0.2}, abs=1e-3)
     assert list(found) == ["milk", "butter", "bread"]

@@ -153,7 +153,7 @@ def test_a_rule_fires_that_hides_what_was_bought_since_the_night(tmp_path: Path)
     assert champion
     again = ServedVersion(store.open(champion.current.version_id), VARIANT)
     trade = [Trade("bread", False, int(NOON_S * 1000), "o1", 1.0)]
-    told = told_of(1, trade, has_night=True)
+    told = told_of(1, trade)
     lately = rule("lately", "exclude_bought", days="1")
     assert tried(again, lately).never_fired == ["lately"]
     assert tried(again, lately, news=lambda one: told if one == "new" else None).never_fired == []

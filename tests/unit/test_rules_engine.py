@@ -186,7 +186,7 @@ def test_of_who_was_erased_since_the_night_no_rule_knows_what_the_night_knew(
     served: ServedVersion, customer: str, bought: tuple[Trade, ...]
 ) -> None:
     block = parse_rules(f"schema = 1\n{rule('block', categories='["dairy"]', segments='["minors"]')}")
-    told = told_of(5, bought, has_night=False, erased=3)
+    told = told_of(5, bought, erased=3)
     recommends = Recommender(
         FirstLevel(10, 0), None, lambda _: told, book=RuleBook(block, lambda: NOON), clock=lambda: NOON
     )

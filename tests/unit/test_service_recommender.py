@@ -49,7 +49,7 @@ def without_cache() -> Recommender:
 
 def happened(epoch: int) -> Told:
     """Something new that is no purchase."""
-    return told_of(epoch, [], has_night=True)
+    return told_of(epoch, [])
 
 
 def products(served: ServedVersion, customer: str, query: Query) -> list[tuple[str, Rung]]:

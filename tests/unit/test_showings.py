@@ -80,7 +80,7 @@ class Day:
     def __init__(self, served: ServedVersion, rules: str, kept: Kept | None = None) -> None:
         self.now_s = NOON
         self.served, self.kept = served, kept or Kept()
-        self.customers = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+        self.customers = LiveCustomers(most=10, clock=lambda: 0.0)
         self.customers.erase([], KEY.hash_of)
         self.customers.heard()
         self.book = RuleBook(parse_rules(f"schema = 1\n{rules}"), lambda: self.now_s)
@@ -357,7 +357,7 @@ def test_a_version_may_warm_up_in_another_thread_while_customers_come_and_go(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.answering.showings.KEPT_CUSTOMERS", 1)
-    customers = LiveCustomers(is_personal_by_default=True, most=1)
+    customers = LiveCustomers(most=1)
     customers.erase([], KEY.hash_of)
     customers.heard()
     book = RuleBook(parse_rules(f"schema = 1\n{TWICE}"), lambda: NOON)

@@ -86,7 +86,7 @@ def desk_of(
     version = Store(tmp_path).open(publish(Store(tmp_path), shop, variants=(VARIANT, "als")))
     served = ServedVersion(version, VARIANT)
     plans, shown = Fixed(), list[Shown]()
-    live = LiveCustomers(is_personal_by_default=True, most=10, clock=lambda: 0.0)
+    live = LiveCustomers(most=10, clock=lambda: 0.0)
     live.heard()
     showings = Showings(live, None) if counts else None
 
