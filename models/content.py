@@ -15,9 +15,12 @@ from models.history.interactions import Interactions
 from models.numerics.columns import lines
 from models.numerics.decay import decay, half_life_grid
 from models.numerics.one_hot import one_hot
+from models.numerics.top_k import top_k_of_table
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.validation.folds import FoldOptions, chosen
 from models.validation.loyalty import loyalty
+
+BLOCK = 1000  # products whose likeness to others is held at a time
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,7 @@ class Content(Model[ContentOptions]):
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what has nothing in common with anything that the customer bought."""
         self.check_fitted()
-        if self._vectors is None:
-            features = (self.feature_weight_, self.feature_, self.feature_indptr_)
-            shape = self.n_products_, int(self.feature_.max(initial=-1)) + 1
-            self._vectors = sparse.csr_array(features, shape=shape)
-        vectors = self._vectors
+        vectors = self._known()
         profile = (
             lines(self.own_indptr_, self.own_product_, self.own_weight_, self.n_products_, rows) @ vectors
         )
@@ -100,6 +99,37 @@ class Content(Model[ContentOptions]):
         scores *= self.chance_[some]
         scores[scores <= 0] = np.nan
         return scores
+
+    def like(self, pool: IntArray, k: int) -> IntArray:
+        """What somebody who bought one product alone would like best, for each product.
+
+        Args:
+            pool: the product rows among which to look.
+            k: how many.
+        Returns:
+            product rows, shape (n_products, k), best first, ties by the lower row; -1 where no more of the
+            pool have anything in common with it.
+        """
+        self.check_fitted()
+        vectors = self._known()
+        others = (sparse.diags_array(self.chance_[pool]) @ vectors[pool]).T.tocsr()
+        found = np.full((self.n_products_, k), -1, np.int32)
+        for start in range(0, self.n_products_, BLOCK):
+            table = sparse.csr_array(vectors[start : start + BLOCK] @ others)
+            row = np.repeat(np.arange(start, start + table.shape[0]), np.diff(table.indptr))
+            table.data[row == pool[table.indices]] = 0  # itself
+            table.eliminate_zeros()
+            best = top_k_of_table(table, k)
+            found[start : start + BLOCK] = np.where(best >= 0, pool[best], -1)
+        return found
+
+    def _known(self) -> sparse.csr_array:
+        """Products x features, weighted."""
+        if self._vectors is None:
+            features = (self.feature_weight_, self.feature_, self.feature_indptr_)
+            shape = self.n_products_, int(self.feature_.max(initial=-1)) + 1
+            self._vectors = sparse.csr_array(features, shape=shape)
+        return self._vectors
 
     def _fit_with(
         self,

@@ -273,7 +273,7 @@ class Recommender:
         return basket.answer(None, "popular")
 
     def similar(self, served: ServedVersion, product_row: int, query: Query) -> Answer:
-        """Products that the same customers bought, filled with the trend of the product's category."""
+        """Products that the same customers bought, then what is like it, then the trend of its category."""
         basket = Basket(
             self._book.at(served, query.placement, query.rule_set).of_nobody(), query, without=(product_row,)
         )
@@ -281,6 +281,7 @@ class Recommender:
 
         def take() -> None:
             basket.take_similar(product_row)
+            basket.take_alike(product_row)
             basket.take_trends(category)
 
         basket.fill(take)

@@ -12,6 +12,7 @@ from typing import Any
 from models.arrays import IntArray
 from models.base import Model
 from models.blend import Blend
+from models.content import Content, ContentOptions
 from models.errors import NoMemoryError
 from models.history.interactions import Interactions
 from models.numerics.cores import at_once, give_back
@@ -118,6 +119,20 @@ def popular_order(models: Mapping[str, Model[Any]]) -> IntArray:
     popular = models[Popular.name]
     assert isinstance(popular, Popular)
     return popular.order()
+
+
+def content_of(models: Mapping[str, Model[Any]], interactions: Interactions, horizon_days: float) -> Content:
+    """The fitted `content`: a variant, or what another one is made of; fitted here where none is."""
+    known = dict(models)
+    for model in models.values():
+        if isinstance(model, Blend):
+            known = vars(model.parts_) | known
+        elif isinstance(model, Ranker):
+            known = model.sources_ | known
+    content = known.get(Content.name)
+    if isinstance(content, Content):
+        return content
+    return Content(ContentOptions(horizon_days=horizon_days)).fit(interactions)
 
 
 def with_horizon(name: str, options: Mapping[str, object], horizon_days: float) -> dict[str, Any]:

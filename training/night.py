@@ -18,7 +18,7 @@ from storage.versions.store import Store
 from storage.versions.version import read_manifest
 from training.budget import Budget
 from training.evaluation.inside import budget_notes, fallback_notes
-from training.fitting import fit_variants
+from training.fitting import content_of, fit_variants
 from training.history.doubts import doubts
 from training.history.facts import (
     Lost,
@@ -193,11 +193,15 @@ def _write(
         for column in write_people(writer, history.customer_ids, history.customers, history.audiences):
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models)
+        progress.detail("products that are alike")
+        horizon_days = job.config.night.horizon_days
+        content = content_of(models, learned, horizon_days)
+        contents.write_alike(writer, content, learned, horizon_days)
         contents.write_due(writer, models, own)
         contents.write_order_keys(writer, history)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
-        contents.write_follow_up(writer, learned, job.config.night.horizon_days)
+        contents.write_follow_up(writer, learned, horizon_days)
         contents.write_session(writer, job.config.session.figures)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
@@ -217,7 +221,7 @@ def _write(
             job.store.versions,
             created_at=job.now,
             as_of=history.as_of,
-            horizon_days=job.config.night.horizon_days,
+            horizon_days=horizon_days,
             default_variant=job.default_variant,
             history=history_entry(history, counts),
             gate=gate,

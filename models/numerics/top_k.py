@@ -1,8 +1,9 @@
 """The best k of a row of scores, in one fixed order: by score, ties by product row."""
 
 import numpy as np
+from scipy import sparse
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import AnyIntArray, FloatArray, IntArray
 
 
 def top_k(scores: FloatArray, k: int) -> IntArray:
@@ -14,15 +15,28 @@ def top_k(scores: FloatArray, k: int) -> IntArray:
     Returns:
         shape (n, k), int32, best first, ties by the lower column; -1 where a row has fewer than k scores.
     """
-    n = len(scores)
-    best = np.full((n, k), -1, np.int32)
-    for row in range(n):
-        line = scores[row]
+    best = np.full((len(scores), k), -1, np.int32)
+    for row, line in enumerate(scores):
         able = np.flatnonzero(line > -np.inf)  # False for NaN too
-        if len(able) > k:
-            values = line[able]
-            threshold = np.partition(values, len(able) - k)[len(able) - k]
-            able = able[values >= threshold]  # all ties of the last place, so that the order below decides
-        order = np.lexsort((able, -line[able]))[:k]
-        best[row, : len(order)] = able[order]
+        found = _best(able, line[able], k)
+        best[row, : len(found)] = found
     return best
+
+
+def top_k_of_table(table: sparse.csr_array, k: int) -> IntArray:
+    """The same of a sparse table, whose entries alone count."""
+    best = np.full((table.shape[0], k), -1, np.int32)
+    for row in range(len(best)):
+        entries = slice(table.indptr[row], table.indptr[row + 1])
+        found = _best(table.indices[entries], table.data[entries], k)
+        best[row, : len(found)] = found
+    return best
+
+
+def _best(columns: AnyIntArray, values: FloatArray, k: int) -> AnyIntArray:
+    if len(values) > k:
+        threshold = np.partition(values, len(values) - k)[len(values) - k]
+        able = values >= threshold  # all ties of the last place, so that the order below decides
+        columns, values = columns[able], values[able]
+    first: AnyIntArray = columns[np.lexsort((columns, -values))[:k]]
+    return first

@@ -18,6 +18,7 @@ from storage.versions.evidence import ITSELF, NO_EVIDENCE
 KEPT_PRODUCTS = 20_000  # about 400 bytes each
 NOTHING_ATTACHED = Attached("null", 0.0)
 NO_OFFERS: Mapping[int, Attached] = {}
+NO_REASONS: Mapping[Rung, str] = {}
 MOST = 0.999  # nothing is certain, and a float16 above .9997 is 1
 
 
@@ -92,7 +93,7 @@ class AnswerWriter:
         if answer.own:
             items = self._own_items(answer, answer.own, language, why)
         else:
-            items = self._items(answer, language, "", why)
+            items = self._items(answer, language, goes_with=why)
         return self._of_all(source, items)
 
     def popular(self, answer: Answer, language: str = ENGLISH) -> str:
@@ -102,8 +103,12 @@ class AnswerWriter:
     def similar(self, product_row: int, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/similar/<product_id>`."""
         product_id = self._served.products[product_row]
-        why = reasons_in(language).similar(product_id, self._served.title(product_row))
-        items = self._items(answer, language, why)
+        title, reasons = self._served.title(product_row), reasons_in(language)
+        why_of = {
+            Rung.SIMILAR: reasons.similar(product_id, title),
+            Rung.ALIKE: reasons.alike(product_id, title),
+        }
+        items = self._items(answer, language, why_of)
         return self._of_all("similar", items, f'"product_id": {quoted(product_id)}, ')
 
     def _of_all(self, source: str, items: list[str], about: str = "") -> str:
@@ -155,7 +160,7 @@ class AnswerWriter:
         self,
         answer: Answer,
         language: str,
-        similar: str = "",
+        why_of: Mapping[Rung, str] = NO_REASONS,
         goes_with: Sequence[str] = (),
         offers: Mapping[int, Attached] = NO_OFFERS,
     ) -> list[str]:
@@ -169,8 +174,8 @@ class AnswerWriter:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
             elif rung is Rung.GOES_WITH:
                 why = goes_with[evidence]
-            elif rung is Rung.SIMILAR:
-                why = similar
+            elif rung in why_of:
+                why = why_of[rung]
             else:
                 why = explain.offered(row, offers[row]) if row in offers else explain.of_all(row)
             offer = offers.get(row, NOTHING_ATTACHED).text

@@ -168,6 +168,11 @@ class Basket:
             rows = rows[np.argsort(-scores, kind="stable")]
         self._take_rows(rows.tolist(), Rung.SIMILAR)
 
+    def take_alike(self, product_row: int) -> None:
+        """What the product is like by what is known of both, the most alike first."""
+        rows = self._served.alike[product_row]
+        self._take_rows(self._ruling.by_place(rows[rows != NONE]).tolist(), Rung.ALIKE)
+
     def take_scores(self, customer_row: int) -> None:
         """Score every neighbour of what the customer bought last: the sum of similarities to those products.
 

@@ -30,6 +30,7 @@ class Rung(Enum):
     GOES_WITH = "goes_with"
     SCORES = "scores"
     SIMILAR = "similar"
+    ALIKE = "alike"
     CATEGORY = "category"
     POPULAR = "popular"
 

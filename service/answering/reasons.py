@@ -80,6 +80,11 @@ class Reasons:
         text = self._words.gettext("Bought by customers who bought %(title)s") % {"title": title}
         return json.dumps({"code": code, "text": text, "evidence": {"product_id": product_id}})
 
+    def alike(self, product_id: str, title: str) -> str:
+        """Like another product by title, category or brand."""
+        text = self._words.gettext("Similar to %(title)s") % {"title": title}
+        return json.dumps({"code": "alike", "text": text, "evidence": {"product_id": product_id}})
+
     def bought_before(self, product_id: str, title: str, times: int, last_day: int) -> str:
         """Of an offer: the customer bought one of its products, in so many orders, on this day last."""
         sentence = self._words.ngettext(

@@ -5,8 +5,8 @@ from service.routes.products import AMOUNT_MAX, STOCK_MAX
 from service.web.parameters import N_MAX
 
 REASON_CODES = [
-    *("due_again", "bought_before", "because_you_bought", "similar", "bought_with"),
-    *("new_in", "popular_in", "on_offer", "popular", "chosen_by_shop"),
+    *("due_again", "bought_before", "because_you_bought", "similar", "alike"),
+    *("bought_with", "new_in", "popular_in", "on_offer", "popular", "chosen_by_shop"),
 ]
 TEXT: Json = {"type": "string"}
 MAYBE_TEXT: Json = {"type": ["string", "null"]}

@@ -83,8 +83,11 @@ class Ruling:
 
     @cached_property
     def popular(self) -> IntArray:
-        """All products, most popular first, after factors: the place of one that counts twice is halved."""
-        rows = self.served.popular
+        """All products, most popular first, after factors."""
+        return self.by_place(self.served.popular)
+
+    def by_place(self, rows: IntArray) -> IntArray:
+        """Products, best first, after factors: the place of one that counts twice is halved."""
         if self.factors is None:
             return rows
         places = np.arange(1, len(rows) + 1)

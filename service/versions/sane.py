@@ -19,6 +19,7 @@ def check_values(served: ServedVersion) -> None:
     n_products = len(served.products)
     rows = {
         "similar/product": (served.similar_product, NONE),
+        "alike/product": (served.alike, NONE),
         "history/product": (served.history_product, 0),
         "replaced/product": (served.replaced_product, 0),
         f"candidates/{served.variant}/product": (served.candidate_rows, NONE),

@@ -100,6 +100,7 @@ class ServedVersion:
         popular: rows of every product, most popular first, without a score last, by row.
         people: what else the shop says of customers.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
+        alike: shape (n_products, m), product rows, the most alike first, -1 where there are fewer.
         history_product: `histories.product` as an array.
         history_start: shape (n_customers + 1,): where the history of each begins; the last is where all end.
         candidate_rows: shape (n_customers, m): product rows, best first, -1 where there are fewer.
@@ -140,8 +141,7 @@ class ServedVersion:
         self.prices = self.shelf.price
         self.recent_buyers = version.array_of("popular/recent_buyers", np.int32, n_products)
         self.buyers = version.array_of("popular/buyers", np.int32, n_products)
-        self.similar_product = version.array_of("similar/product", np.int32, n_products)
-        self.similar_score = version.array_of("similar/score", np.float32, n_products)
+        self._take_neighbours(n_products)
         self.history_start = version.array_of("history/indptr", np.int64, n_customers + 1)
         self._starts = memoryview(self.history_start)
         self.history_product = version.array_of("history/product", np.int32)
@@ -241,6 +241,13 @@ class ServedVersion:
         if start < stop and rows[stop - 1] == NONE:
             stop = start + rows[start:stop].tolist().index(NONE)
         return Columns(rows[start:stop], evidence[start:stop], probability[start:stop])
+
+    def _take_neighbours(self, n_products: int) -> None:
+        self.similar_product = self._version.array_of("similar/product", np.int32, n_products)
+        self.similar_score = self._version.array_of("similar/score", np.float32, n_products)
+        self.alike: IntArray = np.zeros((n_products, 0), np.int32)
+        if self._version.has("alike/product"):  # not of an earlier checkout's night
+            self.alike = self._version.array_of("alike/product", np.int32, n_products)
 
     def _of_replaced(self) -> tuple[IdIndex, IntArray]:
         if not self._version.has("replaced/product"):  # of a shop that replaced none

@@ -23,7 +23,7 @@ from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
-from training.publishing.contents import TASTE_POOL
+from training.publishing.contents import ALIKE, TASTE_POOL
 
 VARIANT = "ranker"
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
@@ -99,6 +99,7 @@ def _add_products(writer: VersionWriter, products: int, rng: np.random.Generator
     writer.add("similar/product", _often_sold(rng, (products, NEIGHBOURS), products))
     scores = -np.sort(-rng.random((products, NEIGHBOURS), np.float32))
     writer.add("similar/score", scores)
+    writer.add("alike/product", _often_sold(rng, (products, ALIKE), products))
 
 
 def _add_taste(writer: VersionWriter, products: int, rng: np.random.Generator) -> None:

@@ -93,6 +93,7 @@ class TinyShop:
             "apple": [("pear", 0.6), ("plum", 0.1)],
         }
     )
+    alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
     history: Mapping[str, Sequence[Bought]] = field(
         default_factory=lambda: {
             "anna": [
@@ -165,6 +166,8 @@ def write_version(
         _add_people(writer, shop, customers)
         _add_popular(writer, shop, products, row)
         _add_similar(writer, shop, row)
+        if shop.alike:
+            _add_alike(writer, shop, row)
         _add_history(writer, shop, customers, row)
         _add_candidates(writer, shop, customers, row, variants)
         if shop.replaced:
@@ -239,6 +242,13 @@ def _add_similar(writer: VersionWriter, shop: TinyShop, row: dict[str, int]) -> 
             product[row[about], place], score[row[about], place] = row[other], similarity
     writer.add("similar/product", product)
     writer.add("similar/score", score)
+
+
+def _add_alike(writer: VersionWriter, shop: TinyShop, row: dict[str, int]) -> None:
+    product = np.full((len(row), max(map(len, shop.alike.values()))), -1, np.int32)
+    for about, others in shop.alike.items():
+        product[row[about], : len(others)] = [row[other] for other in others]
+    writer.add("alike/product", product)
 
 
 def _add_history(writer: VersionWriter, shop: TinyShop, customers: list[str], row: dict[str, int]) -> None:

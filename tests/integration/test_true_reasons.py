@@ -56,13 +56,14 @@ class Truth:
 
     Attributes:
         days: on which each customer bought each product.
-        category: by product.
+        category, brand: by product.
         offers: the products of each, and when it ends.
         is_due_known: the night learned when products are due again.
     """
 
     days: Mapping[tuple[str, str], list[date]]
     category: Mapping[str, str]
+    brand: Mapping[str, str]
     offers: Mapping[str, tuple[list[str], datetime]]
     is_due_known: bool
 
@@ -82,9 +83,12 @@ class Truth:
             for one in lines
         }
         products = pl.read_csv(folder / "products.csv")
-        category = dict(zip(products["product_id"], products["category"], strict=True))
+        category, brand = (
+            dict(zip(products["product_id"], products[column], strict=True))
+            for column in ("category", "brand")
+        )
         days = {pair: sorted(found) for pair, found in days.items() if found}
-        return cls(days, category, offers, is_due_known)
+        return cls(days, category, brand, offers, is_due_known)
 
     def buyers(self, product: str, since: date = date.min) -> set[str]:
         return {who for (who, what), days in self.days.items() if what == product and days[-1] >= since}
@@ -124,6 +128,9 @@ class Truth:
             case "similar" | "bought_with":
                 assert told["product_id"] == cart != product
                 assert self.buyers(product) & self.buyers(cart)
+            case "alike":
+                assert told["product_id"] == cart != product
+                assert self.brand[product] == self.brand[cart]  # all have the same category and no title
             case "popular_in":
                 since = AS_OF.date() - timedelta(days=told["days"])
                 assert (told["category"], told["days"]) == (self.category[product], NEW_DAYS)

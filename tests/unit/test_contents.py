@@ -8,6 +8,7 @@ import pytest
 
 from models.arrays import FloatArray, IntArray
 from models.base import Model
+from models.content import Content, ContentOptions
 from models.history.catalogue import Catalogue
 from models.history.follow_up import follow_up_lift
 from models.history.timeline import Timeline
@@ -19,7 +20,13 @@ from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training.publishing import ranking
 from training.publishing.candidates import OwnHistory
-from training.publishing.contents import write_candidates, write_follow_up, write_intervals
+from training.publishing.contents import (
+    ALIKE,
+    write_alike,
+    write_candidates,
+    write_follow_up,
+    write_intervals,
+)
 from training.publishing.ranking import as_one, ranked_blocks
 
 
@@ -137,3 +144,12 @@ def test_intervals_are_told_where_the_like_was_bought_again(tmp_path: Path) -> N
 def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp_path: Path) -> None:
     write_follow_up(VersionWriter(tmp_path), HISTORY, 7.0)
     np.testing.assert_array_equal(np.load(tmp_path / "follow_up/lift.npy"), follow_up_lift(HISTORY, 7.0))
+
+
+def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(tmp_path: Path) -> None:
+    content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0)
+    alike = np.load(tmp_path / "alike" / "product.npy")
+    assert alike.shape == (N_PRODUCTS, ALIKE)
+    np.testing.assert_array_equal(alike, content.like(np.arange(N_PRODUCTS, dtype=np.int32), ALIKE))
+    assert (alike >= 0).any()

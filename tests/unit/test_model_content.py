@@ -12,6 +12,7 @@ from models.arrays import AnyArray
 from models.content import Content, ContentOptions, content_features, content_vectors, rarity
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
+from models.numerics.top_k import top_k
 from tests.data.scores import history_of
 
 # words: "red" of 0 and 1, "cup" of 0, 2 and 3; 2 and 3 have a category too, and of 4 nothing is known
@@ -140,3 +141,33 @@ def test_what_only_later_purchases_told_is_not_known_when_constants_are_learned(
     Content(ContentOptions(half_life_days=7.0)).fit(replace(every, catalogue=catalogue))
     *folds, tonight = seen
     assert (len(folds) > 0, set(folds), tonight) == (True, {0}, 3)
+
+
+def test_what_is_like_a_product_is_what_somebody_who_bought_it_alone_would_like_best() -> None:
+    model = Content(replace(OPTIONS, take_up_power=1.0)).fit(shop())
+    everything = np.arange(5, dtype=np.int32)
+    alone = [(row, row, 93, row) for row in range(5)]
+    one_each = replace(history_of(alone, n_customers=5, n_products=5, as_of_day=100), catalogue=CATALOGUE)
+    buyers = Content(replace(OPTIONS, take_up_power=1.0)).fit(one_each)
+    buyers.chance_ = model.chance_
+    scores = buyers.score(everything)
+    scores[everything, everything] = np.nan
+    for pool in (everything, np.array([1, 3], np.int32)):
+        able = np.isin(everything, pool)
+        np.testing.assert_array_equal(model.like(pool, 3), top_k(np.where(able, scores, np.nan), 3))
+    # 2 and 3 are the same to 0, and more of 2 was bought; 4 is like nothing
+    assert model.like(everything, 3).tolist() == [
+        [1, 2, 3],
+        [0, -1, -1],
+        [3, 0, -1],
+        [2, 0, -1],
+        [-1, -1, -1],
+    ]
+
+
+def test_what_is_alike_is_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Content(OPTIONS).fit(shop())
+    pool = np.arange(5, dtype=np.int32)
+    whole = model.like(pool, 2)
+    monkeypatch.setattr(content, "BLOCK", 2)
+    np.testing.assert_array_equal(model.like(pool, 2), whole)

@@ -7,10 +7,11 @@ import pytest
 
 from models.als import Als
 from models.blend import Blend, BlendOptions
+from models.ranker import Ranker
 from models.registry import VARIANTS, build
 from models.repeat import RepeatOptions
 from tests.data.shops import grocer
-from training.fitting import fit_variants, popular_order, recipe_of, with_horizon
+from training.fitting import content_of, fit_variants, popular_order, recipe_of, with_horizon
 
 HISTORY = grocer().interactions()
 SMALL: dict[str, Any] = {"factors": 4, "regularization": 1.0, "half_life_days": 28.0}
@@ -74,6 +75,18 @@ def test_popular_order_is_that_of_the_fitted_popular() -> None:
     order = popular_order(models)
     assert sorted(order.tolist()) == list(range(24))
     assert (np.diff(models["popular"].score(np.zeros(1, np.int32))[0][order]) <= 0).all()
+
+
+def test_the_content_of_a_night_is_a_variant_or_a_part_of_one_and_is_fitted_where_there_is_none() -> None:
+    blend, _ = fit_variants(HISTORY, {"blend": {"als": SMALL}}, horizon_days=7)
+    ranker, _ = fit_variants(HISTORY, {"ranker": {"als": SMALL}}, horizon_days=7)
+    alone, _ = fit_variants(HISTORY, {"content": {}}, horizon_days=7)
+    assert content_of(blend, HISTORY, 7) is parts_of(blend).content
+    assert content_of({**blend, **alone}, HISTORY, 7) is alone["content"]
+    assert isinstance(ranker["ranker"], Ranker)
+    assert content_of(ranker, HISTORY, 7) is ranker["ranker"].sources_["content"]
+    without, _ = fit_variants(HISTORY, {"popular": {}}, horizon_days=7)
+    assert content_of(without, HISTORY, 7).options_ == content_of(blend, HISTORY, 7).options_
 
 
 def recipe(name: str = "blend", horizon_days: int = 7, **options: Any) -> str:

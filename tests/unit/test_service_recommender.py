@@ -20,6 +20,7 @@ from service.live.told import Told, told_of
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
+from service.rules.reading import parse_rules
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from tests.data.side_by_side import side_by_side
@@ -134,6 +135,43 @@ def test_similar_products_are_filled_from_the_category_then_from_all(tiny: Serve
         ("apple", Rung.POPULAR),
         ("rolls", Rung.POPULAR),
     ]
+
+
+def test_what_is_like_a_product_stands_between_its_neighbours_and_its_category(tmp_path: Path) -> None:
+    served = served_from(
+        TinyShop(alike={"milk": ["cream", "butter", "yoghurt"], "cake": ["rolls"]}), tmp_path
+    )
+    row = served.products.find("milk")
+    answer = without_cache().similar(served, row, Query(n=4))
+    assert [(served.products[row], rung) for row, rung, _, _ in answer.picks] == [
+        ("butter", Rung.SIMILAR),  # cream is out of stock
+        ("bread", Rung.SIMILAR),
+        ("yoghurt", Rung.ALIKE),
+        ("cheese", Rung.CATEGORY),
+    ]
+    body = json.loads(AnswerWriter(served).similar(row, answer))
+    assert body["recommendations"][2]["reason"] == {
+        "code": "alike",
+        "text": "Similar to Fresh Milk",
+        "evidence": {"product_id": "milk"},
+    }
+    alone = without_cache().similar(served, served.products.find("cake"), Query(n=1))
+    assert [served.products[row] for row, *_ in alone.picks] == ["rolls"]
+
+
+def test_a_boost_moves_what_is_like_a_product(tmp_path: Path) -> None:
+    served = served_from(TinyShop(alike={"cake": ["rolls", "pear", "plum"]}), tmp_path)
+    rules = """schema = 1
+[[rules]]
+id = "more-plums"
+kind = "boost"
+factor = 2.0
+products = ["plum"]
+"""
+    recommender = Recommender(FirstLevel(10, 1), None, book=RuleBook(parse_rules(rules)))
+    answer = recommender.similar(served, served.products.find("cake"), Query(n=3))
+    # plum's third place is halved: 1, 1.5, 2
+    assert [served.products[row] for row, *_ in answer.picks] == ["rolls", "plum", "pear"]
 
 
 def test_an_unknown_category_is_refused_by_name(tiny: ServedVersion) -> None:
@@ -294,6 +332,7 @@ def shops(draw: st.DrawFn) -> TinyShop:
         popular=draw(some),
         recent_buyers={},
         similar={name: draw(pairs) for name in names[:4]},
+        alike={name: draw(some) for name in names[:4]},
         history={"anna": [Bought(name, date(2017, 12, 1)) for name in bought], "new": []},
         candidates={
             "anna": [(name, draw(st.sampled_from(["", *bought]))) for name in draw(some)],

@@ -16,7 +16,9 @@ from tests.data.tiny_version import VARIANT, TinyShop
 
 @pytest.fixture
 def served(tmp_path: Path) -> ServedVersion:
-    return tiny_served(tmp_path, TinyShop(replaced={"old milk": "milk", "old bread": "bread"}))
+    return tiny_served(
+        tmp_path, TinyShop(alike={"milk": ["cream"]}, replaced={"old milk": "milk", "old bread": "bread"})
+    )
 
 
 def test_what_a_night_writes_is_sane(served: ServedVersion) -> None:
@@ -27,6 +29,7 @@ def test_what_a_night_writes_is_sane(served: ServedVersion) -> None:
     ("attribute", "value", "named"),
     [
         ("similar_product", -2, "similar/product.npy: rows outside of -1 to"),
+        ("alike", 10_000, "alike/product.npy: rows outside of -1 to"),
         ("history_product", -1, "history/product.npy: rows outside of 0 to"),
         ("history_product", 10_000, "history/product.npy: rows outside of 0 to"),
         ("candidate_rows", 10_000, f"candidates/{VARIANT}/product.npy: rows outside of -1 to"),

@@ -10,12 +10,14 @@ import polars as pl
 from models.als import Als
 from models.arrays import DAY_S, FloatArray, IntArray
 from models.base import Model, learned
+from models.content import Content
 from models.due import Due
 from models.history.follow_up import follow_up_lift
 from models.history.interactions import Interactions
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
 from models.numerics.fold_in import taste_matrix
+from models.ranking.sources import pool_of, unsold_share
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.session_figures import SessionFigures
@@ -26,6 +28,7 @@ from training.publishing.candidates import OwnHistory, due_days, evidence, first
 from training.publishing.ranking import ranked_blocks
 
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
+ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they are looked for
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
 PURCHASES = "purchases.parquet"
 
@@ -75,6 +78,12 @@ def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> Non
     writer.add("popular/order", popular_order(models))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
+
+
+def write_alike(writer: VersionWriter, content: Content, history: Interactions, horizon_days: float) -> None:
+    """What is like each product, for `/similar` of those that hardly anybody bought."""
+    pool = pool_of(history, horizon_days, ALIKE_POOL, unsold_share(history, horizon_days))
+    writer.add("alike/product", content.like(pool, ALIKE))
 
 
 def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
