@@ -1,7 +1,6 @@
 """The probability that a customer redeems an offer, learned from the shop's earlier campaigns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,31 +16,14 @@ from models.offers.features import NAMES, RISING, OfferFeatures
 # What is thought before any redemption was seen: own purchases of the offer's products, and their popularity.
 PRIOR = np.array([{"own": 0.4, "popularity": 0.3}.get(name, 0.0) for name in NAMES])
 TREES = TreeOptions(n_trees=40, leaves=8, min_pairs=200, ridge=10.0)
-
-
-@dataclass(frozen=True)
-class RedemptionOptions:
-    """How redemptions are learned from.
-
-    Attributes:
-        known_after_days: a campaign is learned from once it is over or has been on for this long.
-        n_campaigns: of the latest at most this many.
-        max_customers: of those who redeemed nothing in a campaign, at most this many are looked at, by lot.
-        max_pairs: of pairs that were not redeemed, at most about this many are learned from, by lot.
-        ridge: how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it.
-        half_trees: redemptions learned from, with which trees count as much as the regression.
-        doubt: redemptions that speak for the level of probabilities being right as it is.
-        seed: of the lots.
-    """
-
-    known_after_days: float = 28.0
-    n_campaigns: int = 40
-    max_customers: int = 2000
-    max_pairs: int = 250_000
-    ridge: float = 10.0
-    half_trees: float = 1000.0
-    doubt: float = 20.0
-    seed: int = 0
+KNOWN_AFTER_DAYS = 28.0  # a campaign is learned from once it is over or has been on for this long
+MOST_CAMPAIGNS = 40  # that are learned from, the latest
+MOST_CUSTOMERS = 2000  # that are looked at of those who redeemed nothing in a campaign, by lot
+MOST_PAIRS = 250_000  # that are learned from of those that were not redeemed, by lot
+RIDGE = 10.0  # how strongly coefficients are drawn to PRIOR; hundreds of redemptions outweigh it
+HALF_TREES = 1000.0  # redemptions learned from, with which trees count as much as the regression
+DOUBT = 20.0  # redemptions that speak for the level of probabilities being right as it is
+SEED = 0  # of the lots
 
 
 class _Lessons(NamedTuple):
@@ -67,12 +49,9 @@ class Redemption:
     _trees: Trees | None = None
     _level: float = 0.0  # what the log odds of all pairs are raised by
 
-    def __init__(self, options: RedemptionOptions | None = None) -> None:
-        self.options = options or RedemptionOptions()
-
     def fit(self, history: Interactions, offers: Offers, redemptions: Redemptions) -> Self:
         """Learn from the campaigns that the history's `as_of_s` looks back on."""
-        rng = np.random.default_rng(self.options.seed)
+        rng = np.random.default_rng(SEED)
         parts = list(self._campaigns(history, offers, redemptions.before(history.as_of_s), rng))
         lessons = self._joined(parts, rng)
         self.n_redemptions = int(lessons.is_redeemed.sum())
@@ -110,13 +89,13 @@ class Redemption:
             weight,
             prior=PRIOR * self._spread,
             rising=RISING,
-            ridge=self.options.ridge,
+            ridge=RIDGE,
         )
         n = int(lessons.is_redeemed.sum())
-        self._part_of_trees = n / (n + self.options.half_trees)
+        self._part_of_trees = n / (n + HALF_TREES)
         pairs, every = Binned([lessons.features], lessons.is_redeemed), np.arange(len(weight))
         share = np.ones(len(weight), np.float32)
-        self._trees = Trees.for_chance(pairs, every, weight, share, TREES, self.options.seed, rising=RISING)
+        self._trees = Trees.for_chance(pairs, every, weight, share, TREES, SEED, rising=RISING)
 
     def _correction(self, parts: list[_Lessons], rng: np.random.Generator) -> float:
         """What the log odds of later campaigns were too low by, where earlier ones were learned from.
@@ -128,11 +107,11 @@ class Redemption:
         earlier, later = self._joined(parts[n_later:], rng), self._joined(parts[:n_later], rng)
         if not n_later or not earlier.is_redeemed.any():
             return 0.0
-        trial = Redemption(self.options)
+        trial = Redemption()
         trial._learn(earlier)
         expected = float(later.weight @ expit(trial.log_odds(later.features)))
         seen = float(later.weight @ later.is_redeemed)
-        return float(np.log((seen + self.options.doubt) / (expected + self.options.doubt)))
+        return float(np.log((seen + DOUBT) / (expected + DOUBT)))
 
     def _joined(self, parts: list[_Lessons], rng: np.random.Generator) -> _Lessons:
         """Pairs of some campaigns, those that were not redeemed by lot if they are too many."""
@@ -142,9 +121,9 @@ class Redemption:
             )
         lessons = _Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         others = np.flatnonzero(~lessons.is_redeemed)
-        if len(others) <= self.options.max_pairs:
+        if len(others) <= MOST_PAIRS:
             return lessons
-        drawn = rng.choice(others, self.options.max_pairs, replace=False)
+        drawn = rng.choice(others, MOST_PAIRS, replace=False)
         kept = np.sort(np.concatenate([np.flatnonzero(lessons.is_redeemed), drawn]))
         scale = np.float32(len(others) / len(drawn))
         weight = np.where(lessons.is_redeemed, np.float32(1), scale) * lessons.weight
@@ -155,7 +134,7 @@ class Redemption:
     ) -> Iterator[_Lessons]:
         """The pairs of each campaign that can be learned from, the latest first."""
         known = [campaign for campaign in offers.campaigns if self._is_known(campaign, history.as_of_s)]
-        for campaign in known[::-1][: self.options.n_campaigns]:
+        for campaign in known[::-1][:MOST_CAMPAIGNS]:
             before = history.before(campaign.starts_s)
             if not len(before) or not len(campaign.customer_rows):
                 continue
@@ -170,15 +149,15 @@ class Redemption:
             )
 
     def _is_known(self, campaign: Campaign, as_of_s: int) -> bool:
-        days = min(campaign.days, self.options.known_after_days)
+        days = min(campaign.days, KNOWN_AFTER_DAYS)
         return campaign.starts_s + days * DAY_S <= as_of_s
 
     def _drawn(self, did_redeem: BoolArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         """Who is looked at, rising, and for how many each stands."""
         others = np.flatnonzero(~did_redeem)
         weight = np.ones(len(did_redeem), np.float32)
-        if len(others) > self.options.max_customers:
-            weight[others] = len(others) / self.options.max_customers
-            others = rng.choice(others, self.options.max_customers, replace=False)
+        if len(others) > MOST_CUSTOMERS:
+            weight[others] = len(others) / MOST_CUSTOMERS
+            others = rng.choice(others, MOST_CUSTOMERS, replace=False)
         rows = np.sort(np.concatenate([np.flatnonzero(did_redeem), others])).astype(np.int32)
         return rows, weight[rows]

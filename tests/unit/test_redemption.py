@@ -1,6 +1,5 @@
 """Who redeems what: learned from campaigns before, never from later ones or against what speaks for it."""
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +11,10 @@ from hypothesis import strategies as st
 
 from models.arrays import DAY_S
 from models.numerics.nonnegative import nonnegative_logistic
-from models.offers.campaigns import Redemptions
+from models.offers import redemption
+from models.offers.campaigns import Campaign, Redemptions
 from models.offers.features import NAMES, RISING, OfferFeatures
-from models.offers.redemption import Redemption, RedemptionOptions
+from models.offers.redemption import Redemption
 from storage.history.history import History
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
 from training.history.offers import ShopOffers
@@ -30,36 +30,40 @@ def the_shop() -> tuple[History, ShopOffers]:
 
 
 @cache
-def fitted(options: RedemptionOptions | None = None) -> Redemption:
+def fitted() -> Redemption:
     history, shop = the_shop()
-    return Redemption(options).fit(history.interactions(), shop.offers, shop.redemptions)
+    return Redemption().fit(history.interactions(), shop.offers, shop.redemptions)
 
 
-def test_coupons_of_a_later_campaign_are_found_better_than_by_chance() -> None:
-    """Learned before the fourth campaign, asked at its start: favourites come first for most."""
+@cache
+def before_the_fourth() -> tuple[Campaign, Redemption, OfferFeatures]:
+    """The fourth campaign, and what was learned of those before it as it began."""
     history, shop = the_shop()
     campaign = shop.offers.campaigns[3]
     before = history.interactions().before(campaign.starts_s)
     model = Redemption().fit(before, shop.offers, shop.redemptions)
-    features = OfferFeatures(before, shop.offers, shop.redemptions)
+    return campaign, model, OfferFeatures(before, shop.offers, shop.redemptions)
+
+
+def test_coupons_of_a_later_campaign_are_found_better_than_by_chance() -> None:
+    """Favourites come first for most."""
+    campaign, model, features = before_the_fourth()
     scores = model.log_odds(features.of(campaign.customer_rows, campaign.offer_rows))
-    redeemed = shop.redemptions.grid(campaign).toarray()
+    redeemed = the_shop()[1].redemptions.grid(campaign).toarray()
     better = (scores[redeemed][:, None] > scores[~redeemed][None, :]).mean()
     assert better > 0.8
 
 
 def test_expected_redemptions_are_about_those_seen() -> None:
-    history, shop = the_shop()
-    campaign = shop.offers.campaigns[3]
-    before = history.interactions().before(campaign.starts_s)
-    model = Redemption().fit(before, shop.offers, shop.redemptions)
-    features = OfferFeatures(before, shop.offers, shop.redemptions)
+    campaign, model, features = before_the_fourth()
     expected = model.probability(features.of(campaign.customer_rows, campaign.offer_rows)).sum()
-    seen = shop.redemptions.grid(campaign).nnz
+    seen = the_shop()[1].redemptions.grid(campaign).nnz
     assert 0.75 * seen < expected < 1.25 * seen
 
 
-def test_where_later_campaigns_were_redeemed_less_than_earlier_ones_promised_the_level_falls() -> None:
+def test_where_later_campaigns_were_redeemed_less_than_earlier_ones_promised_the_level_falls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of the redemptions of the later two campaigns every third is left; the order stays what it is."""
     history, shop = the_shop()
     found = shop.redemptions
@@ -67,10 +71,10 @@ def test_where_later_campaigns_were_redeemed_less_than_earlier_ones_promised_the
     later = np.isin(found.offer_row, of_later)
     kept = ~later | (np.arange(len(later)) % 3 == 0)
     fewer = Redemptions(found.offer_row[kept], found.customer_row[kept], found.at_s[kept])
-    told = [
-        Redemption(replace(RedemptionOptions(), doubt=doubt)).fit(history.interactions(), shop.offers, fewer)
-        for doubt in (20.0, 1e12)
-    ]
+    told = []
+    for doubt in (redemption.DOUBT, 1e12):
+        monkeypatch.setattr(redemption, "DOUBT", doubt)
+        told.append(Redemption().fit(history.interactions(), shop.offers, fewer))
     last = shop.offers.campaigns[-1]
     asked = OfferFeatures(history.interactions(), shop.offers, fewer).of(last.customer_rows, last.offer_rows)
     corrected, plain = (model.log_odds(asked) for model in told)
@@ -111,15 +115,18 @@ def test_more_of_what_speaks_for_an_offer_never_lowers_its_odds(place: int, more
         assert model.log_odds(raised)[0] >= model.log_odds(pair)[0] - 1e-6
 
 
-def test_drawing_lots_keeps_every_redemption_and_the_level() -> None:
+def test_drawing_lots_keeps_every_redemption_and_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those who redeemed nothing ten are looked at, of pairs 300: the expected number hardly moves."""
     history, shop = the_shop()
-    model = fitted(replace(RedemptionOptions(), max_customers=10, max_pairs=300))
-    assert model.n_redemptions == fitted().n_redemptions
+    every = fitted()
+    monkeypatch.setattr(redemption, "MOST_CUSTOMERS", 10)
+    monkeypatch.setattr(redemption, "MOST_PAIRS", 300)
+    model = Redemption().fit(history.interactions(), shop.offers, shop.redemptions)
+    assert model.n_redemptions == every.n_redemptions
     features = OfferFeatures(history.interactions(), shop.offers, shop.redemptions)
     last = shop.offers.campaigns[-1]
     asked = features.of(last.customer_rows, last.offer_rows)
-    assert model.probability(asked).sum() == pytest.approx(fitted().probability(asked).sum(), rel=0.3)
+    assert model.probability(asked).sum() == pytest.approx(every.probability(asked).sum(), rel=0.3)
 
 
 def test_a_coefficient_that_may_not_fall_stays_at_nothing() -> None:
