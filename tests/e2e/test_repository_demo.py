@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from storage.versions.store import Store
+from tests.data.running_service import free_port
 from tests.data.tiny_version import publish
 
 SCRIPT = Path(__file__).parents[2] / "scripts/demo.py"
@@ -36,7 +37,7 @@ def learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_shows_three_customers_serves_and_stops_all_it_started(learned: Path) -> None:
-    port = _free_port()
+    port = free_port()
     with _demo(learned, port) as demo:
         shown = _read_until(demo, "serving until Ctrl-C")
         assert "as in the last night" in shown
@@ -57,7 +58,7 @@ def test_it_shows_three_customers_serves_and_stops_all_it_started(learned: Path)
 
 
 def test_a_stop_during_the_start_leaves_nothing_either(learned: Path) -> None:
-    with _demo(learned, _free_port()) as demo:
+    with _demo(learned, free_port()) as demo:
         _read_until(demo, "as in the last night")
         time.sleep(0.3)
         demo.send_signal(signal.SIGTERM)
@@ -135,12 +136,6 @@ def _processes_of(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listen(server: socket.socket) -> int:
