@@ -1,11 +1,13 @@
 """`nbo-serve record`: bring the record up to date, say what it holds, copy it, and look after it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import click
 
 from service.commands.record_upkeep import expire_old, purge_sent, quarantine
+from storage.record.copying import copy_record
 from storage.record.holding import holding
 from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
@@ -53,6 +55,27 @@ def backup(place: RecordPlace, target: Path) -> None:
     with opened_record(place) as opened:
         opened.back_up(target)
     click.echo(f"{target}: {target.stat().st_size:,} bytes")
+
+
+@record.command("copy")
+@record_options
+@click.argument("target")
+def copy(place: RecordPlace, target: str) -> None:
+    """Copy the whole record to the empty one at the URL TARGET, from SQLite to Postgres or back.
+
+    Its tables are made. Stop all services and nights of the record first.
+    """
+    found, own = record_url(place.store, target), record_url(place.store, place.url)
+    if found == own:
+        raise click.UsageError("TARGET is the record itself")
+    with opened_record(place) as source:
+        prepare(found)
+        with opened_record(replace(place, url=target)) as filled:
+            copied = copy_record(source, filled)
+    for name, n in copied.items():
+        click.echo(f"{name:<44}{n:>12,}")
+    shown = found.render_as_string(hide_password=True)
+    click.echo(f"{shown} has all of {own.render_as_string(hide_password=True)} now", err=True)
 
 
 @record.command("tombstones")

@@ -47,6 +47,16 @@ class BadTombstonesError(NextbestError):
         super().__init__(f"line {line} is no erasure as `nbo-serve record tombstones` writes them")
 
 
+class NotEmptyError(NextbestError):
+    """A record that was to be filled with another one's rows has rows of its own."""
+
+    def __init__(self, record: str, table: str) -> None:
+        self.record, self.table = record, table
+        super().__init__(
+            f"record {record}: there are {table} in it already, and only an empty one is copied to"
+        )
+
+
 class NoBackupError(NextbestError):
     """A record can't be copied in this way."""
 

@@ -16,8 +16,10 @@ from service.access.routes import Scope
 from service.telemetry.metrics import Metrics
 from storage.files.shop_files import note_shop_file, shop_files
 from storage.keyring import change_keyring, read_keyring
+from storage.record.engine import parse_url
 from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
+from tests.data.records import clear
 from tests.data.running_service import Running, running_service, until
 from tests.data.tiny_version import AS_OF, publish
 
@@ -86,6 +88,39 @@ def test_a_record_that_is_lost_is_restored_by_the_handbooks_lines_and_erased_sta
         assert [told["event_id"] for told in running.get("/customers/bert").json()["events"]] == ["bert-1"]
         assert send(running, "anna", "anna-2") == 410
         assert send(running, "bert", "bert-2") == 200
+
+
+def test_a_record_goes_to_postgres_by_the_handbooks_lines_and_nothing_of_it_is_lost(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    store = Store(tmp_path / "store")
+    publish(store)
+    with running_service(store.root, tmp_path / "log", record_timeout_ms="5000") as running:
+        for customer in ("anna", "bert"):
+            send(running, customer, f"{customer}-1")
+        assert requests.delete(f"{running.url}/customers/anna", timeout=5).ok
+        withdrawn = {"consent": {"personalise": False}}
+        assert requests.put(f"{running.url}/customers/bert", json=withdrawn, timeout=5).ok
+    url = str(parse_url(postgres_url).render_as_string(hide_password=False))
+    (tmp_path / "old").mkdir()
+    env = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        **{"STORE": str(store.root), "URL": url, "OLD": str(tmp_path / "old")},
+    }
+    subprocess.run(["sh", "-euc", lines("move the record")], env=env, check=True)
+    assert not list((store.root / "record").glob("record.db*"))
+    try:
+        with running_service(
+            store.root, tmp_path / "log2", record_timeout_ms="5000", record_url=url
+        ) as running:
+            assert not running.get("/customers/bert").json()["consent"]["personalise"]
+            assert send(running, "anna", "anna-2") == 410
+            said = send(running, "bert", "bert-1"), send(running, "bert", "bert-2")
+            assert said == (200, 200)
+            told = running.get("/customers/bert").json()["events"]
+            assert [one["event_id"] for one in told] == ["bert-1", "bert-2"]
+    finally:
+        clear(parse_url(postgres_url))
 
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync")

@@ -237,3 +237,23 @@ def test_a_connection_that_nobody_uses_holds_nothing_of_what_it_read(tmp_path: P
                 every = sa.select(sa.func.count()).where(events.c.product_id + events.c.type != "")
                 assert connection.scalar(every) == 5000
         assert process.memory_full_info().uss - before < 8 * 2**20  # else 20 MB
+
+
+def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) -> None:
+    other = tmp_path / "other" / "record.db"
+
+    def copy_to(url: str) -> tuple[int, str]:
+        ended = CliRunner().invoke(main, ["record", "copy", url, "--store", str(tmp_path)])
+        return ended.exit_code, ended.output
+
+    prepare(record_url(tmp_path, None))
+    with opened_store(tmp_path) as record:
+        take(record, event("e1"))
+    code, said = copy_to(f"sqlite:///{other}")
+    counts = [line.split() for line in said.splitlines()][:2]
+    assert (code, counts) == (0, [["customers", "1"], ["events", "1"]])
+    assert other.stat().st_mode & 0o777 == 0o600
+    code, said = copy_to(f"sqlite:///{other}")
+    assert (code, "only an empty one is copied to" in said) == (1, True)
+    code, said = copy_to(f"sqlite:///{tmp_path / FILE}")
+    assert (code, "TARGET is the record itself" in said) == (2, True)
