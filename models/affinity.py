@@ -59,7 +59,7 @@ class Affinity(Model[AffinityOptions]):
     """
 
     name: ClassVar[str] = "affinity"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     options_type: ClassVar[type] = AffinityOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("chance_", "group_", "group_category_", "group_brand_"),

@@ -14,7 +14,7 @@ from models.history.catalogue import EVER, LATER, TOLD, Catalogue
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
 from storage.history.table import Counts
-from storage.history.words import word_table
+from storage.history.words import alike, word_table
 from storage.local_days import placed
 
 
@@ -122,7 +122,8 @@ class History:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The products as models take them; a price that the shop doesn't tell is the median one paid."""
+        """The products as models take them; a price that the shop doesn't tell is the median one paid, and
+        categories, or brands, whose names are `alike` are one."""
         at_s, end_s = self.placed
         by_product = self.purchases.with_columns(at_s=at_s).group_by("product_row")
         bought = by_product.agg(pl.col("unit_price").median(), pl.col("at_s").min())
@@ -137,10 +138,11 @@ class History:
         is_told = self.is_told | (has_no_title[:, None] & np.array([name == "title" for name in TOLD]))
         described = pl.concat_str("title", "keywords", separator=" ", ignore_nulls=True)
         texts = self.products.select(described).to_series()
-        words = word_table(texts.append(pl.Series(self.categories, dtype=pl.String)))
+        categories, category_row = _grouped(self.categories, self.category_row)
+        words = word_table(texts.append(categories))
         every = Catalogue(
-            category_row=self.category_row,
-            brand_row=self.brand_row,
+            category_row=category_row,
+            brand_row=_grouped(self.brands, self.brand_row)[1],
             price=np.where(np.isnan(told), price, told),
             words=words[: self.products.height],
             category_words=words[self.products.height :],
@@ -197,6 +199,12 @@ class History:
             "unit_price",
             "discount",
         )
+
+
+def _grouped(names: list[str], row: IntArray) -> tuple[pl.Series, IntArray]:
+    """What names have in common that are alike, distinct and sorted, and the row there of each product."""
+    common = alike(pl.Series(names, dtype=pl.String))
+    return common.unique().sort(), np.append(_rows_of(common), np.int32(-1))[row]
 
 
 def _rows_of(names: pl.Series) -> IntArray:

@@ -1,5 +1,7 @@
 """The words of titles and of categories' names, as a table of texts x words that models can learn from."""
 
+import html
+
 import numpy as np
 import polars as pl
 from scipy import sparse
@@ -14,6 +16,16 @@ RUN = rf"[{UNSPACED}]+"
 # What follows a word's fifth letter mostly tells number, gender or case: candle, candles; świeca, świece.
 ENDING = r"^([\p{L}\p{M}]{5})[\p{L}\p{M}]+$"
 
+ENTITY = r"&#?\w+;"
+UNSEEN = r"\p{Cf}"  # soft hyphens, spaces of no width, marks of direction
+TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
+# Of Latin, Greek and Cyrillic letters, and letters that no accent can be taken from: capitals, and what is
+# typed in a hurry, have none. In Vietnamese, which alone has hooks and horns, they tell words apart.
+ACCENT, HOOK = "[\u0300-\u036f]", "[\u0309\u031b]"
+BARE = {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"}
+HOOKED_SHARE = 0.1  # of the texts of a shop: elsewhere a few are of other languages
+NAME_PART = r"[^\s\p{P}<>|\u00ae\u00a9]+"
+
 
 def word_table(texts: pl.Series) -> sparse.csr_array:
     """Which words each text has, cut to five letters; a word of one text alone tells nothing of another.
@@ -26,11 +38,8 @@ def word_table(texts: pl.Series) -> sparse.csr_array:
     Returns:
         n_texts x n_words, float32, 1 where the text has the word; words in alphabetical order.
     """
-    text = pl.col("text").str.normalize("NFKC").str.to_lowercase().str.replace_all(PARTED, "$1 $2")
     pairs = pl.col("run").str.split("").list.eval(pl.element() + pl.element().shift(-1)).list.drop_nulls()
-    table = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": texts.cast(pl.String)}).select(
-        "row", text
-    )
+    table = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": _plain(texts)})
     words = table.select("row", word=pl.col("text").str.extract_all(WORD)).explode("word")
     words = words.with_columns(pl.col("word").str.replace(ENDING, "$1"))
     runs = table.select("row", run=pl.col("text").str.extract_all(RUN)).explode("run").drop_nulls()
@@ -44,3 +53,23 @@ def word_table(texts: pl.Series) -> sparse.csr_array:
     found = found.select("row", place=pl.col("word").cast(pl.Enum(known)).to_physical()).sort("row", "place")
     cells = (np.ones(found.height, np.float32), (found["row"].to_numpy(), found["place"].to_numpy()))
     return sparse.csr_array(cells, shape=(len(texts), len(known)), dtype=np.float32)
+
+
+def alike(names: pl.Series) -> pl.Series:
+    """Of each name its words in alphabetical order: equal where names differ by accents, capitals, the order
+    of their parts or what stands between them alone; null where there is no name."""
+    words = _plain(names).str.extract_all(NAME_PART).list.unique().list.sort().list.join(" ")
+    return words.zip_with(words != "", names)
+
+
+def _plain(texts: pl.Series) -> pl.Series:
+    """Texts as they are compared: small letters without accents, nothing that isn't seen."""
+    texts = texts.cast(pl.String)
+    if texts.str.contains(ENTITY).any():
+        unescaped = (text and html.unescape(html.unescape(text)) for text in texts)  # &amp;#39; is usual
+        texts = pl.Series(texts.name, unescaped, dtype=pl.String)
+    seen = texts.str.replace_all(UNSEEN, "").str.replace_all(TRADE_MARK, " ")
+    letters = seen.str.normalize("NFKD").str.to_lowercase()
+    if (letters.str.contains(HOOK).mean() or 0) < HOOKED_SHARE:  # type: ignore[operator]  # a number
+        letters = letters.str.replace_all(ACCENT, "").str.replace_many(BARE)
+    return letters.str.normalize("NFC").str.replace_all(PARTED, "$1 $2")

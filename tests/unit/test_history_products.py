@@ -108,6 +108,25 @@ def test_titles_keywords_and_categories_have_words(tmp_path: Path) -> None:
     assert catalogue.category_words.toarray().tolist() == [[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 1]]
 
 
+def test_models_take_names_that_are_alike_for_one_while_the_shop_s_own_stay(tmp_path: Path) -> None:
+    write(tmp_path, HEADER + "a,p,2020-01-01\n")
+    table = (
+        "product_id,title,category,brand\n"
+        "p,Mug,Home > Kitchen,Nestlé\nq,Cup,home/kitchen,NESTLE\nr,Pot,Garden,\ns,Pan,,Oral-B\n"
+    )
+    write(tmp_path, table, "products.csv")
+    history = read(tmp_path)
+    catalogue = history.interactions().catalogue
+    row = {name: row for row, name in enumerate(history.products["product_id"])}
+    category = {name: catalogue.category_row[at] for name, at in row.items()}
+    brand = {name: catalogue.brand_row[at] for name, at in row.items()}
+    assert category == {"p": 1, "q": 1, "r": 0, "s": -1}  # garden, home kitchen
+    assert brand == {"p": 1, "q": 1, "r": -1, "s": 0}  # b oral, nestle
+    assert catalogue.category_words.shape[0] == 2
+    assert history.categories == ["Garden", "Home > Kitchen", "home/kitchen"]
+    assert history.brands == ["NESTLE", "Nestlé", "Oral-B"]
+
+
 def test_before_a_moment_nothing_is_known_that_a_later_purchase_tells(tmp_path: Path) -> None:
     lines = (
         "a,old,2020-01-01,Red cup,Cups,1\n"

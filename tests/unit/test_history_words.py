@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from storage.history.words import word_table
+from storage.history.words import alike, word_table
 
 
 def test_words_of_two_titles_or_more_are_columns_in_alphabetical_order() -> None:
@@ -63,6 +63,58 @@ def test_what_an_apostrophe_parts_from_a_word_is_no_size() -> None:
         [1, 0, 0, 0],
         [0, 1, 0, 0],
     ]
+
+
+def test_letters_count_without_accents_capitals_and_codes_of_html() -> None:
+    coded = ["&#346;wieca", "&amp;#346;WIECA caf&eacute;", "CAFE\u2122"]
+    titles = pl.Series(["Świeca café", "SWIECA", *coded, "Κούπα", "ΚΟΥΠΑ"])
+    # cafe: 0, 3, 4 · swiec: 0 to 3 · κουπα: 5, 6
+    assert word_table(titles).toarray().tolist() == [
+        [1, 1, 0],
+        [0, 1, 0],
+        [0, 1, 0],
+        [1, 1, 0],
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 0, 1],
+    ]
+
+
+def test_letters_that_have_no_bare_form_of_their_own_are_written_as_in_a_hurry() -> None:
+    titles = pl.Series(
+        ["Łóżko", "LOZKO", "Straße", "STRASSE", "k\u0131rm\u0131z\u0131", "KIRMIZI", "rød", "rod"]
+    )
+    assert word_table(titles).toarray().sum(axis=0).tolist() == [2, 2, 2, 2]
+
+
+def test_in_vietnamese_accents_tell_words_apart() -> None:
+    titles = pl.Series(["bàn gỗ", "bán đỏ", "BA\u0300N", "ban", "bán"])
+    # bàn: 0, 2 · bán: 1, 4; a tenth of the titles or more have a hook or a horn
+    assert word_table(titles).toarray().tolist() == [[1, 0], [0, 1], [1, 0], [0, 0], [0, 1]]
+
+
+def test_what_nobody_sees_parts_no_word() -> None:
+    titles = pl.Series(["Kis\u00adsen rot", "\u200bKis&shy;sen", "Kissen\u200e", "ro\u2060t", "rot\ufeff"])
+    assert word_table(titles).toarray().tolist() == [[1, 1], [1, 0], [1, 0], [0, 1], [0, 1]]
+
+
+def test_syllables_and_vowels_of_other_scripts_stay() -> None:
+    titles = pl.Series(["컵받침대세트", "컵받침대세", "की", "कि", "ガラ", "カラ", "की", "कि", "ガラ", "カラ"])
+    assert word_table(titles).toarray().sum(axis=0).tolist() == [2, 2, 2, 2, 2]
+
+
+def test_names_are_alike_whatever_parts_their_words() -> None:
+    same = [
+        "Home > Kitchen",
+        "home/kitchen",
+        " HOME | Kitchen",
+        "Kitchen, Home, Kitchen",
+        "Home &gt; Kitchen",
+    ]
+    assert alike(pl.Series(same)).n_unique() == 1
+    assert alike(pl.Series(["Nestlé", "NESTLE\u00ae", "nestle ", None])).n_unique() == 2
+    other = ["Mug", "Mugs", "C", "C++", "1.5", "15", "\U0001f436", "\U0001f431", "-", "?", "Women's", "Women"]
+    assert alike(pl.Series(other)).n_unique() == len(other) - 1
 
 
 def test_a_shop_without_titles_has_no_words() -> None:

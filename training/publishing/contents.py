@@ -51,7 +51,7 @@ def write_history(
     writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))
-    write_intervals(writer, own, Timeline.of(interactions), len(history.categories))
+    write_intervals(writer, own, Timeline.of(interactions), history.category_row, len(history.categories))
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
@@ -101,18 +101,22 @@ def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None
         writer.add("taste/matrix", taste_matrix(als.product_factors_, strength))
 
 
-def write_intervals(writer: VersionWriter, own: OwnHistory, timeline: Timeline, n_categories: int) -> None:
+def write_intervals(
+    writer: VersionWriter, own: OwnHistory, timeline: Timeline, category_row: IntArray, n_categories: int
+) -> None:
     """After how many days a product is bought again, as `due` expects it of those who bought it once, and the
-    mean of a category; NaN where nobody bought the like again."""
-    category_row = timeline.interactions.catalogue.category_row
+    mean of a category; NaN where nobody bought the like again. Categories whose names are alike share it."""
+    group = timeline.interactions.catalogue.category_row
     again = own.times > 1
     product, gaps = own.product[again], own.times[again] - 1.0
-    days, category = own.interval_days[again].astype(np.float64) * gaps, category_row[own.product[again]]
-    known = category >= 0
-    of_category = _mean(category[known], days[known], gaps[known], n_categories)
+    days, of = own.interval_days[again].astype(np.float64) * gaps, group[own.product[again]]
+    known = of >= 0
+    of_group = _mean(of[known], days[known], gaps[known], int(group.max(initial=-1)) + 1)
+    of_category, has = np.full(n_categories, np.nan, np.float32), (category_row >= 0) & (group >= 0)
+    of_category[category_row[has]] = of_group[group[has]]
     writer.add("categories/interval_days", of_category)
-    is_bought_again = np.bincount(product, minlength=len(category_row)) > 0
-    is_bought_again |= ~np.isnan(np.append(of_category, np.nan)[category_row])  # the last is of no category
+    is_bought_again = np.bincount(product, minlength=len(group)) > 0
+    is_bought_again |= ~np.isnan(np.append(of_group, np.nan)[group])  # the last is of no category
     typical = np.where(is_bought_again, timeline.typical_days(), np.nan).astype(np.float32)
     writer.add("products/interval_days", typical)
 
