@@ -43,11 +43,3 @@ class RefusedError(NextbestError):
     def __init__(self, kind: Kind, field: str | None, reason: str, retry_after_s: int | None = None) -> None:
         self.kind, self.field, self.reason, self.retry_after_s = kind, field, reason, retry_after_s
         super().__init__(f"{field}: {reason}" if field else reason)
-
-
-class MissingExtraError(NextbestError):
-    """A setting wants packages that aren't installed."""
-
-    def __init__(self, setting: str, packages: str) -> None:
-        self.setting, self.packages = setting, packages
-        super().__init__(f"{setting} wants packages that aren't here: pip install {packages}")

@@ -76,14 +76,10 @@ def fit_variants(
         if isinstance(model, Blend):
             model = Blend(model.options, _fitted_parts(model, models))
         elif isinstance(model, Ranker):
-            told = partial(_of_part, on_step, name)
+            told = partial(lambda name, at: on_step(f"{name}, {at}"), name)
             model = type(model)(model.options, _fitted_parts(model, models), windows, told)
         models[name], seconds[name] = fit(name, model)
     return models, seconds
-
-
-def _of_part(on_step: Callable[[str], None], name: str, at: str) -> None:
-    on_step(f"{name}, {at}")
 
 
 @contextmanager

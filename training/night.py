@@ -198,7 +198,6 @@ def _write(
         content = content_of(models, learned, horizon_days)
         contents.write_alike(writer, content, learned, horizon_days)
         contents.write_due(writer, models, own)
-        contents.write_order_keys(writer, history)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, horizon_days)

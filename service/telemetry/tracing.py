@@ -7,7 +7,7 @@ OTEL_TRACES_SAMPLER). A span has the route's pattern, never the path: that has a
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from service.errors import MissingExtraError
+from models.errors import NextbestError
 
 try:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -17,9 +17,8 @@ try:
     from opentelemetry.trace import SpanKind, Status, StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as err:
-    raise MissingExtraError(
-        "NEXTBEST_TRACES", "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-    ) from err
+    packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+    raise NextbestError(f"NEXTBEST_TRACES wants packages that aren't here: pip install {packages}") from err
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -51,6 +51,7 @@ def write_history(
     writer.add("products/stock", history.products["stock"].cast(pl.Int32).fill_null(-1).to_numpy())
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))
+    writer.add("history/order_keys", history.order_keys)  # by which the day knows an order that is no new one
     write_intervals(writer, own, Timeline.of(interactions), history.category_row, len(history.categories))
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
@@ -130,11 +131,6 @@ def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
 def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_days: float) -> None:
     """What the orders are for that follow another one soon."""
     writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
-
-
-def write_order_keys(writer: VersionWriter, history: History) -> None:
-    """By what the day knows that an order it is told of is no new one."""
-    writer.add("history/order_keys", history.order_keys)
 
 
 def write_session(writer: VersionWriter, figures: SessionFigures) -> None:
