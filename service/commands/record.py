@@ -1,5 +1,6 @@
 """`nbo-serve record`: bring the record up to date, say what it holds, copy it, and look after it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -9,6 +10,7 @@ import click
 from service.commands.record_upkeep import expire_old, purge_sent, quarantine
 from storage.record.copying import copy_record
 from storage.record.holding import holding
+from storage.record.products import said_of_products
 from storage.record.record import record_url
 from storage.record.replay import lines_of, parse_lines, replay, stones_of
 from storage.record.schema import prepare
@@ -45,6 +47,18 @@ def status(place: RecordPlace) -> None:
             click.echo(f"{name:<12}{kind:<32}{n:>12,}")
     click.echo(f"{'customers':<44}{held.customers:>12,}")
     click.echo(f"{'erased':<44}{held.erased:>12,}")
+
+
+@record.command()
+@record_options
+def products(place: RecordPlace) -> None:
+    """What `PUT /products` says of products now, which goes before the history until it is taken back."""
+    with opened_record(place) as opened, opened.reading() as connection:
+        for said, since in said_of_products(connection):
+            values = {"stock": said.stock, "price": said.price, "margin": said.margin}
+            told = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+            shown = json.dumps(said.product_id, ensure_ascii=False)
+            click.echo(f"{shown}\t{told}\tsince {since:%Y-%m-%d %H:%M} UTC")
 
 
 @record.command()

@@ -1,5 +1,8 @@
 """What a shop changes of a product during the day: stock, price and margin."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 
 from storage.record.changes import ProductState
@@ -21,3 +24,12 @@ def change_product(connection: sa.Connection, product: ProductState, *, now_ms: 
     columns = [name for name in row if name != "product_id"]
     connection.execute(upsert(connection, products_live, columns), row)
     return changed
+
+
+def said_of_products(connection: sa.Connection) -> Iterator[tuple[ProductState, datetime]]:
+    """What is said of products now, and since when, by id; nothing of those of which all was taken back."""
+    live = products_live.c
+    is_said = sa.or_(*(column.is_not(None) for column in (live.stock, live.price, live.margin)))
+    for row in connection.execute(sa.select(products_live).where(is_said).order_by(live.product_id)):
+        said = ProductState(row.product_id, row.stock, row.price, row.margin)
+        yield said, datetime.fromtimestamp(row.changed_ms / 1000, UTC)

@@ -14,12 +14,14 @@ from psutil import Process
 
 from service.cli import main
 from storage.record import engine, erasure_key
+from storage.record.changes import ProductState
 from storage.record.engine import file_of, open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import KEY_FILE, ErasureKey, load_erasure_key
 from storage.record.errors import BadRecordUrlError, ErasureKeyError, SchemaError
 from storage.record.events import DailyCaps
 from storage.record.intake import Intake
+from storage.record.products import change_product
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import consent_log, events
@@ -237,6 +239,27 @@ def test_a_connection_that_nobody_uses_holds_nothing_of_what_it_read(tmp_path: P
                 every = sa.select(sa.func.count()).where(events.c.product_id + events.c.type != "")
                 assert connection.scalar(every) == 5000
         assert process.memory_full_info().uss - before < 8 * 2**20  # else 20 MB
+
+
+def test_what_is_said_of_products_until_it_is_taken_back_is_listed_by_a_command(tmp_path: Path) -> None:
+    def listed() -> list[str]:
+        ended = CliRunner().invoke(main, ["record", "products", "--store", str(tmp_path)])
+        assert ended.exit_code == 0
+        return ended.output.splitlines()
+
+    prepare(record_url(tmp_path, None))
+    assert listed() == []
+    with opened_store(tmp_path) as record, record.writing() as connection:
+        for product in (
+            ProductState("milk", 0, 1234567.89, None),
+            ProductState("a\tb", None, None, -0.5),
+            ProductState("rolls", None, None, None),
+        ):
+            change_product(connection, product, now_ms=NOON_MS)
+    assert listed() == [
+        '"a\\tb"\tmargin -0.5\tsince 2027-01-15 12:00 UTC',
+        '"milk"\tstock 0, price 1234567.89\tsince 2027-01-15 12:00 UTC',
+    ]
 
 
 def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) -> None:
