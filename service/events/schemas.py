@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -135,6 +135,7 @@ MODELS: tuple[type[BaseModel], ...] = (Purchase, Return, View, AddToCart, Click,
 BATCH_MAX = 1000
 _CHECK: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
 _TYPES = ", ".join(EventType)
+_MODEL_OF = {get_args(model.model_fields["type"].annotation)[0]: model for model in MODELS}
 
 
 class BadEventError(ValueError):
@@ -176,7 +177,6 @@ def check_event(sent: object, now_ms: int) -> Event:
 
 _SAID = {
     "missing": "missing",
-    "extra_forbidden": "no such field",
     "string_type": "must be a text",
     "string_unicode": "not a text in UTF-8",
     "string_too_short": "empty",
@@ -200,7 +200,8 @@ def _as_event_error(error: ErrorDetails) -> BadEventError:
     if kind == "own" and len(error["loc"]) == 1:  # of the whole survey
         field = "score"
     if kind == "extra_forbidden":
-        field = field[:64]
+        of_type = _MODEL_OF[str(error["loc"][0])]
+        return BadEventError(field[:64], f"no such field; there are: {', '.join(of_type.model_fields)}")
     return BadEventError(field if error["loc"] else None, reason)
 
 

@@ -23,6 +23,8 @@ from tests.data.tiny_service import known, tiny_app
 from tests.data.tiny_version import publish
 
 SHOP = Credentials()
+OF_A_VIEW = "event_id, customer_id, occurred_at, type, product_id"
+OF_A_PURCHASE = "order_id, quantity, unit_price, discount, offer_id"
 BOUGHT = {"type": "purchase", "event_id": "e1", "customer_id": "anna", "product_id": "milk"}
 VIEWED = BOUGHT | {"type": "view", "event_id": "v1"}
 EACH = [
@@ -117,7 +119,7 @@ def test_in_a_batch_each_stands_for_itself(client: FlaskClient, record: Record) 
     others = answer.pop("not_recorded")
     assert answer == {"received": 6, "discarded": 0, "erased": 0} | counts
     assert [(one["place"], one["event_id"], one["status"], one["fate"], one["reason"]) for one in others] == [
-        (2, "bad", 400, "invalid", "quantity: no such field"),
+        (2, "bad", 400, "invalid", f"quantity: no such field; there are: {OF_A_VIEW}"),
         (3, None, 400, "invalid", "must be an object"),
         (4, "e1", 409, "conflict", "another event has this event_id"),
         (5, "g", 200, "quarantined", "unknown product"),
@@ -138,7 +140,7 @@ def test_a_batch_has_a_thousand_events_at_most(client: FlaskClient, record: Reco
 def test_a_single_event_that_is_refused_names_the_field_as_every_problem_does(client: FlaskClient) -> None:
     for more, field, reason in (
         ({"quantity": "2"}, "quantity", "must be a number"),
-        ({"colour": "red"}, "colour", "no such field"),
+        ({"colour": "red"}, "colour", f"no such field; there are: {OF_A_VIEW}, {OF_A_PURCHASE}"),
         ({"type": "buy"}, "type", "must be one of purchase, return, view, add_to_cart, click, survey"),
     ):
         found = send(client, BOUGHT | more, 400)
