@@ -1,19 +1,15 @@
 """What the judge refuses, in words for the person who asked."""
 
-from models.errors import NextbestError
+from models.errors import BadInputError, NextbestError
 
 
-class BadSpecificationError(NextbestError):
+class BadSpecificationError(BadInputError):
     """A specification can't be run.
 
     Attributes:
         where: file and key.
         why: what is wrong, and what to do.
     """
-
-    def __init__(self, where: str, why: str) -> None:
-        self.where, self.why = where, why
-        super().__init__(f"{where}: {why}")
 
 
 class UnknownExperimentError(NextbestError):
@@ -37,12 +33,8 @@ class NotToShipError(NextbestError):
         super().__init__(f"{experiment_id} isn't shipped: {why}")
 
 
-class BadLogError(NextbestError):
+class BadLogError(BadInputError):
     """A log of exposures or outcomes isn't what the judge reads."""
-
-    def __init__(self, where: str, why: str) -> None:
-        self.where, self.why = where, why
-        super().__init__(f"{where}: {why}")
 
 
 class UnderpoweredError(NextbestError):

@@ -5,6 +5,14 @@ class NextbestError(Exception):
     """Whatever nextbest refuses to do; the text is fit for the person who asked."""
 
 
+class BadInputError(NextbestError):
+    """Something that was given can't be used: `where` it stands, and `why` not."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where}: {why}")
+
+
 class NotFittedError(NextbestError):
     """A model was asked before `fit`."""
 
@@ -64,12 +72,8 @@ class NightRunningError(NextbestError):
         super().__init__(f"another night is at work on {store} ({holder}); this one did nothing")
 
 
-class BadConfigError(NextbestError):
+class BadConfigError(BadInputError):
     """The configuration can't be used."""
-
-    def __init__(self, where: str, why: str) -> None:
-        self.where, self.why = where, why
-        super().__init__(f"{where}: {why}")
 
 
 class NoMemoryError(NextbestError):
@@ -89,9 +93,5 @@ class BadOptionError(BadConfigError):
         super().__init__(option, why)
 
 
-class BadHistoryError(NextbestError):
+class BadHistoryError(BadInputError):
     """A table, file or column of the history is missing or damaged, or too many of its rows are bad."""
-
-    def __init__(self, where: str, why: str) -> None:
-        self.where, self.why = where, why
-        super().__init__(f"{where}: {why}")
