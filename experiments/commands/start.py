@@ -1,5 +1,6 @@
 """`nbo-experiment start`: let an experiment run, once it has passed all that can be checked beforehand."""
 
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from storage.record.experiments import (
     start_experiment,
 )
 from storage.record.record import Record
+from storage.record.rules import RulesVersion, active_rules
 from storage.record_options import RecordPlace, consent_option, opened_record, record_options
 from storage.versions.store import Store
 
@@ -53,10 +55,11 @@ def start(place: RecordPlace, consent_default: str, specification: Path) -> None
         with record.reading() as connection:
             known = find_experiment(connection, head.id, head.version)
             others = running(connection).experiments
+            rules = active_rules(connection)
         if known is None:
             expect_of_use(spec, str(specification))
             _expect_independent(spec, others, str(specification))
-            for doubt in _of_models(place.store, spec.arms):
+            for doubt in (*_of_models(place.store, spec.arms), *_of_rules(rules, spec.arms)):
                 click.echo(f"warning: {doubt}", err=True)
             _check_size(place.store, spec, record, PRESETS[consent_default])
         with record.writing() as connection:
@@ -108,6 +111,22 @@ def _of_models(store: Path, arms: Iterable[Arm]) -> Iterator[str]:
                 " customers get the champion, and of a rival nothing is known, until a night with it in"
                 " `routed` of [night] is published"
             )
+
+
+def _of_rules(in_force: RulesVersion | None, arms: Iterable[Arm]) -> Iterator[str]:
+    """Of which sets of rules and placements there is no rule: their customers see what they would anyway."""
+    rules = tomllib.loads(in_force.content).get("rules", []) if in_force else []
+
+    def named(*keys: str) -> set[str]:
+        return {name for rule in rules for key in keys for name in rule.get(key, ())}
+
+    otherwise = "it changes nothing, unless a file of NEXTBEST_RULES has one"
+    sets, placements = named("only_for", "not_for"), named("placements")
+    for arm in arms:
+        if arm.rules and arm.rules not in sets:
+            yield f"no rule of the record is only_for or not_for {arm.rules!r}: {otherwise}"
+        if arm.placement and arm.placement not in placements:
+            yield f"no rule of the record names the placement {arm.placement!r}: {otherwise}"
 
 
 def _check_size(store: Path, spec: Specification, record: Record, default: Consent) -> None:

@@ -25,6 +25,7 @@ from storage.record.exposure_log import read_exposures
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.intake import Intake
 from storage.record.record import Record, record_url
+from storage.record.rules import put_rules
 from storage.record.schema import prepare
 from storage.versions.store import Store
 from tests.data.records import event, take
@@ -268,6 +269,22 @@ def test_two_layers_do_not_decide_the_same_thing(store: Path) -> None:
     text = (store.parent / "spec.toml").read_text().replace('model = "popular"', "")
     (store.parent / "spec.toml").write_text(text.replace('model = "ranker"', 'objective = "value"'))
     assert started(store, f'id = "{SPEC.experiment.id}"', 'id = "other"\nlayer = "second"').exit_code == 0
+
+
+def test_a_set_of_rules_and_a_placement_that_no_rule_in_force_names_are_doubted(store: Path) -> None:
+    text = (store.parent / "spec.toml").read_text().replace('model = "popular"', "")
+    (store.parent / "spec.toml").write_text(
+        text.replace('model = "ranker"', 'rules = "bold"\nplacement = "top"')
+    )
+    id_line = f'id = "{SPEC.experiment.id}"'
+    doubted = started(store, id_line, 'id = "other"\nlayer = "second"').stderr
+    assert "no rule of the record is only_for or not_for 'bold'" in doubted
+    assert "no rule of the record names the placement 'top'" in doubted
+    rule = '[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk"]\n'
+    rules = f'schema = 1\n{rule}not_for = ["bold"]\n{rule}placements = ["top"]\n'
+    with opened(store) as record, record.writing() as connection:
+        put_rules(connection, rules, now_ms=START_MS, client="key-1")
+    assert "no rule of the record" not in started(store, id_line, 'id = "more"\nlayer = "second"').stderr
 
 
 def test_cuped_that_does_nothing_begins_no_experiment_and_one_that_began_with_it_goes_on(
