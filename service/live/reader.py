@@ -40,20 +40,17 @@ class LiveReader:
 
     Args:
         since_of: which events the version that answers doesn't know; None before there is one.
+    Attributes:
+        seen: up to where of the record's clock changes were taken in; None before the first look.
     """
 
     def __init__(self, door: Door, live: LiveCustomers, since_of: SinceOf) -> None:
         self._door, self._live, self._since_of = door, live, since_of
-        self._seen: int | None = None
+        self.seen: int | None = None
         self._is_late = False
         self._fill: _Fill | None = None
         self._since: Since | None = None
         self._after_consent: str | None = None
-
-    @property
-    def seen(self) -> int | None:
-        """Up to where of the record's clock changes were taken in; None before the first look."""
-        return self._seen
 
     @property
     def is_behind(self) -> bool:
@@ -70,10 +67,10 @@ class LiveReader:
         Raises:
             RefusedError: the record can't be used now; what was known goes on.
         """
-        if self._seen is None:
+        if self.seen is None:
             self._begin()
         else:
-            self._take_changes(self._seen)
+            self._take_changes(self.seen)
         since = self._since_of()
         if since != self._since:
             fill = _Fill(since, self._door.do(lambda record: _first(record, since))) if since else None
@@ -81,8 +78,8 @@ class LiveReader:
 
     def go_on(self) -> None:
         """Read the next piece of what is behind. Raises as `look`."""
-        if self._is_late and self._seen is not None:
-            self._take_changes(self._seen)
+        if self._is_late and self.seen is not None:
+            self._take_changes(self.seen)
         elif self._after_consent is not None:
             self._after_consent = self._consents(self._after_consent, but=None)
         elif self._fill is not None:
@@ -106,7 +103,7 @@ class LiveReader:
         while after is not None:
             after = self._consents(after, but=self._live.default)
         self._live.heard(now)
-        self._seen, self._after_consent = now, ""
+        self.seen, self._after_consent = now, ""
 
     def _consents(self, after: str, *, but: Consent | None) -> str | None:
         """Read the next customers who said something themselves; the last one's id, None at the end."""
@@ -133,7 +130,7 @@ class LiveReader:
         self._take(customers)
         for some in batched(changes.customer_ids[PIECE:], PIECE):
             self._take(self._door.do(partial(self._now, customer_ids=some)))
-        self._seen, self._is_late = changes.now, not changes.is_all  # last: what failed comes again
+        self.seen, self._is_late = changes.now, not changes.is_all  # last: what failed comes again
         if changes.is_all:  # else somebody may have refused since what is known
             self._live.heard(changes.now)
 

@@ -50,11 +50,13 @@ class Metrics:
     Args:
         folder: where the processes of one service keep their counts, after `count_in_folder`; None if this
             process is the only one.
+    Attributes:
+        registry: where this process counts: for counters of a part of the service.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        own = self._own = CollectorRegistry()
+        own = self.registry = CollectorRegistry()
 
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(name, what, labels, registry=own)
@@ -145,11 +147,6 @@ class Metrics:
             self._requests.labels(route, str(status)).inc(len(of_it))
             _observe(self._seconds.labels(route), of_it)
 
-    @property
-    def registry(self) -> CollectorRegistry:
-        """Where this process counts: for counters of a part of the service."""
-        return self._own
-
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         self._requested.append((route, status, elapsed_s))
 
@@ -222,7 +219,7 @@ class Metrics:
         """All of it in Prometheus' text format: of every process, and what the store says."""
         self.write()
         if self._folder is None:
-            return _text(_NowCollector(self._own, store))
+            return _text(_NowCollector(self.registry, store))
         with alone_with(self._folder):
             merge_ended(self._folder)
             counted = MultiProcessCollector(None, path=str(self._folder))  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """The plan of what runs, from the specifications in the record. They were checked before they got there."""
 
 import tomllib
+from dataclasses import fields
 from typing import Any
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from experiments.assignment import Arm, Entry, Plan
 from storage.record.experiments import RecordedExperiment, Running, State
 
-ARM = ("name", "weight", "model", "objective", "placement", "rules", "interleave", "explore", "explore_among")
+KNOWN = frozenset(field.name for field in fields(Arm))  # of a later release there may be more
 log = structlog.get_logger()
 
 
@@ -25,13 +26,8 @@ def plan_of(found: Running, now_ms: int) -> Plan:
 def _entry(one: RecordedExperiment) -> Entry | None:
     try:
         variants: list[dict[str, Any]] = tomllib.loads(one.content)["variants"]
-        arms = [
-            Arm(
-                **{name: variant[name] for name in ARM if name in variant},
-                rivals=tuple(variant.get("rivals", ())),
-            )
-            for variant in variants
-        ]
+        said = [{name: variant[name] for name in KNOWN & variant.keys()} for variant in variants]
+        arms = [Arm(**one | {"rivals": tuple(one.get("rivals", ()))}) for one in said]
     except (tomllib.TOMLDecodeError, KeyError, TypeError):  # of another release
         log.error("an experiment can't be read, its customers get the champion", experiment=one.experiment_id)
         return None
