@@ -9,11 +9,14 @@ from storage.history.contract import MAX_ID_BYTES, MAX_TEXT_BYTES, Column, Kind,
 from storage.history.options import TableOptions
 from storage.history.times import Clock, from_text, from_typed
 
-BLANKS = " \t\r\n"
 CONTROL = r"[\x00-\x1f\x7f]"
 # How spreadsheets and columns of floats write a number of many digits, of which they kept the first few.
 LOST_DIGITS = r"^-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+$|^-?[0-9]\.[0-9]+[eE][0-9]+$|^-?[0-9]{17,}\.0+$"
 GROUPED = r"^[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]*)?$"  # points beside a decimal comma
+# Commas before a decimal point; blanks and apostrophes anywhere. 1,299 alone may be 1.299 as well.
+BY_COMMAS = r"^[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+\.[0-9]*$"
+GAPS = " \u00a0\u2009\u202f'\u2019"
+BY_GAPS = rf"^[-+]?[1-9][0-9]{{0,2}}(?:[{GAPS}][0-9]{{3}})+(?:[.,][0-9]*)?$"
 MAX_INT32 = 2**31 - 1
 LAST_S = 253_402_300_799  # of 9999-12-31, in UTC: later moments are none that Python has
 
@@ -72,8 +75,8 @@ def plain_text(raw: pl.Series) -> pl.Series:
 
 
 def trimmed_text(raw: pl.Series) -> pl.Series:
-    """Text without the blanks around it; null where nothing is left."""
-    text = plain_text(raw).str.strip_chars(BLANKS)
+    """Text without the blanks around it, those that no line breaks at too; null where nothing is left."""
+    text = plain_text(raw).str.strip_chars()
     return text.set(text == "", None) if text.len() else text
 
 
@@ -114,10 +117,13 @@ def _numbers(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
         values, filled = raw.cast(pl.Float32, strict=False), raw.is_not_null()
     else:
         filled = text.is_not_null()
+        text = _without(f"[{GAPS}]", BY_GAPS, text)
         if options.decimal_comma:
             misread = text.str.contains(".", literal=True) & ~text.str.contains(GROUPED)  # 12.50 is not 1250
             text = text.set(misread.fill_null(False), None)
             text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        else:
+            text = _without(",", BY_COMMAS, text)
         values = text.cast(pl.Float64, strict=False).cast(pl.Float32)
     wrong = filled & (values.is_null() | ~values.is_finite().fill_null(False))
     problems = [(wrong, f"{column.name}: not a number")]
@@ -126,6 +132,12 @@ def _numbers(column: Column, raw: pl.Series, options: TableOptions) -> Cells:
     if column.least is Least.ZERO:
         problems.append((values < 0, f"{column.name}: negative"))
     return Cells(values, problems)
+
+
+def _without(sign: str, form: str, text: pl.Series) -> pl.Series:
+    """Without the signs that part thousands, where text has that form."""
+    is_parted = text.str.contains(form).fill_null(False)
+    return text.zip_with(~is_parted, text.str.replace_all(sign, "")) if is_parted.any() else text
 
 
 def _counts(column: Column, raw: pl.Series, options: TableOptions) -> Cells:

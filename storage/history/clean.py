@@ -18,6 +18,7 @@ LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"
 ADDED = (LINE, PROBLEM, RAW)
 MAX_SHOWN = 500
 
+HEADER_AGAIN = "line: the header again"
 OTHER = "not a purchase by"
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
 NAMELESS_LINE = "no customer, though its order has one"
@@ -75,7 +76,10 @@ class Cleaner:
             values = values.with_columns(others)
         problem = batch[PROBLEM] if PROBLEM in batch.columns else _reasons([], batch.height)
         left_out = _reasons(self._others(batch, file) + self._left_out(cells), batch.height)
-        reason = _reasons([mask for cell in cells.values() for mask in cell.problems], batch.height)
+        again = [(self._names_again(raw), HEADER_AGAIN)]
+        reason = _reasons(
+            [*again, *(mask for cell in cells.values() for mask in cell.problems)], batch.height
+        )
         left_out = left_out.set(problem.is_not_null(), None)
         reason = problem.zip_with(problem.is_not_null(), reason).set(left_out.is_not_null(), None)
         is_rejected = reason.is_not_null()
@@ -128,6 +132,14 @@ class Cleaner:
         if self.table.keeps_other_columns:
             raw |= {name: batch[key] for name, key in there.items() if name not in wanted.values()}
         return raw
+
+    def _names_again(self, raw: dict[str, pl.Series]) -> pl.Series:
+        """Lines that say the columns' names, as where files were joined to one."""
+        first, *others = raw
+        again = trimmed_text(raw[first]).str.strip_chars("\ufeff") == self.options.columns.get(first, first)
+        for name in others if again.any() else ():
+            again &= trimmed_text(raw[name]) == self.options.columns.get(name, name)
+        return again
 
     def _missing(self, ours: str, theirs: str, there: list[str]) -> str:
         name = self.table.name

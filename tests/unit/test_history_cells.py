@@ -58,6 +58,9 @@ def test_times_that_a_format_does_not_read_say_which_option_is_to_be_looked_at(t
     write(tmp_path, f"{HEADER}a,p,12/31/2019\n")
     assert refusal(tmp_path, max_reject_share=0.1).endswith("; set date_format in [history.purchases]")
     turned = refusal(tmp_path, max_reject_share=0.1, purchases={"date_format": "%d/%m/%Y"})
+    write(tmp_path, f"{HEADER}a,p,12/31/19\n")
+    early = refusal(tmp_path, max_reject_share=0.1, purchases={"date_format": "%m/%d/%Y"})
+    assert early.endswith("; is date_format in [history.purchases] right? %y is a year of two digits")
     assert turned.endswith("; is date_format in [history.purchases] right, day and month too?")
 
 
@@ -73,6 +76,8 @@ def test_times_that_a_format_does_not_read_say_which_option_is_to_be_looked_at(t
         ("1.23,50", None),
         ("1234.567,5", None),
         ("1,234.50", None),
+        ("1 234,50", 1234.5),
+        ("12 34,50", None),
     ],
 )
 def test_with_a_decimal_comma_a_point_stands_before_three_digits_or_it_is_no_number(
@@ -83,6 +88,35 @@ def test_with_a_decimal_comma_a_point_stands_before_three_digits_or_it_is_no_num
     prices = history.purchases["unit_price"].drop_nulls().to_list()
     assert prices == ([] if price is None else [price])
     assert history.counts["purchases"].rejected == ({"unit_price: not a number": 1} if price is None else {})
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("1,234.50", 1234.5),
+        ("1,234,567.", 1234567),
+        ("1 234.5", 1234.5),
+        ("1\u202f234\u00a0567", 1234567),
+        ("1'234.50", 1234.5),
+        ("1,234", None),
+        ("12,34.50", None),
+        ("0,234.50", None),
+        ("1,234 567.5", None),
+        ("1 2345", None),
+        ("12,50", None),
+    ],
+)
+def test_what_can_only_part_thousands_does(tmp_path: Path, text: str, price: float | None) -> None:
+    write(tmp_path, f"{PRICED}a;p;2020-01-01;{text}\nb;q;2020-01-01;\n")
+    prices = read(tmp_path, purchases={"separator": ";"}).purchases["unit_price"].drop_nulls().to_list()
+    assert prices == ([] if price is None else [price])
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\u3000", " \u00a0"])
+def test_blanks_around_an_id_are_cut_off_of_whatever_kind(tmp_path: Path, blank: str) -> None:
+    write(tmp_path, f"{HEADER}a{blank},{blank}p,2020-01-01{blank}\na,p,2020-01-02\n")
+    history = read(tmp_path)
+    assert (history.customer_ids, history.products["product_id"].to_list()) == (["a"], ["p"])
 
 
 @pytest.mark.parametrize(

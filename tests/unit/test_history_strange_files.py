@@ -20,6 +20,16 @@ def test_a_line_that_ends_in_cr_alone_among_others_is_rejected_as_that(tmp_path:
     assert rejected(tmp_path).select("line", "reason").rows() == [("2", "line: a line end of CR alone")]
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_header_amid_the_lines_is_no_line(tmp_path: Path, mark: str) -> None:
+    header = "product_id,title,Gruppe\n"
+    write(tmp_path, HEADER + GOOD)
+    write(tmp_path, f"{header}p,Tea,a\nproduct_id,title,b\n{mark}{header}", "products.csv")
+    history = read(tmp_path, products={"columns": {"category": "Gruppe"}})
+    assert history.products["product_id"].sort().to_list() == ["p", "product_id"]  # b is no header
+    assert rejected(tmp_path).select("line", "reason").rows() == [("4", "line: the header again")]
+
+
 @pytest.mark.parametrize("end", ["", '"open\n'])  # read quickly, and line by line
 def test_a_title_of_megabytes_is_rejected_as_too_long(tmp_path: Path, end: str) -> None:
     header = "customer_id,product_id,purchased_at,title\n"
