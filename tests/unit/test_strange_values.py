@@ -25,7 +25,10 @@ def test_values_like_others_are_not_strange(tmp_path: Path) -> None:
     assert said(tmp_path, PLAIN, products=titles) == ""
 
 
-@pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "NaN", "\\N", "(null)", "undefined", "<NA>"])
+NOTHING = ["NULL", "null", "None", "nan", "NaN", "\\N", "(null)", "undefined", "<NA>", "n/a", "#N/A", "-"]
+
+
+@pytest.mark.parametrize("word", NOTHING)
 def test_words_that_stand_for_nothing_are_said_by_column(tmp_path: Path, word: str) -> None:
     lines = [*PLAIN, f"{word},0,{day(3)}", f"{word},1,{day(4)}", f"c1,{word},{day(5)}"]
     assert said(tmp_path, lines, products=f"product_id,title\n0,{word}\n1,Tea\n") == (
@@ -33,6 +36,36 @@ def test_words_that_stand_for_nothing_are_said_by_column(tmp_path: Path, word: s
         f"product of 1 purchase line is {word!r}; the title of 1 product is {word!r}. Export an "
         "empty cell instead."
     )
+
+
+def test_categories_and_brands_of_nothing_are_said(tmp_path: Path) -> None:
+    products = "product_id,category,brand\n0,Uncategorized,\n1,Uncategorized,N/A\n2,Tea,No name\n"
+    assert said(tmp_path, PLAIN, products=products).startswith(
+        "Words for nothing are taken as they stand: the category of 2 products is 'Uncategorized'; the brand "
+        "of 1 product is 'N/A'."
+    )
+
+
+@pytest.mark.parametrize("title", ["Salt &amp; Pepper", "It&#39;s", "<b>Tea</b>", "Tea<br />"])
+def test_titles_with_codes_of_html_are_said(tmp_path: Path, title: str) -> None:
+    assert said(tmp_path, PLAIN, products=f"product_id,title\n0,{title}\n1,Tea\n") == (
+        f"1 of 2 titles hold HTML, such as {title!r}, and are answered as they stand: a page that writes "
+        "them as text shows its codes. Export them as text."
+    )
+    more = "".join(f"{n},Tea < 3 > 2 & more; {n}\n" for n in range(1, 101))
+    assert said(tmp_path, PLAIN, products=f"product_id,title\n0,{title}\n{more}") == ""
+
+
+def test_categories_and_brands_that_are_written_in_two_ways_are_said(tmp_path: Path) -> None:
+    products = "product_id,category,brand\n0,Home > Tea,Nestlé\n1,home/tea,NESTLE\n2,Tea > Home,Lipton\n"
+    assert said(tmp_path, PLAIN, products=products) == (
+        "1 of 1 categories are written in more than one way, such as 'Home > Tea' and 'Tea > Home': they are "
+        "one to the models, but not to rules, or to who asks for one. Write them the same way in the export. "
+        "1 of 2 brands are written in more than one way, such as 'NESTLE' and 'Nestlé': they are one "
+        "to the models, but not to rules, or to who asks for one. Write them the same way in the export."
+    )
+    more = "".join(f"{n},Tea {n},B{n}\n" for n in range(3, 120))
+    assert said(tmp_path, PLAIN, products=products + more) == ""
 
 
 def test_titles_of_another_encoding_than_the_one_that_was_said_are_doubted(tmp_path: Path) -> None:

@@ -7,15 +7,18 @@ import polars as pl
 from models.arrays import DAY_S
 from storage.history.clean import NAMELESS_LINE
 from storage.history.history import History
+from storage.history.words import alike
 from storage.local_days import local_day, local_days
 
-NOTHING = ("null", "(null)", "none", "nan", "<na>", "\\n", "undefined")
+NOTHING = ("null", "(null)", "none", "nan", "<na>", "\\n", "undefined", "n/a", "#n/a", "-", "uncategorized")
+HTML = r"&#?\w+;|(?i)</?(b|i|u|em|strong|br|p|span|font|div|a|sup|sub|small|ul|ol|li)\b[^<>]*>"
 BEYOND_ASCII = r"[^\x00-\x7f]"
 # UTF-8 that was read as cp1252 or latin-1 (é, a curly quote, £), and what is left of letters once lost.
 TORN = "\u00c3[\u0080-\u00bf\u20ac\u0152\u0153\u0160\u0161\u017d\u017e\u0178\u0192\u2013-\u2122]" + (
     "|\u00e2\u20ac|\u00c2[\u00a0-\u00bf]|\ufffd"
 )
 TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a catalogue
+HTML_SHARE = 0.01  # of the titles
 MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
 CAPITALS_SHARE = 0.01  # of the products or customers, that are another one but for capitals
@@ -41,6 +44,8 @@ def strange_values(history: History) -> list[str]:
     found = [
         _words_for_nothing(history),
         _torn_titles(history),
+        _titles_of_html(history),
+        *_names_in_two_ways(history),
         _fees(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
@@ -64,7 +69,10 @@ def _words_for_nothing(history: History) -> str | None:
     for what, of, words, rows in (
         ("customer", "purchase line", customers, history.purchases["customer_row"]),
         ("product", "purchase line", products["product_id"], history.purchases["product_row"]),
-        ("title", "product", products["title"], pl.int_range(products.height, eager=True)),
+        *(
+            (name, "product", products[name], pl.int_range(products.height, eager=True))
+            for name in ("title", "category", "brand")
+        ),
     ):
         nothing = words.str.to_lowercase().is_in(NOTHING).fill_null(False).arg_true()
         n = int(rows.is_in(nothing.implode()).sum())
@@ -85,6 +93,33 @@ def _torn_titles(history: History) -> str | None:
         f"{torn.len():,} of {strange.len():,} titles with letters beyond A to Z look torn, such as "
         f"{torn[0]!r}: is encoding in [history] that of the file?"
     )
+
+
+def _titles_of_html(history: History) -> str | None:
+    titles = history.products["title"].drop_nulls()
+    coded = titles.filter(titles.str.contains(HTML))
+    if not coded.len() or coded.len() < HTML_SHARE * titles.len():
+        return None
+    return (
+        f"{coded.len():,} of {titles.len():,} titles hold HTML, such as {coded[0]!r}, and are answered as"
+        " they stand: a page that writes them as text shows its codes. Export them as text."
+    )
+
+
+def _names_in_two_ways(history: History) -> list[str]:
+    said = []
+    for what, names in (("categories", history.categories), ("brands", history.brands)):
+        written = pl.DataFrame({"name": names}, schema={"name": pl.String})
+        one = written.group_by(alike(written["name"]).alias("one"), maintain_order=True).agg("name")
+        twice = one["name"].filter(one["name"].list.len() > 1)
+        if twice.len() and twice.len() >= CAPITALS_SHARE * one.height:
+            first, second = twice[0][:2]
+            said.append(
+                f"{twice.len():,} of {one.height:,} {what} are written in more than one way, such as"
+                f" {first!r} and {second!r}: they are one to the models, but not to rules, or to who asks for"
+                " one. Write them the same way in the export."
+            )
+    return said
 
 
 def _fees(history: History) -> str | None:
