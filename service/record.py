@@ -19,9 +19,11 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import ErasureKeyError, RecordUnavailableError
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
+from storage.record.service_default import note_service_default
 
 RETRY_S = 5.0
 LOG_GAP_S = 1.0  # between lines of different reasons
+NOTE_MS = 2000
 SAME_GAP_S = 60.0  # of one reason: several threads of each worker ask each second
 ASK_AGAIN_S = 1
 NOT_READ = "no answer: ask again"
@@ -118,7 +120,7 @@ def prepare_record(settings: Settings) -> None:
         NextbestError: the record is newer than this release, or its URL can't be used.
     """
     try:
-        prepare_now(settings)
+        _prepare_and_note(settings)
     except (RecordUnavailableError, ErasureKeyError) as err:
         log.error("the record can't be prepared, events are refused until it can", why=str(err))
         threading.Thread(target=_keep_trying, args=(settings,), name="record", daemon=True).start()
@@ -132,11 +134,21 @@ def prepare_now(settings: Settings) -> None:
     log.info("record ready", record=url.render_as_string(hide_password=True), schema_before=before)
 
 
+def _prepare_and_note(settings: Settings) -> None:
+    prepare_now(settings)
+    key = load_erasure_key(settings.store, secret_of(settings))
+    record = Record(record_url(settings.store, url_of(settings)), key, lock_ms=NOTE_MS, statement_ms=NOTE_MS)
+    try:
+        note_service_default(record, settings.consent_default)
+    finally:
+        record.close()
+
+
 def _keep_trying(settings: Settings) -> None:
     while True:
         time.sleep(RETRY_S)
         try:
-            prepare_now(settings)
+            _prepare_and_note(settings)
             return
         except (RecordUnavailableError, ErasureKeyError):
             continue  # it was said once, and workers say it whenever they need the record

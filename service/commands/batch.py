@@ -42,6 +42,7 @@ from service.versions.champion import Serving
 from service.web.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
 from storage.files.shop_files import note_shop_file
 from storage.record.consent import PRESETS
+from storage.record.service_default import other_default
 from storage.store_option import store_option
 from storage.versions.signing import Signers
 from storage.versions.store import Store
@@ -109,6 +110,7 @@ def batch(
     settings = Settings(store=store, record_timeout_ms=RECORD_TIMEOUT_MS)  # type: ignore[call-arg]
     suppressed = frozenset(one for path in suppress for one in ids_of(path))
     campaign = open_campaign(settings, suppressed, is_for_all=without_consent == "popular")
+    _warn_of_another_default(settings)
     named = ids_of(customers) if customers else campaign.everybody()
     answers = _with_progress(campaign, campaign.lists(named, query, language))
 
@@ -123,6 +125,16 @@ def batch(
         with contextlib.suppress(RefusedError):  # after a file that was written there is nothing left to keep
             campaign.keep_promises()
     _say_what_came_of_it(campaign, out, len(suppressed))
+
+
+def _warn_of_another_default(settings: Settings) -> None:
+    door, own = RecordDoor(settings, _NobodyCounts()), settings.consent_default
+    if other := door.do(lambda record: other_default(record, own)):
+        click.echo(
+            f"warning: the service allows customers who said nothing the preset {other}, this command {own}: "
+            "set NEXTBEST_CONSENT_DEFAULT here too",
+            err=True,
+        )
 
 
 def _say_what_came_of_it(campaign: Campaign, out: Path, suppressed: int) -> None:

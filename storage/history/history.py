@@ -21,12 +21,15 @@ from storage.local_days import placed
 @dataclass(frozen=True, slots=True)
 class FromRecord:
     """What came from the record: how many purchases, and the numbers of the latest erasure that was known and
-    of the last event that was read; and what couldn't go there of the shop's own consents."""
+    of the last event that was read; what couldn't go there of the shop's own consents; and the defaults, as
+    of `Recorded`."""
 
     purchases: int
     tombstone: int
     last_event: int
     unreadable_consents: int = 0
+    default: str = ""
+    other_default: str = ""
 
 
 @dataclass(frozen=True, eq=False)

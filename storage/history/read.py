@@ -110,7 +110,12 @@ def _with_recorded(
         both = join_redemptions(own.lines, recorded, _end_s(joined.lines, as_of_s))
         changed["redemptions"] = ReadTable(both, own.counts)
     from_record = FromRecord(
-        joined.counted, recorded.wishes.tombstone, recorded.last_event, recorded.unreadable_consents
+        joined.counted,
+        recorded.wishes.tombstone,
+        recorded.last_event,
+        recorded.unreadable_consents,
+        recorded.default,
+        recorded.other_default,
     )
     return tables | changed, from_record
 

@@ -74,6 +74,8 @@ class Recorded:
             it has no id.
         last_event: number of the last event that was read; all up to it were, and none after it.
         unreadable_consents: cells of the shop's table of customers that are neither a yes nor a no.
+        default, other_default: what this night allows customers who said nothing, and what the service does
+            if that is another; presets, empty where it isn't known.
     """
 
     purchases: pl.DataFrame
@@ -82,6 +84,8 @@ class Recorded:
     redemptions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REDEMPTIONS))
     last_event: int = 0
     unreadable_consents: int = 0
+    default: str = ""
+    other_default: str = ""
 
 
 def read_recorded(record: Record, default: Consent) -> Recorded:

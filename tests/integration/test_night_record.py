@@ -16,6 +16,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.folder import private_file
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
+from storage.record.service_default import note_service_default
 from storage.versions.store import CHAMPION
 from tests.data.nights import champion, ids, quick_config, run
 from tests.data.records import clear, event, intake, make_older, take
@@ -126,6 +127,23 @@ def test_a_night_that_cannot_read_its_record_publishes_nothing(shop: Path, tmp_p
 def test_a_record_url_that_is_none_is_a_wrong_option(shop: Path, tmp_path: Path) -> None:
     ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--record", "mysql://u:s3cret@h/d")
     assert (ran.code, "s3cret" in ran.err) == (2, False)
+
+
+def test_a_night_that_allows_another_default_than_the_service_says_so_and_its_report_too(
+    shop: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    record = recorded(store, None, shop)
+    note_service_default(record, "nothing")
+    record.close()
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path))
+    doubted = [event["why"] for event in ran.events if event["event"] == "doubt"]
+    (why,) = [why for why in doubted if "customers who said nothing" in why]
+    assert why.startswith("The service allows customers who said nothing the preset nothing, this night all")
+    assert "the preset nothing, this night all" in Path(ran.events[-1]["report"]).read_text()
+    told = '[record]\nconsent_default = "nothing"\n'
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path, told))
+    assert not [event for event in ran.events if "customers who said nothing" in str(event.get("why"))]
 
 
 def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_record(

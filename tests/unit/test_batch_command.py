@@ -26,6 +26,7 @@ from storage.record.erasure_key import load_erasure_key
 from storage.record.experiments import NewExperiment, set_holdout, start_experiment
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
+from storage.record.service_default import note_service_default
 from storage.record.tables import offer_leases, offer_promises
 from storage.versions.store import Store
 from tests.data.records import rows
@@ -237,6 +238,19 @@ def test_a_suppression_list_that_meets_nobody_is_warned_of(store: Path, tmp_path
     (tmp_path / "no.txt").write_text("ANNA\n")
     ended = batch(store, tmp_path / "a.jsonl", "--suppress", tmp_path / "no.txt")
     assert "nobody of those to suppress" in ended.stderr
+
+
+def test_another_default_of_consents_than_the_services_is_warned_of(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "customers who said nothing" not in batch(store, tmp_path / "lists.jsonl").stderr
+    record = Record(record_url(store, None), load_erasure_key(store, None))
+    note_service_default(record, "nothing")
+    record.close()
+    said = batch(store, tmp_path / "lists.jsonl").stderr
+    assert "the service allows customers who said nothing the preset nothing, this command all" in said
+    monkeypatch.setenv("NEXTBEST_CONSENT_DEFAULT", "nothing")
+    assert "customers who said nothing" not in batch(store, tmp_path / "lists.jsonl").stderr
 
 
 def test_ids_that_are_nobodys_are_counted_and_warned_of(store: Path, tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from structlog.testing import capture_logs
 
 from service.errors import RefusedError
 from service.events.counters import EventCounters
-from service.record import RecordDoor
+from service.record import RecordDoor, prepare_record
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import RecordUnavailableError
-from storage.record.record import Record
+from storage.record.record import Record, record_url
+from storage.record.schema import prepare
+from storage.record.service_default import other_default
 
 
 def said(store: Path, asked: Sequence[tuple[float, str]]) -> list[str]:
@@ -44,3 +47,21 @@ def test_one_reason_is_told_once_a_minute_and_another_one_after_a_second(tmp_pat
 def test_an_outage_after_another_one_is_told_again(tmp_path: Path) -> None:
     asked = [(100.0, "away"), (102.0, "away"), (103.0, ""), (104.0, "away")]
     assert said(tmp_path, asked) == ["100 away", "104 away"]
+
+
+def test_a_start_notes_by_which_consents_of_the_silent_it_answers_and_the_next_one_its_own(
+    tmp_path: Path,
+) -> None:
+    def noted_beside(preset: str) -> str:
+        record = Record(record_url(tmp_path, None), load_erasure_key(tmp_path, None))
+        try:
+            return other_default(record, preset)
+        finally:
+            record.close()
+
+    prepare(record_url(tmp_path, None))
+    assert noted_beside("all") == ""
+    prepare_record(Settings(store=tmp_path, consent_default="nothing"))
+    assert (noted_beside("all"), noted_beside("nothing")) == ("nothing", "")
+    prepare_record(Settings(store=tmp_path))
+    assert (noted_beside("all"), noted_beside("nothing")) == ("", "all")

@@ -15,6 +15,7 @@ from storage.record.learning import Recorded, read_recorded
 from storage.record.personal import allowing
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
+from storage.record.service_default import other_default
 from storage.record.shop_consents import take_shop_consents
 from storage.record_options import RecordPlace, record_if_any
 from storage.versions.store import Store
@@ -52,7 +53,12 @@ def recorded_by(
             now_ms = int(now.timestamp() * 1000)
             changed = take_shop_consents(record, told.by_customer, default, now_ms=now_ms)
             say("consents of the shop's table", changed=changed, unreadable=told.unreadable)
-        return replace(read_recorded(record, default), unreadable_consents=told.unreadable)
+        return replace(
+            read_recorded(record, default),
+            unreadable_consents=told.unreadable,
+            default=options.consent_default,
+            other_default=other_default(record, options.consent_default),
+        )
 
 
 def erased_since(store: Store, options: RecordOptions, number: int) -> int:

@@ -56,6 +56,7 @@ def strange_values(history: History) -> list[str]:
         _customers_by_capitals(history),
         _nameless_lines(history),
         _unreadable_consents(history),
+        _another_default(history),
         _turned_promotions(history),
         _unknown_promotions(history),
         *_strangers(history),
@@ -263,6 +264,16 @@ def _unreadable_consents(history: History) -> str | None:
         return None
     many = "consents in the table of customers are" if n > 1 else "consent in the table of customers is"
     return f"{n:,} {many} neither yes nor no: each such word counts as a no. Write true or false."
+
+
+def _another_default(history: History) -> str | None:
+    told = history.from_record
+    if told is None or not told.other_default:
+        return None
+    return (
+        f"The service allows customers who said nothing the preset {told.other_default}, this night "
+        f"{told.default}: give NEXTBEST_CONSENT_DEFAULT and consent_default of [record] the same value."
+    )
 
 
 def _turned_promotions(history: History) -> str | None:
