@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.base import Model
 from models.bounds import HORIZON_DAYS, above_zero, within
 from models.history.interactions import Interactions
@@ -111,7 +111,7 @@ def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArra
     was_sold = first_age_days > YEAR_DAYS + horizon_days
     then_days = max(THEN, 1 + 4 * options.spread) * horizon_days  # all that counts below is within
     around = interactions.only(np.abs(interactions.age_days - YEAR_DAYS) <= then_days)
-    pairs, group = Pairs.of(around), _groups(interactions)
+    pairs, group = Pairs.of(around), interactions.catalogue.category_group
     then = np.bincount(pairs.product_row, minlength=interactions.n_products) * was_sold
     rates = []
     for newest_days in (YEAR_DAYS - horizon_days, YEAR_DAYS):
@@ -163,14 +163,8 @@ def _expected(interactions: Interactions, options: SeasonOptions) -> DoubleArray
     lately = np.bincount(pairs.product_row, minlength=interactions.n_products).astype(np.float64)
     is_last = pairs.last_age_days <= options.horizon_days
     last = np.bincount(pairs.product_row, is_last, interactions.n_products)
-    share: DoubleArray = lately * shrunk_rates(last, lately, [_groups(interactions)])
+    share: DoubleArray = lately * shrunk_rates(last, lately, [interactions.catalogue.category_group])
     return share / max(float(share.sum()), 1e-9)
-
-
-def _groups(interactions: Interactions) -> LongArray:
-    """Each product's category; those without one share a group of their own."""
-    row = interactions.catalogue.category_row
-    return np.where(row >= 0, row, row.max(initial=-1) + 1).astype(np.int64)
 
 
 def _around(age_days: FloatArray, newest_days: float, options: SeasonOptions) -> FloatArray:

@@ -14,6 +14,7 @@ from tea_tasting.experiment import ExperimentResult
 type Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+Z = float(norm.isf((1 - CONFIDENCE) / 2))  # standard errors to each side of a two-sided interval
 EASY = 5  # of 7: answers from here on say that it was easy
 PROMOTER, DETRACTOR = 9, 6  # of 10: from, and up to
 TAIL = 0.0845  # (2 z^2 + 1) / 6 times the density at z = 1.96
@@ -105,9 +106,9 @@ def of_ces(control: Floats, treatment: Floats) -> Effect | None:
     """
     if len(control) < 2 or len(treatment) < 2:
         return None
-    (n0, n1), z = (len(control), len(treatment)), float(norm.isf((1 - CONFIDENCE) / 2))
+    n0, n1 = len(control), len(treatment)
     p0, p1 = float((control >= EASY).mean()), float((treatment >= EASY).mean())
-    (low0, high0), (low1, high1) = _wilson(p0, n0, z), _wilson(p1, n1, z)
+    (low0, high0), (low1, high1) = _wilson(p0, n0), _wilson(p1, n1)
     variance = p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1
     if variance == 0:
         return None
@@ -162,7 +163,8 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
         return None
     # Half an interval over its quantile: the statistic itself is 0 where the difference is.
     difference = float(found.effect_size)
-    scale = _scale(metric, found.effect_size_ci_upper - difference, difference, float(found.statistic))
+    half, statistic = found.effect_size_ci_upper - difference, float(found.statistic)
+    scale = difference / statistic if statistic else half / Z
     if not isfinite(scale) or scale <= 0:
         return None
     low, high = float(found.rel_effect_size_ci_lower), float(found.rel_effect_size_ci_upper)
@@ -200,7 +202,7 @@ def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effe
     above, below = (np.concatenate(each) for each in zip(*sides, strict=True))
     spread = float(np.var(above - above.sum() / below.sum() * below, ddof=1))
     variance = sum(spread / len(per) / float(per.mean()) ** 2 for _, per in sides)
-    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(variance)
+    half = Z * sqrt(variance)
     low, high = effect.difference - half, effect.difference + half
     found = replace(
         effect,
@@ -221,13 +223,6 @@ def _varies(above: Floats, below: Floats) -> bool:
     return not np.allclose(above, above.sum() / below.sum() * below, atol=least)
 
 
-def _scale(metric: tea_tasting.RatioOfMeans, half: float, difference: float, statistic: float) -> float:
-    """The standard error of a difference."""
-    if statistic:
-        return difference / statistic
-    return half / float(norm.isf((1 - metric.confidence_level) / 2))
-
-
 def _aggregates(names: list[str], rows: Floats) -> Aggregates:
     means, spread = rows.mean(axis=1), np.atleast_2d(np.cov(rows))
     return Aggregates(
@@ -238,9 +233,9 @@ def _aggregates(names: list[str], rows: Floats) -> Aggregates:
     )
 
 
-def _wilson(p: float, n: int, z: float) -> tuple[float, float]:
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+def _wilson(p: float, n: int) -> tuple[float, float]:
+    middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     return middle - half, middle + half
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from math import sqrt
 
 import polars as pl
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
 from experiments.interleaving import FIRST, SECOND
 from experiments.logs.cohort import Cohort
+from experiments.statistics.effects import Z
 
-CONFIDENCE = 0.95
 ADDED = 2  # voices on each side, of an interval
 
 
@@ -59,7 +59,7 @@ def preference(cohort: Cohort, outcomes: pl.DataFrame, arm: int) -> Preference:
     middle = (first + ADDED + ties / 2) / more
     # A voice is 1, 0 or 1/2: its variance is that of these three.
     variance = ((first + ADDED + ties / 4) / more - middle * middle) / more
-    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(variance)
+    half = Z * sqrt(variance)
     p = float(binomtest(first, first + second).pvalue)
     share = (first + ties / 2) / n
     return Preference(n, first, second, share, max(0.0, middle - half), min(1.0, middle + half), p)

@@ -9,13 +9,11 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from experiments.errors import TooFarError
-from experiments.statistics.effects import Floats
+from experiments.statistics.effects import Floats, Z
 
 LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective customers that a value needs, and their share of all
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def _checked(weights: Floats, customers: NDArray[np.int64]) -> float:
 def _around(value: float, apart: Floats, customers: NDArray[np.int64], n: float) -> Value:
     """With its interval, from what each customer's answers add to it together."""
     sums = _by_customer(apart, customers)
-    half = float(norm.isf((1 - CONFIDENCE) / 2)) * sqrt(float((sums * sums).sum())) / len(apart)
+    half = Z * sqrt(float((sums * sums).sum())) / len(apart)
     return Value(value, value - half, value + half, n)
 
 

@@ -46,6 +46,12 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.category_row)
 
+    @property
+    def category_group(self) -> LongArray:
+        """Each product's category, shape (n_products,), int64; those without one are one of their own."""
+        row = self.category_row.astype(np.int64)
+        return np.where(row >= 0, row, row.max(initial=-1) + 1)
+
     @classmethod
     def of(
         cls,

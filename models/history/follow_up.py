@@ -29,7 +29,7 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
     Source: Poisson-gamma rates, as `shrunk_rates`.
     """
     some = _by_lot(interactions, seed)
-    category_row, n_products = some.catalogue.category_row, some.n_products
+    n_products = some.n_products
     order, weight, follows = _orders(some, horizon_days)
     pairs = Pairs.of(some)
     of_one = 1 / pairs.times[pairs.entry_pair]
@@ -41,8 +41,7 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
     events = np.bincount(some.product_row, counts, n_products) * (total / squares)
     ever = np.bincount(pairs.product_row, minlength=n_products)
     expected = ever * (events.sum() / ever.sum())
-    group = np.where(category_row >= 0, category_row, category_row.max(initial=-1) + 1).astype(np.int64)
-    return shrunk_rates(events, expected, [group]).astype(np.float32)
+    return shrunk_rates(events, expected, [some.catalogue.category_group]).astype(np.float32)
 
 
 def _by_lot(interactions: Interactions, seed: int) -> Interactions:

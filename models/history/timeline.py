@@ -133,8 +133,7 @@ class Timeline:
 
     def parents(self) -> tuple[AnyIntArray, AnyIntArray]:
         """The product of each pair, the category of each product; those without one make one of their own."""
-        category = self.interactions.catalogue.category_row.astype(np.int64)
-        return self.product_row, np.where(category < 0, category.max(initial=-1) + 1, category)
+        return self.product_row, self.interactions.catalogue.category_group
 
     def typical_days(self) -> DoubleArray:
         """The gap to expect of whoever bought a product once, as `Waits.expected`; shape (n_products,)."""

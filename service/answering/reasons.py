@@ -6,14 +6,14 @@ wrote goes through the encoder.
 """
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from gettext import NullTranslations
 from json.encoder import encode_basestring_ascii as quoted
 
 from service.answering.languages import ENGLISH, words_of
+from service.versions.served import EPOCH
 
-EPOCH = date(1970, 1, 1)
 SLOT = "\x00"  # where the date goes, or a title
 
 type Around = tuple[str, str]

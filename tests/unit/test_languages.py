@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from scripts.languages import as_mo, as_po, brought_up, po_of
 from service.answering.languages import ENGLISH, LANGUAGES, language_of, words_of
-from service.answering.reasons import EPOCH, Reasons, reasons_in
+from service.answering.reasons import Reasons, reasons_in
+from service.versions.served import EPOCH
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 DAY = (date(2017, 12, 8) - EPOCH).days
