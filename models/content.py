@@ -100,24 +100,26 @@ class Content(Model[ContentOptions]):
         scores[scores <= 0] = np.nan
         return scores
 
-    def like(self, pool: IntArray, k: int) -> IntArray:
-        """What somebody who bought one product alone would like best, for each product.
+    def like(self, products: IntArray, pool: IntArray, k: int) -> IntArray:
+        """What somebody who bought one of these products alone would like best, for each of them.
 
         Args:
+            products: product rows, shape (n,).
             pool: the product rows among which to look.
             k: how many.
         Returns:
-            product rows, shape (n_products, k), best first, ties by the lower row; -1 where no more of the
-            pool have anything in common with it.
+            product rows, shape (n, k), best first, ties by the lower row; -1 where no more of the pool have
+            anything in common with it.
         """
         self.check_fitted()
         vectors = self._known()
         others = (sparse.diags_array(self.chance_[pool]) @ vectors[pool]).T.tocsr()
-        found = np.full((self.n_products_, k), -1, np.int32)
-        for start in range(0, self.n_products_, BLOCK):
-            table = sparse.csr_array(vectors[start : start + BLOCK] @ others)
-            row = np.repeat(np.arange(start, start + table.shape[0]), np.diff(table.indptr))
-            table.data[row == pool[table.indices]] = 0  # itself
+        found = np.full((len(products), k), -1, np.int32)
+        for start in range(0, len(products), BLOCK):
+            block = products[start : start + BLOCK]
+            table = sparse.csr_array(vectors[block] @ others)
+            itself = np.repeat(block, np.diff(table.indptr)) == pool[table.indices]
+            table.data[itself] = 0
             table.eliminate_zeros()
             best = top_k_of_table(table, k)
             found[start : start + BLOCK] = np.where(best >= 0, pool[best], -1)

@@ -14,6 +14,7 @@ from models.errors import BadConfigError
 from models.history.interactions import Interactions
 from models.ranking.windows import Window
 from models.registry import VARIANTS
+from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.manifest import GateEntry, Manifest, VariantEntry
 from training.budget import Budget
@@ -28,6 +29,7 @@ from training.history.facts import described_products, last_purchase, sold_produ
 from training.job import Job
 from training.progress import Progress
 from training.publishing.contents import PURCHASES
+from training.strangers import learned_counts
 
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
 CHAMPION = "champion"  # the champion's own recipe among the variants that are judged
@@ -55,13 +57,17 @@ class Reigning:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since."""
+    """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since.
+
+    `counts` are what makes the lists of strangers, learned from the same.
+    """
 
     models: dict[str, Model[Any]]
     result: FoldResult | None
     evaluation: Evaluation | None
     seconds: dict[str, Seconds] = field(default_factory=dict)
     inside: Inside = field(default_factory=Inside)
+    counts: Counts = field(default_factory=Counts)
 
 
 def judge(
@@ -104,8 +110,11 @@ def judge(
             name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
         }
         inside = pooled([looks], models, earlier=earlier)
+    progress.detail("lists of strangers")
+    bought = interactions.between(fold.as_of_s, interactions.as_of_s)
+    counts = learned_counts(models, past, bought, job.config.session.first)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
-    return Judged(models, result, evaluation, seconds, inside)
+    return Judged(models, result, evaluation, seconds, inside, counts)
 
 
 def _same_recipe(job: Job, champion: Reigning) -> bool:

@@ -10,6 +10,7 @@ from models.base import Model
 from models.errors import NextbestError
 from models.history.interactions import Interactions
 from models.numerics.cores import give_back
+from models.strangers import Counts
 from storage.history.history import History
 from storage.history.read import read_history
 from storage.versions.manifest import GateEntry, Manifest
@@ -102,7 +103,16 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         notes.append(why)
     windows.clear()  # the rankers know the mapping; nothing needs its arrays any more
     decision = _with_erasures(job, history, decision)
-    manifest = _write(job, history, (interactions, learned), models, decision, counts, progress=progress)
+    manifest = _write(
+        job,
+        history,
+        (interactions, learned),
+        models,
+        decision,
+        counts,
+        strangers=judged.counts,
+        progress=progress,
+    )
     progress.say("gate", decision=decision.decision, why=decision.why)
     outcome = Outcome(manifest, counts, lost, judged, notes)
     if decision.decision != "refused":
@@ -178,12 +188,14 @@ def _write(
     gate: GateEntry,
     counts: dict[str, int],
     *,
+    strangers: Counts,
     progress: Progress,
 ) -> Manifest:
     """The version, whole and checked, under its name; not yet champion.
 
     Args:
         seen: the whole history, which answers tell of; and what of it was learned from.
+        strangers: what makes the lists of those whom the night didn't see.
     """
     interactions, learned = seen
     with progress.step("write"):
@@ -201,7 +213,7 @@ def _write(
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, horizon_days)
-        contents.write_session(writer, job.config.session.figures)
+        contents.write_session(writer, job.config.session.figures, strangers)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
-from service.answering.neighbours import goes_with
+from models.strangers import goes_with
 from service.answering.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.answering.packed import Entry, Scored
 from service.errors import RefusedError
@@ -181,7 +181,7 @@ class Basket:
         """
         start, stop = self._served.history_of(customer_row)
         history = self._served.history_product[start : min(stop, start + ANCHORS)]
-        products, anchors = goes_with(self._served, history, self._ruling.factors)
+        products, anchors = self._goes_with(history)
         found = zip(products.tolist(), anchors.tolist(), strict=True)
         self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.SCORES)
 
@@ -192,7 +192,7 @@ class Basket:
         Redis has a place is worth less than a fiftieth, and the whole list isn't made for it. The evidence is
         a place in the cart.
         """
-        products, anchors = goes_with(self._served, cart, self._ruling.factors)
+        products, anchors = self._goes_with(cart)
         found = zip(products.tolist(), anchors.tolist(), strict=True)
         if self._own is None:
             self._take(((row, anchor, UNKNOWN) for row, anchor in found), Rung.GOES_WITH)
@@ -206,6 +206,10 @@ class Basket:
         ]
         known.sort(key=lambda one: (-one[0], one[1]))
         self._take(((row, anchor, own.probability(row)) for _, row, anchor in known), Rung.GOES_WITH)
+
+    def _goes_with(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        served = self._served
+        return goes_with(served.similar_product, served.similar_score, rows, self._ruling.factors)
 
     def take_trends(self, category: int) -> None:
         """Fill with the trend of a category, and with the popular of all if no category was asked for."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import IntArray
-from service.answering.neighbours import goes_with
+from models.strangers import SIMILAR, by_places, goes_with
 from service.answering.packed import Columns
 from service.live.told import Line, Told
 from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
@@ -24,9 +24,7 @@ MOST_ANCHORS = 50
 """Lines of the session that may explain another product, the latest."""
 
 MOST = 200  # products of a list
-SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
 NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
-SIMILAR_COUNTS, TASTE_COUNTS, TREND_COUNTS = 0.5, 0.5, 0.25  # for somebody whom the night didn't see
 KEPT_SESSIONS = 2000
 SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 
@@ -187,42 +185,29 @@ def _interval_days(served: ServedVersion, row: int, place: int) -> float:
 def assembled(session: Session) -> Columns:
     """The customer's list with what is new: the night's, in which what was bought and its like step back, and
     what orders soon after another are for steps up, and what goes with the purchases; for somebody whom the
-    night didn't see what their taste and the categories say. What is held isn't in it.
+    night didn't see what is like them and what their taste and the categories say, by what each of these
+    counts in this shop. What is held isn't in it.
 
-    Every source proposes products in an order, and a product counts by its places: scores of different
-    sources have no common scale, and places have. Ties go to the lower product row.
+    Every source proposes products in an order, and a product counts by its places. Ties go to the lower
+    product row.
     """
     served = session.served
     night = served.candidates(session.customer_row) if session.customer_row != NONE else None
-    latest = [one.product_row for one in session.bought[:MOST_ANCHORS]]
-    similar, anchors = goes_with(served, np.array(latest))
+    bought = [one.product_row for one in session.bought]
+    similar, anchors = goes_with(
+        served.similar_product, served.similar_score, np.array(bought[:MOST_ANCHORS])
+    )
     if night is not None:
         sources = [(np.asarray(night.rows), NIGHT_COUNTS), (similar[:SIMILAR], SIMILAR_BESIDE_NIGHT)]
     else:
-        sources = [(similar[:SIMILAR], SIMILAR_COUNTS)]
-        sources += [(rows, TREND_COUNTS) for rows in _trends(session)]
-        if served.taste is not None:
-            bought = [one.product_row for one in session.bought]
-            taste = served.taste.nearest(bought, [one.times for one in session.bought], TASTE)
-            sources.append((taste, TASTE_COUNTS))
-    products, scores = _by_places(sources, served.session.first)
+        proposed = served.proposers.proposals(similar, bought, [one.times for one in session.bought])
+        sources = [(rows, getattr(served.stranger_counts, name)) for name, rows in proposed]
+    products, scores = by_places(sources, served.session.first)
     if night is not None:
         scores = scores * _left(session, products) * _lift(session, products)
     best = products[np.lexsort((products, -scores))]
     rows = best[~np.isin(best, session.held)][:MOST]
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
-
-
-def _trends(session: Session) -> list[IntArray]:
-    categories = {session.served.category_row[one.product_row] for one in session.bought} - {NONE}
-    return [session.served.trends[category][:TREND] for category in sorted(categories)]
-
-
-def _by_places(sources: list[tuple[IntArray, float]], first: float) -> tuple[IntArray, NDArray[np.float64]]:
-    rows = np.concatenate([proposed for proposed, _ in sources])
-    counts = np.concatenate([weight / (first + np.arange(len(proposed))) for proposed, weight in sources])
-    products, inverse = np.unique(rows, return_inverse=True)
-    return products, np.bincount(inverse, counts, minlength=len(products))
 
 
 def _left(session: Session, products: IntArray) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
+from models.strangers import Trends
 from service.rules.effects import (
     ANY_NUMBER,
     Allowed,
@@ -37,7 +38,7 @@ from service.rules.file import (
     Scoped,
 )
 from service.rules.who import Who, who_of
-from service.versions.served import NONE, ServedVersion, Trends
+from service.versions.served import NONE, ServedVersion
 
 NUMBER_TESTS = {
     "=": np.equal,

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DamagedVersionError
-from service.live.taste import Taste
+from models.taste import Taste
 from service.versions.served import NONE, ServedVersion
 
 BLOCK = 4096  # customers whose evidence is looked at in one go

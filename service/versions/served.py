@@ -1,7 +1,6 @@
 """A version as the day reads it: its arrays mapped, its products in the orders that answers need."""
 
 from copy import copy
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
+from models.strangers import Counts, Proposers, Trends
+from models.taste import Taste
 from service.answering.packed import Columns
 from service.live.products import Shelf
-from service.live.taste import Taste
 from service.versions.cells import Cells
 from service.versions.standing import new_in_shop, popular_in_category
 from storage.record.live import Since
@@ -55,29 +55,6 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trends:
-    """Products of each category in the order of a list of all: all of them one after another, and where each
-    category begins."""
-
-    by_category: IntArray
-    start: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, popular: IntArray, category_row: IntArray, n_categories: int) -> "Trends":
-        category = category_row[popular]
-        order = np.argsort(category, kind="stable")
-        start = np.searchsorted(category[order], np.arange(n_categories + 1))
-        return cls(popular[order], start)
-
-    def __getitem__(self, category_row: int) -> IntArray:
-        """Products of a category, most popular first; none for -1."""
-        if category_row == NONE:
-            return self.by_category[:0]
-        start, stop = self.start[category_row : category_row + 2]
-        return self.by_category[start:stop]
-
-
 class ServedVersion:
     """One version and the variant of it that answers.
 
@@ -113,6 +90,7 @@ class ServedVersion:
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
             another within the horizon.
         session: how much what was bought since moves a list.
+        proposers, stranger_counts: what makes the list of somebody whom the night didn't see.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
         offers: of the shop's campaigns; none of a night that knew none.
         since: which events it doesn't know.
@@ -169,7 +147,8 @@ class ServedVersion:
         self.horizon_days = version.manifest.horizon_days
         self.follow_up_lift = self._lift(n_products)
         self.taste = self._taste(n_products)
-        self.session = self._session_figures()
+        self.proposers = Proposers(self.alike, self.trends, self.category_row, self.taste)
+        self.session, self.stranger_counts = self._session_figures(), self._counts()
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.tombstone = version.manifest.history.tombstone or 0
@@ -301,6 +280,14 @@ class ServedVersion:
         if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
             raise self._version.damaged("session/figures", f"can't be: {figures}")
         return figures
+
+    def _counts(self) -> Counts:
+        if not self._version.has("session/counts"):  # of an earlier checkout's night
+            return Counts(alike=0.0)
+        counts = self._version.array_of("session/counts", np.float64, (len(Counts._fields),)).tolist()
+        if not all(0 <= count < np.inf for count in counts):
+            raise self._version.damaged("session/counts", f"can't be: {counts}")
+        return Counts(*counts)
 
     def _taste(self, n_products: int) -> Taste | None:
         if not self._version.has("taste/product"):

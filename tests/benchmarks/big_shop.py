@@ -23,7 +23,7 @@ from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
 from tests.data.versions import finish
-from training.publishing.contents import ALIKE, TASTE_POOL
+from training.strangers import ALIKE, TASTE_POOL
 
 VARIANT = "ranker"
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)

@@ -10,6 +10,7 @@ import polars as pl
 
 from models.offers.value import expected_cost, expected_value, uplift
 from models.state import ModelState
+from models.strangers import Counts
 from storage.versions.evidence import in_bytes
 from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.versions.order_keys import order_key
@@ -86,6 +87,7 @@ class TinyShop:
     category_interval: Mapping[str, float] = field(default_factory=dict)
     follow_up_lift: Mapping[str, float] = field(default_factory=dict)  # of the rest 1
     session: SessionFigures = field(default_factory=SessionFigures)
+    counts: Counts | None = None  # as of an earlier checkout's night
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
             "milk": [("butter", 0.5), ("cream", 0.4), ("bread", 0.3)],
@@ -210,6 +212,8 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
     writer.add("products/worth", np.full(len(products), np.nan, np.float32))
     writer.add("value/margin_share", np.array([0.25], np.float32))
     writer.add("session/figures", np.array(shop.session, np.float64))
+    if shop.counts:
+        writer.add("session/counts", np.array(shop.counts, np.float64))
     writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))
 
 

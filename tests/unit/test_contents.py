@@ -21,13 +21,13 @@ from tests.data.shops import grocer
 from training.publishing import ranking
 from training.publishing.candidates import OwnHistory
 from training.publishing.contents import (
-    ALIKE,
     write_alike,
     write_candidates,
     write_follow_up,
     write_intervals,
 )
 from training.publishing.ranking import as_one, ranked_blocks
+from training.strangers import ALIKE
 
 
 class Sure(Popular):
@@ -153,5 +153,6 @@ def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(
     write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0)
     alike = np.load(tmp_path / "alike" / "product.npy")
     assert alike.shape == (N_PRODUCTS, ALIKE)
-    np.testing.assert_array_equal(alike, content.like(np.arange(N_PRODUCTS, dtype=np.int32), ALIKE))
+    everything = np.arange(N_PRODUCTS, dtype=np.int32)
+    np.testing.assert_array_equal(alike, content.like(everything, everything, ALIKE))
     assert (alike >= 0).any()

@@ -154,9 +154,11 @@ def test_what_is_like_a_product_is_what_somebody_who_bought_it_alone_would_like_
     scores[everything, everything] = np.nan
     for pool in (everything, np.array([1, 3], np.int32)):
         able = np.isin(everything, pool)
-        np.testing.assert_array_equal(model.like(pool, 3), top_k(np.where(able, scores, np.nan), 3))
+        np.testing.assert_array_equal(
+            model.like(everything, pool, 3), top_k(np.where(able, scores, np.nan), 3)
+        )
     # 2 and 3 are the same to 0, and more of 2 was bought; 4 is like nothing
-    assert model.like(everything, 3).tolist() == [
+    assert model.like(everything, everything, 3).tolist() == [
         [1, 2, 3],
         [0, -1, -1],
         [3, 0, -1],
@@ -168,6 +170,6 @@ def test_what_is_like_a_product_is_what_somebody_who_bought_it_alone_would_like_
 def test_what_is_alike_is_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Content(OPTIONS).fit(shop())
     pool = np.arange(5, dtype=np.int32)
-    whole = model.like(pool, 2)
+    whole = model.like(pool, pool, 2)
     monkeypatch.setattr(content, "BLOCK", 2)
-    np.testing.assert_array_equal(model.like(pool, 2), whole)
+    np.testing.assert_array_equal(model.like(pool, pool, 2), whole)

@@ -9,15 +9,14 @@ import polars as pl
 
 from models.als import Als
 from models.arrays import DAY_S, FloatArray, IntArray
-from models.base import Model, learned
+from models.base import Model
 from models.content import Content
 from models.due import Due
 from models.history.follow_up import follow_up_lift
 from models.history.interactions import Interactions
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
-from models.numerics.fold_in import taste_matrix
-from models.ranking.sources import pool_of, unsold_share
+from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.session_figures import SessionFigures
@@ -26,9 +25,8 @@ from storage.versions.writer import ArrayFile, VersionWriter
 from training.fitting import popular_order
 from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
 from training.publishing.ranking import ranked_blocks
+from training.strangers import alike, taste_of_all
 
-TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
-ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they are looked for
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
 PURCHASES = "purchases.parquet"
 
@@ -81,10 +79,12 @@ def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> Non
     writer.add("similar/score", item_item.similarity_)
 
 
-def write_alike(writer: VersionWriter, content: Content, history: Interactions, horizon_days: float) -> None:
-    """What is like each product, for `/similar` of those that hardly anybody bought."""
-    pool = pool_of(history, horizon_days, ALIKE_POOL, unsold_share(history, horizon_days))
-    writer.add("alike/product", content.like(pool, ALIKE))
+def write_alike(
+    writer: VersionWriter, content: Content, interactions: Interactions, horizon_days: float
+) -> None:
+    """What is like each product, for `/similar` and for whom the night didn't see."""
+    everything = np.arange(interactions.n_products, dtype=np.int32)
+    writer.add("alike/product", alike(content, everything, interactions, horizon_days))
 
 
 def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
@@ -95,11 +95,10 @@ def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None
     """
     als = models.get(Als.name)
     if isinstance(als, Als):
-        pool = popular_order(models)[:TASTE_POOL]
-        writer.add("taste/product", pool.astype(np.int32))
-        writer.add("taste/factors", als.product_factors_[pool])
-        strength = learned(als.options_.regularization)
-        writer.add("taste/matrix", taste_matrix(als.product_factors_, strength))
+        taste = taste_of_all(als, popular_order(models))
+        writer.add("taste/product", taste.product)
+        writer.add("taste/factors", taste.factors)
+        writer.add("taste/matrix", taste.matrix)
 
 
 def write_intervals(
@@ -133,9 +132,10 @@ def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_d
     writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
 
 
-def write_session(writer: VersionWriter, figures: SessionFigures) -> None:
-    """How much what is bought by day moves the lists."""
+def write_session(writer: VersionWriter, figures: SessionFigures, counts: Counts) -> None:
+    """How much what is bought by day moves the lists, and what makes those of whom the night didn't see."""
     writer.add("session/figures", np.array(figures, np.float64))
+    writer.add("session/counts", np.array(counts, np.float64))
 
 
 def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:

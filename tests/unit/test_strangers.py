@@ -1,0 +1,118 @@
+"""What a list for a stranger is made of, by hand; and what each source counts, learned in made-up shops."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from models.arrays import IntArray
+from models.history.catalogue import Catalogue
+from models.history.interactions import Interactions
+from models.strangers import Counts, Proposers, Trends, by_places, goes_with
+from tests.data.scores import history_of
+from training.fitting import fit_variants
+from training.strangers import learned_counts
+
+NONE = np.array([], np.int32)
+N_COLOURS, OF_A_COLOUR, N_CUSTOMERS = 5, 8, 60
+
+
+def rows(*products: int) -> IntArray:
+    return np.array(products, np.int32)
+
+
+def test_a_product_counts_by_its_place_in_each_list() -> None:
+    products, sums = by_places([(rows(7, 3), 1.0), (rows(3), 0.5), (rows(9), 0.0), (NONE, 1.0)], 2.0)
+    assert products.tolist() == [3, 7]  # what counts nothing isn't there
+    np.testing.assert_allclose(sums, [1 / 3 + 0.5 / 2, 1 / 2])
+    assert [len(part) for part in by_places([], 2.0)] == [0, 0]
+
+
+def test_similarities_to_several_products_add_up_and_the_one_that_adds_most_is_named() -> None:
+    similar = np.array([[1, 2], [2, -1], [-1, -1]], np.int32)
+    similarity = np.array([[0.5, 0.25], [0.75, 0], [0, 0]], np.float32)
+    products, anchors = goes_with(similar, similarity, rows(0, 1))
+    assert (products.tolist(), anchors.tolist()) == ([2, 1], [1, 0])
+    assert goes_with(similar, similarity, rows(2))[0].tolist() == []
+
+
+def test_each_source_proposes_under_its_name() -> None:
+    category_row = rows(0, 0, 1, -1)
+    proposers = Proposers(
+        alike=np.array([[3, 2], [2, -1], [-1, -1], [-1, -1]], np.int32),
+        trends=Trends.of(rows(2, 1, 0), category_row, 2),
+        category_row=category_row.tolist(),
+        taste=None,
+    )
+    told = [(name, found.tolist()) for name, found in proposers.proposals(rows(3), [0, 1, 3], [1, 1, 1])]
+    # 2 is alike at places 1 and 0, 3 at 0; product 3 has no category
+    assert told == [("similar", [3]), ("alike", [2, 3]), ("trend", [1, 0])]
+
+
+def coloured(follow: Callable[[int, int, int], int]) -> tuple[Interactions, Interactions]:
+    """A shop where each product has a colour in its title, and each customer bought one before day 100.
+
+    Args:
+        follow: the customer's n-th purchase after it: of the customer, the colour of the first one, and n.
+    Returns:
+        what was known on day 100, and what was bought in the week from then.
+    """
+    before = [(c, c % (N_COLOURS * OF_A_COLOUR), 90 + c % 9, c) for c in range(N_CUSTOMERS)]
+    after = [
+        (c, follow(c, first % N_COLOURS, n), 101 + n, N_CUSTOMERS + 3 * c + n)
+        for c, first, *_ in before
+        for n in range(3)
+    ]
+    n_products = N_COLOURS * OF_A_COLOUR
+    whole = history_of(before + after, n_customers=N_CUSTOMERS, n_products=n_products, as_of_day=107)
+    words = np.zeros((n_products, N_COLOURS), np.float32)
+    words[np.arange(n_products), np.arange(n_products) % N_COLOURS] = 1
+    catalogue = Catalogue.of(np.zeros(n_products, np.int32), words=sparse.csr_array(words))
+    whole = replace(whole, catalogue=catalogue)
+    return whole.before(100 * 86_400), whole.between(100 * 86_400, 107 * 86_400)
+
+
+def learned(past: Interactions, bought: Interactions) -> Counts:
+    variants: dict[str, dict[str, object]] = {"popular": {}, "item_item": {}, "content": {}}
+    models, _ = fit_variants(past, variants, horizon_days=7)
+    return learned_counts(models, past, bought, 2.0)
+
+
+def test_where_customers_keep_to_a_colour_what_is_alike_counts_more_than_the_trend() -> None:
+    counts = learned(
+        *coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
+    )
+    assert counts.alike > 2 * Counts().alike * counts.trend / Counts().trend
+
+
+def test_where_colours_tell_nothing_what_is_alike_counts_nothing() -> None:
+    counts = learned(*coloured(lambda customer, colour, n: n * 7))
+    assert (counts.alike, counts.similar) == (0, Counts().similar)  # nothing is similar: nothing to learn
+
+
+@pytest.mark.parametrize("n", [0, 19])
+def test_few_customers_teach_nothing(n: int) -> None:
+    past, bought = coloured(lambda customer, colour, n: n * 7)
+    assert learned(past, bought.only(bought.customer_row < n)) == Counts()
+
+
+def test_the_order_that_is_taken_for_all_that_is_known_is_the_latest() -> None:
+    """The older order is of another colour than all that follows, and would teach that nothing is alike."""
+    past, bought = coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
+    older = replace(past, product_row=(past.product_row + 1) % past.n_products, at_s=past.at_s - 86_400 * 30)
+    lines = [
+        np.concatenate([getattr(a, part) for a in (past, older)]) for part in ("customer_row", "product_row")
+    ]
+    orders = np.concatenate([past.order_row, older.order_row + 10_000]).astype(np.int32)
+    both = Interactions.build(
+        *lines,
+        orders,
+        np.concatenate([past.at_s, older.at_s]),
+        catalogue=past.catalogue,
+        as_of_s=past.as_of_s,
+        n_customers=past.n_customers,
+    )
+    counts = learned(both, bought)
+    assert counts.alike > Counts().alike or counts.trend < Counts().trend
