@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.strangers import Counts
 from storage.versions.store import Champion
 from tests.data.nights import Ran, champion, ranker_config, run_process, version_ids
 from tests.data.running_service import Running, running_service, until
@@ -43,6 +44,12 @@ def answer(service: Running, path: str) -> Any:
     response = service.get(path)
     assert response.status_code == 200, response.text
     return response.json()
+
+
+def test_the_night_learned_what_makes_the_list_of_somebody_whom_it_did_not_see(place: Path) -> None:
+    counts = champion(place / "store").array("session/counts")
+    assert counts.shape == (4,)
+    assert counts.tolist() != list(Counts())  # 150 customers are enough to learn from
 
 
 def version_in_force(service: Running) -> str:
