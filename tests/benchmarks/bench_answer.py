@@ -205,7 +205,7 @@ def make_routes(
         customers = _customers(next(numbers))
         news_of = customers.of if follows else news_of
         showings = Showings(customers, kept)
-        offers = (OfferDesk if has_offers else _NoOffers)(None, news_of, book, showings=showings)
+        offers = (OfferDesk if has_offers else _NoOffers)(news_of, book, showings=showings)
 
         def new_recommender() -> Recommender:
             return Recommender(
