@@ -11,6 +11,7 @@ import click
 
 from storage.record.consent import PRESETS
 from storage.record.erasure_key import load_erasure_key
+from storage.record.errors import BadRecordUrlError
 from storage.record.record import FILE, Record, record_url
 from storage.store_option import Command, store_option
 
@@ -73,9 +74,32 @@ def opened_record(place: RecordPlace) -> Iterator[Record]:
 
 @contextmanager
 def record_if_any(place: RecordPlace) -> Iterator[Record | None]:
-    """The same; None where no URL is given and the store has no record."""
+    """The same; None where no URL is given and the store has no record.
+
+    Raises:
+        BadRecordUrlError: as `expect_no_other_record`.
+    """
+    if place.url is None:
+        expect_no_other_record(place.store)
     if place.url is None and not (place.store / FILE).exists():
         yield None
         return
     with opened_record(place) as record:
         yield record
+
+
+def expect_no_other_record(store: Path) -> None:
+    """Refuse to take the store for one without a record where it is elsewhere, and nobody said where.
+
+    Then a night would learn from customers who said no, and nothing would expire. It is known by what a
+    service keeps here wherever its record is: the erasure key, and its count of exposures.
+
+    Raises:
+        BadRecordUrlError: it is so.
+    """
+    folder = (store / FILE).parent
+    if folder.is_dir() and any(folder.iterdir()) and not (store / FILE).exists():
+        raise BadRecordUrlError(
+            f"{folder} has what a service keeps beside one, and no {FILE.name}: where it is a Postgres, name "
+            "it by NEXTBEST_RECORD_URL; where it is lost, restore it, or start the service"
+        )

@@ -124,6 +124,19 @@ def test_a_night_that_cannot_read_its_record_publishes_nothing(shop: Path, tmp_p
     assert (store / CHAMPION).read_bytes() == before
 
 
+def test_a_night_that_is_not_told_where_the_services_record_is_learns_nothing(
+    shop: Path, tmp_path: Path
+) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    shutil.copytree(shop, data)
+    (data / "customers.csv").write_text("customer_id,train\nc1,no\n")
+    store.mkdir()
+    load_erasure_key(store, None)  # as a service on Postgres does
+    ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
+    assert (ran.code, "NEXTBEST_RECORD_URL" in ran.message) == (2, True)
+    assert not (store / FILE).exists()
+
+
 def test_a_record_url_that_is_none_is_a_wrong_option(shop: Path, tmp_path: Path) -> None:
     ran = run("nightly", "--data", shop, "--store", tmp_path / "store", "--record", "mysql://u:s3cret@h/d")
     assert (ran.code, "s3cret" in ran.err) == (2, False)

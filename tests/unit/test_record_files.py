@@ -25,6 +25,7 @@ from storage.record.products import change_product
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import consent_log, events
+from storage.record_options import RecordPlace, record_if_any
 from storage.versions.store import write_atomic
 from tests.data.records import KEY, NOON_MS, empty_record, event, opened, rows, sqlite_url, take
 
@@ -280,3 +281,19 @@ def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) 
     assert (code, "only an empty one is copied to" in said) == (1, True)
     code, said = copy_to(f"sqlite:///{tmp_path / FILE}")
     assert (code, "TARGET is the record itself" in said) == (2, True)
+
+
+def test_a_record_that_is_elsewhere_is_missed_where_nobody_says_where(tmp_path: Path) -> None:
+    """A service on Postgres has its key here. Without the URL a night would learn from whoever said no."""
+    place = RecordPlace(tmp_path, None, None)
+    (tmp_path / KEY_FILE).parent.mkdir()  # as the handbook's lines make it before anything runs
+    with record_if_any(place) as found:
+        assert found is None
+    load_erasure_key(tmp_path, None)
+    with pytest.raises(BadRecordUrlError, match="NEXTBEST_RECORD_URL"), record_if_any(place):
+        pass
+    ended = CliRunner().invoke(main, ["record", "expire", "--store", str(tmp_path)])
+    assert (ended.exit_code, "NEXTBEST_RECORD_URL" in ended.output) == (1, True)
+    prepare(record_url(tmp_path, None))
+    with record_if_any(place) as found:
+        assert found is not None

@@ -17,7 +17,7 @@ from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import other_default
 from storage.record.shop_consents import take_shop_consents
-from storage.record_options import RecordPlace, record_if_any
+from storage.record_options import RecordPlace, expect_no_other_record, record_if_any
 from storage.versions.store import Store
 from training.config import RecordOptions
 
@@ -44,6 +44,8 @@ def recorded_by(
         NextbestError: it can't be read. Then there is no night: it would learn from customers who said no.
     """
     told, default = consents_in(customers), PRESETS[options.consent_default]
+    if options.url is None:
+        expect_no_other_record(store.root)
     if any(told.by_customer.values()) and options.url is None:
         prepare(record_url(store.root, None), upgrades=False)  # a service of its release may be writing to it
     with _opened(store, options) as record:
