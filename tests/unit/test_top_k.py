@@ -54,3 +54,13 @@ def test_it_is_what_sorting_gives(scores: np.ndarray, k: int) -> None:
     before = scores.copy()
     assert top_k(scores, k).tolist() == naive(scores, k)
     np.testing.assert_array_equal(scores, before)
+
+
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=50), elements=score),
+    st.integers(1, 5),
+)
+@example(np.tile(np.array([2, 1, 0, 0, 0, 0, 0, 0], np.float32), (1, 5)), 3)
+def test_many_columns_for_each_that_is_wanted_change_nothing(scores: np.ndarray, k: int) -> None:
+    """Then most are left out before any is sorted: by the bests of groups of them."""
+    assert top_k(scores, k).tolist() == naive(scores, k)
