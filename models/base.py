@@ -1,14 +1,35 @@
 """The contract of every model: fit on interactions, score customers, leave and return as plain arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
 
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.errors import NotFittedError
 from models.history.interactions import Interactions
 from models.state import ModelState
+
+BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
+
+
+class Told(NamedTuple):
+    """What a model says of some customers.
+
+    Attributes:
+        rows: of the customers, shape (n,).
+        products: product rows, shape (m,), rising; it has no opinion on others.
+        scores: shape (n, m), as of `Model.score`.
+        probability: of a purchase within the horizon, shape (n, m), float32, NaN where scores are; None from
+            a model whose scores say nothing of probabilities.
+    """
+
+    rows: IntArray
+    products: AnyIntArray
+    scores: FloatArray
+    probability: FloatArray | None
 
 
 class Model[Options](ABC):
@@ -54,14 +75,10 @@ class Model[Options](ABC):
             NotFittedError: before fit().
         """
 
-    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
-        """Scores as of `score`, and beside each the probability of a purchase within the horizon.
-
-        Returns:
-            the scores, and an array of their shape, float32, NaN where they are; None from a model whose
-            scores say nothing of probabilities.
-        """
-        return self.score(rows), None
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        """Scores and probabilities of customers, whose rows rise, a block of them at a time."""
+        for block in blocks(rows, self.n_products_):
+            yield Told(block, np.arange(self.n_products_), self.score(block), None)
 
     def state(self) -> ModelState:
         """Everything that `from_state` needs to score the same.
@@ -88,6 +105,12 @@ class Model[Options](ABC):
         """Raises: NotFittedError, before fit()."""
         if not hasattr(self, "options_"):
             raise NotFittedError(self.name)
+
+
+def blocks(rows: IntArray, n_products: int) -> list[IntArray]:
+    """Rows cut so that one block's scores stay within BLOCK_CELLS."""
+    size = max(1, BLOCK_CELLS // max(1, n_products))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def as_facts(options: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from models.affinity import AffinityOptions
 from models.als import AlsOptions
 from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
-from models.base import Model, as_facts, from_facts
+from models.base import Model, Told, as_facts, from_facts
 from models.blend import PARTS, Blend, BlendOptions
 from models.content import ContentOptions
 from models.due import DueOptions
@@ -207,29 +207,38 @@ class Ranker(Model[RankerOptions]):
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what is no candidate."""
-        scores = self.opinions(rows)[0]
-        return scores if products is None else scores[:, products]
-
-    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
-        """See Model."""
         self.check_fitted()
         if self.why_not_:
             scores = self._blend.score(rows)
             if self.is_for_new_only:
                 scores[~np.isnan(self._blend.parts_.repeat.score(rows))] = np.nan  # repeat scores what is own
-            return scores, None
-        scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
-        probability = scores.copy()
-        distinct, place = np.unique(rows, return_inverse=True)
-        first = np.zeros(len(distinct), np.int64)
-        first[place] = np.arange(len(rows))
-        for part in self.judged(distinct):
-            at = first[np.searchsorted(distinct, part.found.customer_row)]
-            scores[at, part.found.product_row] = part.order
-            probability[at, part.found.product_row] = part.probability
-        if len(distinct) < len(rows):
-            scores, probability = scores[first[place]], probability[first[place]]
-        return scores, probability
+        else:
+            scores = np.full((len(rows), self.n_products_), np.nan, np.float32)
+            distinct, place = np.unique(rows, return_inverse=True)
+            first = np.zeros(len(distinct), np.int64)
+            first[place] = np.arange(len(rows))
+            for part in self.judged(distinct):
+                at = first[np.searchsorted(distinct, part.found.customer_row)]
+                scores[at, part.found.product_row] = part.order
+            if len(distinct) < len(rows):
+                scores = scores[first[place]]
+        return scores if products is None else scores[:, products]
+
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        """See Model; a block's products are those that are somebody's candidates."""
+        self.check_fitted()
+        if self.why_not_:
+            yield from super().opinions(rows)
+            return
+        for part in self.judged(rows):
+            found = part.found
+            products = np.unique(found.product_row)
+            line = np.searchsorted(found.rows, found.customer_row)
+            column = np.searchsorted(products, found.product_row)
+            scores = np.full((len(found.rows), len(products)), np.nan, np.float32)
+            probability = scores.copy()
+            scores[line, column], probability[line, column] = part.order, part.probability
+            yield Told(found.rows, products, scores, probability)
 
     def judged(self, rows: IntArray) -> Iterator[Opinions]:
         """The candidates of these customers with their order and probability, block by block.

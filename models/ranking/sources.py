@@ -56,6 +56,7 @@ class Candidates:
     """Pairs of customers and products, sorted by both, with what each source says of them.
 
     Attributes:
+        rows: the customers who were asked about, rising; some may have no pair.
         customer_row, product_row: shape (n,), int32.
         is_own: shape (n,), bool, whether the customer bought the product before.
         scores: shape (n, n_sources), float32, NaN where a source has no opinion.
@@ -64,6 +65,7 @@ class Candidates:
             products new to them; NaN for own products, and where none is above 0.
     """
 
+    rows: IntArray
     customer_row: IntArray
     product_row: IntArray
     is_own: BoolArray
@@ -77,6 +79,7 @@ class Candidates:
     def at(self, kept: LongArray) -> "Candidates":
         """The pairs at these places."""
         return Candidates(
+            self.rows,
             self.customer_row[kept],
             self.product_row[kept],
             self.is_own[kept],
@@ -268,6 +271,7 @@ def _joined(
     mine = is_own[customer, column]
     new_alone = np.where(mine[:, None], np.float32(np.nan), said[:, telling])
     return Candidates(
+        rows,
         rows[customer],
         columns[column].astype(np.int32),
         mine,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -53,3 +53,17 @@ def history_of(
         as_of_s=as_of_day * DAY_S,
         n_customers=n_customers,
     )
+
+
+def told(model: Model[Any], rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """What the opinions say of these customers, whose rows rise, and of all products."""
+    scores = np.full((len(rows), model.n_products_), np.nan, np.float32)
+    probability, start = scores.copy(), 0
+    for part in model.opinions(rows):
+        lines = slice(start, start + len(part.rows))
+        np.testing.assert_array_equal(part.rows, rows[lines])
+        assert part.probability is not None
+        scores[lines, part.products], probability[lines, part.products] = part.scores, part.probability
+        start = lines.stop
+    assert start == len(rows)
+    return scores, probability

@@ -1,13 +1,15 @@
 """Candidate lists go to their files a block at a time, as wide as there are products at most."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.arrays import FloatArray, IntArray
-from models.base import Model
+from models import base
+from models.arrays import AnyIntArray, FloatArray, IntArray
+from models.base import Model, Told
 from models.content import Content, ContentOptions
 from models.history.catalogue import Catalogue
 from models.history.follow_up import follow_up_lift
@@ -18,7 +20,6 @@ from storage.versions.evidence import NO_EVIDENCE
 from storage.versions.writer import VersionWriter
 from tests.data.scores import history_of
 from tests.data.shops import grocer
-from training.publishing import ranking
 from training.publishing.candidates import OwnHistory
 from training.publishing.contents import (
     write_alike,
@@ -33,9 +34,9 @@ from training.strangers import ALIKE
 class Sure(Popular):
     """Popular, with half of each score as its probability."""
 
-    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
-        scores = self.score(rows)
-        return scores, scores / 2
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        for told in super().opinions(rows):
+            yield told._replace(probability=told.scores / 2)
 
 
 class SureOfNew(Sure):
@@ -43,11 +44,11 @@ class SureOfNew(Sure):
 
     is_for_new_only = True
 
-    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
-        scores = self.score(rows)
+    def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
+        scores = super().score(rows, products)
         scores[HISTORY.matrix()[rows].toarray() > 0] = np.nan
         scores[:, ::2] = np.nan
-        return scores, scores / 2
+        return scores
 
 
 HISTORY = grocer().interactions()
@@ -81,7 +82,7 @@ def test_the_size_of_a_block_changes_nothing(
     order = np.argsort(-MODELS["popular"].score(rows[:1])[0], kind="stable").astype(np.int32)
     owned = own_history().matrix(N_PRODUCTS)
     _, lists, probability = as_one(ranked_blocks(MODELS["sure"], rows, 4, fill=order, owned=owned))
-    monkeypatch.setattr(ranking, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(base, "BLOCK_CELLS", cells)
     found = written(tmp_path, "sure", 4)
     np.testing.assert_array_equal(found["product"], lists)
     assert probability is not None
@@ -94,7 +95,7 @@ def test_the_size_of_a_block_changes_nothing(
 def test_it_is_told_which_customers_lists_are_made_since_those_of_a_million_take_an_hour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "BLOCK_CELLS", 20 * N_PRODUCTS)
+    monkeypatch.setattr(base, "BLOCK_CELLS", 20 * N_PRODUCTS)
     steps: list[str] = []
     write_candidates(VersionWriter(tmp_path), "sure", MODELS, own_history(), k=4, on_step=steps.append)
     begins, *lines = steps

@@ -8,6 +8,7 @@ import pytest
 from models.arrays import DAY_S
 from models.ranker import Ranker
 from models.ranking import windows as windows_module
+from tests.data.scores import told
 from tests.data.shops import gift_shop, grocer
 from training.evaluation import inside
 from training.evaluation.folds import Fold, split
@@ -46,7 +47,7 @@ def test_pairs_carry_the_rankers_probability_its_place_and_what_was_bought(
     pairs = looks["ranker"].pairs
     history, truth = split(HISTORY, FOLD)
     assert pairs.active.tolist() == sorted(set(history.customer_row[history.age_days < 56].tolist()))
-    scores, probability = models["ranker"].opinions(pairs.active)
+    scores, probability = told(models["ranker"], pairs.active)
     at = np.searchsorted(pairs.active, pairs.customer)
     assert len(pairs.p) == (~np.isnan(scores)).sum()
     target = truth.targets["all"]

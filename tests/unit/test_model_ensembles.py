@@ -50,7 +50,8 @@ def grown(*, new_share: float) -> Ensembles:
 
 def found_in(window: Window) -> Candidates:
     rows = np.arange(len(window), dtype=np.int32)
-    return Candidates(window.customer_row, rows, window.is_own, NEITHER, NEITHER, NEITHER)
+    who = np.unique(window.customer_row)
+    return Candidates(who, window.customer_row, rows, window.is_own, NEITHER, NEITHER, NEITHER)
 
 
 def flat(window: Window) -> np.ndarray:
@@ -115,9 +116,8 @@ def test_all_four_say_which_new_product_comes_first() -> None:
         "new_chance": Saying([1.0, 1.0, 0.0]),
     }
     spread = {"order": 1.0, "chance": 2.0, "new_order": 1.0, "new_chance": 1.0}
-    found = Candidates(
-        np.zeros(4, np.int32), np.arange(4, dtype=np.int32), np.arange(4) == 0, NEITHER, NEITHER, NEITHER
-    )
+    customer, product = np.zeros(4, np.int32), np.arange(4, dtype=np.int32)
+    found = Candidates(customer[:1], customer, product, product == 0, NEITHER, NEITHER, NEITHER)
     ensembles, features = Ensembles(dict(told), spread), np.zeros((4, 1), np.float32)
     order, log_odds = ensembles.judged(found, features, np.zeros(4, np.float32))
     # of 4, 2 and 3; together they say 5, 4 and 3 of the new ones, all but the chance 1, 3 and 3

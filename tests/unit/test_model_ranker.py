@@ -27,6 +27,7 @@ from models.registry import build
 from models.repeat import RepeatOptions
 from models.season import Season
 from models.trend import TrendOptions
+from tests.data.scores import told
 from tests.data.shops import gift_shop, market
 
 # the fast sources alone, their constants given: a fit takes a second
@@ -69,12 +70,6 @@ def owned() -> np.ndarray:
     return market().interactions().matrix().toarray() > 0
 
 
-def told(model: Ranker, rows: np.ndarray = EVERYONE) -> tuple[np.ndarray, np.ndarray]:
-    scores, probability = model.opinions(rows)
-    assert probability is not None
-    return scores, probability
-
-
 def test_it_learns_from_the_last_weeks_and_says_what_each_feature_brought() -> None:
     model = ranker()
     now = market().as_of_s
@@ -86,7 +81,7 @@ def test_it_learns_from_the_last_weeks_and_says_what_each_feature_brought() -> N
 
 
 def test_scores_and_probabilities_are_of_the_same_pairs() -> None:
-    scores, probability = told(ranker())
+    scores, probability = told(ranker(), EVERYONE)
     assert scores.dtype == probability.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(scores), np.isnan(probability))
     known = probability[~np.isnan(probability)]
@@ -99,7 +94,7 @@ def test_probabilities_follow_the_week_that_comes() -> None:
     """Fitted as of a week ago: what it told of that week's purchases, all candidates together."""
     shop, week = market(), 7 * 86_400
     model = Ranker(OPTIONS).fit(shop.interactions(shop.as_of_s - week))
-    _, probability = told(model)
+    _, probability = told(model, EVERYONE)
     bought = shop.interactions().between(shop.as_of_s - week, shop.as_of_s).matrix().toarray() > 0
     is_told = ~np.isnan(probability)
     assert probability[is_told].sum() == pytest.approx(bought[is_told].sum(), rel=0.2)
@@ -109,15 +104,14 @@ def test_probabilities_follow_the_week_that_comes() -> None:
 
 def test_repeated_and_unsorted_customers_are_told_as_alone() -> None:
     rows = np.array([9, 3, 150, 3, 9, 0], np.int32)
-    scores, probability = told(ranker(), rows)
+    scores = ranker().score(rows)
     for place, row in enumerate(rows):
         alone = told(ranker(), np.array([row], np.int32))
         np.testing.assert_array_equal(scores[place], alone[0][0])
-        np.testing.assert_array_equal(probability[place], alone[1][0])
 
 
 def test_judged_comes_in_blocks_of_the_same_pairs_as_opinions() -> None:
-    scores, probability = told(ranker())
+    scores, probability = told(ranker(), EVERYONE)
     n_pairs = 0
     for part in ranker().judged(EVERYONE):
         at = part.found.customer_row, part.found.product_row
@@ -151,7 +145,7 @@ def test_a_saved_ranker_keeps_options_and_says_the_same_to_the_bit() -> None:
     assert again.options_ == ranker().options_
     assert again.options_.without == OPTIONS.without
     assert (again.windows_, again.gains_, again.why_not_) == (ranker().windows_, ranker().gains_, "")
-    for one, other in zip(told(again), told(ranker()), strict=True):
+    for one, other in zip(told(again, EVERYONE), told(ranker(), EVERYONE), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -166,7 +160,9 @@ def test_what_is_put_forward_is_learned_from_and_kept() -> None:
     catalogue = replace(shop.catalogue, promotions=promotions)
     model = Ranker(OPTIONS).fit(replace(shop, catalogue=catalogue))
     assert model.gains_["product: promoted_now"] > 10 * ranker().gains_["product: promoted_now"] == 0
-    for one, other in zip(told(Ranker.from_state(model.state())), told(model), strict=True):
+    for one, other in zip(
+        told(Ranker.from_state(model.state()), EVERYONE), told(model, EVERYONE), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
@@ -181,12 +177,12 @@ def test_a_horizon_that_brings_more_makes_everything_likelier(monkeypatch: pytes
     monkeypatch.setattr(ranker_module, "levels", rising)
     model = Ranker(OPTIONS, ranker().sources_).fit(market().interactions())
     assert asked == [[*model.windows_, market().as_of_s]]
-    scores, probability = told(model)
-    before, probability_before = told(ranker())
+    scores, probability = told(model, EVERYONE)
+    before, probability_before = told(ranker(), EVERYONE)
     np.testing.assert_array_equal(scores, before)
     moved = (logit(probability) - logit(probability_before))[np.isfinite(before)]
     np.testing.assert_allclose(moved, 0.7, rtol=0.01)
-    np.testing.assert_array_equal(told(Ranker.from_state(model.state())), (scores, probability))
+    np.testing.assert_array_equal(told(Ranker.from_state(model.state()), EVERYONE), (scores, probability))
 
 
 def test_a_state_has_no_array_of_a_source_that_was_left_out() -> None:
@@ -197,7 +193,7 @@ def test_a_state_has_no_array_of_a_source_that_was_left_out() -> None:
 
 
 def test_discovery_lists_no_own_product() -> None:
-    scores, probability = told(discovery())
+    scores, probability = told(discovery(), EVERYONE)
     assert np.isnan(scores[owned()]).all()
     assert np.isnan(probability[owned()]).all()
     assert np.isfinite(scores).any(axis=1).all()
@@ -234,8 +230,9 @@ def test_with_little_history_the_blend_answers_and_it_says_why(kind: type[Ranker
     assert model.gains_ == {}
     assert model.options_.calibration == UNCHANGED
     rows = np.arange(shop.n_customers, dtype=np.int32)
-    scores, probability = model.opinions(rows)
-    assert probability is None
+    (told_of_all,) = model.opinions(rows)
+    assert told_of_all.probability is None
+    scores = told_of_all.scores
     again = kind.from_state(model.state())
     assert again.why_not_ == model.why_not_
     np.testing.assert_array_equal(again.score(rows), scores)
@@ -359,8 +356,8 @@ def test_a_given_calibration_moves_probabilities_and_no_order() -> None:
     moved = Ranker(replace(OPTIONS, calibration=(-1.0, 1.0, 0.0, 0.0)), ranker().sources_).fit(
         market().interactions()
     )
-    scores, probability = told(moved)
-    usual, before = told(ranker())
+    scores, probability = told(moved, EVERYONE)
+    usual, before = told(ranker(), EVERYONE)
     np.testing.assert_array_equal(scores, usual)
     known = ~np.isnan(before)
     odds, odds_before = (p[known] / (1 - p[known]) for p in (probability, before))

@@ -50,7 +50,7 @@ def few_sources() -> dict[str, Model[Any]]:
 def together(blocks: list[Candidates]) -> Candidates:
     parts = (
         np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("customer_row", "product_row", "is_own", "scores", "places", "nearness")
+        for name in ("rows", "customer_row", "product_row", "is_own", "scores", "places", "nearness")
     )
     return Candidates(*parts)
 

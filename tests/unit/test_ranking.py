@@ -1,14 +1,17 @@
 """Lists that customers would see: the model's opinions, then popular products, none twice, none left out."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from models.arrays import FloatArray, IntArray
+from models import base
+from models.arrays import IntArray
+from models.base import Told
 from tests.data.scores import Fixed
-from training.publishing import ranking
 from training.publishing.ranking import as_one, rank_each, ranked_blocks
 
 N = np.nan
@@ -85,7 +88,7 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
     k = data.draw(st.integers(1, 9))
     model, rows, order = Fixed(scores), np.arange(n, dtype=np.int32), np.array(fill, np.int32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "BLOCK_CELLS", data.draw(st.sampled_from([1, 5, 1000])))
+        patch.setattr(base, "BLOCK_CELLS", data.draw(st.sampled_from([1, 5, 1000])))
         without = owned(*held, shape=(n, m))
         (unowned,) = rank_each(model, rows, k, fill=order, without=[without])
         shown = as_one(ranked_blocks(model, rows, k, fill=order, owned=without, hidden=hidden)).lists
@@ -102,15 +105,49 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
 class Sure(Fixed):
     """A model that knows probabilities too: half of each score."""
 
-    def opinions(self, rows: IntArray) -> tuple[FloatArray, FloatArray | None]:
-        scores = self.score(rows)
-        return scores, scores / 2
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        for told in super().opinions(rows):
+            yield told._replace(probability=told.scores / 2)
+
+
+class Few(Sure):
+    """The same, told of those products alone that somebody in the block may get."""
+
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        for told in super().opinions(rows):
+            some = np.flatnonzero(~np.isnan(told.scores).all(axis=0))
+            assert told.probability is not None
+            yield Told(told.rows, some, told.scores[:, some], told.probability[:, some])
+
+
+class FewNew(Few):
+    is_for_new_only = True
+
+
+class SureNew(Sure):
+    is_for_new_only = True
+
+
+@pytest.mark.parametrize(("few", "all_told"), [(Few, Sure), (FewNew, SureNew)])
+@pytest.mark.parametrize("cells", [5, 1000])
+def test_what_a_model_leaves_out_since_it_has_no_opinion_changes_nothing(
+    few: type[Sure], all_told: type[Sure], cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BLOCK_CELLS", cells)
+    scores = np.array([[N, 3, N, 1, 2, N], [N] * 6, [N, 1, N, 5, 5, N]], np.float32)
+    hidden, held = np.arange(6) == 4, owned((0, 3), (1, 2), (2, 0), (2, 3), shape=(3, 6))
+    about = {"fill": np.array([3, 2, 4, 5], np.int32), "owned": held, "hidden": hidden}
+    rows = np.arange(3, dtype=np.int32)
+    found, wanted = (as_one(ranked_blocks(kind(scores), rows, 3, **about)) for kind in (few, all_told))
+    assert found.lists.tolist() == wanted.lists.tolist()
+    assert found.lists[0].tolist() == ([1, 2, 5] if few.is_for_new_only else [1, 3, 2])
+    np.testing.assert_array_equal(found.probability, wanted.probability)
 
 
 def test_probabilities_stand_beside_opinions_and_are_unknown_of_the_fill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ranking, "BLOCK_CELLS", 5)  # a block for each customer
+    monkeypatch.setattr(base, "BLOCK_CELLS", 5)  # a block for each customer
     hidden = np.array([False, False, True, False, False])
     parts = ranked_blocks(Sure(SCORES), ROWS, 5, fill=FILL, owned=owned((0, 0), shape=(2, 5)), hidden=hidden)
     rows, lists, probability = as_one(parts)

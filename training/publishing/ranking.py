@@ -7,10 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, FloatArray, IntArray
-from models.base import Model
+from models.base import Model, blocks
+from models.numerics.columns import picked
 from models.numerics.top_k import top_k
-
-BLOCK_CELLS = 16_000_000  # 64 MB of float32 scores at a time
 
 
 class Ranked(NamedTuple):
@@ -69,21 +68,26 @@ def ranked_blocks(
     """Lists of one kind with the probability of each place, a block of customers at a time.
 
     Args:
-        model, rows, k, fill: as of `rank_each`.
+        model, k, fill: as of `rank_each`.
+        rows: customer rows, rising and distinct.
         owned: left out of the lists of a model of new products, and of what fills them up; else listed.
         hidden: shape (n_products,); what is left out for everyone.
     """
     if hidden is not None:
         fill = fill[~hidden[fill]]
-    for block in blocks(rows, model.n_products_):
-        scores, probability = model.opinions(block)
+    for block, products, scores, probability in model.opinions(rows):
         if hidden is not None:
-            scores[:, hidden] = np.nan
-        best = _lists(scores, block, k, fill, owned if model.is_for_new_only else None)
+            scores[:, hidden[products]] = np.nan
+        if model.is_for_new_only:
+            scores[picked(owned[block], products) > 0] = np.nan
+        column = top_k(scores, k)
+        best = np.append(products, -1).astype(np.int32)[column]
+        beside: FloatArray | None = None
         if probability is not None:
-            found = np.take_along_axis(probability, np.maximum(best, 0), axis=1)
-            probability = np.where(best >= 0, found, np.float32(np.nan))
-        yield Ranked(block, best, probability)
+            beside = np.full(best.shape, np.nan, np.float32)
+            line, place = np.nonzero(column >= 0)
+            beside[line, place] = probability[line, column[line, place]]
+        yield Ranked(block, _filled_up(best, block, fill, owned if model.is_for_new_only else None), beside)
 
 
 def as_one(parts: Iterable[Ranked]) -> Ranked:
@@ -91,12 +95,6 @@ def as_one(parts: Iterable[Ranked]) -> Ranked:
     rows, lists, beside = zip(*parts, strict=True)
     known = [each for each in beside if each is not None]
     return Ranked(np.concatenate(rows), np.concatenate(lists), np.concatenate(known) if known else None)
-
-
-def blocks(rows: IntArray, n_products: int) -> list[IntArray]:
-    """Rows cut so that one block's scores stay within BLOCK_CELLS."""
-    size = max(1, BLOCK_CELLS // max(1, n_products))
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
@@ -118,7 +116,11 @@ def _lists(
         theirs = owned[rows]
         scores = scores.copy()
         scores[np.repeat(np.arange(len(rows)), np.diff(theirs.indptr)), theirs.indices] = np.nan
-    best = top_k(scores, k)
+    return _filled_up(top_k(scores, k), rows, fill, owned)
+
+
+def _filled_up(best: IntArray, rows: IntArray, fill: IntArray, owned: sparse.csr_array | None) -> IntArray:
+    """The lists of these customers, those that end too early with `fill` behind."""
     for place in np.flatnonzero(best[:, -1] < 0):
         mine = owned[[rows[place]]].indices if owned is not None else np.empty(0, np.int32)
         best[place] = filled(best[place], fill, mine)
