@@ -42,7 +42,7 @@ OWN = (Repeat, Due)  # they have an opinion on what the customer bought alone
 POOL_HORIZONS = 4  # half-life of what is taken up, where not all products can be candidates
 UNSOLD_HORIZONS = 4  # that tell how much of what is new to customers nobody had bought before
 LEAST_UNSOLD = 1 / 8
-LEAST_ROWS, MOST_ROWS = 16, 256  # customers whose scores are held at a time
+LEAST_ROWS, MOST_ROWS = 16, 128  # customers whose scores are held at a time
 CELLS = 1_000_000  # of scores that are held at a time in any case, where there are few products
 
 
