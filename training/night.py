@@ -29,7 +29,7 @@ from training.history.facts import (
     tell_history,
 )
 from training.history.held import HeldProduct, held_products, without_held
-from training.history.recorded import erased_since, recorded_by
+from training.history.recorded import erased_since, experiments_without_lists, recorded_by
 from training.job import Job
 from training.judging import Judged, Reigning, Windows, decided, judge
 from training.progress import Progress
@@ -82,6 +82,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     counts, lost = history_counts(history), lost_lines(history)
     tell_history(history, progress, lost)
     notes = doubts(history, job.config.night.horizon_days, job.now if job.as_of is None else None)
+    notes += experiments_without_lists(job.store, job.config.record, job.config.night.served)
     for doubt in notes:
         progress.say("doubt", why=doubt)
     champion = _champion(job.store, progress)

@@ -13,6 +13,7 @@ from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.engine import open_engine, parse_url
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
+from storage.record.experiments import NewExperiment, State, change_state, start_experiment
 from storage.record.folder import private_file
 from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
@@ -157,6 +158,24 @@ def test_a_night_that_allows_another_default_than_the_service_says_so_and_its_re
     told = '[record]\nconsent_default = "nothing"\n'
     ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path, told))
     assert not [event for event in ran.events if "customers who said nothing" in str(event.get("why"))]
+
+
+def test_a_night_without_lists_for_a_running_experiment_says_so(shop: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    record = recorded(store, None, shop)
+    arms = '[[variants]]\nmodel = "popular"\n[[variants]]\nmodel = "als"\nrivals = ["ease", "item_item"]\n'
+    with record.writing() as connection:
+        for name in ("runs", "over"):
+            new = NewExperiment(name, 1, arms, "hash", "recommend", 0.2)
+            start_experiment(connection, new, now_ms=0, client="")
+        change_state(connection, "over", State.STOPPED, now_ms=1, client="")
+    record.close()
+    more = 'routed = ["item_item"]\n'
+    ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path, more))
+    (why,) = [event["why"] for event in ran.events if "experiment" in str(event.get("why"))]
+    assert why.startswith(
+        "The experiment runs needs lists of als, ease, and this night publishes none of them"
+    )
 
 
 def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_record(

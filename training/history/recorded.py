@@ -1,7 +1,8 @@
 """The record that a night reads: where it is, and what it knows."""
 
 import os
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +12,7 @@ import polars as pl
 from storage.history.consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
+from storage.record.experiments import running
 from storage.record.learning import Recorded, read_recorded
 from storage.record.personal import allowing
 from storage.record.record import Record, record_url
@@ -22,6 +24,7 @@ from storage.versions.store import Store
 from training.config import RecordOptions
 
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"
+POPULAR = "popular"  # of which the day makes lists by itself
 
 
 def recorded_by(
@@ -74,6 +77,33 @@ def erased_since(store: Store, options: RecordOptions, number: int) -> int:
             return 0
         with record.reading() as connection:
             return erasures_after(connection, number)
+
+
+def experiments_without_lists(store: Store, options: RecordOptions, served: Collection[str]) -> Iterator[str]:
+    """A sentence for each experiment that runs with models of which this night publishes no lists.
+
+    Args:
+        served: variants whose lists it publishes.
+    """
+    with _opened(store, options) as record:
+        if record is None:
+            return
+        with record.reading() as connection:
+            entries = running(connection).experiments
+    for entry in entries:
+        arms = tomllib.loads(entry.content)["variants"]
+        models = (
+            model
+            for arm in arms
+            for model in (arm.get("model"), arm.get("interleave"), *arm.get("rivals", ()))
+        )
+        missing = [model for model in dict.fromkeys(models) if model and model not in (POPULAR, *served)]
+        if missing:
+            yield (
+                f"The experiment {entry.experiment_id} needs lists of {', '.join(missing)}, and this night "
+                "publishes none of them: its customers get the champion, and of a rival nothing is known. "
+                "Name them in routed of [night]."
+            )
 
 
 def may_be_listed(
