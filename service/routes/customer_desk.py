@@ -24,11 +24,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class OfTheNight:
-    """What the version that answers has of a customer: products bought, and those listed, best first."""
+    """What the version that answers has of a customer: the shop's own columns and segments, products bought,
+    and products and offers that are listed, best first."""
 
     version_id: str
-    bought: tuple[dict[str, object], ...]
-    listed: tuple[str, ...]
+    columns: dict[str, str]
+    segments: list[str]
+    bought: tuple[dict[str, object], ...] = ()
+    listed: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,12 @@ class CustomerDesk:
             return None  # it didn't know of the erasure: what it has is void
         customer_row = served.customers.find(customer_id)
         if customer_row == NONE:
-            return None
+            person_row = served.people.find_other(customer_id)
+            return (
+                None
+                if person_row == NONE
+                else OfTheNight(served.version_id, *served.people.told_of(person_row))
+            )
         start, stop = served.history_of(customer_row)
         bought = (
             {
@@ -155,4 +164,11 @@ class CustomerDesk:
             for place in range(start, stop)
         )
         listed = (served.products[row] for row in served.candidate_rows[customer_row] if row != NONE)
-        return OfTheNight(served.version_id, tuple(bought), tuple(listed))
+        offers = (served.offers.ids[row] for row in served.offers.listed(customer_row)[0] if row != NONE)
+        return OfTheNight(
+            served.version_id,
+            *served.people.told_of(customer_row),
+            bought=tuple(bought),
+            listed=tuple(listed),
+            offers=tuple(offers),
+        )

@@ -63,6 +63,12 @@ class People:
         row = self._others.find(customer_id) if self._others else -1
         return row if row < 0 else self._n_customers + row
 
+    def told_of(self, person_row: int) -> tuple[dict[str, str], list[str]]:
+        """All of one person: words by column, and segments."""
+        codes = ((name, trait, trait.codes[person_row]) for name, trait in self.traits.items())
+        columns = {name: trait.words[code - 1] for name, trait, code in codes if code != UNKNOWN_WORD}
+        return columns, [name for name, audience in self.audiences.items() if audience.has(person_row)]
+
     def _read_traits(self) -> dict[str, Trait]:
         traits = {}
         for number, name in enumerate(_all(self._version, "traits/names")):

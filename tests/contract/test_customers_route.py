@@ -30,7 +30,7 @@ from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.versions.store import Store
 from tests.data.tiny_service import PATIENT_MS, plain_parts
-from tests.data.tiny_version import AS_OF, TinyShop, publish, write_version
+from tests.data.tiny_version import AS_OF, TinyOffer, TinyShop, publish, write_version
 
 BOUGHT = {
     **{"type": "purchase", "event_id": "e1", "customer_id": "anna", "product_id": "butter"},
@@ -171,6 +171,28 @@ def test_an_export_has_all_that_is_held_and_nothing_of_how_it_is_kept(worker: Wo
     night = held["night"]
     assert {one["product_id"] for one in night["bought"]} == {"milk", "bread"}
     assert night["listed"][0] == "milk"
+
+
+def test_an_export_has_what_the_version_holds_of_the_shops_own_tables(tmp_path: Path) -> None:
+    """For rules it has columns and segments, also of one who never bought; and whose offers are which."""
+    shop = TinyShop(
+        people={"anna": {"card": "gold"}, "zoe": {"card": "blue", "age": "30"}},
+        audiences={"vip": ["anna", "zoe"], "mail": ["ben"]},
+        offers=[TinyOffer("o1", ["milk"], {"anna": (0.3, 0.1)})],
+    )
+    publish(Store(tmp_path), shop)
+    prepare(record_url(tmp_path, None))
+    worker = worker_on(tmp_path)
+    night = worker.get("/customers/anna")["night"]
+    assert (night["columns"], night["segments"], night["offers"]) == ({"card": "gold"}, ["vip"], ["o1"])
+    night = worker.get("/customers/ben")["night"]
+    assert (night["columns"], night["segments"], night["offers"]) == ({}, ["mail"], [])
+    night = worker.get("/customers/zoe")["night"]
+    assert (night["columns"], night["segments"]) == ({"age": "30", "card": "blue"}, ["vip"])
+    assert (night["bought"], night["listed"], night["offers"]) == ([], [], [])
+    worker.delete("/customers/zoe")
+    assert worker.get("/customers/zoe")["night"] is None
+    assert worker.get("/customers/nobody")["night"] is None
 
 
 def test_erased_is_gone_at_once_and_the_receipt_says_where_an_id_may_still_be(worker: Worker) -> None:
