@@ -63,7 +63,7 @@ class Content(Model[ContentOptions]):
     """
 
     name: ClassVar[str] = "content"
-    revision: ClassVar[int] = 7
+    revision: ClassVar[int] = 8
     options_type: ClassVar[type] = ContentOptions
     learnt: ClassVar[tuple[str, ...]] = (
         *("feature_indptr_", "feature_", "feature_weight_", "chance_"),

@@ -21,6 +21,21 @@ def test_words_count_by_their_first_five_letters_but_figures_whole() -> None:
     assert word_table(titles).toarray().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
 
 
+def test_a_word_that_ends_with_another_has_that_one_too() -> None:
+    joined = ["Herztasse", "Rotnotizbuch", "Buchdeckel", "Fahrrad", "Ertassee", "Abbuch"]
+    words = word_table(pl.Series([*joined, *["Tasse", "Notizbuch", "Buch", "Rad"] * 2])).toarray()
+    # buch, notiz, rad, tasse: the longest alone, from four letters on, and three or more stand before it
+    assert words[: len(joined)].tolist() == [
+        [0, 0, 0, 1],
+        [0, 1, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    assert words[len(joined) :].sum(axis=0).tolist() == [4, 2, 2, 2]  # a Notizbuch is a Buch
+
+
 def test_scripts_without_spaces_have_pairs_of_characters_for_words() -> None:
     titles = pl.Series(["コーヒー豆250g", "アイスコーヒー", "绿茶 250g", "绿茶杯子", "茶"])
     # 250g: 0, 2 · コー, ーヒ, ヒー: 0, 1 · 绿茶: 2, 3; others stand in one title, one character is no pair
