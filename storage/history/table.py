@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import BadHistoryError
-from storage.history.clean import DUPLICATE, REPEATED, Cleaned, Cleaner
+from storage.history.clean import DUPLICATE, ELSEWHERE, REPEATED, Cleaned, Cleaner
 from storage.history.contract import Table
 from storage.history.csv_files import (
     LIKELY_ENCODING,
@@ -84,7 +84,9 @@ def read_table(
     read = lines.height + rejected.total() + left_out.total()
     if table.key is not None:
         once = lines.unique(table.key, keep="last", maintain_order=True)
-        left_out[REPEATED] += lines.height - once.height
+        elsewhere = _elsewhere(lines, once) if table.name == "products" else 0
+        left_out[ELSEWHERE] += elsewhere
+        left_out[REPEATED] += lines.height - once.height - elsewhere
         lines = once
     if table.name == "purchases" and options.drop_duplicates:
         once = lines.unique(keep="first", maintain_order=True)
@@ -100,6 +102,14 @@ def read_table(
     )
     _check_share(table, counts, options, rejects.path)
     return ReadTable(lines, counts)
+
+
+def _elsewhere(lines: pl.DataFrame, once: pl.DataFrame) -> int:
+    """How many lines have another category than the one that counts of their product."""
+    if "category" not in lines.columns or once.height == lines.height:
+        return 0
+    both = lines.join(once, on="product_id", suffix="_kept")
+    return both.filter(pl.col("category") != pl.col("category_kept")).height
 
 
 def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterator[tuple[str, Cleaned]]:

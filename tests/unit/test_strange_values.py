@@ -68,6 +68,21 @@ def test_categories_and_brands_that_are_written_in_two_ways_are_said(tmp_path: P
     assert said(tmp_path, PLAIN, products=products + more) == ""
 
 
+def test_products_with_a_line_for_each_of_their_categories_are_said(tmp_path: Path) -> None:
+    others = "".join(f"{n},Tea\n" for n in range(1, 10))
+    twice = f"product_id,category\n{others}0,Home\n0,\n0,Sale\n0,Tea\n"
+    assert said(tmp_path, PLAIN, products=twice) == (
+        "2 lines of 10 products were left out, since the product stands again further down in "
+        "another category: give each product one line, with all its categories in one cell."
+    )
+    assert read(tmp_path).counts["products"].left_out == {
+        "listed again further down, in another category": 2,
+        "listed again further down": 1,
+    }
+    few = "".join(f"{n},Coffee\n" for n in range(10, 30))
+    assert said(tmp_path, PLAIN, products=twice + few) == ""
+
+
 def test_titles_of_another_encoding_than_the_one_that_was_said_are_doubted(tmp_path: Path) -> None:
     """Two of four titles that aren't plain letters are torn; of five it is less than half."""
     torn = "product_id,title\n0,Ca\u00c3\u00a9 1\n1,It\u00e2\u20ac\u2122s\n2,Café\n3,Noël\n4,Tea\n"

@@ -5,7 +5,7 @@ from datetime import time
 import polars as pl
 
 from models.arrays import DAY_S
-from storage.history.clean import NAMELESS_LINE
+from storage.history.clean import ELSEWHERE, NAMELESS_LINE
 from storage.history.history import History
 from storage.history.words import alike
 from storage.local_days import local_day, local_days
@@ -19,6 +19,7 @@ TORN = "\u00c3[\u0080-\u00bf\u20ac\u0152\u0153\u0160\u0161\u017d\u017e\u0178\u01
 )
 TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a catalogue
 HTML_SHARE = 0.01  # of the titles
+ELSEWHERE_SHARE = 0.1  # of the products: of a few the category was changed
 MONTHS = 12  # a day above them is no month
 LEAST_LINES, LEAST_MONTHS, LEAST_DAYS = 100, 3, 10  # fewer may well be of early days, such as a market's
 CAPITALS_SHARE = 0.01  # of the products or customers, that are another one but for capitals
@@ -46,6 +47,7 @@ def strange_values(history: History) -> list[str]:
         _torn_titles(history),
         _titles_of_html(history),
         *_names_in_two_ways(history),
+        _several_categories(history),
         _fees(history),
         _turned_dates(history),
         _midnights_elsewhere(history),
@@ -121,6 +123,17 @@ def _names_in_two_ways(history: History) -> list[str]:
                 " one. Write them the same way in the export."
             )
     return said
+
+
+def _several_categories(history: History) -> str | None:
+    counts = history.counts.get("products")
+    lines = 0 if counts is None else counts.left_out.get(ELSEWHERE, 0)
+    if counts is None or not lines or lines < ELSEWHERE_SHARE * counts.kept:
+        return None
+    return (
+        f"{lines:,} lines of {counts.kept:,} products were left out, since the product stands again further "
+        "down in another category: give each product one line, with all its categories in one cell."
+    )
 
 
 def _fees(history: History) -> str | None:
