@@ -155,6 +155,9 @@ def test_a_night_that_allows_another_default_than_the_service_says_so_and_its_re
     (why,) = [why for why in doubted if "customers who said nothing" in why]
     assert why.startswith("The service allows customers who said nothing the preset nothing, this night all")
     assert "the preset nothing, this night all" in Path(ran.events[-1]["report"]).read_text()
+    lists = ["export", "--store", store, "--out", tmp_path / "lists.csv"]
+    assert "customers who said nothing the preset nothing, this command all" in run(*lists).err
+    assert "customers who said nothing" not in run(*lists, "--consent-default", "nothing").err
     told = '[record]\nconsent_default = "nothing"\n'
     ran = run("nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path, told))
     assert not [event for event in ran.events if "customers who said nothing" in str(event.get("why"))]

@@ -22,7 +22,7 @@ from storage.versions.store import Store
 from storage.versions.version import Version
 from training.config import RecordOptions
 from training.fitting import recipe_of
-from training.history.recorded import may_be_listed
+from training.history.recorded import may_be_listed, services_default
 from training.publishing.candidates import OwnHistory, evidence
 from training.publishing.ranking import as_one, ranked_blocks
 
@@ -70,6 +70,9 @@ def export(
     version = Store(store).open(champion.current.version_id)
     model = fitted(version, variant or champion.current.variant)
     options = RecordOptions(url=record, consent_default=consent_default)
+    if other := services_default(Store(store), options):
+        said = f"the preset {other}, this command {consent_default}: give it NEXTBEST_CONSENT_DEFAULT too"
+        click.echo(f"warning: the service allows customers who said nothing {said}", err=True)
     is_wanted = _may_be_listed(Store(store), version, options)
     try:
         note_shop_file(store, out, "nbo-train export", now=datetime.now(UTC))

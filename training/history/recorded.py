@@ -106,6 +106,12 @@ def experiments_without_lists(store: Store, options: RecordOptions, served: Coll
             )
 
 
+def services_default(store: Store, options: RecordOptions) -> str:
+    """What the service allows customers who said nothing, if that is another preset than these options'."""
+    with _opened(store, options) as record:
+        return other_default(record, options.consent_default) if record else ""
+
+
 def may_be_listed(
     store: Store, options: RecordOptions, customer_ids: Sequence[str], known_erasures: int
 ) -> list[bool]:
