@@ -43,7 +43,7 @@ def test_every_route_of_both_apps_is_in_the_table_and_in_this_test(apps: Apps) -
     assert served == set(ROUTES) == set(PATHS)
 
 
-def test_an_app_with_a_route_that_says_nowhere_who_may_call_it_is_refused(apps: Apps) -> None:
+def test_an_app_with_a_route_that_says_nowhere_who_may_call_it_is_refused() -> None:
     app = Flask("service", static_folder=None)
     app.add_url_rule("/new", "new_route", lambda: "hello")
     with pytest.raises(UndeclaredRouteError, match="new_route"):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,7 +53,7 @@ def test_every_body_has_an_example_that_is_taken(
     assert "invalid" not in answer.json or answer.json["invalid"] == 0
 
 
-def test_events_show_one_of_a_page_first_and_a_batch(tmp_path: Path) -> None:
+def test_events_show_one_of_a_page_first_and_a_batch() -> None:
     first, *_, last = [example for _, path, _, example in EXAMPLES if path == "/events"]
     assert first["type"] == "view"  # a token may send it, too
     assert {"view", "click", "purchase"} > {one["type"] for one in last["events"]}

@@ -15,7 +15,7 @@ from service.web.parameters import ID_BYTES
 from storage.record.record import record_url
 from storage.record.schema import prepare
 from storage.versions.store import Store
-from tests.data.credentials import Credentials
+from tests.data.credentials import Credentials, bearer
 from tests.data.tiny_service import known, tiny_app
 from tests.data.tiny_version import publish
 
@@ -56,7 +56,7 @@ def test_every_answer_is_as_the_document_says(
         beyond = method in ("POST", "PUT") or "category" in given
         beyond = beyond or any(len(str(value).encode()) > ID_BYTES for value in given.values())
         case.call_and_validate(
-            headers=SHOP.key_header(), excluded_checks=[positive_data_acceptance] if beyond else []
+            headers=bearer(SHOP.shop), excluded_checks=[positive_data_acceptance] if beyond else []
         )
 
     answers()

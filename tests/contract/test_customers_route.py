@@ -46,8 +46,8 @@ class Worker:
     news: LiveFollower
     forgotten: list[str]
 
-    def source(self, customer_id: str = "anna") -> str:
-        return str(self.get(f"/recommend/{customer_id}")["source"])
+    def source(self) -> str:
+        return str(self.get("/recommend/anna")["source"])
 
     def get(self, path: str, status: int = 200) -> Any:
         return self._json(self.client.get(path), status)

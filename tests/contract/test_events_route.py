@@ -241,7 +241,7 @@ def test_an_erased_customers_events_are_refused(client: FlaskClient, record: Rec
     assert send(client, {"events": [BOUGHT]})["not_recorded"][0]["status"] == 410
 
 
-def test_metrics_count_events_by_type_and_fate(app: Flask, record: Record, tmp_path: Path) -> None:
+def test_metrics_count_events_by_type_and_fate(app: Flask, tmp_path: Path) -> None:
     client = tiny_app(tmp_path).test_client()  # without keys, so that /metrics is public
     client.post("/events", json={"events": [BOUGHT, BOUGHT, VIEWED, {"type": "x"}]})
     text = client.get("/metrics").text

@@ -251,9 +251,7 @@ def test_who_allows_no_training_is_in_nothing_that_is_learned_from(record: Recor
     assert found.customers["customer_id"].to_list() == found.audiences["customer_id"].to_list() == ["bert"]
 
 
-def test_where_the_shops_default_is_no_only_who_said_yes_is_learned_from(
-    sqlite: Record, tmp_path: Path
-) -> None:
+def test_where_the_shops_default_is_no_only_who_said_yes_is_learned_from(sqlite: Record) -> None:
     with sqlite.writing() as connection:
         set_consent(connection, "anna", PRESETS["all"], now_ms=SHOP.received_ms, client="k")
     recorded = read_recorded(sqlite, PRESETS["nothing"])
@@ -321,10 +319,10 @@ def test_no_line_of_an_order_counts_twice_and_none_of_the_shops_own_is_lost(
     assert all(line[3] > max((s[3] for s in shops), default=0) for line in new if line[2] is None)
 
 
-def offers_of(folder: Path, redemptions: str, budget: int = 5) -> None:
+def offers_of(folder: Path, redemptions: str) -> None:
     """The shop's table of one offer, and who redeemed it on day 2."""
     (folder / "shop").mkdir(exist_ok=True)
-    (folder / "shop" / "offers.csv").write_text(f"offer_id,product_ids,budget\no,milk,{budget}\n")
+    (folder / "shop" / "offers.csv").write_text("offer_id,product_ids,budget\no,milk,5\n")
     at = datetime.fromtimestamp(on_day(2), UTC).isoformat()
     lines = [f"o,{customer_id},{at}" for customer_id in redemptions.split()]
     (folder / "shop" / "redemptions.csv").write_text("\n".join(["offer_id,customer_id,redeemed_at", *lines]))

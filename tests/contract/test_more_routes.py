@@ -152,7 +152,7 @@ def test_what_goes_with_a_cart_is_the_sum_over_its_products_and_names_the_one_th
     assert body["recommendations"][0]["probability"] is None
 
 
-def test_of_a_customer_what_the_own_list_has_too_comes_sooner(app: Flask, tiny: ServedVersion) -> None:
+def test_of_a_customer_what_the_own_list_has_too_comes_sooner(app: Flask) -> None:
     plain = basket(app, product_ids=["apple", "bread"], n=3)
     own = basket(app, product_ids=["apple", "bread"], n=3, customer_id="anna")
     assert names(plain) == ["pear", "butter", "cheese"]

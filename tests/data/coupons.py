@@ -24,13 +24,13 @@ def history_of(
     return read_history(str(folder), options, as_of=as_of, rejects=folder / "rejects.csv", now=NOW)
 
 
-def coupon_shop(folder: Path, *, n_customers: int = 60, seed: int = 0) -> History:
+def coupon_shop(folder: Path) -> History:
     """Ten products of ten brands; five campaigns of all customers but the last, the last one yet to come.
 
     Each customer has two favourites, buys them weekly and redeems their coupons half of the time, others
     once in 30.
     """
-    rng = np.random.default_rng(seed)
+    n_customers, rng = 60, np.random.default_rng(0)
     favourites = [rng.choice(10, 2, replace=False) for _ in range(n_customers)]
     bought, redeemed = [], []
     for customer, liked in enumerate(favourites):

@@ -71,9 +71,6 @@ class Credentials:
         key = key or self.ed25519
         return jwt.encode(claims, self.signing(key), key.algorithm, {"kid": key.key_id, **headers})
 
-    def key_header(self, key: str | None = None) -> dict[str, str]:
-        return bearer(key or self.shop)
-
     def _labels(self, state: KeyState, ends_in: timedelta | None) -> Labels:
         return Labels("test", state, self._now, self._now + ends_in if ends_in else None)
 

@@ -228,9 +228,9 @@ def _whole(part: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def purchases(n_customers: int = 400, days: int = 60, price: float | None = 10.0) -> pl.DataFrame:
+def purchases(n_customers: int = 400, price: float | None = 10.0) -> pl.DataFrame:
     """A version's purchases: customers with habits, so that the weeks before explain the week after."""
-    rng = np.random.default_rng(6)
+    days, rng = 60, np.random.default_rng(6)
     rate = rng.gamma(1.0, 0.3, n_customers)
     customer = np.repeat(np.arange(n_customers), rng.poisson(rate * days))
     seconds = rng.integers(0, days * 86_400, len(customer))

@@ -100,11 +100,11 @@ def write_shop(
     return folder
 
 
-def write_foreign(folder: Path, lines: Iterable[Line], seed: int = 0) -> Path:
+def write_foreign(folder: Path, lines: Iterable[Line]) -> Path:
     """`online.csv` and its `nextbest.toml`: a quarter more lines without customer, every 50th order cancelled
     later, postage on every tenth, ids that went through a spreadsheet, latin-1.
     """
-    random = Random(seed)
+    random = Random(0)
     rows: list[tuple[object, ...]] = []
     for line in lines:
         invoice, at = 536365 + line.order, written(line.at)

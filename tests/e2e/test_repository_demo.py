@@ -75,9 +75,7 @@ def test_a_port_in_use_is_said_in_one_line(learned: Path) -> None:
     assert said.count("\n") == 1
 
 
-def test_other_data_or_a_damaged_version_want_a_new_night(
-    learned: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_data_or_a_damaged_version_want_a_new_night(learned: Path) -> None:
     script = runpy.run_path(str(SCRIPT))
     before = script["what_would_be_seen"]()
     assert script["has_sound_champion"]()

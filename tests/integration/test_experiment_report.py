@@ -114,7 +114,7 @@ def test_of_an_experiment_that_the_record_does_not_have_the_report_says_so(store
         )
 
 
-def test_no_purchase_counts_twice(store: Path) -> None:
+def test_no_purchase_counts_twice() -> None:
     def trade(number: int, customer: str, at_ms: int, kind: str = "purchase") -> dict[str, object]:
         return {
             "event_id": f"{number}",

@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     return store.root
 
 
-def lately(root: Path) -> list[str]:
+def lately() -> list[str]:
     """Customers on whom a plan is measured where everybody may take part, with the most lines first."""
     counts = purchases()["customer_id"].value_counts(sort=True)
     return counts["customer_id"].head(60).to_list()
@@ -48,7 +48,7 @@ def measured_on(text: str) -> int:
 
 def test_who_cannot_take_part_is_not_counted(root: Path) -> None:
     before = measured_on(said(root))
-    erased, no_trials, nobody, willing = lately(root)[:4]
+    erased, no_trials, nobody, willing = lately()[:4]
     with opened(record_url(root, None), load_erasure_key(root, None)) as record:
         erase(record, erased, now_ms=NOON_MS, client="")
         with record.writing() as connection:
@@ -73,7 +73,7 @@ def test_a_store_without_a_record_has_heard_no_refusal(root: Path, tmp_path: Pat
 def test_the_shops_own_table_of_customers_is_heard_too(root: Path, tmp_path: Path) -> None:
     purchases().drop("order_row", "discount").write_parquet(tmp_path / "purchases.parquet")
     before = measured_on(said(root, "--data", str(tmp_path)))
-    refusing = lately(root)[:5]
+    refusing = lately()[:5]
     table = pl.DataFrame({"customer_id": refusing, "experiment": ["no", "no", "no", "yes", ""]})
     table.write_parquet(tmp_path / "customers.parquet")
     assert measured_on(said(root, "--data", str(tmp_path))) == before - 3
@@ -92,7 +92,7 @@ def test_what_is_started_is_held_to_the_same_customers(root: Path) -> None:
 
 
 def test_of_who_was_erased_and_came_back_the_night_tells_the_judge_nothing(root: Path) -> None:
-    gone = lately(root)[0]
+    gone = lately()[0]
     with opened(record_url(root, None), load_erasure_key(root, None)) as record:
         before, _ = night_purchases(record, Store(root))
         erase(record, gone, now_ms=NOON_MS, client="")

@@ -98,9 +98,7 @@ def test_a_worker_that_starts_with_a_file_that_cannot_be_read_lets_nobody_in(tmp
     assert not knows(followed, Credentials().shop)
 
 
-def test_a_file_that_did_not_change_is_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path) -> None:
     write(tmp_path, Credentials().keyring)
     followed = follower(tmp_path)
     before = followed.current
@@ -118,9 +116,7 @@ def test_one_token_key_that_is_none_does_not_take_the_others_with_it(tmp_path: P
     assert caller.customer_id == "anna"
 
 
-def test_a_worker_remembers_no_more_credentials_than_the_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_remembers_no_more_credentials_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.access.callers.KNOWN_MAX", 10)
     shop = Credentials()
     callers = Callers(shop.keyring, ISSUED, is_open=False)

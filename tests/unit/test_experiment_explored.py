@@ -23,10 +23,10 @@ from tests.data.shop_logs import Truth, at, logs, specification_of
 NOW_MS = 100 * DAY_MS
 
 
-def items(pool: Sequence[str], drawn: int, rivals: dict[str, str | None], before: str = "x") -> str:
+def items(pool: Sequence[str], drawn: int, rivals: dict[str, str | None]) -> str:
     """An answer of one product, the one that was drawn, and the others of the pool."""
     lot = {"pool": dict.fromkeys(pool, 0.5), "rivals": rivals}
-    shown = [[before, 0.25, None, None], [pool[drawn], 0.5, 1 / len(pool), None, lot]]
+    shown = [["x", 0.25, None, None], [pool[drawn], 0.5, 1 / len(pool), None, lot]]
     shown += [[product, 0.5, None, None] for at, product in enumerate(pool) if at != drawn]
     return json.dumps(shown)
 

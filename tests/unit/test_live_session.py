@@ -184,7 +184,7 @@ def test_a_product_that_nobody_buys_twice_waits_for_good(tiny: ServedVersion) ->
     assert "apple" not in shown(tiny, asked.recommend(tiny, "anna", Query(n=9)))
 
 
-def test_how_far_it_steps_back_is_what_the_version_says(tiny: ServedVersion, tmp_path: Path) -> None:
+def test_how_far_it_steps_back_is_what_the_version_says(tmp_path: Path) -> None:
     told = bought("milk")
     for figures, is_first in (
         (SessionFigures(steps_back=0.0), True),

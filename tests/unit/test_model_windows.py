@@ -38,15 +38,11 @@ SOURCES = {
 
 
 def starts(
-    days_known: int,
-    *,
-    horizon_days: float = 7,
-    count: int = 6,
-    as_of_day: int = 2000,
-    closed: range = range(0),
+    days_known: int, *, horizon_days: float = 7, count: int = 6, closed: range = range(0)
 ) -> list[float]:
     """How many days before now the windows of a history of this length begin, in which as many customers as
     it takes buy every day but for those, counted back, on which the shop was closed."""
+    as_of_day = 2000
     open_on = [day for day in range(days_known, 0, -1) if day not in closed]
     lines = [
         (customer, 0, float(as_of_day - day), day * LEAST_CUSTOMERS + customer)

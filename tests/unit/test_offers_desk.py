@@ -250,13 +250,12 @@ def valued(
     served: ServedVersion,
     desk: OfferDesk,
     objective: str = "value",
-    n: int = 3,
     news_of: Callable[[str], Told | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Of the products of anna's answer what they are expected to earn, in the order of the answer."""
     book = RuleBook(clock=Clock())
     recommender = Recommender(FirstLevel(10, 1), None, news_of, costs_of=desk.costs, book=book)
-    query, writer = Query(n=n, objective=objective), AnswerWriter(served)
+    query, writer = Query(n=3, objective=objective), AnswerWriter(served)
     for _ in range(2):  # the second time from what was written before
         answer = recommender.recommend(served, "anna", query)
         found = desk.with_products(served, "anna", answer)

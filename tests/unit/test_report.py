@@ -221,7 +221,7 @@ def test_a_name_with_markup_is_shown_and_not_run(evaluation: Evaluation) -> None
     assert "script" not in Page(html).fetched
 
 
-def test_an_evaluation_without_new_products_has_gaps_and_no_error(evaluation: Evaluation) -> None:
+def test_an_evaluation_without_new_products_has_gaps_and_no_error() -> None:
     result = result_at(10)
     part = result.targets["new"]
     none = replace(
@@ -333,7 +333,7 @@ def test_a_page_of_several_variants_stays_whole(
     assert "#010203" not in html
 
 
-def test_empty_judgements_have_gaps_and_no_error(evaluation: Evaluation, probabilities: Calibration) -> None:
+def test_empty_judgements_have_gaps_and_no_error(evaluation: Evaluation) -> None:
     none = np.empty(0)
     rows = none.astype(np.int32)
     nothing = judge([JudgedPairs(DAY_S, none, none.astype(np.bool_), rows, rows, rows)])

@@ -43,7 +43,7 @@ def replace(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_what_was_signed_is_opened_and_another_stores_signature_is_not(store: Store, tmp_path: Path) -> None:
+def test_what_was_signed_is_opened_and_another_stores_signature_is_not(store: Store) -> None:
     version_id = small_version(store, NOW)
     assert store.open(version_id).version_id == version_id
     stranger = Signers((Ed25519PrivateKey.generate().public_key(),))

@@ -9,7 +9,6 @@ from experiments.assignment import Plan
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.web.parameters import parse_personal_query
-from tests.data.tiny_version import TinyShop
 from tests.unit.test_trials import Desk, desk_of, entry
 
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
@@ -18,9 +17,9 @@ BOTH = pytest.mark.parametrize("plan", [ARM, HELD_OUT], ids=["arm", "held out"])
 FIRST, NEXT = ["milk", "bread", "apple"], ["butter", "rolls", "pear"]  # of the popular that are in stock
 
 
-def desk_with(folder: Path, rule: str, plan: Plan, shop: TinyShop | None = None) -> Desk:
+def desk_with(folder: Path, rule: str, plan: Plan) -> Desk:
     rules = parse_rules(f'schema = 1\n[[rules]]\nid = "a"\n{rule}') if rule else parse_rules("schema = 1\n")
-    desk = desk_of(folder, RuleBook(rules, lambda: NOON), shop, counts=True)
+    desk = desk_of(folder, RuleBook(rules, lambda: NOON), counts=True)
     desk.plans.current = plan
     return desk
 
