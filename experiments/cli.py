@@ -30,8 +30,7 @@ COMMANDS = {
         "experiments.commands.report", "Judge an experiment: report.html, report.md and report.json in --out."
     ),
     "simulate": Lazy(
-        "experiments.commands.simulate",
-        "Let made-up customers visit a shop that runs EXPERIMENT_ID.",
+        "experiments.commands.simulate", "Let made-up customers visit a shop that runs EXPERIMENT_ID."
     ),
 }
 

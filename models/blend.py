@@ -231,10 +231,7 @@ def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOpt
         return best
     trials = at_once([partial(_Trial, fold, options) for fold in inner_folds(interactions, options)])
     if not trials:
-        untried = {
-            "repeat_weight": _share_of_repeats(interactions),
-            "content_weight": UNTRIED_CONTENT,
-        }
+        untried = {"repeat_weight": _share_of_repeats(interactions), "content_weight": UNTRIED_CONTENT}
         known: dict[str, Any] = {name: weight for name, weight in untried.items() if name in free}
         return replace(best, **known)
     for _ in range(PASSES):

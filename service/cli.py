@@ -9,8 +9,7 @@ from storage.lazy_commands import Lazy, LazyCommands
 COMMANDS = {
     "run": Lazy("service.commands.run", "Serve until Ctrl-C or SIGTERM."),
     "batch": Lazy(
-        "service.commands.batch",
-        "Write what each customer of a campaign would be recommended now.",
+        "service.commands.batch", "Write what each customer of a campaign would be recommended now."
     ),
     "keys": Lazy("service.access.key_commands", "API keys of the shop's back end and of operators."),
     "token-keys": Lazy(

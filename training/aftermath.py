@@ -133,11 +133,7 @@ def _past(store: Store, but: str) -> list[PastVersion]:
     manifests = [m for m in store.manifests() if isinstance(m, Manifest) and m.version_id != but]
     return [
         PastVersion(
-            m.version_id,
-            m.as_of,
-            m.default_variant,
-            m.gate.figures.get("challenger_ndcg"),
-            m.gate.decision,
+            m.version_id, m.as_of, m.default_variant, m.gate.figures.get("challenger_ndcg"), m.gate.decision
         )
         for m in manifests[:10]
     ]

@@ -37,9 +37,7 @@ class NightOptions(BaseModel):
         default=200, ge=1, le=1000, description="Products that are listed for each customer."
     )
     keep_versions: int = Field(
-        default=7,
-        ge=1,
-        description="Newest versions that stay; the last two champions always do.",
+        default=7, ge=1, description="Newest versions that stay; the last two champions always do."
     )
     max_age_hours: float = Field(
         default=72.0,

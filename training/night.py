@@ -21,13 +21,7 @@ from training.budget import Budget
 from training.evaluation.inside import budget_notes, fallback_notes
 from training.fitting import content_of, fit_variants
 from training.history.doubts import doubts
-from training.history.facts import (
-    Lost,
-    history_counts,
-    history_entry,
-    lost_lines,
-    tell_history,
-)
+from training.history.facts import Lost, history_counts, history_entry, lost_lines, tell_history
 from training.history.held import HeldProduct, held_products, without_held
 from training.history.recorded import erased_since, experiments_without_lists, recorded_by
 from training.job import Job

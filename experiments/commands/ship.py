@@ -33,13 +33,7 @@ from storage.versions.store import Store
 )
 @click.option("--force", is_flag=True, help="Whatever the verdict; the record keeps that it was so.")
 @click.argument("variant")
-def ship(
-    *,
-    place: RecordPlace,
-    experiment_id: str | None,
-    force: bool,
-    variant: str,
-) -> None:
+def ship(*, place: RecordPlace, experiment_id: str | None, force: bool, variant: str) -> None:
     """End an experiment and give everybody VARIANT: its model answers as the champion from now on.
 
     It is judged first, which is a look as any report is; without --force nothing but SHIP is shipped.

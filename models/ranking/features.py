@@ -272,11 +272,7 @@ class _Level:
 
 
 def _of_pairs(
-    held: Interactions,
-    pairs: Pairs,
-    orders: _Orders,
-    weights: list[FloatArray],
-    decayed: list[DoubleArray],
+    held: Interactions, pairs: Pairs, orders: _Orders, weights: list[FloatArray], decayed: list[DoubleArray]
 ) -> Iterator[AnyArray]:
     """The PAIR figures one after another: of all at once, a pair takes several times what is kept of it."""
     customer = pairs.customer_row

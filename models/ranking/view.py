@@ -10,15 +10,7 @@ from models.base import Model
 from models.due import Due
 from models.history.interactions import Interactions
 from models.ranking.features import Features, names
-from models.ranking.sources import (
-    Candidates,
-    Limits,
-    Owned,
-    candidates,
-    personal,
-    pool_of,
-    unsold_share,
-)
+from models.ranking.sources import Candidates, Limits, Owned, candidates, personal, pool_of, unsold_share
 
 
 class View:

@@ -175,12 +175,7 @@ class Gate:
             raise RefusedError("not_found", None, "GET / lists the routes")
 
     def _customer(
-        self,
-        callers: Callers,
-        caller: Caller | None,
-        header: str,
-        digest: bytes,
-        environ: "WSGIEnvironment",
+        self, callers: Callers, caller: Caller | None, header: str, digest: bytes, environ: "WSGIEnvironment"
     ) -> Caller:
         """The customer of a token. Counts for the address before a signature is checked, which costs most."""
         self._count_address(environ)

@@ -151,12 +151,7 @@ def _check_signature(token: str, key: CheckingKey, issued: Issued) -> None:
             algorithms=[key.algorithm],
             issuer=issued.issuer,
             audience=issued.audience,
-            options={
-                "require": list(CLAIMS),
-                "verify_exp": False,
-                "verify_nbf": False,
-                "verify_iat": False,
-            },
+            options={"require": list(CLAIMS), "verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
     except jwt.PyJWTError as err:
         raise TokenError(f"refused with {type(err).__name__}") from None

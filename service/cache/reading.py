@@ -155,10 +155,7 @@ class Wire:
 
 def command(*words: bytes) -> bytes:
     """A command as it goes over the wire."""
-    return b"*%d\r\n%b" % (
-        len(words),
-        b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]),
-    )
+    return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
 def _values(data: bytes, number: int) -> list[bytes | None] | None:

@@ -157,8 +157,7 @@ def _say_what_came_of_it(campaign: Campaign, out: Path, suppressed: int) -> None
         click.echo("warning: there was nobody to write to", err=True)
     if campaign.showings is not None and campaign.showings.is_alone:
         click.echo(
-            "warning: no Redis: rules of frequency knew these lists alone, and these won't be known",
-            err=True,
+            "warning: no Redis: rules of frequency knew these lists alone, and these won't be known", err=True
         )
     if running := ", ".join(entry.experiment_id for entry in campaign.plan().entries):
         click.echo(

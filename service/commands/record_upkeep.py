@@ -101,11 +101,7 @@ def purge_sent(place: RecordPlace, client: str, since: datetime, yes: bool) -> N
     help="After the end of their experiment.",
 )
 def expire_old(
-    place: RecordPlace,
-    trade_days: int | None,
-    other_days: int,
-    quarantine_days: int,
-    exposure_days: int,
+    place: RecordPlace, trade_days: int | None, other_days: int, quarantine_days: int, exposure_days: int
 ) -> None:
     """Delete old events and exposures, and ids without purchase or consent: a line for cron.
 

@@ -32,11 +32,7 @@ class LiveCustomers:
     """
 
     def __init__(
-        self,
-        default: Consent = PRESETS["all"],
-        *,
-        most: int,
-        clock: Callable[[], float] = time.monotonic,
+        self, default: Consent = PRESETS["all"], *, most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.default, self._most, self._clock = default, most, clock
         self._experiment_others: set[str] = set()

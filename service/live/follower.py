@@ -20,12 +20,7 @@ class LiveFollower:
     """
 
     def __init__(
-        self,
-        reader: LiveReader,
-        *,
-        poll_s: float,
-        wait_s: float,
-        of_shop: Callable[[], None] = lambda: None,
+        self, reader: LiveReader, *, poll_s: float, wait_s: float, of_shop: Callable[[], None] = lambda: None
     ) -> None:
         self._of_shop = of_shop
         self._shop_seen: int | None = None

@@ -18,9 +18,7 @@ def offer_schemas() -> Json:
         "expected_value": maybe_number,
     }
     reason = exactly(
-        code={"enum": ["bought_before", "others_redeem", "for_everybody"]},
-        text=text,
-        evidence=ANY_OBJECT,
+        code={"enum": ["bought_before", "others_redeem", "for_everybody"]}, text=text, evidence=ANY_OBJECT
     )
     return {
         "OfferOfProduct": exactly(**offer),

@@ -69,13 +69,7 @@ class Firing:
                 self.missed[rule.id, _why_missed(part.effect, ruled, shown)] += 1
 
     def _touches(
-        self,
-        part: BoundRule,
-        query: Query,
-        customer_id: str,
-        customer_row: int,
-        plain: Answer,
-        ruled: Answer,
+        self, part: BoundRule, query: Query, customer_id: str, customer_row: int, plain: Answer, ruled: Answer
     ) -> bool:
         effect, mask = part.effect, self._masks[id(part)]
         before, after = ([row for row, *_ in answer.picks] for answer in (plain, ruled))

@@ -23,13 +23,7 @@ class PlacedRules:
     """
 
     def __init__(
-        self,
-        served: ServedVersion,
-        parts: Sequence[BoundRule],
-        *,
-        since_s: float,
-        until_s: float,
-        today: int,
+        self, served: ServedVersion, parts: Sequence[BoundRule], *, since_s: float, until_s: float, today: int
     ) -> None:
         self.served, self.today = served, today
         self.since_s, self.until_s = since_s, until_s

@@ -133,19 +133,13 @@ _TABLES = (
     ),
     Table(
         "customers",
-        (
-            Column("customer_id", Kind.ID, is_required=True),
-            *(Column(name, Kind.TEXT) for name in CONSENTS),
-        ),
+        (Column("customer_id", Kind.ID, is_required=True), *(Column(name, Kind.TEXT) for name in CONSENTS)),
         keeps_other_columns=True,
         key="customer_id",
     ),
     Table(
         "audiences",
-        (
-            Column("segment", Kind.ID, is_required=True),
-            Column("customer_id", Kind.ID, is_required=True),
-        ),
+        (Column("segment", Kind.ID, is_required=True), Column("customer_id", Kind.ID, is_required=True)),
     ),
 )
 

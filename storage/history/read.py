@@ -91,11 +91,7 @@ def _gone(counts: Counts) -> str:
 
 
 def _with_recorded(
-    tables: dict[str, ReadTable],
-    recorded: Recorded,
-    options: HistoryOptions,
-    as_of_s: int | None,
-    now_s: int,
+    tables: dict[str, ReadTable], recorded: Recorded, options: HistoryOptions, as_of_s: int | None, now_s: int
 ) -> tuple[dict[str, ReadTable], FromRecord]:
     """The tables with what the record knows, and what came from there."""
     shops = tables["purchases"]

@@ -53,8 +53,7 @@ def set_consent(
     statement = upsert(connection, customers, ["epoch", *CONSENTS])
     connection.execute(statement, {"customer_id": customer_id, "epoch": epoch} | allowed)
     connection.execute(
-        sa.insert(consent_log),
-        {"customer_id": customer_id, "at_ms": now_ms, "client": client} | allowed,
+        sa.insert(consent_log), {"customer_id": customer_id, "at_ms": now_ms, "client": client} | allowed
     )
     return epoch
 

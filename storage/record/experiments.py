@@ -153,13 +153,7 @@ def start_experiment(
 
 
 def change_state(
-    connection: sa.Connection,
-    experiment_id: str,
-    state: State,
-    *,
-    now_ms: int,
-    client: str,
-    **detail: str,
+    connection: sa.Connection, experiment_id: str, state: State, *, now_ms: int, client: str, **detail: str
 ) -> RecordedExperiment:
     """Pause, stop or ship the newest version of an experiment, within a transaction that writes.
 

@@ -65,13 +65,7 @@ def put_rules(connection: sa.Connection, content: str, *, now_ms: int, client: s
     if active is not None and active.content == content:
         return active.number
     _put_out_of_force(connection)
-    row = {
-        "content": content,
-        "is_active": True,
-        "changed": changed,
-        "changed_ms": now_ms,
-        "client": client,
-    }
+    row = {"content": content, "is_active": True, "changed": changed, "changed_ms": now_ms, "client": client}
     insert = sa.insert(rules_versions).returning(rules_versions.c.number)
     number = int(connection.execute(insert, row).scalar_one())
     note(connection, "rules put", _detail(number, active), now_ms=now_ms, client=client)

@@ -15,14 +15,7 @@ from storage.record.bare_ids import forget_bare_ids
 from storage.record.events import TRADE
 from storage.record.intake import raise_epochs
 from storage.record.live import IS_TRADE
-from storage.record.promised import (
-    MOST_FORGOTTEN,
-    forget_old,
-    lock_budgets,
-    mark_again,
-    put_right,
-    wrong_by,
-)
+from storage.record.promised import MOST_FORGOTTEN, forget_old, lock_budgets, mark_again, put_right, wrong_by
 from storage.record.record import Record
 from storage.record.statements import consent_lock, insert_new_rows
 from storage.record.stretches import stretches

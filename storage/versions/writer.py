@@ -101,13 +101,7 @@ class VersionWriter:
         self.add_strings(name, ids)
 
     def add_variant(
-        self,
-        name: str,
-        state: ModelState,
-        *,
-        recipe: str,
-        options: Mapping[str, Any],
-        has_candidates: bool,
+        self, name: str, state: ModelState, *, recipe: str, options: Mapping[str, Any], has_candidates: bool
     ) -> None:
         """One fitted variant; `recipe` and `options` as VariantEntry has them."""
         for array_name, array in state.arrays.items():

@@ -18,15 +18,7 @@ from service.versions.served import ServedVersion
 from storage.versions.store import Store
 from tests.benchmarks.big_shop import Size
 from tests.benchmarks.load import closed_loop
-from tests.benchmarks.load_servers import (
-    Say,
-    nextbest,
-    once,
-    own_redis,
-    served_of,
-    shop,
-    shops_key,
-)
+from tests.benchmarks.load_servers import Say, nextbest, once, own_redis, served_of, shop, shops_key
 from tests.benchmarks.quiet import Patience, others
 
 SIZES = (Size(100_000, 100_000), Size(1_000_000, 100_000))

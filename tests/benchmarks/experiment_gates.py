@@ -184,11 +184,7 @@ def made_over_http(folder: Path, left: list[tuple[str, int]]) -> None:
     """The same for runs that a real service takes part in, by kind and seed, one after another."""
     if not left:
         return
-    with (
-        tempfile.TemporaryDirectory() as name,
-        served(Path(name)) as url,
-        (folder / KEPT).open("a") as file,
-    ):
+    with tempfile.TemporaryDirectory() as name, served(Path(name)) as url, (folder / KEPT).open("a") as file:
         for kind, seed in left:
             found: SameRun | LotRun
             if kind == "http lot":

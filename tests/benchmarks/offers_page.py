@@ -26,10 +26,7 @@ def page(found: Summary) -> str:
         "Intervals are 95 %, from households drawn with replacement; gains are paired, over own affinity. "
         "The discount is not used: in this data it is known only for coupons that were redeemed."
     )
-    head = (
-        "| | AUC | gain | NDCG@10 | gain |\n|---|---|---|---|---|",
-        *(_line(row) for row in found.rows),
-    )
+    head = ("| | AUC | gain | NDCG@10 | gain |\n|---|---|---|---|---|", *(_line(row) for row in found.rows))
     chance = (
         f"Probabilities: {found.expected:,.0f} redemptions were expected and {found.redemptions:,} seen. "
         f"Pairs by probability, in bands that expect about as many redemptions each:"

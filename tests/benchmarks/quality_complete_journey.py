@@ -61,9 +61,5 @@ def _split(
         columns=COLUMNS,
         main=COLUMNS[3],
         reference="half_life",
-        sizes={
-            "customers": year.n_customers,
-            "products": year.n_products,
-            "purchases": len(year),
-        },
+        sizes={"customers": year.n_customers, "products": year.n_products, "purchases": len(year)},
     )

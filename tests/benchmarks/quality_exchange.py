@@ -108,11 +108,7 @@ class Elsewhere:
         if not Path(python).exists():
             raise SystemExit(f"{python} is missing: make bench-quality makes that environment")
         model = json.dumps(self.model)
-        ended = subprocess.run(
-            [*self.command, model, str(asked), str(answer)],
-            check=False,
-            timeout=LIMIT_S,
-        )
+        ended = subprocess.run([*self.command, model, str(asked), str(answer)], check=False, timeout=LIMIT_S)
         if ended.returncode:
             raise SystemExit(f"{python} ended with exit code {ended.returncode} on {model}: see above")
 

@@ -27,10 +27,7 @@ SHOP = Credentials()
 RETIRING = SHOP.api_key(Scope.RECOMMEND, state="retiring", ends_in=HOUR)
 EXPIRED = SHOP.api_key(Scope.BROWSE, ends_in=-HOUR)
 ORIGIN, OTHER = "https://shop.example", "https://evil.example"
-PREFLIGHT = {
-    "Access-Control-Request-Method": "GET",
-    "Access-Control-Request-Headers": "authorization",
-}
+PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
 
 type MakeApp = Callable[..., Flask]
 

@@ -386,9 +386,7 @@ def test_the_document_is_valid_and_knows_every_route(app: Flask, tmp_path: Path)
     routes = {str(rule) for rule in app.url_map.iter_rules()}
     operators = tiny_operator_app(tmp_path, EVERYBODY)
     routes |= {str(rule) for rule in operators.url_map.iter_rules()}
-    assert routes - described == {
-        *("/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>", "/preview"),
-    }
+    assert routes - described == {*("/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>", "/preview")}
     assert described <= routes
 
 

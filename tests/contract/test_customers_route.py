@@ -295,10 +295,7 @@ def test_what_cannot_be_kept_is_refused_loudly_and_changes_nothing(tmp_path: Pat
     for answer, told in (
         (worker.client.put("/customers/anna", json={"consent": "nothing"}), "send it again"),
         (worker.client.delete("/customers/anna"), "ask again, twice does no harm"),
-        (
-            worker.client.get("/customers/anna"),
-            "no answer: ask again",
-        ),  # a read keeps nothing
+        (worker.client.get("/customers/anna"), "no answer: ask again"),  # a read keeps nothing
     ):
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]

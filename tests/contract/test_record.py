@@ -43,16 +43,7 @@ from storage.record.tables import (
     quarantine,
     record_clock,
 )
-from tests.data.records import (
-    KEY,
-    NOON_MS,
-    SHOP,
-    event,
-    intake,
-    opened,
-    rows,
-    take,
-)
+from tests.data.records import KEY, NOON_MS, SHOP, event, intake, opened, rows, take
 
 
 def fates(record: Record, *batch: object, **how: object) -> list[Fate]:

@@ -70,9 +70,7 @@ def test_an_experiment_is_started_paused_goes_on_and_ends(record: Record) -> Non
     with pytest.raises(ExperimentConflictError, match="was shipped already"):
         change(record, State.STOPPED)
     told = [what for (what,) in rows(record, audit, "what")]
-    assert told == [
-        *("experiment started", "experiment paused", "experiment goes on", "experiment shipped"),
-    ]
+    assert told == [*("experiment started", "experiment paused", "experiment goes on", "experiment shipped")]
 
 
 def test_what_starts_later_keeps_its_slot_and_is_scheduled_until_then(record: Record) -> None:

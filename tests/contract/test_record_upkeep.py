@@ -55,10 +55,7 @@ def test_what_is_aside_is_listed_released_and_counts_once(record: Record) -> Non
         listed = [
             (one.reason, one.type, one.client, one.events, one.customers) for one in in_quarantine(connection)
         ]
-    assert listed == [
-        (OVER_CAP, "purchase", "key-1", 1, 1),
-        (UNKNOWN_PRODUCT, "purchase", "key-1", 1, 1),
-    ]
+    assert listed == [(OVER_CAP, "purchase", "key-1", 1, 1), (UNKNOWN_PRODUCT, "purchase", "key-1", 1, 1)]
     before = epoch_of(record, "anna")
     assert release(record, Chosen(reason=OVER_CAP), now_ms=NOON_MS, client="op") == (1, 0)
     assert epoch_of(record, "anna") > before

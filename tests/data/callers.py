@@ -138,9 +138,7 @@ def made_apps(store: Path, empty: Path) -> Apps:
     prepare(record_url(store, None))
     callers = known(SHOP.keyring)
     return Apps(
-        tiny_app(store, callers=callers),
-        tiny_app(empty, callers=callers),
-        tiny_operator_app(store, callers),
+        tiny_app(store, callers=callers), tiny_app(empty, callers=callers), tiny_operator_app(store, callers)
     )
 
 

@@ -39,11 +39,7 @@ def files_of_night(folder: Path, shop: Path, erased: str | None) -> dict[str, st
 def test_the_model_is_the_one_of_a_shop_that_never_had_the_customer(tmp_path: Path) -> None:
     lines = habits(customers=60, products=40, days=60)
     everybody = write_shop(tmp_path / "everybody", lines)
-    others = write_shop(
-        tmp_path / "others",
-        [line for line in lines if line.customer != 7],
-        unsold=range(40),
-    )
+    others = write_shop(tmp_path / "others", [line for line in lines if line.customer != 7], unsold=range(40))
     known = files_of_night(tmp_path / "known", everybody, None)
     erased = files_of_night(tmp_path / "erased", everybody, "c7")
     never = files_of_night(tmp_path / "never", others, None)

@@ -76,9 +76,7 @@ def is_not_personal(session: requests.Session, running: Running, customer: str) 
     return not is_personal(session, running, customer)
 
 
-def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(
-    service: tuple[Running, Path],
-) -> None:
+def test_a_purchase_counts_at_once_here_and_within_a_second_everywhere(service: tuple[Running, Path]) -> None:
     running, _ = service
     sessions = connections()
     for session in sessions:

@@ -45,11 +45,7 @@ def test_a_share_below_one_call_still_lets_one_through() -> None:
     assert Buckets(rate_per_s=0.25, burst=0.125, most=10, clock=Clock()).take("anna") == 0
 
 
-@given(
-    st.lists(st.floats(0, 3), max_size=60),
-    st.floats(0.1, 50),
-    st.floats(1, 20),
-)
+@given(st.lists(st.floats(0, 3), max_size=60), st.floats(0.1, 50), st.floats(1, 20))
 def test_never_more_than_a_full_bucket_and_what_came_back_is_let_through(
     gaps_s: list[float], rate_per_s: float, burst: float
 ) -> None:

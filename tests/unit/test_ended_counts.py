@@ -48,10 +48,7 @@ def test_counts_of_ended_processes_are_added_up_once_in_two_files(tmp_path: Path
             assert f'asked_total{{status="{restart}"}} {float(restart)}' in text(tmp_path)
             assert f"seconds {0.5 * restart}" in text(tmp_path)
             assert "ready" not in text(tmp_path)
-            assert {file.name for file in tmp_path.glob("*.db")} == {
-                "counter_ended.db",
-                "histogram_ended.db",
-            }
+            assert {file.name for file in tmp_path.glob("*.db")} == {"counter_ended.db", "histogram_ended.db"}
 
 
 @pytest.mark.parametrize(

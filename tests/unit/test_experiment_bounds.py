@@ -43,8 +43,7 @@ def test_information_that_does_not_rise_is_a_mistake() -> None:
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.integers(1, 200), min_size=1, max_size=12, unique=True),
-    st.sampled_from([0.05, 0.025, 0.01]),
+    st.lists(st.integers(1, 200), min_size=1, max_size=12, unique=True), st.sampled_from([0.05, 0.025, 0.01])
 )
 def test_whenever_one_looks_no_more_than_alpha_is_spent(places: list[int], alpha: float) -> None:
     information = tuple(place / 200 for place in sorted(places))

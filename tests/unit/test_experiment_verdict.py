@@ -58,11 +58,7 @@ WON = replace(LAST, statistic=3.0)
             "interval inside the smallest effect that matters",
         ),
         (
-            replace(
-                EVIDENCE,
-                look=WON,
-                guards=(Guard(GUARD, None, Sequence(-float("inf"), float("inf"))),),
-            ),
+            replace(EVIDENCE, look=WON, guards=(Guard(GUARD, None, Sequence(-float("inf"), float("inf"))),)),
             Word.INCONCLUSIVE,
             "guardrail not shown harmless",
         ),

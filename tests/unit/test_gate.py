@@ -27,13 +27,7 @@ def through(
     options: GateOptions = OPTIONS,
 ) -> GateDecision:
     return decide(
-        challenger,
-        champion,
-        popular,
-        same_recipe=same_recipe,
-        sanity=sanity,
-        horizon_days=7,
-        options=options,
+        challenger, champion, popular, same_recipe=same_recipe, sanity=sanity, horizon_days=7, options=options
     )
 
 

@@ -12,15 +12,7 @@ from models.errors import BadHistoryError
 from storage.files.safe_cell import safe_cell
 from storage.history import csv_files
 from storage.history.csv_files import DamagedCsvError, careful_batches, plain_utf8, quick_batches
-from tests.data.exports import (
-    HEADER,
-    WEB_SHOP_OPTIONS,
-    read,
-    refusal,
-    rejected,
-    web_shop_export,
-    write,
-)
+from tests.data.exports import HEADER, WEB_SHOP_OPTIONS, read, refusal, rejected, web_shop_export, write
 
 LINES = "".join(f"c{i},p{i % 3},2020-01-{1 + i % 28:02} 10:00:00\n" for i in range(400))
 

@@ -18,13 +18,7 @@ from storage.record import live as live_module
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.events import EventType, Sending
-from storage.record.live import (
-    Since,
-    first_event_since,
-    tombstones_after,
-    who_allows,
-    who_traded,
-)
+from storage.record.live import Since, first_event_since, tombstones_after, who_allows, who_traded
 from storage.record.record import Record
 from storage.record.upkeep import Chosen, purge
 from tests.data.records import NOON_MS, Door, empty_record, event, sqlite_url, take

@@ -86,8 +86,7 @@ def test_two_orders_in_one_second_are_long_overdue_and_no_error() -> None:
 def test_the_due_factor_is_bought_over_expected_drawn_to_one() -> None:
     """30 bought where shares say 10, none where they say 20: rate 1; ten imagined purchases in each bin."""
     fold = SimpleNamespace(
-        bins=np.repeat([0, 1], [40, 20]),
-        judged=SimpleNamespace(is_bought=np.arange(60) < 30),
+        bins=np.repeat([0, 1], [40, 20]), judged=SimpleNamespace(is_bought=np.arange(60) < 30)
     )
     share = np.repeat([0.25, 1.0], [40, 20]).astype(np.float32)
     factor = _due_factor([fold], [share])  # type: ignore[list-item]

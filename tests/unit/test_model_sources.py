@@ -15,15 +15,7 @@ from models.base import Model
 from models.due import Due
 from models.history.catalogue import Catalogue
 from models.popular import Popular, PopularOptions
-from models.ranking.sources import (
-    SOURCES,
-    Candidates,
-    Limits,
-    Owned,
-    candidates,
-    pool_of,
-    unsold_share,
-)
+from models.ranking.sources import SOURCES, Candidates, Limits, Owned, candidates, pool_of, unsold_share
 from models.repeat import Repeat, RepeatOptions
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market

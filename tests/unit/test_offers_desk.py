@@ -24,18 +24,7 @@ from service.versions.served import ServedVersion
 from service.web.parameters import Query, parse_offers_query
 from storage.record.events import EventType
 from storage.record.live import Trade
-from tests.data.offer_shop import (
-    BUTTER,
-    CHEESE,
-    MILK,
-    NOW_S,
-    SHOP,
-    Clock,
-    desk_of,
-    ids,
-    offers,
-    served_of,
-)
+from tests.data.offer_shop import BUTTER, CHEESE, MILK, NOW_S, SHOP, Clock, desk_of, ids, offers, served_of
 from tests.data.records import Door, empty_record, event, sqlite_url, take
 from tests.data.tiny_version import TinyOffer, TinyShop
 
@@ -110,7 +99,7 @@ def test_an_offer_that_was_redeemed_since_the_night_is_shown_to_others_only(tmp_
 def test_they_can_be_ranked_by_how_probably_they_are_redeemed_and_cut(tmp_path: Path) -> None:
     served = served_of(tmp_path)
     assert ids(offers(desk_of(), served, query=parse_offers_query(b"objective=probability"))) == [
-        *("milk 10 off", "cake", "butter 10 off"),
+        *("milk 10 off", "cake", "butter 10 off")
     ]
     assert ids(offers(desk_of(), served, query=parse_offers_query(b"n=1"))) == ["butter 10 off"]
 

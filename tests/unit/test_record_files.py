@@ -100,11 +100,7 @@ def test_who_reads_a_record_that_is_not_there_makes_none(tmp_path: Path) -> None
     ("safe", "journal", "synchronous"), [((3, 0, 0), "wal", 2), ((99, 0, 0), "delete", 3)]
 )
 def test_a_commit_is_on_the_disk_whichever_sqlite_it_is(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    safe: Safe,
-    journal: str,
-    synchronous: int,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: Safe, journal: str, synchronous: int
 ) -> None:
     monkeypatch.setattr(engine, "SAFE_WAL", safe)
     url = sqlite_url(tmp_path)

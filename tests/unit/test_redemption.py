@@ -144,11 +144,6 @@ def test_a_strong_ridge_gives_the_prior() -> None:
     features = np.array([[0.0], [1.0]] * 10)
     happened = np.array([True, False] * 10)
     _, found = nonnegative_logistic(
-        features,
-        happened,
-        np.ones(20, np.float32),
-        prior=np.array([0.7]),
-        rising=np.array([True]),
-        ridge=1e9,
+        features, happened, np.ones(20, np.float32), prior=np.array([0.7]), rising=np.array([True]), ridge=1e9
     )
     assert found[0] == pytest.approx(0.7, abs=1e-4)

@@ -52,10 +52,7 @@ def served(store: Store) -> ServedVersion:
 
 
 def tried(
-    served: ServedVersion,
-    rules: str,
-    before: str = "",
-    news: Callable[[str], Told | None] = nothing_new,
+    served: ServedVersion, rules: str, before: str = "", news: Callable[[str], Told | None] = nothing_new
 ) -> DryRun:
     old = parse_rules(f"schema = 1\n{before}") if before else NO_RULES
     return dry_run(served, old, parse_rules(f"schema = 1\n{rules}"), now_s=NOON_S, news_of=news)
@@ -100,7 +97,7 @@ def test_each_placement_that_a_rule_names_is_tried_by_itself(served: ServedVersi
         before=rule("b", "block", products='["bread"]', placements='["home"]'),
     )
     assert [(change.placement, change.changed) for change in found.placements] == [
-        *((EVERYWHERE, 0), ("home", 6), ("mail", 6)),
+        *((EVERYWHERE, 0), ("home", 6), ("mail", 6))
     ]
 
 

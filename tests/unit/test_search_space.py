@@ -65,13 +65,7 @@ def test_every_bound_of_every_option_is_taken_by_the_variant(variant: str) -> No
 @pytest.mark.parametrize(
     ("variant", "options", "name", "low", "high"),
     [
-        (
-            "als",
-            {"factors": 300},
-            "factors",
-            100,
-            395,
-        ),  # 900, 520 = (900 x 300)**.5, (520 x 300)**.5
+        ("als", {"factors": 300}, "factors", 100, 395),  # 900, 520 = (900 x 300)**.5, (520 x 300)**.5
         ("bpr", {"learning_rate": 0.5}, "learning_rate", 0.125, 1.0),  # 2, (2 x .5)**.5
         ("ranker", {"trees": {"ridge": 300_000}}, "trees.ridge", 75_000.0, 600_000.0),
     ],
@@ -118,11 +112,7 @@ def test_what_this_history_could_not_teach_is_asked_for() -> None:
         )
 
 
-@given(
-    value=st.floats(1e-3, 1e4) | st.none(),
-    low=st.floats(1e-3, 1.0),
-    may_be_learned=st.booleans(),
-)
+@given(value=st.floats(1e-3, 1e4) | st.none(), low=st.floats(1e-3, 1.0), may_be_learned=st.booleans())
 def test_the_present_value_can_always_be_drawn(value: float | None, low: float, may_be_learned: bool) -> None:
     dimension = Dimension("x", low * 1e-3, 2e4, is_log=True, may_be_learned=may_be_learned)
     if value is None and not may_be_learned:

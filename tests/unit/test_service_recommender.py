@@ -334,9 +334,7 @@ def shops(draw: st.DrawFn) -> TinyShop:
         similar={name: draw(pairs) for name in names[:4]},
         alike={name: draw(some) for name in names[:4]},
         history={"anna": [Bought(name, date(2017, 12, 1)) for name in bought], "new": []},
-        candidates={
-            "anna": [(name, draw(st.sampled_from(["", *bought]))) for name in draw(some)],
-        },
+        candidates={"anna": [(name, draw(st.sampled_from(["", *bought]))) for name in draw(some)]},
     )
 
 

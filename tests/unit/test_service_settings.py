@@ -42,8 +42,7 @@ def test_the_three_kinds_of_redis_url_are_taken_and_an_empty_one_is_none(url: st
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)],
+    "name", [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
 )
 def test_no_number_is_too_large_for_what_is_done_with_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="less than or equal to"):

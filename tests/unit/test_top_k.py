@@ -46,8 +46,7 @@ def test_no_rows_give_no_rows() -> None:
 
 
 @given(
-    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=score),
-    st.integers(1, 15),
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=score), st.integers(1, 15)
 )
 @example(np.full((1, 12), 1.0, np.float32), 11)
 def test_it_is_what_sorting_gives(scores: np.ndarray, k: int) -> None:

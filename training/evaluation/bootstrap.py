@@ -40,12 +40,7 @@ class Resampled:
 
 
 def resample(
-    values: DoubleArray,
-    customers: IntArray,
-    folds: IntArray,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    values: DoubleArray, customers: IntArray, folds: IntArray, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Resampled:
     """Means over customers, and the same means over customers drawn with replacement.
 

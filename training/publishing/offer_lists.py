@@ -26,10 +26,7 @@ class ValueOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     margin_share: float = Field(
-        default=0.25,
-        ge=0,
-        le=1,
-        description="Share of the price that is margin, where none is told.",
+        default=0.25, ge=0, le=1, description="Share of the price that is margin, where none is told."
     )
     offers: int = Field(default=50, ge=1, le=1000, description="Offers that are listed for each customer.")
     open_days: float = Field(

@@ -28,12 +28,7 @@ class Ranked(NamedTuple):
 
 
 def rank_each(
-    model: Model[Any],
-    rows: IntArray,
-    k: int,
-    *,
-    fill: IntArray,
-    without: Sequence[sparse.csr_array | None],
+    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, without: Sequence[sparse.csr_array | None]
 ) -> list[IntArray]:
     """The lists that customers would see, of several kinds, scored once: scores cost more than lists.
 

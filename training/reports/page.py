@@ -119,11 +119,7 @@ def to_json(
 
 
 def render_evaluation(
-    evaluation: Evaluation,
-    seconds: Mapping[str, Seconds],
-    *,
-    timezone: str,
-    inside: Inside = NOTHING_INSIDE,
+    evaluation: Evaluation, seconds: Mapping[str, Seconds], *, timezone: str, inside: Inside = NOTHING_INSIDE
 ) -> str:
     """The page of `nbo-train evaluate`; candidates and probabilities by variant, where they were measured."""
     return _render("Comparison of variants", None, evaluation, seconds, timezone, inside)

@@ -89,10 +89,7 @@ class _Field:
 
 
 def search_space(
-    variant: str,
-    options: Mapping[str, object],
-    asked: Sequence[str],
-    learned: Callable[[str, str], object],
+    variant: str, options: Mapping[str, object], asked: Sequence[str], learned: Callable[[str, str], object]
 ) -> list[Dimension]:
     """The dimensions of a search around the present options.
 
