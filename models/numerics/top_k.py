@@ -6,6 +6,7 @@ from scipy import sparse
 from models.arrays import AnyIntArray, FloatArray, IntArray
 
 GROUPS = 4  # of columns, for each of the k that are wanted: with more of them fewer columns are left to sort
+LEAST_GROUPS = 512  # fewer are no faster
 
 
 def top_k(scores: FloatArray, k: int) -> IntArray:
@@ -50,7 +51,7 @@ def _least(scores: FloatArray, k: int) -> FloatArray:
     It is the k-th best of the bests of groups of columns, each of another column.
     """
     n, m = scores.shape
-    groups, lowest = GROUPS * k, np.finfo(np.float32).min
+    groups, lowest = max(GROUPS * k, LEAST_GROUPS), np.finfo(np.float32).min
     if m < 2 * groups:
         return np.full(n, lowest)
     grouped = scores[:, : m // groups * groups].reshape(n, -1, groups)
