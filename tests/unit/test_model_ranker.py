@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+import models.base as base_module
 import models.ranker as ranker_module
 import models.ranking.windows as windows_module
 from models.arrays import DAY_S
@@ -119,6 +120,14 @@ def test_judged_comes_in_blocks_of_the_same_pairs_as_opinions() -> None:
         np.testing.assert_array_equal(probability[at], part.probability)
         n_pairs += len(part.found)
     assert n_pairs == np.isfinite(scores).sum()
+
+
+def test_a_large_catalogue_cuts_no_blocks_of_a_ranker_which_looks_at_few_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = [part.found.rows.tolist() for part in ranker().judged(EVERYONE)]
+    monkeypatch.setattr(base_module, "BLOCK_CELLS", 1)
+    assert [part.rows.tolist() for part in ranker().opinions(EVERYONE)] == blocks
 
 
 def test_what_rose_a_year_ago_leads_the_list_of_everyone_who_may_get_it() -> None:
