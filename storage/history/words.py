@@ -22,9 +22,10 @@ JOINED, LEAST_HEAD, LEAST_BEFORE = r"^[\p{L}\p{M}]{7,}$", 4, 3
 ENTITY = r"&#?\w+;"
 UNSEEN = r"\p{Cf}"  # soft hyphens, spaces of no width, marks of direction
 TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
-# Of Latin, Greek and Cyrillic letters, and letters that no accent can be taken from: capitals, and what is
-# typed in a hurry, have none. In Vietnamese, which alone has hooks and horns, they tell words apart.
-ACCENT, HOOK = "[\u0300-\u036f]", "[\u0309\u031b]"
+# Of Latin, Greek and Cyrillic, of Hebrew and Arabic letters, and letters that no accent can be taken from:
+# capitals, and what is typed in a hurry, have none. In Vietnamese, which alone has hooks and horns, they tell
+# words apart.
+ACCENT, HOOK = "[\u0300-\u036f\u0591-\u05bd\u05c1\u05c2\u0640\u064b-\u065f\u0670]", "[\u0309\u031b]"
 BARE = {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"}
 HOOKED_SHARE = 0.1  # of the texts of a shop: elsewhere a few are of other languages
 NAME_PART = r"[^\s\p{P}<>|\u00ae\u00a9]+"

@@ -102,6 +102,30 @@ def test_letters_that_have_no_bare_form_of_their_own_are_written_as_in_a_hurry()
     assert word_table(titles).toarray().sum(axis=0).tolist() == [2, 2, 2, 2]
 
 
+def test_arabic_and_hebrew_are_read_without_vowels_and_hamza() -> None:
+    titles = pl.Series(
+        [
+            "كُوب أحمر",
+            "كـــوب",
+            "احمر",
+            "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
+            "שלום",
+            "שלום־בית",
+            "בית",
+        ]
+    )
+    # bayt: 5, 6 · shalom: 3 to 5, which a hyphen joins · red: 0, 2 · cup: 0, 1
+    assert word_table(titles).toarray().tolist() == [
+        [0, 0, 1, 1],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [0, 1, 0, 0],
+        [1, 1, 0, 0],
+        [1, 0, 0, 0],
+    ]
+
+
 def test_in_vietnamese_accents_tell_words_apart() -> None:
     titles = pl.Series(["bàn gỗ", "bán đỏ", "BA\u0300N", "ban", "bán"])
     # bàn: 0, 2 · bán: 1, 4; a tenth of the titles or more have a hook or a horn
