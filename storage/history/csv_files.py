@@ -23,7 +23,7 @@ from storage.history.clean import LINE, PROBLEM, RAW
 BATCH_LINES = 250_000
 MAX_LINES_OF_A_FIELD = 50
 CHUNK_BYTES = 1 << 22
-LIKELY_ENCODING = "cp1252"
+LIKELY_ENCODING = '"cp1252", or "cp1250" from Poland to Romania'
 NO_CSV = {  # what a file begins with, and what it is then, whatever its name says
     b"PK\x03\x04": "this is a spreadsheet or a zip archive, not CSV: save it as CSV",
     b"\xd0\xcf\x11\xe0": "this is a spreadsheet, not CSV: save it as CSV",
@@ -234,7 +234,7 @@ def _header(lines: "_Lines", file: str, encoding: str, separator: str) -> list[s
     try:
         names = _fields(raw.decode(), separator)
     except UnicodeDecodeError as err:
-        hint = f'the header is not {encoding}: set encoding in [history], such as "{LIKELY_ENCODING}"'
+        hint = f"the header is not {encoding}: set encoding in [history], such as {LIKELY_ENCODING}"
         raise BadHistoryError(file, hint) from err
     if not names:
         raise BadHistoryError(file, "no header line that can be read: is it a CSV file?")

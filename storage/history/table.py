@@ -199,7 +199,7 @@ def _hint(table: Table, counts: Counts, options: HistoryOptions) -> str:
         " cancellation leave them out",
         "customer_id: empty": "; skip_anonymous in [history.purchases] leaves such lines out",
         "line: bytes that are not": f"; set encoding in [history] or [history.{table.name}], such as"
-        f' "{LIKELY_ENCODING}"',
+        f" {LIKELY_ENCODING}",
         ": not a number": "; numbers are written as 1234.50, without words and signs of a currency, or"
         f" as 1.234,50 with decimal_comma in [history.{table.name}]",
         "line: more fields": "; a cell with a separator is quoted, and where lines end in one, so does the"

@@ -118,7 +118,8 @@ def test_a_byte_that_the_encoding_does_not_have_costs_its_line_only(tmp_path: Pa
 def test_a_header_in_another_encoding_is_refused_with_a_likely_one(tmp_path: Path) -> None:
     write(tmp_path, "customer_id,product_id,purchased_at,größe\n".encode("cp1252") + b"a,p,2020-01-01,1\n")
     assert refusal(tmp_path) == (
-        'purchases.csv: the header is not utf-8: set encoding in [history], such as "cp1252"'
+        'purchases.csv: the header is not utf-8: set encoding in [history], such as "cp1252", or "cp1250" '
+        "from Poland to Romania"
     )
 
 

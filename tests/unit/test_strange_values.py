@@ -100,6 +100,29 @@ def test_utf_8_that_was_read_as_windows_encoding_is_doubted(tmp_path: Path) -> N
     assert strange_values(read(tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("encoding", "title"),
+    [
+        ("cp1250", "białe pudełko"),
+        ("iso8859-2", "świąteczne koło"),
+        ("cp1250", "roşu"),
+        ("cp1251", "Красная чашка"),
+    ],
+)
+def test_letters_of_other_countries_that_were_read_as_western_ones_are_doubted(
+    tmp_path: Path, encoding: str, title: str
+) -> None:
+    lines = [f"{line},{title} {n % 7}" for n, line in enumerate(PLAIN)]
+    write(tmp_path, table(f"{HEAD},title", lines).encode(encoding))
+    assert "7 of 7 titles" in " ".join(strange_values(read(tmp_path, encoding="cp1252")))
+    assert strange_values(read(tmp_path, encoding=encoding)) == []
+
+
+def test_signs_that_stand_beside_letters_are_not_torn(tmp_path: Path) -> None:
+    titles = "product_id,title\n0,Bac 3 m³\n1,¿Qué tal?\n2,Vin Nº 5\n3,Robe créée à l'été\n4,½ l ± 5\n"
+    assert said(tmp_path, PLAIN, products=titles) == ""
+
+
 def test_titles_whose_letters_were_lost_before_are_doubted(tmp_path: Path) -> None:
     assert "1 of 1 titles" in said(tmp_path, PLAIN, products="product_id,title\n0,Caf\ufffd\n")
 

@@ -13,9 +13,11 @@ from storage.local_days import local_day, local_days
 NOTHING = ("null", "(null)", "none", "nan", "<na>", "\\n", "undefined", "n/a", "#n/a", "-", "uncategorized")
 HTML = r"&#?\w+;|(?i)</?(b|i|u|em|strong|br|p|span|font|div|a|sup|sub|small|ul|ol|li)\b[^<>]*>"
 BEYOND_ASCII = r"[^\x00-\x7f]"
-# UTF-8 that was read as cp1252 or latin-1 (é, a curly quote, £), and what is left of letters once lost.
+# UTF-8 that was read as cp1252 or latin-1 (é, a curly quote, £), and what is left of letters once lost;
+# cp1250 and latin-2 read so, whose letters become signs within words, and Cyrillic, Greek or Arabic.
 TORN = "\u00c3[\u0080-\u00bf\u20ac\u0152\u0153\u0160\u0161\u017d\u017e\u0178\u0192\u2013-\u2122]" + (
-    "|\u00e2\u20ac|\u00c2[\u00a0-\u00bf]|\ufffd"
+    r"|\u00e2\u20ac|\u00c2[\u00a0-\u00bf]|\ufffd"
+    r"|\p{L}[\u00b1\u00b3\u00b6\u00b9\u00ba\u00bc\u00bf]\p{Ll}|[\u00c0-\u00ff]{4}"
 )
 TORN_SHARE = 0.5  # of the titles with such letters: a few are torn in many a catalogue
 HTML_SHARE = 0.01  # of the titles
