@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import MAXYEAR, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ from storage.store_option import store_option_that
 from storage.versions.store import Store
 
 TIMEOUT_S = 60
+WHERE = "rules are put through the operator's listener, which NEXTBEST_OPERATOR_PORT of the service opens"
 FIRST_YEAR = 1970
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 store_option = store_option_that(is_required=False)
@@ -129,9 +131,11 @@ def put(file: Path, url: str) -> None:
             click.echo(answer.read().decode())
     except urllib.error.HTTPError as err:
         click.echo(err.read().decode("utf-8", "replace"), err=True)
+        if err.code == HTTPStatus.NOT_FOUND:
+            click.echo(f"{url} has no rules: {WHERE}", err=True)
         sys.exit(1)
     except urllib.error.URLError as err:
-        raise NextbestError(f"{url} can't be asked: {err.reason}") from err
+        raise NextbestError(f"{url} can't be asked ({err.reason}): {WHERE}") from err
 
 
 def dry_run_text(found: DryRun) -> str:
