@@ -28,6 +28,7 @@ TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
 ACCENT, HOOK = "[\u0300-\u036f\u0591-\u05bd\u05c1\u05c2\u0640\u064b-\u065f\u0670]", "[\u0309\u031b]"
 BARE = {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"}
 HOOKED_SHARE = 0.1  # of the texts of a shop: elsewhere a few are of other languages
+CODE = r"\p{N}|\b\p{L}\b"  # 1.2 is not 2.1
 NAME_PART = r"[^\s\p{P}<>|\u00ae\u00a9]+"
 
 
@@ -75,10 +76,12 @@ def _heads(words: pl.DataFrame) -> pl.DataFrame:
 
 
 def alike(names: pl.Series) -> pl.Series:
-    """Of each name its words in alphabetical order: equal where names differ by accents, capitals, the order
-    of their parts or what stands between them alone; null where there is no name."""
-    words = _plain(names).str.extract_all(NAME_PART).list.unique().list.sort().list.join(" ")
-    return words.zip_with(words != "", names)
+    """What is equal where names differ by accents, capitals, what stands between their words or, but for
+    codes, the order of these alone; null where there is no name."""
+    words = _plain(names).str.extract_all(NAME_PART)
+    given, sorted_ = words.list.join(" "), words.list.unique().list.sort().list.join(" ")
+    common = given.zip_with(given.str.contains(CODE), sorted_)
+    return common.zip_with(common != "", names)
 
 
 def _plain(texts: pl.Series) -> pl.Series:
