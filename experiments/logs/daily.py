@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from experiments.logs.cohort import ITEM, Cohort
-from experiments.logs.frames import DAY_MS
+from experiments.logs.frames import DAY_MS, IS_TRADE
 from experiments.specification import BEFORE, Analysis
 
 SKEW_MS = 60_000  # a click may be written before the answer that it follows, by this much
 SUMS = ("revenue", "orders", "units", "clicks", "impressions", "answers", "fallbacks", "latency_ms")
-_PURCHASES = pl.col("kind").is_in(["purchase", "return"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ def figures_of(cohort: Cohort, outcomes: pl.DataFrame, analysis: Analysis, now_m
         "of nobody here": once.height - theirs.height,
         "out of order": int((late > 0).sum()),
         "more than a day late": int((late > DAY_MS).sum()),
-        "trade without a price": theirs.filter(_PURCHASES & pl.col("revenue").is_null()).height,
+        "trade without a price": theirs.filter(IS_TRADE & pl.col("revenue").is_null()).height,
         "clicks": theirs.filter(is_click).height,
         "clicks on no answer here": theirs.filter(
             is_click & pl.col("request_id").is_not_null() & pl.col("answered_ms").is_null()
@@ -129,7 +128,7 @@ def _orders(lines: pl.DataFrame) -> pl.DataFrame:
     """Orders and returns with day, revenue and units; without an order_id, a day's purchases are one."""
     day = pl.col("since") // DAY_MS
     return (
-        lines.filter(_PURCHASES)
+        lines.filter(IS_TRADE)
         .with_columns(
             is_order=pl.col("kind") == "purchase", day_alone=pl.when(pl.col("order_id").is_null()).then(day)
         )

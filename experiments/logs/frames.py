@@ -3,6 +3,7 @@
 import polars as pl
 
 DAY_MS = 86_400_000
+IS_TRADE = pl.col("kind").is_in(["purchase", "return"])
 
 EXPOSURES = pl.Schema(
     {

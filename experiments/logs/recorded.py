@@ -10,7 +10,7 @@ import polars as pl
 from experiments.errors import UnknownExperimentError
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
-from experiments.logs.frames import DAY_MS, OUTCOMES
+from experiments.logs.frames import DAY_MS, IS_TRADE, OUTCOMES
 from experiments.logs.purchases import (
     NEEDED,
     at_the_days_end,
@@ -30,7 +30,6 @@ from storage.record.personal import what_they_say
 from storage.record.record import Record
 from storage.versions.store import Store
 
-TRADE = pl.col("kind").is_in(["purchase", "return"])
 PRICED = ("customer_id", "product_id", "kind", "at_ms", "units", "revenue")
 
 
@@ -124,7 +123,7 @@ def priced(events: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:
     It is the price that the customer last paid for the product, else the one that anybody did; null where the
     product wasn't sold before.
     """
-    found = events.with_row_index("place").filter(TRADE & pl.col("revenue").is_null())
+    found = events.with_row_index("place").filter(IS_TRADE & pl.col("revenue").is_null())
     is_asked = pl.col("product_id").is_in(found["product_id"].unique().implode())
     sold = pl.concat([purchases.select(PRICED), events.select(PRICED)]).filter(
         is_asked & (pl.col("kind") == "purchase") & pl.col("revenue").is_not_null() & (pl.col("units") > 0)
@@ -157,7 +156,7 @@ def joined(events: pl.DataFrame, purchases: pl.DataFrame, as_of_ms: int, since_m
     Events stay in the order of arrival, the night's purchases stand where they are neither early nor late.
     """
     known = purchases["customer_id"].unique().implode()
-    is_nights = TRADE & (pl.col("at_ms") < as_of_ms) & pl.col("customer_id").is_in(known)
+    is_nights = IS_TRADE & (pl.col("at_ms") < as_of_ms) & pl.col("customer_id").is_in(known)
     of_last_day = purchases.filter(pl.col("at_ms") >= as_of_ms).select(
         "customer_id", "product_id", day_ends_ms="at_ms", kind=pl.lit("purchase")
     )

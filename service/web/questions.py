@@ -8,6 +8,7 @@ from service.errors import RefusedError
 from service.web.parameters import (
     EXCLUDE_MAX,
     ID_BYTES,
+    KNOWN,
     N_DEFAULT,
     N_MAX,
     N_MIN,
@@ -21,9 +22,8 @@ from service.web.parameters import (
 CART_MAX = 100
 CUSTOMERS_MAX = 1000
 PRODUCTS_MAX = 20_000  # of all lists of one answer: 9 MB, and 0.24 s in which a worker does nothing else
-COMMON = ("n", "placement", "category", "exclude")
-OF_CART = ("product_ids", "customer_id", *COMMON)
-OF_MANY = ("customer_ids", "objective", *COMMON)
+OF_CART = ("product_ids", "customer_id", *KNOWN)
+OF_MANY = ("customer_ids", "objective", *KNOWN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from storage.record.live import IS_TRADE
 from storage.record.record import Record
 from storage.record.stretches import stretches
 from storage.record.tables import events, exposures, lost_exposures
@@ -52,7 +53,6 @@ def read_outcomes(record: Record, since_ms: int, until_ms: int) -> pl.DataFrame:
     """
     sign = sa.case((events.c.type == "return", -1.0), else_=1.0)
     units = sa.func.coalesce(events.c.quantity, 1.0)
-    is_trade = events.c.type.in_(["purchase", "return"])
     paid = units * events.c.unit_price - sa.func.coalesce(events.c.discount, 0.0)
     own_id = sa.case(
         (events.c.namespace == "", events.c.event_id),
@@ -61,8 +61,8 @@ def read_outcomes(record: Record, since_ms: int, until_ms: int) -> pl.DataFrame:
     columns: list[sa.ColumnElement[Any]] = [
         *(own_id.label("event_id"), events.c.customer_id, events.c.type.label("kind"), events.c.at_ms),
         *(events.c.order_id, events.c.product_id),
-        sa.case((is_trade, sign * units), else_=None).label("units"),
-        sa.case((is_trade, sign * paid), else_=None).label("revenue"),
+        sa.case((IS_TRADE, sign * units), else_=None).label("units"),
+        sa.case((IS_TRADE, sign * paid), else_=None).label("revenue"),
         *(events.c.request_id, events.c.position, events.c.question, events.c.score),
     ]
     which = (events.c.type.in_(COUNTING), events.c.at_ms >= since_ms, events.c.at_ms < until_ms)

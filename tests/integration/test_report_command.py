@@ -121,11 +121,10 @@ def test_a_campaign_without_a_segment_is_for_everybody(tmp_path: Path) -> None:
     assert found["campaigns"]["lines"][0]["segment"] is None
 
 
-@pytest.mark.parametrize("title", ["<script>x</script>"])
-def test_titles_are_text_on_the_page(tmp_path: Path, title: str) -> None:
+def test_titles_are_text_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")
-    (tmp_path / "products.csv").write_text(f"product_id,title,stock\np,{title},3\n")
+    (tmp_path / "products.csv").write_text("product_id,title,stock\np,<script>x</script>,3\n")
     assert run("report", "--data", tmp_path, "--out", tmp_path / "out").code == 0
     page = (tmp_path / "out" / "shop-report.html").read_text()
-    assert title not in page
+    assert "<script>x" not in page
     assert "&lt;script&gt;" in page
