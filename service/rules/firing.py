@@ -66,7 +66,7 @@ class Firing:
             elif isinstance(part.effect, Place):
                 placed = self._book.at(served, query.placement, query.rule_set)
                 shown = placed.of_customer(customer_id, customer_row, told).shown
-                self.missed[rule.id, _why_missed(part.effect, ruled, shown)] += 1
+                self.missed[rule.id, _why_missed(part.effect, ruled, shown, served)] += 1
 
     def _touches(
         self, part: BoundRule, query: Query, customer_id: str, customer_row: int, plain: Answer, ruled: Answer
@@ -97,14 +97,16 @@ class Firing:
         return [row for row, *_ in answer.picks]
 
 
-def _why_missed(pin: Place, ruled: Answer, shown: "memoryview[int]") -> str:
+def _why_missed(pin: Place, ruled: Answer, shown: "memoryview[int]", served: ServedVersion) -> str:
     if not pin.rows:
         return "the version knows none of its products"
     if pin.position > len(ruled.picks):
         return f"its position is behind the {len(ruled.picks)} products of the list"
     if ruled.pinned and any(shown[row] for row in pin.rows):
         return "another pin stands there or has its products, or they were bought lately"
-    return "none of its products may be shown"
+    if not served.shelf.stock[list(pin.rows)].any():
+        return "its products are out of stock"
+    return "none of its products may be shown: other rules hide them, or what was asked for"
 
 
 def _concerns(part: BoundRule, query: Query, person_row: int) -> bool:

@@ -30,6 +30,7 @@ from storage.versions.store import Store
 from tests.data.records import SECRET, empty_record, event, sqlite_url, take
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 
+HIDDEN = "none of its products may be shown: other rules hide them, or what was asked for"
 NOON_S = datetime(2018, 1, 2, 12, tzinfo=UTC).timestamp()
 SHOP = replace(
     TinyShop(),
@@ -171,7 +172,7 @@ def test_pins_that_do_not_get_to_their_place_say_why(served: ServedVersion) -> N
     assert sorted(found.pins_not_shown, key=lambda pin: pin.rule) == [
         PinNotShown("far", "its position is behind the 10 products of the list", 6),
         PinNotShown("second", "another pin stands there or has its products, or they were bought lately", 1),
-        PinNotShown("sold-out", "none of its products may be shown", 6),
+        PinNotShown("sold-out", "its products are out of stock", 6),
         PinNotShown("unknown", "the version knows none of its products", 6),
     ]
     assert found.never_fired == ["unknown", "sold-out", "second", "far"]
@@ -189,7 +190,7 @@ def test_a_rule_for_somebody_who_never_bought_touches_their_list_alone(tmp_path:
         return dry_run(served, NO_RULES, rules, now_s=NOON_S, one=(customer_id, Query(10)))
 
     assert of("zoe").never_fired == ["b"]
-    assert of("zoe").pins_not_shown == [PinNotShown("b", "none of its products may be shown", 1)]
+    assert of("zoe").pins_not_shown == [PinNotShown("b", HIDDEN, 1)]
     assert of("nobody").never_fired == ["a", "b"]
     assert of("nobody").pins_not_shown == []
 
