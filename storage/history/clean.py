@@ -18,7 +18,7 @@ LINE, PROBLEM, RAW = "<line>", "<problem>", "<raw>"
 ADDED = (LINE, PROBLEM, RAW)
 MAX_SHOWN = 500
 
-HEADER_AGAIN = "line: the header again"
+HEADER_AGAIN = "the header again"
 OTHER = "not a purchase by"
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
 NAMELESS_LINE = "no customer, though its order has one"
@@ -76,11 +76,13 @@ class Cleaner:
             others = [trimmed_text(raw[name]).alias(name) for name in raw if name not in cells]
             values = values.with_columns(others)
         problem = batch[PROBLEM] if PROBLEM in batch.columns else _reasons([], batch.height)
-        left_out = _reasons(self._others(batch, file) + self._left_out(cells), batch.height)
-        again = [(self._names_again(raw), HEADER_AGAIN)]
-        reason = _reasons(
-            [*again, *(mask for cell in cells.values() for mask in cell.problems)], batch.height
-        )
+        no_faults = [
+            (self._names_again(raw), HEADER_AGAIN),
+            *self._others(batch, file),
+            *self._left_out(cells),
+        ]
+        left_out = _reasons(no_faults, batch.height)
+        reason = _reasons([mask for cell in cells.values() for mask in cell.problems], batch.height)
         left_out = left_out.set(problem.is_not_null(), None)
         reason = problem.zip_with(problem.is_not_null(), reason).set(left_out.is_not_null(), None)
         is_rejected = reason.is_not_null()
