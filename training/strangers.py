@@ -12,6 +12,7 @@ from models.base import Model, learned
 from models.content import Content
 from models.history.interactions import Interactions
 from models.item_item import ItemItem
+from models.numerics.cores import blas_threads
 from models.numerics.fold_in import taste_matrix
 from models.ranking.sources import pool_of, unsold_share
 from models.strangers import Counts, Proposers, Trends, by_places, goes_with
@@ -22,7 +23,7 @@ from training.fitting import content_of, popular_order
 
 ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they are looked for
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
-MOST_CUSTOMERS, MOST_BOUGHT = 1000, 50  # to learn from, and of the order of each
+MOST_CUSTOMERS, MOST_BOUGHT = 500, 50  # to learn from, and of the order of each
 GRID = (0.0, 0.25, 0.5, 1.0)
 SOUGHT = ("alike", "similar", "taste", "trend")  # one after another
 
@@ -85,14 +86,15 @@ def learned_counts(
         return Counts()
     if len(rows) > MOST_CUSTOMERS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_CUSTOMERS, replace=False))
-    strangers = _strangers(models, past, bought, rows, first, horizon_days)
+    with blas_threads(1):  # many small products of vectors
+        strangers = _strangers(models, past, bought, rows, first, horizon_days)
     counts = Counts()
     if len(strangers) < MIN_CUSTOMERS:
         return counts
     for name in SOUGHT:
         scores = {
             count: np.array([one.ndcg(counts._replace(**{name: count})) for one in strangers])
-            for count in (getattr(counts, name), *GRID)
+            for count in dict.fromkeys([getattr(counts, name), *GRID])
         }
         best = max(scores, key=lambda count: scores[count].mean())
         gain = scores[best] - scores[getattr(counts, name)]
