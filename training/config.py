@@ -95,7 +95,7 @@ class SessionOptions(BaseModel):
         default=SessionFigures().steps_back,
         ge=0,
         le=1,
-        description="Of what a product counts, what it loses right after it or its like was bought.",
+        description="Of what a product counts, what it loses right after it was bought; its like at most.",
     )
     half_life: float = Field(
         default=SessionFigures().half_life,

@@ -207,7 +207,7 @@ def _write(
         contents.write_due(writer, models, own)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
-        contents.write_follow_up(writer, learned, horizon_days)
+        contents.write_follow_up(writer, learned, history.category_row, len(history.categories), horizon_days)
         contents.write_session(writer, job.config.session.figures, strangers)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)

@@ -4,10 +4,12 @@ import numpy as np
 
 from models.arrays import BoolArray, DoubleArray, FloatArray, LongArray
 from models.history.interactions import Interactions
+from models.history.pair_keys import pair_keys
 from models.history.pairs import Pairs
 from models.numerics.shrinkage import shrunk_rates
 
 TOP = 10  # products of an answer, by whose measure each order counts the same
+SOON = 1 / 7  # of a horizon
 MOST_ENTRIES = 3_000_000  # that are learned from, of customers by lot
 
 
@@ -42,6 +44,50 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
     ever = np.bincount(pairs.product_row, minlength=n_products)
     expected = ever * (events.sum() / ever.sum())
     return shrunk_rates(events, expected, [some.catalogue.category_group]).astype(np.float32)
+
+
+def category_left(interactions: Interactions, horizon_days: float, seed: int = 0) -> FloatArray:
+    """What is left of how often a category is bought, in an order soon after another with it.
+
+    Of each customer and category: in how many of the orders that follow one with it, within a seventh of the
+    horizon, it is again, against its share of the customer's other orders, and against how much smaller such
+    orders are altogether. Each customer counts once for a category.
+
+    Args:
+        as of `follow_up_lift`.
+    Returns:
+        shape (n_categories,), float32, above 0, at most 1: somebody who bought a dress may look for another
+        one. Drawn to that of all categories; all 1 where no order follows so soon.
+    Source: Poisson-gamma rates, as `shrunk_rates`.
+    """
+    category_row = interactions.catalogue.category_row
+    n_categories = int(category_row.max(initial=-1)) + 1
+    some = _by_lot(interactions, seed)
+    some = some.only(category_row[some.product_row] >= 0)
+    _, first, order = np.unique(some.order_row, return_index=True, return_inverse=True)
+    customer, age_days = some.customer_row[first], some.age_days[first]
+    key = np.unique(order * n_categories + category_row[some.product_row])  # each category of an order once
+    order, category = np.divmod(key, max(n_categories, 1))
+    by_time = np.lexsort((-age_days, customer))
+    before, after = by_time[:-1], by_time[1:]
+    is_soon = customer[before] == customer[after]
+    is_soon &= age_days[before] - age_days[after] <= SOON * horizon_days
+    following = np.full(len(first), -1)
+    following[before[is_soon]] = after[is_soon]
+
+    size, n_orders = np.bincount(order, minlength=len(first)), np.bincount(customer)
+    others = (np.bincount(customer, size)[customer] - size) / np.maximum(n_orders[customer] - 1, 1)
+    smaller = size[following[following >= 0]].sum() / max(others[following >= 0].sum(), 1e-9)
+
+    asked = following[order] >= 0
+    of_pair = pair_keys(customer[order], category, n_categories)
+    _, pair, times = np.unique(of_pair, return_inverse=True, return_counts=True)
+    expected = smaller * (times[pair] - 1) / np.maximum(n_orders[customer[order]] - 1, 1)
+    is_again = np.isin(following[order] * n_categories + category, key)
+    once = 1 / np.maximum(np.bincount(pair, asked), 1)[pair[asked]]
+    events = np.bincount(category[asked], is_again[asked] * once, n_categories)
+    days = np.bincount(category[asked], expected[asked] * once, n_categories)
+    return np.minimum(shrunk_rates(events, days), 1).astype(np.float32)
 
 
 def _by_lot(interactions: Interactions, seed: int) -> Interactions:

@@ -15,7 +15,6 @@ from service.answering.packed import Columns
 from service.live.told import Line, Told
 from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
-from storage.versions.session_figures import SessionFigures
 
 FIRST_LINE = 200
 """In a list with something new, evidence from here on is a line of the session; a place in the history is
@@ -213,7 +212,8 @@ def assembled(session: Session) -> Columns:
 def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
     """What is left of the counts of products after the purchases of the session: 0 to 1.
 
-    Whoever bought of a category needs no more of it for a while, whichever product it was.
+    Whoever bought of a category may need no more of it for a while, whichever product it was: as far as the
+    night saw that.
     """
     served, left = session.served, np.ones(len(products))
     category_rows = np.asarray(served.category_row)[products]
@@ -224,10 +224,12 @@ def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
         if category != NONE:
             days = session.today - day
             interval_days = served.category_interval[category]
-            left[category_rows == category] = left_after(days, interval_days, served.session)
+            lost = min(1 - float(served.category_left[category]), served.session.steps_back)
+            left[category_rows == category] = left_after(days, interval_days, lost, served.session.half_life)
     for one in session.bought:
         days, interval_days = session.today - one.day, one.due_day - one.day
-        left[products == one.product_row] = left_after(days, interval_days, served.session)
+        lost = served.session.steps_back
+        left[products == one.product_row] = left_after(days, interval_days, lost, served.session.half_life)
     return left
 
 
@@ -241,16 +243,18 @@ def _lift(session: Session, products: IntArray) -> NDArray[np.float32]:
     return np.where(np.isin(products, bought_today), np.minimum(lift, 1), lift)
 
 
-def left_after(days: float, interval_days: float, session: SessionFigures) -> float:
+def left_after(days: float, interval_days: float, lost: float, half_life: float) -> float:
     """What is left of a count this many days after a purchase.
 
     Args:
         interval_days: after how many days such things are bought again; NaN or negative if never.
+        lost: of it, right after the purchase.
+        half_life: in which half of that is made up, in intervals.
     """
     if not interval_days >= 0:  # NaN isn't
-        return 1 - session.steps_back
-    half_life_days = max(interval_days * session.half_life, SHORTEST_DAYS)
-    return 1 - session.steps_back * float(np.exp2(-max(days, 0) / half_life_days))
+        return 1 - lost
+    half_life_days = max(interval_days * half_life, SHORTEST_DAYS)
+    return 1 - lost * float(np.exp2(-max(days, 0) / half_life_days))
 
 
 def _explained(session: Session, rows: IntArray, night: Columns | None, anchors: dict[int, int]) -> Columns:

@@ -89,6 +89,7 @@ class ServedVersion:
         horizon_days: within which purchases are expected.
         follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
             another within the horizon.
+        category_left: what is left of how often each is bought, in an order soon after another with it.
         session: how much what was bought since moves a list.
         proposers, stranger_counts: what makes the list of somebody whom the night didn't see.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
@@ -145,10 +146,10 @@ class ServedVersion:
         )
         self.order_keys: NDArray[np.uint64] = version.array_of("history/order_keys", np.uint64)
         self.horizon_days = version.manifest.horizon_days
-        self.follow_up_lift = self._lift(n_products)
+        self.session, self.stranger_counts = self._session_figures(), self._counts()
+        self.follow_up_lift, self.category_left = self._lift(n_products), self._category_left(len(categories))
         self.taste = self._taste(n_products)
         self.proposers = Proposers(self.alike, self.trends, self.category_row, self.taste)
-        self.session, self.stranger_counts = self._session_figures(), self._counts()
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.tombstone = version.manifest.history.tombstone or 0
@@ -280,6 +281,14 @@ class ServedVersion:
         if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
             raise self._version.damaged("session/figures", f"can't be: {figures}")
         return figures
+
+    def _category_left(self, n_categories: int) -> FloatArray:
+        if not self._version.has("follow_up/category_left"):  # of an earlier checkout's night
+            return np.full(n_categories, 1 - self.session.steps_back, np.float32)
+        left = self._version.array_of("follow_up/category_left", np.float32, n_categories)
+        if not ((left > 0) & (left <= 1)).all():
+            raise self._version.damaged("follow_up/category_left", "shares that are none")
+        return left
 
     def _counts(self) -> Counts:
         if not self._version.has("session/counts"):  # of an earlier checkout's night

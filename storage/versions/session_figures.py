@@ -11,7 +11,8 @@ class SessionFigures(NamedTuple):
 
     Attributes:
         first: a place counts 1 / (first + place).
-        steps_back: of what a product counts, right after it or another of its category was bought, 0 to 1.
+        steps_back: of what a product counts, what it loses right after it was bought, 0 to 1; others of its
+            category lose as much at most.
         half_life: half of that is made up in each such share of the interval at which it is bought.
     """
 

@@ -87,6 +87,7 @@ class TinyShop:
     category_interval: Mapping[str, float] = field(default_factory=dict)
     follow_up_lift: Mapping[str, float] = field(default_factory=dict)  # of the rest 1
     session: SessionFigures = field(default_factory=SessionFigures)
+    category_left: Mapping[str, float] = field(default_factory=dict)  # none: of an earlier checkout's night
     counts: Counts | None = None  # as of an earlier checkout's night
     similar: Mapping[str, Sequence[tuple[str, float]]] = field(
         default_factory=lambda: {
@@ -212,6 +213,9 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
     writer.add("products/worth", np.full(len(products), np.nan, np.float32))
     writer.add("value/margin_share", np.array([0.25], np.float32))
     writer.add("session/figures", np.array(shop.session, np.float64))
+    if shop.category_left:
+        left = [shop.category_left.get(name, 1.0) for name in categories]
+        writer.add("follow_up/category_left", np.array(left, np.float32))
     if shop.counts:
         writer.add("session/counts", np.array(shop.counts, np.float64))
     writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))

@@ -12,7 +12,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, Told
 from models.content import Content, ContentOptions
 from models.history.catalogue import Catalogue
-from models.history.follow_up import follow_up_lift
+from models.history.follow_up import category_left, follow_up_lift
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
 from models.popular import Popular
@@ -140,8 +140,14 @@ def test_intervals_are_told_where_the_like_was_bought_again(tmp_path: Path) -> N
 
 
 def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp_path: Path) -> None:
-    write_follow_up(VersionWriter(tmp_path), HISTORY, 7.0)
+    group = HISTORY.catalogue.category_row
+    # the shop has one more category, and calls the last one, which nothing is known of, first
+    named = np.where(group >= 0, group + 1, -1).astype(np.int32)
+    n_named = int(named.max()) + 1
+    write_follow_up(VersionWriter(tmp_path), HISTORY, named, n_named, 7.0)
     np.testing.assert_array_equal(np.load(tmp_path / "follow_up/lift.npy"), follow_up_lift(HISTORY, 7.0))
+    left = np.load(tmp_path / "follow_up/category_left.npy")
+    np.testing.assert_array_equal(left, np.append(np.float32(1), category_left(HISTORY, 7.0)))
 
 
 def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(tmp_path: Path) -> None:

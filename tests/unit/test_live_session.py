@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,6 +195,21 @@ def test_how_far_it_steps_back_is_what_the_version_says(tmp_path: Path) -> None:
         served = ServedVersion(Store(folder).open(publish(Store(folder), TinyShop(session=figures))), VARIANT)
         listed = shown(served, recommender(told).recommend(served, "anna", Query(n=4)))
         assert (listed[0] == "milk") == is_first
+
+
+def test_a_category_steps_back_as_far_as_the_night_saw_and_no_further_than_a_product(tmp_path: Path) -> None:
+    # night: milk 1/2, bread 1/4, butter 1/5, apple 1/6; milk .5 x .35 = .175; butter is similar too: .05/2
+    told = {1.0: ["bread", "butter", "milk", "apple"], 0.7: ["bread", "milk", "apple", "butter"]}
+    for left, wanted in told.items():
+        served = tiny_served(tmp_path / str(left), replace(SHOP, category_left={"dairy": left}))
+        assert shown(served, recommender(bought("milk")).recommend(served, "anna", Query(n=4))) == wanted
+    for left in (0.2, 0.35):
+        served = tiny_served(tmp_path / str(left), replace(SHOP, category_left={"dairy": left}))
+        scores = session._left(
+            session_of(served, NONE, bought("milk"), MORNING.timestamp()),
+            np.array([served.products.find("cream")]),
+        )
+        assert scores == pytest.approx([0.35])
 
 
 def test_a_list_in_redis_is_one_of_the_day_on_which_it_was_made(tiny: ServedVersion) -> None:

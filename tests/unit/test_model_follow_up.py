@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.arrays import DAY_S
 from models.history import follow_up
 from models.history.catalogue import Catalogue
-from models.history.follow_up import follow_up_lift
+from models.history.follow_up import category_left, follow_up_lift
 from models.history.interactions import Interactions
 
 type Line = tuple[int, float, Sequence[int]]  # customer, day, products of an order
@@ -102,3 +102,60 @@ def test_whatever_the_history_lifts_are_above_0(
     assert (lift.shape, lift.dtype) == ((6,), np.float32)
     assert np.isfinite(lift).all()
     assert (lift > 0).all()
+
+
+def days_in_a_row(chances: Sequence[float], n_customers: int = 400, seed: int = 3) -> list[Line]:
+    """Each customer orders on 20 pairs of days in a row, of three of five categories, then of two.
+
+    Args:
+        chances: of each category, to be in the second order of a pair if it was in the first, against 3 in 5.
+    """
+    lot = np.random.default_rng(seed)
+    orders: list[Line] = []
+    for customer in range(n_customers):
+        for pair in range(20):
+            first = lot.permutation(5)[:3]
+            weight = np.ones(5)
+            weight[first] = np.array(chances)[first]
+            second = lot.choice(5, 2, replace=False, p=weight / weight.sum())
+            orders += [(customer, 30.0 * pair, first), (customer, 30.0 * pair + 1, second)]
+    return orders
+
+
+def test_a_category_that_is_not_needed_again_so_soon_has_little_left() -> None:
+    never = days_in_a_row([0, 1, 1, 1, 1])
+    left = category_left(history(never, range(5)), 7.0)
+    # it is in about half of a customer's other orders, and in none that follows one with it
+    assert left[0] < 0.1
+    assert (left[1:] > 0.9).all()
+    assert category_left(history(days_in_a_row([1] * 5), range(5)), 7.0) == pytest.approx(1, abs=0.05)
+
+
+def test_what_is_bought_the_more_for_it_has_all_left() -> None:
+    left = category_left(history(days_in_a_row([9, 1, 1, 1, 1]), range(5)), 7.0)
+    assert left[0] == 1
+
+
+def test_that_all_orders_that_follow_are_small_says_nothing_of_a_category() -> None:
+    lot = np.random.default_rng(4)
+    orders: list[Line] = [
+        (customer, 30.0 * pair + later, lot.choice(50, 2 if later else 20, replace=False))
+        for customer in range(300)
+        for pair in range(10)
+        for later in (0, 1)
+    ]
+    assert category_left(history(orders, range(50)), 7.0) == pytest.approx(1, abs=0.1)
+
+
+def test_orders_that_follow_later_and_products_without_a_category_don_t_count() -> None:
+    never = [(customer, 2 * day, products) for customer, day, products in days_in_a_row([0, 1, 1, 1, 1], 50)]
+    assert category_left(history(never, range(5)), 7.0).tolist() == [1.0] * 5  # two days are too late
+    assert category_left(history(never, [-1] * 5), 7.0).tolist() == []
+    assert category_left(history([], [0, 1], 3), 7.0).tolist() == [1.0] * 2
+
+
+def test_one_customer_counts_once_for_a_category() -> None:
+    """A hundred customers need nothing twice; one who orders it every day doesn't change that."""
+    many = days_in_a_row([0] * 5, 100)
+    daily: list[Line] = [(100, float(day), [0]) for day in range(900)]
+    assert category_left(history(many + daily, range(5)), 7.0)[0] < 0.15

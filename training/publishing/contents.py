@@ -12,7 +12,7 @@ from models.arrays import DAY_S, FloatArray, IntArray
 from models.base import Model
 from models.content import Content
 from models.due import Due
-from models.history.follow_up import follow_up_lift
+from models.history.follow_up import category_left, follow_up_lift
 from models.history.interactions import Interactions
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
@@ -112,13 +112,20 @@ def write_intervals(
     days, of = own.interval_days[again].astype(np.float64) * gaps, group[own.product[again]]
     known = of >= 0
     of_group = _mean(of[known], days[known], gaps[known], int(group.max(initial=-1)) + 1)
-    of_category, has = np.full(n_categories, np.nan, np.float32), (category_row >= 0) & (group >= 0)
-    of_category[category_row[has]] = of_group[group[has]]
-    writer.add("categories/interval_days", of_category)
+    writer.add("categories/interval_days", _of_named(of_group, group, category_row, n_categories, np.nan))
     is_bought_again = np.bincount(product, minlength=len(group)) > 0
     is_bought_again |= ~np.isnan(np.append(of_group, np.nan)[group])  # the last is of no category
     typical = np.where(is_bought_again, timeline.typical_days(), np.nan).astype(np.float32)
     writer.add("products/interval_days", typical)
+
+
+def _of_named(
+    figures: FloatArray, group: IntArray, category_row: IntArray, n_categories: int, otherwise: float
+) -> FloatArray:
+    """What is known of groups of categories whose names are alike, for each category as the shop names it."""
+    found, has = np.full(n_categories, otherwise, np.float32), (category_row >= 0) & (group >= 0)
+    found[category_row[has]] = figures[group[has]]
+    return found
 
 
 def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
@@ -127,9 +134,18 @@ def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
     return means
 
 
-def write_follow_up(writer: VersionWriter, interactions: Interactions, horizon_days: float) -> None:
+def write_follow_up(
+    writer: VersionWriter,
+    interactions: Interactions,
+    category_row: IntArray,
+    n_categories: int,
+    horizon_days: float,
+) -> None:
     """What the orders are for that follow another one soon."""
     writer.add("follow_up/lift", follow_up_lift(interactions, horizon_days))
+    left, group = category_left(interactions, horizon_days), interactions.catalogue.category_row
+    named = _of_named(left, group, category_row, n_categories, 1.0)
+    writer.add("follow_up/category_left", named)
 
 
 def write_session(writer: VersionWriter, figures: SessionFigures, counts: Counts) -> None:
