@@ -17,7 +17,7 @@ from service.settings import Settings
 from storage.record.bounded import Bounded
 from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import ErasureKeyError, RecordUnavailableError
-from storage.record.record import Record, record_url
+from storage.record.record import Record, open_record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import note_service_default
 
@@ -97,11 +97,8 @@ class RecordDoor:
 
     def _opened(self) -> Record:
         if self._record is None:
-            settings = self._settings
-            key = load_erasure_key(settings.store, secret_of(settings))
-            url = record_url(settings.store, url_of(settings))
-            wait_ms = settings.record_timeout_ms
-            self._record = Record(url, key, lock_ms=wait_ms * 3 // 4, statement_ms=wait_ms)
+            wait_ms = self._settings.record_timeout_ms
+            self._record = _open(self._settings, lock_ms=wait_ms * 3 // 4, statement_ms=wait_ms)
         return self._record
 
     def _say(self, err: NextbestError) -> None:
@@ -136,12 +133,16 @@ def prepare_now(settings: Settings) -> None:
 
 def _prepare_and_note(settings: Settings) -> None:
     prepare_now(settings)
-    key = load_erasure_key(settings.store, secret_of(settings))
-    record = Record(record_url(settings.store, url_of(settings)), key, lock_ms=NOTE_MS, statement_ms=NOTE_MS)
+    record = _open(settings, lock_ms=NOTE_MS, statement_ms=NOTE_MS)
     try:
         note_service_default(record, settings.consent_default)
     finally:
         record.close()
+
+
+def _open(settings: Settings, *, lock_ms: int, statement_ms: int) -> Record:
+    url, secret = url_of(settings), secret_of(settings)
+    return open_record(settings.store, url, secret, lock_ms=lock_ms, statement_ms=statement_ms)
 
 
 def _keep_trying(settings: Settings) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from storage.record.consent import PRESETS
-from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import BadRecordUrlError
-from storage.record.record import FILE, Record, record_url
+from storage.record.record import FILE, Record, open_record
 from storage.store_option import Command, store_option
 
 LOCK_MS = 10_000
@@ -63,9 +62,14 @@ def record_options(command: Command) -> Command:
 @contextmanager
 def opened_record(place: RecordPlace) -> Iterator[Record]:
     """The record that a command is about, for as long as it takes."""
-    key = load_erasure_key(place.store, place.erasure_key)
-    where = record_url(place.store, place.url)
-    opened = Record(where, key, lock_ms=LOCK_MS, statement_ms=STATEMENT_MS, is_watched=True)
+    opened = open_record(
+        place.store,
+        place.url,
+        place.erasure_key,
+        lock_ms=LOCK_MS,
+        statement_ms=STATEMENT_MS,
+        is_watched=True,
+    )
     try:
         yield opened
     finally:
@@ -101,5 +105,5 @@ def expect_no_other_record(store: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (store / FILE).exists():
         raise BadRecordUrlError(
             f"{folder} has what a service keeps beside one, and no {FILE.name}: where it is a Postgres, name "
-            "it by NEXTBEST_RECORD_URL; where it is lost, restore it, or start the service"
+            "it by NEXTBEST_RECORD_URL; where it is lost, restore it; else run `nbo-serve record migrate`"
         )

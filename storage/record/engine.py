@@ -55,6 +55,12 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
+def expect_there(file: Path) -> None:
+    """Raises SchemaError where a record's file isn't there."""
+    if not file.exists():
+        raise SchemaError(str(file), "there is none yet: run `nbo-serve record migrate`")
+
+
 def open_engine(
     url: URL, *, lock_ms: int = LOCK_MS, statement_ms: int = STATEMENT_MS, is_watched: bool = False
 ) -> sa.Engine:
@@ -115,8 +121,7 @@ def _sqlite(url: URL, lock_ms: int) -> sa.Engine:
     file = Path(url.database or "").absolute()
 
     def connect() -> sqlite3.Connection:
-        if not file.exists():  # SQLite would make an empty one
-            raise SchemaError(str(file), "there is none yet: run `nbo-serve record migrate`")
+        expect_there(file)  # SQLite would make an empty one
         # isolation_level None: Python's module would begin transactions by rules of its own.
         return sqlite3.connect(
             f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False

@@ -8,8 +8,18 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage.record.engine import LOCK_MS, STATEMENT_MS, WRITES, first_line, is_full, open_engine, parse_url
-from storage.record.erasure_key import ErasureKey
+from storage.record.engine import (
+    LOCK_MS,
+    STATEMENT_MS,
+    WRITES,
+    expect_there,
+    file_of,
+    first_line,
+    is_full,
+    open_engine,
+    parse_url,
+)
+from storage.record.erasure_key import ErasureKey, load_erasure_key
 from storage.record.errors import ErasureKeyError, NoBackupError, RecordUnavailableError
 from storage.record.folder import new_private_file
 from storage.record.schema import check_schema
@@ -151,6 +161,33 @@ class Record:
         if known is not None and known != self.key.fingerprint:
             raise ErasureKeyError(f"{self.name} was begun with another one: every machine needs the same")
         return known is not None
+
+
+def open_record(
+    root: Path,
+    url: str | None,
+    secret: str | None,
+    *,
+    lock_ms: int,
+    statement_ms: int,
+    is_watched: bool = False,
+) -> Record:
+    """The record of a store, with its key.
+
+    Where its file isn't there no key is made: a key alone says that the record is elsewhere.
+
+    Args:
+        root, url: as of `record_url`.
+        secret: as of `load_erasure_key`.
+        lock_ms, statement_ms, is_watched: as of `Record`.
+    Raises:
+        BadRecordUrlError, SchemaError, ErasureKeyError: it can't be used.
+    """
+    where = record_url(root, url)
+    if (file := file_of(where)) is not None:
+        expect_there(file)
+    key = load_erasure_key(root, secret)
+    return Record(where, key, lock_ms=lock_ms, statement_ms=statement_ms, is_watched=is_watched)
 
 
 @contextmanager

@@ -13,6 +13,11 @@ from click.testing import CliRunner
 from psutil import Process
 
 from service.cli import main
+from service.errors import RefusedError
+from service.events.counters import EventCounters
+from service.record import RecordDoor
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from storage.record import engine, erasure_key
 from storage.record.changes import ProductState
 from storage.record.engine import file_of, open_engine, parse_url
@@ -23,6 +28,7 @@ from storage.record.events import DailyCaps
 from storage.record.intake import Intake
 from storage.record.products import change_product
 from storage.record.record import FILE, Record, record_url
+from storage.record.replay import stones_of
 from storage.record.schema import prepare
 from storage.record.tables import consent_log, events
 from storage.record_options import RecordPlace, record_if_any
@@ -293,3 +299,16 @@ def test_a_record_that_is_elsewhere_is_missed_where_nobody_says_where(tmp_path: 
     prepare(record_url(tmp_path, None))
     with record_if_any(place) as found:
         assert found is not None
+
+
+def test_who_only_asks_makes_no_key_where_there_is_no_record(tmp_path: Path) -> None:
+    """It would say that the record is elsewhere, and each night would refuse."""
+    for asked in (["status"], ["tombstones", str(tmp_path / "stones")]):
+        ended = CliRunner().invoke(main, ["record", *asked, "--store", str(tmp_path)])
+        assert (ended.exit_code, "there is none yet" in ended.output) == (1, True)
+    settings = Settings(store=tmp_path, record_timeout_ms=5000)  # type: ignore[call-arg]
+    door = RecordDoor(settings, EventCounters(Metrics(None).registry))
+    with pytest.raises(RefusedError):
+        door.do(stones_of)
+    with record_if_any(RecordPlace(tmp_path, None, None)) as found:
+        assert found is None

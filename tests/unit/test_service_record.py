@@ -25,6 +25,7 @@ def said(store: Path, asked: Sequence[tuple[float, str]]) -> list[str]:
         if why:
             raise RecordUnavailableError(why)
 
+    prepare(record_url(store, None))
     counters = EventCounters(Metrics(None).registry)
     door = RecordDoor(Settings(store=store), counters, clock=lambda: now_s)
     told = []
