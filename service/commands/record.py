@@ -54,11 +54,12 @@ def status(place: RecordPlace) -> None:
 def products(place: RecordPlace) -> None:
     """What `PUT /products` says of products now, which goes before the history until it is taken back."""
     with opened_record(place) as opened, opened.reading() as connection:
-        for said, since in said_of_products(connection):
-            values = {"stock": said.stock, "price": said.price, "margin": said.margin}
-            told = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
-            shown = json.dumps(said.product_id, ensure_ascii=False)
-            click.echo(f"{shown}\t{told}\tsince {since:%Y-%m-%d %H:%M} UTC")
+        found = list(said_of_products(connection))  # not in a pager's time: nobody writes meanwhile
+    for said, since in found:
+        values = {"stock": said.stock, "price": said.price, "margin": said.margin}
+        told = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+        shown = json.dumps(said.product_id, ensure_ascii=False)
+        click.echo(f"{shown}\t{told}\tsince {since:%Y-%m-%d %H:%M} UTC")
 
 
 @record.command()

@@ -265,6 +265,22 @@ def test_what_is_said_of_products_until_it_is_taken_back_is_listed_by_a_command(
     ]
 
 
+def test_others_write_while_a_pager_shows_what_is_said_of_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(record_url(tmp_path, None))
+    with opened_store(tmp_path) as record:
+
+        def put(text: str, *, err: bool = False) -> None:
+            assert not err, text
+            with record.writing() as connection:
+                change_product(connection, ProductState("milk", len(text), None, None), now_ms=NOON_MS)
+
+        put("before")
+        monkeypatch.setattr("service.commands.record.click.echo", put)
+        assert CliRunner().invoke(main, ["record", "products", "--store", str(tmp_path)]).exit_code == 0
+
+
 def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) -> None:
     other = tmp_path / "other" / "record.db"
 
