@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from storage.record.consent import PRESETS
-from storage.record.errors import BadRecordUrlError
-from storage.record.record import FILE, Record, open_record
+from storage.record.record import FILE, Record, expect_no_other_record, open_record
 from storage.store_option import Command, store_option
 
 LOCK_MS = 10_000
@@ -83,27 +82,9 @@ def record_if_any(place: RecordPlace) -> Iterator[Record | None]:
     Raises:
         BadRecordUrlError: as `expect_no_other_record`.
     """
-    if place.url is None:
-        expect_no_other_record(place.store)
     if place.url is None and not (place.store / FILE).exists():
+        expect_no_other_record(place.store)
         yield None
         return
     with opened_record(place) as record:
         yield record
-
-
-def expect_no_other_record(store: Path) -> None:
-    """Refuse to take the store for one without a record where it is elsewhere, and nobody said where.
-
-    Then a night would learn from customers who said no, and nothing would expire. It is known by what a
-    service keeps here wherever its record is: the erasure key, and its count of exposures.
-
-    Raises:
-        BadRecordUrlError: it is so.
-    """
-    folder = (store / FILE).parent
-    if folder.is_dir() and any(folder.iterdir()) and not (store / FILE).exists():
-        raise BadRecordUrlError(
-            f"{folder} has what a service keeps beside one, and no {FILE.name}: where it is a Postgres, name "
-            "it by NEXTBEST_RECORD_URL; where it is lost, restore it; else run `nbo-serve record migrate`"
-        )

@@ -20,7 +20,7 @@ from storage.record.engine import (
     parse_url,
 )
 from storage.record.erasure_key import ErasureKey, load_erasure_key
-from storage.record.errors import ErasureKeyError, NoBackupError, RecordUnavailableError
+from storage.record.errors import BadRecordUrlError, ErasureKeyError, NoBackupError, RecordUnavailableError
 from storage.record.folder import new_private_file
 from storage.record.schema import check_schema
 from storage.record.statements import insert_new
@@ -183,11 +183,30 @@ def open_record(
     Raises:
         BadRecordUrlError, SchemaError, ErasureKeyError: it can't be used.
     """
+    if url is None:
+        expect_no_other_record(root)
     where = record_url(root, url)
     if (file := file_of(where)) is not None:
         expect_there(file)
     key = load_erasure_key(root, secret)
     return Record(where, key, lock_ms=lock_ms, statement_ms=statement_ms, is_watched=is_watched)
+
+
+def expect_no_other_record(root: Path) -> None:
+    """Refuse to take the store for one without a record where it is elsewhere, and nobody said where.
+
+    Then a night would learn from customers who said no, and nothing would expire. It is known by what a
+    service keeps here wherever its record is: the erasure key, and its count of exposures.
+
+    Raises:
+        BadRecordUrlError: it is so.
+    """
+    folder = (root / FILE).parent
+    if folder.is_dir() and any(folder.iterdir()) and not (root / FILE).exists():
+        raise BadRecordUrlError(
+            f"{folder} has what a service keeps beside one, and no {FILE.name}: where it is a Postgres, name "
+            "it by NEXTBEST_RECORD_URL; where it is lost, restore it; else run `nbo-serve record migrate`"
+        )
 
 
 @contextmanager

@@ -310,8 +310,9 @@ def test_a_record_that_is_elsewhere_is_missed_where_nobody_says_where(tmp_path: 
     load_erasure_key(tmp_path, None)
     with pytest.raises(BadRecordUrlError, match="NEXTBEST_RECORD_URL"), record_if_any(place):
         pass
-    ended = CliRunner().invoke(main, ["record", "expire", "--store", str(tmp_path)])
-    assert (ended.exit_code, "NEXTBEST_RECORD_URL" in ended.output) == (1, True)
+    for asked in ("expire", "status"):
+        ended = CliRunner().invoke(main, ["record", asked, "--store", str(tmp_path)])
+        assert (ended.exit_code, "NEXTBEST_RECORD_URL" in ended.output) == (1, True)
     prepare(record_url(tmp_path, None))
     with record_if_any(place) as found:
         assert found is not None

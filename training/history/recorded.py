@@ -15,11 +15,11 @@ from storage.record.erasure import erasures_after
 from storage.record.experiments import running
 from storage.record.learning import Recorded, read_recorded
 from storage.record.personal import allowing
-from storage.record.record import Record, record_url
+from storage.record.record import Record, expect_no_other_record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import other_default
 from storage.record.shop_consents import take_shop_consents
-from storage.record_options import RecordPlace, expect_no_other_record, record_if_any
+from storage.record_options import RecordPlace, record_if_any
 from storage.versions.store import Store
 from training.config import RecordOptions
 
