@@ -138,10 +138,15 @@ class Cleaner:
 
     def _names_again(self, raw: dict[str, pl.Series]) -> pl.Series:
         """Lines that say the columns' names, as where files were joined to one."""
+
+        def is_named(name: str) -> pl.Series:  # beside the mark that files of UTF-8 may begin with
+            said = trimmed_text(raw[name]).str.strip_chars("\ufeff")
+            return said == self.options.columns.get(name, name)
+
         first, *others = raw
-        again = trimmed_text(raw[first]).str.strip_chars("\ufeff") == self.options.columns.get(first, first)
+        again = is_named(first)
         for name in others if again.any() else ():
-            again &= trimmed_text(raw[name]) == self.options.columns.get(name, name)
+            again &= is_named(name)
         return again
 
     def _missing(self, ours: str, theirs: str, there: list[str]) -> str:

@@ -21,10 +21,14 @@ def test_a_line_that_ends_in_cr_alone_among_others_is_rejected_as_that(tmp_path:
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_the_header_amid_the_lines_is_no_line(tmp_path: Path, mark: str) -> None:
-    header = "product_id,title,Gruppe\n"
+@pytest.mark.parametrize("columns", [["product_id", "title", "Gruppe"], ["Gruppe", "title", "product_id"]])
+def test_the_header_amid_the_lines_is_no_line(tmp_path: Path, columns: list[str], mark: str) -> None:
+    cells = {"product_id": ["p", "product_id"], "title": ["Tea", "title"], "Gruppe": ["a", "b"]}
+    header, p, product_id = (
+        ",".join(line) for line in (columns, *zip(*(cells[name] for name in columns), strict=True))
+    )
     write(tmp_path, HEADER + GOOD)
-    write(tmp_path, f"{header}p,Tea,a\nproduct_id,title,b\n{mark}{header}", "products.csv")
+    write(tmp_path, f"{header}\n{p}\n{product_id}\n{mark}{header}\n", "products.csv")
     history = read(tmp_path, products={"columns": {"category": "Gruppe"}})
     assert history.products["product_id"].sort().to_list() == ["p", "product_id"]  # b is no header
     assert history.counts["products"].left_out == {"the header again": 1}
