@@ -16,8 +16,8 @@ from service.errors import RefusedError
 from service.settings import Settings
 from storage.record.bounded import Bounded
 from storage.record.erasure_key import load_erasure_key
-from storage.record.errors import ErasureKeyError, RecordUnavailableError
-from storage.record.record import Record, open_record, record_url
+from storage.record.errors import BadRecordUrlError, ErasureKeyError, RecordUnavailableError
+from storage.record.record import Record, expect_no_other_record, open_record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import note_service_default
 
@@ -117,6 +117,10 @@ def prepare_record(settings: Settings) -> None:
         NextbestError: the record is newer than this release, or its URL can't be used.
     """
     try:
+        _expect_no_other(settings)
+    except BadRecordUrlError as err:  # nobody who said no or was erased is known to a new one
+        log.warning("a new record is begun", why=str(err))
+    try:
         _prepare_and_note(settings)
     except (RecordUnavailableError, ErasureKeyError) as err:
         log.error("the record can't be prepared, events are refused until it can", why=str(err))
@@ -124,7 +128,17 @@ def prepare_record(settings: Settings) -> None:
 
 
 def prepare_now(settings: Settings) -> None:
-    """The same, or fail at once. Raises also where the record can't be reached."""
+    """The same, or fail at once. Raises also where the record can't be reached, or is elsewhere."""
+    _expect_no_other(settings)
+    _prepare(settings)
+
+
+def _expect_no_other(settings: Settings) -> None:
+    if url_of(settings) is None:
+        expect_no_other_record(settings.store)
+
+
+def _prepare(settings: Settings) -> None:
     url = record_url(settings.store, url_of(settings))
     load_erasure_key(settings.store, secret_of(settings))
     before = prepare(url)
@@ -132,7 +146,7 @@ def prepare_now(settings: Settings) -> None:
 
 
 def _prepare_and_note(settings: Settings) -> None:
-    prepare_now(settings)
+    _prepare(settings)
     record = _open(settings, lock_ms=NOTE_MS, statement_ms=NOTE_MS)
     try:
         note_service_default(record, settings.consent_default)

@@ -24,7 +24,7 @@ from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
 from storage.record.experiments import NewExperiment, set_holdout, start_experiment
-from storage.record.record import Record, record_url
+from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import note_service_default
 from storage.record.tables import offer_leases, offer_promises
@@ -283,3 +283,14 @@ def test_without_the_record_nobody_is_written_to(store: Path) -> None:
     (store / "record" / "record.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(NextbestError):
         open_campaign(Settings(store=store), frozenset(), is_for_all=False)
+
+
+def test_nobody_is_written_to_where_the_record_is_elsewhere_and_nobody_says_where(
+    store: Path, tmp_path: Path
+) -> None:
+    """An empty one begun in its place would know nobody who said no or was erased."""
+    (store / FILE).rename(tmp_path / "moved.db")
+    ended = batch(store, tmp_path / "mail.jsonl", fails=True)
+    assert "NEXTBEST_RECORD_URL" in ended.output
+    assert not (store / FILE).exists()
+    assert not (tmp_path / "mail.jsonl").exists()

@@ -12,7 +12,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import RecordUnavailableError
-from storage.record.record import Record, record_url
+from storage.record.record import FILE, Record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import other_default
 
@@ -66,3 +66,16 @@ def test_a_start_notes_by_which_consents_of_the_silent_it_answers_and_the_next_o
     assert (noted_beside("all"), noted_beside("nothing")) == ("nothing", "")
     prepare_record(Settings(store=tmp_path))
     assert (noted_beside("all"), noted_beside("nothing")) == ("", "all")
+
+
+def test_a_start_without_the_url_of_a_record_elsewhere_says_that_it_begins_a_new_one(tmp_path: Path) -> None:
+    def warned(settings: Settings) -> list[str]:
+        with capture_logs() as lines:
+            prepare_record(settings)
+        return [str(line["why"]) for line in lines if line["log_level"] == "warning"]
+
+    settings = Settings(store=tmp_path)
+    assert warned(settings) == warned(settings) == []
+    (tmp_path / FILE).unlink()
+    (why,) = warned(settings)
+    assert "NEXTBEST_RECORD_URL" in why
