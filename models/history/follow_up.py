@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import BoolArray, DoubleArray, FloatArray, LongArray
+from models.arrays import DAY_S, BoolArray, DoubleArray, FloatArray, LongArray
 from models.history.interactions import Interactions
 from models.history.pair_keys import pair_keys
 from models.history.pairs import Pairs
@@ -49,15 +49,16 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
 def category_left(interactions: Interactions, horizon_days: float, seed: int = 0) -> FloatArray:
     """What is left of how often a category is bought, in an order soon after another with it.
 
-    Of each customer and category: in how many of the orders that follow one with it, within a seventh of the
-    horizon, it is again, against its share of the customer's other orders, and against how much smaller such
-    orders are altogether. Each customer counts once for a category.
+    In how many of the orders that follow one with it, within a seventh of the horizon, it is again, against
+    its share of the customer's orders beside these two, and against how much smaller orders that follow are
+    altogether. Each customer counts the same, however many orders they make or invent: if they counted by
+    those with the category, who has few of it by lot would count too much.
 
     Args:
         as of `follow_up_lift`.
     Returns:
         shape (n_categories,), float32, above 0, at most 1: somebody who bought a dress may look for another
-        one. Drawn to that of all categories; all 1 where no order follows so soon.
+        one. Drawn to that of all categories; all 1 where no order follows so soon, or nobody has a third one.
     Source: Poisson-gamma rates, as `shrunk_rates`.
     """
     category_row = interactions.catalogue.category_row
@@ -65,28 +66,35 @@ def category_left(interactions: Interactions, horizon_days: float, seed: int = 0
     some = _by_lot(interactions, seed)
     some = some.only(category_row[some.product_row] >= 0)
     _, first, order = np.unique(some.order_row, return_index=True, return_inverse=True)
-    customer, age_days = some.customer_row[first], some.age_days[first]
+    customer, at_s = some.customer_row[first], some.at_s[first]
     key = np.unique(order * n_categories + category_row[some.product_row])  # each category of an order once
     order, category = np.divmod(key, max(n_categories, 1))
-    by_time = np.lexsort((-age_days, customer))
+    by_time = np.lexsort((at_s, customer))
     before, after = by_time[:-1], by_time[1:]
-    is_soon = customer[before] == customer[after]
-    is_soon &= age_days[before] - age_days[after] <= SOON * horizon_days
+    rest = np.bincount(customer)[customer] - 2  # the customer's orders beside one and the one that follows
+    is_soon = (customer[before] == customer[after]) & (rest[before] > 0)
+    is_soon &= at_s[after] - at_s[before] <= SOON * horizon_days * DAY_S
     following = np.full(len(first), -1)
     following[before[is_soon]] = after[is_soon]
 
-    size, n_orders = np.bincount(order, minlength=len(first)), np.bincount(customer)
-    others = (np.bincount(customer, size)[customer] - size) / np.maximum(n_orders[customer] - 1, 1)
-    smaller = size[following[following >= 0]].sum() / max(others[following >= 0].sum(), 1e-9)
+    followed = np.flatnonzero(following >= 0)
+    of_one = 1 / (rest + 2)
+    size = np.bincount(order, minlength=len(first))
+    next_size = size[following[followed]]
+    others = np.bincount(customer, size)[customer[followed]] - size[followed] - next_size
+    usual = of_one[followed] @ (others / rest[followed])
+    smaller = of_one[followed] @ next_size / max(usual, 1e-9)
 
-    asked = following[order] >= 0
     of_pair = pair_keys(customer[order], category, n_categories)
     _, pair, times = np.unique(of_pair, return_inverse=True, return_counts=True)
-    expected = smaller * (times[pair] - 1) / np.maximum(n_orders[customer[order]] - 1, 1)
+    asked = following[order] >= 0
+    order, category, times = order[asked], category[asked], times[pair[asked]]
     is_again = np.isin(following[order] * n_categories + category, key)
-    once = 1 / np.maximum(np.bincount(pair, asked), 1)[pair[asked]]
-    events = np.bincount(category[asked], is_again[asked] * once, n_categories)
-    days = np.bincount(category[asked], expected[asked] * once, n_categories)
+    expected = smaller * (times - 1 - is_again) / rest[order]
+    weight = of_one[order]
+    weight *= weight.sum() / max((weight**2).sum(), 1e-9)  # as of `follow_up_lift`
+    events = np.bincount(category, is_again * weight, n_categories)
+    days = np.bincount(category, expected * weight, n_categories)
     return np.minimum(shrunk_rates(events, days), 1).astype(np.float32)
 
 
@@ -103,11 +111,11 @@ def _orders(interactions: Interactions, horizon_days: float) -> tuple[LongArray,
     """Of each entry its order; of each order what one product of it adds to NDCG@TOP, and whether it follows
     another within the horizon."""
     _, first, order = np.unique(interactions.order_row, return_index=True, return_inverse=True)
-    customer, age_days = interactions.customer_row[first], interactions.age_days[first]
-    by_time = np.lexsort((-age_days, customer))
+    customer, at_s = interactions.customer_row[first], interactions.at_s[first]
+    by_time = np.lexsort((at_s, customer))
     is_next = np.diff(customer[by_time], prepend=-1) == 0
     follows = np.zeros(len(first), np.bool_)
-    follows[by_time] = is_next & (-np.diff(age_days[by_time], prepend=np.inf) <= horizon_days)
+    follows[by_time] = is_next & (np.diff(at_s[by_time], prepend=0) <= horizon_days * DAY_S)
     best = np.cumsum(1 / np.log2(np.arange(2, TOP + 2)))
     weight = 1 / best[np.minimum(np.bincount(order), TOP) - 1]
     return order, weight, follows

@@ -1,6 +1,7 @@
 """What orders that follow another are for, on shops that were made up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,3 +160,37 @@ def test_one_customer_counts_once_for_a_category() -> None:
     many = days_in_a_row([0] * 5, 100)
     daily: list[Line] = [(100, float(day), [0]) for day in range(900)]
     assert category_left(history(many + daily, range(5)), 7.0)[0] < 0.15
+
+
+@pytest.mark.parametrize("n_orders", [3, 4, 8])
+def test_few_orders_tell_as_much_as_many(n_orders: int) -> None:
+    """The order that follows is none of the others, and customers who had few of a category by lot count too.
+
+    Of ten categories each order is of one, and the one before is chosen a third as often as the others.
+    """
+    lot = np.random.default_rng(5)
+    orders: list[Line] = []
+    for customer in range(24_000 // n_orders):
+        first = 0
+        for number in range(n_orders):
+            weight = np.ones(10)
+            if number % 2:
+                weight[first] = 1 / 3
+            first = lot.choice(10, p=weight / weight.sum())
+            orders.append((customer, 30.0 * (number // 2) + number % 2, [first]))
+    left = category_left(history(orders, range(10)), 7.0)
+    assert left.mean() == pytest.approx(10 / (9 + 1 / 3) / 3, abs=0.06)
+
+
+@pytest.mark.parametrize("later_days", [1, 7])
+def test_a_day_is_a_day_whatever_age_is_rounded_to(later_days: int) -> None:
+    """64 days and a second before the end, and 63: in float32 they are more than a day apart."""
+    orders: list[Line] = []
+    for customer in range(300):
+        orders += [(customer, 300, [0, 1]), (customer, 936, [0, 1]), (customer, 936 + later_days, [1])]
+    whole = history(orders, range(2))
+    later = replace(whole, as_of_s=whole.as_of_s + 1)
+    for count, horizon_days in ((category_left, 7.0 * later_days), (follow_up_lift, float(later_days))):
+        found = count(later, horizon_days)
+        np.testing.assert_array_equal(found, count(whole, horizon_days))
+        assert found[0] < 0.5
