@@ -12,6 +12,7 @@ from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from models.strangers import Counts, Proposers, Trends, by_places, goes_with
 from tests.data.scores import history_of
+from training import strangers
 from training.fitting import fit_variants
 from training.strangers import learned_counts
 
@@ -85,6 +86,15 @@ def test_where_customers_keep_to_a_colour_what_is_alike_counts_more_than_the_tre
         *coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
     )
     assert counts.alike > 2 * Counts().alike * counts.trend / Counts().trend
+
+
+def test_of_many_customers_some_are_learned_from_by_lot(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
+    of_all = learned(*shop)
+    monkeypatch.setattr(strangers, "MOST_CUSTOMERS", 30)
+    assert learned(*shop) == of_all != Counts()  # each order is still held to its own customer's next ones
+    monkeypatch.setattr(strangers, "MOST_CUSTOMERS", 19)
+    assert learned(*shop) == Counts()
 
 
 def test_where_colours_tell_nothing_what_is_alike_counts_nothing() -> None:
