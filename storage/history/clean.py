@@ -23,7 +23,7 @@ OTHER = "not a purchase by"
 CANCELLATION, EXCLUDED, ANONYMOUS = "cancellation", "excluded product", "no customer"
 NAMELESS_LINE = "no customer, though its order has one"
 UNSEEN, DUPLICATE, REPEATED = "at or after as_of", "duplicate", "listed again further down"
-ELSEWHERE = "listed again further down, in another category"
+ELSEWHERE = "listed again further down, in another category or none"
 
 
 @dataclass(frozen=True)

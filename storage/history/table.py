@@ -105,11 +105,12 @@ def read_table(
 
 
 def _elsewhere(lines: pl.DataFrame, once: pl.DataFrame) -> int:
-    """How many lines have another category than the one that counts of their product."""
+    """How many lines have a category, and the one that counts of their product another or none."""
     if "category" not in lines.columns or once.height == lines.height:
         return 0
     both = lines.join(once, on="product_id", suffix="_kept")
-    return both.filter(pl.col("category") != pl.col("category_kept")).height
+    is_other = pl.col("category").is_not_null() & pl.col("category").ne_missing(pl.col("category_kept"))
+    return both.filter(is_other).height
 
 
 def _file_parts(data: Path, cleaner: Cleaner, options: HistoryOptions) -> Iterator[tuple[str, Cleaned]]:

@@ -68,15 +68,16 @@ def test_categories_and_brands_that_are_written_in_two_ways_are_said(tmp_path: P
     assert said(tmp_path, PLAIN, products=products + more) == ""
 
 
-def test_products_with_a_line_for_each_of_their_categories_are_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", ["Tea", ""])  # the latter as where the first line alone tells it
+def test_products_with_a_line_for_each_of_their_categories_are_said(tmp_path: Path, last: str) -> None:
     others = "".join(f"{n},Tea\n" for n in range(1, 10))
-    twice = f"product_id,category\n{others}0,Home\n0,\n0,Sale\n0,Tea\n"
+    twice = f"product_id,category\n{others}0,Home\n0,\n0,Sale\n0,{last}\n"
     assert said(tmp_path, PLAIN, products=twice) == (
         "2 lines of 10 products were left out, since the product stands again further down in "
-        "another category: give each product one line, with all its categories in one cell."
+        "another category or none: give each product one line, with all its categories in one cell."
     )
     assert read(tmp_path).counts["products"].left_out == {
-        "listed again further down, in another category": 2,
+        "listed again further down, in another category or none": 2,
         "listed again further down": 1,
     }
     few = "".join(f"{n},Coffee\n" for n in range(10, 30))

@@ -134,7 +134,7 @@ def _several_categories(history: History) -> str | None:
         return None
     return (
         f"{lines:,} lines of {counts.kept:,} products were left out, since the product stands again further "
-        "down in another category: give each product one line, with all its categories in one cell."
+        "down in another category or none: give each product one line, with all its categories in one cell."
     )
 
 
