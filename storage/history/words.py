@@ -1,6 +1,7 @@
 """The words of titles and of categories' names, as a table of texts x words that models can learn from."""
 
 import html
+import re
 
 import numpy as np
 import polars as pl
@@ -17,9 +18,10 @@ RUN = rf"[{UNSPACED}]+"
 ENDING = r"^([\p{L}\p{M}]{5})[\p{L}\p{M}]+$"
 
 # German, Dutch or Swedish words are joined, and the last of them says what it is: a Herztasse is a Tasse.
-JOINED, LEAST_HEAD, LEAST_BEFORE = r"^[\p{L}\p{M}]{7,}$", 4, 3
+# Longer than any of them are damaged texts, which have as many ends as letters.
+JOINED, LEAST_HEAD, LEAST_BEFORE = r"^[\p{L}\p{M}]{7,80}$", 4, 3
 
-ENTITY = r"&#?\w+;"
+ENTITY = r"&#?\w{1,32};"  # of a number with thousands of figures Python makes an error
 UNSEEN = r"\p{Cf}"  # soft hyphens, spaces of no width, marks of direction
 TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
 # Of Latin, Greek and Cyrillic, of Hebrew and Arabic letters, and letters that no accent can be taken from:
@@ -88,10 +90,14 @@ def _plain(texts: pl.Series) -> pl.Series:
     """Texts as they are compared: small letters without accents, nothing that isn't seen."""
     texts = texts.cast(pl.String)
     if texts.str.contains(ENTITY).any():
-        unescaped = (text and html.unescape(html.unescape(text)) for text in texts)  # &amp;#39; is usual
+        unescaped = (text and _unescaped(_unescaped(text)) for text in texts)  # &amp;#39; is usual
         texts = pl.Series(texts.name, unescaped, dtype=pl.String)
     seen = texts.str.replace_all(UNSEEN, "").str.replace_all(TRADE_MARK, " ")
     letters = seen.str.normalize("NFKD").str.to_lowercase()
     if (letters.str.contains(HOOK).mean() or 0) < HOOKED_SHARE:  # type: ignore[operator]  # a number
         letters = letters.str.replace_all(ACCENT, "").str.replace_many(BARE)
     return letters.str.normalize("NFC").str.replace_all(PARTED, "$1 $2")
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(ENTITY, lambda code: html.unescape(code[0]), text)

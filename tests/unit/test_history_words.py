@@ -137,6 +137,19 @@ def test_what_nobody_sees_parts_no_word() -> None:
     assert word_table(titles).toarray().tolist() == [[1, 1], [1, 0], [1, 0], [0, 1], [0, 1]]
 
 
+def test_what_is_damaged_stops_nothing() -> None:
+    """Of a code with thousands of figures Python makes an error, and a word has as many ends as letters."""
+    code, endless = f"&#{'9' * 5000}; mug", f"{'x' * 100}tasse"
+    titles = [code, f"&amp;{code[1:]}", "mug", endless, endless, "Tasse", "Tasse"]
+    # 999...: 0, 1 · mug: 0 to 2 · tasse: 5, 6 · xxxxx: 3, 4
+    assert word_table(pl.Series(titles)).toarray().T.tolist() == [
+        [1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1],
+        [0, 0, 0, 1, 1, 0, 0],
+    ]
+
+
 def test_syllables_and_vowels_of_other_scripts_stay() -> None:
     titles = pl.Series(["컵받침대세트", "컵받침대세", "की", "कि", "ガラ", "カラ", "की", "कि", "ガラ", "カラ"])
     assert word_table(titles).toarray().sum(axis=0).tolist() == [2, 2, 2, 2, 2]
