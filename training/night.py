@@ -13,6 +13,8 @@ from models.numerics.cores import give_back
 from models.strangers import Counts
 from storage.history.history import History
 from storage.history.read import read_history
+from storage.record.errors import BadRecordUrlError
+from storage.record.record import FILE
 from storage.versions.manifest import GateEntry, Manifest
 from storage.versions.people import MAX_WORDS
 from storage.versions.store import Store
@@ -60,9 +62,13 @@ def run_night(job: Job, progress: Progress) -> Outcome:
 
     Raises:
         BadHistoryError, TooLittleHistoryError: the history can't be used; the champion stays.
+        BadRecordUrlError: this night isn't told of the record that the champion knew; --force goes on.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     budget = Budget(job.config.night.time_budget_s) if job.config.night.time_budget_s else None
+    champion = _champion(job.store, progress)
+    if champion is not None and not job.force:
+        _expect_its_record(job, champion.manifest)
     with progress.step("read"):
         history = read_history(
             job.data,
@@ -79,7 +85,6 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     notes += experiments_without_lists(job.store, job.config.record, job.config.night.served)
     for doubt in notes:
         progress.say("doubt", why=doubt)
-    champion = _champion(job.store, progress)
     windows: Windows = {}
     held = held_products(interactions, history.known_since_s, job.config.night.horizon_days)
     notes += [one.sentence(history.products["product_id"][one.product_row]) for one in held]
@@ -113,6 +118,16 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     if decision.decision != "refused":
         job.store.promote(manifest.version_id, now=job.now, why=decision.why)
     return outcome
+
+
+def _expect_its_record(job: Job, manifest: Manifest) -> None:
+    """Refuse a night without a record after one that had one: it would learn from whoever said no."""
+    is_told = job.config.record.url is not None or (job.store.root / FILE).exists()
+    if manifest.history.tombstone is not None and not is_told:
+        raise BadRecordUrlError(
+            "the version that answers was made with one, and this night is told of none: name it by "
+            "NEXTBEST_RECORD_URL; if it is gone for good, --force goes on without its consents and erasures"
+        )
 
 
 def _champion(store: Store, progress: Progress) -> Reigning | None:

@@ -12,7 +12,7 @@ import pytest
 from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.engine import open_engine, parse_url
 from storage.record.erasure import erase
-from storage.record.erasure_key import load_erasure_key
+from storage.record.erasure_key import KEY_FILE, load_erasure_key
 from storage.record.experiments import NewExperiment, State, change_state, start_experiment
 from storage.record.folder import private_file
 from storage.record.record import FILE, Record, record_url
@@ -23,6 +23,7 @@ from tests.data.nights import champion, ids, quick_config, run
 from tests.data.records import clear, event, intake, make_older, take
 from tests.data.webshop import habits, write_shop
 from training import night
+from training.history.recorded import ERASURE_KEY
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,23 @@ def test_a_night_that_is_not_told_where_the_services_record_is_learns_nothing(
     ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
     assert (ran.code, "NEXTBEST_RECORD_URL" in ran.message) == (2, True)
     assert not (store / FILE).exists()
+
+
+def test_a_night_without_the_record_of_the_version_that_answers_refuses_unless_it_is_forced(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    recorded(elsewhere, None, shop).close()
+    monkeypatch.setenv(ERASURE_KEY, (elsewhere / KEY_FILE).read_text().strip())
+    url = f"sqlite:///{elsewhere / FILE}"
+    night = ["nightly", "--data", shop, "--store", store, "--config", quick_config(tmp_path)]
+    assert run(*night, "--record", url).code == 0
+    before = (store / CHAMPION).read_bytes()
+    assert not (store / "record").exists()  # nothing of a service's tells of it
+    ran = run(*night)
+    assert (ran.code, "NEXTBEST_RECORD_URL" in ran.message) == (2, True), ran.err
+    assert (store / CHAMPION).read_bytes() == before
+    assert run(*night, "--force").code == 0
 
 
 def test_a_record_url_that_is_none_is_a_wrong_option(shop: Path, tmp_path: Path) -> None:
