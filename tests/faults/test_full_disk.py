@@ -60,6 +60,7 @@ def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -
         before, version_id = (store / CHAMPION).read_bytes(), champion(store).version_id
         customer = champion(store).ids("customers")[0]
         elsewhere = f"sqlite:///{tmp_path / 'record.db'}"  # SQLite does not get through /proc
+        night += ["--record", elsewhere]
         with running_service(store, tmp_path / "log", record_url=elsewhere) as running:
             port = running.port
             for left_kb in (0, 64):

@@ -145,5 +145,5 @@ def test_sealed_nonsense_is_refused_and_the_old_one_goes_on(
     follower.look()
     assert follower.current is not None
     assert follower.current.served.version_id == good
-    assert metrics._own.get_sample_value("nextbest_versions_refused_total") == 1
+    assert metrics.registry.get_sample_value("nextbest_versions_refused_total") == 1
     shutil.rmtree(store.root)
