@@ -13,8 +13,6 @@ from models.numerics.cores import give_back
 from models.strangers import Counts
 from storage.history.history import History
 from storage.history.read import read_history
-from storage.record.errors import BadRecordUrlError
-from storage.record.record import FILE
 from storage.versions.manifest import GateEntry, Manifest
 from storage.versions.people import MAX_WORDS
 from storage.versions.store import Store
@@ -25,7 +23,12 @@ from training.fitting import content_of, fit_variants
 from training.history.doubts import doubts
 from training.history.facts import Lost, history_counts, history_entry, lost_lines, tell_history
 from training.history.held import HeldProduct, held_products, without_held
-from training.history.recorded import erased_since, experiments_without_lists, recorded_by
+from training.history.recorded import (
+    erased_since,
+    expect_record_of,
+    experiments_without_lists,
+    recorded_by,
+)
 from training.job import Job
 from training.judging import Judged, Reigning, Windows, decided, judge
 from training.progress import Progress
@@ -68,7 +71,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     budget = Budget(job.config.night.time_budget_s) if job.config.night.time_budget_s else None
     champion = _champion(job.store, progress)
     if champion is not None and not job.force:
-        _expect_its_record(job, champion.manifest)
+        expect_record_of(champion.manifest, job.store, job.config.record)
     with progress.step("read"):
         history = read_history(
             job.data,
@@ -118,16 +121,6 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     if decision.decision != "refused":
         job.store.promote(manifest.version_id, now=job.now, why=decision.why)
     return outcome
-
-
-def _expect_its_record(job: Job, manifest: Manifest) -> None:
-    """Refuse a night without a record after one that had one: it would learn from whoever said no."""
-    is_told = job.config.record.url is not None or (job.store.root / FILE).exists()
-    if manifest.history.tombstone is not None and not is_told:
-        raise BadRecordUrlError(
-            "the version that answers was made with one, and this night is told of none: name it by "
-            "NEXTBEST_RECORD_URL; if it is gone for good, --force goes on without its consents and erasures"
-        )
 
 
 def _champion(store: Store, progress: Progress) -> Reigning | None:

@@ -44,6 +44,13 @@ def recorded(store: Path, url: str | None, shop: Path) -> Record:
     return record
 
 
+def with_a_no(shop: Path, data: Path) -> Path:
+    """The shop's files, and a table of customers in which one says no."""
+    shutil.copytree(shop, data)
+    (data / "customers.csv").write_text("customer_id,train\nc1,no\n")
+    return data
+
+
 def test_the_stores_own_record_is_read_without_being_named(shop: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     record = recorded(store, None, shop)
@@ -129,9 +136,7 @@ def test_a_night_that_cannot_read_its_record_publishes_nothing(shop: Path, tmp_p
 def test_a_night_that_is_not_told_where_the_services_record_is_learns_nothing(
     shop: Path, tmp_path: Path
 ) -> None:
-    data, store = tmp_path / "data", tmp_path / "store"
-    shutil.copytree(shop, data)
-    (data / "customers.csv").write_text("customer_id,train\nc1,no\n")
+    data, store = with_a_no(shop, tmp_path / "data"), tmp_path / "store"
     store.mkdir()
     load_erasure_key(store, None)  # as a service on Postgres does
     ran = run("nightly", "--data", data, "--store", store, "--config", quick_config(tmp_path))
@@ -223,9 +228,7 @@ def test_consents_in_the_shops_table_are_obeyed_by_this_night_and_stand_in_the_r
 def test_a_night_with_consents_to_tell_leaves_the_record_of_a_running_older_service_as_it_is(
     shop: Path, tmp_path: Path
 ) -> None:
-    data, store = tmp_path / "data", tmp_path / "store"
-    shutil.copytree(shop, data)
-    (data / "customers.csv").write_text("customer_id,train\nc1,no\n")
+    data, store = with_a_no(shop, tmp_path / "data"), tmp_path / "store"
     where = record_url(store, None)
     store.mkdir()
     private_file(store / FILE)

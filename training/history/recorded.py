@@ -12,19 +12,35 @@ import polars as pl
 from storage.history.consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
+from storage.record.errors import BadRecordUrlError
 from storage.record.experiments import running
 from storage.record.learning import Recorded, read_recorded
 from storage.record.personal import allowing
-from storage.record.record import Record, expect_no_other_record, record_url
+from storage.record.record import FILE, Record, expect_no_other_record, record_url
 from storage.record.schema import prepare
 from storage.record.service_default import other_default
 from storage.record.shop_consents import take_shop_consents
 from storage.record_options import RecordPlace, record_if_any
+from storage.versions.manifest import Manifest
 from storage.versions.store import Store
 from training.config import RecordOptions
 
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"
 POPULAR = "popular"  # of which the day makes lists by itself
+
+
+def expect_record_of(champion: Manifest, store: Store, options: RecordOptions) -> None:
+    """Refuse a night without a record after one that had one: it would learn from whoever said no.
+
+    Raises:
+        BadRecordUrlError: no URL is given, and the store has none.
+    """
+    is_told = options.url is not None or (store.root / FILE).exists()
+    if champion.history.tombstone is not None and not is_told:
+        raise BadRecordUrlError(
+            "the version that answers was made with one, and this night is told of none: name it by "
+            "NEXTBEST_RECORD_URL; if it is gone for good, --force goes on without its consents and erasures"
+        )
 
 
 def recorded_by(
