@@ -115,9 +115,7 @@ def _alike(lists: IntArray) -> IntArray:
     return best
 
 
-def by_places(
-    sources: Iterable[tuple[IntArray, float]], first: float
-) -> tuple[IntArray, NDArray[np.float64]]:
+def by_places(sources: Iterable[tuple[IntArray, float]], first: float) -> tuple[IntArray, DoubleArray]:
     """What each product counts: 1 / (first + its place) in each list, times what the list counts.
 
     Scores of different sources have no common scale, and places have.

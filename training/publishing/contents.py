@@ -88,11 +88,7 @@ def write_alike(
 
 
 def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
-    """What the day needs to fold in a customer of today, where `als` is among the variants of the night.
-
-    The factors of all products are the variant's own state; those of the popular ones lie together here, so
-    that scoring them reads little.
-    """
+    """What the day needs to fold in a customer of today, where `als` is among the variants of the night."""
     als = models.get(Als.name)
     if isinstance(als, Als):
         taste = taste_of_all(als, popular_order(models))
