@@ -94,7 +94,8 @@ def _plain(texts: pl.Series) -> pl.Series:
         texts = pl.Series(texts.name, unescaped, dtype=pl.String)
     seen = texts.str.replace_all(UNSEEN, "").str.replace_all(TRADE_MARK, " ")
     letters = seen.str.normalize("NFKD").str.to_lowercase()
-    if (letters.str.contains(HOOK).mean() or 0) < HOOKED_SHARE:  # type: ignore[operator]  # a number
+    hooked = letters.str.contains(HOOK).drop_nulls()
+    if hooked.sum() < HOOKED_SHARE * max(hooked.len(), 1):
         letters = letters.str.replace_all(ACCENT, "").str.replace_many(BARE)
     return letters.str.normalize("NFC").str.replace_all(PARTED, "$1 $2")
 

@@ -55,9 +55,11 @@ def _last_number(connection: sa.Connection, column: sa.Column[int]) -> int:
     if connection.dialect.name == "sqlite":
         last = "SELECT seq FROM sqlite_sequence WHERE name = :name"
         return connection.scalar(sa.text(last), {"name": column.table.name}) or 0
-    sequence = _sequence(connection, column)
-    last = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"  # noqa: S608  # ours
-    return connection.scalar(sa.text(last)) or 0
+    state: sa.Select[tuple[int, bool]] = sa.select(
+        sa.literal_column("last_value"), sa.literal_column("is_called")
+    )
+    last, is_called = connection.execute(state.select_from(sa.text(_sequence(connection, column)))).one()
+    return last if is_called else 0
 
 
 def _number_from(connection: sa.Connection, column: sa.Column[int], last: int) -> None:
