@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import DamagedVersionError
-from models.strangers import Counts
 from service.answering import own_list, packed
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
@@ -243,37 +241,6 @@ def test_what_goes_with_the_purchase_steps_up_and_says_why(tiny: ServedVersion) 
         "text": "Because you bought apple",
         "evidence": {"product_id": "apple", "last_purchased_on": "2018-01-02"},
     }
-
-
-def test_a_customer_never_seen_gets_a_personal_list_from_the_first_purchase(tiny: ServedVersion) -> None:
-    answer = recommender(bought("bread")).recommend(tiny, "nobody", Query(n=5))
-    # similar: butter .5/2, cheese .5/3, rolls .5/4; the trend: rolls .25/3, cake .25/4; bread waits
-    assert shown(tiny, answer) == ["butter", "rolls", "cheese", "cake", "milk"]
-    said = body(tiny, "nobody", answer)
-    assert said["source"] == "session"
-    codes = [one["reason"]["code"] for one in said["recommendations"]]
-    assert codes == ["because_you_bought"] * 3 + ["popular", "popular_in"]
-
-
-def test_what_each_source_counts_for_a_stranger_is_the_version_s_word(tmp_path: Path) -> None:
-    alike = {"bread": ["plum", "pear", "bread"]}
-    told = {
-        # plum 1/2, pear 1/3 and, of the trend and the similar ones, nothing
-        Counts(similar=0, alike=1, taste=0, trend=0): ["plum", "pear", "milk"],
-        # butter .5/2, cheese .5/3, rolls .5/4; plum .2/2, pear .2/3
-        Counts(similar=0.5, alike=0.2, taste=0, trend=0): ["butter", "cheese", "rolls", "plum", "pear"],
-        None: ["butter", "rolls", "cheese", "cake"],  # of an earlier checkout's night, as it was
-    }
-    for number, (counts, wanted) in enumerate(told.items()):
-        served = tiny_served(tmp_path / str(number), replace(SHOP, alike=alike, counts=counts))
-        answer = recommender(bought("bread")).recommend(served, "nobody", Query(n=len(wanted)))
-        assert shown(served, answer) == wanted
-
-
-def test_counts_that_can_t_be_are_refused(tmp_path: Path) -> None:
-    for number, wrong in enumerate((-1.0, float("nan"), float("inf"))):
-        with pytest.raises(DamagedVersionError, match="session/counts"):
-            tiny_served(tmp_path / str(number), replace(SHOP, counts=Counts(taste=wrong)))
 
 
 def test_dates_of_reasons_are_those_of_the_latest_purchase(tiny: ServedVersion) -> None:

@@ -20,7 +20,6 @@ from service.live.told import Told, told_of
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
-from service.rules.reading import parse_rules
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from tests.data.side_by_side import side_by_side
@@ -123,55 +122,6 @@ def test_an_id_that_is_written_like_a_question_about_another_customer_is_nobodys
     recommender.recommend(tiny, "anna", Query(objective=objective))
     answer = recommender.recommend(tiny, f"{objective}\nanna", Query())
     assert (answer.own, answer.source) == (None, "popular")
-
-
-def test_similar_products_are_filled_from_the_category_then_from_all(tiny: ServedVersion) -> None:
-    answer = without_cache().similar(tiny, tiny.products.find("milk"), Query(n=6))
-    assert [(tiny.products[row], rung) for row, rung, _, _ in answer.picks] == [
-        ("butter", Rung.SIMILAR),  # cream is out of stock
-        ("bread", Rung.SIMILAR),
-        ("cheese", Rung.CATEGORY),
-        ("yoghurt", Rung.CATEGORY),
-        ("apple", Rung.POPULAR),
-        ("rolls", Rung.POPULAR),
-    ]
-
-
-def test_what_is_like_a_product_stands_between_its_neighbours_and_its_category(tmp_path: Path) -> None:
-    served = served_from(
-        TinyShop(alike={"milk": ["cream", "butter", "yoghurt"], "cake": ["rolls"]}), tmp_path
-    )
-    row = served.products.find("milk")
-    answer = without_cache().similar(served, row, Query(n=4))
-    assert [(served.products[row], rung) for row, rung, _, _ in answer.picks] == [
-        ("butter", Rung.SIMILAR),  # cream is out of stock
-        ("bread", Rung.SIMILAR),
-        ("yoghurt", Rung.ALIKE),
-        ("cheese", Rung.CATEGORY),
-    ]
-    body = json.loads(AnswerWriter(served).similar(row, answer))
-    assert body["recommendations"][2]["reason"] == {
-        "code": "alike",
-        "text": "Similar to Fresh Milk",
-        "evidence": {"product_id": "milk"},
-    }
-    alone = without_cache().similar(served, served.products.find("cake"), Query(n=1))
-    assert [served.products[row] for row, *_ in alone.picks] == ["rolls"]
-
-
-def test_a_boost_moves_what_is_like_a_product(tmp_path: Path) -> None:
-    served = served_from(TinyShop(alike={"cake": ["rolls", "pear", "plum"]}), tmp_path)
-    rules = """schema = 1
-[[rules]]
-id = "more-plums"
-kind = "boost"
-factor = 2.0
-products = ["plum"]
-"""
-    recommender = Recommender(FirstLevel(10, 1), None, book=RuleBook(parse_rules(rules)))
-    answer = recommender.similar(served, served.products.find("cake"), Query(n=3))
-    # plum's third place is halved: 1, 1.5, 2
-    assert [served.products[row] for row, *_ in answer.picks] == ["rolls", "plum", "pear"]
 
 
 def test_an_unknown_category_is_refused_by_name(tiny: ServedVersion) -> None:
