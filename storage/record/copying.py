@@ -55,9 +55,7 @@ def _last_number(connection: sa.Connection, column: sa.Column[int]) -> int:
     if connection.dialect.name == "sqlite":
         last = "SELECT seq FROM sqlite_sequence WHERE name = :name"
         return connection.scalar(sa.text(last), {"name": column.table.name}) or 0
-    state: sa.Select[tuple[int, bool]] = sa.select(
-        sa.literal_column("last_value"), sa.literal_column("is_called")
-    )
+    state = sa.select(sa.column("last_value", sa.BigInteger), sa.column("is_called", sa.Boolean))
     last, is_called = connection.execute(state.select_from(sa.text(_sequence(connection, column)))).one()
     return last if is_called else 0
 
