@@ -56,8 +56,8 @@ def _last_number(connection: sa.Connection, column: sa.Column[int]) -> int:
         last = "SELECT seq FROM sqlite_sequence WHERE name = :name"
         return connection.scalar(sa.text(last), {"name": column.table.name}) or 0
     state = sa.select(sa.column("last_value", sa.BigInteger), sa.column("is_called", sa.Boolean))
-    last, is_called = connection.execute(state.select_from(sa.text(_sequence(connection, column)))).one()
-    return last if is_called else 0
+    number, is_called = connection.execute(state.select_from(sa.text(_sequence(connection, column)))).one()
+    return number if is_called else 0
 
 
 def _number_from(connection: sa.Connection, column: sa.Column[int], last: int) -> None:
