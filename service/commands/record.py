@@ -9,6 +9,7 @@ import click
 
 from service.commands.record_upkeep import expire_old, purge_sent, quarantine
 from storage.record.copying import copy_record
+from storage.record.engine import file_of
 from storage.record.holding import holding
 from storage.record.products import said_of_products
 from storage.record.record import record_url
@@ -81,7 +82,7 @@ def copy(place: RecordPlace, target: str) -> None:
     Its tables are made. Stop all services and nights of the record first.
     """
     found, own = record_url(place.store, target), record_url(place.store, place.url)
-    if found == own:
+    if found == own or _is_one_file(file_of(found), file_of(own)):  # which would wait for its own lock
         raise click.UsageError("TARGET is the record itself")
     with opened_record(place) as source:
         prepare(found)
@@ -91,6 +92,11 @@ def copy(place: RecordPlace, target: str) -> None:
         click.echo(f"{name:<44}{n:>12,}")
     shown = found.render_as_string(hide_password=True)
     click.echo(f"{shown} has all of {own.render_as_string(hide_password=True)} now", err=True)
+
+
+def _is_one_file(one: Path | None, other: Path | None) -> bool:
+    """Whether two paths are one file, however they are written."""
+    return one is not None and other is not None and one.exists() and other.exists() and one.samefile(other)
 
 
 @record.command("tombstones")

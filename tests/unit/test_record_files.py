@@ -281,7 +281,9 @@ def test_others_write_while_a_pager_shows_what_is_said_of_products(
         assert CliRunner().invoke(main, ["record", "products", "--store", str(tmp_path)]).exit_code == 0
 
 
-def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) -> None:
+def test_a_record_is_copied_by_a_command_into_an_empty_one_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "other" / "record.db"
 
     def copy_to(url: str) -> tuple[int, str]:
@@ -297,8 +299,12 @@ def test_a_record_is_copied_by_a_command_into_an_empty_one_only(tmp_path: Path) 
     assert other.stat().st_mode & 0o777 == 0o600
     code, said = copy_to(f"sqlite:///{other}")
     assert (code, "only an empty one is copied to" in said) == (1, True)
-    code, said = copy_to(f"sqlite:///{tmp_path / FILE}")
-    assert (code, "TARGET is the record itself" in said) == (2, True)
+    (tmp_path / "link").symlink_to(other.parent)
+    (tmp_path / "hard.db").hardlink_to(tmp_path / FILE)
+    monkeypatch.chdir(tmp_path)
+    for itself in (tmp_path / FILE, FILE, f"./{FILE}", f"link/../{FILE}", "hard.db", f"/{tmp_path / FILE}"):
+        code, said = copy_to(f"sqlite:///{itself}")
+        assert (code, "TARGET is the record itself" in said) == (2, True), itself
 
 
 def test_a_record_that_is_elsewhere_is_missed_where_nobody_says_where(tmp_path: Path) -> None:
