@@ -92,7 +92,7 @@ def create_app(parts: Parts) -> Flask:
     register_events(app, parts.desk, parts.gate)
     register_products(app, parts.products)
     register_customers(app, parts.customers)
-    register_operations(app, parts.follower, parts.redis_state)
+    register_operations(app, parts.follower, parts.redis_state, lambda: parts.gate.is_open)
     register_operator_routes(app, parts.settings, parts.metrics)
     guard(app, parts.gate)
     readable = Cors(app, app.wsgi_app, parts.settings.origins)

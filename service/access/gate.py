@@ -88,6 +88,11 @@ class Gate:
         self._listens_on, self._origins = listens_on.lower(), origins
         self._next_line_s: dict[str, float] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no key was made yet, and everybody on this machine may call everything."""
+        return self._callers.current.is_open
+
     def check(self, environ: "WSGIEnvironment", route: Route, customer_id: str | None) -> Caller | None:
         """Return who calls, if the call may go on; None where nobody needs a credential.
 
@@ -149,7 +154,7 @@ class Gate:
         Raises:
             RefusedError: there were too many from this address.
         """
-        if not self._callers.current.is_open:
+        if not self.is_open:
             self._count_address(environ)
 
     def _check_host(self, environ: "WSGIEnvironment") -> None:

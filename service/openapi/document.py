@@ -1,5 +1,7 @@
-"""The API's own description (OpenAPI 3.1): all paths and schemas in one document."""
+"""The API's own description (OpenAPI 3.1): of each listener a document of what it answers."""
 
+import json
+import re
 from collections.abc import Sequence
 
 from service.events.description import event_schemas, events_operation
@@ -27,8 +29,29 @@ CUSTOMER = in_path("customer_id", "The customer, as the shop's history names it.
 PRODUCT = in_path("product_id", "A product of the shop's history.")
 
 
-def document() -> Json:
-    """The whole document."""
+SCHEMA = re.compile(r'"#/components/schemas/(\w+)"')
+
+
+def public_document(*, has_metrics: bool) -> Json:
+    """Of the public listener.
+
+    Args:
+        has_metrics: it answers /metrics too, as until the first key is made.
+    """
+    paths = _product_paths() | _shop_paths() | _health_paths()
+    return _document(paths | _metrics_path() if has_metrics else paths)
+
+
+def operator_document() -> Json:
+    """Of the operator's."""
+    return _document(_metrics_path() | rules_paths())
+
+
+def _document(paths: Json) -> Json:
+    """These paths, and of tags, schemas and credentials those that they name."""
+    operations = [what for item in paths.values() for what in item.values()]
+    tags = {tag for what in operations for tag in what["tags"]}
+    credentials = {name for what in operations for either in what["security"] for name in either}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,20 +62,33 @@ def document() -> Json:
                 "an API key needs for them."
             ),
         },
-        "tags": TAGS,
-        "paths": _product_paths() | _shop_paths() | _operator_paths(),
+        "tags": [tag for tag in TAGS if tag["name"] in tags],
+        "paths": paths,
         "components": {
-            "schemas": {
-                **answer_schemas(),
-                **question_schemas(),
-                **offer_schemas(),
-                **event_schemas(),
-                **customer_schemas(),
-                **rules_schemas(),
+            "schemas": _schemas_of(paths),
+            "securitySchemes": {
+                name: scheme for name, scheme in SECURITY_SCHEMES.items() if name in credentials
             },
-            "securitySchemes": SECURITY_SCHEMES,
         },
     }
+
+
+def _schemas_of(paths: Json) -> Json:
+    """The schemas that paths refer to, and those that these do."""
+    schemas: Json = {
+        **answer_schemas(),
+        **question_schemas(),
+        **offer_schemas(),
+        **event_schemas(),
+        **customer_schemas(),
+        **rules_schemas(),
+    }
+    used: set[str] = set()
+    new = set(SCHEMA.findall(json.dumps(paths)))
+    while new:
+        used |= new
+        new = set(SCHEMA.findall(json.dumps([schemas[name] for name in new]))) - used
+    return {name: schema for name, schema in schemas.items() if name in used}
 
 
 def _product_paths() -> Json:
@@ -129,15 +165,18 @@ def _shop_paths() -> Json:
     }
 
 
-def _operator_paths() -> Json:
+def _health_paths() -> Json:
     """What is asked about the service itself."""
-    figures = "Figures for Prometheus, on the operator's listener"
-    text: Json = {"text/plain": {}}
     return {
         "/health/live": {"get": operation("live", "Is the process there", as_json("Live"))},
         "/health/ready": {
             "get": operation("ready", "Is there a version to answer from", as_json("Ready"), ["503"])
         },
-        "/metrics": {"get": operation("metrics", figures, text, answered="Prometheus text")},
-        **rules_paths(),
+    }
+
+
+def _metrics_path() -> Json:
+    text: Json = {"text/plain": {}}
+    return {
+        "/metrics": {"get": operation("metrics", "Figures for Prometheus", text, answered="Prometheus text")}
     }

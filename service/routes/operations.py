@@ -7,7 +7,8 @@ from collections.abc import Callable
 from flask import Flask, Response, redirect
 from werkzeug.wrappers import Response as AnyResponse
 
-from service.openapi.document import document
+from service.openapi.document import public_document
+from service.openapi.json_schema import Json
 from service.routes.docs_page import docs_page
 from service.versions.champion import ChampionFollower
 from service.web.problems import problem
@@ -18,18 +19,27 @@ type RedisState = Callable[[], str]
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def register_operations(app: Flask, follower: ChampionFollower, redis_state: RedisState) -> None:
-    """Add these routes to the app."""
-    description = document()
+ELSEWHERE = "the operator's listener (NEXTBEST_OPERATOR_PORT) has /rules, /preview and /metrics"
+
+
+def register_operations(
+    app: Flask, follower: ChampionFollower, redis_state: RedisState, is_open: Callable[[], bool]
+) -> None:
+    """Add these routes to the public app.
+
+    Args:
+        is_open: whether there is no key yet, and everybody may call everything, /metrics too.
+    """
+    documents = {has_metrics: public_document(has_metrics=has_metrics) for has_metrics in (False, True)}
 
     @app.get("/")
     def index() -> Response:
         routes = {
             f"{method.upper()} {path}": what["summary"]
-            for path, item in description["paths"].items()
+            for path, item in documents[is_open()]["paths"].items()
             for method, what in item.items()
         }
-        return uncached({"service": "nextbest", "routes": routes, "docs": "/docs"})
+        return uncached({"service": "nextbest", "routes": routes, "docs": "/docs", "elsewhere": ELSEWHERE})
 
     @app.get("/health/live")
     def live() -> Response:
@@ -51,9 +61,15 @@ def register_operations(app: Flask, follower: ChampionFollower, redis_state: Red
             }
         )
 
+    register_description(app, lambda: documents[is_open()])
+
+
+def register_description(app: Flask, described: Callable[[], Json]) -> None:
+    """Add what describes an app's routes: a document for machines, and the page to try them on."""
+
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return uncached(description)
+        return uncached(described())
 
     @app.get("/docs")
     def docs() -> AnyResponse:

@@ -5,7 +5,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.access.gate import Gate
 from service.access.guard import guard
-from service.routes.operations import NO_STORE
+from service.openapi.document import operator_document
+from service.routes.operations import NO_STORE, register_description
 from service.routes.preview_page import register_preview
 from service.rules.desk import RulesDesk
 from service.rules.reading import MAX_BYTES
@@ -17,7 +18,7 @@ from service.web.heads import Heads
 from service.web.problems import register_problems
 from service.web.thin_flask import ThinFlask
 
-ELSEWHERE = "here are /preview, /rules and /metrics; everything else is on the public listener"
+ELSEWHERE = "here are /docs, /preview, /rules and /metrics; everything else is on the public listener"
 
 
 def create_operator_app(
@@ -30,6 +31,8 @@ def create_operator_app(
     register_operator_routes(app, settings, metrics)
     register_rules(app, desk)
     register_preview(app)
+    described = operator_document()
+    register_description(app, lambda: described)
     guard(app, gate)
     app.wsgi_app = Measured(  # type: ignore[method-assign]  # Flask's own way to wrap an app
         Heads(app.wsgi_app), metrics, slow_ms=settings.slow_ms, log_key=log_key

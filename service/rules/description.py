@@ -8,7 +8,6 @@ from service.openapi.operation import KEEPING, operation
 from service.openapi.parameters import OBJECTIVE, WHICH, in_query
 from service.web.parameters import ID_BYTES
 
-WHERE = "on the operator's listener"
 TEXT: Json = {"type": "string"}
 MAYBE_TEXT: Json = {"type": ["string", "null"]}
 COUNT: Json = {"type": "integer", "minimum": 0}
@@ -39,7 +38,7 @@ def rules_paths() -> Json:
     """The operations."""
 
     def on_rules(name: str, summary: str, answer: str, errors: Sequence[str], **more: Any) -> Json:
-        return operation(name, f"{summary}, {WHERE}", as_json(answer), errors, answered=summary, **more)
+        return operation(name, summary, as_json(answer), errors, **more)
 
     toml = {"required": True, "content": {"application/toml": {"schema": TEXT, "example": EXAMPLE}}}
     version = as_body("RulesVersionAsked", {"version": "1"}) | {"required": False}

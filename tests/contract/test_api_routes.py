@@ -11,7 +11,7 @@ from flask import Flask
 from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
-from service.openapi.document import document
+from service.openapi.document import operator_document, public_document
 from storage.versions.store import Store
 from tests.data.tiny_service import EVERYBODY, DictCache, get, tiny_app, tiny_operator_app
 from tests.data.tiny_version import TinyShop, publish
@@ -365,7 +365,8 @@ def test_a_last_success_that_cannot_be_read_is_left_out(content: str, tmp_path: 
 def test_the_document_says_of_every_array_and_object_what_may_be_in_it() -> None:
     silent = [
         schema
-        for schema in schemas_in(document())
+        for described in (public_document(has_metrics=False), operator_document())
+        for schema in schemas_in(described)
         if ("array" in schema["type"] and "items" not in schema)
         or ("object" in schema["type"] and not {"properties", "additionalProperties"} & schema.keys())
     ]
@@ -379,15 +380,14 @@ def schemas_in(part: object) -> Iterator[dict[str, Any]]:
         yield from schemas_in(inner)
 
 
-def test_the_document_is_valid_and_knows_every_route(app: Flask, tmp_path: Path) -> None:
-    description = document()
-    validate(description)
-    described = {path.replace("{", "<id:").replace("}", ">") for path in description["paths"]}
-    routes = {str(rule) for rule in app.url_map.iter_rules()}
-    operators = tiny_operator_app(tmp_path, EVERYBODY)
-    routes |= {str(rule) for rule in operators.url_map.iter_rules()}
-    assert routes - described == {*("/", "/openapi.json", "/docs", "/docs/", "/docs/<path:path>", "/preview")}
-    assert described <= routes
+def test_each_listeners_document_is_valid_and_knows_every_route_of_it(app: Flask, tmp_path: Path) -> None:
+    for described, its_own in ((app, "/"), (tiny_operator_app(tmp_path, EVERYBODY), "/preview")):
+        description = get(described, "/openapi.json")
+        validate(description)
+        told = {path.replace("{", "<id:").replace("}", ">") for path in description["paths"]}
+        routes = {str(rule) for rule in described.url_map.iter_rules()}
+        assert routes - told == {its_own, "/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
+        assert told <= routes
 
 
 def test_the_description_says_which_answers_tell_when_to_ask_again(app: Flask) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from openapi_schema_validator import OAS31Validator
 
-from service.openapi.document import document
+from service.openapi.document import operator_document
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.web.parameters import N_MAX
@@ -194,7 +194,7 @@ def test_looking_leaves_nothing_behind(root: Path, operator: FlaskClient, record
 
 
 def test_the_answer_is_as_the_document_says(operator: FlaskClient) -> None:
-    schemas = document()["components"]["schemas"]
+    schemas = operator_document()["components"]["schemas"]
     described = {"$ref": "#/components/schemas/DryRun", "components": {"schemas": schemas}}
     OAS31Validator(described).validate(looked(operator, "customer=anna&objective=value", BLOCK))
 

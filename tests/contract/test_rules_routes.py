@@ -12,7 +12,7 @@ from service.errors import RefusedError
 from service.events.counters import EventCounters
 from service.live.changes import ChangesFollower
 from service.live.products import LiveProducts
-from service.openapi.document import document
+from service.openapi.document import operator_document
 from service.record import RecordDoor
 from service.rules.book import RuleBook
 from service.rules.kept import KeptRules
@@ -90,7 +90,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_answers_are_as_the_document_says(shop: Shop) -> None:
-    schemas = document()["components"]["schemas"]
+    schemas = operator_document()["components"]["schemas"]
     sent = [
         ("PUT", "/rules", ONE, "RulesPut"),
         ("GET", "/rules", None, "RulesInForce"),

@@ -13,7 +13,7 @@ import yaml
 
 from service.access.callers import Callers
 from service.access.routes import ROUTES, Customers, Scope
-from service.openapi.document import document
+from service.openapi.document import operator_document, public_document
 from tests.data.credentials import Credentials
 from tests.data.tiny_service import ISSUED
 
@@ -117,7 +117,8 @@ def test_the_page_says_of_every_route_who_may_call_it_as_the_service_does() -> N
 
 
 def test_the_description_of_the_api_says_what_each_route_wants() -> None:
-    paths = document()["paths"]
+    described = [public_document(has_metrics=False), operator_document()]
+    paths = described[0]["paths"] | described[1]["paths"]
     wanted = {
         name: what["security"]
         for item in paths.values()
@@ -137,19 +138,21 @@ def test_the_description_of_the_api_says_what_each_route_wants() -> None:
     assert wanted["metrics"] == [{"operatorKey": ["operate"]}]
     assert wanted["live"] == []
     assert {"401", "403", "429"} <= set(paths["/recommend/{customer_id}"]["get"]["responses"])
-    schemes = document()["components"]["securitySchemes"]
-    assert set(schemes) == {name for needs in wanted.values() for need in needs for name in need}
+    schemes = [set(one["components"]["securitySchemes"]) for one in described]
+    assert schemes == [{"apiKey", "customerToken"}, {"operatorKey"}]
 
 
 def test_the_page_of_routes_groups_them_by_the_scope_of_a_key() -> None:
-    described = document()
+    described = public_document(has_metrics=False)
     operations = [what for item in described["paths"].values() for what in item.values()]
     tags = {what["operationId"]: what["tags"] for what in operations}
     assert tags["recommend"] == tags["reorder"] == tags["basket"] == ["recommend"]
     assert tags["similar"] == ["browse"]
     assert tags["delete_customer"] == ["customers"]
     assert tags["live"] == tags["ready"] == ["health"]
-    assert [tag["name"] for tag in described["tags"]] == [*(scope.value for scope in Scope), "health"]
+    named = [*(scope.value for scope in Scope if scope is not Scope.OPERATE), "health"]
+    assert [tag["name"] for tag in described["tags"]] == named
+    assert [tag["name"] for tag in operator_document()["tags"]] == ["operate"]
 
 
 def test_the_example_for_prometheus_is_yaml_with_a_key() -> None:
