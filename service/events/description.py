@@ -72,14 +72,20 @@ def _answers() -> Json:
     fates = [str(fate) for fate in STATUS]
     kept = [fate for fate in fates if STATUS[fate] == 200]
     one = exactly(event_id=text, fate={"enum": kept})
-    one["properties"]["reason"] = text
+    one["properties"] |= {"reason": text, "warning": text}
+    place: Json = {"type": "integer", "minimum": 0, "maximum": BATCH_MAX - 1}
     other = exactly(
-        place={"type": "integer", "minimum": 0, "maximum": BATCH_MAX - 1},
+        place=place,
         event_id={"type": ["string", "null"]},
         fate={"enum": fates},
         reason=text,
         status={"enum": sorted(set(STATUS.values()))},
     )
     counts = dict.fromkeys(fates, count)
-    batch = exactly(received=count, **counts, not_recorded={"type": "array", "items": other})
+    batch = exactly(
+        received=count,
+        **counts,
+        not_recorded={"type": "array", "items": other},
+        warnings={"type": "array", "items": exactly(place=place, event_id=text, warning=text)},
+    )
     return {"EventAnswer": one, "EventBatchAnswer": batch}

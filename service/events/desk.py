@@ -15,6 +15,8 @@ from storage.record.record import Record
 
 INVALID = "invalid"
 UNKNOWN_TYPE = "none"
+KEPT = (Fate.RECORDED, Fate.DUPLICATE)
+NO_SUCH_OFFER = "offer_id: the version that answers has no such offer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,14 @@ class Verdict:
         fate: of storage.record.events.Fate, or `invalid`.
         reason: why it was not recorded as new.
         field: of the event that is at fault, if one is; the reason begins with it.
+        warning: what looks wrong about one that was recorded.
     """
 
     event_id: str | None
     fate: str
     reason: str | None = None
     field: str | None = None
+    warning: str | None = None
 
 
 class EventDesk:
@@ -39,6 +43,7 @@ class EventDesk:
 
     Args:
         is_known: whether a product is one of the shop's.
+        knows_offer: whether an offer is. A purchase counts all the same: a later night may know it.
         recorded: told when events are durable, before they are acknowledged.
     """
 
@@ -48,13 +53,14 @@ class EventDesk:
         door: RecordDoor,
         counters: EventCounters,
         is_known: Callable[[str], bool],
+        knows_offer: Callable[[str], bool],
         recorded: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door, self._counters, self._clock = door, counters, clock
         self._caps = DailyCaps(settings.trade_per_customer_day, settings.events_per_customer_day)
         self._stores_by_default, self._is_known = PRESETS[settings.consent_default].store, is_known
-        self._recorded = recorded
+        self._knows_offer, self._recorded = knows_offer, recorded
 
     def take(self, sent: Sequence[object], namespace: str, client: str) -> list[Verdict]:
         """What became of each event, in the order in which they were sent. Durable when this returns.
@@ -69,13 +75,18 @@ class EventDesk:
         good = [event for event in checked if isinstance(event, Event)]
         outcomes = iter(self._record(Sending(namespace, client, now_ms), good) if good else ())
         verdicts = [
-            Verdict(event.event_id, *next(outcomes)) if isinstance(event, Event) else event
-            for event in checked
+            self._verdict(event, next(outcomes)) if isinstance(event, Event) else event for event in checked
         ]
         for event, verdict in zip(checked, verdicts, strict=True):
             kind = event.type.value if isinstance(event, Event) else UNKNOWN_TYPE
             self._counters.event(kind, verdict.fate)
         return verdicts
+
+    def _verdict(self, event: Event, outcome: Outcome) -> Verdict:
+        is_doubtful = (
+            outcome.fate in KEPT and event.offer_id is not None and not self._knows_offer(event.offer_id)
+        )
+        return Verdict(event.event_id, *outcome, warning=NO_SUCH_OFFER if is_doubtful else None)
 
     def _record(self, sending: Sending, events: list[Event]) -> list[Outcome]:
         def work(record: Record) -> list[Outcome]:

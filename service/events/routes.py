@@ -8,7 +8,7 @@ from service.access.callers import Caller
 from service.access.gate import Gate
 from service.access.guard import caller_of, client_of
 from service.errors import Kind, RefusedError
-from service.events.desk import INVALID, STATUS, EventDesk, Verdict
+from service.events.desk import INVALID, KEPT, STATUS, EventDesk, Verdict
 from service.events.schemas import BATCH_MAX
 from service.web.bodies import read_json, write_json
 from storage.record.events import TRADE, Fate
@@ -16,7 +16,6 @@ from storage.record.events import TRADE, Fate
 ONE_MAX_BYTES = 64 * 1024
 BATCH_MAX_BYTES = 1024 * 1024
 KINDS: dict[str, Kind] = {INVALID: "bad_event", Fate.CONFLICT: "event_conflict", Fate.ERASED: "erased"}
-PLAIN = (Fate.RECORDED, Fate.DUPLICATE)
 
 
 def register_events(app: Flask, desk: EventDesk, gate: Gate) -> None:
@@ -73,18 +72,24 @@ def _one(verdict: Verdict) -> Response:
 
 
 def _many(verdicts: list[Verdict]) -> Response:
-    """The answer to a batch: how many had which fate, and every one that wasn't simply recorded."""
+    """The answer to a batch: how many had which fate, every one that wasn't simply recorded, and what looks
+    wrong about those that were."""
     fates = Counter(verdict.fate for verdict in verdicts)
     others = [
         {"place": place, **_shown(verdict), "status": STATUS[verdict.fate]}
         for place, verdict in enumerate(verdicts)
-        if verdict.fate not in PLAIN
+        if verdict.fate not in KEPT
     ]
-    return write_json(
-        {"received": len(verdicts), **{fate: fates[fate] for fate in STATUS}, "not_recorded": others}
-    )
+    warnings = [
+        {"place": place, "event_id": verdict.event_id, "warning": verdict.warning}
+        for place, verdict in enumerate(verdicts)
+        if verdict.warning
+    ]
+    counts = {fate: fates[fate] for fate in STATUS}
+    return write_json({"received": len(verdicts), **counts, "not_recorded": others, "warnings": warnings})
 
 
 def _shown(verdict: Verdict) -> dict[str, object]:
     shown: dict[str, object] = {"event_id": verdict.event_id, "fate": verdict.fate}
-    return shown | {"reason": verdict.reason} if verdict.reason else shown
+    told = {"reason": verdict.reason, "warning": verdict.warning}
+    return shown | {name: text for name, text in told.items() if text}

@@ -124,7 +124,9 @@ def worker_app(plan: WorkerPlan) -> Flask:
             metrics=metrics,
             redis_state=lambda: cache.state if cache else "none",
             gate=start_gate(settings, metrics, is_open=plan.is_open),
-            desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
+            desk=EventDesk(
+                settings, door, events, follower.knows_product, follower.knows_offer, news.catch_up
+            ),
             products=ProductDesk(door, live, follower.has_product),
             customers=_customer_desk(settings, door, follower, customers, news, cache),
             offers=offers,

@@ -59,6 +59,11 @@ class ChampionFollower:
         serving = self.current
         return serving is None or serving.served.product_row(product_id) != NONE
 
+    def knows_offer(self, offer_id: str) -> bool:
+        """Whether the version has such an offer, over or not; before the first night every one."""
+        serving = self.current
+        return serving is None or serving.served.offers.find(offer_id) != NONE
+
     @property
     def why_none(self) -> str:
         """Why there is nothing to answer from, for callers; what exactly is wrong stands in the log alone."""

@@ -64,7 +64,9 @@ class ReplayShop:
         news = self._news = LiveFollower(reader, poll_s=1, wait_s=PATIENT_MS / 1000)
         book = RuleBook(clock=clock)
         recommender = Recommender(FirstLevel(1, 0), None, known.of, book=book, clock=clock)
-        desk = EventDesk(settings, door, events, champion.knows_product, news.catch_up, clock)
+        desk = EventDesk(
+            settings, door, events, champion.knows_product, champion.knows_offer, news.catch_up, clock
+        )
         products = ProductDesk(door, live, champion.has_product)
         offers = OfferDesk(known.of, book)
         others = {"desk": desk, "products": products, "offers": offers}

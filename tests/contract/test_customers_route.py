@@ -98,7 +98,7 @@ def worker_on(root: Path) -> Worker:
         metrics,
         events,
         door,
-        desk=EventDesk(settings, door, events, follower.knows_product, news.catch_up),
+        desk=EventDesk(settings, door, events, follower.knows_product, follower.knows_offer, news.catch_up),
         customers=desk,
         offers=OfferDesk(live.of, RuleBook()),
     )

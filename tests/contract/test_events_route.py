@@ -13,14 +13,14 @@ from sqlalchemy.engine import URL
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure import erase
 from storage.record.erasure_key import load_erasure_key
-from storage.record.record import Record
+from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from storage.record.tables import events, quarantine
 from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
 from tests.data.records import rows
 from tests.data.tiny_service import known, tiny_app
-from tests.data.tiny_version import publish
+from tests.data.tiny_version import TinyOffer, TinyShop, publish
 
 SHOP = Credentials()
 OF_A_VIEW = "event_id, customer_id, occurred_at, type, product_id"
@@ -41,7 +41,7 @@ EACH = [
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store")
-    publish(Store(root))
+    publish(Store(root), shop=TinyShop(offers=[TinyOffer("MILK-10", ["milk"], {"anna": (0.5, 0.1)})]))
     return root
 
 
@@ -117,7 +117,7 @@ def test_in_a_batch_each_stands_for_itself(client: FlaskClient, record: Record) 
     answer = send(client, {"events": batch})
     counts = {"recorded": 1, "duplicate": 1, "quarantined": 1, "invalid": 2, "conflict": 1}
     others = answer.pop("not_recorded")
-    assert answer == {"received": 6, "discarded": 0, "erased": 0} | counts
+    assert answer == {"received": 6, "discarded": 0, "erased": 0, "warnings": []} | counts
     assert [(one["place"], one["event_id"], one["status"], one["fate"], one["reason"]) for one in others] == [
         (2, "bad", 400, "invalid", f"quantity: no such field; there are: {OF_A_VIEW}"),
         (3, None, 400, "invalid", "must be an object"),
@@ -126,6 +126,37 @@ def test_in_a_batch_each_stands_for_itself(client: FlaskClient, record: Record) 
     ]
     assert kept(record) == ["e1", "v1"]
     assert rows(record, quarantine, "event_id", "reason") == [("g", "unknown product")]
+
+
+def test_a_purchase_by_an_offer_that_is_not_known_counts_and_is_told_of(
+    client: FlaskClient, record: Record
+) -> None:
+    """A typing error in the shop's code was recorded without a word, and the offer went on being shown."""
+    right = BOUGHT | {"offer_id": "MILK-10"}
+    wrong = BOUGHT | {"event_id": "e2", "offer_id": "milk-10"}
+    why = "offer_id: the version that answers has no such offer"
+    assert send(client, right) == {"event_id": "e1", "fate": "recorded"}
+    assert send(client, wrong) == {"event_id": "e2", "fate": "recorded", "warning": why}
+    aside = wrong | {"event_id": "e3", "product_id": "unheard of"}
+    answer = send(client, {"events": [right, VIEWED, wrong, wrong | {"event_id": "e4"}, aside]})
+    assert answer["warnings"] == [  # also of what is sent again, since the first answer may have been lost
+        {"place": 2, "event_id": "e2", "warning": why},
+        {"place": 3, "event_id": "e4", "warning": why},
+    ]
+    assert [one["place"] for one in answer["not_recorded"]] == [4]
+    assert rows(record, events, "event_id", "offer_id") == [
+        ("e1", "MILK-10"),
+        ("e2", "milk-10"),
+        ("e4", "milk-10"),
+        ("v1", None),
+    ]
+
+
+def test_before_the_first_night_every_offer_is_taken_as_every_product_is(tmp_path: Path) -> None:
+    prepare(record_url(tmp_path, None))
+    sent = BOUGHT | {"offer_id": "MILK-10"}
+    answer = tiny_app(tmp_path).test_client().post("/events", json=sent)
+    assert answer.get_json() == {"event_id": "e1", "fate": "recorded"}
 
 
 def test_a_batch_has_a_thousand_events_at_most(client: FlaskClient, record: Record) -> None:

@@ -96,7 +96,7 @@ def plain_parts(
         metrics=metrics,
         redis_state=lambda: "none",
         gate=Gate(EVERYBODY, Limits(), (), metrics),
-        desk=EventDesk(settings, door, events, follower.knows_product),
+        desk=EventDesk(settings, door, events, follower.knows_product, follower.knows_offer),
         products=ProductDesk(door, LiveProducts(), follower.has_product),
         customers=CustomerDesk(door, default=PRESETS["all"], live=LiveCustomers(most=100)),
         offers=OfferDesk(nothing_new, RuleBook()),
