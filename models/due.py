@@ -95,7 +95,6 @@ class Due(Model[DueOptions]):
 
     def places(self, customer_row: IntArray, product_row: IntArray) -> LongArray:
         """Where these own products stand in the arrays of pairs; shape (n,), int64."""
-        self.check_fitted()
         if not len(customer_row):
             return np.empty(0, np.int64)
         first, last = int(customer_row.min()), int(customer_row.max())  # asked for a few customers of many

@@ -99,8 +99,6 @@ def goes_with(
     near, strength = neighbours[places, columns], scores[places, columns].astype(np.float64)
     order = np.lexsort((places, -strength, near))
     products, first = np.unique(near[order], return_index=True)
-    if not len(products):
-        return products, products
     totals = np.add.reduceat(strength[order], first)
     if factors is not None:
         totals *= factors[products]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.due import N_COEFFICIENTS, PRIOR, Due, DueOptions, _ramps, _regressed, _trend
+from models.due import N_COEFFICIENTS, PRIOR, RIDGE, Due, DueOptions, _Evidence, _ramps, _regressed, _trend
 from models.errors import BadConfigError
 from models.history.timeline import Timeline
 from models.registry import build
@@ -256,6 +256,15 @@ def test_ramps_are_weights_of_the_nearest_knots() -> None:
     np.testing.assert_allclose(found, [[0, 0], [0, 0], [0.5, 0], [1 / 3, 2 / 3], [0, 1]])
 
 
+def test_an_interval_that_is_less_sure_makes_a_product_less_overdue() -> None:
+    """4 times as long ago as expected, 2 in logarithms, is at the knot 2 or 1; a quarter of it at -1."""
+    evidence = _Evidence(Timeline.of(HISTORY), 7.0)
+    evidence.expected_days = (evidence.pairs.waits.last_age_days + 0.5) / [4, 4, 0.25] - 0.5
+    evidence.sureness = np.array([1.0, 0.5, 0.5])
+    overdue = evidence.of(np.arange(3))[:, 6:12]  # the knots are -2, -1, 0, 1, 2, 4
+    np.testing.assert_allclose(overdue, np.eye(6)[[4, 3, 1]], atol=1e-9)
+
+
 def test_the_regression_finds_what_made_the_outcomes_and_stays_near_the_prior_without_any() -> None:
     rng = np.random.default_rng(1)
     evidence = rng.normal(size=(20_000, N_COEFFICIENTS))
@@ -263,6 +272,16 @@ def test_the_regression_finds_what_made_the_outcomes_and_stays_near_the_prior_wi
     outcome = rng.random(20_000) < 1 / (1 + np.exp(-evidence @ truth))
     np.testing.assert_allclose(_regressed(evidence, outcome), truth, atol=0.12)
     np.testing.assert_array_equal(_regressed(evidence[:0], outcome[:0]), PRIOR)
+
+
+def test_a_few_outcomes_are_weighed_against_the_prior() -> None:
+    """At the best coefficients what the outcomes pull is what the prior pulls back."""
+    rng = np.random.default_rng(2)
+    evidence, outcome = rng.normal(size=(30, N_COEFFICIENTS)), rng.random(30) < 0.3
+    found = _regressed(evidence, outcome)
+    pull = evidence.T @ (outcome - 1 / (1 + np.exp(-evidence @ found)))
+    np.testing.assert_allclose(pull, RIDGE * (found - PRIOR), atol=1e-3)
+    assert abs(pull).max() > 1
 
 
 def test_coefficients_may_be_given_and_must_be_as_many_as_there_are() -> None:

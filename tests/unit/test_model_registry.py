@@ -12,6 +12,8 @@ from models.errors import BadConfigError
 from models.item_item import ItemItem, ItemItemOptions
 from models.registry import VARIANTS, build
 
+WITH_HORIZON = [name for name in VARIANTS if hasattr(build(name).options, "horizon_days")]
+
 
 def test_every_variant_stands_under_its_own_name() -> None:
     assert all(model.name == name for name, model in VARIANTS.items())
@@ -141,6 +143,12 @@ def test_every_option_that_is_refused_is_named_with_its_section(name: str) -> No
                 assert err.where == f"[variants.{section}] {option}"
                 refused.add((section, option))
     assert refused == set(places(VARIANTS[name].options_type, name))
+
+
+@pytest.mark.parametrize("name", WITH_HORIZON)
+def test_a_horizon_is_a_year_at_most_in_every_variant(name: str) -> None:
+    with pytest.raises(BadConfigError, match=r"horizon_days: 400\.0 is not from 1 to 365"):
+        build(name, {"horizon_days": 400})
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from scipy import sparse
 from models.arrays import IntArray
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
+from models.numerics.fold_in import taste_matrix
 from models.strangers import Counts, Proposers, Trends, by_places, goes_with
+from models.taste import Taste
 from tests.data.scores import history_of
 from training import strangers
 from training.fitting import fit_variants
-from training.strangers import learned_counts
+from training.strangers import _Stranger, learned_counts
 
 NONE = np.array([], np.int32)
 N_COLOURS, OF_A_COLOUR, N_CUSTOMERS = 5, 8, 60
@@ -36,7 +38,9 @@ def test_similarities_to_several_products_add_up_and_the_one_that_adds_most_is_n
     similarity = np.array([[0.5, 0.25], [0.75, 0], [0, 0]], np.float32)
     products, anchors = goes_with(similar, similarity, rows(0, 1))
     assert (products.tolist(), anchors.tolist()) == ([2, 1], [1, 0])
-    assert goes_with(similar, similarity, rows(2))[0].tolist() == []
+    assert [len(part) for part in goes_with(similar, similarity, rows(2))] == [0, 0]
+    by_rule = goes_with(similar, similarity, rows(0, 1), np.array([1, 3, 1], np.float32))
+    assert [part.tolist() for part in by_rule] == [[1, 2], [0, 1]]  # .5 times 3 is before .25 + .75
 
 
 def test_each_source_proposes_under_its_name() -> None:
@@ -50,6 +54,18 @@ def test_each_source_proposes_under_its_name() -> None:
     told = [(name, found.tolist()) for name, found in proposers.proposals(rows(3), [0, 1, 3], [1, 1, 1])]
     # 2 is alike at places 1 and 0, 3 at 0; product 3 has no category
     assert told == [("similar", [3]), ("alike", [2, 3]), ("trend", [1, 0])]
+
+
+def test_a_taste_proposes_what_fits_to_the_purchases() -> None:
+    factors = np.array([[1, 0], [0, 1], [-1, 0], [2, 0]], np.float32)
+    proposers = Proposers(
+        alike=np.full((4, 1), -1, np.int32),
+        trends=Trends.of(rows(0), rows(-1, -1, -1, -1), 0),
+        category_row=[-1] * 4,
+        taste=Taste(np.arange(4, dtype=np.int32), factors, factors, taste_matrix(factors, 0.1)),
+    )
+    told = {name: found.tolist() for name, found in proposers.proposals(NONE, [0], [1])}
+    assert told == {"similar": [], "alike": [], "taste": [3, 0]}
 
 
 def coloured(follow: Callable[[int, int, int], int]) -> tuple[Interactions, Interactions]:
@@ -91,10 +107,38 @@ def test_where_customers_keep_to_a_colour_what_is_alike_counts_more_than_the_tre
 def test_of_many_customers_some_are_learned_from_by_lot(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
     of_all = learned(*shop)
-    monkeypatch.setattr(strangers, "MOST_CUSTOMERS", 30)
+    monkeypatch.setattr(strangers, "MOST_CUSTOMERS", 20)  # just enough
     assert learned(*shop) == of_all != Counts()  # each order is still held to its own customer's next ones
     monkeypatch.setattr(strangers, "MOST_CUSTOMERS", 19)
     assert learned(*shop) == Counts()
+
+
+def of_two(*, first_is_bought: bool) -> _Stranger:
+    """Of two products the first is alike, and the second similar: that one is ahead by the usual counts."""
+    places = np.zeros((4, 2))
+    places[0, 1], places[1, 0] = 1.2, 1.0
+    return _Stranger(places, np.array([first_is_bought, not first_is_bought]), 1)
+
+
+def test_a_short_list_is_judged_by_what_it_has_and_what_counts_nothing_is_not_in_it() -> None:
+    assert of_two(first_is_bought=False).ndcg(Counts()) == 1
+    assert of_two(first_is_bought=True).ndcg(Counts()) == pytest.approx(1 / np.log2(3))
+    assert of_two(first_is_bought=True).ndcg(Counts(alike=0)) == 0
+
+
+@pytest.mark.parametrize(("n", "alike"), [(12, 0.5), (18, 1.0)])
+def test_counts_stay_unless_customers_gain_more_than_a_standard_error(
+    monkeypatch: pytest.MonkeyPatch, n: int, alike: float
+) -> None:
+    """As many as n of 22 gain .37 where what is alike counts more, and the others lose as much."""
+
+    def made(*given: object) -> list[_Stranger]:
+        assert given[-2:] == (2.0, 7.0)  # what places begin with, and the days between both
+        return [of_two(first_is_bought=number < n) for number in range(22)]
+
+    monkeypatch.setattr(strangers, "_strangers", made)
+    past, bought = coloured(lambda customer, colour, n: n * 7)
+    assert learned_counts({}, past, bought, 2.0) == Counts(alike=alike)
 
 
 def test_where_colours_tell_nothing_what_is_alike_counts_nothing() -> None:
