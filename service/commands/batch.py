@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import socket
 import sys
 import time
@@ -51,6 +52,7 @@ RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000
 REDIS_LOST_S = 5.0  # what isn't asked is shown too often
 TELL_EACH_S = 5.0
+HEADING = re.compile("customer[_ -]?id", re.IGNORECASE)
 BOM = "\ufeff"  # within a file, too, where several were joined
 
 ids_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -153,6 +155,12 @@ def _say_what_came_of_it(campaign: Campaign, out: Path, suppressed: int) -> None
         click.echo(f"to suppress, but no known customer: {unmet} of {suppressed} ids")
     if tally.strangers and tally.strangers == tally.listed:
         click.echo("warning: none of these is a known customer: are these the right ids?", err=True)
+    elif tally.first_stranger is not None:
+        click.echo(
+            f"warning: the first line names {tally.first_stranger!r}, who is no known customer: is it a "
+            "heading? Only customer_id is taken for one",
+            err=True,
+        )
     if not tally.looked_at:
         click.echo("warning: there was nobody to write to", err=True)
     if campaign.showings is not None and campaign.showings.is_alone:
@@ -247,7 +255,7 @@ def _showings_store(settings: Settings) -> RedisCache | None:
 
 
 def ids_of(path: Path) -> Iterator[str]:
-    """The ids of a file, one on each line; a first line `customer_id` is a heading.
+    """The ids of a file, one on each line; a first line `customer_id` is a heading, in capitals or not.
 
     As those of events they lose the blanks around them, and the quotes of a CSV cell.
 
@@ -258,7 +266,7 @@ def ids_of(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file):
                 customer_id = _id_in(line)
-                if customer_id and not (number == 0 and customer_id == "customer_id"):
+                if customer_id and not (number == 0 and HEADING.fullmatch(customer_id)):
                     yield customer_id
     except UnicodeDecodeError as err:
         raise NextbestError(f"{path.name} is not UTF-8") from err

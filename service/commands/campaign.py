@@ -31,11 +31,13 @@ class Tally:
 
     Attributes:
         strangers: of those with a list, who is no known customer: they got what is popular.
+        first_stranger: the first who was asked for, if it was one of these.
         left_out: customers without a list, by reason.
     """
 
     listed: int = 0
     strangers: int = 0
+    first_stranger: str | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -216,10 +218,13 @@ class Campaign:
     def _note_listed(self, customer_id: str) -> None:
         told, row = self._customers.of(customer_id), self._serving.served.customers.find(customer_id)
         kind = FOR_ALL if told is NOT_PERSONAL else PERSONAL
+        is_first = not self.tally.looked_at
         self.tally.listed += 1
         if row != NONE:
             self._of_rows[row] = kind
             return
         kind = STRANGERS if told is None else kind
-        self.tally.strangers += kind == STRANGERS
+        if kind == STRANGERS:
+            self.tally.strangers += 1
+            self.tally.first_stranger = customer_id if is_first else self.tally.first_stranger
         self._of_others[customer_id] = kind

@@ -258,8 +258,14 @@ def test_ids_that_are_nobodys_are_counted_and_warned_of(store: Path, tmp_path: P
     ended = batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt")
     assert "no known customer, so with what is popular: 2 of them" in ended.stdout
     assert "right ids" not in ended.stderr
+    assert "the first line names 'id', who is no known customer: is it a heading?" in ended.stderr
+    (tmp_path / "who.txt").write_text("anna\nAnna\n")
+    ended = batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt")
+    assert "heading" not in ended.stderr
     (tmp_path / "who.txt").write_text("id\nAnna\n")
-    assert "right ids" in batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt").stderr
+    said = batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt").stderr
+    assert "right ids" in said
+    assert "heading" not in said
     (tmp_path / "who.txt").write_text("customer_id\n")
     assert (
         "nobody to write to" in batch(store, tmp_path / "a.jsonl", "--customers", tmp_path / "who.txt").stderr

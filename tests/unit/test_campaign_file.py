@@ -51,6 +51,11 @@ def test_ids_are_read_line_by_line_and_must_be_text(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     path.write_bytes('a\r\n 7\nkäthe\n\n""\n"\n"b ""c"""\n'.encode())
     assert list(ids_of(path)) == ["a", "7", "käthe", '"', 'b "c"']
+    for heading in ("customer_id", '"Customer ID"', "CustomerId", "\ufeffcustomer-id"):
+        path.write_text(f"{heading}\na\ncustomer_id\n")
+        assert list(ids_of(path)) == ["a", "customer_id"], heading
+    path.write_text("ID\na\n")  # which a customer may be called
+    assert list(ids_of(path)) == ["ID", "a"]
     path.write_bytes(b"\xff\n")
     with pytest.raises(NextbestError, match="not UTF-8"):
         list(ids_of(path))
