@@ -112,7 +112,6 @@ def batch(
     settings = Settings(store=store, record_timeout_ms=RECORD_TIMEOUT_MS)  # type: ignore[call-arg]
     suppressed = frozenset(one for path in suppress for one in ids_of(path))
     campaign = open_campaign(settings, suppressed, is_for_all=without_consent == "popular")
-    _warn_of_another_default(settings)
     named = ids_of(customers) if customers else campaign.everybody()
     answers = _with_progress(campaign, campaign.lists(named, query, language))
 
@@ -129,8 +128,7 @@ def batch(
     _say_what_came_of_it(campaign, out, len(suppressed))
 
 
-def _warn_of_another_default(settings: Settings) -> None:
-    door, own = RecordDoor(settings, _NobodyCounts()), settings.consent_default
+def _warn_of_another_default(door: RecordDoor, own: str) -> None:
     if other := door.do(lambda record: other_default(record, own)):
         click.echo(
             f"warning: the service allows customers who said nothing the preset {other}, this command {own}: "
@@ -217,6 +215,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
             reader.go_on()
 
     look()
+    _warn_of_another_default(door, settings.consent_default)
     recommender = Recommender(
         FirstLevel(1, 0), None, known.of, book=book, showings=showings, costs_of=offers.costs
     )
