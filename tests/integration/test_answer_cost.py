@@ -19,7 +19,8 @@ from service.cache.redis_cache import RedisCache
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
 from storage.versions.store import Store
-from tests.benchmarks.bench_answer import BARE, BARE_GET, Route, call, make_routes
+from tests.benchmarks.answer_routes import BARE, BARE_GET, Route, make_routes
+from tests.benchmarks.bench_answer import call
 from tests.benchmarks.big_shop import Size, write
 from tests.data.redis_server import redis_server
 
