@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.arrays import DoubleArray, FloatArray, IntArray
+from models.numerics.by_group import ByGroup
 from models.taste import Taste
 
 NONE = -1
@@ -27,42 +27,19 @@ class Counts(NamedTuple):
     trend: float = 0.25
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trends:
-    """Products of each category in the order of a list of all: all of them one after another, and where each
-    category begins."""
-
-    by_category: IntArray
-    start: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, popular: IntArray, category_row: IntArray, n_categories: int) -> "Trends":
-        category = category_row[popular]
-        order = np.argsort(category, kind="stable")
-        start = np.searchsorted(category[order], np.arange(n_categories + 1))
-        return cls(popular[order], start)
-
-    def __getitem__(self, category_row: int) -> IntArray:
-        """Products of a category, most popular first; none for -1."""
-        if category_row == NONE:
-            return self.by_category[:0]
-        start, stop = self.start[category_row : category_row + 2]
-        return self.by_category[start:stop]
-
-
 @dataclass(frozen=True, eq=False)
 class Proposers:
     """What proposes products beside those that the same customers bought.
 
     Attributes:
         alike: shape (n_products, m), as of `Content.like`.
-        trends: of each category.
+        trends: of each category, most popular first.
         category_row: of each product, -1 for none.
         taste: None of a night without `als`.
     """
 
     alike: IntArray
-    trends: Trends
+    trends: ByGroup
     category_row: "Sequence[int] | memoryview[int]"
     taste: Taste | None
 

@@ -12,10 +12,11 @@ from models.base import Model, learned
 from models.content import Content
 from models.history.interactions import Interactions
 from models.item_item import ItemItem
+from models.numerics.by_group import ByGroup
 from models.numerics.cores import blas_threads
 from models.numerics.fold_in import taste_matrix
 from models.ranking.sources import pool_of, unsold_share
-from models.strangers import Counts, Proposers, Trends, by_places, goes_with
+from models.strangers import Counts, Proposers, by_places, goes_with
 from models.taste import Taste
 from models.validation.folds import MIN_CUSTOMERS, TOP
 from models.validation.metrics import ndcg
@@ -123,7 +124,7 @@ def _strangers(
     near[asked] = alike(content_of(models, past, horizon_days), asked, past, horizon_days)
     proposers = Proposers(
         near,
-        Trends.of(popular, catalogue.category_row, int(catalogue.category_row.max(initial=-1)) + 1),
+        ByGroup.of(popular, catalogue.category_row, int(catalogue.category_row.max(initial=-1)) + 1),
         catalogue.category_row.tolist(),
         taste_of_all(als, popular) if isinstance(als, Als) else None,
     )

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from models.arrays import BoolArray, IntArray
-from models.strangers import Trends
+from models.numerics.by_group import ByGroup
 from service.rules.effects import (
     ANY_NUMBER,
     Allowed,
@@ -153,8 +153,8 @@ class Binder:
         return {name: row for row, name in enumerate(self._served.brands)}
 
     @cached_property
-    def _by_brand(self) -> Trends:
-        return Trends.of(self._served.popular, np.asarray(self._served.brand_row), len(self._served.brands))
+    def _by_brand(self) -> ByGroup:
+        return ByGroup.of(self._served.popular, np.asarray(self._served.brand_row), len(self._served.brands))
 
     def _all_of(self, conditions: list[Condition], rows: IntArray | None) -> Allowed:
         """Whether each of the rows meets all conditions: texts looked at once, numbers each time."""

@@ -8,7 +8,7 @@ from operator import itemgetter
 import numpy as np
 
 from models.arrays import BoolArray, FloatArray, IntArray
-from models.strangers import Trends
+from models.numerics.by_group import ByGroup
 from service.answering.packed import WHOLE, Columns, Scored
 from service.live.session import Session
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
@@ -102,12 +102,12 @@ class Ruling:
         return memoryview(places)
 
     @cached_property
-    def trends(self) -> Trends:
+    def trends(self) -> ByGroup:
         """The same for each category."""
         served = self.served
         if self.factors is None:
             return served.trends
-        return Trends.of(self.popular, np.asarray(served.category_row), len(served.categories))
+        return ByGroup.of(self.popular, np.asarray(served.category_row), len(served.categories))
 
     def bought_lately(self, customer_row: int, session: Session | None, today: int) -> frozenset[int]:
         """Rows of what a customer bought too recently to be shown.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
-from models.strangers import Counts, Proposers, Trends
+from models.numerics.by_group import ByGroup
+from models.strangers import Counts, Proposers
 from models.taste import Taste
 from service.answering.packed import Columns
 from service.live.products import Shelf
@@ -135,7 +136,7 @@ class ServedVersion:
         self.first_day: NDArray[np.uint16] = version.array_of("popular/first_day", np.uint16, n_products)
         self.is_new = memoryview(new_in_shop(self.first_day, self.last_day, self.recent_days))
         self.popular = self._popular(version.array_of("popular/order", np.int32))
-        self.trends = Trends.of(self.popular, category_row, len(self.categories))
+        self.trends = ByGroup.of(self.popular, category_row, len(self.categories))
         brands = version.strings("brands")
         self.brands = [brands[row] for row in range(len(brands))]
         self.brand_row = memoryview(version.array_of("products/brand_row", np.int32, n_products))

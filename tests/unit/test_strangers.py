@@ -10,8 +10,9 @@ from scipy import sparse
 from models.arrays import IntArray
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
+from models.numerics.by_group import ByGroup
 from models.numerics.fold_in import taste_matrix
-from models.strangers import Counts, Proposers, Trends, by_places, goes_with
+from models.strangers import Counts, Proposers, by_places, goes_with
 from models.taste import Taste
 from tests.data.scores import history_of
 from training import strangers
@@ -47,7 +48,7 @@ def test_each_source_proposes_under_its_name() -> None:
     category_row = rows(0, 0, 1, -1)
     proposers = Proposers(
         alike=np.array([[3, 2], [2, -1], [-1, -1], [-1, -1]], np.int32),
-        trends=Trends.of(rows(2, 1, 0), category_row, 2),
+        trends=ByGroup.of(rows(2, 1, 0), category_row, 2),
         category_row=category_row.tolist(),
         taste=None,
     )
@@ -60,7 +61,7 @@ def test_a_taste_proposes_what_fits_to_the_purchases() -> None:
     factors = np.array([[1, 0], [0, 1], [-1, 0], [2, 0]], np.float32)
     proposers = Proposers(
         alike=np.full((4, 1), -1, np.int32),
-        trends=Trends.of(rows(0), rows(-1, -1, -1, -1), 0),
+        trends=ByGroup.of(rows(0), rows(-1, -1, -1, -1), 0),
         category_row=[-1] * 4,
         taste=Taste(np.arange(4, dtype=np.int32), factors, factors, taste_matrix(factors, 0.1)),
     )
