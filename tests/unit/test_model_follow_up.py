@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.arrays import DAY_S
 from models.history import follow_up
 from models.history.catalogue import Catalogue
-from models.history.follow_up import category_left, follow_up_lift
+from models.history.follow_up import _orders, category_left, follow_up_lift
 from models.history.interactions import Interactions
 
 type Line = tuple[int, float, Sequence[int]]  # customer, day, products of an order
@@ -162,12 +162,8 @@ def test_one_customer_counts_once_for_a_category() -> None:
     assert category_left(history(many + daily, range(5)), 7.0)[0] < 0.15
 
 
-@pytest.mark.parametrize("n_orders", [3, 4, 8])
-def test_few_orders_tell_as_much_as_many(n_orders: int) -> None:
-    """The order that follows is none of the others, and customers who had few of a category by lot count too.
-
-    Of ten categories each order is of one, and the one before is chosen a third as often as the others.
-    """
+def third_as_often(n_orders: int, first_customer: int, categories: Sequence[int]) -> list[Line]:
+    """Of ten categories each order is of one, and the one before is chosen a third as often as the others."""
     lot = np.random.default_rng(5)
     orders: list[Line] = []
     for customer in range(24_000 // n_orders):
@@ -177,9 +173,35 @@ def test_few_orders_tell_as_much_as_many(n_orders: int) -> None:
             if number % 2:
                 weight[first] = 1 / 3
             first = lot.choice(10, p=weight / weight.sum())
-            orders.append((customer, 30.0 * (number // 2) + number % 2, [first]))
-    left = category_left(history(orders, range(10)), 7.0)
-    assert left.mean() == pytest.approx(10 / (9 + 1 / 3) / 3, abs=0.06)
+            day = 30.0 * (number // 2) + number % 2
+            orders.append((first_customer + customer, day, [categories[first]]))
+    return orders
+
+
+THIRD = 10 / (9 + 1 / 3) / 3
+
+
+@pytest.mark.parametrize("n_orders", [3, 4, 8])
+def test_few_orders_tell_as_much_as_many(n_orders: int) -> None:
+    """The order that follows is none of the others, and customers who had few of a category by lot count too."""
+    left = category_left(history(third_as_often(n_orders, 0, range(10)), range(10)), 7.0)
+    assert left.mean() == pytest.approx(THIRD, abs=0.06)
+
+
+def test_categories_of_rare_customers_are_counted_by_their_own_orders() -> None:
+    """Ten are bought by who has three orders, ten by who has eight."""
+    orders = third_as_often(3, 0, range(10)) + third_as_often(8, 8000, range(10, 20))
+    left = category_left(history(orders, range(20)), 7.0)
+    assert [left[:10].mean(), left[10:].mean()] == pytest.approx([THIRD, THIRD], abs=0.06)
+
+
+def test_of_an_order_each_product_counts_what_it_adds_to_a_list_of_ten() -> None:
+    orders: list[Line] = [(0, 8, [0]), (0, 1, [0, 1]), (1, 9, range(10)), (1, 30, range(12)), (0, 15.1, [2])]
+    order, weight, follows = _orders(history(orders, [0] * 12), 7.0)
+    at = [1 / np.log2(place + 1) for place in range(1, 11)]
+    assert order.tolist() == [1, 1, 0, 4, *[2] * 10, *[3] * 12]  # of each customer in the order of time
+    np.testing.assert_allclose(weight, [1, 1 / sum(at[:2]), 1 / sum(at), 1 / sum(at), 1])
+    assert follows.tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize("later_days", [1, 7])
