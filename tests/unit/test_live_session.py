@@ -18,7 +18,7 @@ from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
 from service.answering.own_list import Answer, Rung
 from service.live import session
-from service.live.session import Session, Sessions, session_of
+from service.live.session import Session, session_of
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import Recommender
 from service.rules.book import RuleBook
@@ -26,6 +26,7 @@ from service.rules.reading import parse_rules
 from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
+from storage.versions.evidence import ITSELF
 from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from tests.data.tiny_service import DictCache, tiny_served
@@ -102,27 +103,6 @@ def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_pat
         found = milk(*lines)
         assert found is not None
         assert (found.times, found.day) == (times, today)
-
-
-def test_a_session_of_a_version_that_is_left_meanwhile_is_not_taken_for_one_of_the_next(
-    tiny: ServedVersion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A request makes one while the thread that follows the champion warms up with the next version."""
-    following, told, sessions = tiny.named("next"), bought("milk"), Sessions()
-    now_s = MORNING.timestamp()
-    make = session.session_of
-
-    def interrupted(served: ServedVersion, row: int, of: Told, at_s: float) -> Session | None:
-        made = make(served, row, of, at_s)
-        if served is tiny:
-            sessions.of(following, "ben", 1, told, now_s)
-        return made
-
-    monkeypatch.setattr(session, "session_of", interrupted)
-    sessions.of(tiny, "anna", 0, told, now_s)
-    found = sessions.of(following, "anna", 0, told, now_s)
-    assert found is not None
-    assert found.served is following
 
 
 def recommender(
@@ -228,6 +208,13 @@ def test_without_an_own_interval_the_usual_one_of_the_product_counts(tiny: Serve
     assert not is_shown("apple", 30)  # nobody buys it or its like again
 
 
+def test_without_a_day_of_the_night_the_customer_s_mean_interval_counts(tiny: ServedVersion) -> None:
+    for customer, product, days in (("anna", "milk", 6), ("ben", "apple", 1), ("ben", "milk", 5)):
+        found = session_of(tiny, tiny.customers.find(customer), bought(product), MORNING.timestamp())
+        assert found is not None
+        assert found.bought[0].due_day - found.bought[0].day == days
+
+
 def test_what_goes_with_the_purchase_steps_up_and_says_why(tiny: ServedVersion) -> None:
     before = shown(tiny, recommender(None).recommend(tiny, "anna", Query(n=10)))
     answer = recommender(bought("apple")).recommend(tiny, "anna", Query(n=10))
@@ -269,6 +256,14 @@ def test_of_a_long_shopping_list_every_product_is_known_to_have_been_bought(tmp_
     stranger = recommender(told).recommend(served, "nobody", Query(n=82))  # what waits is shown at last
     said = {one["product_id"]: one["reason"] for one in body(served, "nobody", stranger)["recommendations"]}
     assert said["pear"]["evidence"].items() >= today.items()
+
+
+def test_evidence_far_back_in_the_history_is_not_taken_for_a_purchase_since(tiny: ServedVersion) -> None:
+    found = session_of(tiny, tiny.customers.find("anna"), bought("milk"), MORNING.timestamp())
+    assert found is not None
+    rows = np.array([tiny.products.find(name) for name in ("bread", "apple", "plum")])
+    night = packed.Columns.of(zip(rows.tolist(), (199, 200, 253), (0.5, 0.4, 0.3), strict=True))
+    assert session._explained(found, rows, night, {}).evidence.tolist() == [199, ITSELF, ITSELF]
 
 
 def test_a_probability_of_before_the_purchase_is_no_longer_told(tmp_path: Path) -> None:

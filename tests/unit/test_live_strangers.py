@@ -12,9 +12,10 @@ from models.errors import DamagedVersionError
 from models.strangers import Counts
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
+from service.live.session import session_of
 from service.live.told import told_of
 from service.recommender import Recommender
-from service.versions.served import ServedVersion
+from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from tests.data.tiny_service import tiny_served
@@ -57,6 +58,22 @@ def test_what_each_source_counts_for_a_stranger_is_the_version_s_word(tmp_path: 
     for number, (counts, wanted) in enumerate(told.items()):
         served = tiny_served(tmp_path / str(number), replace(SHOP, alike=alike, counts=counts))
         assert shown(after_bread(served, n=len(wanted))) == wanted
+
+
+def test_of_a_stranger_s_purchases_the_one_that_is_due_first_is_ahead(tmp_path: Path) -> None:
+    served = tiny_served(tmp_path, replace(SHOP, product_interval={"milk": 5.0, "plum": 2.0}))
+    told = told_of(
+        1,
+        [
+            Trade(name, False, int(MORNING.timestamp() * 1000), "o1", 1.0)
+            for name in ("pear", "milk", "apple", "plum")
+        ],
+    )
+    found = session_of(served, NONE, told, MORNING.timestamp())
+    assert found is not None
+    assert {served.products[row] for row in found.held[2:]} == {"pear", "apple"}  # never, in order of the row
+    assert [*found.held[2:]] == sorted(found.held[2:])
+    assert [served.products[row] for row in found.held[:2]] == ["plum", "milk"]
 
 
 def test_counts_that_can_t_be_are_refused(tmp_path: Path) -> None:

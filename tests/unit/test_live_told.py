@@ -71,6 +71,7 @@ def test_a_return_with_an_order_is_of_it_whenever_it_is_said_to_have_been() -> N
     both = [bought("milk", 1, "a"), bought("milk", 2, "b"), returned("milk", 3), returned("milk", 4, "b")]
     assert lines_of(both) == ()  # the first is of what the second leaves
     assert lines_of([returned("milk", 1), bought("milk", 2)]) == (Line("milk", 2, (), (2,)),)
+    assert lines_of([bought("milk", 1), returned("milk", 1)]) == ()  # of one second
 
 
 @given(

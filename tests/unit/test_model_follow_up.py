@@ -183,7 +183,7 @@ THIRD = 10 / (9 + 1 / 3) / 3
 
 @pytest.mark.parametrize("n_orders", [3, 4, 8])
 def test_few_orders_tell_as_much_as_many(n_orders: int) -> None:
-    """The order that follows is none of the others, and customers who had few of a category by lot count too."""
+    """The order that follows is none of the others, and customers count who had few of a category by lot."""
     left = category_left(history(third_as_often(n_orders, 0, range(10)), range(10)), 7.0)
     assert left.mean() == pytest.approx(THIRD, abs=0.06)
 
