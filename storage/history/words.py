@@ -25,11 +25,12 @@ ENTITY = r"&#?\w{1,32};"  # of a number with thousands of figures Python makes a
 UNSEEN = r"\p{Cf}"  # soft hyphens, spaces of no width, marks of direction
 TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
 # Of Latin, Greek and Cyrillic, of Hebrew and Arabic letters, and letters that no accent can be taken from:
-# capitals, and what is typed in a hurry, have none. In Vietnamese, which alone has hooks and horns, they tell
-# words apart.
-ACCENT, HOOK = "[\u0300-\u036f\u0591-\u05bd\u05c1\u05c2\u0640\u064b-\u065f\u0670]", "[\u0309\u031b]"
+# capitals, and what is typed in a hurry, have none. In Vietnamese they tell words apart, which alone has hooks,
+# horns, and a mark of tone beside a circumflex or a breve.
+ACCENT = "[\u0300-\u036f\u0591-\u05bd\u05c1\u05c2\u0640\u064b-\u065f\u0670]"
+VIETNAMESE = "[\u0309\u031b]|[\u0302\u0306][\u0300\u0301\u0303]|\u0323[\u0302\u0306]"
 BARE = {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"}
-HOOKED_SHARE = 0.1  # of the texts of a shop: elsewhere a few are of other languages
+VIETNAMESE_SHARE = 0.1  # of the texts of a shop: elsewhere a few are of other languages
 CODE = r"\p{N}|\b\p{L}\b"  # 1.2 is not 2.1
 NAME_PART = r"[^\s\p{P}<>|\u00ae\u00a9]+"
 
@@ -94,8 +95,8 @@ def _plain(texts: pl.Series) -> pl.Series:
         texts = pl.Series(texts.name, unescaped, dtype=pl.String)
     seen = texts.str.replace_all(UNSEEN, "").str.replace_all(TRADE_MARK, " ")
     letters = seen.str.normalize("NFKD").str.to_lowercase()
-    hooked = letters.str.contains(HOOK).drop_nulls()
-    if hooked.sum() < HOOKED_SHARE * max(hooked.len(), 1):
+    vietnamese = letters.str.contains(VIETNAMESE).drop_nulls()
+    if vietnamese.sum() < VIETNAMESE_SHARE * max(vietnamese.len(), 1):
         letters = letters.str.replace_all(ACCENT, "").str.replace_many(BARE)
     return letters.str.normalize("NFC").str.replace_all(PARTED, "$1 $2")
 
