@@ -25,8 +25,8 @@ ENTITY = r"&#?\w{1,32};"  # of a number with thousands of figures Python makes a
 UNSEEN = r"\p{Cf}"  # soft hyphens, spaces of no width, marks of direction
 TRADE_MARK = "[\u2120\u2122]"  # which NFKC makes letters of
 # Of Latin, Greek and Cyrillic, of Hebrew and Arabic letters, and letters that no accent can be taken from:
-# capitals, and what is typed in a hurry, have none. In Vietnamese they tell words apart, which alone has hooks,
-# horns, and a mark of tone beside a circumflex or a breve.
+# capitals, and what is typed in a hurry, have none. In Vietnamese they tell words apart; it alone has hooks,
+# horns, and marks of tone beside a circumflex or a breve.
 ACCENT = "[\u0300-\u036f\u0591-\u05bd\u05c1\u05c2\u0640\u064b-\u065f\u0670]"
 VIETNAMESE = "[\u0309\u031b]|[\u0302\u0306][\u0300\u0301\u0303]|\u0323[\u0302\u0306]"
 BARE = {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"}
