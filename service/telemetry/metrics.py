@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -21,13 +20,13 @@ from service.answering.own_list import Answer, Rung
 from service.processes.background import every
 from service.telemetry.counts_file import CountsFile
 from service.telemetry.ended_counts import alone_with, make_folder, merge_ended
+from service.telemetry.series import BUCKETS_S, Series
 from service.versions.served import ServedVersion
 
 LEVELS = ("worker", "redis", "map", "category", "popular", "none")  # of the ladder, from the top
 PLACEMENTS_MAX = 30  # that are counted by themselves, the empty one among them; the rest is OTHER
 OTHER = "(other)"
 WRITTEN_EVERY_S = 0.5
-BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 def count_in_folder(folder: Path) -> None:
@@ -56,83 +55,24 @@ class Metrics:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        own = self.registry = CollectorRegistry()
-
-        def counter(name: str, what: str, *labels: str) -> Counter:
-            return Counter(name, what, labels, registry=own)
-
-        def gauge(
-            name: str, what: str, *labels: str, across: Literal["livesum", "livemax"] = "livesum"
-        ) -> Gauge:
-            return Gauge(name, what, labels, multiprocess_mode=across, registry=own)
-
-        self._requests = counter("nextbest_requests", "Answers by route and status", "route", "status")
-        self._seconds = Histogram(
-            "nextbest_request_seconds", "Time to an answer", ["route"], buckets=BUCKETS_S, registry=own
-        )
-        self._answers = counter(
-            "nextbest_recommendations",
-            "Recommendations by level (worker, redis, map, category, popular, none) and placement",
-            *("level", "placement"),
-        )
-        self._fills = counter(
-            "nextbest_filled_products",
-            "Recommended products from below the own list, by rung of the ladder",
-            "rung",
-        )
-        self._cache = counter("nextbest_cache", "What asking Redis came to", "outcome")
-        self._swaps = counter("nextbest_version_swaps", "Versions taken")
-        self._refused = counter("nextbest_versions_refused", "Versions refused as damaged")
-        self._ready = gauge("nextbest_workers_ready", "Workers with a version")
-        self._down = gauge("nextbest_workers_without_redis", "Workers whose breaker is open")
-        self._version = gauge(
-            "nextbest_version_info", "Workers that answer from a version", "version", "variant"
-        )
-        self._as_of = gauge(
-            "nextbest_version_as_of_timestamp_seconds",
-            "When the newest purchases of a version that answers were made",
-            "version",
-            across="livemax",
-        )
-        self._exposures = counter(
-            "nextbest_exposures", "Answers in experiments, by what became of their record", "outcome"
-        )
-        self._held_out = counter(
-            "nextbest_held_out", "Recommendations of what is popular for customers of the global holdout"
-        )
-        self._held_back = counter(
-            "nextbest_held_back",
-            "Products and offers that an answer left out, since the customer was shown them often enough",
-            "what",
-        )
-        self._promises = counter(
-            "nextbest_promises", "Offers with a budget that were to be shown, by what became of it", "outcome"
-        )
-        self._turned_away = counter("nextbest_turned_away", "Calls without the right to an answer", "why")
-        self._unreadable = gauge(
-            "nextbest_keyring_unreadable", "Processes that go on with the keys they knew"
-        )
-        self._lacks = gauge(
-            "nextbest_rules_lacking",
-            "Warnings of rules in force that name what the version lacks",
-            across="livemax",
-        )
+        self.registry = CollectorRegistry()
+        series = self._series = Series(self.registry)
         self._answering: list[Gauge] = []
         self._counted: deque[Counter] = deque()
         self._requested: deque[tuple[str, int, float]] = deque()
         self._outcomes: dict[str, Counter] = {}
-        self._fills_of = {rung: self._fills.labels(rung.value) for rung in Rung if rung is not Rung.OWN}
+        self._fills_of = {rung: series.fills.labels(rung.value) for rung in Rung if rung is not Rung.OWN}
         self._placements = {""}
         self._levels: dict[tuple[str, str | None], Counter] = {
-            (level, None): self._answers.labels(level, "") for level in LEVELS
+            (level, None): series.answers.labels(level, "") for level in LEVELS
         }
-        self._held_back_of = {what: self._held_back.labels(what) for what in ("products", "offers")}
-        self._promises_of = {outcome: self._promises.labels(outcome) for outcome in ("new", "again", "none")}
-        self._turned_away.labels("browser")  # from 0: Prometheus sees no increase in what begins at 1
-        self._exposures.labels("lost")
-        self._ready.set(0)
-        self._down.set(0)
-        self._unreadable.set(0)
+        self._held_back_of = {what: series.held_back.labels(what) for what in ("products", "offers")}
+        self._promises_of = {outcome: series.promises.labels(outcome) for outcome in ("new", "again", "none")}
+        series.turned_away.labels("browser")  # from 0: Prometheus sees no increase in what begins at 1
+        series.exposures.labels("lost")
+        series.ready.set(0)
+        series.down.set(0)
+        series.unreadable.set(0)
         if folder is not None:  # else nobody but `text` reads it
             every(WRITTEN_EVERY_S, self.write, "writing metrics")
 
@@ -144,8 +84,8 @@ class Metrics:
         for route, status, elapsed_s in _taken(self._requested):
             times_s.setdefault((route, status), []).append(elapsed_s)
         for (route, status), of_it in times_s.items():
-            self._requests.labels(route, str(status)).inc(len(of_it))
-            _observe(self._seconds.labels(route), of_it)
+            self._series.requests.labels(route, str(status)).inc(len(of_it))
+            _observe(self._series.seconds.labels(route), of_it)
 
     def request(self, route: str, status: int, elapsed_s: float) -> None:
         self._requested.append((route, status, elapsed_s))
@@ -153,7 +93,7 @@ class Metrics:
     def answer(self, answer: Answer, placement: str | None) -> None:
         part = self._levels.get((answer.level, placement))
         if part is None:
-            part = self._answers.labels(answer.level, self._label_of(placement or ""))
+            part = self._series.answers.labels(answer.level, self._label_of(placement or ""))
             if len(self._levels) < PLACEMENTS_MAX * len(LEVELS):
                 self._levels[answer.level, placement] = part
         self._counted.append(part)
@@ -171,14 +111,14 @@ class Metrics:
     def cache(self, outcome: str) -> None:
         part = self._outcomes.get(outcome)
         if part is None:
-            part = self._outcomes[outcome] = self._cache.labels(outcome)
+            part = self._outcomes[outcome] = self._series.cache.labels(outcome)
         self._counted.append(part)
 
     def exposures(self, outcome: str, n: int) -> None:
-        self._exposures.labels(outcome).inc(n)
+        self._series.exposures.labels(outcome).inc(n)
 
     def held_out(self) -> None:
-        self._held_out.inc()
+        self._series.held_out.inc()
 
     def held_back(self, what: str, n: int) -> None:
         self._held_back_of[what].inc(n)
@@ -187,33 +127,33 @@ class Metrics:
         self._promises_of[outcome].inc()
 
     def redis_down(self, is_down: bool) -> None:
-        self._down.set(int(is_down))
+        self._series.down.set(int(is_down))
 
     def swapped(self, served: ServedVersion) -> None:
         """This worker answers from another version now."""
-        self._swaps.inc()
-        self._ready.set(1)
+        self._series.swaps.inc()
+        self._series.ready.set(1)
         for gauge in self._answering:
             gauge.set(0)
         version, as_of = (
-            self._version.labels(served.version_id, served.variant),
-            self._as_of.labels(served.version_id),
+            self._series.version.labels(served.version_id, served.variant),
+            self._series.as_of.labels(served.version_id),
         )
         self._answering = [version, as_of]
         version.set(1)
         as_of.set(served.as_of.timestamp())
 
     def turned_away(self, why: str) -> None:
-        self._turned_away.labels(why).inc()
+        self._series.turned_away.labels(why).inc()
 
     def keyring_unreadable(self, is_unreadable: bool) -> None:
-        self._unreadable.set(int(is_unreadable))
+        self._series.unreadable.set(int(is_unreadable))
 
     def rules_lacking(self, warnings: int) -> None:
-        self._lacks.set(warnings)
+        self._series.lacks.set(warnings)
 
     def refused(self) -> None:
-        self._refused.inc()
+        self._series.refused.inc()
 
     def text(self, store: Path) -> bytes:
         """All of it in Prometheus' text format: of every process, and what the store says."""

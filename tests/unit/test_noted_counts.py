@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from service.answering.own_list import NO_PINS, Answer
-from service.telemetry.metrics import BUCKETS_S, Metrics
+from service.telemetry.metrics import Metrics
+from service.telemetry.series import BUCKETS_S
 
 
 @given(
