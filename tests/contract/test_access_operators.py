@@ -1,11 +1,8 @@
 """The operator's listener: its routes are for an operator's key, and it has no others."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.data.callers import CALLERS, OPERATOR, PATHS, RIGHT_KEY, Apps, ask, made_apps, view_of
-from tests.data.tiny_service import tiny_app
 
 RULES = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["milk"]\n'
 OPERATORS = {
@@ -65,33 +62,6 @@ def test_the_operators_listener_has_nothing_else(apps: Apps) -> None:
         assert ask(apps.operators, PATHS[route][0], CALLERS["an operator"]).status_code == 404
     refused = apps.operators.test_client().post("/events", json=view_of("anna"), headers=OPERATOR)
     assert refused.status_code == 404
-
-
-def test_each_listener_describes_what_it_answers_and_nothing_else(apps: Apps) -> None:
-    """Whoever made a client of the public one got calls that are answered 404."""
-    told = {
-        app: {
-            what["operationId"]: path
-            for path, item in ask(app, "/openapi.json", CALLERS["nobody"]).json["paths"].items()
-            for what in item.values()
-        }
-        for app in (apps.public, apps.operators)
-    }
-    assert set(told[apps.operators]) == set(OPERATORS)
-    assert not set(told[apps.public]) & set(OPERATORS)
-    assert {"recommend", "events", "live"} < set(told[apps.public])
-    listed = ask(apps.public, "/", CALLERS["nobody"]).json["routes"]
-    assert {line.partition(" ")[2] for line in listed} == set(told[apps.public].values())
-    assert "/openapi.json" in ask(apps.operators, "/docs/", CALLERS["nobody"]).text
-
-
-def test_until_a_key_is_made_the_public_document_has_the_metrics_that_are_answered(
-    tmp_path: Path,
-) -> None:
-    client = tiny_app(tmp_path).test_client()
-    assert client.get("/metrics").status_code == 200
-    assert "/metrics" in client.get("/openapi.json").json["paths"]
-    assert "GET /metrics" in client.get("/").json["routes"]
 
 
 def test_who_looks_for_another_route_is_told_what_each_listener_has(apps: Apps) -> None:
