@@ -80,10 +80,8 @@ def make_routes(
     folder: for what would lie beside the record.
     """
     assert follower.current is not None
-    ids = follower.current.served.customers
-    drawn = np.random.default_rng(0).integers(0, len(ids), CUSTOMERS).tolist()
-    customers = [ids[row] for row in drawn]
-    shop, key, token = shop_with_credentials(customers[0])
+    paths = _Paths(follower.current.served)
+    shop, key, token = shop_with_credentials(paths.customers[0])
     apps = _Apps(store, follower, metrics, kept, folder, shop)
     write = apps.log.write
     rules, varied = parse_rules(RULES.read_text()), parse_rules(VARIED)
@@ -104,27 +102,18 @@ def make_routes(
     def bought_just_now(_: str) -> Told:
         return replace(since)  # so that the list is another one each time
 
-    def one_after_another(number: int) -> str:
-        return f"/recommend/{customers[number % CUSTOMERS]}"
-
-    def the_same(_: int) -> str:
-        return f"/recommend/{customers[0]}"
-
-    def unknown(number: int) -> str:
-        return f"/recommend/unknown-{number}"
-
     def in_worker(**more: Any) -> tuple[Flask, Callable[[int], str]]:
-        return apps.made(1.0, None, **more), the_same
+        return apps.made(1.0, None, **more), paths.the_same
 
     def from_map(**more: Any) -> tuple[Flask, Callable[[int], str]]:
-        return apps.made(0, None, **more), one_after_another
+        return apps.made(0, None, **more), paths.in_turn
 
     def from_redis(**more: Any) -> tuple[Flask, Callable[[int], str]]:
-        return apps.made(0, kept, **more), one_after_another
+        return apps.made(0, kept, **more), paths.in_turn
 
     return [
-        Route(BARE, bare_app(None), one_after_another, key),
-        Route(BARE_GET, bare_app(redis_url), one_after_another, key),
+        Route(BARE, bare_app(None), paths.in_turn, key),
+        Route(BARE_GET, bare_app(redis_url), paths.in_turn, key),
         Route("/recommend, list in the worker", *in_worker(), key),
         Route("- before a key is made", *in_worker(callers=EVERYBODY)),
         Route("- with a limit for each key", *in_worker(limits=limits), key),
@@ -152,9 +141,26 @@ def make_routes(
         Route("- from Redis, bought since the night", *from_redis(news_of=bought), key),
         Route("- the same, with rules", *from_redis(news_of=bought, rules=rules), key),
         Route("- assembled, bought since the night", *from_map(news_of=bought_just_now), key),
-        Route("- assembled, never seen before", apps.made(0, None, news_of=bought), unknown, key),
-        Route("/recommend, unknown customer", apps.made(0, None), unknown, key),
+        Route("- assembled, never seen before", apps.made(0, None, news_of=bought), paths.unknown, key),
+        Route("/recommend, unknown customer", apps.made(0, None), paths.unknown, key),
     ]
+
+
+class _Paths:
+    """What is asked for by the number of a call."""
+
+    def __init__(self, served: ServedVersion) -> None:
+        drawn = np.random.default_rng(0).integers(0, len(served.customers), CUSTOMERS).tolist()
+        self.customers = [served.customers[row] for row in drawn]
+
+    def in_turn(self, number: int) -> str:
+        return f"/recommend/{self.customers[number % CUSTOMERS]}"
+
+    def the_same(self, _: int) -> str:
+        return f"/recommend/{self.customers[0]}"
+
+    def unknown(self, number: int) -> str:
+        return f"/recommend/unknown-{number}"
 
 
 class _Apps:
