@@ -129,5 +129,3 @@ def _take_back(kept: list[tuple[Trade, float]], back: Trade) -> None:
             return
         del kept[place]
         left -= quantity
-        if left <= 0:
-            return

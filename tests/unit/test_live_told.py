@@ -51,7 +51,9 @@ def test_a_return_takes_off_its_own_order_and_without_one_the_latest() -> None:
     assert lines_of([*both, returned("milk", 3, "b")]) == (Line("milk", 1, (1,), (), ("a",)),)
     assert lines_of([*both, returned("milk", 3)]) == (Line("milk", 1, (1,), (), ("a",)),)
     assert lines_of([*both, returned("milk", 3, quantity=2)]) == ()
-    assert lines_of([bought("milk", 1, quantity=3), returned("milk", 3)]) == (Line("milk", 1, (), (1,)),)
+    three = bought("milk", 1, quantity=3)
+    assert lines_of([three, returned("milk", 3)]) == (Line("milk", 1, (), (1,)),)
+    assert lines_of([three, returned("milk", 3), returned("milk", 4, quantity=2)]) == ()
     assert lines_of([bought("milk", 1), returned("milk", 3, "of last year")]) == (Line("milk", 1, (), (1,)),)
 
 
