@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from service.answering.first_level import FirstLevel
 from service.offers import promises as promises_module
@@ -11,8 +13,9 @@ from service.offers.campaign_promises import CampaignPromises
 from service.offers.promises import Promises
 from service.recommender import Recommender
 from service.web.parameters import Query
-from storage.record.budgets import Budget
+from storage.record.budgets import Budget, ToldPromise
 from storage.record.live import Since
+from storage.record.tables import offer_promises
 from tests.data.offer_shop import BUTTER, NOW_S, Clock, desk_of, ids, offers, served_of
 from tests.data.promises import ANNA, SIXTEEN, Counting, Outcomes, left, promises_of
 from tests.data.records import Door, empty_record, sqlite_url
@@ -53,6 +56,57 @@ def test_two_workers_that_promise_the_same_customer_use_one_of_the_budget(tmp_pa
             worker.turn()
             worker.end()
         assert left(record, SIXTEEN, clock) == 15
+
+
+def test_what_another_worker_promised_the_same_customer_is_left_of_the_lease(tmp_path: Path) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        one, other = (promises_of(record, [SIXTEEN], clock) for _ in range(2))
+        for worker in (one, other):
+            worker.turn()  # of two promises
+            assert worker.make("milk 10 off", "anna") is not None
+            clock.now_s += 1
+        one.turn()
+        other.turn()
+        made = [other.make("milk 10 off", customer) is not None for customer in ("bert", "cleo", "dora")]
+        assert made == [True, True, False]
+
+
+@pytest.mark.parametrize("later_s", [20, 100])
+def test_promises_that_ended_are_deleted_by_who_tells_and_by_who_leases(tmp_path: Path, later_s: int) -> None:
+    """After 20 s the lease goes on and another promise is told; after 100 s it is over and nothing is."""
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        promises = promises_of(record, [Budget("milk 10 off", 64, 0, Since(0, 0))], clock, life_s=10)
+        promises.turn()
+        assert promises.make("milk 10 off", "anna")
+        promises.turn()
+        clock.now_s += later_s
+        if later_s == 20:
+            assert promises.make("milk 10 off", "bert")
+        promises.turn()
+        with record.reading() as connection:
+            told = connection.execute(sa.select(offer_promises.c.customer_id)).scalars().all()
+    assert told == (["bert"] if later_s == 20 else [])
+
+
+def test_what_others_promised_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_record(sqlite_url(tmp_path)) as record:
+        clock = Clock()
+        one, other = (promises_of(record, [SIXTEEN], clock) for _ in range(2))
+        one.turn()
+        assert one.make("milk 10 off", "anna")
+        one.turn()
+        read, found = promises_module.promised_between, []
+
+        def counted(*asked: Any) -> list[ToldPromise]:
+            found.append(read(*asked))
+            return found[-1]
+
+        monkeypatch.setattr(promises_module, "promised_between", counted)
+        for _ in range(3):
+            other.turn()
+        assert [len(told) for told in found] == [1, 0, 0]
 
 
 def test_who_was_promised_the_last_of_a_budget_is_shown_it_by_every_worker(tmp_path: Path) -> None:

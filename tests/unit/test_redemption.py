@@ -1,5 +1,6 @@
 """Who redeems what: learned from campaigns before, never from later ones or against what speaks for it."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,16 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from models.arrays import DAY_S
 from models.numerics.nonnegative import nonnegative_logistic
 from models.offers import redemption
 from models.offers.campaigns import Campaign, Redemptions
 from models.offers.features import NAMES, RISING, OfferFeatures
-from models.offers.redemption import Redemption
+from models.offers.redemption import Redemption, _Lessons
 from storage.history.history import History
 from tests.data.coupons import CAMPAIGN_DAYS, START, coupon_shop
 from training.history.offers import ShopOffers
+
+OWN, POPULAR = NAMES.index("own"), NAMES.index("popularity")
 
 
 @cache
@@ -91,6 +95,74 @@ def test_what_comes_after_the_moment_changes_nothing() -> None:
     asked = np.zeros((1, len(NAMES)), np.float32)
     assert one.n_redemptions == other.n_redemptions > 0
     assert one.log_odds(asked) == other.log_odds(asked)
+
+
+def test_campaigns_to_nobody_or_before_any_purchase_teach_nothing() -> None:
+    history, shop = the_shop()
+    asked = np.ones((1, len(NAMES)), np.float32)
+    first, *others = shop.offers.campaigns
+
+    def learned(*campaigns: Campaign) -> tuple[int, float]:
+        offers = replace(shop.offers, campaigns=campaigns)
+        model = Redemption().fit(history.interactions(), offers, shop.redemptions)
+        return model.n_redemptions, model.log_odds(asked)[0]
+
+    without = learned(*others)
+    assert without[0] > 0
+    assert learned(replace(first, customer_rows=np.empty(0, np.int32)), *others) == without
+    assert learned(replace(first, starts_s=first.starts_s - 10**8), *others)[0] == without[0]
+    assert learned(shop.offers.campaigns[-1])[0] == 0  # it is yet to come: there is none to learn from
+
+
+def lessons(n: int = 2000) -> _Lessons:
+    """Every second redeems what is popular and their own, one in fifty what is one of these or neither."""
+    rng = np.random.default_rng(3)
+    features = np.zeros((n, len(NAMES)), np.float32)
+    both = features[:, [OWN, POPULAR]] = rng.integers(0, 2, (n, 2))
+    is_redeemed = rng.random(n) < np.where(both.all(axis=1), 0.5, 0.02)
+    return _Lessons(features, is_redeemed, np.ones(n, np.float32))
+
+
+def test_trees_count_as_much_as_the_regression_once_enough_was_redeemed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = np.zeros((4, len(NAMES)), np.float32)
+    asked[:, [OWN, POPULAR]] = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    known, told = lessons(), []
+    n = int(known.is_redeemed.sum())
+    for half_trees in (1e-9, n, 1e12):
+        monkeypatch.setattr(redemption, "HALF_TREES", half_trees)
+        model = Redemption()
+        model._learn(known)
+        told.append(model.log_odds(asked))
+    trees, mean, regression = told
+    assert (np.ptp([trees, regression], axis=0) > 0.1).all()  # what each alone would say
+    assert min(expit(trees)[3], expit(regression)[3]) > 0.4
+    np.testing.assert_allclose(mean, (trees + regression) / 2, atol=1e-6)
+
+
+def test_without_an_earlier_campaign_that_was_redeemed_the_level_is_left() -> None:
+    """Nothing was learned by which the later ones could have been told."""
+    later = lessons()
+    earlier = _Lessons(later.features, np.zeros(len(later.is_redeemed), np.bool_), later.weight)
+    assert Redemption()._correction([later, earlier], np.random.default_rng(0)) == 0
+    assert Redemption()._correction([later], np.random.default_rng(0)) == 0
+
+
+def test_those_who_are_drawn_by_lot_stand_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redemption, "MOST_CUSTOMERS", 2)
+    monkeypatch.setattr(redemption, "MOST_PAIRS", 2)
+    rng = np.random.default_rng(0)
+    rows, weight = Redemption()._drawn(np.array([False, True, False, False, False, False]), rng)
+    assert rows.tolist() == sorted(rows)
+    assert weight[rows == 1].tolist() == [1]
+    assert weight[rows != 1].tolist() == [2.5, 2.5]
+    some = lessons(6)
+    pairs = _Lessons(some.features, np.arange(6) == 4, np.full(6, 3, np.float32))
+    found = Redemption()._joined([pairs], rng)
+    assert sorted(zip(found.is_redeemed.tolist(), found.weight.tolist(), strict=True)) == [
+        (False, 7.5), (False, 7.5), (True, 3),
+    ]  # fmt: skip
 
 
 def test_without_redemptions_own_purchases_and_popularity_order_and_no_probability_is_told() -> None:
