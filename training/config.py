@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from models.errors import BadConfigError
 from models.registry import VARIANTS, build
+from models.session import SessionFigures
 from storage.history.options import HistoryOptions, expect_named
-from storage.versions.session_figures import SessionFigures
 from training.evaluation.one_fold import EvaluationOptions
 from training.gate import GateOptions
 from training.publishing.offer_lists import ValueOptions
@@ -91,17 +91,20 @@ class SessionOptions(BaseModel):
     """Section `[session]`: how much what a customer bought since the night moves their list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    steps_back: float = Field(
-        default=SessionFigures().steps_back,
+    steps_back: float | None = Field(
+        default=None,
         ge=0,
         le=1,
         description="Of what a product counts, what it loses right after it was bought; its like at most.",
     )
-    half_life: float = Field(
-        default=SessionFigures().half_life,
+    half_life: float | None = Field(
+        default=None,
         gt=0,
         le=10,
         description="In each such share of the interval at which it is bought half of that is made up.",
+    )
+    similar: float | None = Field(
+        default=None, ge=0, le=10, description="What similar products count beside the night's list."
     )
     first: float = Field(
         default=SessionFigures().first, gt=0, le=1000, description="A place counts 1 / (first + place)."
@@ -109,7 +112,13 @@ class SessionOptions(BaseModel):
 
     @property
     def figures(self) -> SessionFigures:
-        return SessionFigures(self.first, self.steps_back, self.half_life)
+        """What is given, and the usual ones."""
+        return SessionFigures()._replace(**self.model_dump(exclude_none=True))
+
+    @property
+    def sought(self) -> list[str]:
+        """What is learned."""
+        return [name for name, value in self if value is None]
 
 
 class NightConfig(BaseModel):

@@ -14,6 +14,7 @@ from models.errors import BadConfigError
 from models.history.interactions import Interactions
 from models.ranking.windows import Window
 from models.registry import VARIANTS
+from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.manifest import GateEntry, Manifest, VariantEntry
@@ -29,6 +30,7 @@ from training.history.facts import described_products, last_purchase, sold_produ
 from training.job import Job
 from training.progress import Progress
 from training.publishing.contents import PURCHASES
+from training.sessions import learned_figures
 from training.strangers import learned_counts
 
 type Windows = dict[Any, Window]  # past windows that rankers learn from; the second fit needs the first's
@@ -59,7 +61,8 @@ class Reigning:
 class Judged:
     """What the gate saw: variants fitted on what was known a horizon ago, and what they scored since.
 
-    `counts` are what makes the lists of strangers, learned from the same.
+    `counts` are what makes the lists of strangers, and `session` how far those of customers who bought since
+    move, learned from the same; None where there was nothing to learn from.
     """
 
     models: dict[str, Model[Any]]
@@ -68,6 +71,7 @@ class Judged:
     seconds: dict[str, Seconds] = field(default_factory=dict)
     inside: Inside = field(default_factory=Inside)
     counts: Counts = field(default_factory=Counts)
+    session: SessionFigures | None = None
 
 
 def judge(
@@ -112,9 +116,12 @@ def judge(
         inside = pooled([looks], models, earlier=earlier)
     progress.detail("lists of strangers")
     bought = interactions.between(fold.as_of_s, interactions.as_of_s)
-    counts = learned_counts(models, past, bought, job.config.session.first)
+    session = job.config.session
+    counts = learned_counts(models, past, bought, session.first)
+    progress.detail("lists after purchases")
+    figures = learned_figures(job.default_variant, models, past, bought, session.figures, session.sought)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
-    return Judged(models, result, evaluation, seconds, inside, counts)
+    return Judged(models, result, evaluation, seconds, inside, counts, figures)
 
 
 def _same_recipe(job: Job, champion: Reigning) -> bool:

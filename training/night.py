@@ -10,6 +10,7 @@ from models.base import Model
 from models.errors import NextbestError
 from models.history.interactions import Interactions
 from models.numerics.cores import give_back
+from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
 from storage.history.read import read_history
@@ -113,7 +114,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         models,
         decision,
         counts,
-        strangers=judged.counts,
+        session=(judged.session or job.config.session.figures, judged.counts),
         progress=progress,
     )
     progress.say("gate", decision=decision.decision, why=decision.why)
@@ -191,14 +192,14 @@ def _write(
     gate: GateEntry,
     counts: dict[str, int],
     *,
-    strangers: Counts,
+    session: tuple[SessionFigures, Counts],
     progress: Progress,
 ) -> Manifest:
     """The version, whole and checked, under its name; not yet champion.
 
     Args:
         seen: the whole history, which answers tell of; and what of it was learned from.
-        strangers: what makes the lists of those whom the night didn't see.
+        session: how far lists move by day, and what makes those of customers whom the night didn't see.
     """
     interactions, learned = seen
     with progress.step("write"):
@@ -216,7 +217,7 @@ def _write(
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, history.category_row, len(history.categories), horizon_days)
-        contents.write_session(writer, job.config.session.figures, strangers)
+        contents.write_session(writer, *session)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:

@@ -19,7 +19,8 @@ from models.ranking.sources import pool_of, unsold_share
 from models.strangers import Counts, Proposers, by_places, goes_with
 from models.taste import Taste
 from models.validation.folds import MIN_CUSTOMERS, TOP
-from models.validation.metrics import ndcg
+from models.validation.metrics import ndcg_of
+from models.validation.one_by_one import one_by_one
 from training.fitting import content_of, popular_order
 
 ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they are looked for
@@ -60,11 +61,7 @@ class _Stranger:
     n_truth: int
 
     def ndcg(self, counts: Counts) -> float:
-        scores = np.array(counts) @ self.places
-        best = np.argsort(-scores, kind="stable")[:TOP]
-        hits = np.zeros((1, TOP), np.bool_)
-        hits[0, : len(best)] = self.is_bought[best] & (scores[best] > 0)
-        return float(ndcg(hits, np.array([self.n_truth]), TOP)[0])
+        return ndcg_of(np.array(counts) @ self.places, self.is_bought, self.n_truth, TOP)
 
 
 def learned_counts(
@@ -89,19 +86,14 @@ def learned_counts(
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_CUSTOMERS, replace=False))
     with blas_threads(1):  # many small products of vectors
         strangers = _strangers(models, past, bought, rows, first, horizon_days)
-    counts = Counts()
     if len(strangers) < MIN_CUSTOMERS:
-        return counts
-    for name in SOUGHT:
-        scores = {
-            count: np.array([one.ndcg(counts._replace(**{name: count})) for one in strangers])
-            for count in dict.fromkeys([getattr(counts, name), *GRID])
-        }
-        best = max(scores, key=lambda count: scores[count].mean())
-        gain = scores[best] - scores[getattr(counts, name)]
-        if gain.mean() > gain.std() / np.sqrt(len(gain)):
-            counts = counts._replace(**{name: best})
-    return counts
+        return Counts()
+    return one_by_one(
+        Counts(),
+        dict.fromkeys(SOUGHT, GRID),
+        lambda counts: np.array([one.ndcg(counts) for one in strangers]),
+        errors=1.0,
+    )
 
 
 def _strangers(

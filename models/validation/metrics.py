@@ -21,3 +21,16 @@ def ndcg(hits: BoolArray, n_truth: AnyIntArray, k: int) -> DoubleArray:
     gain: DoubleArray = hits[:, :k] @ discounts
     figure: DoubleArray = gain / ideal
     return figure
+
+
+def ndcg_of(counts: DoubleArray, is_bought: BoolArray, n_truth: int, k: int) -> float:
+    """NDCG@k of a list that is made of some products by what they count; 0 and less aren't listed.
+
+    Args:
+        counts, is_bought: shape (n,), of the same products; ties go to the earlier one.
+        n_truth: how many products were bought, listed or not.
+    """
+    best = np.argsort(-counts, kind="stable")[:k]
+    hits = np.zeros((1, k), np.bool_)
+    hits[0, : len(best)] = is_bought[best] & (counts[best] > 0)
+    return float(ndcg(hits, np.array([n_truth]), k)[0])

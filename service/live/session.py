@@ -7,9 +7,9 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.arrays import IntArray
+from models.session import Recent
 from models.strangers import SIMILAR, by_places, goes_with
 from service.answering.packed import Columns
 from service.live.told import Line, Told
@@ -23,9 +23,7 @@ MOST_ANCHORS = 50
 """Lines of the session that may explain another product, the latest."""
 
 MOST = 200  # products of a list
-NIGHT_COUNTS, SIMILAR_BESIDE_NIGHT = 1.0, 0.05
 KEPT_SESSIONS = 2000
-SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 
 assert FIRST_LINE + MOST_ANCHORS <= ITSELF
 
@@ -197,64 +195,19 @@ def assembled(session: Session) -> Columns:
         served.similar_product, served.similar_score, np.array(bought[:MOST_ANCHORS])
     )
     if night is not None:
-        sources = [(np.asarray(night.rows), NIGHT_COUNTS), (similar[:SIMILAR], SIMILAR_BESIDE_NIGHT)]
+        recent = [
+            Recent(one.product_row, session.today - one.day, one.due_day - one.day) for one in session.bought
+        ]
+        products, scores = served.moves.moved(
+            np.asarray(night.rows), similar[:SIMILAR], recent, served.session
+        )
     else:
         proposed = served.proposers.proposals(similar, bought, [one.times for one in session.bought])
         sources = [(rows, getattr(served.stranger_counts, name)) for name, rows in proposed]
-    products, scores = by_places(sources, served.session.first)
-    if night is not None:
-        scores = scores * _left(session, products) * _lift(session, products)
+        products, scores = by_places(sources, served.session.first)
     best = products[np.lexsort((products, -scores))]
     rows = best[~np.isin(best, session.held)][:MOST]
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))
-
-
-def _left(session: Session, products: IntArray) -> NDArray[np.float64]:
-    """What is left of the counts of products after the purchases of the session: 0 to 1.
-
-    Whoever bought of a category may need no more of it for a while, whichever product it was: as far as the
-    night saw that.
-    """
-    served, left = session.served, np.ones(len(products))
-    category_rows = np.asarray(served.category_row)[products]
-    latest: dict[int, int] = {}
-    for one in session.bought:  # the latest first
-        latest.setdefault(served.category_row[one.product_row], one.day)
-    for category, day in latest.items():
-        if category != NONE:
-            days = session.today - day
-            interval_days = served.category_interval[category]
-            lost = min(1 - float(served.category_left[category]), served.session.steps_back)
-            left[category_rows == category] = left_after(days, interval_days, lost, served.session.half_life)
-    for one in session.bought:
-        days, interval_days = session.today - one.day, one.due_day - one.day
-        lost = served.session.steps_back
-        left[products == one.product_row] = left_after(days, interval_days, lost, served.session.half_life)
-    return left
-
-
-def _lift(session: Session, products: IntArray) -> NDArray[np.float32]:
-    """How much more products count in an order soon after another. On the day of its purchase none does:
-    what was bought just now steps back, whatever it is."""
-    if session.today - session.bought[0].day > session.served.horizon_days:
-        return np.ones(len(products), np.float32)
-    lift = session.served.follow_up_lift[products]
-    bought_today = [one.product_row for one in session.bought if one.day == session.today]
-    return np.where(np.isin(products, bought_today), np.minimum(lift, 1), lift)
-
-
-def left_after(days: float, interval_days: float, lost: float, half_life: float) -> float:
-    """What is left of a count this many days after a purchase.
-
-    Args:
-        interval_days: after how many days such things are bought again; NaN or negative if never.
-        lost: of it, right after the purchase.
-        half_life: in which half of that is made up, in intervals.
-    """
-    if not interval_days >= 0:  # NaN isn't
-        return 1 - lost
-    half_life_days = max(interval_days * half_life, SHORTEST_DAYS)
-    return 1 - lost * float(np.exp2(-max(days, 0) / half_life_days))
 
 
 def _explained(session: Session, rows: IntArray, night: Columns | None, anchors: dict[int, int]) -> Columns:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.arrays import FloatArray, IntArray
 from models.errors import DamagedVersionError
 from models.numerics.by_group import ByGroup
+from models.session import Moves, SessionFigures
 from models.strangers import Counts, Proposers
 from models.taste import Taste
 from service.answering.packed import Columns
@@ -23,7 +24,6 @@ from storage.record.live import Since
 from storage.versions.offers import PublishedOffers
 from storage.versions.order_keys import order_key
 from storage.versions.people import People
-from storage.versions.session_figures import SessionFigures
 from storage.versions.strings import IdIndex
 from storage.versions.version import Version
 
@@ -85,12 +85,9 @@ class ServedVersion:
         candidate_evidence: the same shape, as in `storage.versions.evidence`.
         product_interval: after how many days whoever bought a product once is expected to buy it again; NaN
             if nobody bought it or its like again.
-        category_interval: mean days until one of such products is bought again, NaN if never.
         order_keys: of the latest lines of orders that the night had, sorted.
         horizon_days: within which purchases are expected.
-        follow_up_lift: by product row, how much more often than in any order it is bought in one that follows
-            another within the horizon.
-        category_left: what is left of how often each is bought, in an order soon after another with it.
+        moves: what the night knows of orders that follow another.
         session: how much what was bought since moves a list.
         proposers, stranger_counts: what makes the list of somebody whom the night didn't see.
         taste: proposes products to somebody whom the night didn't see; None of a night without `als`.
@@ -142,13 +139,10 @@ class ServedVersion:
         self.brand_row = memoryview(version.array_of("products/brand_row", np.int32, n_products))
         self.people = People(version, n_customers)
         self.product_interval = memoryview(version.array_of("products/interval_days", np.float32, n_products))
-        self.category_interval = memoryview(
-            version.array_of("categories/interval_days", np.float32, len(categories))
-        )
         self.order_keys: NDArray[np.uint64] = version.array_of("history/order_keys", np.uint64)
         self.horizon_days = version.manifest.horizon_days
         self.session, self.stranger_counts = self._session_figures(), self._counts()
-        self.follow_up_lift, self.category_left = self._lift(n_products), self._category_left(len(categories))
+        self.moves = self._moves(n_products, len(categories))
         self.taste = self._taste(n_products)
         self.proposers = Proposers(self.alike, self.trends, self.category_row, self.taste)
         self.offers = PublishedOffers(version, n_customers, n_products)
@@ -270,6 +264,16 @@ class ServedVersion:
             memoryview(due),
         )
 
+    def _moves(self, n_products: int, n_categories: int) -> Moves:
+        interval = self._version.array_of("categories/interval_days", np.float32, n_categories)
+        return Moves(
+            self.category_row,
+            memoryview(interval),
+            self._category_left(n_categories),
+            self._lift(n_products),
+            self.horizon_days,
+        )
+
     def _lift(self, n_products: int) -> FloatArray:
         lift: FloatArray = self._version.array_of("follow_up/lift", np.float32, n_products)
         if lift.shape != (n_products,) or not (np.isfinite(lift).all() and (lift > 0).all()):
@@ -277,9 +281,12 @@ class ServedVersion:
         return lift
 
     def _session_figures(self) -> SessionFigures:
-        found = self._version.array_of("session/figures", np.float64, (len(SessionFigures._fields),))
-        figures = SessionFigures(*found.tolist())
-        if not (figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf):
+        found = self._version.array_of("session/figures", np.float64, (3,)).tolist()
+        if self._version.has("session/similar"):  # else of an earlier checkout's night
+            found += self._version.array_of("session/similar", np.float64, (1,)).tolist()
+        figures = SessionFigures(*found)
+        is_able = figures.first > 0 and 0 <= figures.steps_back <= 1 and 0 < figures.half_life < np.inf
+        if not (is_able and 0 <= figures.similar < np.inf):
             raise self._version.damaged("session/figures", f"can't be: {figures}")
         return figures
 

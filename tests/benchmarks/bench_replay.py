@@ -140,7 +140,7 @@ def lifted(store: Path, baskets: list[Basket]) -> tuple[list[Asked], list[Asked]
 
     def asked(customer: str, bought: set[str]) -> Asked:
         rows = np.asarray(served.candidates(served.customers.find(customer)).rows)
-        scores = served.follow_up_lift[rows] / (served.session.first + np.arange(len(rows)))
+        scores = served.moves.lift[rows] / (served.session.first + np.arange(len(rows)))
         better = rows[np.argsort(-scores, kind="stable")]
         lists = ([served.products[row] for row in some[:K].tolist()] for some in (better, rows))
         return Asked(customer, earlier.get(customer, 0), *(ndcg_of(one, bought) for one in lists))

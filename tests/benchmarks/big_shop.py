@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from models.numerics.fold_in import taste_matrix
+from models.session import SessionFigures
 from models.state import ModelState
 from storage.versions.evidence import NO_EVIDENCE
 from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
-from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
@@ -88,7 +88,7 @@ def _add_products(writer: VersionWriter, products: int, rng: np.random.Generator
     for name in ("margin", "worth"):
         writer.add(f"products/{name}", np.full(products, np.nan, np.float32))
     writer.add("value/margin_share", np.array([0.25], np.float32))
-    writer.add("session/figures", np.array(SessionFigures(), np.float64))
+    writer.add("session/figures", np.array(SessionFigures()[:3], np.float64))
     writer.add("follow_up/lift", np.ones(products, np.float32))
     writer.add("popular/first_day", np.zeros(products, np.uint16))
     writer.add("products/interval_days", rng.gamma(2.0, 15.0, products).astype(np.float32))

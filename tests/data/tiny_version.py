@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from models.offers.value import expected_cost, expected_value, uplift
+from models.session import SessionFigures
 from models.state import ModelState
 from models.strangers import Counts
 from storage.versions.evidence import in_bytes
 from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.versions.order_keys import order_key
-from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
@@ -212,7 +212,10 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
         writer.add(f"{table}/interval_days", np.array([days.get(n, np.nan) for n in names], np.float32))
     writer.add("products/worth", np.full(len(products), np.nan, np.float32))
     writer.add("value/margin_share", np.array([0.25], np.float32))
-    writer.add("session/figures", np.array(shop.session, np.float64))
+    *figures, similar = shop.session
+    writer.add("session/figures", np.array(figures, np.float64))
+    if similar != SessionFigures().similar:
+        writer.add("session/similar", np.array([similar], np.float64))
     if shop.category_left:
         left = [shop.category_left.get(name, 1.0) for name in categories]
         writer.add("follow_up/category_left", np.array(left, np.float32))

@@ -124,14 +124,7 @@ def test_intervals_are_told_where_the_like_was_bought_again(tmp_path: Path) -> N
     lines = [(0, 0, 90, 0), (0, 0, 94, 1), (0, 1, 94, 1), (1, 2, 95, 2)]
     plain = history_of(lines, n_customers=2, n_products=3, as_of_day=100)
     history = replace(plain, catalogue=Catalogue.of(np.array([0, 0, -1], np.int32)))
-    own = OwnHistory(
-        np.array([0, 2, 3]),
-        np.array([0, 1, 2], np.int32),
-        np.array([2, 1, 1], np.uint16),
-        np.zeros(3, np.uint16),
-        np.array([4, np.nan, np.nan], np.float16),
-    )
-    write_intervals(VersionWriter(tmp_path), own, Timeline.of(history), np.array([1, 0, -1], np.int32), 2)
+    write_intervals(VersionWriter(tmp_path), Timeline.of(history), np.array([1, 0, -1], np.int32), 2)
     assert np.load(tmp_path / "products/interval_days.npy").tolist() == pytest.approx(
         [4, 4, np.nan], nan_ok=True
     )

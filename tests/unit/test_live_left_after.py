@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.live.session import left_after
-from storage.versions.session_figures import SessionFigures
+from models.session import SessionFigures, left_after
 
 USUAL = SessionFigures()
 

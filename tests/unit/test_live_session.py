@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.session import Recent, SessionFigures
 from service.answering import own_list, packed
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
@@ -27,7 +28,6 @@ from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from storage.versions.evidence import ITSELF
-from storage.versions.session_figures import SessionFigures
 from storage.versions.store import Store
 from tests.data.tiny_service import DictCache, tiny_served
 from tests.data.tiny_version import AS_OF, VARIANT, Bought, TinyShop, publish, write_version
@@ -175,6 +175,17 @@ def test_how_far_it_steps_back_is_what_the_version_says(tmp_path: Path) -> None:
         assert (listed[0] == "milk") == is_first
 
 
+def test_what_is_similar_counts_beside_the_night_as_the_version_says(tmp_path: Path) -> None:
+    def listed(similar: float) -> list[str]:
+        served = tiny_served(tmp_path / str(similar), TinyShop(session=SessionFigures(similar=similar)))
+        return shown(served, recommender(bought("apple")).recommend(served, "anna", Query(n=10)))
+
+    # night: milk 1/2, bread 1/4, butter 1/5; like apples are pears, 2/2 x .35, and plums, 2/3 x .35
+    assert listed(2.0)[:5] == ["milk", "pear", "bread", "plum", "butter"]
+    assert listed(0.0)[:3] == ["milk", "bread", "butter"]
+    assert listed(0.05) == listed(0.051)  # the usual one, where the night wrote none, and one that it wrote
+
+
 def test_a_category_steps_back_as_far_as_the_night_saw_and_no_further_than_a_product(tmp_path: Path) -> None:
     # night: milk 1/2, bread 1/4, butter 1/5, apple 1/6; milk .5 x .35 = .175; butter is similar too: .05/2
     told = {1.0: ["bread", "butter", "milk", "apple"], 0.7: ["bread", "milk", "apple", "butter"]}
@@ -183,10 +194,8 @@ def test_a_category_steps_back_as_far_as_the_night_saw_and_no_further_than_a_pro
         assert shown(served, recommender(bought("milk")).recommend(served, "anna", Query(n=4))) == wanted
     for left in (0.2, 0.35):
         served = tiny_served(tmp_path / str(left), replace(SHOP, category_left={"dairy": left}))
-        scores = session._left(
-            session_of(served, NONE, bought("milk"), MORNING.timestamp()),
-            np.array([served.products.find("cream")]),
-        )
+        cream, milk = (np.array([served.products.find(name)]) for name in ("cream", "milk"))
+        scores = served.moves.left(cream, [Recent(int(milk[0]), 0, 5)], served.session)
         assert scores == pytest.approx([0.35])
 
 

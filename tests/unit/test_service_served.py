@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.errors import DamagedVersionError
+from models.session import SessionFigures
 from service.answering.explaining import Explainer
 from service.answering.languages import ENGLISH
 from service.versions.served import EPOCH, NONE, ServedVersion
@@ -87,6 +88,12 @@ def test_a_version_whose_lift_can_not_be_used_is_refused(tmp_path: Path, bad: fl
     version = store.open(write_version(store, spoilt, now=AS_OF))
     with pytest.raises(DamagedVersionError, match="follow_up/lift"):
         ServedVersion(version, VARIANT)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
+def test_a_count_of_what_is_similar_that_can_t_be_is_refused(tmp_path: Path, bad: float) -> None:
+    with pytest.raises(DamagedVersionError, match="session/figures"):
+        served_from(TinyShop(session=SessionFigures(similar=bad)), AS_OF, tmp_path)
 
 
 def test_a_customer_is_found_by_each_night_where_that_one_has_them(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from models.content import Content
 from models.due import Due
 from models.history.follow_up import category_left, follow_up_lift
 from models.history.interactions import Interactions
+from models.history.intervals import usual_intervals
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
+from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
-from storage.versions.session_figures import SessionFigures
 from storage.versions.strings import order_of
 from storage.versions.writer import ArrayFile, VersionWriter
 from training.fitting import popular_order
@@ -50,7 +51,7 @@ def write_history(
     for name in own.names():
         writer.add(f"history/{name}", getattr(own, name))
     writer.add("history/order_keys", history.order_keys)  # by which the day knows an order that is no new one
-    write_intervals(writer, own, Timeline.of(interactions), history.category_row, len(history.categories))
+    write_intervals(writer, Timeline.of(interactions), history.category_row, len(history.categories))
     recent = interactions.between(interactions.as_of_s - RECENT_DAYS * DAY_S, interactions.as_of_s)
     writer.add("popular/recent_buyers", _buyers(recent))
     writer.add("popular/buyers", _buyers(interactions))
@@ -98,21 +99,14 @@ def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None
 
 
 def write_intervals(
-    writer: VersionWriter, own: OwnHistory, timeline: Timeline, category_row: IntArray, n_categories: int
+    writer: VersionWriter, timeline: Timeline, category_row: IntArray, n_categories: int
 ) -> None:
-    """After how many days a product is bought again, as `due` expects it of those who bought it once, and the
-    mean of a category; NaN where nobody bought the like again. Categories whose names are alike share it."""
+    """After how many days a product is bought again, and the mean of a category; categories whose names are
+    alike share it."""
+    of_product, of_group = usual_intervals(timeline)
     group = timeline.interactions.catalogue.category_row
-    again = own.times > 1
-    product, gaps = own.product[again], own.times[again] - 1.0
-    days, of = own.interval_days[again].astype(np.float64) * gaps, group[own.product[again]]
-    known = of >= 0
-    of_group = _mean(of[known], days[known], gaps[known], int(group.max(initial=-1)) + 1)
     writer.add("categories/interval_days", _of_named(of_group, group, category_row, n_categories, np.nan))
-    is_bought_again = np.bincount(product, minlength=len(group)) > 0
-    is_bought_again |= ~np.isnan(np.append(of_group, np.nan)[group])  # the last is of no category
-    typical = np.where(is_bought_again, timeline.typical_days(), np.nan).astype(np.float32)
-    writer.add("products/interval_days", typical)
+    writer.add("products/interval_days", of_product)
 
 
 def _of_named(
@@ -122,12 +116,6 @@ def _of_named(
     found, has = np.full(n_categories, otherwise, np.float32), (category_row >= 0) & (group >= 0)
     found[category_row[has]] = figures[group[has]]
     return found
-
-
-def _mean(group: IntArray, total: Any, weight: Any, n: int) -> FloatArray:
-    totals, weights = (np.bincount(group, values, minlength=n) for values in (total, weight))
-    means: FloatArray = np.where(weights > 0, totals / np.maximum(weights, 1), np.nan).astype(np.float32)
-    return means
 
 
 def write_follow_up(
@@ -146,7 +134,9 @@ def write_follow_up(
 
 def write_session(writer: VersionWriter, figures: SessionFigures, counts: Counts) -> None:
     """How much what is bought by day moves the lists, and what makes those of whom the night didn't see."""
-    writer.add("session/figures", np.array(figures, np.float64))
+    *first_three, similar = figures
+    writer.add("session/figures", np.array(first_three, np.float64))
+    writer.add("session/similar", np.array([similar], np.float64))  # apart: earlier checkouts know three
     writer.add("session/counts", np.array(counts, np.float64))
 
 
