@@ -129,6 +129,31 @@ def test_of_cuped_that_does_nothing_the_report_says_so() -> None:
     assert not any("cuped" in one for one in judge(open_case(SPEC, exposed(), done(), at(3))).notes)
 
 
+def test_what_each_arm_got_is_counted_by_hand() -> None:
+    """Products are those of one customer of each arm, the first: the control has only one."""
+
+    def items(*products: str) -> str:
+        return json.dumps([[product, 0.5, None, None] for product in products])
+
+    lines = [
+        exposure(1, "anna", "control", START_MS + HOUR_MS, latency_ms=1.0, items=items("a", "b")),
+        exposure(2, "anna", "control", START_MS + 30 * HOUR_MS, latency_ms=3.0, items=items("b", "c")),
+        exposure(3, "ben", "ranker", START_MS + 2 * HOUR_MS, latency_ms=10.0, items=items("d")),
+        exposure(4, "cleo", "ranker", START_MS + 5 * DAY_MS, latency_ms=20.0, items=items("e")),
+        exposure(5, "dora", "ranker", START_MS + 5 * DAY_MS, latency_ms=None, items=items("f")),
+        exposure(6, "emil", "ranker", START_MS + DAY_MS, latency_ms=None, items=items("g")),
+    ]
+    found = judge(open_case(SPEC, exposed(*lines), done(), at(9)))
+    counts = [(arm.name, arm.customers, arm.closed, arm.answers, arm.products) for arm in found.arms]
+    assert counts == [("control", 1, 1, 2, 3), ("ranker", 4, 2, 4, 1)]
+    control, ranker = (arm.latency_ms for arm in found.arms)
+    assert control == pytest.approx((2, 2.8, 2.98))
+    assert ranker == pytest.approx((15, 19, 19.9))
+    by_day = found.exposures_by_day
+    assert by_day["control"] == (1, *[2] * 9)
+    assert by_day["ranker"] == (1, *[2] * 4, *[4] * 5)
+
+
 def test_without_logs_the_report_says_so() -> None:
     found = judge(open_case(SPEC, exposed(), done(), at(3)))
     assert found.headline.word is Word.CONTINUE
