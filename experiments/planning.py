@@ -91,9 +91,8 @@ def plan_of(specification: Specification, purchases: pl.DataFrame) -> Plan:
         raise BadLogError(
             "history", f"only {n} customers bought in the {analysis.cuped_days} days before its last window"
         )
-    has_prices = bool(outcomes["revenue"].is_not_null().any())
     asked = (*specification.metrics, *others(specification))
-    lines = tuple(_line(specification, metric, table, has_prices=has_prices) for metric in asked)
+    lines = tuple(_line(specification, metric, table) for metric in asked)
     per_day = _coming(outcomes, start_ms, head.traffic, 3 * head.planned_days)
     return Plan(analysis.planned_n, analysis.attribution_days, n, lines, per_day)
 
@@ -194,7 +193,7 @@ def last_window(outcomes: pl.DataFrame, analysis: Analysis) -> tuple[Figures, in
     return figures_of(Cohort(nothing, people, {}), outcomes, analysis, end), start
 
 
-def _line(specification: Specification, metric: Metric, table: Table, *, has_prices: bool) -> Line:
+def _line(specification: Specification, metric: Metric, table: Table) -> Line:
     analysis = specification.analysis
     relative = metric.margin or metric.mde or specification.primary.mde or 0.0
     weights = [arm.weight for arm in specification.arms]
@@ -204,8 +203,7 @@ def _line(specification: Specification, metric: Metric, table: Table, *, has_pri
         looks = specification.experiment.planned_days if metric.role == "primary" else 1
         design = Design(specification.arm_alpha, analysis.power, weights, looks)
     plain, explained = spreads(metric, table, analysis.winsor_quantile)
-    names = metric.of_ratio if metric.kind == "ratio" else (metric.of_mean,)
-    if plain is None or ("revenue" in names and not has_prices):
+    if plain is None:
         return Line(metric.name, metric.role, None, relative)
     n = analysis.planned_n
     return Line(

@@ -1,5 +1,6 @@
 """A plan is measured on the shop's own history, and refuses to promise what can't be seen."""
 
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tea_tasting.aggr import Aggregates
 from experiments.cli import commands
 from experiments.commands.plan import lot_lines
 from experiments.errors import BadLogError, BadSpecificationError, UnderpoweredError
-from experiments.planning import doubts, plan_of, refuse_underpowered
+from experiments.planning import Line, doubts, plan_of, refuse_underpowered
 from experiments.statistics.power import ALWAYS, Design, Spread, drift_of
 from experiments.statistics.sequences import half_width
 from models.errors import BadConfigError
@@ -70,16 +71,57 @@ def test_each_metric_is_measured_with_and_without_what_customers_did_before() ->
     assert by_name["order_value"].spread.value == pytest.approx(10.0, rel=0.01)  # the dearest are winsorised
 
 
+def test_the_primary_pays_for_daily_looks_a_guardrail_for_its_sequence_and_others_for_one_look() -> None:
+    specification = specification_of(planned_n=500)
+    lines = {line.metric: line for line in plan_of(specification, purchases()).lines}
+    arms = (0.5, 0.5)
+    for name, design in {
+        "revenue_per_customer": Design(specification.arm_alpha, 0.8, arms, 28),
+        "conversion": Design(specification.arm_alpha, 0.8, arms, 1),
+        "units_per_customer": Design(specification.guard_alpha, 0.8, arms, ALWAYS),
+    }.items():
+        line = lines[name]
+        assert line.spread is not None
+        if name != "revenue_per_customer":  # which is measured with what customers did before
+            assert line.skewness == line.spread.skewness
+        assert line.needed_n == design.needed_n(line.spread, line.relative)
+        assert line.visible == design.visible(line.spread, 500)
+
+
+def test_what_decides_is_how_the_specification_measures_it() -> None:
+    specification = specification_of(planned_n=500)
+    plan = plan_of(specification, purchases())
+    by_hand = replace(
+        plan.primary, needed_n=20_000, visible=0.5, needed_n_cuped=10_000, visible_cuped=0.3, skewness=0.0
+    )
+    skewed = Line("conversion", "secondary", Spread(1.0, 1.0), 0.1, skewness=1000.0)
+    told = replace(plan, lines=(by_hand, skewed))
+    first, *others = specification.metrics
+    for is_cuped, needed_n, visible in ((True, 10_000, 0.3), (False, 20_000, 0.5)):
+        metrics = (first.model_copy(update={"cuped": is_cuped}), *others)
+        asked = specification.model_copy(update={"metrics": metrics})
+        with pytest.raises(UnderpoweredError) as caught:
+            refuse_underpowered(asked, told)
+        assert (caught.value.needed_n, caught.value.visible) == (needed_n, visible)
+    weighted = zip(specification.variants, (0.9, 0.1), strict=True)
+    variants = tuple(variant.model_copy(update={"weight": weight}) for variant, weight in weighted)
+    unequal = specification.model_copy(update={"variants": variants})
+    assert not [one for one in doubts(unequal, told) if "by chance" in one]  # a secondary one decides nothing
+
+
 def test_days_are_those_in_which_so_many_customers_came() -> None:
     plan = plan_of(specification_of(planned_n=100), purchases())
     assert plan.days(1) == 1 + 7
     assert plan.days(10**6) is None
     assert plan.days(None) is None
+    by_hand = replace(plan, per_day=(2.0, 0.0, 3.0))
+    assert [by_hand.days(n) for n in (1, 2, 3, 5, 6)] == [1 + 7, 1 + 7, 3 + 7, 3 + 7, None]
+    assert replace(plan, per_day=()).days(1) is None
 
 
 def test_without_prices_nothing_is_said_of_revenue() -> None:
     by_name = {line.metric: line for line in plan_of(specification_of(), purchases(price=None)).lines}
-    assert by_name["revenue_per_customer"].spread is None
+    assert by_name["revenue_per_customer"].spread is by_name["order_value"].spread is None
     assert by_name["conversion"].spread is not None
     told = next(doubts(specification_of(), plan_of(specification_of(), purchases(price=None))))
     assert told.startswith("revenue_per_customer, which decides, can't be measured")
