@@ -216,6 +216,33 @@ def test_an_unknown_option_is_refused() -> None:
         GateOptions.model_validate({"margn": 0.1})
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most", "beyond"),
+    [
+        ("margin", 0, 0.99, 1),
+        ("min_customers", 2, 10**6, None),
+        ("max_shrink", 0, 1, 1.01),
+        ("max_drop", 0, 1, 1.01),
+        ("resamples", 100, 10**6, None),
+    ],
+)
+def test_options_have_bounds(name: str, least: float, most: float, beyond: float | None) -> None:
+    for allowed in (least, most):
+        assert getattr(GateOptions.model_validate({name: allowed}), name) == allowed
+    for refused in (least - 1, beyond):
+        if refused is not None:
+            with pytest.raises(ValidationError):
+                GateOptions.model_validate({name: refused})
+
+
+def test_the_next_night_is_left_what_it_compares_with() -> None:
+    for same_recipe in (True, False):
+        figures = through(HABIT, HABIT, HABIT / 2, same_recipe=same_recipe).figures
+        left = [figures[name] for name in ("challenger_ndcg", "popular_ndcg", "coverage", "customers_judged")]
+        assert left == pytest.approx([HABIT.mean(), HABIT.mean() / 2, 0.2, 400])
+        assert figures.items() >= SIZES.items()
+
+
 def test_a_history_that_ends_before_the_champions_is_refused_and_the_same_one_is_not() -> None:
     same = replace(SAME_SIZE, champion_last_purchase=NOW)
     older = replace(SAME_SIZE, champion_last_purchase=NOW + timedelta(minutes=1))
