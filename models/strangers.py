@@ -11,12 +11,12 @@ from models.numerics.by_group import ByGroup
 from models.taste import Taste
 
 NONE = -1
-SIMILAR, TASTE, TREND = 200, 100, 20  # proposed by each source; the trend of each category
+SIMILAR, TASTE, TREND, POPULAR = 200, 100, 20, 100  # proposed by each source; the trend of each category
 
 
 class Counts(NamedTuple):
     """What each source counts: similar products, those that are alike, those of the taste that the purchases
-    show, and the trend of each category.
+    show, the trend of each category, and what is popular in all.
 
     The usual ones, where a shop has too little to learn its own from.
     """
@@ -25,6 +25,7 @@ class Counts(NamedTuple):
     alike: float = 0.5
     taste: float = 0.5
     trend: float = 0.25
+    popular: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +37,14 @@ class Proposers:
         trends: of each category, most popular first.
         category_row: of each product, -1 for none.
         taste: None of a night without `als`.
+        popular: product rows, most popular first.
     """
 
     alike: IntArray
     trends: ByGroup
     category_row: "Sequence[int] | memoryview[int]"
     taste: Taste | None
+    popular: IntArray
 
     def proposals(self, similar: IntArray, bought: list[int], times: list[int]) -> list[tuple[str, IntArray]]:
         """Products, best first, each list with the name of what it counts in Counts.
@@ -56,7 +59,7 @@ class Proposers:
         found += [("trend", self.trends[category][:TREND]) for category in sorted(categories)]
         if self.taste is not None:
             found.append(("taste", self.taste.nearest(bought, times, TASTE)))
-        return found
+        return [*found, ("popular", self.popular[:POPULAR])]
 
 
 def goes_with(

@@ -27,7 +27,7 @@ ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they a
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
 MOST_CUSTOMERS, MOST_BOUGHT = 500, 50  # to learn from, and of the order of each
 GRID = (0.0, 0.25, 0.5, 1.0)
-SOUGHT = ("alike", "similar", "taste", "trend")  # one after another
+SOUGHT = ("popular", "alike", "similar", "taste", "trend")  # one after another
 
 
 def alike(content: Content, products: IntArray, interactions: Interactions, horizon_days: float) -> IntArray:
@@ -51,7 +51,7 @@ class _Stranger:
     """A known customer as if nothing but one order were known.
 
     Attributes:
-        places: shape (4, n), what each of n products counts by each source in the order of Counts.
+        places: shape (5, n), what each of n products counts by each source in the order of Counts.
         is_bought: shape (n,), bool, of these products, within the horizon.
         n_truth: how many other products than those of the order were bought.
     """
@@ -119,6 +119,7 @@ def _strangers(
         ByGroup.of(popular, catalogue.category_row, int(catalogue.category_row.max(initial=-1)) + 1),
         catalogue.category_row.tolist(),
         taste_of_all(als, popular) if isinstance(als, Als) else None,
+        popular,
     )
     orders = np.split(session.product_row, np.searchsorted(session.customer_row, rows[1:]))
     truth = bought.matrix()[rows]

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import IntArray
 from models.session import Recent
-from models.strangers import SIMILAR, by_places, goes_with
+from models.strangers import SIMILAR, goes_with
 from service.answering.packed import Columns
 from service.live.told import Line, Told
 from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
@@ -194,17 +194,16 @@ def assembled(session: Session) -> Columns:
     similar, anchors = goes_with(
         served.similar_product, served.similar_score, np.array(bought[:MOST_ANCHORS])
     )
-    if night is not None:
+    if night is None:
+        times = [one.times for one in session.bought]
+        products, scores = served.proposed_to_stranger(similar, bought, times)
+    else:
         recent = [
             Recent(one.product_row, session.today - one.day, one.due_day - one.day) for one in session.bought
         ]
         products, scores = served.moves.moved(
             np.asarray(night.rows), similar[:SIMILAR], recent, served.session
         )
-    else:
-        proposed = served.proposers.proposals(similar, bought, [one.times for one in session.bought])
-        sources = [(rows, getattr(served.stranger_counts, name)) for name, rows in proposed]
-        products, scores = by_places(sources, served.session.first)
     best = products[np.lexsort((products, -scores))]
     rows = best[~np.isin(best, session.held)][:MOST]
     return _explained(session, rows, night, dict(zip(similar.tolist(), anchors.tolist(), strict=True)))

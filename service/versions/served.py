@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import FloatArray, IntArray
+from models.arrays import DoubleArray, FloatArray, IntArray
 from models.errors import DamagedVersionError
 from models.numerics.by_group import ByGroup
 from models.session import Moves, SessionFigures
-from models.strangers import Counts, Proposers
+from models.strangers import Counts, Proposers, by_places
 from models.taste import Taste
 from service.answering.packed import Columns
 from service.live.products import Shelf
@@ -144,7 +144,7 @@ class ServedVersion:
         self.session, self.stranger_counts = self._session_figures(), self._counts()
         self.moves = self._moves(n_products, len(categories))
         self.taste = self._taste(n_products)
-        self.proposers = Proposers(self.alike, self.trends, self.category_row, self.taste)
+        self.proposers = Proposers(self.alike, self.trends, self.category_row, self.taste, self.popular)
         self.offers = PublishedOffers(version, n_customers, n_products)
         self.bound_rules: WeakKeyDictionary[object, object] = WeakKeyDictionary()
         self.tombstone = version.manifest.history.tombstone or 0
@@ -207,6 +207,22 @@ class ServedVersion:
         if row == NONE and (old := self._replaced.find(product_id)) != NONE:
             row = int(self.replaced_product[old])
         return row
+
+    def proposed_to_stranger(
+        self, similar: IntArray, rows: list[int], times: list[int]
+    ) -> tuple[IntArray, DoubleArray]:
+        """What somebody whom the night didn't see gets by a few products, and what each counts.
+
+        Args:
+            similar: of `goes_with` those.
+            rows: the products, the latest first.
+            times: in how many orders each was bought.
+        Returns:
+            as of `by_places`.
+        """
+        proposed = self.proposers.proposals(similar, rows, times)
+        sources = [(found, getattr(self.stranger_counts, name)) for name, found in proposed]
+        return by_places(sources, self.session.first)
 
     def candidates(self, customer_row: int) -> Columns:
         """A customer's candidates, best first; evidence are places in the customer's history."""
@@ -299,11 +315,12 @@ class ServedVersion:
         return left
 
     def _counts(self) -> Counts:
-        if not self._version.has("session/counts"):  # of an earlier checkout's night
-            return Counts(alike=0.0)
-        counts = self._version.array_of("session/counts", np.float64, (len(Counts._fields),)).tolist()
+        if not self._version.has("session/stranger_counts"):  # of an earlier checkout's night
+            return Counts(alike=0.0, popular=0.0)
+        n = len(Counts._fields)
+        counts = self._version.array_of("session/stranger_counts", np.float64, (n,)).tolist()
         if not all(0 <= count < np.inf for count in counts):
-            raise self._version.damaged("session/counts", f"can't be: {counts}")
+            raise self._version.damaged("session/stranger_counts", f"can't be: {counts}")
         return Counts(*counts)
 
     def _taste(self, n_products: int) -> Taste | None:

@@ -220,7 +220,7 @@ def _add_products(writer: VersionWriter, shop: TinyShop, products: list[str]) ->
         left = [shop.category_left.get(name, 1.0) for name in categories]
         writer.add("follow_up/category_left", np.array(left, np.float32))
     if shop.counts:
-        writer.add("session/counts", np.array(shop.counts, np.float64))
+        writer.add("session/stranger_counts", np.array(shop.counts, np.float64))
     writer.add("follow_up/lift", np.array([shop.follow_up_lift.get(p, 1.0) for p in products], np.float32))
 
 

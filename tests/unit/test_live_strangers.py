@@ -50,9 +50,13 @@ def test_what_each_source_counts_for_a_stranger_is_the_version_s_word(tmp_path: 
     alike = {"bread": ["plum", "pear", "bread"]}
     told = {
         # plum 1/2, pear 1/3 and, of the trend and the similar ones, nothing
-        Counts(similar=0, alike=1, taste=0, trend=0): ["plum", "pear", "milk"],
+        Counts(similar=0, alike=1, taste=0, trend=0, popular=0): ["plum", "pear", "milk"],
         # butter .5/2, cheese .5/3, rolls .5/4; plum .2/2, pear .2/3
-        Counts(similar=0.5, alike=0.2, taste=0, trend=0): ["butter", "cheese", "rolls", "plum", "pear"],
+        Counts(similar=0.5, alike=0.2, taste=0, trend=0, popular=0): [
+            *("butter", "cheese", "rolls", "plum", "pear")
+        ],
+        # butter .5/2 + .1/6, cheese .5/3, rolls .5/4 + .1/7, milk .1/2
+        Counts(similar=0.5, alike=0, taste=0, trend=0, popular=0.1): ["butter", "cheese", "rolls", "milk"],
         None: ["butter", "rolls", "cheese", "cake"],  # of an earlier checkout's night, as it was
     }
     for number, (counts, wanted) in enumerate(told.items()):
@@ -78,5 +82,5 @@ def test_of_a_stranger_s_purchases_the_one_that_is_due_first_is_ahead(tmp_path: 
 
 def test_counts_that_can_t_be_are_refused(tmp_path: Path) -> None:
     for number, wrong in enumerate((-1.0, float("nan"), float("inf"))):
-        with pytest.raises(DamagedVersionError, match="session/counts"):
+        with pytest.raises(DamagedVersionError, match="session/stranger_counts"):
             tiny_served(tmp_path / str(number), replace(SHOP, counts=Counts(taste=wrong)))

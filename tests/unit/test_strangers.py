@@ -51,10 +51,11 @@ def test_each_source_proposes_under_its_name() -> None:
         trends=ByGroup.of(rows(2, 1, 0), category_row, 2),
         category_row=category_row.tolist(),
         taste=None,
+        popular=rows(2, 1, 0),
     )
     told = [(name, found.tolist()) for name, found in proposers.proposals(rows(3), [0, 1, 3], [1, 1, 1])]
     # 2 is alike at places 1 and 0, 3 at 0; product 3 has no category
-    assert told == [("similar", [3]), ("alike", [2, 3]), ("trend", [1, 0])]
+    assert told == [("similar", [3]), ("alike", [2, 3]), ("trend", [1, 0]), ("popular", [2, 1, 0])]
 
 
 def test_a_taste_proposes_what_fits_to_the_purchases() -> None:
@@ -64,9 +65,10 @@ def test_a_taste_proposes_what_fits_to_the_purchases() -> None:
         trends=ByGroup.of(rows(0), rows(-1, -1, -1, -1), 0),
         category_row=[-1] * 4,
         taste=Taste(np.arange(4, dtype=np.int32), factors, factors, taste_matrix(factors, 0.1)),
+        popular=NONE,
     )
     told = {name: found.tolist() for name, found in proposers.proposals(NONE, [0], [1])}
-    assert told == {"similar": [], "alike": [], "taste": [3, 0]}
+    assert told == {"similar": [], "alike": [], "taste": [3, 0], "popular": []}
 
 
 def coloured(follow: Callable[[int, int, int], int]) -> tuple[Interactions, Interactions]:
@@ -90,6 +92,24 @@ def coloured(follow: Callable[[int, int, int], int]) -> tuple[Interactions, Inte
     catalogue = Catalogue.of(np.zeros(n_products, np.int32), words=sparse.csr_array(words))
     whole = replace(whole, catalogue=catalogue)
     return whole.before(100 * 86_400), whole.between(100 * 86_400, 107 * 86_400)
+
+
+def joined(*parts: Interactions) -> Interactions:
+    """The lines of all, whose orders are each part's own."""
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("customer_row", "product_row", "at_s")
+    }
+    orders = [part.order_row + 10_000 * number for number, part in enumerate(parts)]
+    return Interactions.build(
+        columns["customer_row"],
+        columns["product_row"],
+        np.concatenate(orders).astype(np.int32),
+        columns["at_s"],
+        catalogue=parts[0].catalogue,
+        as_of_s=parts[0].as_of_s,
+        n_customers=int(columns["customer_row"].max()) + 1,
+    )
 
 
 def learned(past: Interactions, bought: Interactions) -> Counts:
@@ -116,7 +136,7 @@ def test_of_many_customers_some_are_learned_from_by_lot(monkeypatch: pytest.Monk
 
 def of_two(*, first_is_bought: bool) -> _Stranger:
     """Of two products the first is alike, and the second similar: that one is ahead by the usual counts."""
-    places = np.zeros((4, 2))
+    places = np.zeros((len(Counts._fields), 2))
     places[0, 1], places[1, 0] = 1.2, 1.0
     return _Stranger(places, np.array([first_is_bought, not first_is_bought]), 1)
 
@@ -142,9 +162,23 @@ def test_counts_stay_unless_customers_gain_more_than_a_standard_error(
     assert learned_counts({}, past, bought, 2.0) == Counts(alike=alike)
 
 
-def test_where_colours_tell_nothing_what_is_alike_counts_nothing() -> None:
+def test_where_colours_tell_nothing_what_is_alike_counts_less() -> None:
     counts = learned(*coloured(lambda customer, colour, n: n * 7))
-    assert (counts.alike, counts.similar) == (0, Counts().similar)  # nothing is similar: nothing to learn
+    assert counts.alike / sum(counts) < Counts().alike / sum(Counts())
+    assert counts.similar == Counts().similar  # nothing is similar: nothing to learn
+
+
+def test_where_all_want_the_same_few_what_is_popular_counts_more() -> None:
+    """Others than those who are learned from bought them, beside nothing else: nothing is similar to them."""
+    past, bought = coloured(lambda customer, colour, n: n * 7)
+    n_others = 30
+    others = replace(
+        past.only(past.customer_row < n_others),
+        customer_row=np.arange(N_CUSTOMERS, N_CUSTOMERS + n_others, dtype=np.int32),
+        product_row=np.arange(n_others, dtype=np.int32) % 3 * 7,
+    )
+    counts = learned(joined(past, others), replace(bought, n_customers=N_CUSTOMERS + n_others))
+    assert counts.popular > Counts().popular
 
 
 @pytest.mark.parametrize("n", [0, 19])
@@ -157,17 +191,5 @@ def test_the_order_that_is_taken_for_all_that_is_known_is_the_latest() -> None:
     """The older order is of another colour than all that follows, and would teach that nothing is alike."""
     past, bought = coloured(lambda customer, colour, n: colour + N_COLOURS * ((customer + n) % OF_A_COLOUR))
     older = replace(past, product_row=(past.product_row + 1) % past.n_products, at_s=past.at_s - 86_400 * 30)
-    lines = [
-        np.concatenate([getattr(a, part) for a in (past, older)]) for part in ("customer_row", "product_row")
-    ]
-    orders = np.concatenate([past.order_row, older.order_row + 10_000]).astype(np.int32)
-    both = Interactions.build(
-        *lines,
-        orders,
-        np.concatenate([past.at_s, older.at_s]),
-        catalogue=past.catalogue,
-        as_of_s=past.as_of_s,
-        n_customers=past.n_customers,
-    )
-    counts = learned(both, bought)
+    counts = learned(joined(past, older), bought)
     assert counts.alike > Counts().alike or counts.trend < Counts().trend

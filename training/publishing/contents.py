@@ -137,7 +137,7 @@ def write_session(writer: VersionWriter, figures: SessionFigures, counts: Counts
     *first_three, similar = figures
     writer.add("session/figures", np.array(first_three, np.float64))
     writer.add("session/similar", np.array([similar], np.float64))  # apart: earlier checkouts know three
-    writer.add("session/counts", np.array(counts, np.float64))
+    writer.add("session/stranger_counts", np.array(counts, np.float64))
 
 
 def write_due(writer: VersionWriter, models: Mapping[str, Model[Any]], own: OwnHistory) -> None:
