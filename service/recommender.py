@@ -16,6 +16,7 @@ from service.answering.own_list import (
     Answer,
     Kept,
     OwnList,
+    Rung,
     entries_of,
     made_list,
     put_under_rules,
@@ -124,8 +125,11 @@ class Recommender:
         basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
-        basket.fill(lambda: _take_ladder(basket, own, query.objective))
+        viewed = _viewed(served, query) if own is None else []
+        basket.fill(lambda: _take_ladder(basket, own, query.objective, viewed))
         answer = basket.answer(own, level)
+        if any(rung is Rung.GOES_WITH for _, rung, _, _ in answer.picks):
+            return answer._replace(viewed=viewed)
         if own is None or not self._first_level.keeps or query.exclude:
             return answer
         if len(own.answers) >= KEPT_ANSWERS:
@@ -361,8 +365,17 @@ def _begun(
     return own
 
 
-def _take_ladder(basket: Basket, own: OwnList | None, objective: str) -> None:
-    """Take the own list, if there is one, and then rung by rung."""
+def _viewed(served: ServedVersion, query: Query) -> list[int]:
+    """Rows of the products that somebody looked at, each once, the latest first."""
+    rows = dict.fromkeys(map(served.product_row, query.viewed))
+    rows.pop(NONE, None)
+    return list(rows)
+
+
+def _take_ladder(basket: Basket, own: OwnList | None, objective: str, viewed: list[int]) -> None:
+    """Take the own list, if there is one, else what goes with what was looked at; then rung by rung."""
+    if viewed:
+        basket.take_viewed(viewed)
     if own is not None:
         _take_list(basket, own)
         if not basket.is_full and own.customer_row != NONE:

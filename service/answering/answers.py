@@ -72,11 +72,18 @@ class AnswerWriter:
         if own:
             items = self._own_items(answer, own, language, offers=offers)
         else:
-            items = self._items(answer, language, offers=offers)
+            why = self._with_viewed(answer, language)
+            items = self._items(answer, language, goes_with=why, offers=offers)
         text = ", ".join(items)
         if kept is not None:
             kept.written = now, offers, text
         return text
+
+    def _with_viewed(self, answer: Answer, language: str) -> list[str]:
+        """Reasons by what a stranger looked at, as `Basket.take_viewed` counts them."""
+        titles = [(self._served.products[row], self._served.title(row)) for row in answer.viewed]
+        reasons = reasons_in(language)
+        return [why(*title) for why in (reasons.similar, reasons.alike) for title in titles]
 
     def reorder(self, customer_id: str, answer: Answer, language: str = ENGLISH) -> str:
         """The body of `/reorder/<customer_id>`. `unknown` is whoever nothing is known of, or may be."""
@@ -172,7 +179,7 @@ class AnswerWriter:
             head, middle = self._products.get(row) or self._write_product(row)
             if rung is Rung.PINNED:
                 why = explain.reasons.chosen_by_shop(answer.pinned[row])
-            elif rung is Rung.GOES_WITH:
+            elif rung is Rung.GOES_WITH and evidence != NO_EVIDENCE:
                 why = goes_with[evidence]
             elif rung in why_of:
                 why = why_of[rung]

@@ -1,6 +1,6 @@
 """An answer in the making: takes what may be shown, until it has n products."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from math import inf
 
@@ -206,6 +206,25 @@ class Basket:
         ]
         known.sort(key=lambda one: (-one[0], one[1]))
         self._take(((row, anchor, own.probability(row)) for _, row, anchor in known), Rung.GOES_WITH)
+
+    def take_viewed(self, viewed: Sequence[int]) -> None:
+        """What a stranger gets by products that were looked at, as after a first purchase of them.
+
+        The evidence is a place in `viewed` if it is bought with that; if it is like it, so many more as there
+        are of these; else there is none.
+        """
+        served = self._served
+        similar, anchors = goes_with(served.similar_product, served.similar_score, np.array(viewed, np.int32))
+        products, scores = served.proposed_to_stranger(similar, list(viewed), [1] * len(viewed))
+        if self._ruling.factors is not None:
+            scores = scores * self._ruling.factors[products]
+        why: dict[int, int] = {}
+        for place, of in enumerate(viewed, len(viewed)):
+            for row in served.alike[of].tolist():
+                why.setdefault(row, place)
+        why |= zip(similar.tolist(), anchors.tolist(), strict=True)
+        best = products[np.lexsort((products, -scores))].tolist()
+        self._take(((row, why.get(row, NO_EVIDENCE), UNKNOWN) for row in best), Rung.GOES_WITH)
 
     def _goes_with(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         served = self._served

@@ -1,6 +1,6 @@
 """A customer's list in the order of its objective, what rules change of it, and what was answered from it."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -37,8 +37,8 @@ class Rung(Enum):
 
 type Pick = tuple[int, Rung, int, float]
 """One product of an answer: its row, its rung, its evidence (as `storage.versions.evidence` has it; below the
-rung SCORES there is none, and of GOES_WITH it is a place in the cart) and its probability, UNKNOWN or 0 to 1.
-A plain tuple: answers make ten."""
+rung SCORES there is none, and of GOES_WITH it is a place in the cart, or what `Basket.take_viewed` says) and
+its probability, UNKNOWN or 0 to 1. A plain tuple: answers make ten."""
 
 
 class Attached(NamedTuple):
@@ -156,6 +156,7 @@ class Answer(NamedTuple):
         level: where the list was read.
         pinned: the rule that put a product where it stands, by product row.
         kept: where this answer, as it is, is kept for the next time; None: nowhere.
+        viewed: rows of what a stranger looked at, where the answer begins with what goes with it.
     """
 
     picks: list[Pick]
@@ -163,6 +164,7 @@ class Answer(NamedTuple):
     level: str
     pinned: Mapping[int, str]
     kept: Kept | None = None
+    viewed: Sequence[int] = ()
 
     def with_picks(self, picks: list[Pick]) -> "Answer":
         """The same of other products."""
@@ -170,8 +172,8 @@ class Answer(NamedTuple):
 
     @property
     def source(self) -> str:
-        """`session` if the customer bought something since the night; else `personal` if the customer's own
-        history is the reason of at least one product.
+        """`session` if the customer bought something since the night; `viewed` if what a stranger looked at
+        says something; else `personal` if the customer's own history is the reason of at least one product.
 
         Being in the own list isn't enough: the night fills it with what is popular.
         """
@@ -179,6 +181,8 @@ class Answer(NamedTuple):
             return self.kept.source
         if self.own is not None and self.own.session is not None:
             return "session"
+        if self.viewed:
+            return "viewed"
         for pick in self.picks:
             if pick[2] != NO_EVIDENCE:
                 return "personal"

@@ -36,7 +36,9 @@ def _lists() -> Json:
         )
 
     return {
-        "Recommendations": answer("personal", "session", "popular", of_experiments=True, customer_id=TEXT),
+        "Recommendations": answer(
+            *("personal", "session", "viewed", "popular"), of_experiments=True, customer_id=TEXT
+        ),
         "ManyAnswers": exactly(
             received={"type": "integer", "minimum": 1},
             failed={"type": "integer", "minimum": 0},

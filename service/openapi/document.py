@@ -17,6 +17,7 @@ from service.openapi.parameters import (
     OBJECTIVE,
     OFFER_OBJECTIVE,
     VARIANT,
+    VIEWED,
     WHICH,
     WITHIN,
     N,
@@ -109,7 +110,7 @@ def _product_paths() -> Json:
             "recommend",
             "The next best products of a customer; the popular ones for a customer that isn't known",
             "Recommendations",
-            *(CUSTOMER, *WHICH, OBJECTIVE, VARIANT, LANGUAGE),
+            *(CUSTOMER, *WHICH, OBJECTIVE, VIEWED, VARIANT, LANGUAGE),
         ),
         "/offers/{customer_id}": asked(
             "offers",

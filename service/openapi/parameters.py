@@ -4,16 +4,17 @@ from service.answering.languages import LANGUAGES
 from service.openapi.json_schema import Json
 from service.web.parameters import (
     CATEGORY_BYTES,
-    EXCLUDE_BYTES,
     EXCLUDE_MAX,
     FORCED,
     ID_BYTES,
+    IDS_BYTES,
     N_DEFAULT,
     N_MAX,
     N_MIN,
     OBJECTIVES,
     OFFER_OBJECTIVES,
     PLACEMENT,
+    VIEWED_MAX,
     WITHIN_MAX,
 )
 
@@ -25,6 +26,12 @@ KEPT_ID: Json = ID | {"pattern": rf"^{INNER}([^\u0000]*{INNER})?$"}
 def in_path(name: str, description: str) -> Json:
     """An id in the path."""
     return {"name": name, "in": "path", "required": True, "description": description, "schema": ID}
+
+
+def joined_ids(most: int) -> Json:
+    """Ids with commas between them: a string, since an array can't tell [""] from [], nor an id with a comma
+    from two ids."""
+    return {"type": "string", "pattern": f"^([^,]+(,[^,]+){{0,{most - 1}}})?$"}
 
 
 def in_query(name: str, description: str, schema: Json) -> Json:
@@ -48,11 +55,17 @@ CATEGORY = in_query(
 EXCLUDE = in_query(
     "exclude",
     f"Product ids that may not be shown, joined by commas: at most {EXCLUDE_MAX}, of at most "
-    f"{ID_BYTES} bytes each and {EXCLUDE_BYTES} bytes in all. Unknown ones are ignored.",
-    # A string, not an array: an array can't tell [""] from [], nor an id with a comma from two ids.
-    {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
+    f"{ID_BYTES} bytes each and {IDS_BYTES} bytes in all. Unknown ones are ignored.",
+    joined_ids(EXCLUDE_MAX),
 )
 WHICH = [N, AT_PLACEMENT, CATEGORY, EXCLUDE]
+VIEWED = in_query(
+    "viewed",
+    "Product ids that the visitor looked at just now, the latest first, joined by commas: at most "
+    f"{VIEWED_MAX}. Of somebody of whom no purchase is known, or was made since the night, the list begins "
+    "with what goes with them; else they change nothing.",
+    joined_ids(VIEWED_MAX),
+)
 OBJECTIVE = in_query(
     "objective",
     "What the order is for: what is bought most probably, what is worth most (probability times margin), "

@@ -10,11 +10,11 @@ from service.errors import RefusedError
 N_DEFAULT, N_MIN, N_MAX = 10, 1, 100
 ID_BYTES = 256
 CATEGORY_BYTES = 256
-EXCLUDE_MAX = 100
-EXCLUDE_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
+EXCLUDE_MAX, VIEWED_MAX = 100, 20
+IDS_BYTES = 16 * 1024  # of all ids with their commas: percent-encoded, a URL has 64 KiB at most
 PLACEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KNOWN = ("n", "placement", "category", "exclude")
-OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective", "variant"), (*KNOWN, "within")
+OF_CUSTOMER, OF_REORDER = (*KNOWN, "objective", "viewed", "variant"), (*KNOWN, "within")
 OF_TRY = ("at", "customer", *KNOWN, "objective")
 OF_OFFERS = ("n", "placement", "objective")
 WITHIN_MAX = 366
@@ -27,9 +27,10 @@ REMEMBERED_BYTES = 64  # longer query strings are parsed each time
 @dataclass(frozen=True, slots=True)
 class Query:
     """What was asked for: how many products, from which category, without which, to be shown where, what for;
-    of what is due again, within how many days; and, by an operator, which variant of an experiment:
-    `EXPERIMENT:VARIANT`. What nobody asks for and an experiment says: `spare`, so many products more,
-    where one is to be drawn, and `rule_set`, of the rules that hold for some variants only."""
+    of what is due again, within how many days; what somebody looked at just now; and, by an operator, which
+    variant of an experiment: `EXPERIMENT:VARIANT`. What nobody asks for and an experiment says: `spare`, so
+    many products more, where one is to be drawn, and `rule_set`, of the rules that hold for some variants
+    only."""
 
     n: int = N_DEFAULT
     category: str | None = None
@@ -37,6 +38,7 @@ class Query:
     placement: str | None = None
     objective: str = OBJECTIVES[0]
     within_days: int = 0
+    viewed: tuple[str, ...] = ()
     variant: str | None = None
     spare: int = 0
     rule_set: str = ""
@@ -131,10 +133,11 @@ def _parse(query_string: bytes, names: tuple[str, ...], objectives: tuple[str, .
     return Query(
         n=_n(given["n"]) if "n" in given else N_DEFAULT,
         category=category_of(given["category"]) if "category" in given else None,
-        exclude=_exclude(given["exclude"]) if "exclude" in given else (),
+        exclude=_ids("exclude", given["exclude"], EXCLUDE_MAX) if "exclude" in given else (),
         placement=placement_of(given["placement"]) if "placement" in given else None,
         objective=objective_of(given["objective"], objectives) if "objective" in given else objectives[0],
         within_days=_within(given["within"]) if "within" in given else 0,
+        viewed=_ids("viewed", given["viewed"], VIEWED_MAX) if "viewed" in given else (),
         variant=_variant(given["variant"]) if "variant" in given else None,
     )
 
@@ -183,12 +186,12 @@ def category_of(text: str) -> str:
     return text
 
 
-def _exclude(text: str) -> tuple[str, ...]:
+def _ids(name: str, text: str, most: int) -> tuple[str, ...]:
     ids = tuple(text.split(",")) if text else ()
-    if len(ids) > EXCLUDE_MAX:
-        raise RefusedError("bad_parameter", "exclude", f"more than {EXCLUDE_MAX} product ids")
-    if len(text.encode()) > EXCLUDE_BYTES:
-        raise RefusedError("bad_parameter", "exclude", f"more than {EXCLUDE_BYTES} bytes in all")
+    if len(ids) > most:
+        raise RefusedError("bad_parameter", name, f"more than {most} product ids")
+    if len(text.encode()) > IDS_BYTES:
+        raise RefusedError("bad_parameter", name, f"more than {IDS_BYTES} bytes in all")
     if any(not 1 <= len(i.encode()) <= ID_BYTES for i in ids):
-        raise RefusedError("bad_parameter", "exclude", f"a product id must have 1 to {ID_BYTES} bytes")
+        raise RefusedError("bad_parameter", name, f"a product id must have 1 to {ID_BYTES} bytes")
     return ids

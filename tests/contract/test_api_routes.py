@@ -149,6 +149,14 @@ def test_bad_parameters_are_named(app: Flask, route: str, query: str, kind: str,
     problem(app.test_client().get(f"{route}?{query}"), 400, kind, field)
 
 
+def test_what_was_looked_at_is_a_parameter_of_recommend_alone(app: Flask) -> None:
+    many = ",".join(["milk"] * 21)
+    problem(app.test_client().get(f"/recommend/nobody?viewed={many}"), 400, "bad_parameter", "viewed")
+    problem(app.test_client().get("/recommend/nobody?viewed=a,,b"), 400, "bad_parameter", "viewed")
+    problem(app.test_client().get("/popular?viewed=milk"), 400, "unknown_parameter", "viewed")
+    assert get(app, "/recommend/nobody?viewed=milk&n=1")["source"] == "viewed"
+
+
 @pytest.mark.parametrize("route", ["/recommend/", "/similar/"])
 def test_ids_that_cannot_be_are_refused(app: Flask, route: str) -> None:
     field = "customer_id" if "recommend" in route else "product_id"
