@@ -45,6 +45,8 @@ def beginning_of(chances: list[float], factor: float, rows: set[int]) -> OwnList
 
 
 @given(CHANCES, st.sampled_from([0.0, 0.5, 1.5, 4.0]), st.sets(st.integers(0, 89), max_size=30))
+@example([0.9] * 45 + [0.3] * 5 + [0.1] * 40, 4.0, {88})  # it comes before the last of the beginning
+@example([0.9] * 45 + [0.3] * 5 + [0.1] * 40, 4.0, {3, 46, 70, 88})
 def test_the_order_is_that_of_the_whole_list(chances: list[float], factor: float, rows: set[int]) -> None:
     own, whole = beginning_of(chances, factor, rows), beginning_of(chances, factor, rows)
     whole.columns, whole.behind = own.served.candidates(0), WHOLE
@@ -78,6 +80,19 @@ def taken_from(own: OwnList, taken: set[int]) -> list[int]:
             found.append(row)
             taken.add(row)
     return found
+
+
+def test_of_products_that_come_to_count_the_same_the_one_that_was_ahead_stays_ahead() -> None:
+    for factor, row, order in ((0.5, 0, [0, 1, 2]), (2.0, 2, [0, 2, 1])):
+        own = beginning_of([0.5, 0.25, 0.25], factor, {row})
+        assert [entry[0] for _, entry in under_factors(own)] == order
+
+
+def test_what_moves_less_than_something_behind_waits_for_it() -> None:
+    own = beginning_of([0.9] * 45 + [0.15] * 4 + [0.14] * 41, 1.0, set())
+    own.ruling = Ruling(own.served, [Scale(np.array([row], np.int32), by) for row, by in ((49, 2), (88, 4))])
+    own.moved = own.ruling.moved(own.columns)
+    assert [entry[0] for _, entry in under_factors(own)][45:49] == [88, 49, 45, 46]  # .56, .28, .15
 
 
 def test_what_stands_behind_is_not_read_before_something_of_it_may_come() -> None:
