@@ -103,7 +103,12 @@ def judge(
                 models[CHAMPION], fit_s[CHAMPION] = other
     with progress.step("evaluate"):
         result = evaluate_fold(
-            interactions, fold, models, fill=popular_order(models), options=job.config.evaluation
+            interactions,
+            fold,
+            models,
+            fill=popular_order(models),
+            options=job.config.evaluation,
+            on_step=progress.detail,
         )
         if not len(result.targets["all"].customer_row):
             return Judged(models, None, None)

@@ -133,7 +133,10 @@ def test_a_fold_measures_each_model_on_the_same_customers() -> None:
     nan = np.nan
     knows = scores([9, 8, nan, 7, nan, nan], [nan, nan, nan, nan, nan, 9], *[[nan] * 6] * 3)
     popular = scores(*[[3, 2, 1, nan, nan, nan]] * 5)
-    result = evaluate_fold(history(), FOLD, {"knows": knows, "popular": popular}, fill=POPULAR)
+    said: list[str] = []
+    models = {"knows": knows, "popular": popular}
+    result = evaluate_fold(history(), FOLD, models, fill=POPULAR, on_step=said.append)
+    assert sorted(said) == ["knows, lists of 2 customers", "popular, lists of 2 customers"]
     assert result.targets["all"].customer_row.tolist() == [0, 1]
     assert result.per_customer("knows").tolist() == [1, 1]
     # Customer 0 bought 0, 1, 3 and is shown 0, 1, 2; customer 1 bought 5 and never sees it.

@@ -52,10 +52,12 @@ def backtest(
                 horizon_days=fold.horizon_days,
                 on_step=progress.detail,
             )
-            progress.detail("measure")
             asked = {name: models[name] for name in fit_s}
             fill = popular_order(models)
-            results.append(evaluate_fold(interactions, fold, asked, fill=fill, options=options))
+            result = evaluate_fold(
+                interactions, fold, asked, fill=fill, options=options, on_step=progress.detail
+            )
+            results.append(result)
             looks.append(look_inside(asked, interactions, fold))
         for name, why in fallback_notes(asked).items():
             progress.say("fallback", variant=name, fold=number, why=why)

@@ -1,7 +1,7 @@
 """One time split: every variant's lists over the full catalogue against what was then bought."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -106,6 +106,7 @@ def evaluate_fold(
     *,
     fill: IntArray,
     options: EvaluationOptions | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> FoldResult:
     """Measure fitted models on one fold.
 
@@ -115,6 +116,7 @@ def evaluate_fold(
         models: name to a model fitted on `interactions.before(fold.as_of_s)`, and on nothing later.
         fill: product rows, most popular before the fold first; they fill lists up.
         options: how many customers are judged at most; None: all are.
+        on_step: is told of which variant lists are begun, maybe by another thread.
     Returns:
         figures of every model; with empty targets if nobody known bought in the window.
     """
@@ -128,12 +130,13 @@ def evaluate_fold(
     asked = truth.targets if options is None else _by_lot(truth.targets, options)
     customers = asked["all"].customer_row
 
-    def ranked(model: Model[Any]) -> tuple[list[IntArray], float]:
+    def ranked(name: str, model: Model[Any]) -> tuple[list[IntArray], float]:
+        on_step(f"{name}, lists of {len(customers):,} customers")
         started = time.perf_counter()
         found = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
         return found, time.perf_counter() - started
 
-    every = at_once([partial(ranked, model) for model in models.values()])
+    every = at_once([partial(ranked, *each) for each in models.items()])
     for name, ((best, unowned), score_s[name]) in zip(models, every, strict=True):
         fresh = unowned[np.searchsorted(customers, asked["new"].customer_row)]
         figures["all"][name] = per_customer(best, asked["all"].products)
