@@ -1,6 +1,7 @@
 """How far lists move after purchases, learned in made-up shops whose customers come again soon."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from models.base import Model
 from models.history.interactions import Interactions
-from models.session import Recent, SessionFigures
+from models.session import Moves, Recent, SessionFigures
 from tests.data.scores import history_of
 from training import sessions
 from training.fitting import fit_variants
@@ -118,8 +119,32 @@ def test_what_was_known_before_an_order_is_what_was_bought_since_and_when_it_is_
 
 
 def test_what_nobody_buys_twice_is_in_no_list() -> None:
-    past, bought = shop([(0, 1, 90, 0), (0, 2, 101, 1), (0, 3, 103, 2)])
+    past, bought = shop([(0, 1, 90, 0), (0, 2, 101, 1), (0, 2, 103, 2)])
     _, starts = sessions._later_orders(past, bought)
     usual = np.full(N_PRODUCTS, np.nan)
     (one,) = sessions._laters(fitted(past), sessions.Timeline.of(past), bought, starts, usual)
-    assert (one.recent, one.never) == ([Recent(2, 2, -1.0)], [2])
+    assert (one.recent, one.never, one.truth.tolist()) == ([Recent(2, 2, -1.0)], [2], [2])
+    nowhere = np.full(N_PRODUCTS, -1, np.int32)
+    moves = Moves(nowhere, [], np.ones(0, np.float32), np.ones(N_PRODUCTS, np.float32), 7.0)
+    night = np.array([2, 1], np.int32)
+    assert one.ndcg(night, moves, SessionFigures()) == 0
+    assert replace(one, never=[]).ndcg(night, moves, SessionFigures(steps_back=0.0)) == 1
+
+
+def test_where_nothing_follows_from_a_purchase_lists_move_as_is_usual() -> None:
+    random = np.random.default_rng(3)
+    assert (
+        learned(orders(lambda customer, n: random.permutation(N_PRODUCTS)[:3].tolist(), 6))
+        == SessionFigures()
+    )
+
+
+def test_of_a_large_history_intervals_are_of_some_and_of_those_who_are_learned_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_all = learned(refills())
+    monkeypatch.setattr(sessions, "MOST_ENTRIES", 0)
+    past, bought = refills()
+    assert learned((past, bought)) == of_all
+    some = sessions._some(past, np.array([3, 5], np.int32))
+    assert np.unique(some.customer_row).tolist() == [3, 5]
