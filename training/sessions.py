@@ -91,7 +91,7 @@ def learned_figures(
                 rows,
                 min(MOST_LISTED, past.n_products),
                 fill=popular_order(models),
-                owned=past.matrix(),
+                owned=timeline.interactions.matrix(),
             )
         ).lists
     nights = [line[line >= 0] for line in lists]
@@ -112,7 +112,9 @@ def _later_orders(past: Interactions, bought: Interactions) -> tuple[IntArray, L
     """
     first = np.unique(_begins(bought))  # customer by customer, in the order of time
     customer = bought.customer_row[first]
-    is_later = (np.diff(customer, prepend=-1) == 0) & np.isin(customer, past.customer_row)
+    is_known = np.zeros(past.n_customers, np.bool_)
+    is_known[past.customer_row] = True
+    is_later = (np.diff(customer, prepend=-1) == 0) & is_known[customer]
     orders = first[is_later]
     if len(orders) > MOST_ORDERS:
         orders = np.sort(np.random.default_rng(0).choice(orders, MOST_ORDERS, replace=False))
