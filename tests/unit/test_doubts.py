@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.data.coupons import START, day, history_of, table
 from tests.data.nights import QUICK, run
 from training.history.doubts import doubts
@@ -241,6 +243,17 @@ def test_offers_that_nobody_can_be_shown_are_named(tmp_path: Path) -> None:
 def test_offers_that_can_be_shown_raise_no_doubt(tmp_path: Path) -> None:
     lines = f"one,0;9,{day(0)},{day(100)},\ntwo,1,,,\nlater,1,{day(100)},{day(101)},\n"
     assert said(tmp_path, weekly(), offers=OFFERS + lines) == ""
+
+
+@pytest.mark.parametrize(("known", "is_doubted"), [(2, False), (1, True)])
+def test_redemptions_of_offers_that_the_table_lacks_are_doubted(
+    tmp_path: Path, known: int, is_doubted: bool
+) -> None:
+    lines = [f"{offer},c1,{day(50)}" for offer in ["one"] * known + ["gone", "lost"]]
+    redemptions = "offer_id,customer_id,redeemed_at\n" + "\n".join(lines)
+    found = said(tmp_path, weekly(), offers=OFFERS + f"one,0,,{day(100)},\n", redemptions=redemptions)
+    assert ("Of the redemptions 67% are" in found) is is_doubted
+    assert ("('gone' and 1 more)" in found) is is_doubted
 
 
 def test_an_export_that_is_there_twice_is_doubted_by_whole_orders(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _nobody_again(history, horizon_days),
         _orders_of_one_line(history),
         _offers_for_nobody(history),
+        _unknown_offers(history),
         _orders_again(history),
         *_nearly_ours(history),
         *strange_values(history),
@@ -275,6 +276,21 @@ def _offers_for_nobody(history: History) -> str | None:
         if found.height
     ]
     return f"Some offers can't be shown to anybody. One {'; one '.join(said)}." if said else None
+
+
+def _unknown_offers(history: History) -> str | None:
+    if history.offers is None or history.redemptions is None or not history.redemptions.height:
+        return None
+    offers = history.offers["offer_id"].implode()
+    strange = history.redemptions.filter(~pl.col("offer_id").is_in(offers))["offer_id"]
+    share = strange.len() / history.redemptions.height
+    if share <= 1 - KNOWN_SHARE:
+        return None
+    return (
+        f"Of the redemptions {share:.0%} are of offers that the table of offers lacks "
+        f"({_named(strange.unique().sort())}), and nothing is learned from them: keep offers that are over in "
+        "the table, and write their ids the same way."
+    )
 
 
 def _named(ids: pl.Series) -> str:
