@@ -288,8 +288,8 @@ def _unknown_offers(history: History) -> str | None:
         return None
     return (
         f"Of the redemptions {share:.0%} are of offers that the table of offers lacks "
-        f"({_named(strange.unique().sort())}), and nothing is learned from them: keep offers that are over in "
-        "the table, and write their ids the same way."
+        f"({_named(strange.unique().sort())}), and nothing is learned from them: keep offers that are over "
+        "in the table, and write their ids the same way."
     )
 
 
