@@ -1,6 +1,8 @@
 """Past windows: when they begin, whose pairs are in them, and that nothing later is."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from models.ranking.windows import (
     WindowOptions,
     drawn,
     evened,
+    objection_to,
     window,
     window_starts,
 )
@@ -71,6 +74,7 @@ def test_a_shop_that_was_closed_learns_from_before() -> None:
 def test_last_year_s_season_is_every_third_window_where_the_history_reaches() -> None:
     assert starts(700) == [7, 14, 365, 21, 28, 372]
     assert starts(700, count=9) == [7, 14, 365, 21, 28, 372, 35, 42, 358]
+    assert starts(700, count=15)[2::3] == [365, 372, 358, 379, 351]
 
 
 def test_a_season_window_needs_a_horizon_before_it_as_any_other() -> None:
@@ -91,6 +95,16 @@ def test_long_horizons_leave_few_windows_and_none_that_are_nearly_the_same() -> 
     assert starts(1000, horizon_days=90) == [90, 180, 365, 270, 455, 540]
     assert starts(1000, horizon_days=90, count=1) == [90]
     assert starts(1000, count=0) == []
+
+
+def test_what_is_just_enough_to_learn_from_is_enough() -> None:
+    def told(n_windows: int, n_customers: int, n_bought: int) -> str:
+        each: Any = SimpleNamespace(n_customers=n_customers, is_bought=np.ones(n_bought, np.bool_))
+        return objection_to([each] * n_windows)
+
+    assert told(2, 100, 250) == ""
+    for few in ((1, 200, 500), (2, 99, 250), (2, 100, 249)):
+        assert told(*few).endswith("takes at least 2 windows, 200 customers and 500 purchases")
 
 
 def test_an_empty_history_has_no_window() -> None:
