@@ -292,6 +292,8 @@ def test_limits_of_brand_and_category_leave_no_place_empty(crossing: ServedVersi
     assert shown(crossing, pinned, customer, Query(2)) == ["a1"]
     varied = ONE_OF_EACH + rule("diversity", strength="0.5")
     assert shown(crossing, varied, customer, Query(2)) == ["b1", "a2"]
+    # a1 was taken and given up: that a2 is of its category makes it step back no more
+    assert shown(crossing, varied.replace("0.5", "1.0"), customer, without_b) == ["a2", "c1"]
 
 
 def test_so_it_is_on_every_route(crossing: ServedVersion) -> None:
