@@ -1,4 +1,4 @@
-"""Who is erased, and what others record, while something is on its way into the record."""
+"""Who is erased or speaks, and what others record, while something is on its way into the record."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,8 +6,9 @@ from threading import Thread
 
 import pytest
 
-from storage.record import budgets
+from storage.record import budgets, shop_consents
 from storage.record.budgets import Budget, Promise, lease, tell
+from storage.record.consent import PRESETS, consent_of, set_consent
 from storage.record.erasure import erase
 from storage.record.events import Fate
 from storage.record.exposures import Exposure, write_exposures
@@ -87,6 +88,28 @@ def test_who_is_erased_while_a_promise_is_told_is_not_named(
         tell(connection, mine, [promise], NOON_MS, key=KEY, stores_by_default=True)
     eraser.join()
     assert rows(record, offer_promises, "customer_id") == []  # it counts among those of nobody
+
+
+def test_who_speaks_while_the_shops_table_is_taken_has_the_last_word(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        with record.writing() as connection:
+            set_consent(connection, "anna", PRESETS["nothing"], now_ms=NOON_MS, client="key-1")
+
+    speaking, put = Thread(target=refuse), shop_consents._put
+
+    def meanwhile(*what: object) -> None:  # it is known who spoke themselves
+        speaking.start()
+        speaking.join(0.3)
+        put(*what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shop_consents, "_put", meanwhile)
+    told = {"anna": {"train": False}}
+    assert shop_consents.take_shop_consents(record, told, PRESETS["all"], now_ms=NOON_MS) == 1
+    speaking.join()
+    with record.reading() as connection:
+        assert consent_of(connection, "anna", PRESETS["all"]) == PRESETS["nothing"]
 
 
 def test_what_another_worker_records_while_a_batch_is_taken_is_a_duplicate_or_a_conflict(
