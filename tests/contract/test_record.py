@@ -29,7 +29,7 @@ from storage.record.events import EventType, Fate, Sending
 from storage.record.folder import private_file
 from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.migrate import migrate
-from storage.record.personal import allowing
+from storage.record.personal import allowing, may_be_named
 from storage.record.products import change_product
 from storage.record.record import Record
 from storage.record.schema import prepare
@@ -295,6 +295,28 @@ def test_who_still_allows_it_is_told_by_their_own_word_by_the_default_and_by_lat
     assert who("personalise", "experiment", tombstone=0) == ["bert", "somebody"]
     assert who("personalise") == ["anna", "bert", "dora", "somebody"]
     assert who("personalise", default="nothing") == ["anna", "bert"]
+
+
+def test_a_name_may_be_kept_by_consent_and_after_an_erasure_only_of_what_follows_a_new_one(
+    record: Record,
+) -> None:
+    for customer_id in ("dora", "emil"):
+        erase(record, customer_id, now_ms=NOON_MS, client="k")
+    with record.writing() as connection:
+        for customer_id, said in (("ben", "nothing"), ("cleo", "all"), ("emil", "all")):
+            set_consent(connection, customer_id, PRESETS[said], now_ms=NOON_MS, client="k")
+
+    def named(at_ms: int, *, by_default: bool) -> set[str]:
+        seen_ms = dict.fromkeys(("anna", "ben", "cleo", "dora", "emil"), at_ms)
+        with record.reading() as connection:
+            return may_be_named(connection, record.key, seen_ms, stores_by_default=by_default)
+
+    assert named(NOON_MS + 1, by_default=True) == {"anna", "cleo", "emil"}
+    assert named(NOON_MS, by_default=True) == {"anna", "cleo"}
+    assert named(NOON_MS + 1, by_default=False) == {"cleo", "emil"}
+    default = replace(PRESETS["nothing"], store=True)
+    for asked, allowed in ((["store"], [True, True]), (["store", "train"], [False, True])):
+        assert allowing(record, ["anna", "cleo"], asked, tombstone=0, default=default) == allowed
 
 
 def test_every_column_that_holds_a_customers_id_is_erased(record: Record) -> None:

@@ -71,6 +71,13 @@ def test_a_taste_proposes_what_fits_to_the_purchases() -> None:
     assert told == {"similar": [], "alike": [], "taste": [3, 0], "popular": []}
 
 
+def test_a_taste_has_so_many_at_most_the_best_and_none_by_factors_that_are_no_numbers() -> None:
+    factors = np.array([[1, 0], [0, 1], [-1, 0], [2, 0], [3, 0], [np.inf, 0]], np.float32)
+    taste = Taste(rows(0, 1, 2, 3, 4), factors[:5], factors, taste_matrix(factors[:5], 0.1))
+    assert [taste.nearest([0], [1], most).tolist() for most in (0, 1, 2, 9)] == [[], [4], [4, 3], [4, 3, 0]]
+    assert taste.nearest([0, 5], [1, 1], 9).tolist() == []
+
+
 def coloured(follow: Callable[[int, int, int], int]) -> tuple[Interactions, Interactions]:
     """A shop where each product has a colour in its title, and each customer bought one before day 100.
 
