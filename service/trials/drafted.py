@@ -31,7 +31,8 @@ def drafted(
         list(sides["A"]), list(sides["B"]), n, customer_id=customer_id, day=day, salt=entry.salt
     )
     picks = [sides[team][product_id] for product_id, team in dealt]
-    answer = Answer(picks, first.own or second.own, first.level, {**second.pinned, **first.pinned})
+    own, pinned = first.own or second.own, {**second.pinned, **first.pinned}
+    answer = Answer(picks, own, first.level, pinned, viewed=first.viewed or second.viewed)
     return answer, {pick[0]: team for pick, (_, team) in zip(picks, dealt, strict=True)}
 
 

@@ -140,6 +140,19 @@ def test_an_interleaved_arm_deals_both_lists_and_says_whose_each_product_is(desk
     assert desk.ask("käthe/1", parse_personal_query(b"n=4"))["recommendations"] == body["recommendations"]
 
 
+@pytest.mark.parametrize(("model", "interleave"), [("als", ""), ("popular", "als"), ("als", "popular")])
+def test_in_an_experiment_too_a_stranger_is_told_what_they_looked_at(
+    desk: Desk, model: str, interleave: str
+) -> None:
+    """Of two lists dealt into one the reasons were missing, and the answer was an error."""
+    arm = Arm("seen", 1.0, model, interleave=interleave)
+    desk.plans.current = Plan((entry(arms=(Arm("control", 0.0), arm)),))
+    body = desk.ask("nobody", parse_personal_query(b"n=4&viewed=bread"))
+    assert body["source"] == desk.shown[-1].source == "viewed"
+    reasons = [one["reason"] for one in body["recommendations"]]
+    assert {"product_id": "bread"} in [reason["evidence"] for reason in reasons]
+
+
 def test_without_one_of_both_lists_the_champion_answers_for_an_interleaved_arm(desk: Desk) -> None:
     desk.plans.current = Plan((entry(arms=(Arm("control", 0.0), Arm("both", 1.0, interleave="ease"))),))
     assert desk.ask()["variant"] == VARIANT
