@@ -218,11 +218,12 @@ class ServedVersion:
             rows: the products, the latest first.
             times: in how many orders each was bought.
         Returns:
-            as of `by_places`.
+            as of `by_places`; nothing where these products say nothing: what is popular comes by itself.
         """
-        proposed = self.proposers.proposals(similar, rows, times)
-        sources = [(found, getattr(self.stranger_counts, name)) for name, found in proposed]
-        return by_places(sources, self.session.first)
+        proposed, counts = self.proposers.proposals(similar, rows, times), self.stranger_counts._asdict()
+        if not any(len(found) and counts[name] for name, found in proposed if name != "popular"):
+            proposed = []
+        return by_places([(found, counts[name]) for name, found in proposed], self.session.first)
 
     def candidates(self, customer_row: int) -> Columns:
         """A customer's candidates, best first; evidence are places in the customer's history."""

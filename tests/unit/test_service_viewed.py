@@ -91,7 +91,7 @@ def test_without_a_reason_of_its_own_a_product_has_everybody_s(tmp_path: Path) -
 
 
 def test_nothing_changes_where_nothing_is_known_of_what_was_looked_at(tmp_path: Path) -> None:
-    served = tiny_served(tmp_path, SHOP)
+    served = tiny_served(tmp_path, replace(SHOP, counts=SIMILAR_FIRST._replace(popular=0.25)))
     said = asked(served, Query(3, viewed=("unheard of", "bag")))
     assert shown(said) == shown(asked(served, Query(3))) == ["milk", "bread", "apple"]
     assert said["source"] == "popular"
