@@ -182,8 +182,7 @@ def _interval_days(served: ServedVersion, row: int, place: int) -> float:
 def assembled(session: Session) -> Columns:
     """The customer's list with what is new: the night's, in which what was bought and its like step back, and
     what orders soon after another are for steps up, and what goes with the purchases; for somebody whom the
-    night didn't see what is like them and what their taste and the categories say, by what each of these
-    counts in this shop. What is held isn't in it.
+    night didn't see what `ServedVersion.proposed_to_stranger` says. What is held isn't in it.
 
     Every source proposes products in an order, and a product counts by its places. Ties go to the lower
     product row.
