@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
@@ -111,6 +112,8 @@ class Recommender:
         if told is NOT_PERSONAL:
             return self._of_nobody(rules, query)
         own, level = self._own_list(rules, customer_id, told, query.objective)
+        if own is not None and query.viewed:  # which changes nothing: what is kept is the same
+            query = replace(query, viewed=())
         ruling = rules.of_customer(customer_id, NONE, told) if own is None else own.ruling.fresh()
         enough = self._shown_enough(rules, ruling, customer_id, query.placement)
         seen = ruling.seen  # what changes from here on makes another answer
@@ -125,7 +128,7 @@ class Recommender:
         basket = Basket(ruling, query, own=own, without=without, strength=strength, worth=worth)
         if own is None:
             level = "popular" if query.category is None else "category"
-        viewed = _viewed(served, query) if own is None else []
+        viewed = _viewed(served, query)
         basket.fill(lambda: _take_ladder(basket, own, query.objective, viewed))
         answer = basket.answer(own, level)
         if any(rung is Rung.GOES_WITH for _, rung, _, _ in answer.picks):
@@ -367,9 +370,7 @@ def _begun(
 
 def _viewed(served: ServedVersion, query: Query) -> list[int]:
     """Rows of the products that somebody looked at, each once, the latest first."""
-    rows = dict.fromkeys(map(served.product_row, query.viewed))
-    rows.pop(NONE, None)
-    return list(rows)
+    return [row for row in dict.fromkeys(map(served.product_row, query.viewed)) if row != NONE]
 
 
 def _take_ladder(basket: Basket, own: OwnList | None, objective: str, viewed: list[int]) -> None:

@@ -107,6 +107,15 @@ def test_whose_purchases_are_known_or_who_forbids_it_gets_what_they_get_without(
         assert viewed["recommendations"] == plain["recommendations"]
 
 
+def test_what_is_kept_of_a_customer_s_answer_is_the_same_whatever_they_looked_at(
+    viewed_shop: ServedVersion,
+) -> None:
+    recommender = Recommender(FirstLevel(10, 60), None)
+    first = recommender.recommend(viewed_shop, "anna", Query(3)).kept
+    assert first is not None
+    assert recommender.recommend(viewed_shop, "anna", Query(3, viewed=("bread",))).kept is first
+
+
 def test_rules_hold(tmp_path: Path) -> None:
     rules = """schema = 1
 [[rules]]
