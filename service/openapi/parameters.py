@@ -62,8 +62,8 @@ WHICH = [N, AT_PLACEMENT, CATEGORY, EXCLUDE]
 VIEWED = in_query(
     "viewed",
     "Product ids that the visitor looked at just now, the latest first, joined by commas: at most "
-    f"{VIEWED_MAX}. Of somebody of whom no purchase is known, or was made since the night, the list begins "
-    "with what goes with them; else they change nothing.",
+    f"{VIEWED_MAX}. The list of somebody of whom no purchase is known begins with what goes with them; else "
+    "they change nothing.",
     joined_ids(VIEWED_MAX),
 )
 OBJECTIVE = in_query(
