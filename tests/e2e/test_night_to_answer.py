@@ -52,6 +52,26 @@ def test_the_night_learned_what_makes_the_list_of_somebody_whom_it_did_not_see(p
     assert counts.tolist() != list(Counts())  # 150 customers are enough to learn from
 
 
+def test_a_stranger_gets_what_goes_with_what_they_looked_at_with_true_reasons(service: Running) -> None:
+    found = answer(service, "/recommend/stranger?viewed=p3,p7&n=20")
+    assert (found["source"], len(found["recommendations"])) == ("viewed", 20)
+    of_product = {
+        viewed: {
+            other["product_id"]: other["reason"]["code"]
+            for other in answer(service, f"/similar/{viewed}?n=59")["recommendations"]
+        }
+        for viewed in ("p3", "p7")
+    }
+    codes = set()
+    for entry in found["recommendations"]:
+        code, evidence = entry["reason"]["code"], entry["reason"]["evidence"]
+        codes.add(code)
+        if code in ("similar", "alike"):
+            assert of_product[evidence["product_id"]][entry["product_id"]] == code
+    assert "similar" in codes
+    assert answer(service, "/recommend/stranger?n=20")["source"] == "popular"
+
+
 def version_in_force(service: Running) -> str:
     return str(answer(service, "/recommend/c1")["version"])
 
