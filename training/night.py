@@ -94,6 +94,8 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     notes += [one.sentence(history.products["product_id"][one.product_row]) for one in held]
     learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
     judged = judge(job, learned, champion, progress, windows, budget)
+    session = judged.session or job.config.session.figures, judged.counts
+    progress.say("lists by day", **session[0]._asdict(), strangers=session[1]._asdict())
     decision = _with_held(history, held, decided(job, history, judged, champion), progress)
     if judged.evaluation and (better := about_better(judged.evaluation, job.config.gate.min_customers)):
         progress.say("default is not the best", why=better)
@@ -114,7 +116,7 @@ def run_night(job: Job, progress: Progress) -> Outcome:
         models,
         decision,
         counts,
-        session=(judged.session or job.config.session.figures, judged.counts),
+        session=session,
         progress=progress,
     )
     progress.say("gate", decision=decision.decision, why=decision.why)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from models.session import SessionFigures
+from models.strangers import Counts
 from tests.data.nights import champion, quick_config, run
 
 START = datetime(2018, 1, 1, 8)
@@ -30,3 +31,6 @@ def test_a_night_learns_what_the_shop_does_not_say(tmp_path: Path) -> None:
     figures = SessionFigures(*version.array("session/figures"), *version.array("session/similar"))
     assert figures.half_life > SessionFigures().half_life
     assert (figures.similar, figures.first) == (0.2, 2.0)
+    (said,) = (event for event in ran.events if event["event"] == "lists by day")
+    assert {name: said[name] for name in figures._fields} == figures._asdict()
+    assert said["strangers"] == Counts(*version.array("session/stranger_counts"))._asdict()
