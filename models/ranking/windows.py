@@ -62,8 +62,8 @@ class Window:
         is_own: shape (n,), whether the customer had bought the product before.
         features: shape (n, n_features), float32.
         is_bought: shape (n,), bool.
-        weight: shape (n,), float32: how many customers the pair's stands for, more where few pairs of one who
-            stayed away are here; less where one who bought a lot would outweigh many, see `evened`.
+        weight: shape (n,), float32: as of Drawn, more where few pairs of one who stayed away are here; less
+            where one who bought a lot would outweigh many, see `evened`.
         share: shape (n,), float32: of pairs like this one that were not bought, the share that is here, of a
             customer who came.
         is_even: shape (n,), of who came, whether it was bought or the even lot drew it: an order is learned
@@ -104,7 +104,8 @@ class Drawn:
     Attributes:
         rows: shape (n,), int32, rising.
         has_come: shape (n,), bool.
-        weight: shape (n,), float32: how many customers each stands for.
+        weight: shape (n,), float32: 1 for each who came, since trees take it for how much was seen; of those
+            who stayed away as many times more as fewer of them were drawn.
         part: shape (n,), float32: of the pairs that are usual for a customer, the share that is kept of each.
     """
 
@@ -186,12 +187,8 @@ def drawn(interactions: Interactions, start_s: int, end_s: int, limit: int, seed
     usual, room = max(len(some_here) // ABSENT, 1), limit + limit // ABSENT - len(some_here)
     some_absent = _some(absent, max(usual, min(room, MOST_ABSENT * len(some_here))), lot)
     rows = np.concatenate([some_here, some_absent])
-    weight = np.concatenate(
-        [
-            np.full(len(some_here), len(here) / len(some_here)),
-            np.full(len(some_absent), len(absent) / max(len(some_absent), 1)),
-        ]
-    )
+    of_absent = len(absent) / max(len(some_absent), 1) / (len(here) / len(some_here))
+    weight = np.repeat([1.0, of_absent], [len(some_here), len(some_absent)])
     order = np.argsort(rows)
     has_come = np.arange(len(rows)) < len(some_here)
     part = np.where(has_come, 1, min(1, usual / max(len(some_absent), 1)))[order].astype(np.float32)

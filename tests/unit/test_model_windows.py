@@ -169,12 +169,15 @@ def test_where_many_came_a_third_as_many_who_stayed_away_are_drawn_with_all_thei
 @pytest.mark.parametrize(
     ("n_here", "n_absent", "limit"), [(30, 24, 21), (200, 900, 60), (50, 3, 30), (25, 0, 25)]
 )
-def test_at_most_limit_came_and_weights_sum_to_all_known(n_here: int, n_absent: int, limit: int) -> None:
+def test_at_most_limit_came_and_weights_keep_the_shares_of_all(
+    n_here: int, n_absent: int, limit: int
+) -> None:
     found = draw(history_with(n_here, n_absent), limit)
     assert found.has_come.sum() == min(limit, n_here)
     assert len(found.rows) <= max(limit, LEAST_CUSTOMERS) * 4 / 3
-    assert found.weight.sum() == pytest.approx(n_here + n_absent, rel=1e-5)
-    assert found.weight[found.has_come].sum() == pytest.approx(n_here, rel=1e-5)
+    assert (found.weight[found.has_come] == 1).all()
+    share = found.has_come.sum() / found.weight.sum()
+    assert share == pytest.approx(n_here / (n_here + n_absent), rel=1e-5)
     assert (np.diff(found.rows) > 0).all()
     np.testing.assert_array_equal(found.has_come, found.rows < n_here)
 
@@ -318,13 +321,16 @@ def test_where_no_source_expects_anything_own_products_are_alike() -> None:
     np.testing.assert_allclose(found.share, np.minimum(3 / np.maximum(others, 1e-9), 1), rtol=1e-5)
 
 
-def test_fewer_customers_stand_for_as_many() -> None:
+def test_fewer_customers_count_as_many_of_those_who_came_and_who_stayed_away() -> None:
     whole, some = made(market()), made(market(), max_customers=60)
     assert some.n_customers == 60
-    of_each = dict(zip(some.customer_row.tolist(), some.weight.tolist(), strict=True))
-    n_known = len(np.unique(market().customer_row[market().at_s < STARTS_S]))
-    assert sum(of_each.values()) == pytest.approx(n_known, rel=1e-5)
-    assert (whole.weight[whole.has_come] == 1).all()
+    for each in (whole, some):
+        of_each = dict(zip(each.customer_row.tolist(), each.weight.tolist(), strict=True))
+        n_known = len(np.unique(market().customer_row[market().at_s < STARTS_S]))
+        assert sum(of_each.values()) == pytest.approx(
+            each.n_customers * n_known / whole.n_customers, rel=1e-5
+        )
+        assert (each.weight[each.has_come] == 1).all()
 
 
 def counted(bought: list[int]) -> list[float]:
