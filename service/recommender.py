@@ -131,7 +131,7 @@ class Recommender:
         viewed = _viewed(served, query)
         basket.fill(lambda: _take_ladder(basket, own, query.objective, viewed))
         answer = basket.answer(own, level)
-        if any(rung is Rung.GOES_WITH for _, rung, _, _ in answer.picks):
+        if viewed and any(rung is Rung.GOES_WITH for _, rung, _, _ in answer.picks):
             return answer._replace(viewed=viewed)
         if own is None or not self._first_level.keeps or query.exclude:
             return answer
