@@ -10,9 +10,10 @@ import pytest
 
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
+from service.live.session import session_of
 from service.live.told import Told, told_of
 from service.recommender import Recommender
-from service.versions.served import ServedVersion
+from service.versions.served import NONE, ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from storage.versions.store import Store
@@ -26,6 +27,36 @@ MORNING = datetime(2018, 1, 2, 8, tzinfo=UTC)
 @pytest.fixture
 def tiny(tmp_path: Path) -> ServedVersion:
     return tiny_served(tmp_path, SHOP)
+
+
+def trades(*products: str) -> list[Trade]:
+    return [Trade(product, False, int(MORNING.timestamp() * 1000), "o1", 1.0) for product in products]
+
+
+def bought(*products: str, erased: int = 0) -> Told:
+    return told_of(1, trades(*products), erased)
+
+
+def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
+    shop = replace(SHOP, orders=[("anna", "o1", "milk"), ("ben", "o1", "bread")])
+    served = tiny_served(tmp_path, shop)
+    anna, now_s = served.customers.find("anna"), MORNING.timestamp()
+    assert session_of(served, anna, bought("milk"), now_s) is None
+    both = session_of(served, anna, bought("milk", "bread"), now_s)  # the same order, a line that it hasn't
+    assert both is not None
+    assert [served.products[one.product_row] for one in both.bought] == ["bread"]
+    an_hour_ago = int((MORNING.timestamp() - 3600) * 1000)
+    trade = [Trade("milk", False, an_hour_ago, "o2", 1.0), *trades("milk")]
+    new = session_of(served, anna, told_of(1, trade), now_s)
+    assert new is not None
+    assert new.bought[0].times == 1  # o2 alone
+    the_day_before = int((MORNING.timestamp() - 86_400) * 1000)
+    trade = [Trade("milk", False, the_day_before, "o2", 1.0), Trade("bread", False, an_hour_ago, "o3", 1.0)]
+    new = session_of(served, anna, told_of(1, [*trade, *trades("milk")]), now_s)
+    assert new is not None
+    assert [served.products[one.product_row] for one in new.bought] == ["bread", "milk"]  # the latest first
+    # after an erasure the night is no word on the customer
+    assert session_of(served, NONE, bought("milk", erased=1), now_s) is not None
 
 
 def milk_at(*moments: datetime, orders: str | None = None) -> Told:

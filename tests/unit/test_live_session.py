@@ -24,7 +24,7 @@ from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from storage.versions.evidence import ITSELF
@@ -49,28 +49,6 @@ def trades(*products: str, at: datetime = MORNING) -> list[Trade]:
 
 def bought(*products: str, at: datetime = MORNING, epoch: int = 1, erased: int = 0) -> Told:
     return told_of(epoch, trades(*products, at=at), erased)
-
-
-def test_an_order_that_the_night_had_is_no_new_one_whatever_time_it_is_said_to_have(tmp_path: Path) -> None:
-    shop = replace(SHOP, orders=[("anna", "o1", "milk"), ("ben", "o1", "bread")])
-    served = tiny_served(tmp_path, shop)
-    anna, now_s = served.customers.find("anna"), MORNING.timestamp()
-    assert session_of(served, anna, bought("milk"), now_s) is None
-    both = session_of(served, anna, bought("milk", "bread"), now_s)  # the same order, a line that it hasn't
-    assert both is not None
-    assert [served.products[one.product_row] for one in both.bought] == ["bread"]
-    an_hour_ago = int((MORNING.timestamp() - 3600) * 1000)
-    trade = [Trade("milk", False, an_hour_ago, "o2", 1.0), *trades("milk")]
-    new = session_of(served, anna, told_of(1, trade), now_s)
-    assert new is not None
-    assert new.bought[0].times == 1  # o2 alone
-    the_day_before = int((MORNING.timestamp() - 86_400) * 1000)
-    trade = [Trade("milk", False, the_day_before, "o2", 1.0), Trade("bread", False, an_hour_ago, "o3", 1.0)]
-    new = session_of(served, anna, told_of(1, [*trade, *trades("milk")]), now_s)
-    assert new is not None
-    assert [served.products[one.product_row] for one in new.bought] == ["bread", "milk"]  # the latest first
-    # after an erasure the night is no word on the customer
-    assert session_of(served, NONE, bought("milk", erased=1), now_s) is not None
 
 
 def test_what_was_bought_under_an_old_id_is_the_product_that_is_sold_now(tmp_path: Path) -> None:
