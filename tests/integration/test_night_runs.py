@@ -31,6 +31,7 @@ def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> No
         "doubt",
         "fit for the gate",
         "evaluate",
+        "lists by day",
         "fit on all",
         "write",
         "gate",
