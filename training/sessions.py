@@ -23,7 +23,7 @@ from models.validation.one_by_one import one_by_one
 from training.fitting import popular_order
 from training.publishing.ranking import as_one, ranked_blocks
 
-MOST_ORDERS, MOST_BOUGHT, MOST_LISTED = 1000, 50, 200
+MOST_ORDERS, MOST_BOUGHT, MOST_LISTED = 500, 50, 200
 SURE = 2.0  # standard errors: of the best of several, one is often chance
 GRID: Mapping[str, tuple[float, ...]] = {
     "half_life": (0.001, 1 / 48, 1 / 12, 1 / 4, 1.0),
