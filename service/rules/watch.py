@@ -50,12 +50,15 @@ class RulesFileFollower:
             stamp = stamp_of(self._path)
             if stamp == self._seen:
                 return
-            self._seen = stamp
             rules = read_rules_file(self._path)
-        except (BadRulesError, OSError) as err:
+        except BadRulesError as err:
+            self._seen = stamp
             self._refuse(err)
             return
-        self._last_refusal = ""
+        except OSError as err:  # tried again: what may be read by now looks the same
+            self._refuse(err)
+            return
+        self._seen, self._last_refusal = stamp, ""
         if rules.version != self._book.rules.version:
             self._book.take(rules)
             log.info("rules taken", version=rules.version, rules=len(rules.rules), file=str(self._path))

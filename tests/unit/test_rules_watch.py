@@ -72,6 +72,22 @@ def test_a_worker_that_starts_while_the_file_is_broken_has_the_rules_before(
     assert other.book.rules.version == desk.book.rules.version
 
 
+def test_a_file_that_could_not_be_read_is_read_once_it_can_be(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, capture_logs() as lines:
+        patch.setattr(Path, "read_bytes", _refuse)
+        desk.save(ONE)
+        desk.follower.look()
+    assert len(lines) == 1  # said once, whatever comes after
+    desk.follower.look()  # its rights were changed, and neither its time nor its size
+    assert desk.book.rules.text == ONE
+
+
+def _refuse(path: Path) -> bytes:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
 def test_what_was_kept_and_cannot_be_read_is_nothing(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     for content in ("", "{", "[]", '{"version": "1", "text": "schema = 2"}', '{"text": ""}'):
