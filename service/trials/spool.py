@@ -5,10 +5,10 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import structlog
 
@@ -38,8 +38,7 @@ class Spool:
         for other in others:
             try:
                 lines = other.read_bytes()
-                private_file(self._file)
-                with appending(self._file) as file:
+                with self._appending() as file:
                     file.write(lines)
                 other.unlink()
             except OSError as err:
@@ -49,8 +48,7 @@ class Spool:
         """Keep rows, the first of them if there is no room for all; how many."""
         kept = 0
         try:
-            private_file(self._file)
-            with self._turn, appending(self._file) as file:
+            with self._turn, self._appending() as file:
                 room = self._most_bytes - file.tell()
                 for row in rows:
                     line = json.dumps(asdict(row), separators=(",", ":")).encode() + b"\n"
@@ -83,6 +81,10 @@ class Spool:
     def done(self) -> None:
         """The batch that was given last needn't be given again."""
         self._done_bytes = self._read_bytes
+
+    def _appending(self) -> AbstractContextManager[IO[bytes]]:
+        private_file(self._file)
+        return appending(self._file)
 
 
 def hold(folder: Path, name: str) -> str:

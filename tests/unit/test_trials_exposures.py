@@ -235,8 +235,8 @@ def test_a_folder_that_cannot_be_written_loses_them_by_number(bench: Bench, tmp_
     assert bench.counted.by["lost"] == 1
 
 
-def test_what_is_kept_while_the_last_batch_is_read_stays(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_what_is_kept_while_the_last_batch_is_read_stays_and_is_its_owners_alone(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, ends = spool_module._rows, []
 
@@ -252,6 +252,7 @@ def test_what_is_kept_while_the_last_batch_is_read_stays(
     bench.spool.add(rows_of(shown(1)))
     bench.log.write()
     ends[0].join()
+    assert (tmp_path / "spool" / "exposures-here-1.jsonl").stat().st_mode & 0o077 == 0
     bench.log.write()
     assert bench.written() == ["r1", "r2"]
 
