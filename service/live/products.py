@@ -1,7 +1,6 @@
 """Stock, price and margin of products now: a version's own, and over them what the shop told since."""
 
 import threading
-from typing import NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -13,14 +12,6 @@ from storage.versions.strings import IdIndex
 
 NOT_COUNTED = -1
 """A stock that nobody counts."""
-
-
-class LiveValues(NamedTuple):
-    """What a shop told of a product; None: what the version says."""
-
-    stock: int | None
-    price: float | None
-    margin: float | None
 
 
 class Shelf:
@@ -57,9 +48,9 @@ class Shelf:
         assumed = np.where(np.isnan(price), self._nights_worth, price * np.float32(margin_share))
         self.worth: FloatArray = np.where(np.isnan(margin), assumed, margin).astype(np.float32)
 
-    def apply(self, product_id: str, values: LiveValues) -> None:
+    def apply(self, values: ProductState) -> None:
         """Put these values in force. A product that the version doesn't have is none of its business."""
-        row = self._products.find(product_id)
+        row = self._products.find(values.product_id)
         if row < 0:
             return
         stock, price, margin = self._told_by_night
@@ -91,7 +82,7 @@ class LiveProducts:
     """
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[int, LiveValues]] = {}
+        self._told: dict[str, tuple[int, ProductState]] = {}
         self._shelves: WeakSet[Shelf] = WeakSet()
         self._turn = threading.Lock()
 
@@ -102,24 +93,23 @@ class LiveProducts:
             number: of the change, in the record. Whoever asked for one and what follows those of other
                 workers come here in any order.
         """
-        values = LiveValues(product.stock, product.price, product.margin)
         with self._turn:
             if number < self._told.get(product.product_id, (0,))[0]:
                 return
-            self._told[product.product_id] = number, values
+            self._told[product.product_id] = number, product
             for shelf in self._shelves:
-                shelf.apply(product.product_id, values)
+                shelf.apply(product)
 
     def begin_anew(self) -> None:
         """Changes are numbered anew, as in a record that has lost its last ones; values stay."""
         with self._turn:
-            self._told = {product_id: (0, values) for product_id, (_, values) in self._told.items()}
+            self._told = {product_id: (0, product) for product_id, (_, product) in self._told.items()}
 
     def carry_to(self, shelf: Shelf) -> None:
         """Bring a version up to date, before it answers, and from now on."""
         with self._turn:
-            for product_id, (_, values) in self._told.items():
-                shelf.apply(product_id, values)
+            for _, product in self._told.values():
+                shelf.apply(product)
             self._shelves.add(shelf)
 
 

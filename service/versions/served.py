@@ -67,7 +67,6 @@ class ServedVersion:
         last_day: of the history, the shop's local date, in days since 1970-01-01.
         recent_days: length of the window up to then in which `recent_buyers` bought.
         shelf: stock, price and margin, as they are now.
-        in_stock: the shelf's, by product row: may be shown.
         prices: the shelf's.
         customer_row: finds a customer's row by id, NONE for one whom it doesn't know. Whoever comes once
             comes again soon, and so it is kept: a search goes through memory that no cache has.
@@ -128,7 +127,7 @@ class ServedVersion:
         self.categories = [categories[row] for row in range(len(categories))]
         self.category_rows = {name: row for row, name in enumerate(self.categories)}
         category_row: IntArray = version.array_of("products/category_row", np.int32, n_products)
-        self.category_row, self.in_stock = memoryview(category_row), memoryview(self.shelf.in_stock)
+        self.category_row = memoryview(category_row)
         self.is_popular_in = memoryview(popular_in_category(self.recent_buyers, category_row))
         self.first_day: NDArray[np.uint16] = version.array_of("popular/first_day", np.uint16, n_products)
         self.is_new = memoryview(new_in_shop(self.first_day, self.last_day, self.recent_days))

@@ -12,13 +12,12 @@ from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
 from service.answering.showings import Showings
 from service.live.customers import LiveCustomers
-from service.live.products import LiveValues
 from service.offers.desk import OfferDesk
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
 from service.web.parameters import Query
-from storage.record.changes import Tombstone
+from storage.record.changes import ProductState, Tombstone
 from storage.record.live import CustomerNow, Trade
 from tests.data.records import KEY
 from tests.data.tiny_service import tiny_served
@@ -93,7 +92,7 @@ def buys_apples(worker: Worker) -> None:
 
 
 def sells_out(worker: Worker) -> None:
-    worker.served.shelf.apply("milk", LiveValues(0, None, None))
+    worker.served.shelf.apply(ProductState("milk", 0, None, None))
 
 
 def pins(worker: Worker) -> None:
@@ -132,7 +131,7 @@ def test_after_no_personal_answers_no_reason_names_a_purchase(worker: Worker) ->
 
 def test_a_new_price_and_another_language_are_in_the_next_answer(worker: Worker) -> None:
     assert worker.ask()[0]["price"] == 1.19
-    worker.served.shelf.apply("milk", LiveValues(None, 0.99, None))
+    worker.served.shelf.apply(ProductState("milk", None, 0.99, None))
     assert worker.ask()[0]["price"] == 0.99
     english, italian = worker.ask()[0]["reason"]["text"], worker.ask("it")[0]["reason"]["text"]
     assert (english == italian, worker.ask()[0]["reason"]["text"]) == (False, english)
