@@ -1,5 +1,6 @@
 """Rules on a version: names become rows, conditions become masks. Done once for each version and file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,10 +116,8 @@ class Binder:
         rows = self.rows_of(rule)
         if rows is not None and not rows.size:
             return []
-        of_products = [(column[8:], sign, value) for column, sign, value in rule.require if column[0] == "p"]
-        of_customers = tuple(
-            (column[9:], sign, value) for column, sign, value in rule.require if column[0] == "c"
-        )
+        of_products = rule.required_of("product")
+        of_customers = rule.required_of("customer")
         parts: list[BoundRule] = []
         if of_products:
             parts.append(BoundRule(rule, who, Hide(rows, self._all_of(of_products, rows))))
@@ -156,7 +155,7 @@ class Binder:
     def _by_brand(self) -> ByGroup:
         return ByGroup.of(self._served.popular, np.asarray(self._served.brand_row), len(self._served.brands))
 
-    def _all_of(self, conditions: list[Condition], rows: IntArray | None) -> Allowed:
+    def _all_of(self, conditions: Iterable[Condition], rows: IntArray | None) -> Allowed:
         """Whether each of the rows meets all conditions: texts looked at once, numbers each time."""
         where = slice(None) if rows is None else rows
         every = np.arange(self._n, dtype=np.int32) if rows is None else rows

@@ -93,9 +93,7 @@ def _no_numbers(rule: Rule, people: People) -> Iterator[str]:
 
 def _of_customers(rule: Rule) -> list[Condition]:
     """All conditions of a rule on customers, without the prefix."""
-    required = rule.require if isinstance(rule, Eligible) else ()
-    of_customers = [one for one in required if one[0].startswith("customer.")]
-    return [*rule.customers, *((column[9:], sign, value) for column, sign, value in of_customers)]
+    return [*rule.customers, *(rule.required_of("customer") if isinstance(rule, Eligible) else ())]
 
 
 def _some(names: list[str]) -> str:
@@ -107,8 +105,8 @@ def _needed(rule: Rule) -> list[str]:
     """Columns of products without which a rule hides a product."""
     if isinstance(rule, PriceRange):
         return ["price"]
-    columns = [column for column, *_ in rule.require] if isinstance(rule, Eligible) else []
-    return [name for name in PRODUCT_TEXTS + PRODUCT_NUMBERS if f"product.{name}" in columns]
+    columns = [column for column, *_ in rule.required_of("product")] if isinstance(rule, Eligible) else []
+    return [name for name in PRODUCT_TEXTS + PRODUCT_NUMBERS if name in columns]
 
 
 def _is_known(served: ServedVersion, name: str) -> bool:
@@ -138,8 +136,8 @@ def _names(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
     if isinstance(rule, Cap):
         yield rule.per, rule.names
     if isinstance(rule, Eligible):
-        for column, _, value in rule.require:
-            sort = {"product.product_id": "product"}.get(column, column.removeprefix("product."))
+        for column, _, value in rule.required_of("product"):
+            sort = "product" if column == "product_id" else column
             if sort in ("product", "brand", "category"):
                 yield sort, tuple(map(str, value if isinstance(value, tuple) else (value,)))
     yield "customers' column", tuple(column for column, *_ in _of_customers(rule))

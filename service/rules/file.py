@@ -183,6 +183,11 @@ class Eligible(Scoped):
                 _check_product(name, operator, value)
         return self
 
+    def required_of(self, side: Literal["product", "customer"]) -> tuple[Condition, ...]:
+        """The conditions on one of both, without the prefix that says on which."""
+        mine = [one for one in self.require if one[0].startswith(f"{side}.")]
+        return tuple((column.removeprefix(f"{side}."), sign, value) for column, sign, value in mine)
+
 
 class Cap(AnyRule):
     """At most this many of one brand or category; of each, or of those that are named."""
