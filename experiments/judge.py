@@ -10,7 +10,7 @@ import polars as pl
 from experiments.judgement import ArmState, Day, Judgement
 from experiments.logs.cohort import Cohort, check_log, cohort_of, start_ms
 from experiments.logs.daily import Figures, figures_of, shown_products
-from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from experiments.specification import Specification, hash_of, vain_cuped
 from experiments.statistics.bounds import bounds
 from experiments.statistics.compared import compare
@@ -21,6 +21,7 @@ from experiments.statistics.looks import NEWS, Look, next_look, rounded
 from experiments.statistics.measures import Table, measure, sequence, sign, statistic
 from experiments.statistics.novelty import novelty_of
 from experiments.verdict import Evidence, Guard, Verdict, Word, decide
+from models.arrays import DAY_MS
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ import polars as pl
 from experiments.errors import BadLogError, UnderpoweredError
 from experiments.logs.cohort import Cohort
 from experiments.logs.daily import Figures, figures_of
-from experiments.logs.frames import DAY_MS
 from experiments.logs.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
 from experiments.statistics.effects import Floats, leaning, skewness
 from experiments.statistics.measures import MOST_LEAN, Table, around_ratio, bounded, by_chance, others
 from experiments.statistics.power import ALWAYS, Design, Spread
+from models.arrays import DAY_MS
 
 ENOUGH = 30  # customers, before a variance says anything
 

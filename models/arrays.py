@@ -14,3 +14,4 @@ type BoolArray = NDArray[np.bool_]
 type AnyArray = NDArray[Any]
 
 DAY_S = 86_400
+DAY_MS = 1000 * DAY_S

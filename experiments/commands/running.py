@@ -7,9 +7,9 @@ from math import isnan
 import click
 
 from experiments.errors import UnknownExperimentError
-from experiments.logs.frames import DAY_MS
 from experiments.reports.words import moment
 from experiments.specification import parse
+from models.arrays import DAY_MS
 from storage.record.experiments import (
     RecordedExperiment,
     State,

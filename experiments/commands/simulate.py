@@ -12,13 +12,14 @@ import polars as pl
 
 from experiments.commands.report import report
 from experiments.errors import ServiceError
-from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from experiments.logs.purchases import champion_purchases, outcomes_of
 from experiments.logs.recorded import recorded_specification
 from experiments.simulation.client import ShopClient
 from experiments.simulation.days import PLACES, Simulation, dated, true_clicks
 from experiments.simulation.shop import SimulatedShop
 from experiments.specification import Specification
+from models.arrays import DAY_MS
 from storage.record.experiments import find_experiment
 from storage.record.exposure_log import read_exposures, read_lost, read_outcomes
 from storage.record.record import Record

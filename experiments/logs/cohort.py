@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from experiments.errors import BadLogError
-from experiments.logs.frames import DAY_MS
 from experiments.specification import Specification, hash_of
+from models.arrays import DAY_MS
 
 # An item begins with its id; a bracket and a quote follow each other nowhere else: `["` in an id is `[\"`.
 ITEM = r'\[\s*"'

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from experiments.logs.cohort import ITEM, Cohort
-from experiments.logs.frames import DAY_MS, IS_TRADE
+from experiments.logs.frames import IS_TRADE
 from experiments.specification import BEFORE, Analysis
+from models.arrays import DAY_MS
 
 SKEW_MS = 60_000  # a click may be written before the answer that it follows, by this much
 SUMS = ("revenue", "orders", "units", "clicks", "impressions", "answers", "fallbacks", "latency_ms")

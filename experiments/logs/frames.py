@@ -2,7 +2,6 @@
 
 import polars as pl
 
-DAY_MS = 86_400_000
 IS_TRADE = pl.col("kind").is_in(["purchase", "return"])
 
 EXPOSURES = pl.Schema(

@@ -10,7 +10,7 @@ import polars as pl
 from experiments.errors import UnknownExperimentError
 from experiments.judge import judge, open_case
 from experiments.judgement import Judgement
-from experiments.logs.frames import DAY_MS, IS_TRADE, OUTCOMES
+from experiments.logs.frames import IS_TRADE, OUTCOMES
 from experiments.logs.purchases import (
     NEEDED,
     at_the_days_end,
@@ -22,6 +22,7 @@ from experiments.logs.sources import Logs
 from experiments.reports.words import moment
 from experiments.specification import Specification, parse
 from experiments.statistics.looks import Ledger, Look
+from models.arrays import DAY_MS
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS
 from storage.record.experiments import State, find_experiment, keep_looks, looks_of

@@ -12,6 +12,7 @@ from experiments.simulation.client import ShopClient
 from experiments.simulation.shop import SimulatedShop, Visit
 from experiments.specification import Specification
 from experiments.statistics.explored import OWN, lot_of, slate_of
+from models.arrays import DAY_S
 
 PLACES = 10
 MS = timedelta(milliseconds=1)
@@ -50,7 +51,7 @@ class Simulation:
     def _visitors(self, rng: np.random.Generator) -> list[tuple[int, str]]:
         """Who comes on a day, in the order of time."""
         come = [name for name, taste in self.shop.tastes.items() if rng.random() < taste.visits_a_day]
-        return sorted((int(rng.integers(86_400)), name) for name in come)
+        return sorted((int(rng.integers(DAY_S)), name) for name in come)
 
     def _visit(self, customer_id: str, at: datetime, rng: np.random.Generator) -> list[dict[str, Any]]:
         answer = self.client.recommend(customer_id, PLACES)

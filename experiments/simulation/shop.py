@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.arrays import DAY_S
+
 type Floats = NDArray[np.float64]
 type Lists = Callable[[str], Sequence[str]]
 """What a customer is shown, best first."""
@@ -155,4 +157,4 @@ def _tastes(purchases: pl.DataFrame, most: int, seed: int) -> dict[str, Taste]:
 
 
 def _days(times: pl.Series) -> float:
-    return max(float(np.ptp(times.dt.epoch("s").to_numpy())) / 86_400, 1.0)
+    return max(float(np.ptp(times.dt.epoch("s").to_numpy())) / DAY_S, 1.0)

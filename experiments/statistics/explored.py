@@ -18,10 +18,10 @@ from scipy.stats import chisquare
 
 from experiments.errors import TooFarError
 from experiments.logs.cohort import Cohort
-from experiments.logs.frames import DAY_MS
 from experiments.statistics.effects import Floats
 from experiments.statistics.interleaved import clicked_places
 from experiments.statistics.off_policy import Value, doubly_robust, doubly_robust_gain, snips
+from models.arrays import DAY_MS
 
 type Ints = NDArray[np.int64]
 

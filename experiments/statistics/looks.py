@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Protocol
 
-from experiments.logs.frames import DAY_MS
 from experiments.statistics.bounds import bounds, spent
+from models.arrays import DAY_MS
 
 NEWS = 0.001  # of the planned information: with less of it another look would see the same
 

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.logs.frames import DAY_MS
 from experiments.specification import DOWN, MEANS, RATIOS, Analysis, Metric, Specification
 from experiments.statistics.effects import (
     CONFIDENCE,
@@ -22,6 +21,7 @@ from experiments.statistics.effects import (
     of_ratios,
 )
 from experiments.statistics.sequences import half_width
+from models.arrays import DAY_MS
 
 LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
 MOST_LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5

@@ -4,9 +4,9 @@ import polars as pl
 
 from experiments.judgement import Novelty
 from experiments.logs.daily import Figures
-from experiments.logs.frames import DAY_MS
 from experiments.specification import Specification
 from experiments.statistics.effects import of_means, of_ratios
+from models.arrays import DAY_MS
 
 LIKE = {"has_bought": "orders", "bought_again": "orders"}  # of a day, what stands for the whole window's
 

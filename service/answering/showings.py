@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.arrays import DAY_S
 from service.answering.own_list import Pick
 from service.answering.packed_showings import (
     at_most_showings,
@@ -27,7 +28,7 @@ from storage.versions.strings import IdIndex
 FRESH_S = 1.0  # how long a worker goes by what it knows before it asks the store again
 KEPT_CUSTOMERS = 5_000
 MOST_BYTES = 16 * 1024  # of a customer, after which the older half goes; about 170 answers of ten products
-LIFE_S = (MOST_SHOWN_DAYS + 1) * 86_400
+LIFE_S = (MOST_SHOWN_DAYS + 1) * DAY_S
 MOST_COUNTED = 8  # rules, placements and days of a customer whose counts are kept
 MOST_COUNTED_BYTES = 2 * 1024 * 1024  # of showings of which counts are kept; counts take up to ten times it
 PRODUCTS, OFFERS = "products", "offers"

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import click
 import structlog
 
+from models.arrays import DAY_S
 from models.errors import NextbestError
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
@@ -201,7 +202,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
         door,
         lambda: offers.book_of(served).budgets,
         f"batch {socket.gethostname()}-{os.getpid()}",
-        life_s=settings.promise_days * 86_400,
+        life_s=settings.promise_days * DAY_S,
         stores_by_default=default.store,
     )
 

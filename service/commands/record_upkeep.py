@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
+from models.arrays import DAY_MS
 from service.access.options import now_utc
-from storage.record.intake import DAY_MS, REASONS
+from storage.record.intake import REASONS
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from storage.record_options import RecordPlace, opened_record, record_if_any, record_options
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from flask import Flask
 from threadpoolctl import threadpool_limits
 
+from models.arrays import DAY_S
 from service.access.start import start_gate
 from service.answering.first_level import FirstLevel
 from service.answering.showings import Showings
@@ -160,8 +161,8 @@ def _offer_desk(
     def budgets() -> list[Budget]:
         return desk.book_of(champion.current.served).budgets if champion.current else []
 
-    worker = f"{socket.gethostname()}-{os.getpid()}"[:128]
-    life_s = settings.promise_days * 86_400
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    life_s = settings.promise_days * DAY_S
     door = RecordDoor(settings, counters)
     stores = PRESETS[settings.consent_default].store
     desk.promises = Promises(

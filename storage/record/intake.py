@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from models.arrays import DAY_MS
 from storage.record.erasure_key import ErasureKey
 from storage.record.events import TRADE, DailyCaps, Event, Fate, Outcome, Sending
 from storage.record.live import IS_TRADE
@@ -22,7 +23,6 @@ from storage.record.statements import (
 )
 from storage.record.tables import customers, events, products_live, quarantine
 
-DAY_MS = 86_400_000
 UNKNOWN_PRODUCT = "unknown product"
 OVER_CAP = "over the customer's daily cap"
 REASONS = (UNKNOWN_PRODUCT, OVER_CAP)  # why events are in quarantine

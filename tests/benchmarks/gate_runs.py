@@ -14,7 +14,8 @@ from experiments.statistics.bounds import bounds
 from experiments.statistics.looks import NEWS, LedgerInMemory, rounded
 from experiments.statistics.measures import Table, measure, statistic
 from experiments.verdict import Word
-from tests.data.shop_logs import DAY_MS, START_MS, Truth, at, logs, specification_of
+from models.arrays import DAY_MS
+from tests.data.shop_logs import START_MS, Truth, at, logs, specification_of
 
 CARELESS = float(norm.isf(0.025))
 DAYS = range(8, 36)  # the first windows are over on day 8, the last on day 35

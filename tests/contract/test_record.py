@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
+from models.arrays import DAY_MS
 from storage.record.changes import (
     CustomerChanges,
     ProductState,
@@ -27,7 +28,7 @@ from storage.record.erasure_key import ErasureKey
 from storage.record.errors import ErasureKeyError, RecordUnavailableError, SchemaError
 from storage.record.events import EventType, Fate, Sending
 from storage.record.folder import private_file
-from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
+from storage.record.intake import OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.migrate import migrate
 from storage.record.personal import allowing, may_be_named
 from storage.record.products import change_product

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from models.arrays import DAY_MS
 from service.events.schemas import check_event
 from storage.record import bare_ids, stretches, upkeep
 from storage.record.changes import clock_now, customer_changes_since
@@ -24,7 +25,7 @@ from storage.record.errors import BadTombstonesError, NoBackupError, RecordUnava
 from storage.record.events import Event, EventType, Fate, Sending
 from storage.record.exposure_log import read_outcomes
 from storage.record.holding import holding
-from storage.record.intake import DAY_MS, OVER_CAP, UNKNOWN_PRODUCT
+from storage.record.intake import OVER_CAP, UNKNOWN_PRODUCT
 from storage.record.live import Since, first_event_since, who_traded
 from storage.record.record import Record
 from storage.record.replay import Stone, lines_of, parse_lines, replay, stones_of

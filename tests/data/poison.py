@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import product as product_of
 from pathlib import Path
 
+from models.arrays import DAY_MS
 from service.answering.first_level import FirstLevel
 from service.events.schemas import check_event
 from service.recommender import Recommender
@@ -14,7 +15,7 @@ from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps, Event, Outcome, Sending
-from storage.record.intake import DAY_MS, Intake
+from storage.record.intake import Intake
 from storage.record.record import Record, record_url
 from storage.record.schema import prepare
 from tests.data.nights import champion

@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from experiments.assignment import arm_of
-from experiments.logs.frames import DAY_MS, EXPOSURES, OUTCOMES
+from experiments.logs.frames import EXPOSURES, OUTCOMES
 from experiments.specification import Specification, entry_of, hash_of, parse
+from models.arrays import DAY_MS
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]

@@ -13,10 +13,11 @@ from click.testing import CliRunner, Result
 
 from experiments.cli import commands
 from experiments.errors import BadSpecificationError, UnderpoweredError, UnknownExperimentError
-from experiments.logs.frames import DAY_MS, OUTCOMES
+from experiments.logs.frames import OUTCOMES
 from experiments.logs.purchases import at_the_days_end
 from experiments.logs.recorded import joined, priced
 from experiments.specification import hash_of
+from models.arrays import DAY_MS
 from storage.record.consent import PRESETS, set_consent
 from storage.record.erasure_key import load_erasure_key
 from storage.record.events import DailyCaps

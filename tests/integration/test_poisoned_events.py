@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from models.arrays import DAY_MS
 from service.cli import main
 from storage.record.events import DailyCaps, Event, Fate
-from storage.record.intake import DAY_MS, OVER_CAP
+from storage.record.intake import OVER_CAP
 from tests.data.nights import Ran, champion, ids, quick_config, run
 from tests.data.poison import CAPS, HONEST, STOLEN, Lists, Shop, pairs, place_of, returns, sent, utc_second
 from tests.data.webshop import START, habits, write_shop

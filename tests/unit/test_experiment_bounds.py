@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
-from experiments.logs.frames import DAY_MS
 from experiments.statistics.bounds import Crossing, _Walk, bounds, spent
 from experiments.statistics.health import SAMPLE_RATIO
 from experiments.statistics.looks import LedgerInMemory, Look, next_look, rounded
 from experiments.statistics.power import drift_of
 from experiments.statistics.sequences import half_width, ratio_evidence, ratio_p
+from models.arrays import DAY_MS
 
 FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
 LOOK = Look("rec", 1, "revenue", "ranker", 0, 0.5, 1.0)

@@ -2,7 +2,7 @@
 
 from experiments.logs.cohort import cohort_of
 from experiments.logs.daily import figures_of
-from experiments.logs.frames import DAY_MS
+from models.arrays import DAY_MS
 from tests.data.log_lines import SPEC, bought, done, exposed, exposure
 from tests.data.shop_logs import START_MS
 

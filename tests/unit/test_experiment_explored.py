@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from experiments.errors import TooFarError
 from experiments.judge import judge, open_case
 from experiments.logs.cohort import Cohort
-from experiments.logs.frames import DAY_MS, OUTCOMES
+from experiments.logs.frames import OUTCOMES
 from experiments.reports.markdown import to_markdown
 from experiments.reports.page import to_html, to_json
 from experiments.specification import Specification, hash_of
 from experiments.statistics.explored import FEWER, MORE, REFUSED, SAME, Choice, choices_of, lot_of, slate_of
 from experiments.statistics.off_policy import doubly_robust_gain
+from models.arrays import DAY_MS
 from tests.data.shop_logs import Truth, at, logs, specification_of
 
 NOW_MS = 100 * DAY_MS

@@ -13,11 +13,11 @@ from experiments.cli import commands
 from experiments.errors import BadLogError
 from experiments.judge import Case, judge, open_case
 from experiments.judgement import Judgement
-from experiments.logs.frames import DAY_MS
 from experiments.reports.markdown import to_markdown
 from experiments.reports.page import to_html, to_json
 from experiments.specification import Specification, hash_of, parse
 from experiments.verdict import Word
+from models.arrays import DAY_MS
 from tests.data.log_lines import SPEC, bought, done, exposed, exposure
 from tests.data.shop_logs import SPECIFICATION, START_MS, Truth, at, logs
 
