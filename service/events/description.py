@@ -4,7 +4,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.events.desk import STATUS
 from service.events.schemas import BATCH_MAX, MODELS
-from service.openapi.json_schema import Json, exactly, ref
+from service.openapi.json_schema import MAYBE_TEXT, TEXT, Json, exactly, ref
 from service.openapi.operation import KEEPING, operation
 
 _VIEW: Json = {"type": "view", "event_id": "v1", "customer_id": "42", "product_id": "995242"}
@@ -68,17 +68,17 @@ def event_schemas() -> Json:
 
 
 def _answers() -> Json:
-    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    count = {"type": "integer", "minimum": 0}
     fates = [str(fate) for fate in STATUS]
     kept = [fate for fate in fates if STATUS[fate] == 200]
-    one = exactly(event_id=text, fate={"enum": kept})
-    one["properties"] |= {"reason": text, "warning": text}
+    one = exactly(event_id=TEXT, fate={"enum": kept})
+    one["properties"] |= {"reason": TEXT, "warning": TEXT}
     place: Json = {"type": "integer", "minimum": 0, "maximum": BATCH_MAX - 1}
     other = exactly(
         place=place,
-        event_id={"type": ["string", "null"]},
+        event_id=MAYBE_TEXT,
         fate={"enum": fates},
-        reason=text,
+        reason=TEXT,
         status={"enum": sorted(set(STATUS.values()))},
     )
     counts = dict.fromkeys(fates, count)
@@ -86,6 +86,6 @@ def _answers() -> Json:
         received=count,
         **counts,
         not_recorded={"type": "array", "items": other},
-        warnings={"type": "array", "items": exactly(place=place, event_id=text, warning=text)},
+        warnings={"type": "array", "items": exactly(place=place, event_id=TEXT, warning=TEXT)},
     )
     return {"EventAnswer": one, "EventBatchAnswer": batch}

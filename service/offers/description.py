@@ -1,24 +1,23 @@
 """What answers say of offers, in the API's own description."""
 
-from service.openapi.json_schema import ANY_OBJECT, Json, exactly, ref
+from service.openapi.json_schema import ANY_OBJECT, MAYBE_NUMBER, MAYBE_TEXT, TEXT, Json, exactly, ref
 from service.web.parameters import N_MAX
 
 
 def offer_schemas() -> Json:
     """All schemas that offers need."""
-    text, maybe_number = {"type": "string"}, {"type": ["number", "null"]}
-    moment = {"type": ["string", "null"], "format": "date-time"}
+    moment = MAYBE_TEXT | {"format": "date-time"}
     offer: Json = {
-        "offer_id": text,
-        "discount": maybe_number,
+        "offer_id": TEXT,
+        "discount": MAYBE_NUMBER,
         "starts_at": moment,
         "ends_at": moment,
         "promised_until": moment,
-        "probability": maybe_number,
-        "expected_value": maybe_number,
+        "probability": MAYBE_NUMBER,
+        "expected_value": MAYBE_NUMBER,
     }
     reason = exactly(
-        code={"enum": ["bought_before", "others_redeem", "for_everybody"]}, text=text, evidence=ANY_OBJECT
+        code={"enum": ["bought_before", "others_redeem", "for_everybody"]}, text=TEXT, evidence=ANY_OBJECT
     )
     return {
         "OfferOfProduct": exactly(**offer),
@@ -26,13 +25,13 @@ def offer_schemas() -> Json:
             rank={"type": "integer", "minimum": 1, "maximum": N_MAX},
             **offer,
             n_products={"type": "integer", "minimum": 1},
-            products={"type": "array", "items": exactly(product_id=text, title=text)},
+            products={"type": "array", "items": exactly(product_id=TEXT, title=TEXT)},
             reason=reason,
         ),
         "Offers": exactly(
-            customer_id=text,
-            request_id=text,
-            version=text,
+            customer_id=TEXT,
+            request_id=TEXT,
+            version=TEXT,
             source={"enum": ["personal", "popular"]},
             offers={"type": "array", "maxItems": N_MAX, "items": ref("Offer")},
         ),

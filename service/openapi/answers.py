@@ -1,6 +1,6 @@
 """What routes answer that have no description of their own: products with their reasons, health, problems."""
 
-from service.openapi.json_schema import ANY_OBJECT, Json, exactly, ref
+from service.openapi.json_schema import ANY_OBJECT, MAYBE_NUMBER, MAYBE_TEXT, TEXT, Json, exactly, ref
 from service.routes.products import AMOUNT_MAX, STOCK_MAX
 from service.web.parameters import N_MAX
 
@@ -8,9 +8,6 @@ REASON_CODES = [
     *("due_again", "bought_before", "because_you_bought", "similar", "alike"),
     *("bought_with", "new_in", "popular_in", "on_offer", "popular", "chosen_by_shop"),
 ]
-TEXT: Json = {"type": "string"}
-MAYBE_TEXT: Json = {"type": ["string", "null"]}
-MAYBE_NUMBER: Json = {"type": ["number", "null"]}
 
 
 def answer_schemas() -> Json:

@@ -1,6 +1,6 @@
 """What /customers/<id> takes and answers."""
 
-from service.openapi.json_schema import ANY_OBJECT, Json, as_body, as_json, exactly
+from service.openapi.json_schema import ANY_OBJECT, MAYBE_TEXT, TEXT, Json, as_body, as_json, exactly
 from service.openapi.operation import KEEPING, operation
 from storage.record.consent import PRESETS
 from storage.record.tables import CONSENTS
@@ -36,16 +36,14 @@ def customers_path(customer: Json) -> Json:
 
 def customer_schemas() -> Json:
     """All schemas that these operations refer to."""
-    text, number = {"type": "string"}, {"type": "integer"}
+    number = {"type": "integer"}
     consents: Json = {name: {"type": "boolean"} for name in CONSENTS}
     rows = {"type": "array", "items": ANY_OBJECT}
-    elsewhere = exactly(
-        **{"where": text, "until": {"type": ["string", "null"], "format": "date-time"}, "what": text}
-    )
-    file = exactly(path=text, what=text, written_at=text | {"format": "date-time"})
-    moment = text | {"format": "date-time"}
+    elsewhere = exactly(**{"where": TEXT, "until": MAYBE_TEXT | {"format": "date-time"}, "what": TEXT})
+    file = exactly(path=TEXT, what=TEXT, written_at=TEXT | {"format": "date-time"})
+    moment = TEXT | {"format": "date-time"}
     export = exactly(
-        customer_id=text,
+        customer_id=TEXT,
         consent=exactly(**consents),
         consents=rows,
         events=rows,
@@ -57,10 +55,10 @@ def customer_schemas() -> Json:
     some = {"type": "object", "properties": consents, "additionalProperties": False, "minProperties": 1}
     return {
         "ConsentChange": exactly(consent={"oneOf": [{"enum": list(PRESETS)}, some]}),
-        "CustomerConsent": exactly(customer_id=text, consent=exactly(**consents)),
+        "CustomerConsent": exactly(customer_id=TEXT, consent=exactly(**consents)),
         "CustomerExport": export | {"required": ["customer_id", "consent"]},  # to a token no more than these
         "Erasure": exactly(
-            customer_id=text,
+            customer_id=TEXT,
             erased_at=moment,
             number=number,
             deleted={"type": "object", "additionalProperties": number},

@@ -29,7 +29,6 @@ from service.rules.description import rules_paths, rules_schemas
 CUSTOMER = in_path("customer_id", "The customer, as the shop's history names it. Any id, known or not.")
 PRODUCT = in_path("product_id", "A product of the shop's history.")
 
-
 SCHEMA = re.compile(r'"#/components/schemas/(\w+)"')
 
 

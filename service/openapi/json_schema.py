@@ -4,6 +4,9 @@ from typing import Any
 
 type Json = dict[str, Any]
 
+TEXT: Json = {"type": "string"}
+MAYBE_TEXT: Json = {"type": ["string", "null"]}
+MAYBE_NUMBER: Json = {"type": ["number", "null"]}
 # Said aloud, since makers of clients read an object that says nothing as one that holds nothing.
 ANY_OBJECT: Json = {"type": "object", "additionalProperties": True}
 

@@ -1,23 +1,23 @@
 """What POST /basket and POST /recommend are asked."""
 
-from service.openapi.json_schema import Json
-from service.openapi.parameters import ID
-from service.web.parameters import CATEGORY_BYTES, EXCLUDE_MAX, N_DEFAULT, N_MAX, N_MIN, OBJECTIVES, PLACEMENT
+from service.openapi.json_schema import MAYBE_TEXT, Json
+from service.openapi.parameters import AT_PLACEMENT, CATEGORY, ID, N
+from service.web.parameters import EXCLUDE_MAX, OBJECTIVES
 from service.web.questions import CART_MAX, CUSTOMERS_MAX, PRODUCTS_MAX
 
 CART_EXAMPLE: Json = {"product_ids": ["1082185", "995242"], "customer_id": "42", "n": 3}
 MANY_EXAMPLE: Json = {"customer_ids": ["42", "7"], "n": 3, "placement": "mail"}
 COMMON: Json = {
-    "n": {"type": "integer", "minimum": N_MIN, "maximum": N_MAX, "default": N_DEFAULT},
-    "placement": {"type": ["string", "null"], "pattern": f"^{PLACEMENT.pattern}$"},
-    "category": {"type": ["string", "null"], "minLength": 1, "maxLength": CATEGORY_BYTES},
+    "n": N["schema"],
+    "placement": AT_PLACEMENT["schema"] | MAYBE_TEXT,
+    "category": CATEGORY["schema"] | MAYBE_TEXT,
     "exclude": {"type": "array", "maxItems": EXCLUDE_MAX, "items": ID},
 }
 
 
 def question_schemas() -> Json:
     """The schemas of both."""
-    customer = {**ID, "type": ["string", "null"], "description": "Whose list orders what goes with the cart."}
+    customer = {**ID, **MAYBE_TEXT, "description": "Whose list orders what goes with the cart."}
     many = f"Of customers times n there may be {PRODUCTS_MAX}."
     return {
         "CartQuestion": {

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.openapi.json_schema import Json, as_body, as_json, exactly, ref
+from service.openapi.json_schema import MAYBE_TEXT, TEXT, Json, as_body, as_json, exactly, ref
 from service.openapi.operation import KEEPING, operation
 from service.openapi.parameters import OBJECTIVE, WHICH, in_query
 from service.web.parameters import ID_BYTES
 
-TEXT: Json = {"type": "string"}
-MAYBE_TEXT: Json = {"type": ["string", "null"]}
 COUNT: Json = {"type": "integer", "minimum": 0}
 SHARE: Json = {"type": "number"}
 AT = in_query(
