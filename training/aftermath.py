@@ -15,7 +15,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from storage.versions.manifest import Manifest
-from storage.versions.store import Store, write_atomic
+from storage.versions.store import LAST_SUCCESS, Store, write_atomic
 from training.commands.exit_codes import DONE, GATE_REFUSED
 from training.config import NightOptions
 from training.job import Job
@@ -23,7 +23,6 @@ from training.night import Outcome
 from training.progress import Progress
 from training.reports.page import NightFacts, PastVersion, render_night, to_json
 
-LAST_SUCCESS = "last_success.json"
 METRICS = "nextbest.prom"
 KEPT_RUNS = 90
 HELP_S = 60

@@ -22,6 +22,7 @@ from service.telemetry.counts_file import CountsFile
 from service.telemetry.ended_counts import alone_with, make_folder, merge_ended
 from service.telemetry.series import BUCKETS_S, Series
 from service.versions.served import ServedVersion
+from storage.versions.store import LAST_SUCCESS
 
 LEVELS = ("worker", "redis", "map", "category", "popular", "none")  # of the ladder, from the top
 PLACEMENTS_MAX = 30  # that are counted by themselves, the empty one among them; the rest is OTHER
@@ -219,7 +220,7 @@ class _NowCollector(Collector):
 def _last_success_s(store: Path) -> float | None:
     """When the last night that published began, in Unix seconds; None if the store doesn't say."""
     try:
-        success = json.loads((store / "last_success.json").read_bytes())
+        success = json.loads((store / LAST_SUCCESS).read_bytes())
         return datetime.fromisoformat(success["at"]).timestamp()
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -27,6 +27,7 @@ from storage.versions.version import Version, open_version, read_manifest, sync
 from storage.versions.writer import VersionWriter
 
 CHAMPION = "champion.json"
+LAST_SUCCESS = "last_success.json"  # when the last night that published began
 KEPT_POINTERS = 50
 VERSION_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
