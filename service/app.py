@@ -28,7 +28,7 @@ from service.telemetry.metrics import Metrics
 from service.trials.desk import Trials
 from service.versions.champion import ChampionFollower, Serving
 from service.versions.served import NONE
-from service.web.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished
+from service.web.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished, language_asked
 from service.web.heads import Heads
 from service.web.parameters import (
     Query,
@@ -68,11 +68,6 @@ class Parts:
     offers: OfferDesk
     log_key: bytes
     trials: Trials | None = None
-
-
-def language_asked() -> str:
-    """The language that the caller of the moment wants reasons in."""
-    return language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE"))
 
 
 class IdConverter(BaseConverter):
@@ -159,7 +154,7 @@ def register_answers(app: ThinFlask, parts: Parts) -> None:
         metrics.answer(answer, query.placement)
         return Finished(now.writer.reorder(customer_id, answer, language), PRIVATE_HEADERS[language])
 
-    register_body_routes(app, serving, body_of, language_asked, recommender, metrics, parts.gate)
+    register_body_routes(app, serving, body_of, recommender, metrics, parts.gate)
     register_shop_answers(app, recommender, serving)
 
 

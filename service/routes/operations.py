@@ -1,6 +1,5 @@
 """The routes about the service itself: health, the API's description and its page."""
 
-import json
 import time
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from service.openapi.document import public_document
 from service.openapi.json_schema import Json
 from service.routes.docs_page import docs_page
 from service.versions.champion import ChampionFollower
+from service.web.bodies import write_json
 from service.web.problems import problem
 
 type RedisState = Callable[[], str]
@@ -39,18 +39,18 @@ def register_operations(
             for path, item in documents[is_open()]["paths"].items()
             for method, what in item.items()
         }
-        return uncached({"service": "nextbest", "routes": routes, "docs": "/docs", "elsewhere": ELSEWHERE})
+        return write_json({"service": "nextbest", "routes": routes, "docs": "/docs", "elsewhere": ELSEWHERE})
 
     @app.get("/health/live")
     def live() -> Response:
-        return uncached({"status": "live"})
+        return write_json({"status": "live"})
 
     @app.get("/health/ready")
     def ready() -> Response:
         if follower.current is None:
             return problem("no_version", follower.why_none)
         served = follower.current.served
-        return uncached(
+        return write_json(
             {
                 "status": "ready",
                 "version": served.version_id,
@@ -69,7 +69,7 @@ def register_description(app: Flask, described: Callable[[], Json]) -> None:
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return uncached(described())
+        return write_json(described())
 
     @app.get("/docs")
     def docs() -> AnyResponse:
@@ -78,8 +78,3 @@ def register_description(app: Flask, described: Callable[[], Json]) -> None:
         return found
 
     app.register_blueprint(docs_page())
-
-
-def uncached(content: dict[str, object]) -> Response:
-    """A 200 with this as JSON, which no cache keeps."""
-    return Response(json.dumps(content), headers=NO_STORE, content_type="application/json")

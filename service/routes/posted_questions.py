@@ -12,7 +12,7 @@ from service.telemetry.metrics import Metrics
 from service.versions.champion import Serving
 from service.versions.served import NONE
 from service.web.bodies import read_json
-from service.web.finished import PRIVATE_HEADERS, Finished
+from service.web.finished import PRIVATE_HEADERS, Finished, language_asked
 from service.web.parameters import Query
 from service.web.problems import problem_text
 from service.web.questions import cart_question, id_of, many_question
@@ -25,7 +25,6 @@ def register_body_routes(
     app: Flask,
     serving: Callable[[], Serving],
     body_of: Callable[[Serving, str, Query, str], str],
-    language_asked: Callable[[], str],
     recommender: Recommender,
     metrics: Metrics,
     gate: Gate,
@@ -34,7 +33,6 @@ def register_body_routes(
 
     Args:
         body_of: the body of one customer's answer, in a language, as `GET /recommend/<customer_id>` gives it.
-        language_asked: the language that the caller of the moment wants.
     """
 
     @app.post("/basket")

@@ -7,14 +7,13 @@ from datetime import MAXYEAR, UTC, datetime
 from flask import Flask, Response, request
 
 from service.access.guard import client_of
-from service.answering.languages import language_of
 from service.errors import RefusedError
-from service.routes.operations import uncached
 from service.rules.desk import RulesDesk
 from service.rules.errors import BadRulesError
 from service.rules.preview import OneCustomer
 from service.rules.reading import MAX_BYTES, decode
-from service.web.bodies import parse_json, read_bytes
+from service.web.bodies import parse_json, read_bytes, write_json
+from service.web.finished import language_asked
 from service.web.parameters import check_id, parse_try_query
 from service.web.problems import problem
 
@@ -35,7 +34,7 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
     @app.get("/rules", endpoint="rules")
     def rules() -> Response:
         found = desk.in_force()
-        return uncached(
+        return write_json(
             {
                 "version": found.rules.version,
                 "source": found.source,
@@ -48,7 +47,7 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
     @app.put("/rules", endpoint="put_rules")
     def put_rules() -> Response:
         version, warnings = desk.put(_text(), client_of(request.environ))
-        return uncached({"version": version, "warnings": warnings})
+        return write_json({"version": version, "warnings": warnings})
 
     @app.get("/rules/versions", endpoint="rules_versions")
     def versions() -> Response:
@@ -62,11 +61,11 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
             }
             for version in desk.versions()
         ]
-        return uncached({"versions": found})
+        return write_json({"versions": found})
 
     @app.post("/rules/rollback", endpoint="roll_back_rules")
     def roll_back() -> Response:
-        return uncached({"version": desk.roll_back(_number(), client_of(request.environ))})
+        return write_json({"version": desk.roll_back(_number(), client_of(request.environ))})
 
     @app.post("/rules/dry-run", endpoint="try_rules")
     def try_rules() -> Response:
@@ -75,10 +74,10 @@ def register_rules(app: Flask, desk: RulesDesk) -> None:
         if "customer" in request.args:
             customer_id = request.args["customer"]
             check_id("customer", customer_id, "")
-            one = OneCustomer(customer_id, query, language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE")))
+            one = OneCustomer(customer_id, query, language_asked())
         elif alone := next((name for name in request.args if name != "at"), None):
             raise RefusedError("bad_parameter", alone, "is about one customer: give customer, too")
-        return uncached(desk.dry_run(_text(), _at_s(), one))
+        return write_json(desk.dry_run(_text(), _at_s(), one))
 
 
 def _text() -> str:

@@ -6,12 +6,12 @@ That is a quarter of what a bare Flask route costs.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flask import Response
+from flask import Response, request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-from service.answering.languages import LANGUAGES
+from service.answering.languages import LANGUAGES, language_of
 
 type Headers = Sequence[tuple[str, str]]
 
@@ -29,6 +29,11 @@ PRIVATE_HEADERS = _by_language(PRIVATE, "Accept-Language")
 SHARED_HEADERS = _by_language(
     [("Cache-Control", "private, max-age=5"), NO_SNIFFING], "Origin, Accept-Language"
 )
+
+
+def language_asked() -> str:
+    """The language that the caller of the moment wants reasons in."""
+    return language_of(request.environ.get("HTTP_ACCEPT_LANGUAGE"))
 
 
 class Finished(Response):
