@@ -20,7 +20,6 @@ from service.errors import RefusedError
 from service.processes.background import now_and_every
 from service.record import Door
 from storage.record.budgets import (
-    NEVER_MS,
     Budget,
     Lease,
     Promise,
@@ -30,7 +29,7 @@ from storage.record.budgets import (
     promised_between,
     tell,
 )
-from storage.record.promised import forget_old
+from storage.record.promised import NEVER_MS, forget_old
 from storage.record.record import Record
 
 TURN_S = 1.0

@@ -17,6 +17,7 @@ from storage.record.live import Since, ids_of_new, is_new
 from storage.record.personal import may_be_named
 from storage.record.promised import (
     IS_REDEMPTION,
+    NEVER_MS,
     Kept,
     add,
     delete,
@@ -30,7 +31,6 @@ from storage.record.promised import (
 from storage.record.statements import consent_lock, insert_new_rows, parts
 from storage.record.tables import events, offer_leases, offer_promises
 
-NEVER_MS = 2**62
 SHARE = 8  # of what is left of a budget, one part at most goes to one worker
 
 
@@ -73,16 +73,15 @@ class Promise:
     nameless: str = field(default_factory=partial(token_hex, 16), compare=False)
 
 
-def left_of(connection: sa.Connection, budget: Budget, now_ms: int) -> int:
+def left_of(connection: sa.Connection, budget: Budget, kept: Kept, now_ms: int) -> int:
     """How many may still be promised: less what was redeemed, is promised, or is leased; never below 0.
 
-    Exact behind the lock of the budgets.
+    Exact behind the lock of the budgets. One statement sees one state: what is redeemed or erased meanwhile
+    is never left out.
+
+    Args:
+        kept: of the offer, as `kept_of` says.
     """
-    return _left(connection, budget, kept_of(connection, budget.offer_id), now_ms)
-
-
-def _left(connection: sa.Connection, budget: Budget, kept: Kept, now_ms: int) -> int:
-    """As `left_of`. One statement sees one state: what is redeemed or erased meanwhile is never left out."""
     redeemed = _redeemed(budget)
     gone = no_longer(budget.offer_id, kept, now_ms)
     counts = connection.execute(sa.select(gone, redeemed, _leased(budget.offer_id, now_ms))).one()
@@ -106,7 +105,7 @@ def lease(
     leases = []
     for budget in budgets:
         kept = kept_of(connection, budget.offer_id)
-        left = _left(connection, budget, kept, now_ms)
+        left = left_of(connection, budget, kept, now_ms)
         mark_before(connection, budget.offer_id, kept, now_ms)
         if not left:
             continue

@@ -23,7 +23,8 @@ _MOST_ENDED = 1000  # that a count looks at: what else has ended counts until it
 _MOST_NEW = 20_000  # redemptions that a count looks at: others count twice until they are marked
 _MOST_MARKED = 2000  # redemptions whose promises one lease marks: 20,000 took longer than a worker waits
 _RECOUNT_MS = 60_000  # of one statement
-_MARK_EACH_MS, _NEVER_MS = 60_000, 2**62
+_MARK_EACH_MS = 60_000
+NEVER_MS = 2**62
 IS_REDEMPTION = sa.and_(events.c.type == EventType.PURCHASE.value, events.c.offer_id.is_not(None))
 
 
@@ -48,7 +49,7 @@ class Kept(NamedTuple):
 def kept_of(connection: sa.Connection, offer_id: str) -> Kept:
     found = sa.select(offer_counts.c.promised, offer_counts.c.marked_ms)
     row = connection.execute(found.where(offer_counts.c.offer_id == offer_id)).first()
-    return Kept(*row) if row else Kept(0, _NEVER_MS)
+    return Kept(*row) if row else Kept(0, NEVER_MS)
 
 
 def add(connection: sa.Connection, offer_id: str, promised: int, since_ms: int) -> Kept:

@@ -11,7 +11,6 @@ from sqlalchemy.engine import URL
 
 from service.offers.promises import Promises
 from storage.record.budgets import (
-    NEVER_MS,
     Budget,
     Lease,
     Promise,
@@ -27,7 +26,7 @@ from storage.record.erasure import erase
 from storage.record.holdings import holdings_of
 from storage.record.learning import read_recorded
 from storage.record.live import Since
-from storage.record.promised import forget_old
+from storage.record.promised import NEVER_MS, forget_old, kept_of
 from storage.record.record import Record
 from storage.record.tables import offer_leases, offer_promises
 from tests.data.records import NOON_MS, Door, empty_record, event, opened, rows, sqlite_url, take
@@ -55,7 +54,7 @@ def told(record: Record, one: Lease, *customers: str, now_ms: int = NOON_MS) -> 
 
 def left(record: Record, budget: Budget = TEN, *, now_ms: int = NOON_MS) -> int:
     with record.reading() as connection:
-        return left_of(connection, budget, now_ms)
+        return left_of(connection, budget, kept_of(connection, budget.offer_id), now_ms)
 
 
 def test_a_part_of_a_budget_is_leased_told_and_given_back(record: Record) -> None:
@@ -311,7 +310,7 @@ def test_a_promise_that_is_redeemed_or_erased_while_it_is_counted_frees_nothing(
 
     with record.reading() as connection:
         sa.event.listen(connection, "before_cursor_execute", commit)
-        assert left_of(connection, TEN, NOON_MS) <= 9
+        assert left_of(connection, TEN, kept_of(connection, TEN.offer_id), NOON_MS) <= 9
     assert (len(asked), left(record)) == (2, 9)
 
 

@@ -159,7 +159,7 @@ def recount(record: Record, budget: Budget, now_ms: int) -> int:
 
 def left(record: Record, budget: Budget, now_ms: int) -> int:
     with record.reading() as connection:
-        return left_of(connection, budget, now_ms)
+        return left_of(connection, budget, kept_of(connection, budget.offer_id), now_ms)
 
 
 # One seed is the same walk on both. Of 19 wrong changes of `promised` these nine find all, the two 17.

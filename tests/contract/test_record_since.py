@@ -10,6 +10,7 @@ from storage.record.consent import PRESETS
 from storage.record.events import Event, EventType, Sending
 from storage.record.learning import Recorded, read_recorded
 from storage.record.live import READ_BY_MS, Since, customers_now, first_event_since, who_traded
+from storage.record.promised import kept_of
 from storage.record.record import Record
 from storage.record.upkeep import Chosen, release
 from tests.data.records import NOON_MS, SHOP, event, intake, take
@@ -47,7 +48,7 @@ def test_what_comes_in_between_the_start_of_a_night_and_its_reading_counts_once(
     assert since_of(record, since) == {"customer 3"}
     budget = Budget("ten", 10, recorded.redemptions.height, since)
     with record.reading() as connection:
-        assert left_of(connection, budget, NOON_MS) == 7
+        assert left_of(connection, budget, kept_of(connection, budget.offer_id), NOON_MS) == 7
 
 
 def test_what_happened_at_the_as_of_or_later_is_since_whatever_its_number(record: Record) -> None:

@@ -6,6 +6,7 @@ from service.offers.promises import Promises
 from service.record import NOT_READ
 from storage.record.budgets import Budget, left_of
 from storage.record.live import Since
+from storage.record.promised import kept_of
 from storage.record.record import Record
 from tests.data.offer_shop import Clock
 from tests.data.records import Door
@@ -30,7 +31,7 @@ def promises_of(
 
 def left(record: Record, budget: Budget, clock: Clock) -> int:
     with record.reading() as connection:
-        return left_of(connection, budget, int(clock() * 1000))
+        return left_of(connection, budget, kept_of(connection, budget.offer_id), int(clock() * 1000))
 
 
 ANNA = {"anna": (0.5, 0.1)}
