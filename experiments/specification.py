@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from experiments.assignment import Arm, Entry
+from experiments.assignment import Arm
 from experiments.errors import BadSpecificationError
 
 type Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -324,24 +324,6 @@ def hash_of(specification: Specification) -> str:
     """
     said = specification.model_dump_json(exclude_defaults=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def entry_of(specification: Specification, slot_start: float) -> Entry:
-    """A specification as the day assigns it.
-
-    Args:
-        slot_start: where its slot of the layer begins, in [0, 1 - traffic].
-    """
-    head = specification.experiment
-    return Entry(
-        experiment_id=head.id,
-        version=head.version,
-        spec_hash=hash_of(specification),
-        layer=head.layer,
-        slot_start=slot_start,
-        slot_width=head.traffic,
-        arms=specification.arms,
-    )
 
 
 def _expect_in_place(metric: Metric) -> None:

@@ -16,7 +16,6 @@ from experiments.reports.words import moment
 from experiments.specification import (
     POPULAR,
     Specification,
-    entry_of,
     expect_of_use,
     hash_of,
     parse,
@@ -64,8 +63,7 @@ def start(place: RecordPlace, consent_default: str, specification: Path) -> None
             _check_size(place.store, spec, record, PRESETS[consent_default])
         with record.writing() as connection:
             started = start_experiment(connection, new, now_ms=now_ms(), client=who())
-    entry = entry_of(spec, started.slot_start)
-    slot = f"{entry.slot_start:g} to {entry.slot_start + entry.slot_width:g}"
+    slot = f"{started.slot_start:g} to {started.slot_start + started.slot_width:g}"
     is_ahead = started.is_scheduled(now_ms())
     runs = f"is scheduled for {moment(started.started_ms)} UTC" if is_ahead else "runs"
     click.echo(f"{head.id} version {head.version} {runs} in layer {head.layer}, {slot} of its customers")

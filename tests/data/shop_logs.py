@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from experiments.assignment import arm_of
+from experiments.assignment import Entry, arm_of
 from experiments.logs.frames import EXPOSURES, OUTCOMES
-from experiments.specification import Specification, entry_of, hash_of, parse
+from experiments.specification import Specification, hash_of, parse
 from models.arrays import DAY_MS
 
 type Floats = NDArray[np.float64]
@@ -97,12 +97,20 @@ def at(days: float) -> datetime:
     return START + timedelta(days=days)
 
 
+def entry_of(specification: Specification) -> Entry:
+    """A specification as the day assigns it, in all of its layer."""
+    head = specification.experiment
+    return Entry(
+        head.id, head.version, hash_of(specification), head.layer, 0.0, head.traffic, specification.arms
+    )
+
+
 def logs(specification: Specification, truth: Truth, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Exposures and outcomes of everybody, in the order of time."""
     rng = np.random.default_rng(seed)
     n = truth.customers
     ids = [f"c{seed}-{i}" for i in range(n)]
-    entry = entry_of(specification, 0.0)
+    entry = entry_of(specification)
     names = {arm.name: number for number, arm in enumerate(specification.arms)}
     arm = np.array([names[arm_of(entry, customer).name] for customer in ids])
     first = START_MS + (rng.random(n) * truth.days * DAY_MS).astype(np.int64)

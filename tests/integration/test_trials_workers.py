@@ -15,13 +15,14 @@ from click.testing import CliRunner
 
 from experiments.assignment import arm_of
 from experiments.cli import commands
-from experiments.specification import entry_of, parse
+from experiments.specification import parse
 from service.trials.tally import SLOT
 from storage.record.erasure_key import load_erasure_key
 from storage.record.exposure_log import read_exposures, read_lost
 from storage.record.record import FILE, Record, record_url
 from storage.versions.store import Store
 from tests.data.running_service import Running, running_service, until
+from tests.data.shop_logs import entry_of
 from tests.data.tiny_version import VARIANT, TinyShop, publish
 
 SEEN_S = 5
@@ -105,7 +106,7 @@ def test_an_experiment_is_seen_everywhere_and_every_answer_of_it_is_kept_once(sh
     assert shop.ask("anna")["experiments"] == []
     assert "runs in layer recommend, 0 to 1" in shop.nbo("start", str(shop.specification))
     assert shop.everywhere(lambda session: in_one(shop, session)) < SEEN_S
-    entry = entry_of(parse(SPEC), 0.0)
+    entry = entry_of(parse(SPEC))
     for customer_id in ("anna", "ben", "7", "a stranger", "another"):
         wanted = arm_of(entry, customer_id).name
         for _ in range(4):

@@ -35,6 +35,7 @@ def test_customers_are_dealt_by_weight() -> None:
 
 
 def test_a_version_deals_anew_and_two_layers_are_independent() -> None:
+    assert (entry().salt, entry(version=2).salt) == ("variant/a/1", "variant/a/2")  # as others know it
     pairs = Counter(
         (arm_of(entry(), str(n)).name, arm_of(entry(version=2), str(n)).name) for n in range(20_000)
     )

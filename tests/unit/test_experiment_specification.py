@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import BadSpecificationError
-from experiments.specification import entry_of, hash_of, parse, read_specification
+from experiments.specification import hash_of, parse, read_specification
 
 GOOD = """
 [experiment]
@@ -137,9 +137,3 @@ def test_the_hash_changes_with_what_is_said_and_not_with_a_comment() -> None:
     assert hash_of(same) == hash_of(parse(GOOD)) != hash_of(other)
     said_by_default = parse(GOOD.replace("planned_n = 14000", "planned_n = 14000\nalpha = 0.05"))
     assert hash_of(said_by_default) == hash_of(same)  # so a key that a later release knows changes no hash
-
-
-def test_the_day_gets_the_slot_and_the_arms() -> None:
-    entry = entry_of(parse(GOOD.replace("[[variants]]", "traffic = 0.5\n[[variants]]", 1)), 0.25)
-    assert (entry.slot_start, entry.slot_width, entry.layer) == (0.25, 0.5, "recommend")
-    assert entry.salt == "variant/rec-2026-12/1"
