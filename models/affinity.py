@@ -13,7 +13,7 @@ from models.bounds import above_zero, is_power
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
 from models.numerics.columns import lines
-from models.numerics.decay import decay, half_life_grid
+from models.numerics.decay import half_life_grid, lasting_decay
 from models.numerics.one_hot import one_hot
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
 from models.validation.folds import FoldOptions, chosen
@@ -121,7 +121,7 @@ class Affinity(Model[AffinityOptions]):
         days = learned(options.half_life_days)
         taken, assumed = take_up(firsts, days), take_up(firsts, days, options.prior_purchases)
         self.chance_ = np.where(is_known, np.where(taken > 0, taken, assumed), np.float32(0))
-        weights = np.maximum(decay(firsts.age_days, learned(options.profile_half_life_days)), 1e-30)
+        weights = lasting_decay(firsts.age_days, learned(options.profile_half_life_days))
         cells = (weights, (firsts.customer_row, self.group_[firsts.product_row]))
         shape = (firsts.n_customers, len(self.group_category_))
         own = sparse.csr_array(cells, shape=shape, dtype=np.float32)

@@ -158,8 +158,7 @@ def baskets(interactions: Interactions, options: ItemItemOptions) -> sparse.csr_
 
 def _usual_least(interactions: Interactions) -> float:
     """How many customers a pair takes: two that one customer bought say nothing, but in a tiny shop."""
-    n_customers = np.count_nonzero(np.bincount(interactions.customer_row))
-    return float(min(n_customers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS))
+    return min(interactions.n_buyers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
 
 
 def _neighbours(

@@ -11,7 +11,7 @@ from models.base import Model, learned
 from models.bounds import within
 from models.history.interactions import Interactions
 from models.numerics.columns import picked
-from models.numerics.decay import decay, half_life_grid
+from models.numerics.decay import half_life_grid, lasting_decay
 from models.validation.folds import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
 BLOCK_CELLS = 4_000_000  # similarities that are held at a time: 16 MB
@@ -177,10 +177,8 @@ def shares(
     interactions: Interactions, half_life_days: float, prior_orders: float
 ) -> tuple[sparse.csr_array, FloatArray]:
     """Each customer's share of decayed orders by product, customers x products; and their decayed orders."""
-    first = interactions.first_of_order
-    weights = np.maximum(decay(interactions.age_days[first], half_life_days), 1e-30)
-    orders = np.bincount(interactions.customer_row[first], weights, interactions.n_customers)
-    share = interactions.matrix(np.maximum(decay(interactions.age_days, half_life_days), 1e-30))
+    orders = interactions.decayed_orders(half_life_days)
+    share = interactions.matrix(lasting_decay(interactions.age_days, half_life_days))
     share.data /= np.repeat(orders + prior_orders, np.diff(share.indptr)).astype(np.float32)
     return share, orders.astype(np.float32)
 

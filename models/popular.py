@@ -10,7 +10,7 @@ from models.base import Model
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
 from models.numerics.columns import line_for_all
-from models.numerics.decay import decay, half_life_grid, shorter_half_lives
+from models.numerics.decay import half_life_grid, lasting_decay, shorter_half_lives
 from models.validation.folds import FoldOptions, inner_folds
 
 
@@ -82,6 +82,6 @@ def buyers_share(pairs: Pairs, half_life_days: float) -> FloatArray:
     Returns:
         shape (n_products,), float32, in [0, 1], above 0 exactly where somebody bought the product.
     """
-    weights = np.maximum(decay(pairs.entry_age_days, half_life_days), 1e-30)  # old, yet above "never bought"
+    weights = lasting_decay(pairs.entry_age_days, half_life_days)
     n_customers = int(np.count_nonzero(np.diff(pairs.customer_row, prepend=-1)))  # they are in order
     return (pairs.buyers(weights) / max(n_customers, 1)).astype(np.float32)

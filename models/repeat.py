@@ -11,7 +11,7 @@ from models.bounds import is_power
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
 from models.numerics.columns import own_alone
-from models.numerics.decay import decay, half_life_grid
+from models.numerics.decay import LEAST_WEIGHT, half_life_grid
 from models.validation.folds import FoldOptions, InnerFold, Judged, inner_folds
 
 DUE_EDGES = np.linspace(-3, 3, 13, dtype=np.float32)  # log2 of (days since last / own interval)
@@ -115,10 +115,8 @@ def share_of_orders(
     interactions: Interactions, pairs: Pairs, half_life_days: float, prior_orders: float
 ) -> FloatArray:
     """The share of the customer's orders, decayed, with the product; shape (n_pairs,), float32, above 0."""
-    first = interactions.first_of_order
-    weights = np.maximum(decay(interactions.age_days[first], half_life_days), 1e-30)
-    orders = np.bincount(interactions.customer_row[first], weights, interactions.n_customers) + prior_orders
-    held = np.maximum(pairs.decayed_times(half_life_days), 1e-30)
+    orders = interactions.decayed_orders(half_life_days) + prior_orders
+    held = np.maximum(pairs.decayed_times(half_life_days), LEAST_WEIGHT)
     return (held / orders[pairs.customer_row]).astype(np.float32)
 
 

@@ -82,8 +82,7 @@ def season_share(interactions: Interactions, options: SeasonOptions) -> FloatArr
     weights = _around(interactions.age_days, YEAR_DAYS - options.horizon_days, options)
     then = interactions.only(weights > 0)
     held = Pairs.of(then).buyers(weights[weights > 0])
-    n_customers = len(np.unique(then.customer_row))
-    return (held / max(n_customers, 1)).astype(np.float32)
+    return (held / max(then.n_buyers, 1)).astype(np.float32)
 
 
 def season_rise(interactions: Interactions, options: SeasonOptions) -> FloatArray:

@@ -116,8 +116,7 @@ def _links(firsts: Interactions, half_life_days: float, n_kept: int) -> sparse.c
     beyond = counted - chance
     buyers = np.bincount(firsts.product_row, minlength=n_products)
     share: DoubleArray = beyond / (buyers[row] + PRIOR_CUSTOMERS)
-    n_customers = np.count_nonzero(np.bincount(firsts.customer_row))
-    enough = customers.data >= min(n_customers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
+    enough = customers.data >= min(firsts.n_buyers / CUSTOMERS_FOR_ONE, LEAST_CUSTOMERS)
     luck = np.sqrt(2 * np.log(max(int(enough.sum()), 1)))  # of so many deviates the largest, about
     able = enough & (beyond > luck * np.sqrt(chance))
     row, column, share = row[able], column[able], share[able]
@@ -131,11 +130,7 @@ def _links(firsts: Interactions, half_life_days: float, n_kept: int) -> sparse.c
 def _by_lot(firsts: Interactions, seed: int) -> Interactions:
     """Those of so many customers that they make about MOST_STEPS steps at most."""
     start, end = _before(firsts)
-    share = MOST_STEPS / max(int((end - start).sum()), 1)
-    if share >= 1:
-        return firsts
-    is_drawn = np.random.default_rng(seed).random(firsts.n_customers) < share
-    return firsts.only(is_drawn[firsts.customer_row])
+    return firsts.by_lot(MOST_STEPS / max(int((end - start).sum()), 1), seed)
 
 
 def _steps(firsts: Interactions) -> tuple[LongArray, LongArray]:
@@ -149,6 +144,5 @@ def _steps(firsts: Interactions) -> tuple[LongArray, LongArray]:
 
 def _before(firsts: Interactions) -> tuple[LongArray, LongArray]:
     """Of each entry, from where to where its customer's MOST_BEFORE latest of earlier orders stand."""
-    _, first, of_order = np.unique(firsts.order_row, return_index=True, return_inverse=True)
-    end = first[of_order]
+    end = firsts.order_starts()
     return np.maximum(np.searchsorted(firsts.customer_row, firsts.customer_row), end - MOST_BEFORE), end

@@ -110,7 +110,7 @@ def _later_orders(past: Interactions, bought: Interactions) -> tuple[IntArray, L
     Returns:
         customer rows, rising and distinct; and of each order where it begins in `bought`.
     """
-    first = np.unique(_begins(bought))  # customer by customer, in the order of time
+    first = np.unique(bought.order_starts())  # customer by customer, in the order of time
     customer = bought.customer_row[first]
     is_known = np.zeros(past.n_customers, np.bool_)
     is_known[past.customer_row] = True
@@ -140,7 +140,7 @@ def _laters(
     assert isinstance(item_item, ItemItem)
     known = pair_keys(timeline.customer_row, timeline.product_row, bought.n_products)  # rising
     expected = timeline.waits.expected(timeline.parents())[0]
-    begins = _begins(bought)
+    begins = bought.order_starts()
     for at in orders.tolist():
         customer, today_s = int(bought.customer_row[at]), int(bought.at_s[at])
         start, stop = np.searchsorted(bought.customer_row, [customer, customer + 1])
@@ -156,10 +156,3 @@ def _laters(
         recent = [Recent(*one) for one in zip(rows.tolist(), days.tolist(), interval.tolist(), strict=True)]
         similar = goes_with(item_item.similar_, item_item.similarity_, rows[:MOST_BOUGHT])[0][:SIMILAR]
         yield _Later(customer, recent, similar, rows[interval < 0].tolist(), theirs[begin == at])
-
-
-def _begins(bought: Interactions) -> LongArray:
-    """Of each entry, where the first one of its order stands."""
-    _, first, order = np.unique(bought.order_row, return_index=True, return_inverse=True)
-    begins: LongArray = first[order]
-    return begins

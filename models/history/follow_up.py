@@ -10,7 +10,7 @@ from models.numerics.shrinkage import shrunk_rates
 
 TOP = 10  # products of an answer, by whose measure each order counts the same
 SOON = 1 / 7  # of a horizon
-MOST_ENTRIES = 3_000_000  # that are learned from, of customers by lot
+MOST_ENTRIES = 3_000_000  # that are learned from, about, of customers by lot
 
 
 def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 0) -> FloatArray:
@@ -30,7 +30,7 @@ def follow_up_lift(interactions: Interactions, horizon_days: float, seed: int = 
         order follows another.
     Source: Poisson-gamma rates, as `shrunk_rates`.
     """
-    some = _by_lot(interactions, seed)
+    some = interactions.by_lot(MOST_ENTRIES / max(len(interactions), 1), seed)
     n_products = some.n_products
     order, weight, follows = _orders(some, horizon_days)
     pairs = Pairs.of(some)
@@ -63,7 +63,7 @@ def category_left(interactions: Interactions, horizon_days: float, seed: int = 0
     """
     category_row = interactions.catalogue.category_row
     n_categories = int(category_row.max(initial=-1)) + 1
-    some = _by_lot(interactions, seed)
+    some = interactions.by_lot(MOST_ENTRIES / max(len(interactions), 1), seed)
     some = some.only(category_row[some.product_row] >= 0)
     _, first, order = np.unique(some.order_row, return_index=True, return_inverse=True)
     customer, at_s = some.customer_row[first], some.at_s[first]
@@ -96,15 +96,6 @@ def category_left(interactions: Interactions, horizon_days: float, seed: int = 0
     events = np.bincount(category, is_again * weight, n_categories)
     days = np.bincount(category, expected * weight, n_categories)
     return np.minimum(shrunk_rates(events, days), 1).astype(np.float32)
-
-
-def _by_lot(interactions: Interactions, seed: int) -> Interactions:
-    """The history of so many customers that it has about MOST_ENTRIES at most."""
-    share = MOST_ENTRIES / max(len(interactions), 1)
-    if share >= 1:
-        return interactions
-    is_drawn = np.random.default_rng(seed).random(interactions.n_customers) < share
-    return interactions.only(is_drawn[interactions.customer_row])
 
 
 def _orders(interactions: Interactions, horizon_days: float) -> tuple[LongArray, DoubleArray, BoolArray]:

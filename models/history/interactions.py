@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, BoolArray, DoubleArray, FloatArray, IntArray, LongArray
 from models.history.catalogue import Catalogue
+from models.history.pair_keys import pair_keys
+from models.numerics.decay import lasting_decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Interactions:
         """
         keep = np.flatnonzero(at_s < as_of_s)
         keep = keep[np.lexsort((product_row[keep], order_row[keep], at_s[keep], customer_row[keep]))]
-        pair = order_row[keep].astype(np.int64) * len(catalogue) + product_row[keep]
+        pair = pair_keys(order_row[keep], product_row[keep], len(catalogue))
         first = np.sort(np.unique(pair, return_index=True)[1])
         keep = keep[first]
         return cls(
@@ -90,6 +92,13 @@ class Interactions:
             at_s=self.at_s[mask],
         )
 
+    def by_lot(self, share: float, seed: int) -> "Interactions":
+        """The entries of about this share of the customers; all of them from 1 on."""
+        if share >= 1:
+            return self
+        is_drawn = np.random.default_rng(seed).random(self.n_customers) < share
+        return self.only(is_drawn[self.customer_row])
+
     @cached_property
     def age_days(self) -> FloatArray:
         """Days from each entry to `as_of_s`, shape (n,), float32, above 0."""
@@ -104,6 +113,24 @@ class Interactions:
     def first_of_order(self) -> LongArray:
         """Where each order's first entry stands, by rising order row; shape (n_orders,), int64."""
         return np.unique(self.order_row, return_index=True)[1]
+
+    def order_starts(self) -> LongArray:
+        """Where the first entry of each entry's order stands, shape (n,), int64."""
+        places = np.arange(len(self), dtype=np.int64)
+        first = np.zeros(int(self.order_row.max(initial=-1)) + 1, np.int64)
+        first[self.order_row[::-1]] = places[::-1]  # of several values for one place the last one stays
+        return first[self.order_row]
+
+    @cached_property
+    def n_buyers(self) -> int:
+        """How many customers have an entry."""
+        return int(np.count_nonzero(np.bincount(self.customer_row)))
+
+    def decayed_orders(self, half_life_days: float) -> DoubleArray:
+        """Each customer's orders, older ones counting less; shape (n_customers,)."""
+        first = self.first_of_order
+        weights = lasting_decay(self.age_days[first], half_life_days)
+        return np.bincount(self.customer_row[first], weights, self.n_customers)
 
     def matrix(self, weights: FloatArray | None = None) -> sparse.csr_array:
         """Customers x products, float32; each cell the sum of its entries' weights (1 each by default)."""

@@ -109,7 +109,7 @@ class Timeline:
         is_first[1:] = key[1:] != key[:-1]
         pair = np.cumsum(is_first) - 1
         age_days = interactions.age_days.astype(np.float64)
-        start = _start_of_order(interactions)
+        start = interactions.order_starts()
         is_start = np.zeros(len(key), np.bool_)
         is_start[start] = True
         visits = Waits.of(interactions.customer_row[is_start], age_days[is_start], interactions.n_customers)
@@ -147,11 +147,3 @@ class Timeline:
         held = np.bincount(self.pair, keep**self.orders_since, len(self))
         n_orders = self.visits.times[self.customer_row]
         return np.asarray(held * (1 - keep) / (1 - keep**n_orders), np.float32)
-
-
-def _start_of_order(interactions: Interactions) -> LongArray:
-    """The place of the first entry of each entry's order, shape (n,), int64."""
-    places = np.arange(len(interactions), dtype=np.int64)
-    first = np.zeros(int(interactions.order_row.max(initial=-1)) + 1, np.int64)
-    first[interactions.order_row[::-1]] = places[::-1]  # of several values for one place the last one stays
-    return first[interactions.order_row]

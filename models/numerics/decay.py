@@ -8,11 +8,17 @@ from models.arrays import FloatArray
 # it, and whoever invents orders goes no further. On a grocer's year it cost nothing, and 4 did.
 MOST_ORDERS = 10.0
 SHORTEST_DAYS = 7.0  # of the usual half-lives
+LEAST_WEIGHT = 1e-30  # what is old counts more than what never was
 
 
 def decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
     """Weight of an event of this age, in (0, 1], float32: halved each `half_life_days`."""
     return np.exp2(-age_days / np.float32(half_life_days)).astype(np.float32)
+
+
+def lasting_decay(age_days: FloatArray, half_life_days: float) -> FloatArray:
+    """The same, never below LEAST_WEIGHT: single precision would make it 0 after 149 half-lives."""
+    return np.maximum(decay(age_days, half_life_days), LEAST_WEIGHT)
 
 
 def half_life_grid(span_days: float) -> list[float]:

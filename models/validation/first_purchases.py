@@ -7,7 +7,7 @@ import numpy as np
 from models.arrays import BoolArray, FloatArray
 from models.history.interactions import Interactions
 from models.history.pair_keys import cell_keys, pair_keys
-from models.numerics.decay import decay, half_life_grid, shorter_half_lives
+from models.numerics.decay import half_life_grid, lasting_decay, shorter_half_lives
 from models.numerics.top_k import top_k
 from models.validation.folds import FoldOptions, InnerFold, inner_folds
 
@@ -38,11 +38,10 @@ def take_up(firsts: Interactions, half_life_days: float, prior_purchases: float 
     Returns:
         shape (n_products,), float32, above 0 where somebody bought the product; else 0 without a prior.
     """
-    weights = np.maximum(decay(firsts.age_days, half_life_days), 1e-30)
+    weights = lasting_decay(firsts.age_days, half_life_days)
     taken = np.bincount(firsts.product_row, weights, firsts.n_products) + prior_purchases
     owners = np.bincount(firsts.product_row, minlength=firsts.n_products)
-    n_customers = np.count_nonzero(np.bincount(firsts.customer_row))
-    return (taken / (n_customers - owners + PRIOR_CUSTOMERS)).astype(np.float32)
+    return (taken / (firsts.n_buyers - owners + PRIOR_CUSTOMERS)).astype(np.float32)
 
 
 def take_up_half_life(interactions: Interactions, options: FoldOptions) -> float:
