@@ -12,7 +12,7 @@ from models.base import Model, learned
 from models.bounds import above_zero, is_power
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
-from models.numerics.columns import lines
+from models.numerics.columns import as_arrays, lines
 from models.numerics.decay import half_life_grid, lasting_decay
 from models.numerics.one_hot import one_hot
 from models.validation.first_purchases import Trial, first_purchases, take_up, take_up_half_life, trials
@@ -127,8 +127,7 @@ class Affinity(Model[AffinityOptions]):
         own = sparse.csr_array(cells, shape=shape, dtype=np.float32)
         total = np.bincount(own.indices, own.data, shape[1])
         self.share_ = (total / max(total.sum(), 1e-30)).astype(np.float32)
-        self.own_indptr_, self.own_group_ = own.indptr.astype(np.int64), own.indices.astype(np.int32)
-        self.own_weight_ = own.data
+        self.own_indptr_, self.own_group_, self.own_weight_ = as_arrays(own)
         return self
 
     def _learned(self, interactions: Interactions) -> AffinityOptions:

@@ -1,4 +1,4 @@
-"""Names for the array types that pass between the rooms."""
+"""What all rooms share: names for the types of arrays, how long a day is, and the row of nothing."""
 
 from typing import Any
 
@@ -15,3 +15,4 @@ type AnyArray = NDArray[Any]
 
 DAY_S = 86_400
 DAY_MS = 1000 * DAY_S
+NONE = -1  # a row where there is none

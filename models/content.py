@@ -12,7 +12,7 @@ from models.base import Model, learned
 from models.bounds import is_power
 from models.history.catalogue import Catalogue
 from models.history.interactions import Interactions
-from models.numerics.columns import lines
+from models.numerics.columns import as_arrays, lines
 from models.numerics.decay import decay, half_life_grid
 from models.numerics.one_hot import one_hot
 from models.numerics.top_k import top_k_of_table
@@ -89,10 +89,8 @@ class Content(Model[ContentOptions]):
         """See Model; NaN for what has nothing in common with anything that the customer bought."""
         self.check_fitted()
         vectors = self._known()
-        profile = (
-            lines(self.own_indptr_, self.own_product_, self.own_weight_, self.n_products_, rows) @ vectors
-        )
-        profile = _of_length_1(profile).T.toarray()
+        own = lines(self.own_indptr_, self.own_product_, self.own_weight_, self.n_products_, rows)
+        profile = _of_length_1(own @ vectors).T.toarray()
         some = slice(None) if products is None else products
         # what is dense has a column for each customer
         scores = np.ascontiguousarray((vectors[some] @ profile).T)
@@ -141,16 +139,13 @@ class Content(Model[ContentOptions]):
         options: ContentOptions,
     ) -> Self:
         self.options_, self.n_products_ = options, interactions.n_products
-        self.feature_indptr_, self.feature_ = (
-            vectors.indptr.astype(np.int64),
-            vectors.indices.astype(np.int32),
-        )
-        self.feature_weight_, self._vectors = vectors.data, None
+        self.feature_indptr_, self.feature_, self.feature_weight_ = as_arrays(vectors)
+        self._vectors = None
         chance = take_up(firsts, learned(options.half_life_days), options.prior_purchases)
         self.chance_ = chance ** np.float32(learned(options.take_up_power))
         own = interactions.matrix(decay(interactions.age_days, learned(options.profile_half_life_days)))
-        self.own_indptr_, self.own_product_ = own.indptr.astype(np.int64), own.indices.astype(np.int32)
-        self.own_weight_ = np.sqrt(own.data)  # the tenth order says less than the first
+        own.data = np.sqrt(own.data)  # the tenth order says less than the first
+        self.own_indptr_, self.own_product_, self.own_weight_ = as_arrays(own)
         return self
 
     def _learned(self, interactions: Interactions) -> ContentOptions:

@@ -64,7 +64,11 @@ class Due(Model[DueOptions]):
     revision: ClassVar[int] = 2
     options_type: ClassVar[type] = DueOptions
     learnt: ClassVar[tuple[str, ...]] = (
-        *("indptr_", "product_", "probability_", "expected_days_", "last_age_days_"),
+        "indptr_",
+        "product_",
+        "probability_",
+        "expected_days_",
+        "last_age_days_",
     )
 
     indptr_: LongArray  # shape (n_customers + 1,): where each customer's pairs begin

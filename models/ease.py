@@ -12,7 +12,7 @@ from models.base import Model, learned
 from models.bounds import above_zero, is_power, within
 from models.errors import BadConfigError
 from models.history.interactions import Interactions
-from models.numerics.columns import lines, picked
+from models.numerics.columns import as_arrays, lines, picked
 from models.numerics.cores import MOST_THREADS, blas_threads
 from models.numerics.decay import MOST_ORDERS, decay, half_life_grid
 from models.validation.first_purchases import first_purchases, take_up, take_up_half_life
@@ -135,11 +135,9 @@ class Ease(Model[EaseOptions]):
         self.options_, self.n_products_ = options, interactions.n_products
         chance = take_up(first_purchases(interactions), learned(options.take_up_half_life_days))
         self.chance_ = np.minimum(chance[self.product_row_], 1) ** np.float32(options.take_up_power)
-        self.weight_indptr_, self.weight_ = table.indptr.astype(np.int64), table.data
-        self.weight_product_ = table.indices.astype(np.int32)
+        self.weight_indptr_, self.weight_product_, self.weight_ = as_arrays(table)
+        self.own_indptr_, self.own_product_, self.own_weight_ = as_arrays(held)
         self._table = None
-        self.own_indptr_, self.own_product_ = held.indptr.astype(np.int64), held.indices.astype(np.int32)
-        self.own_weight_ = held.data
         return self
 
 

@@ -14,7 +14,7 @@ from models.base import Model, learned
 from models.errors import BadOptionError
 from models.history.interactions import Interactions
 from models.history.pair_keys import pair_keys
-from models.numerics.columns import lines, picked
+from models.numerics.columns import as_arrays, lines, picked
 from models.numerics.decay import decay, half_life_grid
 from models.validation.folds import FoldOptions, inner_folds, new_ndcg
 
@@ -121,8 +121,7 @@ class ItemItem(Model[ItemItemOptions]):
     def _count(self, interactions: Interactions, half_life_days: float) -> None:
         """What each customer bought, decayed."""
         own = interactions.matrix(decay(interactions.age_days, half_life_days))
-        self.own_indptr_ = own.indptr.astype(np.int64)
-        self.own_product_, self.own_weight_ = own.indices.astype(np.int32), own.data
+        self.own_indptr_, self.own_product_, self.own_weight_ = as_arrays(own)
         self.n_products_ = interactions.n_products
 
     def _similarity_matrix(self) -> sparse.csr_array:

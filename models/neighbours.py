@@ -10,7 +10,7 @@ from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongAr
 from models.base import Model, learned
 from models.bounds import within
 from models.history.interactions import Interactions
-from models.numerics.columns import picked
+from models.numerics.columns import as_arrays, picked
 from models.numerics.decay import half_life_grid, lasting_decay
 from models.validation.folds import FoldOptions, InnerFold, balanced_ndcg, chosen, inner_folds
 
@@ -78,36 +78,37 @@ class Neighbours(Model[NeighboursOptions]):
         scores = np.empty((len(rows), width), np.float32)
         share = self._shares()
         for block in self._blocks(len(rows)):
-            own = share[rows[block]]
-            near, similarity = self._search(rows[block], own)
+            near, similarity = self.nearest(rows[block])
             held = near >= 0
             indptr = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
             power = similarity[held] ** np.float32(self.options_.q)
             weights = sparse.csr_array((power, near[held], indptr), shape=(len(near), share.shape[0]))
-            scores[block] = picked(weights @ share, products) + picked(own, products)
+            scores[block] = picked(weights @ share, products) + picked(share[rows[block]], products)
         scores[scores <= 0] = np.nan
         return scores
 
     def nearest(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
-        """The neighbours of some customers.
+        """The neighbours of a few customers, whose similarities to the whole pool are held meanwhile.
 
         They are not kept: those of a million customers would take 800 MB, and a night asks about each once
-        or twice.
+        or twice. Which of those that tie for the last place are found is numpy's choice, always the same.
 
         Returns:
             customer rows, shape (n, k), k the size of the pool at most, int32, rising, -1 where there are
             fewer; and beside them the similarities, float32, above 0, and 0 where there are fewer.
         """
         self.check_fitted()
-        share = self._shares()
-        found = [self._search(rows[block], share[rows[block]]) for block in self._blocks(len(rows))]
-        none = np.empty((0, self._k))
-        near = np.concatenate([none.astype(np.int32), *(part for part, _ in found)])
-        return near, np.concatenate([none.astype(np.float32), *(part for _, part in found)])
-
-    @property
-    def _k(self) -> int:
-        return min(self.options_.k, len(self.pool_))
+        alpha, pool, k = self.options_.alpha, self.pool_, min(self.options_.k, len(self.pool_))
+        if self._pooled is None:
+            self._pooled = self._profiles_of_pool()
+        profile, square = _profile(self._shares()[rows])
+        similar = (profile @ self._pooled).toarray()
+        similar *= (square**-alpha).astype(np.float32)[:, None]
+        similar[rows[:, None] == pool] = 0  # oneself is not among them
+        best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(k)
+        best = np.sort(np.broadcast_to(best, (len(rows), k)), axis=1)
+        similarity = np.take_along_axis(similar, best, axis=1)
+        return np.where(similarity > 0, pool[best], np.int32(-1)), np.maximum(similarity, 0)
 
     def _blocks(self, n: int) -> list[slice]:
         """Cuts of so many customers that their similarities stay within BLOCK_CELLS."""
@@ -130,32 +131,11 @@ class Neighbours(Model[NeighboursOptions]):
     def _fit_with(self, interactions: Interactions, options: NeighboursOptions) -> Self:
         share, orders = shares(interactions, learned(options.half_life_days), options.prior_orders)
         self.options_, self.n_products_ = options, interactions.n_products
-        self.own_indptr_, self.own_product_ = share.indptr.astype(np.int64), share.indices.astype(np.int32)
-        self.own_share_ = share.data
+        self.own_indptr_, self.own_product_, self.own_share_ = as_arrays(share)
         pool = np.argsort(-orders, kind="stable")
         self.pool_ = np.sort(pool[: min(options.pool, int((orders > 0).sum()))]).astype(np.int32)
         self._share = self._pooled = None
         return self
-
-    def _search(self, rows: IntArray, own: sparse.csr_array) -> tuple[IntArray, FloatArray]:
-        """As `nearest`, of one block of customers and their shares.
-
-        Which of those that tie for the last place are kept is numpy's choice, always the same.
-        """
-        alpha, k, pool = self.options_.alpha, self._k, self.pool_
-        if self._pooled is None:
-            self._pooled = self._profiles_of_pool()
-        profile, square = _profile(own)
-        similar = (profile @ self._pooled).toarray()
-        similar *= (square**-alpha).astype(np.float32)[:, None]
-        similar[rows[:, None] == pool] = 0  # oneself is not among them
-        best = np.argpartition(-similar, k - 1, axis=1)[:, :k] if k < len(pool) else np.arange(k)
-        best = np.sort(np.broadcast_to(best, (len(rows), k)), axis=1)
-        value = np.take_along_axis(similar, best, axis=1)
-        near, similarity = np.full((len(rows), k), -1, np.int32), np.zeros((len(rows), k), np.float32)
-        near[:, : best.shape[1]] = np.where(value > 0, pool[best], -1)
-        similarity[:, : best.shape[1]] = np.maximum(value, 0)
-        return near, similarity
 
     def _profiles_of_pool(self) -> sparse.csr_array:
         """Products x pool: the profiles, divided by their part of the lengths."""

@@ -10,7 +10,7 @@ from models.base import Model
 from models.bounds import is_power
 from models.history.interactions import Interactions
 from models.history.pairs import Pairs
-from models.numerics.columns import own_alone
+from models.numerics.columns import as_arrays, own_alone
 from models.numerics.decay import LEAST_WEIGHT, half_life_grid
 from models.validation.folds import FoldOptions, InnerFold, Judged, inner_folds
 
@@ -84,8 +84,8 @@ class Repeat(Model[RepeatOptions]):
         pairs = Pairs.of(interactions)
         share = share_of_orders(interactions, pairs, half_life_days, options.prior_orders)
         matrix = pairs.matrix(share * self.due_factor_[_due_bins(pairs)] ** np.float32(due_power))
-        self.indptr_, self.product_ = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
-        self.share_, self.n_products_ = matrix.data, interactions.n_products
+        self.indptr_, self.product_, self.share_ = as_arrays(matrix)
+        self.n_products_ = interactions.n_products
         return self
 
     def _learned(self, folds: list[_OwnPairs], span_days: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray, LongAr
 from models.base import Model
 from models.bounds import HORIZON_DAYS, above_zero, within
 from models.history.interactions import Interactions
-from models.numerics.columns import lines, picked
+from models.numerics.columns import as_arrays, lines, picked
 from models.numerics.decay import decay
 from models.validation.first_purchases import first_purchases
 
@@ -74,11 +74,9 @@ class Sequel(Model[SequelOptions]):
         half_life_days = options.memory * options.horizon_days
         firsts = first_purchases(interactions)
         own = firsts.matrix(decay(firsts.age_days, half_life_days))
-        self.own_indptr_ = own.indptr.astype(np.int64)
-        self.own_product_, self.own_weight_ = own.indices.astype(np.int32), own.data
+        self.own_indptr_, self.own_product_, self.own_weight_ = as_arrays(own)
         table = _links(_by_lot(firsts, options.seed), half_life_days, options.neighbours)
-        self.link_indptr_, self.link_ = table.indptr.astype(np.int64), table.data
-        self.link_product_ = table.indices.astype(np.int32)
+        self.link_indptr_, self.link_product_, self.link_ = as_arrays(table)
         self.options_, self.n_products_, self._table = options, interactions.n_products, None
         return self
 

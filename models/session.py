@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import DoubleArray, FloatArray, IntArray
-from models.strangers import NONE, by_places
+from models.arrays import NONE, DoubleArray, FloatArray, IntArray
+from models.strangers import by_places
 
 SHORTEST_DAYS = 0.25  # in which half of what stepped back is made up
 

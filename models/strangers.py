@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import DoubleArray, FloatArray, IntArray
+from models.arrays import NONE, DoubleArray, FloatArray, IntArray
 from models.numerics.by_group import ByGroup
 from models.taste import Taste
 
-NONE = -1
 SIMILAR, TASTE, TREND, POPULAR = 200, 100, 20, 100  # proposed by each source; the trend of each category
 
 

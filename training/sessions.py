@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from models.arrays import DAY_S, IntArray, LongArray
+from models.arrays import DAY_S, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.history.follow_up import MOST_ENTRIES, category_left, follow_up_lift
 from models.history.interactions import Interactions
 from models.history.intervals import usual_intervals
-from models.history.pair_keys import pair_keys
+from models.history.pair_keys import pair_keys, places_among
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
 from models.numerics.cores import blas_threads
+from models.numerics.lot import some_of
 from models.session import Moves, Recent, SessionFigures
 from models.strangers import SIMILAR, goes_with
 from models.validation.folds import MIN_CUSTOMERS, TOP
@@ -23,7 +24,9 @@ from models.validation.one_by_one import one_by_one
 from training.fitting import popular_order
 from training.publishing.ranking import as_one, ranked_blocks
 
-MOST_ORDERS, MOST_BOUGHT, MOST_LISTED = 500, 50, 200
+MOST_ORDERS = 500  # that are learned from
+MOST_BOUGHT = 50  # latest products to which similar ones are looked for
+MOST_LISTED = 200  # products of each list of the night
 SURE = 2.0  # standard errors: of the best of several, one is often chance
 GRID: Mapping[str, tuple[float, ...]] = {
     "half_life": (0.001, 1 / 48, 1 / 12, 1 / 4, 1.0),
@@ -50,6 +53,7 @@ class _Later:
     truth: IntArray
 
     def ndcg(self, night: IntArray, moves: Moves, figures: SessionFigures) -> float:
+        """NDCG@10 of the list that the night's becomes by what was bought."""
         products, counts = moves.moved(night, self.similar, self.recent, figures)
         is_able = ~np.isin(products, self.never)
         products, counts = products[is_able], counts[is_able]
@@ -97,7 +101,7 @@ def learned_figures(
     nights = [line[line >= 0] for line in lists]
     place = np.searchsorted(rows, [one.customer_row for one in later])
 
-    def scores(figures: SessionFigures) -> Any:
+    def scores(figures: SessionFigures) -> DoubleArray:
         each = [one.ndcg(nights[at], moves, figures) for one, at in zip(later, place, strict=True)]
         return np.bincount(place, each) / np.bincount(place)
 
@@ -115,9 +119,7 @@ def _later_orders(past: Interactions, bought: Interactions) -> tuple[IntArray, L
     is_known = np.zeros(past.n_customers, np.bool_)
     is_known[past.customer_row] = True
     is_later = (np.diff(customer, prepend=-1) == 0) & is_known[customer]
-    orders = first[is_later]
-    if len(orders) > MOST_ORDERS:
-        orders = np.sort(np.random.default_rng(0).choice(orders, MOST_ORDERS, replace=False))
+    orders = some_of(first[is_later], MOST_ORDERS, seed=0)
     return np.unique(bought.customer_row[orders]), orders
 
 
@@ -133,7 +135,7 @@ def _laters(
     timeline: Timeline,
     bought: Interactions,
     orders: LongArray,
-    usual_days: Any,
+    usual_days: FloatArray,
 ) -> Iterator[_Later]:
     """What was known before each order: intervals are those that `due` expects."""
     item_item = models[ItemItem.name]
@@ -150,8 +152,8 @@ def _laters(
         rows = bought.product_row[before]
         days = today_s // DAY_S - bought.at_s[before] // DAY_S
         keys = pair_keys(np.full(len(rows), customer), rows, bought.n_products)
-        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        interval = np.where(known[place] == keys, expected[place], usual_days[rows])
+        place, is_known = places_among(keys, known)
+        interval = np.where(is_known, expected[place], usual_days[rows])
         interval = np.nan_to_num(np.maximum(np.ceil(interval), 1), nan=-1.0)
         recent = [Recent(*one) for one in zip(rows.tolist(), days.tolist(), interval.tolist(), strict=True)]
         similar = goes_with(item_item.similar_, item_item.similarity_, rows[:MOST_BOUGHT])[0][:SIMILAR]

@@ -15,6 +15,7 @@ from models.item_item import ItemItem
 from models.numerics.by_group import ByGroup
 from models.numerics.cores import blas_threads
 from models.numerics.fold_in import taste_matrix
+from models.numerics.lot import some_of
 from models.ranking.sources import pool_of, unsold_share
 from models.strangers import Counts, Proposers, by_places, goes_with
 from models.taste import Taste
@@ -82,8 +83,7 @@ def learned_counts(
     rows = np.intersect1d(past.customer_row, bought.customer_row)
     if len(rows) < MIN_CUSTOMERS:
         return Counts()
-    if len(rows) > MOST_CUSTOMERS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_CUSTOMERS, replace=False))
+    rows = some_of(rows, MOST_CUSTOMERS, seed=0)
     with blas_threads(1):  # many small products of vectors
         strangers = _strangers(models, past, bought, rows, first, horizon_days)
     if len(strangers) < MIN_CUSTOMERS:

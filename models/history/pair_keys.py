@@ -19,8 +19,15 @@ def cell_keys(table: sparse.csr_array) -> LongArray:
 
 def are_among(keys: LongArray, rising: LongArray) -> BoolArray:
     """Which of the keys are among others, which rise; shape (n,)."""
+    return places_among(keys, rising)[1]
+
+
+def places_among(keys: LongArray, rising: LongArray) -> tuple[LongArray, BoolArray]:
+    """Where each key stands among others, which rise, and whether it is there; each of shape (n,).
+
+    The place of a key that isn't there is that of another one; 0 where there are no others.
+    """
     if not len(rising):
-        return np.zeros(len(keys), np.bool_)
+        return np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)
     place = np.minimum(np.searchsorted(rising, keys), len(rising) - 1)
-    found: BoolArray = rising[place] == keys
-    return found
+    return place, rising[place] == keys

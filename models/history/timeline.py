@@ -42,7 +42,7 @@ class Waits:
         gaps = (age_days[:-1] - age_days[1:])[same]
         return cls(times, first, last, np.maximum(gaps, 0.0), unit[1:][same].astype(np.int64))
 
-    def expected(self, parents: tuple[AnyIntArray, ...] = ()) -> tuple[DoubleArray, DoubleArray]:
+    def expected(self, parents: tuple[AnyIntArray, ...]) -> tuple[DoubleArray, DoubleArray]:
         """Each unit's gap to expect: about half of its next gaps are shorter.
 
         The mean of the logarithms of its own gaps, drawn to its group's, and so up; see `shrunk_means`. Of

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import IntArray
-
-NONE = -1
+from models.arrays import NONE, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,9 +17,12 @@ class ByGroup:
 
     @classmethod
     def of(cls, order: IntArray, group: IntArray, n_groups: int) -> "ByGroup":
-        """Args:
-        order: rows, each once, first to last; those that aren't in it are in no group.
-        group: of each row, -1 for none.
+        """The rows of each group, in the order of all.
+
+        Args:
+            order: rows, each once, first to last; those that aren't in it are in no group.
+            group: of each row, NONE for none.
+            n_groups: how many groups there are.
         """
         groups = group[order]
         by_group = np.argsort(groups, kind="stable")
@@ -29,7 +30,7 @@ class ByGroup:
         return cls(order[by_group], start)
 
     def __getitem__(self, group: int) -> IntArray:
-        """The rows of a group in the order of all; none for -1."""
+        """The rows of a group in the order of all; none for NONE."""
         if group == NONE:
             return self.rows[:0]
         start, stop = self.start[group : group + 2]

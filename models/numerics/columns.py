@@ -31,10 +31,15 @@ def picked(table: sparse.csr_array, products: AnyIntArray | None) -> FloatArray:
     return dense
 
 
+def as_arrays(table: sparse.csr_array) -> tuple[LongArray, IntArray, FloatArray]:
+    """A sparse table as three arrays, which `lines` takes: where each row begins, columns, values."""
+    return table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data
+
+
 def lines(
     indptr: LongArray, column: IntArray, value: FloatArray, n_columns: int, rows: AnyIntArray
 ) -> sparse.csr_array:
-    """Some rows, in any order, of a sparse table that is kept as three arrays.
+    """Some rows, in any order, of a sparse table that is kept as arrays, see `as_arrays`.
 
     scipy would take over the whole table first, that of all customers for each few who are asked about.
     """

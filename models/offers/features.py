@@ -40,6 +40,9 @@ class OfferFeatures:
         category, brand = catalogue.category_row.astype(np.int64), catalogue.brand_row.astype(np.int64)
         width = int(brand.max(initial=-1)) + 2
         line = np.unique((category + 1) * width + brand + 1, return_inverse=True)[1]
+        self._matrices: dict[float | None, sparse.csr_array] = {}
+        self._order_counts: dict[float, DoubleArray] = {}
+        self._told_of_offers: dict[bytes, dict[str, DoubleArray]] = {}
         self._parts = {"category": one_hot(category), "brand": one_hot(brand), "line": one_hot(line)}
 
     def of(self, customer_rows: IntArray, offer_rows: IntArray) -> FloatArray:
@@ -115,7 +118,7 @@ class OfferFeatures:
 
     def _habit(self, rows: IntArray, offer_rows: IntArray) -> dict[str, DoubleArray]:
         redeemed, received = self._redeemed, self._received
-        like = self._like(self._category_profiles, offer_rows)
+        like = self._category_profiles[offer_rows] @ self._category_profiles.T  # of each to all, 0 to 1
         return {
             "redeemed_like_it": np.log((self._redemptions[rows] @ like.T).toarray() + 0.05),
             "redeemed_rate": np.log((redeemed[rows] + 2 * self._usual_rate) / (received[rows] + 2))[:, None],
@@ -203,11 +206,6 @@ class OfferFeatures:
         length = np.maximum(np.sqrt(profile.power(2).sum(axis=1)), 1e-9)
         return (sparse.diags_array(1 / length) @ profile).tocsr()
 
-    @staticmethod
-    def _like(profiles: sparse.csr_array, offer_rows: IntArray) -> sparse.csr_array:
-        """How similar each of these offers is to every offer, 0 to 1."""
-        return (profiles[offer_rows] @ profiles.T).tocsr()
-
     @cached_property
     def _recent(self) -> Interactions:
         return self.history.only(self.history.age_days <= RECENT_DAYS)
@@ -239,18 +237,6 @@ class OfferFeatures:
             counts = np.bincount(self.history.customer_row[first], weights, self.history.n_customers)
             self._order_counts[half_life_days] = counts
         return self._order_counts[half_life_days]
-
-    @cached_property
-    def _matrices(self) -> dict[float | None, sparse.csr_array]:
-        return {}
-
-    @cached_property
-    def _told_of_offers(self) -> dict[bytes, dict[str, DoubleArray]]:
-        return {}
-
-    @cached_property
-    def _order_counts(self) -> dict[float, DoubleArray]:
-        return {}
 
 
 def column_sums(table: sparse.csr_array) -> DoubleArray:

@@ -16,7 +16,7 @@ from models.arrays import (
 )
 from models.history.catalogue import EVER, Catalogue
 from models.history.interactions import Interactions
-from models.history.pair_keys import pair_keys
+from models.history.pair_keys import pair_keys, places_among
 from models.history.pairs import Pairs
 from models.numerics.decay import decay
 from models.validation.first_purchases import is_first_purchase
@@ -294,8 +294,8 @@ def look_up(keys: LongArray, figures: FloatArray, wanted: LongArray) -> FloatArr
     """The figures of each wanted key, NaN where there are none; keys are sorted and distinct."""
     if not len(keys):
         return np.full((len(wanted), figures.shape[1]), np.nan, np.float32)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((keys[place] == wanted)[:, None], figures[place], np.float32(np.nan))
+    place, is_there = places_among(wanted, keys)
+    return np.where(is_there[:, None], figures[place], np.float32(np.nan))
 
 
 def _entries_of(interactions: Interactions, row: IntArray) -> Interactions:

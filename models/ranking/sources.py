@@ -206,7 +206,8 @@ def _block(
     n_unsold: int,
 ) -> Candidates:
     mine = owned.table[rows]
-    listed = {name: _own(model, mine, rows, limits.own) for name, model in sources.items() if _is_own(model)}
+    owning = {name: model for name, model in sources.items() if isinstance(model, OWN)}
+    listed = {name: _own(model, mine, rows, limits.own) for name, model in owning.items()}
     columns = _distinct(mine.shape[1], pool, *(best[best >= 0] for best in listed.values()))
     unsold = np.flatnonzero(owned.is_unsold[columns])
     mine.data = np.ones(mine.nnz, np.float32)
@@ -290,10 +291,6 @@ def _over_best(scores: FloatArray, customer: LongArray) -> FloatArray:
     best[~(best > 0)] = np.nan
     over: FloatArray = scores / np.repeat(best, np.diff(starts, append=len(customer)), axis=0)
     return over
-
-
-def _is_own(model: Model[Any]) -> bool:
-    return isinstance(model, OWN)
 
 
 def _own(model: Model[Any], mine: sparse.csr_array, rows: IntArray, n: int) -> IntArray:

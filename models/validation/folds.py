@@ -10,11 +10,13 @@ from scipy import sparse
 from models.arrays import DAY_S, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.bounds import HORIZON_DAYS, within
 from models.history.interactions import Interactions
+from models.numerics.lot import some_of
 from models.numerics.top_k import top_k
 from models.validation.metrics import ndcg
 
 MIN_CUSTOMERS = 20
 TOP = 10  # products that are judged
+BLOCK_ROWS = 200  # customers whose scores are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +78,7 @@ def inner_folds(interactions: Interactions, options: FoldOptions) -> Iterator[In
         rows = np.flatnonzero(known & (np.diff(truth.indptr) > 0)).astype(np.int32)
         if len(rows) < MIN_CUSTOMERS or history.span_days < options.horizon_days:
             continue
-        if len(rows) > options.max_customers:
-            rows = np.sort(
-                np.random.default_rng(options.seed).choice(rows, options.max_customers, replace=False)
-            )
+        rows = some_of(rows, options.max_customers, options.seed)
         n_folds, n_judged = n_folds + 1, n_judged + len(rows)
         yield InnerFold(history, truth, rows)
 
@@ -140,8 +139,8 @@ def _ndcg_of_all_and_new(
     owned = fold.history.matrix()
     hits: list[list[BoolArray]] = [[] for _ in only_new]
     n_truth: list[list[AnyIntArray]] = [[] for _ in only_new]
-    for start in range(0, len(fold.rows), 200):
-        rows = fold.rows[start : start + 200]
+    for start in range(0, len(fold.rows), BLOCK_ROWS):
+        rows = fold.rows[start : start + BLOCK_ROWS]
         scores = score(rows)
         truth = fold.truth[rows].toarray() > 0
         mine = owned[rows].toarray() > 0

@@ -5,6 +5,7 @@ from scipy import sparse
 
 from models.arrays import DoubleArray
 from models.history.interactions import Interactions
+from models.numerics.lot import some_of
 
 LOOKED_AT = 1000  # customers, by lot: enough to tell what is common, and as many in any shop
 PRIOR_PURCHASES = 5.0  # expected, and had as often as all features are together
@@ -32,9 +33,7 @@ def loyalty(firsts: Interactions, features: sparse.csr_array, seed: int) -> Doub
     is_later = (
         at_s > at_s[np.minimum(middle, len(at_s) - 1)][customer] if len(at_s) else np.zeros(0, np.bool_)
     )
-    rows = np.unique(customer[is_later])
-    if len(rows) > LOOKED_AT:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, LOOKED_AT, replace=False))
+    rows = some_of(np.unique(customer[is_later]), LOOKED_AT, seed)
     is_asked = np.isin(customer, rows)
     earlier = sparse.csr_array(firsts.only(is_asked & ~is_later).matrix()[rows] @ features, dtype=np.float64)
     later = sparse.csr_array(firsts.only(is_asked & is_later).matrix()[rows] @ features, dtype=np.float64)

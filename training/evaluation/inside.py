@@ -6,11 +6,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from models.arrays import DAY_S, IntArray, LongArray
+from models.arrays import DAY_S, BoolArray, IntArray, LongArray
 from models.base import Model
 from models.history.interactions import Interactions
-from models.history.pair_keys import pair_keys
+from models.history.pair_keys import are_among, pair_keys
+from models.numerics.lot import some_of
 from models.ranker import Opinions, Ranker
 from models.ranking.calibration import LEAST_WINDOWS
 from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
@@ -123,13 +125,10 @@ def budget_notes(models: Mapping[str, Model[Any]]) -> dict[str, str]:
 def _active(history: Interactions, fold: Fold, seed: int) -> IntArray:
     """Some customers who bought lately, rising."""
     since_s = fold.as_of_s - ACTIVE_HORIZONS * fold.horizon_days * DAY_S
-    rows = np.unique(history.customer_row[history.at_s >= since_s])
-    if len(rows) > MAX_CUSTOMERS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_CUSTOMERS, replace=False))
-    return rows.astype(np.int32)
+    return some_of(np.unique(history.customer_row[history.at_s >= since_s]), MAX_CUSTOMERS, seed)
 
 
-def _look(ranker: Ranker, rows: IntArray, truth: TargetTruth, fold: Fold, owned: Any) -> Look:
+def _look(ranker: Ranker, rows: IntArray, truth: TargetTruth, fold: Fold, owned: sparse.csr_array) -> Look:
     limits = ranker.options_.limits
     width = max(limits.own, limits.new)
     lists = {name: np.full((len(rows), width), -1, np.int32) for name in ranker.sources_}
@@ -153,12 +152,12 @@ def _enter(lists: Mapping[str, IntArray], part: Opinions, rows: IntArray) -> Non
         line[position[at], found.places[at, column].astype(np.int64)] = found.product_row[at]
 
 
-def _bought(part: Opinions, truth: TargetTruth) -> Any:
+def _bought(part: Opinions, truth: TargetTruth) -> BoolArray:
     """Which of the pairs were bought in the window."""
     n_products = truth.products.shape[1]
     customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
     bought = pair_keys(customer, truth.products.indices, n_products)
-    return np.isin(pair_keys(part.found.customer_row, part.found.product_row, n_products), bought)
+    return are_among(pair_keys(part.found.customer_row, part.found.product_row, n_products), bought)
 
 
 def _ranks(part: Opinions) -> LongArray:

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from models.arrays import AnyArray, FloatArray, IntArray, LongArray
+from models.arrays import DAY_S, AnyArray, FloatArray, IntArray, LongArray
 from models.due import Due
-from models.history.pair_keys import pair_keys
+from models.history.pair_keys import pair_keys, places_among
 from storage.history.history import History
 
 MAX_ANCHORS = 200  # a customer's latest products that may explain another one; a byte tells which
@@ -54,7 +54,7 @@ class OwnHistory:
         )
         times = rows["times"].to_numpy()
         gaps = np.where(times > 1, times - 1.0, np.nan)
-        days = (rows["last_s"] - rows["first_s"]).to_numpy() / 86_400
+        days = (rows["last_s"] - rows["first_s"]).to_numpy() / DAY_S
         starts = np.searchsorted(rows["customer_row"].to_numpy(), np.arange(len(history.customer_ids) + 1))
         return cls(
             indptr=starts.astype(np.int64),
@@ -101,8 +101,7 @@ def due_days(own: OwnHistory, due: Due) -> AnyArray:
     """
     entry = pair_keys(_owner(own.indptr), own.product, due.n_products_)
     learned = pair_keys(_owner(due.indptr_), due.product_, due.n_products_)  # rising
-    place = np.minimum(np.searchsorted(learned, entry), max(len(learned) - 1, 0))
-    is_known = learned[place] == entry if len(learned) else np.zeros(len(entry), np.bool_)
+    place, is_known = places_among(entry, learned)
     expected = np.full(len(entry), np.nan)
     expected[is_known] = due.expected_days_[place[is_known]]
     days: AnyArray = np.nan_to_num(own.last_day + np.rint(expected), nan=0.0)
