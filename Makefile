@@ -30,8 +30,12 @@ setup: $(VENV)/.runtime  ## install what it takes to run, from the lock, into .v
 demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-C (PORT=8000)
 	@$(BIN)/python scripts/demo.py --port $(PORT)
 
+# A shell may say that Python keeps nothing compiled: then each worker and each process of a test would compile it all.
+test: export PYTHONDONTWRITEBYTECODE :=
+# Three workers on two cores: a test waits for a server or a process a third of its time. In the order of their folders
+# the short files come last, so that no worker ends long before the others.
 test: lint  ## lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests $(ALONE:%=--ignore %)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests $(ALONE:%=--ignore %)
 	$(BIN)/python -m pytest $(ALONE)
 
 test-faults: $(VENV)/.dev  ## the promises about faults with their figures, at most 10 minutes (FAULTS=-k overload)
