@@ -75,11 +75,11 @@ def sqlite_url(folder: Path) -> URL:
 
 
 def clear(url: URL) -> None:
-    """Drop every table."""
+    """Drop every table of a Postgres, whichever there are: to look at them first takes much longer."""
     engine = open_engine(url)
-    tables = sa.MetaData()
-    tables.reflect(engine)
-    tables.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
 
 
