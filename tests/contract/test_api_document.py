@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
 
 from service.access.routes import ROUTES, Scope
 from service.openapi.document import operator_document, public_document
@@ -39,6 +38,8 @@ def schemas_in(part: object) -> Iterator[dict[str, Any]]:
 
 
 def test_each_listeners_document_is_valid_and_knows_every_route_of_it(apps: Apps) -> None:
+    from openapi_spec_validator import validate  # two seconds, for the one worker that runs this
+
     of_both = {"/openapi.json", "/docs", "/docs/", "/docs/<path:path>"}
     for described, its_own in ((apps.public, {"/", "/metrics"}), (apps.operators, {"/preview"})):
         description = get(described, "/openapi.json")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from models.errors import NextbestError
 from service.cli import main
 from service.processes.private_folder import private_folder
+from service.processes.server import _addresses
+from service.settings import Settings
 from storage.versions.store import Store
 from tests.data.running_service import START_S, Running, free_port, is_live, running_service, runs, until
 from tests.data.thread_heaps import thread_heaps
@@ -30,6 +34,16 @@ from tests.data.tiny_version import AS_OF, new_store, publish
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return new_store(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that its tests only ask; its hosts are given by name, and lists are kept as by default."""
+    root = tmp_path_factory.mktemp("untouched")
+    named = {"host": "localhost", "operator_host": "localhost", "operator_port": str(free_port())}
+    kept = {"redis_lists": "changed", "first_level_life_s": "0"}
+    with running_service(new_store(root / "store").root, root / "log", **named, **kept) as running:
+        yield running
 
 
 class Load:
@@ -259,40 +273,27 @@ def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
         until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, 5)
 
 
-def test_by_default_lists_of_customers_who_did_nothing_since_the_night_come_from_the_map(
-    store: Store, tmp_path: Path
-) -> None:
-    with running_service(
-        store.root, tmp_path / "log", redis_lists="changed", first_level_life_s="0"
-    ) as running:
-        for _ in range(3):
-            assert running.get("/recommend/anna").json()["source"] == "personal"
-        assert metric(running, 'nextbest_recommendations_total{level="map",placement=""}') == 3
-        assert metric(running, hits) == metric(running, 'nextbest_cache_total{outcome="miss"}') == 0
-
-
 hits = 'nextbest_cache_total{outcome="hit"}'
 down = "nextbest_workers_without_redis"
 
 
-def serve(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from service.cli import main; main()", "run", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, **environment}
-    )
-
-
-def test_a_taken_port_and_what_is_no_host_are_told_in_one_line(tmp_path: Path) -> None:
+def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = serve("--store", str(tmp_path), "--port", port)
+        command = [sys.executable, "-c", "from service.cli import main; main()"]
+        command += ["run", "--store", str(tmp_path), "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert ended.stderr == f"nbo-serve: can't listen on 127.0.0.1:{port}: Address already in use\n"
-    ended = serve("--store", str(tmp_path), "--port", port, NEXTBEST_OPERATOR_PORT=port)
-    why = f"the operator's listener needs another port than {port}, the public one"
-    assert (ended.returncode, ended.stderr) == (1, f"nbo-serve: {why}\n")
-    ended = serve("--store", str(tmp_path), "--host", "ü" * 80)
-    assert ended.stderr.endswith("that is no name of a host\n")
+
+
+def test_a_port_for_both_listeners_and_what_is_no_host_are_named(tmp_path: Path) -> None:
+    port = free_port()
+    why = f"^the operator's listener needs another port than {port}, the public one$"
+    with pytest.raises(NextbestError, match=why):
+        _addresses(Settings(store=tmp_path, port=port, operator_port=port))
+    with pytest.raises(NextbestError, match=r"that is no name of a host$"):
+        _addresses(Settings(store=tmp_path, port=port, host="ü" * 80))
 
 
 def test_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
@@ -309,42 +310,49 @@ def test_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
     assert told(**none).startswith("--store or NEXTBEST_STORE: ")
 
 
-def test_ids_of_any_bytes_travel_through_the_server_unchanged(store: Store, tmp_path: Path) -> None:
-    with running_service(store.root, tmp_path / "log") as running:
-        for path, customer in {
-            "k%C3%A4the%2F1": "käthe/1",
-            "a//b/": "a//b/",
-            "%0A%01": "\n\1",
-            "%2E%2E": "..",
-        }.items():
-            head, _, body = raw(running, f"/recommend/{path}").partition("\r\n\r\n")
-            assert head.startswith("HTTP/1.1 200 ")
-            assert json.loads(body)["customer_id"] == customer
-        for refused in ("%FF%C3", "a%00"):
-            assert '"field": "customer_id"' in raw(running, f"/recommend/{refused}")
-        assert '"status": 404' in raw(running, "/docs/%2E%2E/__init__.py")
-
-
-def test_parameters_at_their_limits_are_answered_and_a_larger_head_is_refused(
-    store: Store, tmp_path: Path
+def test_workers_share_the_pages_of_what_their_parent_imported_and_their_threads_a_heap(
+    untouched: Running,
 ) -> None:
+    workers = untouched.workers()
+    assert len(workers) == 2  # the operator's too
+    for worker in workers:
+        assert thread_heaps(worker.pid) == 0
+        heap = [part for part in worker.memory_maps() if part.path in ("[anon]", "[heap]")]
+        assert sum(part.shared_dirty for part in heap) > sum(part.private_dirty for part in heap)
+
+
+def test_ids_of_any_bytes_travel_through_the_server_unchanged(untouched: Running) -> None:
+    for path, customer in {
+        "k%C3%A4the%2F1": "käthe/1",
+        "a//b/": "a//b/",
+        "%0A%01": "\n\1",
+        "%2E%2E": "..",
+    }.items():
+        head, _, body = raw(untouched, f"/recommend/{path}").partition("\r\n\r\n")
+        assert head.startswith("HTTP/1.1 200 ")
+        assert json.loads(body)["customer_id"] == customer
+    for refused in ("%FF%C3", "a%00"):
+        assert '"field": "customer_id"' in raw(untouched, f"/recommend/{refused}")
+    assert '"status": 404' in raw(untouched, "/docs/%2E%2E/__init__.py")
+
+
+def test_parameters_at_their_limits_are_answered_and_a_larger_head_is_refused(untouched: Running) -> None:
     ids = ["milk", *(f"{number:02}" + "ü" * 81 for number in range(99))]  # with commas 16,339 bytes
     ids[-1] += "!" * (16_384 - 16_339)
     asked = {"n": "3", "category": "dairy", "exclude": ",".join(ids)}
     assert len(asked["exclude"].encode()) == 16_384
     headers = {"Cookie": "c" * 16_000}
-    with running_service(store.root, tmp_path / "log") as running:
-        url = f"{running.url}/recommend/{'%C3%BC' * 128}?{urlencode(asked)}"
-        answer = requests.get(url, headers=headers, timeout=5)
-        assert answer.status_code == 200, answer.text
-        assert [found["product_id"] for found in answer.json()["recommendations"]] == [
-            *("butter", "cheese", "yoghurt")
-        ]
-        assert running.get("/popular?exclude=" + "a" * 66_000).status_code == 414
-        for size, kind in ((16_400, "application/problem+json"), (260_000, None)):
-            refused = requests.get(f"{running.url}/popular", headers={"Cookie": "c" * size}, timeout=5)
-            assert (refused.status_code, refused.headers.get("Content-Type")) == (431, kind)
-        assert running.get("/popular").ok
+    url = f"{untouched.url}/recommend/{'%C3%BC' * 128}?{urlencode(asked)}"
+    answer = requests.get(url, headers=headers, timeout=5)
+    assert answer.status_code == 200, answer.text
+    assert [found["product_id"] for found in answer.json()["recommendations"]] == [
+        *("butter", "cheese", "yoghurt")
+    ]
+    assert untouched.get("/popular?exclude=" + "a" * 66_000).status_code == 414
+    for size, kind in ((16_400, "application/problem+json"), (260_000, None)):
+        refused = requests.get(f"{untouched.url}/popular", headers={"Cookie": "c" * size}, timeout=5)
+        assert (refused.status_code, refused.headers.get("Content-Type")) == (431, kind)
+    assert untouched.get("/popular").ok
 
 
 def raw(running: Running, path: str) -> str:
@@ -355,22 +363,19 @@ def raw(running: Running, path: str) -> str:
         return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
 
 
-def test_a_host_is_taken_by_its_name_too(store: Store, tmp_path: Path) -> None:
-    with running_service(
-        store.root,
-        tmp_path / "log",
-        host="localhost",
-        operator_host="localhost",
-        operator_port=str(free_port()),
-    ) as running:
-        assert running.get("/recommend/anna").status_code == 200
-
-
-def test_workers_share_the_pages_of_what_their_parent_imported_and_their_threads_a_heap(
-    store: Store, tmp_path: Path
+def test_by_default_lists_of_customers_who_did_nothing_since_the_night_come_from_the_map(
+    untouched: Running,
 ) -> None:
-    with running_service(store.root, tmp_path / "log") as running:
-        for worker in running.workers():
-            assert thread_heaps(worker.pid) == 0
-            heap = [part for part in worker.memory_maps() if part.path in ("[anon]", "[heap]")]
-            assert sum(part.shared_dirty for part in heap) > sum(part.private_dirty for part in heap)
+    def counted() -> list[float]:
+        names = (from_map, hits, 'nextbest_cache_total{outcome="miss"}')
+        return [metric(untouched, name) for name in names]
+
+    from_map = 'nextbest_recommendations_total{level="map",placement=""}'
+    before = counted()[0]
+    for _ in range(3):
+        assert untouched.get("/recommend/anna").json()["source"] == "personal"
+    assert counted() == [before + 3, 0, 0]
+
+
+def test_a_host_is_taken_by_its_name_too(untouched: Running) -> None:
+    assert untouched.get("/recommend/anna").status_code == 200
