@@ -214,7 +214,7 @@ def _write(
         progress.detail("products that are alike")
         horizon_days = job.config.night.horizon_days
         content = content_of(models, learned, horizon_days)
-        contents.write_alike(writer, content, learned, horizon_days)
+        contents.write_alike(writer, content, learned, horizon_days, history.sold_out)
         contents.write_due(writer, models, own)
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")

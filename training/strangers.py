@@ -31,10 +31,16 @@ GRID = (0.0, 0.25, 0.5, 1.0)
 SOUGHT = ("popular", "alike", "similar", "taste", "trend")  # one after another
 
 
-def alike(content: Content, products: IntArray, interactions: Interactions, horizon_days: float) -> IntArray:
-    """What is like some products, shape (n, ALIKE): see `Content.like`."""
+def alike(
+    content: Content,
+    products: IntArray,
+    interactions: Interactions,
+    horizon_days: float,
+    hidden: BoolArray | None = None,
+) -> IntArray:
+    """What is like some products, shape (n, ALIKE): see `Content.like`; what is `hidden` is like none."""
     pool = pool_of(interactions, horizon_days, ALIKE_POOL, unsold_share(interactions, horizon_days))
-    return content.like(products, pool, ALIKE)
+    return content.like(products, pool if hidden is None else pool[~hidden[pool]], ALIKE)
 
 
 def taste_of_all(als: Als, popular: IntArray) -> Taste:

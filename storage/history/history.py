@@ -123,6 +123,11 @@ class History:
         """Row in `brands` of each product, shape (n_products,), -1 where it has none."""
         return _rows_of(self.products["brand"])
 
+    @property
+    def sold_out(self) -> BoolArray:
+        """Whether each product is out of stock now, shape (n_products,); not where no stock is told."""
+        return (self.products["stock"] <= 0).fill_null(False).to_numpy()
+
     @cached_property
     def catalogue(self) -> Catalogue:
         """The products as models take them; a price that the shop doesn't tell is the median one paid, and

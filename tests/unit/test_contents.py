@@ -145,9 +145,22 @@ def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp
 
 def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(tmp_path: Path) -> None:
     content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
-    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0)
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, np.zeros(N_PRODUCTS, np.bool_))
     alike = np.load(tmp_path / "alike" / "product.npy")
     assert alike.shape == (N_PRODUCTS, ALIKE)
     everything = np.arange(N_PRODUCTS, dtype=np.int32)
     np.testing.assert_array_equal(alike, content.like(everything, everything, ALIKE))
     assert (alike >= 0).any()
+
+
+def test_what_is_sold_out_is_like_nothing_and_leaves_its_places_to_others(tmp_path: Path) -> None:
+    content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
+    everything = np.arange(N_PRODUCTS, dtype=np.int32)
+    first = content.like(everything, everything, 1)[0, 0]
+    sold_out = everything == first
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, sold_out)
+    alike = np.load(tmp_path / "alike" / "product.npy")
+    np.testing.assert_array_equal(alike, content.like(everything, everything[~sold_out], ALIKE))
+    assert first >= 0
+    assert (alike != first).all()
+    assert (alike[first] >= 0).any()  # it may be asked about itself

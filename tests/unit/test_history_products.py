@@ -92,6 +92,15 @@ def test_an_oversold_stock_is_an_empty_one(tmp_path: Path) -> None:
     assert read(tmp_path).products["stock"].to_list() == [0]
 
 
+def test_what_is_sold_out_is_told_by_the_stock_alone(tmp_path: Path) -> None:
+    names = "gone", "there", "untold", "unlisted"
+    write(tmp_path, HEADER + "".join(f"a,{name},2020-01-01\n" for name in names))
+    write(tmp_path, "product_id,stock\ngone,0\nthere,3\nuntold,\n", "products.csv")
+    history = read(tmp_path)
+    told = dict(zip(history.products["product_id"], history.sold_out.tolist(), strict=True))
+    assert told == {"gone": True, "there": False, "untold": False, "unlisted": False}
+
+
 def test_titles_keywords_and_categories_have_words(tmp_path: Path) -> None:
     write(tmp_path, HEADER + "a,shirt,2020-01-01\n")
     table = (

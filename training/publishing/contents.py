@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.als import Als
-from models.arrays import DAY_S, FloatArray, IntArray
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray
 from models.base import Model
 from models.content import Content
 from models.due import Due
@@ -81,11 +81,19 @@ def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> Non
 
 
 def write_alike(
-    writer: VersionWriter, content: Content, interactions: Interactions, horizon_days: float
+    writer: VersionWriter,
+    content: Content,
+    interactions: Interactions,
+    horizon_days: float,
+    sold_out: BoolArray,
 ) -> None:
-    """What is like each product, for `/similar` and for whom the night didn't see."""
+    """What is like each product, for `/similar` and for whom the night didn't see.
+
+    What is sold out, shape (n_products,), is like nothing: where each piece is sold once it would take all of
+    these few places.
+    """
     everything = np.arange(interactions.n_products, dtype=np.int32)
-    writer.add("alike/product", alike(content, everything, interactions, horizon_days))
+    writer.add("alike/product", alike(content, everything, interactions, horizon_days, sold_out))
 
 
 def write_taste(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
