@@ -16,7 +16,7 @@ def above_zero(option: str, value: float | None) -> None:
         BadOptionError: it is too small.
     """
     if value is not None and not value > 0:
-        raise BadOptionError(option, f"{value!r} is too small")
+        raise BadOptionError(option, f"{value!r} is too small: it must be above 0")
 
 
 def within(option: str, value: float, low: float, high: float) -> None:

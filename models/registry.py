@@ -93,7 +93,8 @@ def _within_reach(name: str, value: float, where: str, *, is_whole: bool) -> flo
     may_be_zero = name in MAY_BE_ZERO if is_whole else not name.endswith("_days")
     least = 1 if is_whole else LEAST_FLOAT
     if value < least and not (value == 0 and may_be_zero):
-        raise BadConfigError(where, f"{value!r} is too small")
+        low = "0 or more" if may_be_zero else "1 or more" if is_whole else "above 0"
+        raise BadConfigError(where, f"{value!r} is too small: it must be {low}")
     if value > (most := MOST_WHOLE if is_whole else MOST_FLOAT):
         raise BadConfigError(where, f"{value!r} is too large: {most:g} is the most")
     return value if is_whole else float(value)

@@ -8,7 +8,7 @@ from models.numerics.fold_in import taste_of
 
 
 class Taste:
-    """Mapped arrays of a version. What one customer costs doesn't grow with the catalogue.
+    """Factors of products, and what folds a customer in. What one costs doesn't grow with the catalogue.
 
     Args:
         product: rows of the products that may be proposed.

@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from storage.versions.manifest import Manifest
 from storage.versions.store import LAST_SUCCESS, Store, write_atomic
-from training.commands.exit_codes import DONE, GATE_REFUSED
 from training.config import NightOptions
+from training.exit_codes import DONE, GATE_REFUSED
 from training.job import Job
 from training.night import Outcome
 from training.progress import Progress
@@ -76,8 +76,10 @@ def _write_report(job: Job, outcome: Outcome, seconds: Mapping[str, float]) -> N
     (job.folder / "report.html").write_text(
         render_night(facts, judged.evaluation, judged.seconds, inside=inside)
     )
-    told = to_json(judged.evaluation, judged.seconds, inside=inside, manifest=_without_files(manifest))
-    (job.folder / "report.json").write_text(told)
+    told = manifest.model_dump(mode="json", exclude={"files"})
+    (job.folder / "report.json").write_text(
+        to_json(judged.evaluation, judged.seconds, inside=inside, manifest=told)
+    )
 
 
 def leave_failure(job: Job, why: str, exit_code: int, progress: Progress) -> None:
@@ -121,11 +123,6 @@ def call_for_help(options: NightOptions, exit_code: int, why: str) -> None:
             )
         except subprocess.TimeoutExpired:  # the night's own exit code matters more
             print(f"nbo-train: on_failure did not end within {HELP_S} s: stopped it", file=sys.stderr)
-
-
-def _without_files(manifest: Manifest) -> dict[str, object]:
-    """The manifest for a reader of figures: without the list of files."""
-    return manifest.model_dump(mode="json", exclude={"files"})
 
 
 def _past(store: Store, but: str) -> list[PastVersion]:

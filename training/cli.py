@@ -6,7 +6,7 @@ import click
 
 from models.errors import NextbestError
 from storage.lazy_commands import Lazy, LazyCommands
-from training.commands.exit_codes import FAILED, exit_code, message_of
+from training.exit_codes import FAILED, exit_code, message_of
 from training.progress import configure_logs
 
 COMMANDS = {

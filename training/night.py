@@ -22,7 +22,7 @@ from training.budget import Budget
 from training.evaluation.inside import budget_notes, fallback_notes
 from training.fitting import content_of, fit_variants
 from training.history.doubts import doubts
-from training.history.facts import Lost, history_counts, history_entry, lost_lines, tell_history
+from training.history.facts import Lost, history_counts, lost_lines, tell_history
 from training.history.held import HeldProduct, held_products, without_held
 from training.history.recorded import (
     erased_since,
@@ -94,8 +94,8 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     notes += [one.sentence(history.products["product_id"][one.product_row]) for one in held]
     learned = without_held(interactions, history.known_since_s, job.config.night.horizon_days, held)
     judged = judge(job, learned, champion, progress, windows, budget)
-    session = judged.session or job.config.session.figures, judged.counts
-    progress.say("lists by day", **session[0]._asdict(), strangers=session[1]._asdict())
+    figures = judged.session or job.config.session.figures
+    progress.say("lists by day", **figures._asdict(), strangers=judged.counts._asdict())
     decision = _with_held(history, held, decided(job, history, judged, champion), progress)
     if judged.evaluation and (better := about_better(judged.evaluation, job.config.gate.min_customers)):
         progress.say("default is not the best", why=better)
@@ -112,11 +112,13 @@ def run_night(job: Job, progress: Progress) -> Outcome:
     manifest = _write(
         job,
         history,
-        (interactions, learned),
+        interactions,
+        learned,
         models,
-        decision,
-        counts,
-        session=session,
+        figures,
+        judged.counts,
+        gate=decision,
+        counts=counts,
         progress=progress,
     )
     progress.say("gate", decision=decision.decision, why=decision.why)
@@ -189,21 +191,25 @@ def _fit_on_all(
 def _write(
     job: Job,
     history: History,
-    seen: tuple[Interactions, Interactions],
+    interactions: Interactions,
+    learned: Interactions,
     models: dict[str, Model[Any]],
+    figures: SessionFigures,
+    strangers: Counts,
+    *,
     gate: GateEntry,
     counts: dict[str, int],
-    *,
-    session: tuple[SessionFigures, Counts],
     progress: Progress,
 ) -> Manifest:
     """The version, whole and checked, under its name; not yet champion.
 
     Args:
-        seen: the whole history, which answers tell of; and what of it was learned from.
-        session: how far lists move by day, and what makes those of customers whom the night didn't see.
+        interactions: the whole history, which answers tell of.
+        learned: what of it was learned from.
+        figures: how far lists move by day.
+        strangers: what makes the lists of customers whom the night didn't see.
+        counts: as of `history_counts`.
     """
-    interactions, learned = seen
     with progress.step("write"):
         writer = job.store.writer()
         own = OwnHistory.of(history)
@@ -219,7 +225,7 @@ def _write(
         contents.write_taste(writer, models)
         progress.detail("orders that follow another")
         contents.write_follow_up(writer, learned, history.category_row, len(history.categories), horizon_days)
-        contents.write_session(writer, *session)
+        contents.write_session(writer, figures, strangers)
         progress.detail("offers")
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:
@@ -240,7 +246,7 @@ def _write(
             as_of=history.as_of,
             horizon_days=horizon_days,
             default_variant=job.default_variant,
-            history=history_entry(history, counts),
+            history=contents.history_entry(history, counts),
             gate=gate,
             libraries={name: library_version(name) for name in LIBRARIES}
             | {"python": platform.python_version()},

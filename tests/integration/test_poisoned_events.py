@@ -20,7 +20,7 @@ from storage.record.intake import OVER_CAP
 from tests.data.nights import Ran, champion, ids, quick_config, run
 from tests.data.poison import CAPS, HONEST, STOLEN, Lists, Shop, pairs, place_of, returns, sent, utc_second
 from tests.data.webshop import START, habits, write_shop
-from training.commands.exit_codes import GATE_REFUSED
+from training.exit_codes import GATE_REFUSED
 
 DAYS, CUSTOMERS, PRODUCTS = 60, 80, 40
 NOW = START.replace(tzinfo=UTC) + timedelta(days=DAYS + 3)

@@ -10,9 +10,9 @@ from storage.store_option import store_option_that
 from storage.versions.signing import Signer
 from storage.versions.store import Store
 from training.aftermath import after_publishing, call_for_help, leave_failure, leave_refusal, leave_success
-from training.commands.exit_codes import GATE_REFUSED, exit_code, message_of
 from training.commands.options import config_option, data_option, moment_of
 from training.config import load_config
+from training.exit_codes import GATE_REFUSED, exit_code, message_of
 from training.job import Job
 from training.night import run_night
 from training.progress import Progress

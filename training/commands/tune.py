@@ -98,8 +98,9 @@ def tune(
     out: Path,
 ) -> None:
     """Try options of a variant on past weeks, and write a configuration with the best if they are better."""
-    from training.tuning.search import Limits, Search, Trials, past_windows  # noqa: PLC0415 - the same
-    from training.tuning.studies import open_study  # noqa: PLC0415 - half a second that no other command must wait for
+    # Half a second that who asks for help needn't wait for.
+    from training.tuning.search import Limits, Search, Trials, past_windows  # noqa: PLC0415
+    from training.tuning.studies import open_study  # noqa: PLC0415
 
     until = perf_counter() + time_budget
     settings = load_config(config, data=data)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.arrays import DAY_S, BoolArray, IntArray, LongArray
+from models.arrays import DAY_S, IntArray, LongArray
 from models.base import Model
 from models.history.interactions import Interactions
 from models.history.pair_keys import are_among, pair_keys
@@ -132,11 +132,14 @@ def _look(ranker: Ranker, rows: IntArray, truth: TargetTruth, fold: Fold, owned:
     limits = ranker.options_.limits
     width = max(limits.own, limits.new)
     lists = {name: np.full((len(rows), width), -1, np.int32) for name in ranker.sources_}
+    customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
+    bought = pair_keys(customer, truth.products.indices, owned.shape[1])  # rising
     parts: list[tuple[Any, ...]] = []
     for part in ranker.judged(rows):
         _enter(lists, part, rows)
         found = part.found
-        parts.append((part.probability, _bought(part, truth), found.customer_row, _ranks(part)))
+        keys = pair_keys(found.customer_row, found.product_row, owned.shape[1])
+        parts.append((part.probability, are_among(keys, bought), found.customer_row, _ranks(part)))
     empty = np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int32), np.empty(0, np.int64)
     p, is_bought, customer, rank = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
     pairs = JudgedPairs(fold.as_of_s, p, is_bought, customer, rank, rows)
@@ -150,14 +153,6 @@ def _enter(lists: Mapping[str, IntArray], part: Opinions, rows: IntArray) -> Non
     for column, line in enumerate(lists.values()):
         at = np.flatnonzero(~np.isnan(found.places[:, column]))
         line[position[at], found.places[at, column].astype(np.int64)] = found.product_row[at]
-
-
-def _bought(part: Opinions, truth: TargetTruth) -> BoolArray:
-    """Which of the pairs were bought in the window."""
-    n_products = truth.products.shape[1]
-    customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
-    bought = pair_keys(customer, truth.products.indices, n_products)
-    return are_among(pair_keys(part.found.customer_row, part.found.product_row, n_products), bought)
 
 
 def _ranks(part: Opinions) -> LongArray:

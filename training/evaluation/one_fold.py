@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -147,12 +147,7 @@ def evaluate_fold(
         target: TargetScores(part.customer_row, part.orders_before, figures[target])
         for target, part in asked.items()
     }
-    facts = replace(
-        _facts(history, truth, fold, owned, n_buyers),
-        customers=len(customers),
-        new_customers=len(asked["new"].customer_row),
-    )
-    return FoldResult(facts, targets, lists, score_s)
+    return FoldResult(_facts(history, truth, asked, fold, owned, n_buyers), targets, lists, score_s)
 
 
 def _by_lot(
@@ -167,17 +162,21 @@ def _by_lot(
 
 
 def _facts(
-    history: Interactions, truth: Truth, fold: Fold, owned: sparse.csr_array, n_buyers: int
+    history: Interactions,
+    truth: Truth,
+    asked: Mapping[Target, TargetTruth],
+    fold: Fold,
+    owned: sparse.csr_array,
+    n_buyers: int,
 ) -> FoldFacts:
-    """Of a fold whose known customers are all judged."""
     every, new = truth.targets["all"], truth.targets["new"]
     n_pairs = every.products.nnz
     return FoldFacts(
         as_of_s=fold.as_of_s,
         horizon_days=fold.horizon_days,
-        customers=len(every.customer_row),
+        customers=len(asked["all"].customer_row),
         known_customers=len(every.customer_row),
-        new_customers=len(new.customer_row),
+        new_customers=len(asked["new"].customer_row),
         unknown_customers=truth.unknown_customers,
         products_each=n_pairs / max(1, len(every.customer_row)),
         repeat_share=1 - new.products.nnz / max(1, n_pairs),

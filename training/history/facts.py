@@ -1,4 +1,4 @@
-"""What a night tells of the history that it learned from: how much there was, and its entry in a version."""
+"""What a night tells of the history that it learned from: how much there was, and what was lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from storage.history.history import History
-from storage.versions.manifest import HistoryEntry
 from training.progress import Progress
-from training.publishing import contents
 
 
 @dataclass(frozen=True)
@@ -65,23 +63,6 @@ def history_counts(history: History) -> dict[str, int]:
     }
 
 
-def history_entry(history: History, counts: dict[str, int]) -> HistoryEntry:
-    return HistoryEntry(
-        fingerprint=history.fingerprint,
-        purchases=counts["purchases"],
-        orders=counts["orders"],
-        customers=counts["customers"],
-        products=counts["products"],
-        first_purchase=_moment(history.purchases["at_s"].min()),
-        last_purchase=last_purchase(history),
-        rejected=counts["rejected"],
-        timezone=history.timezone,
-        recent_days=contents.RECENT_DAYS,
-        tombstone=history.from_record.tombstone if history.from_record else None,
-        last_event=history.from_record.last_event if history.from_record else None,
-    )
-
-
 def sold_products(history: History) -> int:
     return history.purchases["product_row"].n_unique()
 
@@ -91,6 +72,10 @@ def described_products(history: History) -> int:
     is_described = history.products["title"].is_not_null().to_numpy()
     is_described = is_described | (history.category_row >= 0) | (history.brand_row >= 0)
     return int(is_described[history.purchases["product_row"].unique().to_numpy()].sum())
+
+
+def first_purchase(history: History) -> datetime:
+    return _moment(history.purchases["at_s"].min())
 
 
 def last_purchase(history: History) -> datetime:

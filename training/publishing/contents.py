@@ -21,9 +21,11 @@ from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.evidence import in_bytes
+from storage.versions.manifest import HistoryEntry
 from storage.versions.strings import order_of
 from storage.versions.writer import ArrayFile, VersionWriter
 from training.fitting import popular_order
+from training.history.facts import first_purchase, last_purchase
 from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
 from training.publishing.ranking import ranked_blocks
 from training.strangers import alike, taste_of_all
@@ -39,7 +41,7 @@ def write_history(
     writer.add_ids("customers", history.customer_ids)
     product_ids = history.products["product_id"].to_list()
     writer.add_ids("products", product_ids)
-    write_replaced(writer, history.new_ids, product_ids)
+    _write_replaced(writer, history.new_ids, product_ids)
     for column in ("title", "url", "image_url"):
         writer.add_strings(f"products/{column}", history.products[column].fill_null("").to_list())
     writer.add_strings("categories", history.categories)
@@ -63,7 +65,25 @@ def write_history(
         raise OSError(f"{path} can't be written whole; is the disk full? ({err})") from err
 
 
-def write_replaced(writer: VersionWriter, new_ids: Mapping[str, str], product_ids: list[str]) -> None:
+def history_entry(history: History, counts: Mapping[str, int]) -> HistoryEntry:
+    """What the manifest says of the history; `counts` as of `history_counts`."""
+    return HistoryEntry(
+        fingerprint=history.fingerprint,
+        purchases=counts["purchases"],
+        orders=counts["orders"],
+        customers=counts["customers"],
+        products=counts["products"],
+        first_purchase=first_purchase(history),
+        last_purchase=last_purchase(history),
+        rejected=counts["rejected"],
+        timezone=history.timezone,
+        recent_days=RECENT_DAYS,
+        tombstone=history.from_record.tombstone if history.from_record else None,
+        last_event=history.from_record.last_event if history.from_record else None,
+    )
+
+
+def _write_replaced(writer: VersionWriter, new_ids: Mapping[str, str], product_ids: list[str]) -> None:
     """Which product was meant by an id that none has any more; nothing in a shop that replaced none."""
     row = {product_id: row for row, product_id in enumerate(product_ids)}
     old_ids = order_of([old for old, new in new_ids.items() if new in row])
@@ -203,6 +223,6 @@ def _item_item(models: Mapping[str, Model[Any]]) -> ItemItem:
     return item_item
 
 
-def _buyers(interactions: Interactions) -> Any:
+def _buyers(interactions: Interactions) -> IntArray:
     """Distinct customers of each product, shape (n_products,), int32."""
     return np.bincount(interactions.matrix().indices, minlength=interactions.n_products).astype(np.int32)

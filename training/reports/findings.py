@@ -8,6 +8,7 @@ from training.evaluation.comparison import Evaluation
 from training.evaluation.contribution import Contribution, Kind, KindFigures
 from training.evaluation.reliability import Ratio, Reliability
 
+PROMISED = 0.7  # of LEVELS the one that is told in words
 BY_CHANCE = ", but on so few customers this may be chance: judge by more windows."
 _BOUGHT: dict[Kind, str] = {
     "all": "products that customers bought",
@@ -94,16 +95,17 @@ def about_pairs(found: Reliability | None) -> str:
     )
 
 
-def about_kept(found: Calibration, level: float = 0.7) -> str:
-    """For how many customers a purchase can be promised at one of LEVELS."""
-    kept = next((kept for kept in found.kept if kept.level == level), None)
+def about_kept(found: Calibration) -> str:
+    """For how many customers a purchase can be promised."""
+    kept = next((kept for kept in found.kept if kept.level == PROMISED), None)
     if kept is None:
         return "No customer was active, so nothing can be promised."
     if kept.trusted_observed is None:
-        return f"No active customer's first product has a probability of {level} or more."
+        return f"No active customer's first product has a probability of {PROMISED} or more."
     return (
         f"For {_percent(kept.trusted_share)} of the active customers, the first product has a probability of "
-        f"{level} or more: {_per_100(kept.trusted_observed)} of 100 such products were bought{_doubt(kept)}."
+        f"{PROMISED} or more: {_per_100(kept.trusted_observed)} of 100 such products were "
+        f"bought{_doubt(kept)}."
     )
 
 
