@@ -14,7 +14,7 @@ import structlog
 from models.errors import NextbestError
 from service.errors import RefusedError
 from service.settings import Settings
-from storage.record.bounded import Bounded
+from storage.bounded import Bounded
 from storage.record.erasure_key import load_erasure_key
 from storage.record.errors import BadRecordUrlError, ErasureKeyError, RecordUnavailableError
 from storage.record.record import Record, expect_no_other_record, open_record, record_url

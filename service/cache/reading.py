@@ -16,8 +16,7 @@ from redis import TimeoutError as RedisTimeoutError
 from redis.connection import ConnectionInterface
 from redis.exceptions import ResponseError
 
-from storage.record.bounded import Bounded
-from storage.record.errors import RecordUnavailableError
+from storage.bounded import Bounded, TooLateError
 
 MOST_BYTES = 1 << 20  # no reply is as long
 VALUE = ord("$")  # a reply that is one begins with it
@@ -131,7 +130,7 @@ class Wire:
         if self._late is None:
             try:
                 self._connecting.do(self._make_one)
-            except RecordUnavailableError as err:
+            except TooLateError as err:
                 raise RedisTimeoutError("no connection in time") from err
         self._connection, self._late = self._late, None
         self._left_s(deadline_s)

@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 
 from service.cache.reading import Wire, _lines, _values, command
 from service.cache.redis_cache import connections_of, redis_client
-from storage.record.bounded import Bounded
+from storage.bounded import Bounded
 from tests.data.redis_server import redis_server
 from tests.data.running_service import until
 

@@ -1,8 +1,8 @@
-"""Work on the record in a thread of its own, so that whoever asks waits for a bounded time, whatever hangs.
+"""Work in a thread of its own, so that whoever asks for it waits for a bounded time, whatever hangs.
 
-A database whose host is gone, or whose process is stopped, answers nothing, not even an error: no setting of
-a driver ends that wait soon. Here the caller goes away in time; the thread stays until the database moves
-again or its connection is cut.
+A server whose host is gone, or whose process is stopped, answers nothing, not even an error: no setting of a
+driver ends that wait soon. Here the caller goes away in time; the thread stays until the server moves again
+or the connection is cut.
 """
 
 import threading
@@ -11,7 +11,11 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
-from storage.record.errors import RecordUnavailableError
+from models.errors import NextbestError
+
+
+class TooLateError(NextbestError):
+    """Work isn't done in time; it may still be done later."""
 
 
 class Bounded:
@@ -42,10 +46,10 @@ class Bounded:
         """What the work returns or raises.
 
         Raises:
-            RecordUnavailableError: it takes too long; it may still be done later.
+            TooLateError: it takes too long.
         """
         if self.hangs or not self._turn.acquire(timeout=self._wait_s):
-            raise RecordUnavailableError("it still works on what was asked before")
+            raise TooLateError("it still works on what was asked before")
         try:
             future: Future[T] = Future()
             self._jobs.put((work, future))
@@ -55,7 +59,7 @@ class Bounded:
                 if future.done():  # it is the work's own error, or the work ended just now
                     return future.result()
                 self._given_up = future
-                raise RecordUnavailableError(f"no answer within {self._wait_s * 1000:.0f} ms") from None
+                raise TooLateError(f"no answer within {self._wait_s * 1000:.0f} ms") from None
         finally:
             self._turn.release()
 

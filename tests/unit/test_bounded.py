@@ -1,4 +1,4 @@
-"""Whoever asks the record waits for a bounded time, whatever hangs."""
+"""Whoever asks for work waits for a bounded time, whatever hangs."""
 
 import threading
 import time
@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage.record.bounded import Bounded
-from storage.record.errors import RecordUnavailableError
+from storage.bounded import Bounded, TooLateError
 
 
 def test_work_gives_back_what_it_returns_or_raises() -> None:
@@ -24,11 +23,11 @@ def test_work_gives_back_what_it_returns_or_raises() -> None:
 def test_who_asks_what_hangs_is_refused_in_time_and_who_comes_after_at_once() -> None:
     bounded, goes_on = Bounded(0.1, "test"), threading.Event()
     began_s = time.monotonic()
-    with pytest.raises(RecordUnavailableError, match="no answer within 100 ms"):
+    with pytest.raises(TooLateError, match="no answer within 100 ms"):
         bounded.do(goes_on.wait)
     assert 0.1 <= time.monotonic() - began_s < 1
     assert bounded.hangs
-    with pytest.raises(RecordUnavailableError, match="still works"):
+    with pytest.raises(TooLateError, match="still works"):
         bounded.do(lambda: pytest.fail("it must not be done behind what hangs"))
     goes_on.set()
     for _ in range(100):
@@ -49,7 +48,7 @@ class LooksLate(Future[Any]):
 
 
 def test_what_ends_just_as_its_time_is_over_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.record.bounded.Future", LooksLate)
+    monkeypatch.setattr("storage.bounded.Future", LooksLate)
     assert Bounded(5, "test").do(lambda: 7) == 7
 
 
