@@ -35,19 +35,17 @@ from service.processes.private_folder import private_folder
 from service.recommender import Recommender
 from service.record import RecordDoor, prepare_now
 from service.rules.book import RuleBook
-from service.rules.desk import StoreChampion
 from service.rules.kept import KeptRules
 from service.rules.watch import read_rules_file
 from service.settings import Settings
 from service.trials.plan import PlanFollower
 from service.versions.champion import Serving
+from service.versions.opened import StoreChampion, store_of
 from service.web.parameters import N_DEFAULT, OBJECTIVES, parse_personal_query
 from storage.files.shop_files import note_shop_file
 from storage.record.consent import PRESETS
 from storage.record.service_default import other_default
 from storage.store_option import store_option
-from storage.versions.signing import Signers
-from storage.versions.store import Store
 
 RECORD_TIMEOUT_MS = 10_000  # nobody waits for a page here
 REDIS_TIMEOUT_MS = 1000
@@ -183,7 +181,7 @@ def open_campaign(settings: Settings, suppressed: frozenset[str], *, is_for_all:
     Raises:
         NextbestError: some of it can't be had, and then nobody is written to.
     """
-    champion = StoreChampion(Store(settings.store, signers=Signers.read(settings.trusted_signers)))
+    champion = StoreChampion(store_of(settings))
     served = champion.required()
     prepare_now(settings)
     book = RuleBook()

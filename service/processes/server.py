@@ -26,12 +26,13 @@ from service.processes.operator_process import OperatorKeeper
 from service.processes.private_folder import private_folder
 from service.processes.shared_heap import share_one_heap
 from service.processes.stops import Stops
-from service.processes.worker import WorkerPlan, leave_to_themselves, operator_app, store_of, worker_app
+from service.processes.worker import WorkerPlan, leave_to_themselves, operator_app, worker_app
 from service.processes.workers import Workers
 from service.record import prepare_record
 from service.rules.watch import read_rules_file
 from service.settings import Settings
 from service.telemetry.logs import configure_logs, server_log_config
+from service.versions.opened import store_of
 from service.web.overload import BACKLOG
 from storage.keyring import read_keyring
 from storage.versions.store import CHAMPION

@@ -40,7 +40,7 @@ from service.routes.customer_desk import CustomerDesk
 from service.routes.operator_app import create_operator_app
 from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
-from service.rules.desk import RulesDesk, StoreChampion
+from service.rules.desk import RulesDesk
 from service.rules.kept import KeptRules
 from service.rules.lacks import LacksTeller
 from service.rules.watch import RulesFileFollower
@@ -53,6 +53,7 @@ from service.trials.plan import PlanFollower
 from service.trials.spool import Spool, hold, left_over
 from service.trials.tally import killed, tally_at
 from service.versions.champion import ChampionFollower
+from service.versions.opened import StoreChampion, store_of
 from service.versions.warm_up import warm_up
 from service.web.overload import AcceptQueue, Shedding
 from service.web.slow_bodies import NAME, SlowBodies
@@ -61,8 +62,6 @@ from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Since
 from storage.record.record import FILE as RECORD_FILE
-from storage.versions.signing import Signers
-from storage.versions.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +206,6 @@ def _trials(
         offers=offers.with_products,
         held_out=metrics.held_out,
     )
-
-
-def store_of(settings: Settings) -> Store:
-    """The store, which opens what is signed by whom the shop trusts.
-
-    Raises:
-        UnusableSigningKeyError: a file of `trusted_signers` holds no key.
-    """
-    return Store(settings.store, signers=Signers.read(settings.trusted_signers))
 
 
 def _follow_rules_and_products(

@@ -20,11 +20,11 @@ from service.live.sample import news_of
 from service.live.told import NOT_PERSONAL, Told
 from service.recommender import nothing_new
 from service.record import AtHand
-from service.rules.desk import StoreChampion
 from service.rules.doubts import warnings_of
 from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
+from service.versions.opened import StoreChampion
 from storage.record.consent import PRESETS
 from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
 from storage.store_option import store_option_that

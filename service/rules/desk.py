@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.errors import NextbestError, NoChampionError
+from models.errors import NextbestError
 from service.errors import RefusedError
 from service.live.changes import ChangesFollower, rules_of
-from service.live.products import LiveProducts
 from service.live.sample import news_of
 from service.record import LOOK_FIRST, SEND_AGAIN, Door
 from service.rules.doubts import warnings_of
@@ -19,8 +18,7 @@ from service.rules.kept import KeptRules
 from service.rules.preview import OneCustomer, preview
 from service.rules.reading import Rules, parse_rules
 from service.rules.watch import read_rules_file
-from service.versions.sane import check_values
-from service.versions.served import ServedVersion
+from service.versions.opened import StoreChampion
 from storage.record.consent import PRESETS, Consent
 from storage.record.record import Record
 from storage.record.rules import (
@@ -31,48 +29,6 @@ from storage.record.rules import (
     put_rules,
     roll_back_rules,
 )
-from storage.versions.store import Store
-
-
-class StoreChampion:
-    """Opens the champion of a store when it is asked for, and keeps the last one open.
-
-    Attributes:
-        live: what a shop told of products since the night; what is put there the champion has.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store, self.live = store, LiveProducts()
-        self._served: ServedVersion | None = None
-
-    def __call__(self) -> ServedVersion | None:
-        """The champion; None if there is none yet.
-
-        Raises:
-            NextbestError: it is damaged.
-        """
-        champion = self._store.champion()
-        if champion is None:
-            return None
-        now = champion.current
-        served = self._served
-        if served is None or (served.version_id, served.variant) != (now.version_id, now.variant):
-            served = ServedVersion(self._store.open(now.version_id), now.variant)
-            check_values(served)
-            self.live.carry_to(served.shelf)
-            self._served = served
-        return served
-
-    def required(self) -> ServedVersion:
-        """The champion.
-
-        Raises:
-            NextbestError: there is none yet, or it is damaged.
-        """
-        served = self()
-        if served is None:
-            raise NoChampionError(str(self._store.root))
-        return served
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from service.live.products import LiveProducts
 from service.processes.background import now_and_every
 from service.processes.file_stamp import Stamp, stamp_of
 from service.telemetry.metrics import Metrics
-from service.versions.sane import check_values
+from service.versions.opened import opened
 from service.versions.served import NONE, ServedVersion
 from storage.versions.store import CHAMPION, Champion, Pointer, Store
 
@@ -121,9 +121,7 @@ class ChampionFollower:
         if self._answers_from(pointer):
             return None
         try:
-            served = ServedVersion(self._store.open(pointer.version_id), pointer.variant)
-            check_values(served)
-            self._live.carry_to(served.shelf)
+            served = opened(self._store, pointer, self._live)
         except UnknownVersionError as err:
             self._refuse(
                 f"the folder {self._store.versions.name}/{err.version_id} is missing that {CHAMPION} names: "

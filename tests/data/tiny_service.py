@@ -24,11 +24,12 @@ from service.routes.customer_desk import CustomerDesk
 from service.routes.operator_app import create_operator_app
 from service.routes.products import ProductDesk
 from service.rules.book import RuleBook
-from service.rules.desk import RulesDesk, StoreChampion
+from service.rules.desk import RulesDesk
 from service.rules.kept import KeptRules
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.versions.champion import ChampionFollower
+from service.versions.opened import StoreChampion
 from service.versions.served import ServedVersion
 from storage.keyring import Keyring
 from storage.record.consent import PRESETS
