@@ -101,8 +101,7 @@ class Cleaner:
         Raises:
             BadHistoryError: with the name.
         """
-        wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
-        wanted |= {*self.options.columns.values(), *self._only}
+        wanted = self._looked_for
         for name, number in Counter(name.strip() for name in names).items():
             if number > 1 and (name in wanted or (name and self.table.keeps_other_columns)):
                 where = f"[history.{self.table.name}.columns]"
@@ -110,9 +109,14 @@ class Cleaner:
                     file, f"{number} columns {name!r}: rename all but one, or name others in {where}"
                 )
 
+    @property
+    def _looked_for(self) -> set[str]:
+        """The shop's names of the columns that are read."""
+        ours = {column.name: column.name for column in self.table.columns}
+        return {*(ours | self.options.columns).values(), *self._only}
+
     def _unread(self, there: Iterable[str]) -> tuple[str, ...]:
-        wanted = {self.options.columns.get(column.name, column.name) for column in self.table.columns}
-        wanted |= set(self._only)
+        wanted = self._looked_for
         return tuple(name.strip() for name in there if name not in ADDED and name.strip() not in wanted)
 
     def _raw_columns(self, batch: pl.DataFrame, file: str) -> dict[str, pl.Series]:
