@@ -12,18 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from experiments.assignment import Arm
 from experiments.errors import BadSpecificationError
+from storage.record.experiments import HOLDOUT
 
 type Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 type Share = Annotated[float, Field(gt=0, le=1)]
 type Role = Literal["primary", "secondary", "guardrail"]
 type Kind = Literal["mean", "ratio", "nps", "ces"]
 type Model = Annotated[str, Field(min_length=1, max_length=64)]
-
-POPULAR = "popular"
-"""The model that needs no lists."""
-
-HOLDOUT = "holdout"
-"""What answers say of a customer who is in no experiment."""
 
 COLUMNS = (
     "revenue",

@@ -201,10 +201,9 @@ def _write(
     while True:
         exposures = dated(read_exposures(record, head.id, head.version), simulation.visited_ms)
         lost = read_lost(record, head.id, head.version)
-        if exposures.height + lost >= simulation.counts["exposed"]:
+        is_all = exposures.height + lost >= simulation.counts["exposed"]
+        if is_all or time.monotonic() > until_s:  # what isn't there is for the report to find
             break
-        if time.monotonic() > until_s:
-            break  # what isn't there is for the report to find
         time.sleep(0.5)
     since_ms = int(began.timestamp() * 1000)
     told = read_outcomes(record, since_ms, since_ms + (days + 1) * DAY_MS)

@@ -14,7 +14,6 @@ from experiments.logs.purchases import purchases_to_plan_on
 from experiments.planning import doubts, plan_of, refuse_underpowered
 from experiments.reports.words import moment
 from experiments.specification import (
-    POPULAR,
     Specification,
     expect_of_use,
     hash_of,
@@ -24,6 +23,7 @@ from experiments.specification import (
 from models.errors import NoChampionError
 from storage.record.consent import PRESETS, Consent
 from storage.record.experiments import (
+    POPULAR,
     NewExperiment,
     RecordedExperiment,
     find_experiment,

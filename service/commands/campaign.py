@@ -15,11 +15,12 @@ from service.live.customers import LiveCustomers
 from service.live.told import NOT_PERSONAL
 from service.offers.desk import OfferDesk
 from service.recommender import Recommender
-from service.trials.desk import HELD_OUT, POPULAR
+from service.trials.desk import HELD_OUT
 from service.versions.champion import Serving
 from service.versions.served import NONE
 from service.web.parameters import Query
 from service.web.questions import id_of
+from storage.record.experiments import POPULAR
 
 TURN_EACH = 1000  # customers, after which promises and showings are kept
 NOT_YET, MET, PERSONAL, STRANGERS, FOR_ALL = range(5)  # a customer: not asked for, without a list, with which

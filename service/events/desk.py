@@ -8,6 +8,7 @@ from service.events.counters import EventCounters
 from service.events.schemas import BadEventError, check_event
 from service.record import SEND_AGAIN, RecordDoor
 from service.settings import Settings
+from service.web.parameters import ID_BYTES
 from storage.record.consent import PRESETS
 from storage.record.events import DailyCaps, Event, Fate, Outcome, Sending
 from storage.record.intake import Intake
@@ -107,7 +108,7 @@ def _checked(sent: object, now_ms: int) -> Event | Verdict:
         return check_event(sent, now_ms)
     except BadEventError as err:
         event_id = sent.get("event_id") if isinstance(sent, dict) else None
-        known = event_id if isinstance(event_id, str) and len(event_id) <= 256 else None
+        known = event_id if isinstance(event_id, str) and len(event_id) <= ID_BYTES else None
         return Verdict(known, INVALID, str(err), err.field)
 
 

@@ -24,9 +24,9 @@ from service.versions.champion import Serving
 from service.versions.sane import check_values
 from service.versions.served import ServedVersion
 from service.web.parameters import Query
+from storage.record.experiments import HOLDOUT, POPULAR
 
-POPULAR = "popular"  # the model that needs no lists
-HELD_OUT = json.dumps({"id": "holdout", "variant": POPULAR})
+HELD_OUT = json.dumps({"id": HOLDOUT, "variant": POPULAR})
 KEPT_CUSTOMERS = 20_000  # whose arms are remembered, about 200 bytes each
 KEPT_MODELS = 16
 log = structlog.get_logger()

@@ -12,6 +12,12 @@ from storage.record.audit import note
 from storage.record.statements import insert_new, next_change, upsert
 from storage.record.tables import experiment_looks, experiments, holdout
 
+POPULAR = "popular"
+"""The model that needs no lists: arms and their rivals may name it beside the variants of a version."""
+
+HOLDOUT = "holdout"
+"""What answers say of a customer who is in no experiment."""
+
 GRAIN = 1e-9  # of a layer; narrower gaps are rounding
 
 

@@ -13,7 +13,7 @@ from storage.history.consents import consents_in
 from storage.record.consent import PRESETS
 from storage.record.erasure import erasures_after
 from storage.record.errors import BadRecordUrlError
-from storage.record.experiments import running
+from storage.record.experiments import POPULAR, running
 from storage.record.learning import Recorded, read_recorded
 from storage.record.personal import allowing
 from storage.record.record import FILE, Record, expect_no_other_record, record_url
@@ -26,7 +26,6 @@ from storage.versions.store import Store
 from training.config import RecordOptions
 
 ERASURE_KEY = "NEXTBEST_ERASURE_KEY"
-POPULAR = "popular"  # of which the day makes lists by itself
 
 
 def expect_record_of(champion: Manifest, store: Store, options: RecordOptions) -> None:
