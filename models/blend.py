@@ -11,7 +11,7 @@ import numpy as np
 from models.affinity import Affinity, AffinityOptions
 from models.als import Als, AlsOptions
 from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray
-from models.base import Model, from_facts, learned
+from models.base import Model, learned
 from models.content import Content, ContentOptions
 from models.history.interactions import Interactions
 from models.history.pair_keys import cell_keys, pair_keys
@@ -129,10 +129,8 @@ class Blend(Model[BlendOptions]):
     @classmethod
     def from_state(cls, state: ModelState) -> Self:
         """See Model."""
-        parts: dict[str, Any] = parted(state, PARTS)
-        blend = cls(from_facts(BlendOptions, state.facts["options"]))
-        blend.options_, blend.n_products_ = blend.options, state.facts["n_products"]
-        blend.parts_ = _Parts(**parts)
+        blend = super().from_state(state)
+        blend.parts_ = _Parts.of(parted(state, PARTS))
         return blend
 
 

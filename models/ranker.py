@@ -12,7 +12,7 @@ import numpy as np
 from models.affinity import AffinityOptions
 from models.als import AlsOptions
 from models.arrays import DAY_S, AnyIntArray, FloatArray, IntArray
-from models.base import Model, Told, as_facts, from_facts
+from models.base import Model, Told
 from models.blend import PARTS, Blend, BlendOptions
 from models.content import ContentOptions
 from models.due import DueOptions
@@ -254,14 +254,8 @@ class Ranker(Model[RankerOptions]):
 
     def state(self) -> ModelState:
         """See Model; the sources' arrays, or the blend's, carry their name in front."""
-        self.check_fitted()
-        facts: dict[str, Any] = {
-            "options": as_facts(self.options_),
-            "n_products": self.n_products_,
-            "why_not": self.why_not_,
-            "windows": self.windows_,
-            "gains": self.gains_,
-        }
+        facts = super().state().facts
+        facts |= {"why_not": self.why_not_, "windows": self.windows_, "gains": self.gains_}
         if self.why_not_:
             return gathered(ModelState({}, facts), {Blend.name: self._blend})
         arrays = {name: getattr(self._history, name) for name in HISTORY}
@@ -278,8 +272,7 @@ class Ranker(Model[RankerOptions]):
     def from_state(cls, state: ModelState) -> Self:
         """See Model."""
         facts, arrays = state.facts, state.arrays
-        model = cls(from_facts(RankerOptions, facts["options"]))
-        model.options_, model.n_products_ = model.options, facts["n_products"]
+        model = super().from_state(state)
         model.why_not_, model.windows_, model.gains_ = facts["why_not"], facts["windows"], facts["gains"]
         if model.why_not_:
             blend = parted(state, [Blend])[Blend.name]

@@ -18,6 +18,7 @@ from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
 from storage.versions.manifest import GateEntry, Manifest, VariantEntry
+from storage.versions.version import PURCHASES
 from training.budget import Budget
 from training.evaluation.comparison import Evaluation, summarise
 from training.evaluation.folds import Fold
@@ -29,7 +30,6 @@ from training.gate import Sanity, decide
 from training.history.facts import described_products, last_purchase, sold_products
 from training.job import Job
 from training.progress import Progress
-from training.publishing.contents import PURCHASES
 from training.sessions import learned_figures
 from training.strangers import learned_counts
 

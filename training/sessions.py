@@ -22,7 +22,7 @@ from models.validation.folds import MIN_CUSTOMERS, TOP
 from models.validation.metrics import ndcg_of
 from models.validation.one_by_one import one_by_one
 from training.fitting import popular_order
-from training.publishing.ranking import as_one, ranked_blocks
+from training.ranking import as_one, ranked_blocks
 
 MOST_ORDERS = 500  # that are learned from
 MOST_BOUGHT = 50  # latest products to which similar ones are looked for

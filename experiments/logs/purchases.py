@@ -12,8 +12,8 @@ from storage.record.personal import allowing
 from storage.record.record import Record
 from storage.versions.manifest import Manifest
 from storage.versions.store import Store
+from storage.versions.version import PURCHASES
 
-PURCHASES = "purchases.parquet"
 NEEDED = ("personalise", "experiment")  # consents of those who may take part
 
 

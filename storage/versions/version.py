@@ -16,6 +16,7 @@ from storage.versions.signing import Signers
 from storage.versions.strings import IdIndex, StringTable, hash_of, is_rising
 
 MANIFEST = "manifest.json"
+PURCHASES = "purchases.parquet"  # that it was made from, with the ids of customers and products
 SAMPLE = 1000  # ids whose hashes are looked at; all of a million would take a second
 
 

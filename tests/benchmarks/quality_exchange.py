@@ -18,7 +18,7 @@ from models.validation.first_purchases import first_purchases
 from tests.benchmarks.quality_peers import PEER_HALF_LIFE_DAYS, Contestant, Settings
 from tests.benchmarks.quality_questions import Question
 from training.evaluation.metrics import KS
-from training.publishing.ranking import filled
+from training.ranking import filled
 
 RECTOOLS = (".nextbest/bench/rectools-venv/bin/python", "-m", "tests.benchmarks.rectools_lists")
 LIMIT_S = 900.0  # of one process: a stuck one ends the run, slow ones don't

@@ -24,7 +24,7 @@ from models.numerics.decay import decay
 from tests.benchmarks.quality_questions import Question
 from training.evaluation.folds import count_orders
 from training.evaluation.metrics import per_customer
-from training.publishing.ranking import rank_each
+from training.ranking import rank_each
 
 PEER_HALF_LIFE_DAYS = 60.0
 

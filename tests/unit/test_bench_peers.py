@@ -22,7 +22,7 @@ from tests.benchmarks.quality_peers import (
 from tests.benchmarks.quality_questions import Question
 from tests.data.shops import START_S, shop_of
 from training.evaluation.folds import Fold
-from training.publishing.ranking import rank_each
+from training.ranking import rank_each
 
 DAY_S = 86_400
 N_PRODUCTS = 5

@@ -22,7 +22,7 @@ from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training.publishing.candidates import OwnHistory
 from training.publishing.contents import write_alike, write_candidates, write_follow_up, write_intervals
-from training.publishing.ranking import as_one, ranked_blocks
+from training.ranking import as_one, ranked_blocks
 from training.strangers import ALIKE
 
 

@@ -12,7 +12,7 @@ from models import base
 from models.arrays import IntArray
 from models.base import Told
 from tests.data.scores import Fixed
-from training.publishing.ranking import as_one, rank_each, ranked_blocks
+from training.ranking import as_one, rank_each, ranked_blocks
 
 N = np.nan
 ROWS = np.arange(2, dtype=np.int32)

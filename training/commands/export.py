@@ -24,7 +24,7 @@ from training.config import RecordOptions
 from training.fitting import recipe_of
 from training.history.recorded import may_be_listed, services_default
 from training.publishing.candidates import OwnHistory, evidence
-from training.publishing.ranking import as_one, ranked_blocks
+from training.ranking import as_one, ranked_blocks
 
 PIECE = 100_000  # customers of whom lists are in memory at a time
 SOURCES = ["popular", "due_again", "because_you_bought"]

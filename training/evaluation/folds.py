@@ -16,7 +16,7 @@ type Target = Literal["all", "new", "next_order"]
 TARGETS: tuple[Target, ...] = ("all", "new", "next_order")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Fold:
     """One question to a model: knowing what was bought before `as_of_s`, what is bought in the days after?
 

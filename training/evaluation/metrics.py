@@ -50,7 +50,7 @@ def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = K
         ks: lengths at which the lists are cut, each at most the width of `lists`.
     Returns:
         `"ndcg@10"` and so on to shape (n,), float64, 0 to 1; NaN for customers without truth.
-    Source: Jarvelin, Kekalainen 2002 (NDCG, binary gain); Manning, Raghavan, Schutze 2008, ch. 8 (others).
+    Source: Järvelin, Kekäläinen 2002 (NDCG, binary gain); Manning, Raghavan, Schütze 2008, ch. 8 (others).
     """
     hits = find_hits(lists, truth).astype(np.float64)
     n_true = np.diff(truth.indptr)

@@ -16,7 +16,7 @@ from models.history.interactions import Interactions
 from models.numerics.cores import at_once
 from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
 from training.evaluation.metrics import KS, ListFigures, list_figures, per_customer
-from training.publishing.ranking import rank_each
+from training.ranking import rank_each
 
 COVERAGE_K = 10
 

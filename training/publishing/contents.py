@@ -23,15 +23,15 @@ from storage.history.history import History
 from storage.versions.evidence import in_bytes
 from storage.versions.manifest import HistoryEntry
 from storage.versions.strings import order_of
+from storage.versions.version import PURCHASES
 from storage.versions.writer import ArrayFile, VersionWriter
 from training.fitting import popular_order
 from training.history.facts import first_purchase, last_purchase
 from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
-from training.publishing.ranking import ranked_blocks
+from training.ranking import ranked_blocks
 from training.strangers import alike, taste_of_all
 
 RECENT_DAYS = 28  # "bought by 412 customers in the last 28 days"
-PURCHASES = "purchases.parquet"
 
 
 def write_history(

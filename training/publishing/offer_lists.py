@@ -131,7 +131,7 @@ def _ranked(
     with_stranger = replace(interactions, n_customers=n_rows)
     features = OfferFeatures(with_stranger, shop.offers, shop.redemptions)
     days = _days_left(coming, offers, as_of_s, options.open_days)
-    allowed = _Allowed(shop, coming, offers, n_rows)
+    allowed = _Allowed(shop, coming, offers)
     block = max(1, BLOCK_CELLS // len(offers))
     for start in range(0, n_rows, block):
         may = allowed.of(start, min(start + block, n_rows))
@@ -169,8 +169,8 @@ def _by_value(best: AnyArray, order: FloatArray, value: FloatArray, added: Float
 class _Allowed:
     """Who may get which of the offers: the campaign is theirs, and they have not redeemed it yet."""
 
-    def __init__(self, shop: ShopOffers, coming: list[Campaign], offers: IntArray, n_rows: int) -> None:
-        self._coming, self._offers, self._n_rows = coming, offers, n_rows
+    def __init__(self, shop: ShopOffers, coming: list[Campaign], offers: IntArray) -> None:
+        self._coming, self._offers = coming, offers
         self._is_open = shop.table["segment"].is_null().to_numpy()[offers]
         used = np.isin(shop.redemptions.offer_row, offers)
         order = np.argsort(shop.redemptions.customer_row[used], kind="stable")
