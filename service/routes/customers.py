@@ -22,7 +22,11 @@ SPOOL_LIFE = timedelta(days=1)
 LOG_LIFE = timedelta(days=14)
 BACKUP_LIFE = timedelta(days=30)
 ELSEWHERE = (
-    ("Redis", LIST_LIFE, "no answer is made from it; deleted now where Redis answered, else gone in time"),
+    (
+        "Redis",
+        LIST_LIFE,
+        "no answer is made from it; the latest list is deleted now where Redis answered, others end in time",
+    ),
     ("Redis: what was shown", SHOWINGS_LIFE, "the same; a keyed hash stands for the id"),
     ("versions of the night", VERSION_LIFE, "no answer is made from it; gone when the versions are deleted"),
     ("exposures on a worker's disk", SPOOL_LIFE, "left out when they are written to the record, and deleted"),
