@@ -147,7 +147,7 @@ class Metric(Strict):
         mde: relative effect of the primary metric that matters.
         margin: of a guardrail: how much worse is still harmless. Relative for means and ratios, points for
             nps, share for ces.
-        scale_min: of nps: the lowest answer that the survey allows.
+        scale_min: of nps: the lowest answer that the survey allows; a note, by which nothing is reckoned.
     """
 
     name: Id
