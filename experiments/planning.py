@@ -11,10 +11,10 @@ from experiments.logs.cohort import Cohort
 from experiments.logs.daily import Figures, figures_of
 from experiments.logs.purchases import outcomes_of
 from experiments.specification import Analysis, Metric, Specification
-from experiments.statistics.effects import Floats, leaning, skewness
+from experiments.statistics.effects import leaning, skewness
 from experiments.statistics.measures import MOST_LEAN, Table, around_ratio, bounded, by_chance, others
 from experiments.statistics.power import ALWAYS, Design, Spread
-from models.arrays import DAY_MS
+from models.arrays import DAY_MS, DoubleArray
 
 ENOUGH = 30  # customers, before a variance says anything
 
@@ -237,7 +237,7 @@ def spreads(metric: Metric, table: Table, winsor_quantile: float) -> tuple[Sprea
     return plain, Spread(plain.value, plain.variance * (1 - related * related), skewness(rest))
 
 
-def _of_ratio(above: Floats, below: Floats) -> Spread | None:
+def _of_ratio(above: DoubleArray, below: DoubleArray) -> Spread | None:
     """The delta method's variance for one customer."""
     if not (below.any() and above.any()):
         return None

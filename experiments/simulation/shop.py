@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from models.arrays import DAY_S
 
-type Floats = NDArray[np.float64]
 type Lists = Callable[[str], Sequence[str]]
 """What a customer is shown, best first."""
 

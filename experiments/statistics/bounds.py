@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import norm
 
-type Floats = NDArray[np.float64]
+from models.arrays import DoubleArray
 
 FARTHEST = 8.0  # a bound beyond it can't be reached: 1.2e-15 of the normal's mass
 GRID = 0.25  # distance of the grid's points, in standard deviations of the smallest step between two looks
@@ -95,8 +94,8 @@ class _Ways:
     """Those that haven't stopped at a look: where their scores are, on a grid, and how likely."""
 
     information: float
-    at: Floats
-    mass: Floats
+    at: DoubleArray
+    mass: DoubleArray
 
     def under(self, drift: float) -> "_Ways":
         """The same under a drift, if these are without one: each is likelier by exp(drift s - drift^2 t / 2),
@@ -123,7 +122,7 @@ class _Walk:
         farthest: of a statistic, where a look has no bound.
     """
 
-    def __init__(self, steps: Floats, farthest: float = FARTHEST) -> None:
+    def __init__(self, steps: DoubleArray, farthest: float = FARTHEST) -> None:
         self._farthest, self._apart = farthest, GRID * np.sqrt(steps.min(initial=1.0))
         self.ways = _Ways(0.0, np.zeros(1), np.ones(1))
 
@@ -154,7 +153,7 @@ class _Walk:
         self.ways = _Ways(information, at, density * weights / (sd * np.sqrt(2 * np.pi)))
 
 
-def _simpson(low: float, high: float, n: int) -> tuple[Floats, Floats]:
+def _simpson(low: float, high: float, n: int) -> tuple[DoubleArray, DoubleArray]:
     """Points and weights of Simpson's rule on an odd number of points."""
     at = np.linspace(low, high, n)
     weights = np.full(n, 2.0)

@@ -6,12 +6,11 @@ from math import isfinite, sqrt
 
 import numpy as np
 import tea_tasting
-from numpy.typing import NDArray
 from scipy.stats import norm, skew
 from tea_tasting.aggr import Aggregates
 from tea_tasting.experiment import ExperimentResult
 
-type Floats = NDArray[np.float64]
+from models.arrays import DoubleArray
 
 CONFIDENCE = 0.95
 Z = float(norm.isf((1 - CONFIDENCE) / 2))  # standard errors to each side of a two-sided interval
@@ -53,7 +52,7 @@ class Effect:
 
 
 def of_means(
-    control: Floats, treatment: Floats, *, before: tuple[Floats, Floats] | None = None
+    control: DoubleArray, treatment: DoubleArray, *, before: tuple[DoubleArray, DoubleArray] | None = None
 ) -> Effect | None:
     """Means over customers; None with fewer than two on a side, or where nobody differs.
 
@@ -71,7 +70,9 @@ def of_means(
     return _analysed(metric, names, sides)
 
 
-def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) -> Effect | None:
+def of_ratios(
+    control: tuple[DoubleArray, DoubleArray], treatment: tuple[DoubleArray, DoubleArray]
+) -> Effect | None:
     """Sums of numerators over sums of denominators, with customers as what varies (delta method).
 
     None with fewer than two customers on a side, a side whose denominators are all 0, or one ratio that
@@ -87,19 +88,19 @@ def of_ratios(control: tuple[Floats, Floats], treatment: tuple[Floats, Floats]) 
     return found and (found if varying == 2 else _as_if_alike(found, sides))
 
 
-def of_nps(control: Floats, treatment: Floats) -> Effect | None:
+def of_nps(control: DoubleArray, treatment: DoubleArray) -> Effect | None:
     """Net promoter score in points, from answers of 0 to 10, one a customer (Welch)."""
     metric = tea_tasting.Mean("x", use_t=True, equal_var=False, confidence_level=CONFIDENCE)
     found = _analysed(metric, ["x"], [np.stack([recoded(control)]), np.stack([recoded(treatment)])])
     return found and _without_relative(found)
 
 
-def recoded(answers: Floats) -> Floats:
+def recoded(answers: DoubleArray) -> DoubleArray:
     """Promoters are 100, detractors -100, others 0: the mean is the score."""
     return np.where(answers >= PROMOTER, 100.0, np.where(answers <= DETRACTOR, -100.0, 0.0))
 
 
-def of_ces(control: Floats, treatment: Floats) -> Effect | None:
+def of_ces(control: DoubleArray, treatment: DoubleArray) -> Effect | None:
     """Share of those who found it easy, from answers of 1 to 7, one a customer.
 
     Source: Newcombe 1998, method 10: Wilson's intervals of both shares put together.
@@ -119,7 +120,7 @@ def of_ces(control: Floats, treatment: Floats) -> Effect | None:
     return Effect(n0, n1, p0, p1, difference, low, high, None, None, None, p, variance)
 
 
-def lean(control: Floats, treatment: Floats) -> float:
+def lean(control: DoubleArray, treatment: DoubleArray) -> float:
     """How far the difference of two means leans if both sides vary alike: its third cumulant over the cube of
     its standard error.
 
@@ -134,7 +135,7 @@ def lean(control: Floats, treatment: Floats) -> float:
     return leaning(skewness(around), len(control), len(treatment))
 
 
-def skewness(values: Floats) -> float:
+def skewness(values: DoubleArray) -> float:
     """Of figures that vary; 0 of others."""
     return float(skew(values)) if np.ptp(values) > 1e-9 * np.abs(values).max() else 0.0
 
@@ -151,7 +152,7 @@ def holm(ps: list[float]) -> list[float]:
     return [float(one["pvalue_adj"]) for one in found.to_dicts()]
 
 
-def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Floats]) -> Effect | None:
+def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[DoubleArray]) -> Effect | None:
     n0, n1 = (side.shape[1] for side in sides)
     if n0 < 2 or n1 < 2 or all((side[0] == side[0, 0]).all() for side in sides):
         return None
@@ -185,7 +186,9 @@ def _analysed(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Fl
     )
 
 
-def _away_from_zero(metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[Floats]) -> Effect | None:
+def _away_from_zero(
+    metric: tea_tasting.RatioOfMeans, names: list[str], sides: list[DoubleArray]
+) -> Effect | None:
     """The effect without its relative part: both sides moved by as much, which leaves the difference."""
     per = [side[1] if names[-1] == "per" else np.ones_like(side[0]) for side in sides]
     ends = [np.abs(side[0]).max() / each.mean() for side, each in zip(sides, per, strict=True)]
@@ -197,7 +200,7 @@ def _away_from_zero(metric: tea_tasting.RatioOfMeans, names: list[str], sides: l
     )
 
 
-def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effect:
+def _as_if_alike(effect: Effect, sides: Sequence[tuple[DoubleArray, DoubleArray]]) -> Effect:
     """The effect with the error of two sides that differ in nothing but their sizes."""
     above, below = (np.concatenate(each) for each in zip(*sides, strict=True))
     spread = float(np.var(above - above.sum() / below.sum() * below, ddof=1))
@@ -217,13 +220,13 @@ def _as_if_alike(effect: Effect, sides: Sequence[tuple[Floats, Floats]]) -> Effe
     return replace(found, relative_low=relative_low, relative_high=relative_high)
 
 
-def _varies(above: Floats, below: Floats) -> bool:
+def _varies(above: DoubleArray, below: DoubleArray) -> bool:
     """Whether a ratio isn't the same for everybody: rounding would take its variance below 0."""
     least = 1e-7 * float(np.abs(above).max())
     return not np.allclose(above, above.sum() / below.sum() * below, atol=least)
 
 
-def _aggregates(names: list[str], rows: Floats) -> Aggregates:
+def _aggregates(names: list[str], rows: DoubleArray) -> Aggregates:
     means, spread = rows.mean(axis=1), np.atleast_2d(np.cov(rows))
     return Aggregates(
         rows.shape[1],

@@ -13,17 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from experiments.errors import TooFarError
 from experiments.logs.cohort import Cohort
-from experiments.statistics.effects import Floats
 from experiments.statistics.interleaved import clicked_places
 from experiments.statistics.off_policy import Value, doubly_robust, doubly_robust_gain, snips
-from models.arrays import DAY_MS
-
-type Ints = NDArray[np.int64]
+from models.arrays import DAY_MS, DoubleArray, LongArray
 
 OWN = ""  # the arm's own list
 UNTOLD = -1
@@ -90,13 +86,13 @@ class Answers:
         choices: by chooser, shape (n,): place in the pool, UNTOLD where it isn't known.
     """
 
-    clicks: Floats
-    propensities: Floats
-    beside: Floats
-    customers: Ints
-    drawn: Ints
-    scores: Floats
-    choices: dict[str, Ints]
+    clicks: DoubleArray
+    propensities: DoubleArray
+    beside: DoubleArray
+    customers: LongArray
+    drawn: LongArray
+    scores: DoubleArray
+    choices: dict[str, LongArray]
 
 
 def choices_of(
@@ -157,7 +153,7 @@ def fairness_p(answers: Answers) -> float:
     return float(chisquare(np.bincount(drawn, minlength=usual)).pvalue)
 
 
-def guessed(answers: Answers) -> Floats:
+def guessed(answers: Answers) -> DoubleArray:
     """Clicks that are expected of each answer with each place of its pool, shape (n, m).
 
     A line through the score, the place in the pool and what is shown beside, fitted on the half of the
@@ -178,7 +174,7 @@ def guessed(answers: Answers) -> Floats:
     return found
 
 
-def _choice(answers: Answers, guesses: Floats, chooser: str) -> Choice:
+def _choice(answers: Answers, guesses: DoubleArray, chooser: str) -> Choice:
     is_told = answers.choices[chooser] != UNTOLD
     if not is_told.any():
         return _refused(answers, chooser, 0.0, NO_LISTS)

@@ -13,7 +13,6 @@ from experiments.statistics.effects import (
     CONFIDENCE,
     TAIL,
     Effect,
-    Floats,
     lean,
     of_ces,
     of_means,
@@ -21,7 +20,7 @@ from experiments.statistics.effects import (
     of_ratios,
 )
 from experiments.statistics.sequences import half_width
-from models.arrays import DAY_MS
+from models.arrays import DAY_MS, DoubleArray
 
 LEAST_ANSWERS = 100  # to a survey, of each arm: a handful is far from normal, and rolled back 5 % for nothing
 MOST_LEAN = 0.05  # an end of an interval is missed in about 3 % of looks instead of 2.5
@@ -42,7 +41,7 @@ class Table:
     arm: NDArray[np.int32]
     closed_ms: NDArray[np.int64]
     is_new: NDArray[np.bool_]
-    columns: dict[str, Floats]
+    columns: dict[str, DoubleArray]
 
     @staticmethod
     def of(customers: pl.DataFrame, analysis: Analysis) -> "Table":
@@ -127,7 +126,7 @@ def by_chance(leans: float) -> str:
     return f"is found {way} by chance alone {often}"
 
 
-def around_ratio(above: Floats, below: Floats) -> Floats:
+def around_ratio(above: DoubleArray, below: DoubleArray) -> DoubleArray:
     """What each customer adds to a ratio of sums beyond its mean (delta method); empty if all below is 0."""
     if not below.any():
         return np.zeros(0)
@@ -186,7 +185,7 @@ def others(specification: Specification) -> tuple[Metric, ...]:
     return (*means, *ratios, *surveys)
 
 
-def bounded(table: Table, name: str, quantile: float) -> Floats:
+def bounded(table: Table, name: str, quantile: float) -> DoubleArray:
     """A column; of money, what is above the quantile of all customers counts as the quantile."""
     values = table.columns[name]
     if not name.endswith("revenue") or quantile >= 1 or not len(values):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.errors import TooFarError
-from experiments.statistics.effects import Floats, Z
+from experiments.statistics.effects import Z
+from models.arrays import DoubleArray
 
 LEAST_N, LEAST_SHARE = 100.0, 0.05  # effective customers that a value needs, and their share of all
 
@@ -32,13 +33,15 @@ class Value:
     effective_n: float
 
 
-def effective_n(weights: Floats) -> float:
+def effective_n(weights: DoubleArray) -> float:
     """(sum of weights)^2 over the sum of their squares; 0 without any weight."""
     squares = float((weights * weights).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
-def snips(rewards: Floats, propensities: Floats, targets: Floats, customers: NDArray[np.int64]) -> Value:
+def snips(
+    rewards: DoubleArray, propensities: DoubleArray, targets: DoubleArray, customers: NDArray[np.int64]
+) -> Value:
     """Self-normalised inverse propensities.
 
     Args:
@@ -57,13 +60,13 @@ def snips(rewards: Floats, propensities: Floats, targets: Floats, customers: NDA
 
 
 def doubly_robust(
-    rewards: Floats,
-    propensities: Floats,
-    targets: Floats,
+    rewards: DoubleArray,
+    propensities: DoubleArray,
+    targets: DoubleArray,
     customers: NDArray[np.int64],
     *,
-    guessed: Floats,
-    guessed_target: Floats,
+    guessed: DoubleArray,
+    guessed_target: DoubleArray,
 ) -> Value:
     """A guess of the reward, set right by what was seen where it was drawn: right if either is.
 
@@ -82,15 +85,15 @@ def doubly_robust(
 
 
 def doubly_robust_gain(
-    rewards: Floats,
-    propensities: Floats,
-    targets: Floats,
-    base: Floats,
+    rewards: DoubleArray,
+    propensities: DoubleArray,
+    targets: DoubleArray,
+    base: DoubleArray,
     customers: NDArray[np.int64],
     *,
-    guessed: Floats,
-    guessed_target: Floats,
-    guessed_base: Floats,
+    guessed: DoubleArray,
+    guessed_target: DoubleArray,
+    guessed_base: DoubleArray,
 ) -> Value:
     """What the other policy earns more than a third one, from the same answers: where both would do the same
     nothing differs, and nothing is added to the interval.
@@ -110,7 +113,7 @@ def doubly_robust_gain(
     return _around(value, parts - value, customers, n)
 
 
-def _checked(weights: Floats, customers: NDArray[np.int64]) -> float:
+def _checked(weights: DoubleArray, customers: NDArray[np.int64]) -> float:
     sums = _by_customer(weights, customers)
     n = effective_n(sums)
     if n < LEAST_N or n < LEAST_SHARE * len(sums):
@@ -118,13 +121,13 @@ def _checked(weights: Floats, customers: NDArray[np.int64]) -> float:
     return n
 
 
-def _around(value: float, apart: Floats, customers: NDArray[np.int64], n: float) -> Value:
+def _around(value: float, apart: DoubleArray, customers: NDArray[np.int64], n: float) -> Value:
     """With its interval, from what each customer's answers add to it together."""
     sums = _by_customer(apart, customers)
     half = Z * sqrt(float((sums * sums).sum())) / len(apart)
     return Value(value, value - half, value + half, n)
 
 
-def _by_customer(values: Floats, customers: NDArray[np.int64]) -> Floats:
+def _by_customer(values: DoubleArray, customers: NDArray[np.int64]) -> DoubleArray:
     _, number = np.unique(customers, return_inverse=True)
     return np.bincount(number, weights=values)

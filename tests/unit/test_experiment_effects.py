@@ -9,7 +9,6 @@ from experiments.specification import Metric
 from experiments.statistics.effects import (
     TAIL,
     Effect,
-    Floats,
     holm,
     lean,
     of_ces,
@@ -19,6 +18,7 @@ from experiments.statistics.effects import (
     recoded,
 )
 from experiments.statistics.measures import Sequence, guard_state
+from models.arrays import DoubleArray
 
 
 def test_means_differ_as_welch_says() -> None:
@@ -157,11 +157,11 @@ def test_several_questions_are_corrected_by_holm() -> None:
     assert holm([]) == []
 
 
-def nps(rng: np.random.Generator, n: int) -> Floats:
+def nps(rng: np.random.Generator, n: int) -> DoubleArray:
     return rng.choice([0.0, 8.0, 10.0], n, p=[0.25, 0.4, 0.35])
 
 
-def ces(rng: np.random.Generator, n: int) -> Floats:
+def ces(rng: np.random.Generator, n: int) -> DoubleArray:
     return rng.choice([3.0, 6.0], n, p=[0.35, 0.65])
 
 
