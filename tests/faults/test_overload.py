@@ -108,17 +108,13 @@ def is_normal(port: int) -> bool:
 
 
 def test_twice_the_highest_rate_is_answered_for_the_most_part(running: Running) -> None:
+    """More connections than a worker holds are let in by turns: those beyond would wait for as long as the
+    ones inside stay."""
     base = highest_rate(running, seconds=1)
     assert ask_too_much(running, 2, 2, base, INSIDE) >= 0.5  # in two seconds; `make test-faults` says 0.7
     assert until(lambda: is_normal(running.port), 5) < 5
-
-
-def test_more_connections_than_a_worker_holds_are_let_in_by_turns(running: Running) -> None:
-    """Without that, those beyond would wait for as long as the ones inside stay."""
-    port = running.port
-    base = highest_rate(running, seconds=1)
     assert ask_too_much(running, 2, 2, base, BEYOND) >= 0.5  # 0.8 and more were seen
-    assert until(lambda: is_normal(port), 5) < 5
+    assert until(lambda: is_normal(running.port), 5) < 5
     assert any("turning some away" in line["event"] for line in running.lines())
 
 
