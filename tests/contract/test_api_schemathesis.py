@@ -46,7 +46,7 @@ def test_every_answer_is_as_the_document_says(
     ):
         pytest.skip("nothing can be wrong in a request without parameters")
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(st.data())
     def answers(data: st.DataObject) -> None:
         case = data.draw(operation.as_strategy(generation_mode=mode))

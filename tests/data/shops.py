@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from scipy import sparse
@@ -166,6 +167,7 @@ def no_rows() -> Shop:
     return shop_of([], n_customers=0, n_products=0)
 
 
+@cache
 def market() -> Shop:
     """150 customers, each with a taste for one of three kinds: five staples, and something new each time.
 

@@ -45,7 +45,7 @@ class Line:
     at: datetime
 
 
-def habits(customers: int = 300, products: int = 120, days: int = 120, seed: int = 0) -> list[Line]:
+def habits(customers: int = 200, products: int = 80, days: int = 100, seed: int = 0) -> list[Line]:
     """What they bought, by time. Each comes every 4 to 14 days and takes its own favourites by turns, and
     sometimes what is popular: product 0 the most, each next one less. Every tenth order has a product twice.
     """

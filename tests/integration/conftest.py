@@ -13,7 +13,7 @@ from tests.data.webshop import habits, write_shop
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 customers with habits, 120 products of which two are sold out, 120 days."""
+    """200 customers with habits, 80 products of which two are sold out, 100 days."""
     return write_shop(tmp_path_factory.mktemp("shop"), habits(), sold_out=(0, 3))
 
 

@@ -28,7 +28,7 @@ def lists(store: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame
     out = tmp_path_factory.mktemp("out") / "lists.parquet"
     ran = run_process("export", "--store", store, "--k", "20", "--out", out)
     assert ran.code == 0, ran.err
-    assert ran.out == f"{out}: 300 customers, 6000 rows\n"
+    assert ran.out == f"{out}: 200 customers, 4000 rows\n"
     assert [file.name for file in out.parent.iterdir()] == ["lists.parquet"]
     return pl.read_parquet(out)
 
@@ -116,7 +116,7 @@ def test_another_variant_gives_its_own_lists(store: Path, tmp_path: Path) -> Non
     assert ran.code == 0, ran.err
     found = pl.read_csv(out, infer_schema=False)
     assert found.columns == COLUMNS
-    assert found.height == 300 * 5
+    assert found.height == 200 * 5
     version = champion(store)
     stock = version.array("products/stock")
     order = [row for row in version.array("popular/order") if stock[row] != 0]
@@ -137,7 +137,7 @@ def test_k_beyond_the_products_lists_them_all_once(store: Path, tmp_path: Path) 
     assert run("export", "--store", store, "--k", "1000", "--out", tmp_path / "a.parquet").code == 0
     found = pl.read_parquet(tmp_path / "a.parquet")
     counts = found.group_by("customer_id").agg(pl.len(), distinct=pl.col("product_id").n_unique())
-    assert set(counts["len"]) == set(counts["distinct"]) == {118}  # 120 less the two sold out
+    assert set(counts["len"]) == set(counts["distinct"]) == {78}  # 80 less the two sold out
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ RANKER = """[night]
 variants = ["popular", "item_item", "ranker"]
 [variants.ranker]
 without = ["als", "ease", "neighbours"]
+n_folds = 3
 [variants.ranker.trees]
 n_trees = 5
 """

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from models.strangers import Counts
 from tests.data.nights import NBO_TRAIN, Ran, champion, newest, quick_config, ranker_config, run
 from tests.data.webshop import habits, write_shop
 
@@ -41,7 +42,7 @@ def test_a_night_publishes_and_says_so_in_json_lines(published: Published) -> No
     assert lines[2]["why"].startswith(STALE)
     assert all(datetime.fromisoformat(line["timestamp"]).tzinfo is not None for line in lines)
     history = lines[1]
-    assert (history["customers"], history["products"], history["rejected"]) == (300, 120, 0)
+    assert (history["customers"], history["products"], history["rejected"]) == (200, 80, 0)
     assert history["lines"] == history["purchases"] == len(habits())
     version = champion(store)
     assert version.version_id == lines[-1]["version"] == newest(store).version_id
@@ -179,6 +180,12 @@ def test_the_version_knows_the_probability_of_every_candidate(published: Publish
     assert not known[product < 0].any()
     assert 0 < probability[known].min() <= probability[known].max() < 1
     assert {"lightgbm", "scikit-learn"} <= set(version.manifest.libraries)
+
+
+def test_the_night_learned_what_makes_the_list_of_somebody_whom_it_did_not_see(published: Published) -> None:
+    counts = champion(published[0]).array("session/stranger_counts")
+    assert counts.shape == (len(Counts._fields),)
+    assert counts.tolist() != list(Counts())  # 200 customers are enough to learn from
 
 
 def test_a_ranker_that_falls_back_says_so_wherever_a_person_looks(tmp_path: Path) -> None:

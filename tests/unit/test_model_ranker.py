@@ -330,10 +330,10 @@ def test_windows_made_otherwise_are_not_taken(monkeypatch: pytest.MonkeyPatch) -
     made, shared = counted_windows(monkeypatch), dict[Any, Window]()
     history = market().interactions()
     fitted = ranker().sources_
-    Ranker(COUNTED, fitted, shared).fit(history)
-    Ranker(replace(COUNTED, negatives=20), fitted, shared).fit(history)
-    Ranker(replace(COUNTED, new_candidates=9), fitted, shared).fit(history)
-    assert len(made) == len(shared) == 12
+    two = replace(COUNTED, n_folds=2)
+    for options in (two, replace(two, negatives=20), replace(two, new_candidates=9)):
+        Ranker(options, fitted, shared).fit(history)
+    assert len(made) == len(shared) == 6
 
 
 def test_a_time_budget_stops_after_two_windows_and_none_does_not() -> None:
