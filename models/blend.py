@@ -14,7 +14,7 @@ from models.arrays import AnyIntArray, DoubleArray, FloatArray, IntArray
 from models.base import Model, learned
 from models.content import Content, ContentOptions
 from models.history.interactions import Interactions
-from models.history.pair_keys import cell_keys, pair_keys
+from models.history.pair_keys import are_in
 from models.item_item import ItemItem, ItemItemOptions
 from models.numerics.cores import at_once
 from models.numerics.top_k import top_k
@@ -216,8 +216,7 @@ def _weights(options: BlendOptions) -> dict[str, float]:
 
 def _judged(fold: InnerFold, customer: AnyIntArray, product: AnyIntArray) -> Judged:
     truth = fold.truth[fold.rows]
-    is_bought = np.isin(pair_keys(customer, product, truth.shape[1]), cell_keys(truth))
-    return Judged(customer, is_bought, np.diff(truth.indptr))
+    return Judged(customer, are_in(truth, customer, product), np.diff(truth.indptr))
 
 
 def _with_weights(options: BlendOptions, interactions: Interactions) -> BlendOptions:

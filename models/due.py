@@ -11,7 +11,7 @@ from models.arrays import AnyArray, AnyIntArray, BoolArray, DoubleArray, FloatAr
 from models.base import Model
 from models.errors import BadOptionError
 from models.history.interactions import Interactions
-from models.history.pair_keys import cell_keys, pair_keys
+from models.history.pair_keys import are_in, pair_keys
 from models.history.timeline import Timeline
 from models.numerics.columns import own_alone
 from models.numerics.shrinkage import shrunk_rates
@@ -186,8 +186,7 @@ def _seen(fold: InnerFold, options: DueOptions) -> tuple[AnyArray, BoolArray]:
     customers = np.random.default_rng(options.seed).permutation(np.flatnonzero(n_own))
     n_drawn = max(1, int(np.searchsorted(np.cumsum(n_own[customers]), options.max_pairs, side="right")))
     drawn = np.flatnonzero(np.isin(pairs.customer_row, customers[:n_drawn]))
-    own = pair_keys(pairs.customer_row[drawn], pairs.product_row[drawn], fold.history.n_products)
-    is_bought = np.isin(own, cell_keys(fold.truth))
+    is_bought = are_in(fold.truth, pairs.customer_row[drawn], pairs.product_row[drawn])
     return _Evidence(pairs, options.horizon_days).of(drawn), is_bought
 
 

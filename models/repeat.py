@@ -9,6 +9,7 @@ from models.arrays import AnyIntArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.bounds import is_power
 from models.history.interactions import Interactions
+from models.history.pair_keys import are_in
 from models.history.pairs import Pairs
 from models.numerics.columns import as_arrays, own_alone
 from models.numerics.decay import LEAST_WEIGHT, half_life_grid
@@ -49,7 +50,7 @@ class _OwnPairs:
         self.prior_orders = prior_orders
         self.judged = Judged(
             customer=np.searchsorted(fold.rows, self.pairs.customer_row),
-            is_bought=self.pairs.bought_in(fold.truth),
+            is_bought=are_in(fold.truth, self.pairs.customer_row, self.pairs.product_row),
             n_truth=np.diff(fold.truth.indptr)[fold.rows],
         )
 

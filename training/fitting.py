@@ -15,6 +15,7 @@ from models.blend import Blend
 from models.content import Content, ContentOptions
 from models.errors import NoMemoryError
 from models.history.interactions import Interactions
+from models.item_item import ItemItem
 from models.numerics.cores import at_once, give_back
 from models.popular import Popular
 from models.ranker import Ranker
@@ -115,6 +116,13 @@ def popular_order(models: Mapping[str, Model[Any]]) -> IntArray:
     popular = models[Popular.name]
     assert isinstance(popular, Popular)
     return popular.order()
+
+
+def item_item_of(models: Mapping[str, Model[Any]]) -> ItemItem:
+    """The fitted `item_item`, which every version needs, as the configuration sees to."""
+    item_item = models[ItemItem.name]
+    assert isinstance(item_item, ItemItem)
+    return item_item
 
 
 def content_of(models: Mapping[str, Model[Any]], interactions: Interactions, horizon_days: float) -> Content:

@@ -13,7 +13,6 @@ from models.history.interactions import Interactions
 from models.history.intervals import usual_intervals
 from models.history.pair_keys import pair_keys, places_among
 from models.history.timeline import Timeline
-from models.item_item import ItemItem
 from models.numerics.cores import blas_threads
 from models.numerics.lot import some_of
 from models.session import Moves, Recent, SessionFigures
@@ -21,7 +20,7 @@ from models.strangers import SIMILAR, goes_with
 from models.validation.folds import MIN_CUSTOMERS, TOP
 from models.validation.metrics import ndcg_of
 from models.validation.one_by_one import one_by_one
-from training.fitting import popular_order
+from training.fitting import item_item_of, popular_order
 from training.ranking import as_one, ranked_blocks
 
 MOST_ORDERS = 500  # that are learned from
@@ -138,8 +137,7 @@ def _laters(
     usual_days: FloatArray,
 ) -> Iterator[_Later]:
     """What was known before each order: intervals are those that `due` expects."""
-    item_item = models[ItemItem.name]
-    assert isinstance(item_item, ItemItem)
+    item_item = item_item_of(models)
     known = pair_keys(timeline.customer_row, timeline.product_row, bought.n_products)  # rising
     expected = timeline.waits.expected(timeline.parents())[0]
     begins = bought.order_starts()

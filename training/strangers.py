@@ -11,7 +11,6 @@ from models.arrays import DAY_S, BoolArray, DoubleArray, IntArray
 from models.base import Model, learned
 from models.content import Content
 from models.history.interactions import Interactions
-from models.item_item import ItemItem
 from models.numerics.by_group import ByGroup
 from models.numerics.cores import blas_threads
 from models.numerics.fold_in import taste_matrix
@@ -22,7 +21,7 @@ from models.taste import Taste
 from models.validation.folds import MIN_CUSTOMERS, TOP
 from models.validation.metrics import ndcg_of
 from models.validation.one_by_one import one_by_one
-from training.fitting import content_of, popular_order
+from training.fitting import content_of, item_item_of, popular_order
 
 ALIKE, ALIKE_POOL = 20, 8000  # kept for each product, and among how many they are looked for
 TASTE_POOL = 20_000  # the most popular products, which a taste may propose: 5 MB of 64 factors
@@ -110,8 +109,7 @@ def _strangers(
     first: float,
     horizon_days: float,
 ) -> list[_Stranger]:
-    item_item, als = models[ItemItem.name], models.get(Als.name)
-    assert isinstance(item_item, ItemItem)
+    item_item, als = item_item_of(models), models.get(Als.name)
     popular, catalogue = popular_order(models), past.catalogue
     last = np.searchsorted(past.customer_row, rows, side="right") - 1  # each customer's are in order of time
     order = np.full(past.n_customers, -1, np.int64)

@@ -17,6 +17,11 @@ def cell_keys(table: sparse.csr_array) -> LongArray:
     return pair_keys(row, table.indices, table.shape[1])
 
 
+def are_in(table: sparse.csr_array, row: AnyIntArray, column: AnyIntArray) -> BoolArray:
+    """Which of these cells a table of customers x products stores; of the shape of both indices."""
+    return np.isin(pair_keys(row, column, table.shape[1]), cell_keys(table))
+
+
 def are_among(keys: LongArray, rising: LongArray) -> BoolArray:
     """Which of the keys are among others, which rise; shape (n,)."""
     return places_among(keys, rising)[1]

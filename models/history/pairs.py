@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from models.arrays import BoolArray, DoubleArray, FloatArray, IntArray, LongArray
+from models.arrays import DoubleArray, FloatArray, IntArray, LongArray
 from models.history.interactions import Interactions
-from models.history.pair_keys import cell_keys, pair_keys
+from models.history.pair_keys import pair_keys
 from models.numerics.decay import decay
 
 
@@ -78,7 +78,3 @@ class Pairs:
         """Customers x products with one value for each pair, float32; zeros among them are stored."""
         indptr = np.searchsorted(self.customer_row, np.arange(self.shape[0] + 1))
         return sparse.csr_array((values.astype(np.float32), self.product_row, indptr), shape=self.shape)
-
-    def bought_in(self, truth: sparse.csr_array) -> BoolArray:
-        """Which pairs have an entry in `truth` (customers x products); shape (n,)."""
-        return np.isin(pair_keys(self.customer_row, self.product_row, self.shape[1]), cell_keys(truth))

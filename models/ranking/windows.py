@@ -14,6 +14,14 @@ from models.ranking.sources import Candidates, Limits
 from models.ranking.view import View
 from models.repeat import Repeat
 
+YEAR_S = 365 * DAY_S
+MIN_WINDOWS = 2
+MIN_CUSTOMERS = 200  # who came, all windows together
+MIN_BOUGHT = 500  # candidates that were bought
+LEAST_CUSTOMERS = 20  # who bought on both sides of a window's beginning
+ABSENT = 3  # those who did not come have as many pairs as one would for so many who did
+MOST_ABSENT = 3  # of them are drawn for each customer who came
+
 
 @dataclass(frozen=True)
 class WindowOptions:
@@ -39,15 +47,6 @@ class WindowOptions:
     negatives: int
     likely: int
     seed: int
-
-
-YEAR_S = 365 * DAY_S
-MIN_WINDOWS = 2
-MIN_CUSTOMERS = 200  # who came, all windows together
-MIN_BOUGHT = 500  # candidates that were bought
-LEAST_CUSTOMERS = 20  # who bought on both sides of a window's beginning
-ABSENT = 3  # those who did not come have as many pairs as one would for so many who did
-MOST_ABSENT = 3  # of them are drawn for each customer who came
 
 
 @dataclass(frozen=True, eq=False)

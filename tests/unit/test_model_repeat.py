@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from models.history.pair_keys import are_in
 from models.history.pairs import Pairs
 from models.repeat import N_BINS, Repeat, RepeatOptions, _due_bins, _due_factor, share_of_orders
 from tests.data.scores import history_of
@@ -30,9 +31,10 @@ def test_pairs_count_older_orders_less() -> None:
     np.testing.assert_allclose(Pairs.of(HISTORY).decayed_times(2.0), wanted, rtol=1e-6)
 
 
-def test_pairs_know_what_is_in_the_truth() -> None:
+def test_which_pairs_are_in_the_truth() -> None:
     truth = history_of([(0, 1, 1, 0), (2, 0, 1, 1)], n_customers=3, n_products=3, as_of_day=2).matrix()
-    assert Pairs.of(HISTORY).bought_in(truth).tolist() == [False, True, False]
+    pairs = Pairs.of(HISTORY)
+    assert are_in(truth, pairs.customer_row, pairs.product_row).tolist() == [False, True, False]
 
 
 def test_pairs_become_a_matrix_with_its_zeros() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from models.arrays import BoolArray, DoubleArray, IntArray
-from models.history.pair_keys import cell_keys, pair_keys
+from models.history.pair_keys import are_in
 from models.validation.metrics import ndcg
 
 KS = (1, 5, 10, 20)
@@ -28,10 +28,7 @@ def find_hits(lists: IntArray, truth: sparse.csr_array) -> BoolArray:
     ordered = np.sort(lists, axis=1)
     if bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()):
         raise ValueError("a list names a product twice")
-    n, n_products = truth.shape
-    asked = pair_keys(np.arange(n)[:, None], lists, n_products)
-    hits: BoolArray = np.isin(asked, cell_keys(truth)) & (lists >= 0)
-    return hits
+    return are_in(truth, np.arange(len(lists))[:, None], lists) & (lists >= 0)
 
 
 def per_customer(lists: IntArray, truth: sparse.csr_array, ks: Sequence[int] = KS) -> dict[str, DoubleArray]:

@@ -14,7 +14,7 @@ from models.arrays import DoubleArray, IntArray
 from models.base import Model
 from models.history.interactions import Interactions
 from models.numerics.cores import at_once
-from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, count_orders, split
+from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, split
 from training.evaluation.metrics import KS, ListFigures, list_figures, per_customer
 from training.ranking import rank_each
 
@@ -126,7 +126,7 @@ def evaluate_fold(
     lists: dict[str, ListFigures] = {}
     score_s: dict[str, float] = {}
     buyers = np.bincount(owned.indices, minlength=history.n_products).astype(np.int32)
-    n_buyers = max(1, int((count_orders(history) > 0).sum()))
+    n_buyers = max(1, history.n_buyers)
     asked = truth.targets if options is None else _by_lot(truth.targets, options)
     customers = asked["all"].customer_row
 

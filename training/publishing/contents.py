@@ -16,7 +16,6 @@ from models.history.follow_up import category_left, follow_up_lift
 from models.history.interactions import Interactions
 from models.history.intervals import usual_intervals
 from models.history.timeline import Timeline
-from models.item_item import ItemItem
 from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
@@ -25,7 +24,7 @@ from storage.versions.manifest import HistoryEntry
 from storage.versions.strings import order_of
 from storage.versions.version import PURCHASES
 from storage.versions.writer import ArrayFile, VersionWriter
-from training.fitting import popular_order
+from training.fitting import item_item_of, popular_order
 from training.history.facts import first_purchase, last_purchase
 from training.publishing.candidates import OwnHistory, due_days, evidence, first_days
 from training.ranking import ranked_blocks
@@ -94,7 +93,7 @@ def _write_replaced(writer: VersionWriter, new_ids: Mapping[str, str], product_i
 
 def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
     """What everyone gets of whom nothing is known; each product's neighbours, for /similar and reasons."""
-    item_item = _item_item(models)
+    item_item = item_item_of(models)
     writer.add("popular/order", popular_order(models))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
@@ -192,7 +191,7 @@ def write_candidates(
     below, where the smallest that there are still differ from 0. `on_step` is told how far it is.
     """
     on_step(f"candidates of {name}")
-    item_item = _item_item(models)
+    item_item = item_item_of(models)
     rows = np.arange(len(own.indptr) - 1, dtype=np.int32)
     shape = len(rows), min(k, models[name].n_products_)
     with ExitStack() as files:
@@ -214,13 +213,6 @@ def write_candidates(
                     writer.adding(f"candidates/{name}/probability", shape, np.float16)
                 )
                 chance.append(probability.astype(np.float16))
-
-
-def _item_item(models: Mapping[str, Model[Any]]) -> ItemItem:
-    """Which every version needs, as the configuration sees to."""
-    item_item = models[ItemItem.name]
-    assert isinstance(item_item, ItemItem)
-    return item_item
 
 
 def _buyers(interactions: Interactions) -> IntArray:
