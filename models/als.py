@@ -58,8 +58,7 @@ class Als(Model[AlsOptions]):
     product_factors_: FloatArray  # shape (n_products, factors), 0 for products without purchases
 
     def fit(self, interactions: Interactions) -> Self:
-        self._fit_with(interactions, self._learned(interactions))
-        return self
+        return self._fit_with(interactions, self._learned(interactions))
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for products and customers without purchases."""

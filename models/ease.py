@@ -90,8 +90,7 @@ class Ease(Model[EaseOptions]):
     _table: sparse.csr_array | None = None  # of the weights, made when first asked for
 
     def fit(self, interactions: Interactions) -> Self:
-        self._fit_with(interactions, self._learned(interactions))
-        return self
+        return self._fit_with(interactions, self._learned(interactions))
 
     def score(self, rows: IntArray, products: AnyIntArray | None = None) -> FloatArray:
         """See Model; NaN for what takes no part and what nothing the customer bought speaks for."""

@@ -144,7 +144,7 @@ class Trees:
         stands_for = np.where(is_bought, weight[kept], weight[kept] / share[kept])
         level = _level(is_bought, stands_for) - np.log(np.average(np.exp(told[kept]), weights=stands_for))
         begins = level + told - np.log(share.astype(np.float64))
-        data, *others = (_thinned(pairs, part, weight, begins) for part in (kept, unseen) if part is not None)
+        data, *others = (_subset(pairs, part, weight, begins) for part in (kept, unseen) if part is not None)
         objective: dict[str, Any] = {"objective": "binary", "seed": seed}
         if rising is not None:
             objective["monotone_constraints"] = rising.astype(int).tolist()
@@ -204,8 +204,8 @@ class Trees:
         return np.asarray(gains / max(gains.sum(), 1e-12))
 
 
-def _thinned(pairs: Binned, kept: LongArray, weight: FloatArray, begins: DoubleArray) -> "lightgbm.Dataset":
-    """The pairs at these places, with where the log odds of each begin."""
+def _subset(pairs: Binned, kept: LongArray, weight: FloatArray, begins: DoubleArray) -> "lightgbm.Dataset":
+    """The pairs at these places, with what each counts and where its log odds begin."""
     data = pairs.at(kept)
     data.set_weight(weight[kept])
     data.set_init_score(begins[kept])

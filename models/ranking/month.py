@@ -10,7 +10,7 @@ from models.numerics.shrinkage import shrunk_rates, shrunk_slope
 
 LEAST_DAYS = 62  # of a history in which each day of the month came twice
 AROUND_DAYS = 35  # whole weeks that hold a month: their mean is what is usual around a day
-ROUNDS = 10
+ROUNDS = 10  # of fitting weekdays and numbers in turn
 TRIED = 12  # last horizons, in which is looked how far what the day of the month said came true
 LEAST_TRIED = 5  # which hold a month
 
