@@ -6,7 +6,6 @@ from math import isnan
 
 import click
 
-from experiments.errors import UnknownExperimentError
 from experiments.reports.words import moment
 from experiments.specification import parse
 from models.arrays import DAY_MS
@@ -14,7 +13,6 @@ from storage.record.experiments import (
     RecordedExperiment,
     State,
     change_state,
-    find_experiment,
     list_experiments,
     running,
     set_holdout,
@@ -60,8 +58,6 @@ def _line(one: RecordedExperiment, at_ms: int) -> str:
 
 def _change(place: RecordPlace, experiment_id: str, state: State) -> RecordedExperiment:
     with opened_record(place) as record, record.writing() as connection:
-        if find_experiment(connection, experiment_id) is None:
-            raise UnknownExperimentError(experiment_id)
         return change_state(connection, experiment_id, state, now_ms=now_ms(), client=who())
 
 

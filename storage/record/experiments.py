@@ -173,7 +173,8 @@ def change_state(
     changed = next_change(connection)
     known = find_experiment(connection, experiment_id)
     if known is None:
-        raise ExperimentConflictError(experiment_id, "there is no such experiment")
+        why = "there is none of this name: `nbo-experiment list` shows them"
+        raise ExperimentConflictError(experiment_id, why)
     if known.state is state:
         return known
     if known.state in ENDED and (known.state, state) != (State.STOPPED, State.SHIPPED):
