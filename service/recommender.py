@@ -177,13 +177,6 @@ class Recommender:
             rules = self._book.at(served, query.placement, query.rule_set)
         self._showings.note(rules, customer_id, query.placement, answer.picks, offer_rows)
 
-    def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
-        """What somebody gets whose answers may not be personal: nothing of them is looked at."""
-        ruling = rules.of_nobody()
-        basket = Basket(ruling, query, strength=_strength(ruling, query))
-        basket.fill(lambda: basket.take_trends(basket.category))
-        return basket.answer(None, "popular" if query.category is None else "category")
-
     def reorder(self, served: ServedVersion, customer_id: str, query: Query) -> Answer:
         """What a customer bought before and is due again within `query.within_days`: nothing else, so it may
         be fewer than n, and of somebody of whom nothing may be known nothing."""
@@ -224,28 +217,6 @@ class Recommender:
 
         basket.fill(take)
         return basket.answer(own, level)
-
-    def _of_person(
-        self, rules: PlacedRules, customer_id: str, objective: str, placement: str | None
-    ) -> tuple[OwnList | None, str, Ruling, frozenset[int]]:
-        """A customer's list, its level, what holds for them and what they were shown often enough; no list
-        where nothing is, or may be, known."""
-        told = self._news_of(customer_id)
-        if told is NOT_PERSONAL:
-            return None, "popular", rules.of_nobody(), NOTHING
-        own, level = self._own_list(rules, customer_id, told, objective)
-        if own is None:
-            level, ruling = "popular", rules.of_customer(customer_id, NONE, told)
-        else:
-            ruling = own.ruling.fresh()
-        return own, level, ruling, self._shown_enough(rules, ruling, customer_id, placement)
-
-    def _shown_enough(
-        self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
-    ) -> frozenset[int]:
-        if self._showings is None or not ruling.often:
-            return NOTHING
-        return self._showings.products_shown_enough(rules, ruling, customer_id, placement)
 
     def popular(self, served: ServedVersion, query: Query) -> Answer:
         """The most popular products, of a category or of all; rules hold as for nobody in particular."""
@@ -293,6 +264,35 @@ class Recommender:
 
         basket.fill(take)
         return basket.answer(None, "popular")
+
+    def _of_nobody(self, rules: PlacedRules, query: Query) -> Answer:
+        """What somebody gets whose answers may not be personal: nothing of them is looked at."""
+        ruling = rules.of_nobody()
+        basket = Basket(ruling, query, strength=_strength(ruling, query))
+        basket.fill(lambda: basket.take_trends(basket.category))
+        return basket.answer(None, "popular" if query.category is None else "category")
+
+    def _of_person(
+        self, rules: PlacedRules, customer_id: str, objective: str, placement: str | None
+    ) -> tuple[OwnList | None, str, Ruling, frozenset[int]]:
+        """A customer's list, its level, what holds for them and what they were shown often enough; no list
+        where nothing is, or may be, known."""
+        told = self._news_of(customer_id)
+        if told is NOT_PERSONAL:
+            return None, "popular", rules.of_nobody(), NOTHING
+        own, level = self._own_list(rules, customer_id, told, objective)
+        if own is None:
+            level, ruling = "popular", rules.of_customer(customer_id, NONE, told)
+        else:
+            ruling = own.ruling.fresh()
+        return own, level, ruling, self._shown_enough(rules, ruling, customer_id, placement)
+
+    def _shown_enough(
+        self, rules: PlacedRules, ruling: Ruling, customer_id: str, placement: str | None
+    ) -> frozenset[int]:
+        if self._showings is None or not ruling.often:
+            return NOTHING
+        return self._showings.products_shown_enough(rules, ruling, customer_id, placement)
 
     def _own_list(
         self, rules: PlacedRules, customer_id: str, told: Told | None, objective: str

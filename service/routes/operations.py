@@ -17,8 +17,6 @@ type RedisState = Callable[[], str]
 """`up`, `down` while it doesn't answer, `none` if there is none."""
 
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
 ELSEWHERE = "the operator's listener (NEXTBEST_OPERATOR_PORT) has /rules, /preview and /metrics"
 
 
