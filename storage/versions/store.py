@@ -134,7 +134,9 @@ class Store:
             return Champion.model_validate_json((self.root / CHAMPION).read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as err:
+        except OSError as err:
+            raise DamagedVersionError(CHAMPION, f"can't be opened: {err.strerror or err}") from err
+        except ValidationError as err:
             raise DamagedVersionError(CHAMPION, "not a readable pointer") from err
 
     def require_champion(self) -> Champion:

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ class Version:
         """
         file = f"{name}.npy"
         if file not in self.manifest.files:
-            raise self.damaged(name, "not in the manifest")
+            raise self.damaged(name, "not in the manifest, as in versions of an older release: run a night")
         try:
             empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
             mapped = np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)
@@ -128,18 +129,19 @@ def read_manifest(folder: Path, signers: Signers | None = None) -> Manifest:
         signers: one of whom must have signed it; None: nobody need have.
     Raises:
         UnknownVersionError: no such folder.
-        DamagedVersionError: the manifest is not as it was written, was written by a newer nextbest, or by
-            nobody who is trusted.
+        DamagedVersionError: the manifest can't be read, is not as it was written, was written by a newer
+            nextbest, or by nobody who is trusted.
     """
-    if not folder.is_dir():
-        raise UnknownVersionError(folder.name)
     where = f"{folder.name}/{MANIFEST}"
-    try:
+    with _refused(folder):
+        if not folder.is_dir():
+            raise UnknownVersionError(folder.name)
         text = (folder / MANIFEST).read_bytes()
-        if signers is not None:
-            signers.check(folder, text)
+    if signers is not None:
+        signers.check(folder, text)
+    try:
         manifest = Manifest.model_validate_json(text)
-    except (OSError, ValueError) as err:  # pydantic's own is one of the latter
+    except ValueError as err:  # pydantic's own is one of these
         raise DamagedVersionError(where, "not a readable manifest") from err
     if manifest.schema_version != SCHEMA_VERSION:
         raise DamagedVersionError(
@@ -159,22 +161,33 @@ def open_version(folder: Path, *, verify: bool = True, signers: Signers | None =
         verify: compare every file's checksum; otherwise only sizes.
         signers: as in `read_manifest`.
     Raises:
-        DamagedVersionError: with the name of the first file that is not as it was written.
+        DamagedVersionError: with the name of the first file that can't be read or is not as it was written.
     """
     manifest = read_manifest(folder, signers)
-    for name, entry in manifest.files.items():
-        where = f"{folder.name}/{name}"
-        path = folder / name
-        if not path.is_file():
-            raise DamagedVersionError(where, "missing")
-        if path.stat().st_size != entry.size_bytes:
-            raise DamagedVersionError(where, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
-    if verify:
-        found = sha256_of_all([folder / name for name in manifest.files])
-        for (name, entry), sha256 in zip(manifest.files.items(), found, strict=True):
-            if sha256 != entry.sha256:
-                raise DamagedVersionError(f"{folder.name}/{name}", "content differs from its checksum")
+    with _refused(folder):
+        for name, entry in manifest.files.items():
+            where = f"{folder.name}/{name}"
+            path = folder / name
+            if not path.is_file():
+                raise DamagedVersionError(where, "missing")
+            if path.stat().st_size != entry.size_bytes:
+                raise DamagedVersionError(where, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
+        if verify:
+            found = sha256_of_all([folder / name for name in manifest.files])
+            for (name, entry), sha256 in zip(manifest.files.items(), found, strict=True):
+                if sha256 != entry.sha256:
+                    raise DamagedVersionError(f"{folder.name}/{name}", "content differs from its checksum")
     return Version(folder, manifest)
+
+
+@contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    """What the machine doesn't let us read, for want of rights or by a failing disk, is refused by name."""
+    try:
+        yield
+    except OSError as err:
+        where = os.path.relpath(err.filename or folder, folder.parent)
+        raise DamagedVersionError(where, f"can't be opened: {err.strerror or err}") from err
 
 
 def sha256_of_all(paths: Sequence[Path]) -> list[str]:
@@ -186,8 +199,11 @@ def sha256_of_all(paths: Sequence[Path]) -> list[str]:
 
 
 def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as err:  # one of reading names no file
+        raise OSError(err.errno, err.strerror, str(path)) from err
 
 
 def seal_of(manifest: bytes) -> str:

@@ -143,6 +143,12 @@ def test_earlier_pointers_are_kept_up_to_a_number(store: Store) -> None:
     assert champion.sequence == KEPT_POINTERS + 6
 
 
+def test_a_pointer_that_can_not_be_opened_says_why(store: Store) -> None:
+    (store.root / CHAMPION).mkdir(parents=True)
+    with pytest.raises(DamagedVersionError, match=r"champion\.json: can't be opened: Is a directory"):
+        store.champion()
+
+
 def test_a_pointer_that_can_not_be_read_is_said_and_mended_by_promoting(store: Store) -> None:
     (name,) = nights(store, 1)
     whole = (store.root / CHAMPION).read_bytes()

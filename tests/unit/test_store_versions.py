@@ -1,5 +1,6 @@
 """A version is read as it was written, or refused by the name of the file that is not."""
 
+import errno
 import io
 import json
 import os
@@ -230,6 +231,27 @@ def test_a_machine_that_lets_no_more_files_be_open_is_named_and_not_the_file(fol
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for number in held:
             os.close(number)
+
+
+def test_a_disk_that_fails_is_told_with_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = version_module.hashlib.file_digest
+
+    def failing(file: io.BufferedReader, kind: str) -> object:
+        if file.name.endswith("order.npy"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return whole(file, kind)
+
+    monkeypatch.setattr(version_module.hashlib, "file_digest", failing)
+    found = refusal(folder)
+    assert (found.file, found.why) == (
+        f"{folder.name}/popular/order.npy",
+        "can't be opened: Input/output error",
+    )
+
+
+def test_a_manifest_that_can_not_be_opened_says_why(folder: Path) -> None:
+    make_a_folder(folder / "manifest.json")
+    assert refusal(folder).why == "can't be opened: Is a directory"
 
 
 def test_swapped_files_of_one_size_are_refused(folder: Path) -> None:
