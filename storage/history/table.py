@@ -193,7 +193,7 @@ def _hint(table: Table, counts: Counts, options: HistoryOptions) -> str:
         ": not a time": f"; set date_format in [history.{table.name}]"
         if options.table(table.name).date_format is None
         else f"; is date_format in [history.{table.name}] right, day and month too?",
-        ": time in the future": "; is timezone in [history] right?",
+        ": time in the future": "; are timezone in [history] and this machine's clock right?",
         ": before 1970": f"; is date_format in [history.{table.name}] right? %y is a year of two digits",
         "line: a quote is not closed": "; quotes within a cell are doubled, not marked by a backslash",
         "quantity: zero or negative": "; of a shop whose returns are such lines, allow more, or let query or"

@@ -109,5 +109,8 @@ def _one_at_a_time(file: Path | None) -> Iterator[None]:
 
 def _refuse_newer(found: int, name: str) -> None:
     if found > SCHEMA:
-        why = f"it has schema {found}, and this release knows {SCHEMA}: install the release that made it"
+        why = (
+            f"it has schema {found}, and this release knows {SCHEMA}: install the release that made it, or"
+            " restore a backup from before"
+        )
         raise SchemaError(name, why)
