@@ -79,10 +79,10 @@ class Store:
             except BlockingIOError as err:
                 file.seek(0)
                 raise NightRunningError(str(self.root), file.read().strip()) from err
+            shutil.rmtree(self._aside, ignore_errors=True)  # a killed night's may fill the disk
             file.truncate(0)
             file.write(f"process {os.getpid()} since {now:%Y-%m-%d %H:%M:%S} UTC")
             file.flush()
-            shutil.rmtree(self._aside, ignore_errors=True)  # what a killed night left
             try:
                 yield
             finally:  # of a disk that is full, half a version may be what filled it
@@ -263,7 +263,9 @@ def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as err:
         Path(name).unlink(missing_ok=True)
+        if isinstance(err, OSError) and err.filename is None:
+            err.filename = str(path)  # a full disk names none
         raise
     sync(path.parent)

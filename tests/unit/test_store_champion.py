@@ -1,9 +1,12 @@
 """The champion pointer: who becomes it, who comes back, and which versions never go."""
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,6 +144,30 @@ def test_earlier_pointers_are_kept_up_to_a_number(store: Store) -> None:
         champion = store.promote(name, now=NOW, why="")
     assert len(champion.previous) == KEPT_POINTERS
     assert champion.sequence == KEPT_POINTERS + 6
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_killed_night_left_is_cleared_away_before_anything_is_written(store: Store) -> None:
+    (store.root / "tmp" / "half").mkdir(parents=True)
+    with pytest.raises(OSError), full_disk(), store.night_lock(NOW):
+        pass
+    assert not (store.root / "tmp").exists()
+
+
+def test_a_pointer_that_a_disk_has_no_room_for_is_named(store: Store) -> None:
+    (name,) = nights(store, 1)
+    with pytest.raises(OSError, match=r"/champion\.json"), full_disk():
+        store.promote(name, now=NOW, why="")
 
 
 def test_a_pointer_that_can_not_be_opened_says_why(store: Store) -> None:
