@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from storage import svg
 from storage.versions.manifest import Manifest
 from storage.versions.store import Store
 from storage.versions.version import Version
@@ -44,14 +45,19 @@ class Ran:
 
 
 def run(*arguments: object) -> Ran:
-    """`nbo-train` with these arguments, in this process."""
+    """`nbo-train` with these arguments, in this process.
+
+    Its charts are not drawn, which is a third of a small night: tests of reports draw each, and so does a night
+    in a process of its own.
+    """
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with patch.object(sys, "argv", ["nbo-train", *map(str, arguments)]):  # noqa: SIM117 - it would be one long line
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                main()
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
+    called = patch.object(sys, "argv", ["nbo-train", *map(str, arguments)])
+    undrawn = patch.object(svg, "picture", lambda *_, **__: "<svg></svg>")
+    with called, undrawn, redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
     return Ran(code, out.getvalue(), err.getvalue())
 
 
