@@ -47,8 +47,8 @@ class Ran:
 def run(*arguments: object) -> Ran:
     """`nbo-train` with these arguments, in this process.
 
-    Its charts are not drawn, which is a third of a small night: tests of reports draw each, and so does a night
-    in a process of its own.
+    Its charts are not drawn, which is a third of a small night: tests of reports draw each, and so does a
+    night in a process of its own.
     """
     out, err, code = io.StringIO(), io.StringIO(), 0
     called = patch.object(sys, "argv", ["nbo-train", *map(str, arguments)])
