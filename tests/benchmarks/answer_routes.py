@@ -143,6 +143,7 @@ def make_routes(
         Route("- assembled, bought since the night", *from_map(news_of=bought_just_now), key),
         Route("- assembled, never seen before", apps.made(0, None, news_of=bought), paths.unknown, key),
         Route("/recommend, unknown customer", apps.made(0, None), paths.unknown, key),
+        Route("- who looks at three products", apps.made(0, None), paths.looking, key),
     ]
 
 
@@ -152,6 +153,7 @@ class _Paths:
     def __init__(self, served: ServedVersion) -> None:
         drawn = np.random.default_rng(0).integers(0, len(served.customers), CUSTOMERS).tolist()
         self.customers = [served.customers[row] for row in drawn]
+        self._products, self._n_products = served.products, len(served.products)
 
     def in_turn(self, number: int) -> str:
         return f"/recommend/{self.customers[number % CUSTOMERS]}"
@@ -161,6 +163,10 @@ class _Paths:
 
     def unknown(self, number: int) -> str:
         return f"/recommend/unknown-{number}"
+
+    def looking(self, number: int) -> str:
+        viewed = (self._products[(3 * number + more) % self._n_products] for more in range(3))
+        return f"{self.unknown(number)}?viewed={','.join(viewed)}"
 
 
 class _Apps:

@@ -120,10 +120,11 @@ def _parts(parts: list[Part], rounds: int) -> dict[str, float]:
 def call(route: Route, numbers: range) -> None:
     statuses: list[str] = []
     for number in numbers:
+        path, _, query = route.path_of(number).encode().decode("latin-1").partition("?")
         environ = {
             "REQUEST_METHOD": "GET",
-            "PATH_INFO": route.path_of(number).encode().decode("latin-1"),
-            "QUERY_STRING": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
