@@ -124,7 +124,15 @@ def judge(
     session = job.config.session
     counts = learned_counts(models, past, bought, session.first)
     progress.detail("lists after purchases")
-    figures = learned_figures(job.default_variant, models, past, bought, session.figures, session.sought)
+    figures = learned_figures(
+        job.default_variant,
+        models,
+        past,
+        bought,
+        session.figures,
+        session.sought,
+        job.config.history.timezone,
+    )
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
     return Judged(models, result, evaluation, seconds, inside, counts, figures)
 

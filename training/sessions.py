@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from models.arrays import DAY_S, DoubleArray, FloatArray, IntArray, LongArray
 from models.base import Model
@@ -20,6 +21,7 @@ from models.strangers import SIMILAR, goes_with
 from models.validation.folds import MIN_CUSTOMERS, TOP
 from models.validation.metrics import ndcg_of
 from models.validation.one_by_one import one_by_one
+from storage.local_days import local_days
 from training.fitting import item_item_of, popular_order
 from training.ranking import as_one, ranked_blocks
 
@@ -66,6 +68,7 @@ def learned_figures(
     bought: Interactions,
     usual: SessionFigures,
     sought: Sequence[str],
+    timezone: str,
 ) -> SessionFigures:
     """The figures by which the lists of customers who bought tell most of what they bought next.
 
@@ -74,6 +77,7 @@ def learned_figures(
         past: what was known a horizon ago.
         bought: since.
         sought: names in GRID; what isn't among them stays as it is in `usual`.
+        timezone: the shop's, by whose days lists move.
     Returns:
         the usual ones, one by one changed to what has the highest NDCG@10, unless that is within SURE
         standard errors of what there was; the usual ones where fewer than MIN_CUSTOMERS can be learned from.
@@ -87,7 +91,7 @@ def learned_figures(
     left, lift = category_left(past, horizon_days), follow_up_lift(past, horizon_days)
     moves = Moves(past.catalogue.category_row, of_category, left, lift, horizon_days)
     with blas_threads(1):
-        later = list(_laters(models, timeline, bought, orders, of_product))
+        later = list(_laters(models, timeline, bought, orders, of_product, timezone))
         lists = as_one(
             ranked_blocks(
                 models[default],
@@ -135,20 +139,22 @@ def _laters(
     bought: Interactions,
     orders: LongArray,
     usual_days: FloatArray,
+    timezone: str,
 ) -> Iterator[_Later]:
     """What was known before each order: intervals are those that `due` expects."""
     item_item = item_item_of(models)
     known = pair_keys(timeline.customer_row, timeline.product_row, bought.n_products)  # rising
     expected = timeline.waits.expected(timeline.parents())[0]
     begins = bought.order_starts()
+    day = local_days(pl.Series(bought.at_s), timezone).to_physical().to_numpy()
     for at in orders.tolist():
-        customer, today_s = int(bought.customer_row[at]), int(bought.at_s[at])
+        customer = int(bought.customer_row[at])
         start, stop = np.searchsorted(bought.customer_row, [customer, customer + 1])
         theirs, begin = bought.product_row[start:stop], begins[start:stop]
         before = start + np.flatnonzero(begin < at)[::-1]  # the latest first
         before = before[np.sort(np.unique(bought.product_row[before], return_index=True)[1])]
         rows = bought.product_row[before]
-        days = today_s // DAY_S - bought.at_s[before] // DAY_S
+        days = day[at] - day[before]
         keys = pair_keys(np.full(len(rows), customer), rows, bought.n_products)
         place, is_known = places_among(keys, known)
         interval = np.where(is_known, expected[place], usual_days[rows])

@@ -54,7 +54,7 @@ def fitted(past: Interactions) -> dict[str, Model[Any]]:
 
 def learned(of: Shop, sought: list[str] = SOUGHT, usual: SessionFigures | None = None) -> SessionFigures:
     past, bought = of
-    return learned_figures("repeat", fitted(past), past, bought, usual or SessionFigures(), sought)
+    return learned_figures("repeat", fitted(past), past, bought, usual or SessionFigures(), sought, "UTC")
 
 
 def test_where_what_was_bought_is_not_needed_soon_it_comes_back_later() -> None:
@@ -110,7 +110,7 @@ def test_what_was_known_before_an_order_is_what_was_bought_since_and_when_it_is_
     timeline = sessions.Timeline.of(past)
     usual = np.full(N_PRODUCTS, np.nan)
     usual[3] = 2.2  # of those who bought it once
-    first, second = sessions._laters(fitted(past), timeline, bought, starts, usual)
+    first, second = sessions._laters(fitted(past), timeline, bought, starts, usual, "UTC")
     assert (first.recent[0], first.truth.tolist(), first.never) == (Recent(3, 2, 3.0), [2, 3], [])
     assert (first.recent[1].product_row, first.recent[1].days) == (1, 2)
     assert first.recent[1].interval_days == pytest.approx(5, abs=1)
@@ -118,11 +118,28 @@ def test_what_was_known_before_an_order_is_what_was_bought_since_and_when_it_is_
     assert second.truth.tolist() == [4]
 
 
+def test_days_are_those_of_the_shops_own_clock() -> None:
+    lines = [(0, 1, 90.0, 0), (0, 2, 101.9, 1), (0, 3, 102.1, 2), (0, 4, 102.5, 3)]  # 8 h earlier there
+    past, bought = shop(lines)
+    _, starts = sessions._later_orders(past, bought)
+    usual = np.full(N_PRODUCTS, np.nan)
+    days = {
+        timezone: [
+            one.recent[0].days
+            for one in sessions._laters(
+                fitted(past), sessions.Timeline.of(past), bought, starts, usual, timezone
+            )
+        ]
+        for timezone in ("UTC", "America/Los_Angeles")
+    }
+    assert days == {"UTC": [1, 0], "America/Los_Angeles": [0, 1]}
+
+
 def test_what_nobody_buys_twice_is_in_no_list() -> None:
     past, bought = shop([(0, 1, 90, 0), (0, 2, 101, 1), (0, 2, 103, 2)])
     _, starts = sessions._later_orders(past, bought)
     usual = np.full(N_PRODUCTS, np.nan)
-    (one,) = sessions._laters(fitted(past), sessions.Timeline.of(past), bought, starts, usual)
+    (one,) = sessions._laters(fitted(past), sessions.Timeline.of(past), bought, starts, usual, "UTC")
     assert (one.recent, one.never, one.truth.tolist()) == ([Recent(2, 2, -1.0)], [2], [2])
     nowhere = np.full(N_PRODUCTS, -1, np.int32)
     moves = Moves(nowhere, [], np.ones(0, np.float32), np.ones(N_PRODUCTS, np.float32), 7.0)
