@@ -230,7 +230,13 @@ def _write(
         write_value(writer, history, learned, job.config.value)
         for name in job.config.night.served:
             contents.write_candidates(
-                writer, name, models, own, k=job.config.night.candidates, on_step=progress.detail
+                writer,
+                name,
+                models,
+                own,
+                k=job.config.night.candidates,
+                sold_out=history.sold_out,
+                on_step=progress.detail,
             )
         for name, model in models.items():
             writer.add_variant(

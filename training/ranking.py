@@ -59,6 +59,7 @@ def ranked_blocks(
     fill: IntArray,
     owned: sparse.csr_array,
     hidden: BoolArray | None = None,
+    sold_out: BoolArray | None = None,
 ) -> Iterator[Ranked]:
     """Lists of one kind with the probability of each place, a block of customers at a time.
 
@@ -67,6 +68,7 @@ def ranked_blocks(
         rows: customer rows, rising and distinct.
         owned: left out of the lists of a model of new products, and of what fills them up; else listed.
         hidden: shape (n_products,); what is left out for everyone.
+        sold_out: shape (n_products,); what takes half of the k places at most, since it may be back by day.
     """
     if hidden is not None:
         fill = fill[~hidden[fill]]
@@ -75,7 +77,7 @@ def ranked_blocks(
             scores[:, hidden[products]] = np.nan
         if model.is_for_new_only:
             scores[picked(owned[block], products) > 0] = np.nan
-        column = top_k(scores, k)
+        column = top_k(scores, k) if sold_out is None else _in_stock_too(scores, k, sold_out[products])
         best = np.append(products, -1).astype(np.int32)[column]
         beside: FloatArray | None = None
         if probability is not None:
@@ -112,6 +114,22 @@ def _lists(
         scores = scores.copy()
         scores[np.repeat(np.arange(len(rows)), np.diff(theirs.indptr)), theirs.indices] = np.nan
     return _filled_up(top_k(scores, k), rows, fill, owned)
+
+
+def _in_stock_too(scores: FloatArray, k: int, sold_out: BoolArray) -> IntArray:
+    """As `top_k`, with the best k // 2 at most of the columns that are sold out; scores are changed."""
+    column = top_k(scores, k)
+    is_out = np.append(sold_out, False)[column]
+    crowded = np.flatnonzero(is_out.sum(axis=1) > k // 2)
+    if not len(crowded):
+        return column
+    stays = is_out[crowded] & (np.cumsum(is_out[crowded], axis=1) <= k // 2)
+    row, place = crowded[np.nonzero(stays)[0]], column[crowded][stays]
+    kept = scores[row, place]
+    scores[np.ix_(crowded, np.flatnonzero(sold_out))] = np.nan
+    scores[row, place] = kept
+    column[crowded] = top_k(scores[crowded], k)
+    return column
 
 
 def _filled_up(best: IntArray, rows: IntArray, fill: IntArray, owned: sparse.csr_array | None) -> IntArray:

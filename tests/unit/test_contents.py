@@ -87,6 +87,25 @@ def test_the_size_of_a_block_changes_nothing(
     assert (found["evidence"] != NO_EVIDENCE).any()
 
 
+def test_what_is_sold_out_takes_half_of_the_places_at_most_and_none_from_its_betters(tmp_path: Path) -> None:
+    order = Popular().fit(HISTORY).order()
+    sold_out = np.isin(np.arange(N_PRODUCTS), order[[0, 1, 2, 5]])
+    write_candidates(VersionWriter(tmp_path), "sure", MODELS, own_history(), k=4, sold_out=sold_out)
+    lists = np.load(tmp_path / "candidates" / "sure" / "product.npy")
+    chance = np.load(tmp_path / "candidates" / "sure" / "probability.npy")
+    wanted = order[[0, 1, 3, 4]]  # the third that is sold out has to go, for one that can be bought
+    np.testing.assert_array_equal(lists, np.tile(wanted, (N_CUSTOMERS, 1)))
+    of_all = MODELS["popular"].score(np.zeros(1, np.int32))[0]
+    np.testing.assert_array_equal(chance[0], (of_all[wanted] / 2).astype(np.float16))
+
+
+def test_where_little_is_sold_out_lists_are_what_they_were(tmp_path: Path) -> None:
+    sold_out = np.isin(np.arange(N_PRODUCTS), Popular().fit(HISTORY).order()[[1, 3]])
+    write_candidates(VersionWriter(tmp_path), "sure", MODELS, own_history(), k=4, sold_out=sold_out)
+    lists = np.load(tmp_path / "candidates" / "sure" / "product.npy")
+    np.testing.assert_array_equal(lists[0], Popular().fit(HISTORY).order()[:4])
+
+
 def test_it_is_told_which_customers_lists_are_made_since_those_of_a_million_take_an_hour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

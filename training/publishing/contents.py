@@ -181,10 +181,12 @@ def write_candidates(
     own: OwnHistory,
     *,
     k: int,
+    sold_out: BoolArray | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
     """The lists of one variant for every known customer: k products each, or all that it may list where those
-    are fewer; -1 follows.
+    are fewer; -1 follows. What is `sold_out`, shape (n_products,), has half of the places at most: where what
+    a customer liked is gone, as after all products got new ids, hardly anything would be left by day.
 
     They go to the files a block of customers at a time: in memory those of millions would be gigabytes.
     Probabilities, where the variant has them, are float16: an answer's three digits from .0001 on, and less
@@ -202,7 +204,7 @@ def write_candidates(
         chance: ArrayFile | None = None
         owned = own.matrix(models[name].n_products_)
         for block, lists, probability in ranked_blocks(
-            models[name], rows, shape[1], fill=popular_order(models), owned=owned
+            models[name], rows, shape[1], fill=popular_order(models), owned=owned, sold_out=sold_out
         ):
             on_step(f"candidates of {name}, customer {block[0] + 1:,} of {len(rows):,}")
             product.append(lists)
