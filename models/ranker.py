@@ -150,7 +150,7 @@ class Ranker(Model[RankerOptions]):
     """
 
     name: ClassVar[str] = "ranker"
-    revision: ClassVar[int] = 25
+    revision: ClassVar[int] = 26
     options_type: ClassVar[type] = RankerOptions
 
     why_not_: str  # why the blend answers instead; empty if it doesn't

@@ -274,10 +274,8 @@ def _kept(
     alike, expected = np.ones(len(found), np.float32), _expected(view, found)
     even = _shares(alike, place, options.negatives)
     share = np.maximum(even, _shares(expected, place, options.likely))
-    part = customers.part[place]
-    chance = np.maximum(
-        _shares(alike, place, part * options.negatives), _shares(expected, place, part * options.likely)
-    )
+    of_absent = _shares_of_absent(found, place, customers.part[place], expected, options)
+    chance = np.where(customers.has_come[place], share, of_absent)
     drawn_at = lot.random(len(found))
     kept = np.flatnonzero(is_bought | (drawn_at < chance))
     return {
@@ -299,6 +297,36 @@ def _expected(view: View, found: Candidates) -> FloatArray:
         return found.is_own.astype(np.float32)
     scores = found.scores[:, names.index(Repeat.name)]
     return np.where(found.is_own, np.fmax(scores, 0), np.float32(0))
+
+
+def _shares_of_absent(
+    found: Candidates, place: LongArray, part: FloatArray, expected: FloatArray, options: WindowOptions
+) -> FloatArray:
+    """The chance of each pair to be kept if its customer stayed away.
+
+    Each such customer stands for many, and no order is learned of them. So up to half of the even lot of
+    their new products goes by what the sources promise: a lot that holds hardly any likely one doesn't say
+    that these were not bought.
+
+    Args:
+        found, place: the pairs, and whose each is, as of `_shares`.
+        part: of Drawn, for each pair.
+        expected: as of `_expected`.
+        options: see there.
+    """
+    even = _shares(np.ones(len(found), np.float32), place, part * options.negatives)
+    given_up = np.where(found.is_own, np.float32(0), even * (1 - even) / 2)  # none where all are kept
+    promised = _shares(_promise(found), place, np.bincount(place, given_up)[place].astype(np.float32))
+    lot = np.minimum(np.add(even - given_up, promised), 1)
+    chance: FloatArray = np.maximum(lot, _shares(expected, place, part * options.likely))
+    return chance
+
+
+def _promise(found: Candidates) -> FloatArray:
+    """What the sources promise of each pair that is new to its customer, by its places in their lists."""
+    counts: FloatArray = np.nansum(1 / (1 + found.places), axis=1, dtype=np.float32)
+    counts[found.is_own] = 0
+    return counts
 
 
 def _shares(weight: FloatArray, place: LongArray, number: FloatArray | int) -> FloatArray:
