@@ -103,7 +103,7 @@ class Content(Model[ContentOptions]):
 
         Args:
             products: product rows, shape (n,).
-            pool: the product rows among which to look.
+            pool: the product rows among which to look; there may be none.
             k: how many.
         Returns:
             product rows, shape (n, k), best first, ties by the lower row; -1 where no more of the pool have
@@ -120,7 +120,7 @@ class Content(Model[ContentOptions]):
             table.data[itself] = 0
             table.eliminate_zeros()
             best = top_k_of_table(table, k)
-            found[start : start + BLOCK] = np.where(best >= 0, pool[best], -1)
+            found[start : start + BLOCK] = np.append(pool, -1)[best]  # -1 takes the last
         return found
 
     def _known(self) -> sparse.csr_array:

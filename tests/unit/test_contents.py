@@ -183,3 +183,10 @@ def test_what_is_sold_out_is_like_nothing_and_leaves_its_places_to_others(tmp_pa
     assert first >= 0
     assert (alike != first).all()
     assert (alike[first] >= 0).any()  # it may be asked about itself
+
+
+def test_where_all_is_sold_out_nothing_is_like_anything(tmp_path: Path) -> None:
+    content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, np.ones(N_PRODUCTS, np.bool_))
+    alike = np.load(tmp_path / "alike" / "product.npy")
+    np.testing.assert_array_equal(alike, np.full((N_PRODUCTS, ALIKE), -1))
