@@ -68,10 +68,13 @@ def ranked_blocks(
         rows: customer rows, rising and distinct.
         owned: left out of the lists of a model of new products, and of what fills them up; else listed.
         hidden: shape (n_products,); what is left out for everyone.
-        sold_out: shape (n_products,); what takes half of the k places at most, since it may be back by day.
+        sold_out: shape (n_products,); what takes half of the k places at most, since it may be back by day,
+            unless nothing else is left to fill them.
     """
     if hidden is not None:
         fill = fill[~hidden[fill]]
+    if sold_out is not None:
+        fill = fill[np.argsort(sold_out[fill], kind="stable")]
     for block, products, scores, probability in model.opinions(rows):
         if hidden is not None:
             scores[:, hidden[products]] = np.nan

@@ -60,6 +60,13 @@ def test_hidden_products_are_left_out_for_everyone() -> None:
     assert lists.tolist() == [[4, 0, 1], [0, 1, -1]]
 
 
+def test_what_can_be_bought_fills_a_list_before_what_is_sold_out() -> None:
+    sold_out, nothing = np.array([False, True, True, True, False]), owned(shape=(2, 5))
+    for k, wanted in {2: [[2, 4], [0, 3]], 4: [[2, 4, 0, 3], [0, 3, 2, 1]]}.items():
+        parts = ranked_blocks(Fixed(SCORES), ROWS, k, fill=FILL, owned=nothing, sold_out=sold_out)
+        assert as_one(parts).lists.tolist() == wanted
+
+
 def test_rows_may_come_in_any_order_and_none_at_all() -> None:
     model = Fixed(SCORES)
     rows = np.array([1, 0, 1], np.int32)
