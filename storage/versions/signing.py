@@ -70,13 +70,15 @@ class Signers:
         """Check a version's signature against what its manifest says.
 
         Raises:
-            DamagedVersionError: it has none, or one of a key that isn't among these.
+            DamagedVersionError: it has none that can be read, or one of a key that isn't among these.
         """
         where = f"{folder.name}/{SIGNATURE}"
         try:
             signature = (folder / SIGNATURE).read_bytes()
-        except OSError as err:
+        except FileNotFoundError as err:
             raise DamagedVersionError(where, "missing, and only signed versions are taken here") from err
+        except OSError as err:
+            raise DamagedVersionError(where, f"can't be opened: {err.strerror or err}") from err
         for key in self.keys:
             try:
                 key.verify(signature, manifest)

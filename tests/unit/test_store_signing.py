@@ -74,6 +74,15 @@ def test_an_unsigned_version_is_refused_where_keys_are_trusted(store: Store) -> 
         store.promote(version_id, now=NOW, why="a test")
 
 
+def test_a_signature_that_can_not_be_opened_says_why(store: Store) -> None:
+    version_id = small_version(store, NOW)
+    signature = store.versions / version_id / SIGNATURE
+    signature.unlink()
+    signature.mkdir()
+    with pytest.raises(DamagedVersionError, match=r"manifest\.sig: can't be opened: Is a directory"):
+        store.open(version_id)
+
+
 def test_a_manifest_that_was_made_anew_has_no_signature_that_fits(store: Store) -> None:
     version_id = small_version(store, NOW)
     folder = store.versions / version_id
