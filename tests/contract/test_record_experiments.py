@@ -73,6 +73,12 @@ def test_an_experiment_is_started_paused_goes_on_and_ends(record: Record) -> Non
     assert told == [*("experiment started", "experiment paused", "experiment goes on", "experiment shipped")]
 
 
+def test_what_was_never_started_is_not_changed_and_it_is_told_where_to_look(record: Record) -> None:
+    with pytest.raises(ExperimentConflictError, match="a: there is none of this name: `nbo-experiment list`"):
+        change(record, State.PAUSED)
+    assert rows(record, audit, "what") == []
+
+
 def test_what_starts_later_keeps_its_slot_and_is_scheduled_until_then(record: Record) -> None:
     later = NOON_MS + 1000
     ahead = start(record, replace(A, starts_ms=later))
