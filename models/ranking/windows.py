@@ -34,7 +34,7 @@ class WindowOptions:
         max_bought: about so many products that they bought, each counted once for a customer, at most: fewer
             customers where each buys much.
         negatives: about so many pairs that were not bought are kept for each customer, by an even lot; fewer
-            of many who stayed away.
+            of many who stayed away, see `_shares_of_absent`.
         likely: about so many more own products that were not bought, drawn in proportion to what `repeat`
             expected of them.
         seed: of all that is drawn by lot.
