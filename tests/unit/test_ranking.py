@@ -91,7 +91,7 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
     scores = np.array(data.draw(st.lists(cell, min_size=n * m, max_size=n * m)), np.float32).reshape(n, m)
     fill = data.draw(st.permutations(range(m)))[: data.draw(st.integers(0, m))]
     held = {(r, p) for r in range(n) for p in range(m) if data.draw(st.booleans())}
-    hidden = np.array([data.draw(st.booleans()) for _ in range(m)])
+    hidden, gone = (np.array([data.draw(st.booleans()) for _ in range(m)]) for _ in range(2))
     k = data.draw(st.integers(1, 9))
     model, rows, order = Fixed(scores), np.arange(n, dtype=np.int32), np.array(fill, np.int32)
     with pytest.MonkeyPatch.context() as patch:
@@ -99,13 +99,18 @@ def test_every_list_is_what_the_rules_say(data: st.DataObject) -> None:
         without = owned(*held, shape=(n, m))
         (unowned,) = rank_each(model, rows, k, fill=order, without=[without])
         shown = as_one(ranked_blocks(model, rows, k, fill=order, owned=without, hidden=hidden)).lists
+        stocked = as_one(ranked_blocks(model, rows, k, fill=order, owned=without, sold_out=gone)).lists
     for row in range(n):
-        for lists, able in (
-            (unowned, [p for p in range(m) if (row, p) not in held]),
-            (shown, [p for p in range(m) if not hidden[p]]),
+        for lists, able, sold_out in (
+            (unowned, [p for p in range(m) if (row, p) not in held], none := np.zeros(m, np.bool_)),
+            (shown, [p for p in range(m) if not hidden[p]], none),
+            (stocked, list(range(m)), gone),
         ):
             liked = sorted((p for p in able if scores[row, p] >= 0), key=lambda p: (-scores[row, p], p))
-            wanted = [*liked, *(p for p in fill if p in able and p not in liked)][:k]
+            half = [p for p in liked if sold_out[p]][: k // 2]
+            listed = [p for p in liked if not sold_out[p] or p in half][:k]
+            more = [p for p in fill if p in able and p not in listed]
+            wanted = [*listed, *sorted(more, key=lambda p: bool(sold_out[p]))][:k]
             assert lists[row].tolist() == wanted + [-1] * (k - len(wanted))
 
 
