@@ -120,18 +120,17 @@ def _lists(
 
 
 def _in_stock_too(scores: FloatArray, k: int, sold_out: BoolArray) -> IntArray:
-    """As `top_k`, with the best k // 2 at most of the columns that are sold out; scores are changed."""
+    """As `top_k`, with the best k // 2 at most of the columns that are sold out."""
     column = top_k(scores, k)
     is_out = np.append(sold_out, False)[column]
     crowded = np.flatnonzero(is_out.sum(axis=1) > k // 2)
     if not len(crowded):
         return column
-    stays = is_out[crowded] & (np.cumsum(is_out[crowded], axis=1) <= k // 2)
-    row, place = crowded[np.nonzero(stays)[0]], column[crowded][stays]
-    kept = scores[row, place]
-    scores[np.ix_(crowded, np.flatnonzero(sold_out))] = np.nan
-    scores[row, place] = kept
-    column[crowded] = top_k(scores[crowded], k)
+    row, place = np.nonzero(is_out[crowded] & (np.cumsum(is_out[crowded], axis=1) <= k // 2))
+    stays = column[crowded[row], place]
+    able = np.where(sold_out, np.float32(np.nan), scores[crowded])
+    able[row, stays] = scores[crowded[row], stays]
+    column[crowded] = top_k(able, k)
     return column
 
 
