@@ -24,6 +24,7 @@ from storage.record.live import Since
 from storage.versions.offers import PublishedOffers
 from storage.versions.order_keys import order_key
 from storage.versions.people import People
+from storage.versions.required import check_answers
 from storage.versions.strings import IdIndex
 from storage.versions.version import Version
 
@@ -98,6 +99,7 @@ class ServedVersion:
     """
 
     def __init__(self, version: Version, variant: str) -> None:
+        check_answers(version, variant)
         self.version_id, self.variant = version.version_id, variant
         self.key = version.key()
         self.as_of: datetime = version.manifest.as_of

@@ -22,6 +22,7 @@ from models.errors import (
     UnroutedVariantError,
 )
 from storage.versions.manifest import Manifest
+from storage.versions.required import check_answers
 from storage.versions.signing import Signer, Signers
 from storage.versions.version import Version, open_version, read_manifest, sync
 from storage.versions.writer import VersionWriter
@@ -99,13 +100,18 @@ class Store:
         """Every version's manifest, newest first; a damaged one as the error that says why.
 
         Args:
-            check_sizes: a version with a file that is missing or of another size is damaged too.
+            check_sizes: a version with a file that is missing or of another size is damaged too, and so is
+                one that a service would refuse.
         """
         found: list[Manifest | DamagedVersionError] = []
         for folder in self._folders():
             try:
-                entry = open_version(folder, verify=False).manifest if check_sizes else read_manifest(folder)
-                found.append(entry)
+                if check_sizes:
+                    version = open_version(folder, verify=False)
+                    check_answers(version, version.manifest.default_variant)
+                    found.append(version.manifest)
+                else:
+                    found.append(read_manifest(folder))
             except DamagedVersionError as err:
                 found.append(err)
         return found
@@ -167,14 +173,16 @@ class Store:
         A pointer that can't be read is replaced: its sequence and those before it are lost.
 
         Raises:
-            UnknownVersionError, DamagedVersionError: it is not there or not whole.
+            UnknownVersionError, DamagedVersionError: it is not there, not whole, or lacks what is required.
             UnroutedVariantError: it has no lists of this variant.
         """
-        manifest = self.open(version_id).manifest
+        version = self.open(version_id)
+        manifest = version.manifest
         variant = variant or manifest.default_variant
         routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
         if variant not in routed:
             raise UnroutedVariantError(version_id, variant, routed)
+        check_answers(version, variant)
         pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
         with self._pointer_lock():
             if not (self.versions / version_id).is_dir():  # a night has deleted it since
@@ -188,28 +196,35 @@ class Store:
         return new
 
     def rollback(self, *, now: datetime) -> Champion:
-        """Go back to the newest earlier champion that is another one and whose version is still whole.
+        """Go back to the newest earlier champion that is another one and whose version can still answer.
+
+        Which were refused on the way, and why, stands in `why` of the pointer.
 
         Raises:
-            NoChampionError: there is none to go back to.
+            NoChampionError: there is none to go back to; with what was refused.
             DamagedVersionError: the pointer can't be read.
         """
         with self._pointer_lock():
             old = self.require_champion()
             now_serving = (old.current.version_id, old.current.variant)
+            refused: dict[str, None] = {}  # in order, each once
             for place, pointer in enumerate(old.previous):
                 if (pointer.version_id, pointer.variant) == now_serving:
                     continue
                 try:
-                    self.open(pointer.version_id)
-                except NextbestError:
-                    continue  # pruned or damaged: one further back
-                why = f"rolled back from {old.current.version_id}"
+                    check_answers(self.open(pointer.version_id), pointer.variant)
+                except UnknownVersionError:
+                    continue  # pruned: one further back
+                except NextbestError as err:
+                    refused[str(err)] = None
+                    continue
+                why = "; ".join([f"rolled back from {old.current.version_id}", *refused])
                 current = pointer.model_copy(update={"since": now, "why": why})
                 new = Champion(sequence=old.sequence + 1, current=current, previous=old.previous[place + 1 :])
                 self._write(new)
                 return new
-            raise NoChampionError(str(self.root), "no earlier champion is left to go back to")
+            why = "; ".join(["no earlier champion is left to go back to", *refused])
+            raise NoChampionError(str(self.root), why)
 
     def prune(self, *, keep: int, max_age: timedelta, now: datetime) -> list[str]:
         """Delete versions beyond the newest `keep` or older than that, never the last two champions.

@@ -47,15 +47,19 @@ class Version:
         """Whether it has an array of this name."""
         return f"{name}.npy" in self.manifest.files
 
+    def check_has(self, name: str) -> None:
+        """Raises: DamagedVersionError, where it has no array of this name."""
+        if not self.has(name):
+            raise self.damaged(name, "not in the manifest, as in versions of an older release: run a night")
+
     def array(self, name: str) -> AnyArray:
         """The array of this name, mapped.
 
         Raises:
             DamagedVersionError: it isn't there, can't be opened, or isn't an array.
         """
+        self.check_has(name)
         file = f"{name}.npy"
-        if file not in self.manifest.files:
-            raise self.damaged(name, "not in the manifest, as in versions of an older release: run a night")
         try:
             empty = self.manifest.files[file].size_bytes <= 128  # numpy can't map an array without bytes
             mapped = np.load(self.folder / file, mmap_mode=None if empty else "r", allow_pickle=False)

@@ -8,6 +8,7 @@ import numpy as np
 
 from models.state import ModelState
 from storage.versions.manifest import GateEntry, HistoryEntry, Manifest
+from storage.versions.required import ARRAYS
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter
@@ -42,12 +43,18 @@ def finish(
 
 
 def small_version(store: Store, now: datetime, *, seed: int = 0) -> str:
-    """A version with ids, an array, an empty one, a file and two variants, one without candidates; its id."""
+    """A version with ids, an array, an empty one, a file and two variants, one without candidates; its id.
+
+    Of what a service needs there are names alone.
+    """
     with store.night_lock(now):
         writer = store.writer()
         writer.add_ids("customers", order_of(["ann", "bob"]))
         writer.add("popular/order", np.array([2, 0, 1], np.int32) + np.int32(seed))
         writer.add("empty", np.empty((0, 3), np.float32))
+        for name in {*ARRAYS, "candidates/blend/product", "candidates/blend/evidence"}:
+            if not writer.path(f"{name}.npy").exists():
+                writer.add(name, np.empty(0, np.int8))
         writer.path("notes.txt").write_text(f"night {seed}")
         for name, has_candidates in (("blend", True), ("popular", False)):
             state = ModelState({"share": np.array([0.5, 0.25], np.float32)}, {"n_products": 2})
