@@ -31,7 +31,9 @@ from service.live.products import LiveProducts
 from service.live.reader import LiveReader
 from service.offers.desk import OfferDesk
 from service.offers.promises import Promises
+from service.processes.background import every, now_and_every
 from service.processes.die_with_parent import die_with_parent, watch_parent
+from service.processes.private_folder import keep_young
 from service.processes.stops import Stops
 from service.processes.workers import listen_with
 from service.recommender import Recommender
@@ -62,6 +64,8 @@ from storage.record.budgets import Budget
 from storage.record.consent import PRESETS
 from storage.record.live import Since
 from storage.record.record import FILE as RECORD_FILE
+
+TOUCH_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ def _follow_rules_and_products(
     door = RecordDoor(settings, counters)  # of its own: events don't wait for it
     changes = ChangesFollower(door, live, of_record, kept)
     changes.start()
+    every(settings.poll_s, kept.stay, "keeping rules")
     return changes
 
 
@@ -311,6 +316,7 @@ def _begin(plan: WorkerPlan) -> Metrics:
     configure_logs(plan.settings.log_level)
     threadpool_limits(1, "blas")  # its threads would wait for each other on a busy machine
     count_in_folder(plan.metrics_folder)
+    now_and_every(TOUCH_S, partial(keep_young, plan.metrics_folder.parent), "keeping temporary files")
     metrics = Metrics(plan.metrics_folder)
     Finalize(None, metrics.write, exitpriority=0)  # a worker's process runs no atexit
     return metrics

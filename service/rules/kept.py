@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from models.errors import NextbestError
+from service.processes.private_folder import make_private
 from service.rules.errors import BadRulesError
 from service.rules.reading import Rules, parse_rules
 from storage.versions.store import write_atomic
@@ -36,7 +38,16 @@ class KeptRules:
         if content == self._last:
             return
         try:
-            write_atomic(self._path, content, mode=0o600)
+            self._write(content)
             self._last = content
-        except OSError as err:
+        except (OSError, NextbestError) as err:
             log.warning("rules in force can't be kept for later workers", why=str(err))
+
+    def stay(self) -> None:
+        """Write what was kept again where somebody cleared the file away, or its folder."""
+        if self._last and not self._path.exists():
+            self._write(self._last)
+
+    def _write(self, content: str) -> None:
+        make_private(self._path.parent)
+        write_atomic(self._path, content, mode=0o600)

@@ -2,13 +2,17 @@
 
 import http.client
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.processes.private_folder import private_folder
 from storage.versions.store import Store
 from tests.data.running_service import Running, free_port, running_service
+from tests.data.running_service import until as wait_until
 from tests.data.tiny_version import publish
 
 BLOCK = 'schema = 1\n[[rules]]\nid = "a"\nkind = "block"\nproducts = ["bread"]\n'
@@ -78,3 +82,18 @@ def test_a_stock_flip_and_rules_are_on_all_workers_soon(service: Running, operat
     )
     timed("in stock", lambda: call(port, "PUT", "/products/milk", '{"stock": 3}', "application/json"), "milk")
     assert sorted(taken_s.values())[1] < WITHIN_S, taken_s  # two may have met a busy moment
+
+
+def test_what_workers_keep_for_each_other_outlasts_whoever_clears_temporary_files(
+    service: Running, operator_port: int
+) -> None:
+    assert call(operator_port, "PUT", "/rules", BLOCK, "application/toml")[0] == 200
+    folder = private_folder(service.log.parent / "store")
+    kept = folder / "rules.json"
+    wait_until(lambda: "bread" in kept.read_text(), PATIENCE_S)
+    shutil.rmtree(folder)
+    wait_until(kept.exists, PATIENCE_S)
+    assert "bread" in kept.read_text()
+    os.utime(kept, (0, 0))
+    service.workers()[0].kill()  # the next one doesn't let the file grow old
+    wait_until(lambda: kept.stat().st_mtime > 0, PATIENCE_S)

@@ -1,6 +1,8 @@
 """A file of rules under a running service: saved, broken, gone, and for a worker that starts meanwhile."""
 
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,4 +99,24 @@ def test_what_was_kept_and_cannot_be_read_is_nothing(tmp_path: Path) -> None:
     loaded = KeptRules(path).load()
     assert loaded
     assert (loaded.version, loaded.text) == ("7", ONE)
-    KeptRules(tmp_path / "no folder" / "kept.json").save(NO_RULES)  # only a line in the log
+    KeptRules(path / "no folder" / "kept.json").save(NO_RULES)  # only a line in the log
+
+
+def test_what_is_kept_is_written_again_where_its_file_or_folder_was_cleared_away(tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    kept = KeptRules(folder / "kept.json")
+    kept.stay()
+    assert not folder.exists()  # there is nothing to keep yet
+    kept.save(parse_rules(ONE, version="7"))
+    for clear in ((folder / "kept.json").unlink, partial(shutil.rmtree, folder)):
+        clear()
+        kept.stay()
+        loaded = KeptRules(folder / "kept.json").load()
+        assert loaded
+        assert (loaded.version, loaded.text) == ("7", ONE)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    KeptRules(folder / "kept.json").save(parse_rules(TWO, version="8"))
+    kept.stay()  # what another worker kept since is newer
+    loaded = KeptRules(folder / "kept.json").load()
+    assert loaded
+    assert loaded.version == "8"
