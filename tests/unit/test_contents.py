@@ -54,6 +54,7 @@ MODELS: dict[str, Model] = {
     "sure_of_new": SureOfNew().fit(HISTORY),
 }
 N_CUSTOMERS, N_PRODUCTS = HISTORY.n_customers, HISTORY.n_products
+NONE_SOLD_OUT = np.zeros(N_PRODUCTS, np.bool_)
 
 
 def own_history() -> OwnHistory:
@@ -65,7 +66,7 @@ def own_history() -> OwnHistory:
 
 
 def written(folder: Path, variant: str, k: int) -> dict[str, np.ndarray]:
-    write_candidates(VersionWriter(folder), variant, MODELS, own_history(), k=k)
+    write_candidates(VersionWriter(folder), variant, MODELS, own_history(), k=k, sold_out=NONE_SOLD_OUT)
     return {path.stem: np.load(path) for path in folder.rglob("*.npy")}
 
 
@@ -111,7 +112,12 @@ def test_it_is_told_which_customers_lists_are_made_since_those_of_a_million_take
 ) -> None:
     monkeypatch.setattr(base, "BLOCK_CELLS", 20 * N_PRODUCTS)
     steps: list[str] = []
-    write_candidates(VersionWriter(tmp_path), "sure", MODELS, own_history(), k=4, on_step=steps.append)
+    write_candidates(
+        *(VersionWriter(tmp_path), "sure", MODELS, own_history()),
+        k=4,
+        sold_out=NONE_SOLD_OUT,
+        on_step=steps.append,
+    )
     begins, *lines = steps
     assert begins == "candidates of sure"
     assert lines == [f"{begins}, customer {first} of {N_CUSTOMERS}" for first in (1, 21, 41)]
@@ -164,7 +170,7 @@ def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp
 
 def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(tmp_path: Path) -> None:
     content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
-    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, np.zeros(N_PRODUCTS, np.bool_))
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, NONE_SOLD_OUT)
     alike = np.load(tmp_path / "alike" / "product.npy")
     assert alike.shape == (N_PRODUCTS, ALIKE)
     everything = np.arange(N_PRODUCTS, dtype=np.int32)

@@ -181,7 +181,7 @@ def write_candidates(
     own: OwnHistory,
     *,
     k: int,
-    sold_out: BoolArray | None = None,
+    sold_out: BoolArray,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> None:
     """The lists of one variant for every known customer: k products each, or all that it may list where those
