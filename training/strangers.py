@@ -38,8 +38,8 @@ def alike(
     hidden: BoolArray | None = None,
 ) -> IntArray:
     """What is like some products, shape (n, ALIKE): see `Content.like`; what is `hidden` is like none."""
-    pool = pool_of(interactions, horizon_days, ALIKE_POOL, unsold_share(interactions, horizon_days))
-    return content.like(products, pool if hidden is None else pool[~hidden[pool]], ALIKE)
+    unsold_part = unsold_share(interactions, horizon_days)
+    return content.like(products, pool_of(interactions, horizon_days, ALIKE_POOL, unsold_part, hidden), ALIKE)
 
 
 def taste_of_all(als: Als, popular: IntArray) -> Taste:

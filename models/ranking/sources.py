@@ -135,19 +135,28 @@ def unsold_share(history: Interactions, horizon_days: float) -> float:
     return float(was_unsold.mean()) if len(was_unsold) else 0.0
 
 
-def pool_of(history: Interactions, horizon_days: float, limit: int, unsold_part: float) -> IntArray:
+def pool_of(
+    history: Interactions,
+    horizon_days: float,
+    limit: int,
+    unsold_part: float,
+    hidden: BoolArray | None = None,
+) -> IntArray:
     """The products that may be listed as new to somebody: at most `limit`, rising; all where there are fewer.
+    What is `hidden`, shape (n_products,), isn't among them.
 
     They are those most taken up in the last horizons; up to `unsold_part`, LEAST_UNSOLD if that is more,
     are products that nobody bought yet, those whose words, category and brand are most like what is
     taken up. So the cost of a customer doesn't grow with the catalogue.
     """
-    if history.n_products <= limit:
-        return np.arange(history.n_products, dtype=np.int32)
+    is_able = np.ones(history.n_products, np.bool_) if hidden is None else ~hidden
+    if np.count_nonzero(is_able) <= limit:
+        return np.flatnonzero(is_able).astype(np.int32)
     chance = take_up(first_purchases(history), POOL_HORIZONS * horizon_days)
-    room = max(int(limit * max(unsold_part, LEAST_UNSOLD)), limit - np.count_nonzero(chance > 0))
-    unsold = _most_alike(history.catalogue, chance)[:room]
-    sold = np.argsort(-chance, kind="stable")[: limit - len(unsold)]
+    room = max(int(limit * max(unsold_part, LEAST_UNSOLD)), limit - np.count_nonzero(chance[is_able] > 0))
+    unsold, sold = _most_alike(history.catalogue, chance), np.argsort(-chance, kind="stable")
+    unsold = unsold[is_able[unsold]][:room]
+    sold = sold[is_able[sold]][: limit - len(unsold)]
     return np.unique(np.concatenate([sold, unsold])).astype(np.int32)
 
 

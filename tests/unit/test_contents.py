@@ -191,6 +191,18 @@ def test_what_is_sold_out_is_like_nothing_and_leaves_its_places_to_others(tmp_pa
     assert (alike[first] >= 0).any()  # it may be asked about itself
 
 
+def test_what_is_sold_out_takes_no_place_of_the_products_that_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
+    everything = np.arange(N_PRODUCTS, dtype=np.int32)
+    sold_out = np.isin(everything, Popular().fit(HISTORY).order()[: N_PRODUCTS // 2])
+    monkeypatch.setattr("training.strangers.ALIKE_POOL", N_PRODUCTS - N_PRODUCTS // 2)
+    write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, sold_out)
+    alike = np.load(tmp_path / "alike" / "product.npy")
+    np.testing.assert_array_equal(alike, content.like(everything, everything[~sold_out], ALIKE))
+
+
 def test_where_all_is_sold_out_nothing_is_like_anything(tmp_path: Path) -> None:
     content = Content(ContentOptions(horizon_days=7.0)).fit(HISTORY)
     write_alike(VersionWriter(tmp_path), content, HISTORY, 7.0, np.ones(N_PRODUCTS, np.bool_))

@@ -212,6 +212,9 @@ def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_or_more_that_nobody_b
     assert pool_of(history, 7.0, 16, 0.0).tolist() == [0, *range(7, 22)]
     assert pool_of(history, 7.0, 16, 0.25).tolist() == [0, *range(9, 24)]
     assert pool_of(history, 7.0, 40, 0.125).tolist() == list(range(40))
+    hidden = np.isin(np.arange(40), [0, 10, 20])
+    assert pool_of(history, 7.0, 16, 0.25, hidden).tolist() == [*range(7, 10), *range(11, 20), *range(21, 25)]
+    assert pool_of(history, 7.0, 37, 0.25, hidden).tolist() == np.flatnonzero(~hidden).tolist()
 
 
 def test_own_is_exactly_what_the_customer_bought() -> None:
