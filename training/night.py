@@ -216,7 +216,7 @@ def _write(
         contents.write_history(writer, history, interactions, own)
         for column in write_people(writer, history.customer_ids, history.customers, history.audiences):
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
-        contents.write_shared(writer, models)
+        contents.write_shared(writer, models, interactions.catalogue.available_s)
         progress.detail("products that are alike")
         horizon_days = job.config.night.horizon_days
         content = content_of(models, learned, horizon_days)

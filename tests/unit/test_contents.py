@@ -11,7 +11,7 @@ from models import base
 from models.arrays import AnyIntArray, FloatArray, IntArray
 from models.base import Model, Told
 from models.content import Content, ContentOptions
-from models.history.catalogue import Catalogue
+from models.history.catalogue import EVER, Catalogue
 from models.history.follow_up import category_left, follow_up_lift
 from models.history.timeline import Timeline
 from models.item_item import ItemItem
@@ -21,7 +21,13 @@ from storage.versions.writer import VersionWriter
 from tests.data.scores import history_of
 from tests.data.shops import grocer
 from training.publishing.candidates import OwnHistory
-from training.publishing.contents import write_alike, write_candidates, write_follow_up, write_intervals
+from training.publishing.contents import (
+    write_alike,
+    write_candidates,
+    write_follow_up,
+    write_intervals,
+    write_shared,
+)
 from training.ranking import as_one, ranked_blocks
 from training.strangers import ALIKE
 
@@ -166,6 +172,16 @@ def test_what_orders_that_follow_another_are_for_is_written_beside_the_lists(tmp
     np.testing.assert_array_equal(np.load(tmp_path / "follow_up/lift.npy"), follow_up_lift(HISTORY, 7.0))
     left = np.load(tmp_path / "follow_up/category_left.npy")
     np.testing.assert_array_equal(left, np.append(np.float32(1), category_left(HISTORY, 7.0)))
+
+
+def test_behind_what_is_popular_comes_what_nobody_bought_the_newest_first(tmp_path: Path) -> None:
+    lines = [(0, 2, 1.0, 0), (1, 2, 1.0, 1), (1, 1, 1.0, 1)]
+    history = history_of(lines, n_customers=2, n_products=6, as_of_day=2)
+    models: dict[str, Model] = {"item_item": ItemItem().fit(history), "popular": Popular().fit(history)}
+    available_s = np.full(6, EVER)
+    available_s[[1, 4, 5]] = 30, 10, 20
+    write_shared(VersionWriter(tmp_path), models, available_s)
+    assert np.load(tmp_path / "popular" / "order.npy").tolist() == [2, 1, 5, 4, 0, 3]
 
 
 def test_what_is_like_a_product_is_looked_for_among_what_may_be_new_to_somebody(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from models.als import Als
-from models.arrays import DAY_S, BoolArray, FloatArray, IntArray
+from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.content import Content
 from models.due import Due
@@ -91,10 +91,15 @@ def _write_replaced(writer: VersionWriter, new_ids: Mapping[str, str], product_i
         writer.add("replaced/product", np.array([row[new_ids[old]] for old in old_ids], np.int32))
 
 
-def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]]) -> None:
-    """What everyone gets of whom nothing is known; each product's neighbours, for /similar and reasons."""
-    item_item = item_item_of(models)
-    writer.add("popular/order", popular_order(models))
+def write_shared(writer: VersionWriter, models: Mapping[str, Model[Any]], available_s: LongArray) -> None:
+    """What everyone gets of whom nothing is known; each product's neighbours, for /similar and reasons.
+
+    Behind what is popular comes what nobody bought yet, the newest first by `available_s`, of each product.
+    """
+    item_item, popular = item_item_of(models), popular_order(models)
+    unsold = np.setdiff1d(np.arange(len(available_s), dtype=np.int32), popular)
+    newest = unsold[np.argsort(~available_s[unsold], kind="stable")]  # ~ as -: EVER has no negative
+    writer.add("popular/order", np.concatenate([popular, newest]))
     writer.add("similar/product", item_item.similar_)
     writer.add("similar/score", item_item.similarity_)
 
