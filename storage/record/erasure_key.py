@@ -20,14 +20,16 @@ LEAST_BYTES = 16
 class ErasureKey:
     """Hashes of customers' ids; `fingerprint` tells one key from another and gives nothing away."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, name: str = "it") -> None:
         """Use a key.
 
+        Args:
+            name: what a refusal calls it.
         Raises:
             ErasureKeyError: the secret is too short.
         """
         if len(secret.encode()) < LEAST_BYTES:
-            raise ErasureKeyError(f"must have at least {LEAST_BYTES} bytes")
+            raise ErasureKeyError(f"{name} must have at least {LEAST_BYTES} bytes")
         self._key = blake2b(secret.encode(), digest_size=64, person=b"nextbest erase").digest()
         self.fingerprint = blake2b(b"fingerprint", key=self._key, digest_size=16).hexdigest()
 
@@ -51,7 +53,7 @@ def load_erasure_key(root: Path, secret: str | None) -> ErasureKey:
     try:
         if not path.exists():
             _make(path)
-        return ErasureKey(path.read_text().strip())
+        return ErasureKey(path.read_text().strip(), str(path))
     except (OSError, UnicodeDecodeError) as err:
         why = getattr(err, "strerror", None) or "not a text"
         raise ErasureKeyError(f"{path} can't be read or made ({why})") from err

@@ -70,9 +70,12 @@ def test_a_key_is_made_once_and_the_shops_own_goes_before_it(tmp_path: Path) -> 
     own = load_erasure_key(tmp_path, "a key of the shop's own")
     assert own.hash_of("42") != first.hash_of("42")
     assert own.fingerprint != first.fingerprint
-    (tmp_path / KEY_FILE).write_text("short")
-    with pytest.raises(ErasureKeyError, match="at least 16 bytes"):
-        load_erasure_key(tmp_path, None)
+    for content in ("", "short"):
+        (tmp_path / KEY_FILE).write_text(content)
+        with pytest.raises(ErasureKeyError, match=f"{tmp_path / KEY_FILE} must have at least 16 bytes"):
+            load_erasure_key(tmp_path, None)
+    with pytest.raises(ErasureKeyError, match="erasure key: it must have at least 16 bytes"):
+        load_erasure_key(tmp_path, "short")
 
 
 def test_two_that_make_the_key_at_once_have_the_same_one(
