@@ -129,6 +129,22 @@ def test_new_ids_are_doubted_where_some_products_are_always_new(tmp_path: Path) 
     assert "100% of the purchase lines of the last 7 days" in said(tmp_path, [*pieces, *usual, *other])
 
 
+def test_products_that_all_got_new_ids_are_doubted_from_the_next_day_on_for_two_horizons(
+    tmp_path: Path,
+) -> None:
+    """Each of three is bought 40 times every day."""
+    for days, is_said in ((1, True), (14, True), (15, False)):
+        new = range(84 - days, 84)
+        lines = [
+            f"c{c},{'new-' if d in new else ''}{c % 3},{day(d)},{d}" for d in range(84) for c in range(120)
+        ]
+        known = "only 0% are of products known before, where 100% are usual: were products given new ids?"
+        upto = min(84 - days + 6, 83)
+        found = said(tmp_path, lines)
+        assert (f"Of the purchase lines of {day(84 - days)} to {day(upto)} {known}" in found) == is_said
+        assert found.count("new ids") == is_said
+
+
 def test_customers_who_all_got_new_ids_on_a_day_are_doubted_also_weeks_later(tmp_path: Path) -> None:
     """60 customers have 120 lines a week; from the sixth week on, those of everybody are of new ids."""
     lines = weekly(customers=60)

@@ -23,7 +23,7 @@ LEAST_MISSED = 100  # lines that were to be expected in a hole: fewer may well f
 RENAMED_SHARE = 0.5  # of the last horizon's lines, of products first sold within RENAMED_HORIZONS
 RENAMED_HORIZONS = 2
 RENAMED_TIMES = 1.5  # as large as the least of the horizons before: some shops always sell what is new
-KNOWN_AGAIN = 0.2  # of the lines of known customers that a horizon usually holds: fewer are hardly chance
+KNOWN_AGAIN = 0.2  # of the lines of what was known that a horizon usually holds: fewer are hardly chance
 AGAIN_SHARE = 0.1  # of the orders of two products or more, of which each line is there twice
 
 
@@ -41,7 +41,7 @@ def doubts(history: History, horizon_days: int, now: datetime | None) -> list[st
         _quiet_end(history, horizon_days),
         _hole(history, horizon_days),
         _renamed_products(history, horizon_days),
-        _renamed_customers(history, horizon_days),
+        _all_renamed(history, horizon_days, "customer"),
         _unknown_products(history),
         _one_customer(history),
         _nobody_again(history, horizon_days),
@@ -120,7 +120,13 @@ def _hole(history: History, horizon_days: int) -> str | None:
 
 
 def _renamed_products(history: History, horizon_days: int) -> str | None:
-    """Whether most of what sold lately is new, and was not before, as it is where pieces are sold once."""
+    """Whether hardly any product of before sold since a day; else whether most of what sold lately is new, and
+    was not before, as it is where pieces are sold once."""
+    told = _all_renamed(history, horizon_days, "product", within_days=RENAMED_HORIZONS * horizon_days)
+    return told or _mostly_new(history, horizon_days)
+
+
+def _mostly_new(history: History, horizon_days: int) -> str | None:
     horizon_s = horizon_days * DAY_S
     age_s = _age_s(history)
     ago, reach = age_s // horizon_s, int(age_s.max() // horizon_s)
@@ -142,24 +148,30 @@ def _renamed_products(history: History, horizon_days: int) -> str | None:
     )
 
 
-def _renamed_customers(history: History, horizon_days: int) -> str | None:
-    """The day from which on hardly any customer of before came: by share, since a shop may have been closed,
-    and by number, since many others may have come once."""
+def _all_renamed(
+    history: History, horizon_days: int, what: str, *, within_days: int | None = None
+) -> str | None:
+    """The day from which on hardly any customer, or product, of before came: by share, since a shop may have
+    been closed, and by number, since many others may have come once.
+
+    Args:
+        within_days: of the end, if that day must be.
+    """
     days = local_days(history.purchases["at_s"], history.timezone)
     opened = days.min()
     assert isinstance(opened, date)
-    row, day = history.purchases["customer_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
+    row, day = history.purchases[f"{what}_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
     reach = int(day.max()) + 1
-    first = np.full(len(history.customer_ids), reach)
+    first = np.full(int(row.max()) + 1, reach)
     np.minimum.at(first, row, day)
     begin = np.arange(reach)
     end = np.minimum(begin + horizon_days, reach)  # of the horizon that begins on each day
     sold = np.concatenate([[0], np.bincount(day).cumsum()])
     lines = sold[end] - sold[begin]
-    after = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of somebody known
+    after = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of what is known
     known = (np.bincount(after, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
     share, by_day = known / np.maximum(lines, 1), known / (end - begin)
-    able = begin[(LEAST_HORIZONS + 1) * horizon_days :]
+    able = begin[max((LEAST_HORIZONS + 1) * horizon_days, reach - (within_days or reach)) :]
     if not len(able):
         return None
     before = able[:, None] - horizon_days * np.arange(1, 1 + min(USUAL_HORIZONS, reach // horizon_days))
@@ -175,8 +187,8 @@ def _renamed_customers(history: History, horizon_days: int) -> str | None:
     turn = int(able[worst])
     since, upto = (opened + timedelta(days=int(number)) for number in (turn, end[turn] - 1))
     return (
-        f"Of the purchase lines of {since} to {upto} only {share[turn]:.0%} are of customers known before, "
-        f"where {usual[worst]:.0%} are usual: were customers given new ids? What is known of the old ones "
+        f"Of the purchase lines of {since} to {upto} only {share[turn]:.0%} are of {what}s known before, "
+        f"where {usual[worst]:.0%} are usual: were {what}s given new ids? What is known of the old ones "
         "doesn't count for the new."
     )
 
