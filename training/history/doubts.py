@@ -120,8 +120,8 @@ def _hole(history: History, horizon_days: int) -> str | None:
 
 
 def _renamed_products(history: History, horizon_days: int) -> str | None:
-    """Whether hardly any product of before sold since a day; else whether most of what sold lately is new, and
-    was not before, as it is where pieces are sold once."""
+    """Whether hardly any product of before sold since a day; else whether most of what sold lately is new,
+    and was not before, as it is where pieces are sold once."""
     told = _all_renamed(history, horizon_days, "product", within_days=RENAMED_HORIZONS * horizon_days)
     return told or _mostly_new(history, horizon_days)
 
