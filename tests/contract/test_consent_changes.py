@@ -89,7 +89,7 @@ def test_of_two_that_come_at_once_the_later_one_knows_of_the_earlier(record: Rec
             consent_lock(connection, exclusive=True)
             both = [pool.submit(desk.change, "anna", {name: False}, name) for name in ("train", "store")]
             if record.is_postgres:
-                until(lambda: waiting(connection) == 2, 1.5)
+                until(lambda: waiting(connection) == 2, 10)
         refused = {name for one in both for name in ("train", "store") if not getattr(one.result(), name)}
     assert refused == {"train", "store"}
     assert desk.consent("anna") == replace(ALL, train=False, store=False)

@@ -18,7 +18,7 @@ from storage.record.schema import prepare
 from storage.record.tables import events, quarantine
 from storage.versions.store import Store
 from tests.data.credentials import Credentials, bearer
-from tests.data.records import rows
+from tests.data.records import PATIENT_MS, rows
 from tests.data.tiny_service import known, tiny_app
 from tests.data.tiny_version import TinyOffer, TinyShop, publish
 
@@ -48,7 +48,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def record(tmp_path: Path, url: URL) -> Iterator[Record]:
     prepare(url)
-    made = Record(url, load_erasure_key(tmp_path, None), lock_ms=2000)
+    made = Record(url, load_erasure_key(tmp_path, None), lock_ms=PATIENT_MS)
     yield made
     made.close()
 

@@ -80,7 +80,7 @@ def test_who_waited_for_a_lease_sees_it_whatever_the_postgres_isolates(record: R
             with record.writing() as connection:
                 assert lease(connection, [last], "w", now_ms=NOON_MS, counts_until_ms=NOON_MS + LIFE_MS)
                 waiting = pool.submit(take_lease, strict, last)
-                until(lambda: is_waiting(connection), 1.5)
+                until(lambda: is_waiting(connection), 10)
             assert waiting.result() is None
     finally:
         with record.writing() as connection:

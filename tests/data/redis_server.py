@@ -1,10 +1,12 @@
-"""A redis-server of a test's own, which can be killed, stopped and started again."""
+"""A redis-server of a test's own, which can be killed, stopped and started again, and one that is silent."""
 
 import os
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.cache.redis_cache import redis_client
@@ -54,3 +56,25 @@ def redis_server(folder: Path, port: int = 0) -> Iterator[RedisServer]:
     finally:
         server.go_on()
         server.kill()
+
+
+@contextmanager
+def silent_redis() -> Iterator[tuple[str, threading.Event]]:
+    """The URL of one that never answers, so that a GET takes its whole limit; and whether one has come."""
+    asked = threading.Event()
+
+    def hear(connected: socket.socket) -> None:
+        with connected, suppress(OSError):
+            while said := connected.recv(1000):
+                if b"GET" in said:
+                    asked.set()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=hear, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}", asked
+        listener.shutdown(socket.SHUT_RDWR)

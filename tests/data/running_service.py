@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -78,7 +79,7 @@ def runs(process: psutil.Process) -> bool:
 def running_service(
     store: Path, log: Path, *, workers: int = 1, inside: Sequence[str] = (), **environment: str
 ) -> Iterator[Running]:
-    """Start the service and wait until it is live; end it with SIGTERM if it still runs.
+    """Start the service and wait until it is live, the operator's listener too; end it with SIGTERM.
 
     Redis keeps everybody's list, so that a fault of it is felt.
 
@@ -95,6 +96,9 @@ def running_service(
         running = Running(process, f"http://127.0.0.1:{port}", log)
         try:
             until(lambda: is_live(running), START_S)
+            if "operator_port" in given:
+                address = given.get("operator_host", "127.0.0.1"), int(given["operator_port"])
+                until(lambda: is_open(*address), START_S)
             yield running
         finally:
             if process.poll() is None:
@@ -111,6 +115,15 @@ def is_live(running: Running) -> bool:
         return False
 
 
+def is_open(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def until(holds: Callable[[], bool], within_s: float, *, look_s: float = 0.05) -> float:
     """Wait until something holds, looking each `look_s`; how long it took. Fails after `within_s`."""
     start_s = time.monotonic()
@@ -121,6 +134,18 @@ def until(holds: Callable[[], bool], within_s: float, *, look_s: float = 0.05) -
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that is given to no other test while this process runs.
+
+    One of those that the system gives away by chance could be somebody else's before it is listened on.
+    """
+    while True:
+        port, claim = random.randrange(10_000, 30_000), socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0nextbest-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            claim.detach()  # held until this process ends
+            return port

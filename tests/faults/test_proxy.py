@@ -17,7 +17,7 @@ import requests
 from service.openapi.document import public_document
 from service.web.problems import PROBLEMS
 from storage.versions.store import Store
-from tests.data.running_service import Running, free_port, running_service, until
+from tests.data.running_service import Running, free_port, is_open, running_service, until
 from tests.data.tiny_version import publish
 
 ROOT = Path(__file__).parents[2]
@@ -94,16 +94,8 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         assert tried.returncode == 0, tried.stderr
         with nginx(path):
             found = Proxied(running, port, folder)
-            until(lambda: is_open(port), 5)
+            until(lambda: is_open("127.0.0.1", port), 10)
             yield found
-
-
-def is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -156,7 +148,7 @@ def test_what_the_proxy_itself_refuses_says_when_to_ask_again_and_pages_can_read
     tmp_path.chmod(0o755)
     port = free_port()
     with nginx(configuration(tmp_path, port, service_port=free_port())):
-        until(lambda: is_open(port), 5)
+        until(lambda: is_open("127.0.0.1", port), 10)
         nobody_behind = Proxied(proxied.running, port, tmp_path)
         answer = nobody_behind.get("/recommend/anna", headers={"Origin": "https://shop.example"})
         sent = nobody_behind.post("/events", json={"type": "view"})

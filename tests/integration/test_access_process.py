@@ -54,12 +54,10 @@ def command(*words: str, store: Path, **environment: str) -> "subprocess.Complet
 
 @contextmanager
 def with_operator(store: Path, log: Path, **settings: str) -> Iterator[tuple[Running, str]]:
-    """A running service, and the URL of its operator's listener, which answers."""
+    """A running service, and the URL of its operator's listener."""
     port = free_port()
     with running_service(store, log, operator_port=str(port), **settings) as running:
-        url = f"http://127.0.0.1:{port}/metrics"
-        until(lambda: answers(url), START_S)
-        yield running, url
+        yield running, f"http://127.0.0.1:{port}/metrics"
 
 
 def answers(url: str) -> bool:

@@ -26,6 +26,7 @@ from service.processes.private_folder import private_folder
 from service.processes.server import _addresses
 from service.settings import Settings
 from storage.versions.store import Store
+from tests.data.redis_server import silent_redis
 from tests.data.running_service import START_S, Running, free_port, is_live, running_service, runs, until
 from tests.data.thread_heaps import thread_heaps
 from tests.data.tiny_version import AS_OF, new_store, publish
@@ -129,21 +130,22 @@ def test_a_store_folder_that_is_not_there_is_warned_of_and_followed_once_it_is(t
 def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
     store: Store, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as black_hole:  # accepts, never answers: a GET takes its 1 s
-        url = f"redis://127.0.0.1:{black_hole.getsockname()[1]}"
-        with running_service(
+    with (
+        silent_redis() as (url, asked),
+        running_service(
             store.root, tmp_path / "log", workers=2, redis_url=url, redis_timeout_ms="1000"
-        ) as running:
-            processes = running.processes()
-            answers: list[requests.Response] = []
-            client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
-            client.start()
-            time.sleep(0.4)
-            start_s = time.monotonic()
-            running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(10) == 0
-            assert 0.3 < time.monotonic() - start_s < 5
-            client.join()
+        ) as running,
+    ):
+        processes = running.processes()
+        answers: list[requests.Response] = []
+        client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
+        client.start()
+        assert asked.wait(20)
+        start_s = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - start_s < 8  # in flight for one second; it would be cut off after ten
+        client.join()
     assert answers[0].status_code == 200
     assert answers[0].json()["source"] == "personal"
     until(lambda: not any(map(runs, processes)), 5)
@@ -158,24 +160,25 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
 def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_one_that_starts_ends_at_once(
     store: Store, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as black_hole:  # accepts, never answers: a GET takes its 1 s
-        url = f"redis://127.0.0.1:{black_hole.getsockname()[1]}"
-        with running_service(store.root, tmp_path / "log", redis_url=url, redis_timeout_ms="1000") as running:
-            (told,) = running.workers()
-            answers: list[requests.Response] = []
-            client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
-            client.start()
-            time.sleep(0.4)
-            for _ in range(5):
-                told.terminate()
-                time.sleep(0.05)
-            client.join()
-            until(lambda: not runs(told), 5)
-            until(lambda: len(running.workers()) == 1, 5)
-            start_s = time.monotonic()  # this one has hardly begun
-            running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(20) == 0
-            assert time.monotonic() - start_s < 5
+    with (
+        silent_redis() as (url, asked),
+        running_service(store.root, tmp_path / "log", redis_url=url, redis_timeout_ms="1000") as running,
+    ):
+        (told,) = running.workers()
+        answers: list[requests.Response] = []
+        client = threading.Thread(target=lambda: answers.append(running.get("/recommend/anna")))
+        client.start()
+        assert asked.wait(20)
+        for _ in range(5):
+            told.terminate()
+            time.sleep(0.05)
+        client.join()
+        until(lambda: not runs(told), 5)
+        until(lambda: len(running.workers()) == 1, 5)
+        start_s = time.monotonic()  # this one has hardly begun
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - start_s < 5
     assert [answer.status_code for answer in answers] == [200]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -17,12 +18,14 @@ from storage.record.errors import RecordUnavailableError
 from storage.record_options import RecordPlace, opened_record
 from tests.data.exports import read
 from tests.data.records import empty_record
+from tests.data.running_service import until
 from tests.data.stopped_postgres import stopped
 
 LONG = (
     "SELECT 'anna' AS customer_id, 'tea' AS product_id, TIMESTAMP '2020-07-01' AS purchased_at"
     " FROM pg_sleep(4)"
 )
+WORKS = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 AT_MOST_S = 30.0
 # SQLAlchemy closes no cursor of a connection that broke.
 pytestmark = pytest.mark.filterwarnings("ignore:.*ServerCursorMixin:pytest.PytestUnraisableExceptionWarning")
@@ -38,11 +41,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def stopped_soon(url: str) -> Iterator[None]:
-    """A second after the block began the server is stopped, and goes on when the block ends, or too late."""
+    """Once the server works on `LONG` it is stopped, and goes on when the block ends, or too late."""
     ended = threading.Event()
 
     def stop() -> None:
-        time.sleep(1)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(lambda: bool(connection.execute(WORKS).fetchone()), AT_MOST_S)
         with stopped(url):
             ended.wait(AT_MOST_S)
 
@@ -71,8 +75,7 @@ def test_a_query_that_takes_long_is_waited_for(postgres_url: str, tmp_path: Path
     threads = threading.active_count()
     history = read(postgres_url, rejects=tmp_path / "r.csv", purchases={"query": LONG})
     assert history.customer_ids == ["anna"]
-    time.sleep(1)
-    assert threading.active_count() == threads
+    until(lambda: threading.active_count() <= threads, 10)
 
 
 def test_what_another_connection_is_told_meanwhile_stays_what_it_is() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from storage.bounded import Bounded, TooLateError
+from tests.data.running_service import until
 
 
 def test_work_gives_back_what_it_returns_or_raises() -> None:
@@ -25,15 +26,12 @@ def test_who_asks_what_hangs_is_refused_in_time_and_who_comes_after_at_once() ->
     began_s = time.monotonic()
     with pytest.raises(TooLateError, match="no answer within 100 ms"):
         bounded.do(goes_on.wait)
-    assert 0.1 <= time.monotonic() - began_s < 1
+    assert 0.1 <= time.monotonic() - began_s < 10
     assert bounded.hangs
     with pytest.raises(TooLateError, match="still works"):
         bounded.do(lambda: pytest.fail("it must not be done behind what hangs"))
     goes_on.set()
-    for _ in range(100):
-        if not bounded.hangs:
-            break
-        time.sleep(0.01)
+    until(lambda: not bounded.hangs, 10)
     assert bounded.do(lambda: 7) == 7
 
 

@@ -78,9 +78,10 @@ def test_a_command_that_is_told_to_stop_leaves_no_ids_behind(tmp_path: Path, tol
     os.mkfifo(ids)
     command = [sys.executable, "-c", "from service.cli import main; main()", "batch"]
     command += ["--store", str(tmp_path / "store"), "--out", str(out), "--customers", str(ids)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, ids.open("w"):
-        assert list(out.parent.iterdir())  # it waits for the first id
-        process.send_signal(told)
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        with ids.open("w"):
+            assert list(out.parent.iterdir())  # it waits for the first id
+            process.send_signal(told)  # one that comes just before the wait is heard after it
         _, said = process.communicate(timeout=30)
     assert process.returncode > 0, said
     assert b"Traceback" not in said
