@@ -6,9 +6,14 @@ SIGBUS, and all workers were.
 
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 from prometheus_client.mmap_dict import MmapedDict
+
+from service.telemetry.ended_counts import make_folder
 
 FIRST_BYTES = 1 << 18
 ENTRY_BYTES = 40  # beside its name, at most
@@ -17,10 +22,39 @@ ENTRY_BYTES = 40  # beside its name, at most
 class CountsFile(MmapedDict):
     """The library's file of counts. What finds no room is counted in memory: nobody else sees it."""
 
+    _written: ClassVar["WeakSet[CountsFile]"] = WeakSet()
+
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         if not read_mode:
             filename = _with_room(filename)
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+        if not read_mode:
+            self._written.add(self)
+
+    @classmethod
+    def all_stay(cls) -> None:
+        """Begin new files with what was counted where somebody cleared this process's away."""
+        for counts in list(cls._written):
+            with suppress(OSError):
+                counts._stay()
+
+    def _stay(self) -> None:
+        path = Path(self._fname)
+        if self._f is None or path.exists():
+            return
+        make_folder(path.parent)
+        before, held = self._f, self._m
+        part = path.with_suffix(".part")
+        part.write_bytes(held[:])  # what another thread counts meanwhile comes with its next count
+        part.replace(path)
+        file = path.open("a+b")
+        anew = mmap.mmap(file.fileno(), len(held))
+        if self._m is not held:  # another thread made room for more
+            file.close()
+            path.unlink()
+            return
+        self._f, self._m = file, anew
+        before.close()
 
     def _init_value(self, key: str) -> None:
         if self._used + len(key.encode()) + ENTRY_BYTES > self._capacity:

@@ -76,6 +76,7 @@ class Metrics:
         series.unreadable.set(0)
         if folder is not None:  # else nobody but `text` reads it
             every(WRITTEN_EVERY_S, self.write, "writing metrics")
+            every(WRITTEN_EVERY_S, CountsFile.all_stay, "keeping metrics")
 
     def write(self) -> None:
         """Write what was noted."""

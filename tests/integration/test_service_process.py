@@ -200,8 +200,10 @@ def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
     store: Store, tmp_path: Path
 ) -> None:
     with running_service(store.root, tmp_path / "log") as running:
+        until(lambda: comes_to(running, "nextbest_workers_ready", 1), START_S)
         shutil.rmtree(private_folder(store.root))
         assert running.get("/metrics").status_code == 200
+        until(lambda: comes_to(running, "nextbest_workers_ready", 1), 5)
         shutil.rmtree(private_folder(store.root))
         (worker,) = running.workers()
         worker.kill()

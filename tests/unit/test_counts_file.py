@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,3 +46,25 @@ def test_a_disk_without_room_is_counted_past(tmp_path: Path, monkeypatch: pytest
         fill(counts, 2000)
         assert kept(counts) == list(range(2000))
         counts.close()  # type: ignore[no-untyped-call]
+
+
+def test_counts_whose_file_was_cleared_away_are_written_anew_and_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    file = folder / "counter_1.db"
+    counts = CountsFile(str(file))
+    fill(counts, 10)
+    shutil.rmtree(folder)
+    CountsFile.all_stay()
+    counts.write_value(f"{9:0200}", 90, 0.0)  # type: ignore[no-untyped-call]
+    fill(counts, 2000)
+    again = CountsFile.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    assert [value for _, value, *_ in again] == list(range(2000))
+    assert [path.name for path in folder.iterdir()] == [file.name]
+    before = file.stat()
+    CountsFile.all_stay()
+    assert file.stat() == before
+    counts.close()  # type: ignore[no-untyped-call]
+    shutil.rmtree(folder)
+    CountsFile.all_stay()
+    assert not folder.exists()
