@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 
@@ -24,8 +25,11 @@ def test_all_that_is_in_it_is_young_again(tmp_path: Path) -> None:
     paths = [tmp_path, tmp_path / "counts", tmp_path / "counts" / "one", tmp_path / "two"]
     for path in paths[2:]:
         path.touch()
-    for path in paths:
+    with socket(AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "redis.sock"))
+    for path in (*paths, tmp_path / "redis.sock"):
         os.utime(path, (0, 0))
     keep_young(tmp_path)
+    assert (tmp_path / "redis.sock").stat().st_mtime == 0  # by whose times Redis' keeper knows it
     assert all(path.stat().st_mtime > 0 < path.stat().st_atime for path in paths)
     keep_young(tmp_path / "nowhere")
