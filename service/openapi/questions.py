@@ -18,7 +18,7 @@ COMMON: Json = {
 def question_schemas() -> Json:
     """The schemas of both."""
     customer = {**ID, **MAYBE_TEXT, "description": "Whose list orders what goes with the cart."}
-    many = f"Of customers times n there may be {PRODUCTS_MAX}."
+    many = f"Customers times n is {PRODUCTS_MAX} at most."
     return {
         "CartQuestion": {
             "type": "object",

@@ -45,6 +45,24 @@ class Workers(MPServer):
         if self.early_deaths < GIVE_UP:
             self.respawned_wrks.clear()  # what Granian judges by
 
+    def _stop_workers(self) -> None:
+        """Called by Granian when the service ends.
+
+        Its own looks once after it waited. A thread for each worker waits too, and on a busy machine is still
+        about to note the end that it heard of: the worker seemed alive, and was called killed.
+        """
+        workers: list[Any] = self.wrks
+        for worker in workers:
+            worker.terminate()
+        last_s = time.monotonic() + (self.workers_kill_timeout or 0)
+        while (left := [each for each in workers if each.is_alive()]) and time.monotonic() < last_s:
+            time.sleep(0.01)
+        for worker in left:
+            log.warning("a worker didn't stop in time and was killed", worker=worker.idx + 1)
+            worker.kill()
+            worker.join()
+        workers.clear()
+
 
 def _failed_to_start(worker: WorkerProcess) -> bool:
     """Whether it ended early and by itself."""

@@ -65,8 +65,8 @@ def many_question(body: object) -> ManyQuestion:
     if not isinstance(customer_ids, list) or not 1 <= len(customer_ids) <= CUSTOMERS_MAX:
         raise RefusedError("bad_body", "customer_ids", f"must be a list of 1 to {CUSTOMERS_MAX} ids")
     query = _query(given, _ids("exclude", given.get("exclude", []), 0, EXCLUDE_MAX))
-    if len(customer_ids) * query.n > PRODUCTS_MAX:
-        raise RefusedError("bad_body", "n", f"customers times n may be {PRODUCTS_MAX}: ask for fewer at once")
+    if query.n > (most := PRODUCTS_MAX // len(customer_ids)):
+        raise RefusedError("bad_body", "n", f"with so many customers at most {most}")
     return ManyQuestion(customer_ids, query)
 
 

@@ -209,6 +209,11 @@ def test_a_batch_has_the_same_answers_as_one_by_one(app: Flask) -> None:
     assert body["answers"] == single
 
 
+def test_of_too_many_products_together_it_is_told_how_many_each_may_have(app: Flask) -> None:
+    answer = app.test_client().post("/recommend", json={"customer_ids": ["a"] * 1000, "n": 21}).get_json()
+    assert answer["detail"] == "n: with so many customers at most 20"
+
+
 def test_an_id_that_cannot_be_one_fails_apart_from_the_others(app: Flask) -> None:
     body = many(app, ["anna", 7, "", "x" * 257, None, "\ud800", "a\0", "ben"]).get_json()
     assert (body["received"], body["failed"]) == (8, 6)

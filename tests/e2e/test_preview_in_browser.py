@@ -160,3 +160,9 @@ def test_it_works_by_keyboard_and_on_a_narrow_screen(page: Browser) -> None:
         "[...document.querySelectorAll('input, select, textarea')].filter((one) => !one.labels.length)"
     )
     assert page.run(f"{unlabelled}.length") == 0
+
+
+def test_small_figures_are_told_too(page: Browser) -> None:
+    figures = "probability: 4.53e-5, expected_value: -1.14e-5, price: 1, rank: 1"
+    told = page.run(f'card({{title: "x", {figures}, reason: {{text: ""}}}}, [""]).textContent')
+    assert told.endswith("probability 0.00453 % · expected value -0.0000114")

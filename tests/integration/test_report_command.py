@@ -121,6 +121,16 @@ def test_a_campaign_without_a_segment_is_for_everybody(tmp_path: Path) -> None:
     assert found["campaigns"]["lines"][0]["segment"] is None
 
 
+def test_what_lies_is_told_in_whole_days_and_by_what_pace(tmp_path: Path) -> None:
+    days = "".join(f"a,p,2026-{day}\n" for day in ("01-01", "03-30", "04-01"))
+    (tmp_path / "purchases.csv").write_text(f"customer_id,product_id,purchased_at\n{days}")
+    (tmp_path / "products.csv").write_text("product_id,title,stock\np,P,200\n")
+    assert run("report", "--data", tmp_path, "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "shop-report.html").read_text()
+    assert "Sold is what was sold in the last 30.3 days" in page
+    assert re.search(r">P</th>\n?<td>p</td>\n?<td>200</td>\n?<td>2</td>\n?<td>3,033</td>", page)
+
+
 def test_titles_are_text_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "purchases.csv").write_text("customer_id,product_id,purchased_at\na,p,2026-01-01\n")
     (tmp_path / "products.csv").write_text("product_id,title,stock\np,<script>x</script>,3\n")

@@ -218,6 +218,7 @@ def stock(history: History) -> Section:
         pl.col("days_left").is_null().not_(), pl.col("days_left").neg(), pl.col("stock").neg(), "product_row"
     )
     figures = {
+        "window_days": days,
         "products": held.height,
         "pieces": pieces,
         "turns_a_year": float(held["sold"].sum()) / pieces * 365 / days,

@@ -83,7 +83,7 @@ function card(product, [mark, kind]) {
   const title = element("h3", product.title);
   if (mark) title.append(element("span", mark, `mark ${kind}`));
   const chance = product.probability === null ? "unknown" : `${+(product.probability * 100).toPrecision(3)} %`;
-  const worth = product.expected_value === null ? "unknown" : product.expected_value.toFixed(3);
+  const worth = product.expected_value === null ? "unknown" : +product.expected_value.toPrecision(3);
   const price = product.price === null ? "no price" : product.price.toFixed(2);
   const told = element("div");
   told.append(
