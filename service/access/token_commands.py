@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.access.life_commands import add_key, add_life_commands
 from service.access.new_keys import imported_token_key, new_token_key
 from service.access.options import label_options, labels, now_utc
-from service.access.tokens import LIFE_MAX_S, Issued, mint, private_key
+from service.access.tokens import LIFE_MAX_S, Issued, mint, public_key
+from service.access.tokens import private_key as parse_private_key
 from storage.keyring import Algorithm, Keyring, KeyState, TokenKey, UnusableKeyError, read_keyring
 from storage.store_option import store_option
 
@@ -55,7 +56,9 @@ add_life_commands(token_keys, "token_keys")
 
 @click.command("token")
 @store_option
-@click.option("--key-id", help="Key to sign with.  [default: the newest active one]")
+@click.option(
+    "--key-id", help="Key to sign with.  [default: that of --private-key, else the newest active one]"
+)
 @click.option("--private-key", type=click.File("rb"), help="Its private half (PEM), which EdDSA needs.")
 @click.option("--life-s", type=click.IntRange(1, LIFE_MAX_S), default=LIFE_MAX_S, show_default=True)
 @click.option("--issuer", envvar="NEXTBEST_TOKEN_ISSUER", default="shop", show_default=True)
@@ -71,30 +74,33 @@ def token(
     customer_id: str,
 ) -> None:
     """Mint a customer's token, for trying: a shop's back end mints its own (docs/access.md)."""
-    key = _key_to_sign_with(read_keyring(store), key_id)
+    signer = parse_private_key(private_key.read()) if private_key else None
+    key = _key_to_sign_with(read_keyring(store), key_id, signer)
     begins_s = int(now_utc().timestamp())
     text = mint(
-        *(customer_id, key.key_id, key.algorithm, _signing(key, private_key), Issued(issuer, audience)),
+        *(customer_id, key.key_id, key.algorithm, signer or key.check, Issued(issuer, audience)),
         begins_s=begins_s,
         expires_s=begins_s + life_s,
     )
     click.echo(text)
 
 
-def _key_to_sign_with(keyring: Keyring, key_id: str | None) -> TokenKey:
-    usable = [key for key in keyring.token_keys if key.is_usable(now_utc())]
-    if key_id is not None:
-        usable = [key for key in usable if key.key_id == key_id]
-    else:
+def _key_to_sign_with(keyring: Keyring, key_id: str | None, signer: Ed25519PrivateKey | None) -> TokenKey:
+    """The key that is named, else the newest: of the private half that was given, or else an active one."""
+    usable = [key for key in keyring.token_keys if key.is_usable(now_utc()) and key_id in (None, key.key_id)]
+    if signer is not None:
+        usable = [key for key in usable if _is_half_of(signer, key)]
+    elif key_id is None:
         usable = [key for key in usable if key.state == "active"]
     if not usable:
-        raise UnusableKeyError(key_id or "to sign with", "there is none that is taken now")
+        of = "" if signer is None else " of this private key"
+        raise UnusableKeyError(key_id or "to sign with", f"there is none{of} that is taken now")
+    if signer is None and usable[-1].algorithm == "EdDSA":
+        raise UnusableKeyError(
+            usable[-1].key_id, "its private half isn't here: give it with --private-key FILE"
+        )
     return usable[-1]
 
 
-def _signing(key: TokenKey, pem: IO[bytes] | None) -> Ed25519PrivateKey | str:
-    if key.algorithm == "HS256":
-        return key.check
-    if pem is None:
-        raise UnusableKeyError(key.key_id, "its private half isn't here: give it with --private-key FILE")
-    return private_key(pem.read())
+def _is_half_of(signer: Ed25519PrivateKey, key: TokenKey) -> bool:
+    return key.algorithm == "EdDSA" and public_key(key.check.encode()) == signer.public_key()

@@ -133,6 +133,19 @@ def test_tokens_are_signed_with_an_active_key_or_the_one_that_is_named(run: Runn
     assert run.printed("token", "--key-id", key_id, "anna").count(".") == 2
 
 
+def test_of_several_keys_the_one_of_the_private_key_is_named_in_the_token(run: Runner) -> None:
+    for name in ("old", "new"):
+        (run.store / f"{name}.pem").write_text(run.printed("token-keys", "create", "--name", name))
+    shared = run("token-keys", "create", "--name", "z", "--algorithm", "HS256").stderr
+    for name in ("old", "new"):
+        token = run.printed("token", "--private-key", f"{run.store}/{name}.pem", "anna")
+        assert run.callers.by_token(f"Bearer {token}", b"digest", time.time()).customer_id == "anna"
+    words = ("--private-key", f"{run.store}/old.pem", "--key-id", shared.removeprefix("key id: ").strip())
+    assert "there is none of this private key" in run("token", *words, "anna", code=1).stderr
+    run("token-keys", "revoke", read_keyring(run.store).token_keys[0].key_id)
+    assert "there is none of this private key" in run("token", *words[:2], "anna", code=1).stderr
+
+
 def test_a_public_key_of_the_shops_own_is_imported_under_its_own_id(run: Runner) -> None:
     other = Runner(run.store / "elsewhere")
     other.store.mkdir()
