@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from models.history.interactions import Interactions
@@ -181,15 +182,44 @@ def test_a_disk_that_is_full_stops_the_night_and_the_champion_stays(
     assert not (store / "tmp").exists()
 
 
+SIGNALS = """
+import os, sys
+from training.cli import main
+from training.progress import Progress
+from training.publishing import contents
+
+number, moment, *arguments = sys.argv[1:]
+sys.argv = ["nbo-train", *arguments]
+say, write_shared = Progress.say, contents.write_shared
+
+def at(reached):
+    if reached == moment:
+        os.kill(os.getpid(), int(number))
+
+Progress.say = lambda self, event, **more: (say(self, event, **more), at(event))
+contents.write_shared = lambda *args: (write_shared(*args), at("writing"))
+main()
+"""
+
+
+def night_that_signals(*arguments: object) -> list[str]:
+    """A command that sends itself a signal at a moment: after a step, or in the midst of its files.
+
+    Sent from here it would now and then come too late: a small night takes a second.
+    """
+    return [sys.executable, "-c", SIGNALS, *map(str, arguments)]
+
+
 def test_a_second_night_at_the_same_time_is_exit_code_5_and_the_first_one_ends_well(
     small_shop: Path, tmp_path: Path
 ) -> None:
     store, config, log = tmp_path / "store", calling_help(tmp_path), tmp_path / "log"
-    command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
-    with log.open("wb") as file, subprocess.Popen([str(part) for part in command], stderr=file) as first:
-        until(lambda: '"history"' in log.read_text(), 30)
-        first.send_signal(signal.SIGSTOP)
+    command = night_that_signals(
+        *(signal.SIGSTOP, "history", "nightly", "--data", small_shop, "--store", store, "--config", config)
+    )
+    with log.open("wb") as file, subprocess.Popen(command, stderr=file) as first:
         try:
+            until(lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED, 60)
             second = run("nightly", "--data", small_shop, "--store", store, "--config", config)
         finally:
             first.send_signal(signal.SIGCONT)
@@ -208,17 +238,11 @@ def test_a_killed_night_leaves_the_store_as_it_was_and_the_next_one_cleans_up(
 ) -> None:
     before, versions, log = champion(store).version_id, version_ids(store), tmp_path / "log"
     config = quick_config(tmp_path)
-    command = [NBO_TRAIN, "nightly", "--data", small_shop, "--store", store, "--config", config]
-    slow = f"import os, sys; sys.argv = {[str(part) for part in command]!r}; "
-    slow += "from training.cli import main; from training.publishing import contents; "
-    slow += "shared = contents.write_shared; "
-    slow += "contents.write_shared = lambda *args: (shared(*args), os.kill(os.getpid(), 9)); main()"
-    writing = [sys.executable, "-c", slow]  # killed by itself in the midst of its files
-    started = writing if moment == "writing" else [str(part) for part in command]
-    with log.open("wb") as file, subprocess.Popen(started, stderr=file) as night:
-        if moment != "writing":
-            until(lambda: f'"event": "{moment}"' in log.read_text(), 30)
-            night.kill()
+    command = night_that_signals(
+        *(signal.SIGKILL, moment, "nightly", "--data", small_shop, "--store", store, "--config", config)
+    )
+    with log.open("wb") as file:
+        night = subprocess.run(command, stderr=file, check=False)
     assert night.returncode == -signal.SIGKILL
     assert '"event": "gate"' not in log.read_text()
     if moment == "writing":
