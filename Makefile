@@ -32,6 +32,8 @@ demo: $(VENV)/.demo  ## learn from a real grocer's year and serve it until Ctrl-
 
 # A shell may say that Python keeps nothing compiled: then each worker and each process of a test would compile it all.
 test: export PYTHONDONTWRITEBYTECODE :=
+# Threads that wait for work sleep: three workers on two cores have no core to look for it all the time.
+test: export OMP_WAIT_POLICY := passive
 # Three workers on two cores: a test waits for a server or a process a third of its time. In the order of their folders
 # the short files come last, so that no worker ends long before the others.
 test: lint  ## lint, then all tests

@@ -43,9 +43,13 @@ every_shop = pytest.mark.parametrize("shop", SHOPS)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_trees() -> Iterator[None]:
-    """What is promised of a ranker is promised of each tree: how many there are at most doesn't matter."""
+def few_trees_and_windows() -> Iterator[None]:
+    """What is promised of a ranker is promised of each tree and window: how many at most doesn't matter.
+
+    Of eight windows two shops teach trees and a calibration, of six fewer trees, of twelve no calibration.
+    """
     with ExitStack() as given:
+        given.enter_context(patch.dict(ranker.RankerOptions.__init__.__kwdefaults__, n_folds=8))
         for module in (boosting, lessons, ranker):
             given.enter_context(patch.object(module, "MOST_TREES", 20))
         yield
