@@ -28,7 +28,7 @@ def register_events(app: Flask, desk: EventDesk, gate: Gate) -> None:
             raise RefusedError("bad_body", None, 'an event is an object; many of them are {"events": [...]}')
         batch = _batch(body)
         if batch is None and (request.content_length or 0) > ONE_MAX_BYTES:
-            raise RefusedError("too_large", None, f"one event may have {ONE_MAX_BYTES} bytes")
+            raise RefusedError("too_large", None, f"one event may have {ONE_MAX_BYTES} bytes at most")
         sent = [body] if batch is None else batch
         caller = caller_of(request.environ)
         if caller is not None and caller.customer_id is not None:

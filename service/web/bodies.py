@@ -48,7 +48,7 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
     if request.content_length is None:
         raise RefusedError("length_required", None, "send a Content-Length; chunked bodies are not taken")
     if request.content_length > max_bytes:
-        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes")
+        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes at most")
     if request.mimetype not in types:
         raise RefusedError("unsupported_type", None, f"a body must be {types[0]}")
     if request.content_encoding not in (None, "identity"):
@@ -60,7 +60,7 @@ def read_bytes(request: Request, max_bytes: int, types: Sequence[str]) -> bytes:
         with awaited:
             body = request.get_data(cache=False)
     except RequestEntityTooLarge as err:
-        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes") from err
+        raise RefusedError("too_large", None, f"a body may have {max_bytes} bytes at most") from err
     if len(body) < request.content_length:  # the server gives what came; half a file of rules is one, too
         raise RefusedError("bad_body", None, f"cut off after {len(body)} of {request.content_length} bytes")
     request.environ[BODY_WAS_READ] = True

@@ -52,9 +52,7 @@ class NotEmptyError(NextbestError):
 
     def __init__(self, record: str, table: str) -> None:
         self.record, self.table = record, table
-        super().__init__(
-            f"record {record}: there are {table} in it already, and only an empty one is copied to"
-        )
+        super().__init__(f"record {record}: only an empty one is copied to, and its table {table} has rows")
 
 
 class NoBackupError(NextbestError):
