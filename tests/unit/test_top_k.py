@@ -52,7 +52,10 @@ def test_no_rows_give_no_rows() -> None:
 @example(np.full((1, 12), 1.0, np.float32), 11)
 def test_it_is_what_sorting_gives(scores: np.ndarray, k: int) -> None:
     before = scores.copy()
-    assert top_k(scores, k).tolist() == naive(scores, k)
+    for few in (0, 12):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(top_k_module, "FEW", few)
+            assert top_k(scores, k).tolist() == naive(scores, k)
     np.testing.assert_array_equal(scores, before)
 
 
@@ -65,4 +68,5 @@ def test_many_columns_for_each_that_is_wanted_change_nothing(scores: np.ndarray,
     """Then most are left out before any is sorted: by the bests of groups of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(top_k_module, "LEAST_GROUPS", 1)
+        patch.setattr(top_k_module, "FEW", 0)
         assert top_k(scores, k).tolist() == naive(scores, k)
