@@ -1,16 +1,28 @@
 """All that can be set about the day; each field is also an environment variable NEXTBEST_<NAME>."""
 
 import re
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import ConnectionPool, RedisError
 
+from storage.record.erasure_key import LEAST_BYTES
+
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 type Rate = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _network(text: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no address or network, such as 127.0.0.1 or 10.0.0.0/8") from None
+
+
+type Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -87,7 +99,7 @@ class Settings(BaseSettings):
     rules: Path | None = None
     record_url: SecretStr | None = None
     record_timeout_ms: int = Field(200, ge=10, le=10_000)
-    erasure_key: SecretStr | None = Field(None, min_length=16)
+    erasure_key: SecretStr | None = None
     consent_default: Literal["all", "no_personalisation", "nothing"] = "all"
     trade_per_customer_day: int = Field(500, ge=1, le=1_000_000)
     events_per_customer_day: int = Field(2000, ge=1, le=1_000_000)
@@ -104,7 +116,7 @@ class Settings(BaseSettings):
     token_issuer: str = Field("shop", min_length=1)
     token_audience: str = Field("nextbest", min_length=1)
     origins: Annotated[tuple[str, ...], NoDecode] = ()
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     key_rate_per_s: Rate = 0
     customer_rate_per_s: Rate = 5
     address_rate_per_s: Rate = 50
@@ -126,6 +138,13 @@ class Settings(BaseSettings):
         for origin in value:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin as browsers send it, such as https://shop.example")
+        return value
+
+    @field_validator("erasure_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value().encode()) < LEAST_BYTES:
+            raise ValueError(f"must have at least {LEAST_BYTES} bytes")
         return value
 
     @field_validator("redis_url")

@@ -100,7 +100,14 @@ def test_proxies_that_are_no_networks_are_refused(proxies: str, tmp_path: Path) 
     environment = {"NEXTBEST_TRUSTED_PROXIES": proxies}
     ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env=environment)
     assert ended.exit_code == 2
-    assert ended.output.startswith("NEXTBEST_TRUSTED_PROXIES: ")
+    what = f"{proxies!r} is no address or network, such as 127.0.0.1 or 10.0.0.0/8"
+    assert ended.output == f"NEXTBEST_TRUSTED_PROXIES: {what}\n"
+
+
+def test_a_short_erasure_key_is_refused_by_its_bytes(tmp_path: Path) -> None:
+    environment = {"NEXTBEST_ERASURE_KEY": "é" * 7}
+    ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env=environment)
+    assert (ended.exit_code, ended.output) == (2, "NEXTBEST_ERASURE_KEY: must have at least 16 bytes\n")
 
 
 def test_the_command_says_its_version() -> None:
