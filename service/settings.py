@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import ConnectionPool, RedisError
 
-from storage.record.erasure_key import LEAST_BYTES
+from storage.record.errors import ERASURE_KEY_BYTES
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 type Rate = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     @field_validator("erasure_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and len(value.get_secret_value().encode()) < LEAST_BYTES:
-            raise ValueError(f"must have at least {LEAST_BYTES} bytes")
+        if value and len(value.get_secret_value().encode()) < ERASURE_KEY_BYTES:
+            raise ValueError(f"must have at least {ERASURE_KEY_BYTES} bytes")
         return value
 
     @field_validator("redis_url")

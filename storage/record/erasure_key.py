@@ -9,12 +9,11 @@ import secrets
 from hashlib import blake2b
 from pathlib import Path
 
-from storage.record.errors import ErasureKeyError
+from storage.record.errors import ERASURE_KEY_BYTES, ErasureKeyError
 from storage.record.folder import private_folder
 from storage.versions.store import write_atomic
 
 KEY_FILE = Path("record") / "erasure.key"  # the folder that the service may write to
-LEAST_BYTES = 16
 
 
 class ErasureKey:
@@ -28,8 +27,8 @@ class ErasureKey:
         Raises:
             ErasureKeyError: the secret is too short.
         """
-        if len(secret.encode()) < LEAST_BYTES:
-            raise ErasureKeyError(f"{name} must have at least {LEAST_BYTES} bytes")
+        if len(secret.encode()) < ERASURE_KEY_BYTES:
+            raise ErasureKeyError(f"{name} must have at least {ERASURE_KEY_BYTES} bytes")
         self._key = blake2b(secret.encode(), digest_size=64, person=b"nextbest erase").digest()
         self.fingerprint = blake2b(b"fingerprint", key=self._key, digest_size=16).hexdigest()
 

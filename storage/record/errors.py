@@ -2,6 +2,8 @@
 
 from models.errors import NextbestError
 
+ERASURE_KEY_BYTES = 16  # at least; here, where a setting is checked without loading the record
+
 
 class RecordUnavailableError(NextbestError):
     """The record doesn't answer, or not soon enough. What was asked may have been done or not: ask again.
