@@ -8,6 +8,7 @@ import mmap
 import os
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ class CountsFile(MmapedDict):
     _written: ClassVar["WeakSet[CountsFile]"] = WeakSet()
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
+        self._turn = Lock()  # the library's own isn't held by who writes a file anew
         if not read_mode:
             filename = _with_room(filename)
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
@@ -38,23 +40,30 @@ class CountsFile(MmapedDict):
             with suppress(OSError):
                 counts._stay()
 
+    def read_value(self, key: str) -> tuple[float, float]:
+        """A count and its time, 0 for a new one, which gets its place in the file."""
+        with self._turn:
+            found: tuple[float, float] = super().read_value(key)  # type: ignore[no-untyped-call]
+            return found
+
+    def write_value(self, key: str, value: float, timestamp: float) -> None:
+        """Set a count and its time."""
+        with self._turn:
+            super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+
     def _stay(self) -> None:
         path = Path(self._fname)
-        if self._f is None or path.exists():
-            return
-        make_folder(path.parent)
-        before, held = self._f, self._m
-        part = path.with_suffix(".part")
-        part.write_bytes(held[:])  # what another thread counts meanwhile comes with its next count
-        part.replace(path)
-        file = path.open("a+b")
-        anew = mmap.mmap(file.fileno(), len(held))
-        if self._m is not held:  # another thread made room for more
-            file.close()
-            path.unlink()
-            return
-        self._f, self._m = file, anew
-        before.close()
+        with self._turn:
+            if self._f is None or path.exists():
+                return
+            make_folder(path.parent)
+            part = path.with_suffix(".part")
+            part.write_bytes(self._m[:])
+            file = part.open("r+b")
+            anew = mmap.mmap(file.fileno(), len(self._m))
+            part.replace(path)  # last of what may fail: what is there isn't looked at again
+            self._f.close()
+            self._f, self._m = file, anew
 
     def _init_value(self, key: str) -> None:
         if self._used + len(key.encode()) + ENTRY_BYTES > self._capacity:

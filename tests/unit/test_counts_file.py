@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from threading import Thread
 from typing import NoReturn
 
 import pytest
@@ -68,3 +69,25 @@ def test_counts_whose_file_was_cleared_away_are_written_anew_and_go_on(tmp_path:
     shutil.rmtree(folder)
     CountsFile.all_stay()
     assert not folder.exists()
+
+
+def test_what_another_thread_begins_to_count_meanwhile_is_in_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "counter_1.db"
+    counts, replace = CountsFile(str(file)), Path.replace
+    fill(counts, 10)
+    file.unlink()
+    other = Thread(target=fill, args=(counts, 2000))
+
+    def meanwhile(path: Path, target: Path) -> Path:
+        other.start()
+        other.join(0.2)  # it waits for its turn
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    CountsFile.all_stay()
+    other.join()
+    again = CountsFile.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    assert [value for _, value, *_ in again] == list(range(2000))
+    counts.close()  # type: ignore[no-untyped-call]
