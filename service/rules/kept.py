@@ -27,10 +27,13 @@ class KeptRules:
     def load(self) -> Rules | None:
         """The rules that were kept; None if there are none that can be read."""
         try:
-            content = json.loads(self._path.read_text())
-            return parse_rules(content["text"], version=content["version"])
+            written = self._path.read_text()
+            content = json.loads(written)
+            rules = parse_rules(content["text"], version=content["version"])
         except (OSError, ValueError, KeyError, TypeError, BadRulesError):
             return None
+        self._last = written
+        return rules
 
     def save(self, rules: Rules) -> None:
         """Keep these; where that can't be done, the log says so and answers go on."""
@@ -44,7 +47,7 @@ class KeptRules:
             log.warning("rules in force can't be kept for later workers", why=str(err))
 
     def stay(self) -> None:
-        """Write what was kept again where somebody cleared the file away, or its folder."""
+        """Write what was kept, or loaded, again where somebody cleared the file away, or its folder."""
         if self._last and not self._path.exists():
             self._write(self._last)
 

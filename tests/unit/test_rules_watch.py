@@ -120,3 +120,16 @@ def test_what_is_kept_is_written_again_where_its_file_or_folder_was_cleared_away
     loaded = KeptRules(folder / "kept.json").load()
     assert loaded
     assert loaded.version == "8"
+
+
+def test_rules_that_a_worker_began_with_are_written_again_too(tmp_path: Path) -> None:
+    """Where the file of rules is broken, or the record away, nobody saves any."""
+    path = tmp_path / "kept.json"
+    KeptRules(path).save(parse_rules(ONE, version="7"))
+    began = KeptRules(path)
+    assert began.load()
+    path.unlink()
+    began.stay()
+    loaded = KeptRules(path).load()
+    assert loaded
+    assert (loaded.version, loaded.text) == ("7", ONE)
