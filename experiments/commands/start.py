@@ -101,7 +101,7 @@ def _of_models(store: Path, arms: Iterable[Arm]) -> Iterator[str]:
     if champion is None:
         return
     manifest = Store(store).open(champion.current.version_id, verify=False).manifest
-    routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
+    routed = manifest.routed
     for model in dict.fromkeys(model for arm in arms for model in (arm.model, arm.interleave, *arm.rivals)):
         if model and model != POPULAR and model not in routed:
             yield (

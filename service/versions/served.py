@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import DoubleArray, FloatArray, IntArray
-from models.errors import DamagedVersionError
+from models.errors import DamagedVersionError, UnroutedVariantError
 from models.numerics.by_group import ByGroup
 from models.session import Moves, SessionFigures
 from models.strangers import Counts, Proposers, by_places
@@ -157,8 +157,12 @@ class ServedVersion:
         """The same version with the lists of another variant; all else is shared.
 
         Raises:
-            DamagedVersionError: the night left no lists of this variant, or such as can't be used.
+            UnroutedVariantError: the night left no lists of this variant.
+            DamagedVersionError: they can't be used.
         """
+        manifest = self._version.manifest
+        if variant not in manifest.routed:
+            raise UnroutedVariantError(self.version_id, variant, manifest.routed)
         other = copy(self)
         other.variant, other.bound_rules = variant, WeakKeyDictionary()
         other._take_candidates(variant)

@@ -85,3 +85,8 @@ class Manifest(_Strict):
     gate: GateEntry
     libraries: dict[str, str]
     files: dict[str, FileEntry]
+
+    @property
+    def routed(self) -> list[str]:
+        """Names of the variants that have candidate lists."""
+        return [name for name, entry in self.variants.items() if entry.has_candidates]

@@ -179,9 +179,8 @@ class Store:
         version = self.open(version_id)
         manifest = version.manifest
         variant = variant or manifest.default_variant
-        routed = [name for name, entry in manifest.variants.items() if entry.has_candidates]
-        if variant not in routed:
-            raise UnroutedVariantError(version_id, variant, routed)
+        if variant not in manifest.routed:
+            raise UnroutedVariantError(version_id, variant, manifest.routed)
         check_answers(version, variant)
         pointer = Pointer(version_id=manifest.version_id, variant=variant, since=now, why=why)
         with self._pointer_lock():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from experiments.assignment import Arm, Entry, Plan
 from service.answering.answers import AnswerWriter
@@ -121,8 +122,13 @@ def test_an_arm_answers_with_its_own_variant_says_so_and_leaves_an_exposure(desk
 
 def test_a_variant_without_lists_is_answered_by_the_champion_and_that_is_noted(desk: Desk) -> None:
     desk.plans.current = Plan((entry("ease"),))
-    assert desk.ask()["variant"] == VARIANT
+    with capture_logs() as lines:
+        assert desk.ask()["variant"] == VARIANT
     assert rows_of(desk.shown[0])[0].is_fallback
+    (line,) = lines
+    assert line["why"].endswith(
+        f"no lists of 'ease', only of: {VARIANT}, als; `routed` in [night] adds to them"
+    )
 
 
 def test_an_interleaved_arm_deals_both_lists_and_says_whose_each_product_is(desk: Desk) -> None:
