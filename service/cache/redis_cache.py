@@ -127,7 +127,7 @@ class RedisCache:
         values = self._read(took_s)
         if values is None:
             return soon, False, None
-        value = soon if values[0] is None else values[0]
+        value = values[0] if soon is None else soon  # what waits is the newer one
         self._counters.cache("miss" if value is None else "hit")
         return value, True, values[1] if len(values) > 1 else None
 
