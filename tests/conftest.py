@@ -1,4 +1,4 @@
-"""For all tests: no time limit for a single example, logs that end with the test, and a real Postgres."""
+"""For all tests: the same examples each time, however long one takes, logs that end, and a real Postgres."""
 
 import gc
 import os
@@ -10,11 +10,14 @@ from unittest.mock import patch
 import psycopg
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.data.own_postgres import own_postgres
 
-settings.register_profile("nextbest", deadline=None)  # machines are busy at times
+# Machines are busy at times, and what passed passes again: `--hypothesis-profile chance` tries other examples
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("chance", PATIENT)
+settings.register_profile("nextbest", PATIENT, derandomize=True, database=None)
 settings.load_profile("nextbest")
 FILES = 4096  # the threads of an app end with the process, and so do the 31 open files of each version in it
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -86,5 +86,5 @@ def test_a_night_waits_for_events_with_lower_numbers_that_are_not_committed_yet(
         night.start()
         night.join(0.3)
         assert not found
-    night.join(10)
+    night.join(30)
     assert found[0].last_event == 2

@@ -28,7 +28,7 @@ class RedisServer:
         options = ["--port", str(self.port), "--unixsocket", str(self.socket)]
         options += ["--save", "", "--logfile", os.devnull]
         self.process = subprocess.Popen([str(binary), *options], cwd=self.socket.parent)
-        until(self.answers, 5)
+        until(self.answers, 30)
 
     def answers(self) -> bool:
         try:

@@ -80,7 +80,7 @@ def test_a_night_on_a_full_disk_fails_and_what_answers_goes_on(tmp_path: Path) -
             time.sleep(1)  # ids of versions have whole seconds
             ended = run(*night)
             assert ended.code == 0, ended.err
-            until(lambda: running.get("/health/ready").json()["version"] != version_id, 5)
+            until(lambda: running.get("/health/ready").json()["version"] != version_id, 20)
         assert champion(store).version_id != version_id
         assert not (store / "tmp").exists() or not list((store / "tmp").iterdir())
 
@@ -100,6 +100,6 @@ def test_a_full_disk_of_what_is_passing_ends_no_worker_and_lets_another_begin(
             assert running.get("/metrics").status_code == 200
             assert running.workers() == [worker]
             worker.kill()
-            until(lambda: not runs(worker), 5)
+            until(lambda: not runs(worker), 20)
             until(lambda: is_live(running), 20)
             assert running.get("/recommend/anna").status_code == 200

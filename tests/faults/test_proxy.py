@@ -122,7 +122,7 @@ def test_a_killed_worker_costs_no_answer_behind_the_proxy(proxied: Proxied) -> N
         statuses.append(proxied.get("/recommend/anna").status_code)
         time.sleep(0.01)
     assert set(statuses) == {200}
-    until(lambda: len(proxied.running.workers()) == 2, 8)
+    until(lambda: len(proxied.running.workers()) == 2, 20)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -170,7 +170,7 @@ def test_the_proxys_log_has_addresses_routes_and_statuses_and_no_id(proxied: Pro
     for path in paths:
         proxied.get(path, headers={"Referer": "https://shop.example/anna"})
     log = proxied.folder / "nextbest.log"
-    until(lambda: log.exists() and log.read_text().count(" other 404 ") >= 2, 5)
+    until(lambda: log.exists() and log.read_text().count(" other 404 ") >= 2, 20)
     lines = log.read_text()
     assert re.search(r"^127\.0\.0\.1 \[\S+\] GET /recommend 200 ", lines, re.MULTILINE)
     assert "anna" not in lines

@@ -1,7 +1,7 @@
 """A Redis that is killed, stopped, slowed, cut, reset, flushed or lies: answers go on, and to nobody else."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ RATE_PER_S = 100  # of those whose times count
 SLACK_MS = 40  # for what else this machine does; more where answers were slow before the fault
 
 BACK_S = 15  # a probe comes every 1 to 2 s, and each has 30 ms: a machine that stalls needs some
+TRIES = 3  # of a busy machine, to show the times that are promised
 
 
 @dataclass
@@ -63,7 +64,7 @@ def warm(found: Scene) -> None:
         connection.close()
         return client.dbsize() == CUSTOMERS and found.state() == "up"
 
-    until(are_all_there, 10)
+    until(are_all_there, 30)
 
 
 @pytest.fixture(scope="module")
@@ -86,22 +87,36 @@ def no_harm(asked: Load) -> None:
     assert account.outcomes == {Outcome.OK: account.invoked}
 
 
-def after_fault_and_recovery(found: Scene, begin_s: float, hurt_s: float) -> None:
-    """The breaker opens while the fault lasts, and closes within 5 s after it."""
-    until(lambda: found.state() == "down", 5)
+def after_fault_and_recovery(found: Scene, begin_s: float, hurt_s: float) -> float:
+    """The breaker opens while the fault lasts; how long after it it closes."""
+    until(lambda: found.state() == "down", BACK_S)
     time.sleep(max(0.0, hurt_s - (time.monotonic() - begin_s)))
     found.proxy.fault = Fault.NONE
-    assert until(lambda: found.state() == "up", 5) < 5
+    return until(lambda: found.state() == "up", BACK_S)
 
 
-def hurt(found: Scene, fault: Fault, calm_s: float, hurt_s: float) -> None:
-    """Times are those of callers who come when they come, at a modest rate: a stall makes all wait who are
-    due in it. The others ask as fast as they are answered, so that there are many answers to be right."""
+def in_time(look: Callable[[], dict[str, tuple[float, float]]]) -> None:
+    """Whether what a look took is within its limits, by name; a stall of the machine's own is looked past."""
+    late: list[dict[str, tuple[float, float]]] = []
+    for _ in range(TRIES):
+        took = look()
+        late.append({name: (is_, most) for name, (is_, most) in took.items() if is_ > most})
+        if not late[-1]:
+            return
+    raise AssertionError(f"took, and at most: {late}")
+
+
+def hurt(found: Scene, fault: Fault, calm_s: float, hurt_s: float) -> dict[str, tuple[float, float]]:
+    """What a fault takes and may take; harm it does none.
+
+    Times are those of callers who come when they come, at a modest rate: a stall makes all wait who are
+    due in it. The others ask as fast as they are answered, so that there are many answers to be right.
+    """
     with load(found.port, IDS, clients=1, gap_s=0.002) as asked, steady(found.port, IDS, RATE_PER_S) as due:
         time.sleep(calm_s)
         begin_s = time.monotonic()
         found.proxy.fault = fault
-        after_fault_and_recovery(found, begin_s, hurt_s)
+        back_s = after_fault_and_recovery(found, begin_s, hurt_s)
         due.stop()
         no_harm(asked)
     assert due.wrong == []
@@ -109,19 +124,20 @@ def hurt(found: Scene, fault: Fault, calm_s: float, hurt_s: float) -> None:
     later_ms = due.p99_ms(begin_s + 1, begin_s + hurt_s)
     print(f"{fault}: p99 calm {calm_ms:.1f} ms, first second {first_ms:.1f} ms, later {later_ms:.1f} ms")
     slack_ms = max(SLACK_MS, 8 * calm_ms)
-    assert first_ms <= 60 + slack_ms
-    assert later_ms <= max(calm_ms, 30) + 5 + slack_ms  # a probe each 1 to 2 s waits for 30 ms
+    # of what comes later a probe each 1 to 2 s waits for 30 ms
+    later = later_ms, max(calm_ms, 30) + 5 + slack_ms
+    return {"first, ms": (first_ms, 60 + slack_ms), "later, ms": later, "back after, s": (back_s, 5.0)}
 
 
 @pytest.mark.parametrize("fault", [Fault.DRIBBLE, Fault.RESET, Fault.HALF_OPEN])
 def test_a_fault_on_the_way_to_redis_costs_no_answer_and_little_time(found: Scene, fault: Fault) -> None:
-    hurt(found, fault, calm_s=0.3, hurt_s=1.3)
+    in_time(lambda: hurt(found, fault, calm_s=0.3, hurt_s=1.3))
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in (Fault.NONE, Fault.SLICED)])
 def test_a_fault_that_lasts_costs_no_answer_and_little_time(found: Scene, fault: Fault) -> None:
-    hurt(found, fault, calm_s=2, hurt_s=6)
+    in_time(lambda: hurt(found, fault, calm_s=2, hurt_s=6))
 
 
 def test_replies_in_slices_are_put_together(found: Scene) -> None:
@@ -131,12 +147,14 @@ def test_replies_in_slices_are_put_together(found: Scene) -> None:
     no_harm(asked)
 
 
-def test_a_killed_redis_is_left_alone_and_found_again(found: Scene) -> None:
+def killed(found: Scene) -> dict[str, tuple[float, float]]:
+    """What answers take while Redis is gone, and may take."""
+    warm(found)
     with load(found.port, IDS, gap_s=0.002) as asked, steady(found.port, IDS, RATE_PER_S) as due:
         time.sleep(0.3)
         begin_s = time.monotonic()
         found.redis.kill()
-        until(lambda: found.state() == "down", 5)
+        until(lambda: found.state() == "down", BACK_S)
         time.sleep(1.5)  # half a second of answers after the first one
         end_s = time.monotonic()
         found.redis.start()
@@ -145,7 +163,11 @@ def test_a_killed_redis_is_left_alone_and_found_again(found: Scene) -> None:
         no_harm(asked)
     assert due.wrong == []
     calm_ms = due.p99_ms(0, begin_s)
-    assert due.p99_ms(begin_s + 1, end_s) <= calm_ms + 5 + max(SLACK_MS, 8 * calm_ms)
+    return {"later, ms": (due.p99_ms(begin_s + 1, end_s), calm_ms + 5 + max(SLACK_MS, 8 * calm_ms))}
+
+
+def test_a_killed_redis_is_left_alone_and_found_again(found: Scene) -> None:
+    in_time(lambda: killed(found))
 
 
 @pytest.mark.faults
@@ -239,7 +261,7 @@ def test_a_flush_under_load_gives_no_error_and_each_list_is_made_once_again(foun
             time.sleep(0.2)
             client.config_resetstat()
             client.flushall()
-            until(lambda: client.dbsize() == 1, 3)
+            until(lambda: client.dbsize() == 1, BACK_S)
             time.sleep(0.2)
             sets = client.info("commandstats").get("cmdstat_set", {}).get("calls", 0)
             assert sets == 1

@@ -29,7 +29,7 @@ def files_of_night(folder: Path, shop: Path, erased: str | None) -> dict[str, st
     store.mkdir()
     if erased is not None:
         prepare(record_url(store, None))
-        record = Record(record_url(store, None), load_erasure_key(store, None), lock_ms=2000)
+        record = Record(record_url(store, None), load_erasure_key(store, None), lock_ms=20_000)
         erase(record, erased, now_ms=int(datetime.now(UTC).timestamp() * 1000), client="")
         record.close()
     quick_night(shop, folder)
@@ -65,9 +65,10 @@ def running(tmp_path: Path) -> Iterator[tuple[Running, Path, redis.Redis]]:
     publish(Store(store), shop(), now=datetime(2018, 1, 1, tzinfo=UTC))
     publish(Store(store), shop(), now=datetime(2018, 1, 2, tzinfo=UTC))
     (tmp_path / "redis").mkdir()
+    patient = {"redis_timeout_ms": "1000", "record_timeout_ms": "5000"}  # other tests keep the machine busy
     with (
         redis_server(tmp_path / "redis") as server,
-        running_service(store, tmp_path / "log", redis_url=server.url, slow_ms="1") as service,
+        running_service(store, tmp_path / "log", redis_url=server.url, slow_ms="1", **patient) as service,
     ):
         yield service, store, redis.Redis(unix_socket_path=str(server.socket))
 
@@ -107,7 +108,7 @@ def test_an_erased_id_is_nowhere_and_no_answer_is_made_of_it_also_after_a_rollba
     before = {route: told(service, route.format(MARKER)) for route in ROUTES}
     strangers = {route: told(service, route.format("stranger")) for route in ROUTES}
     assert not any(before[route] == strangers[route] for route in ROUTES)
-    until(lambda: in_redis(server) > 0, 2)
+    until(lambda: in_redis(server) > 0, 20)
     assert shown(service, store, server) == {"redis": True, "record": True, "log": False}
     requests.delete(customer, timeout=5).raise_for_status()
     for route in ROUTES:

@@ -58,7 +58,7 @@ def store(tmp_path: Path) -> Path:
 @contextmanager
 def opened(root: Path) -> Iterator[Record]:
     """The store's own record."""
-    record = Record(record_url(root, None), load_erasure_key(root, None), lock_ms=2000)
+    record = Record(record_url(root, None), load_erasure_key(root, None), lock_ms=20_000)
     try:
         yield record
     finally:

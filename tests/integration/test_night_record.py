@@ -36,7 +36,7 @@ def recorded(store: Path, url: str | None, shop: Path) -> Record:
     store.mkdir(exist_ok=True)
     where = record_url(store, url)
     prepare(where)
-    record = Record(where, load_erasure_key(store, None), lock_ms=2000)
+    record = Record(where, load_erasure_key(store, None), lock_ms=20_000)
     product_id = (shop / "purchases.csv").read_text().splitlines()[1].split(",")[1]
     at_ms = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1000)
     bought = [event(f"e{who}", who, product_id, at_ms=at_ms) for who in ("newcomer", "shy")]

@@ -31,6 +31,8 @@ from tests.data.running_service import START_S, Running, free_port, is_live, run
 from tests.data.thread_heaps import thread_heaps
 from tests.data.tiny_version import AS_OF, new_store, publish
 
+PATIENCE_S = 20  # of a busy machine, for what isn't promised within a time
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
@@ -107,7 +109,7 @@ def test_the_first_champion_is_taken_without_a_restart(tmp_path: Path) -> None:
         assert running.get("/health/ready").status_code == 503
         assert running.get("/recommend/anna").status_code == 503
         publish(Store(root))
-        until(lambda: running.get("/health/ready").ok, 5)
+        until(lambda: running.get("/health/ready").ok, PATIENCE_S)
         assert running.get("/recommend/anna").json()["source"] == "personal"
         assert [line["event"] for line in warnings(running)] == [
             "no key was made yet: whoever reaches this address gets every answer, without limits",
@@ -124,7 +126,7 @@ def test_a_store_folder_that_is_not_there_is_warned_of_and_followed_once_it_is(t
         assert warning["store"] == str(root)
         root.mkdir()
         publish(Store(root))
-        until(lambda: running.get("/health/ready").ok, 5)
+        until(lambda: running.get("/health/ready").ok, PATIENCE_S)
 
 
 def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
@@ -148,7 +150,7 @@ def test_sigterm_finishes_the_request_in_flight_and_leaves_nothing_running(
         client.join()
     assert answers[0].status_code == 200
     assert answers[0].json()["source"] == "personal"
-    until(lambda: not any(map(runs, processes)), 5)
+    until(lambda: not any(map(runs, processes)), PATIENCE_S)
     events = [line["event"] for line in running.lines()]
     assert events[-1] == "service stopped"
     slow = next(line for line in running.lines() if line["event"] == "slow answer")
@@ -173,12 +175,12 @@ def test_a_worker_told_to_stop_many_times_answers_what_it_began_and_one_that_sta
             told.terminate()
             time.sleep(0.05)
         client.join()
-        until(lambda: not runs(told), 5)
-        until(lambda: len(running.workers()) == 1, 5)
+        until(lambda: not runs(told), PATIENCE_S)
+        until(lambda: len(running.workers()) == 1, PATIENCE_S)
         start_s = time.monotonic()  # this one has hardly begun
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == 0
-        assert time.monotonic() - start_s < 5
+        assert time.monotonic() - start_s < 8
     assert [answer.status_code for answer in answers] == [200]
 
 
@@ -192,8 +194,8 @@ def test_ctrl_c_or_a_closed_terminal_which_all_processes_get_ends_them_in_order(
         for process in [*processes, running.process]:
             process.send_signal(told)
         assert running.process.wait(20) == 0
-        assert time.monotonic() - start_s < 5
-    until(lambda: not any(map(runs, processes)), 5)
+        assert time.monotonic() - start_s < 8  # they would be killed after ten
+    until(lambda: not any(map(runs, processes)), PATIENCE_S)
 
 
 def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
@@ -203,13 +205,13 @@ def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
         until(lambda: comes_to(running, "nextbest_workers_ready", 1), START_S)
         shutil.rmtree(private_folder(store.root))
         assert running.get("/metrics").status_code == 200
-        until(lambda: comes_to(running, "nextbest_workers_ready", 1), 5)
+        until(lambda: comes_to(running, "nextbest_workers_ready", 1), PATIENCE_S)
         shutil.rmtree(private_folder(store.root))
         (worker,) = running.workers()
         worker.kill()
-        until(lambda: not runs(worker), 5)
-        until(lambda: is_live(running), 20)
-        until(lambda: comes_to(running, "nextbest_workers_ready", 1), 5)
+        until(lambda: not runs(worker), PATIENCE_S)
+        until(lambda: is_live(running), PATIENCE_S)
+        until(lambda: comes_to(running, "nextbest_workers_ready", 1), PATIENCE_S)
 
 
 def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_a_killed_parent_leaves_neither_workers_nor_redis(store: Store, tmp_path
         processes = running.processes()
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
-        until(lambda: not any(map(runs, processes)), 12)
+        until(lambda: not any(map(runs, processes)), PATIENCE_S)
 
 
 def metric(running: Running, line: str) -> float:
@@ -239,26 +241,26 @@ def test_metrics_are_summed_over_workers_ended_ones_among_them_without_the_gauge
     store: Store, tmp_path: Path
 ) -> None:
     with running_service(store.root, tmp_path / "log", workers=2) as running:
-        until(lambda: comes_to(running, "nextbest_workers_ready", 2), 15)
+        until(lambda: comes_to(running, "nextbest_workers_ready", 2), PATIENCE_S)
         for _ in range(60):  # a connection each, so that both workers get some
             assert running.get("/recommend/anna").ok
         count = 'nextbest_requests_total{route="recommend",status="200"}'
-        until(lambda: metric(running, count) == 60, 5)  # each writes what it noted twice a second
+        until(lambda: metric(running, count) == 60, PATIENCE_S)  # each writes what it noted twice a second
         assert {metric(running, count) for _ in range(10)} == {60.0}
         assert metric(running, "nextbest_workers_ready") == 2
         assert metric(running, "nextbest_version_swaps_total") == 2
         killed = running.workers()[0]
         killed.kill()
-        until(lambda: len(running.workers()) == 2 and killed not in running.workers(), 15)
+        until(lambda: len(running.workers()) == 2 and killed not in running.workers(), PATIENCE_S)
 
-        until(lambda: comes_to(running, "nextbest_version_swaps_total", 3), 15)
+        until(lambda: comes_to(running, "nextbest_version_swaps_total", 3), PATIENCE_S)
         assert metric(running, "nextbest_workers_ready") == 2
         for _ in range(20):
             assert running.get("/recommend/anna").ok
         asked = running.workers()[0]
         asked.terminate()  # at once: it writes what it noted when it ends
-        until(lambda: asked not in running.workers(), 15)
-        until(lambda: comes_to(running, count, 80), 15)
+        until(lambda: asked not in running.workers(), PATIENCE_S)
+        until(lambda: comes_to(running, count, 80), PATIENCE_S)
 
 
 def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
@@ -266,16 +268,16 @@ def test_answers_go_on_while_the_stores_redis_is_stopped_and_use_it_again(
 ) -> None:
     with running_service(store.root, tmp_path / "log", first_level_life_s="0") as running:
         redis = running.redis()[0]
-        until(lambda: running.get("/recommend/anna").ok and metric(running, hits) > 0, 5)
+        until(lambda: running.get("/recommend/anna").ok and metric(running, hits) > 0, PATIENCE_S)
         redis.suspend()
         start_s = time.monotonic()
         for _ in range(50):
             assert running.get("/recommend/anna").json()["source"] == "personal"
-        assert time.monotonic() - start_s < 3
+        assert time.monotonic() - start_s < 10  # each would wait for seconds
         assert running.get("/health/ready").json()["redis"] == "down"
         assert metric(running, "nextbest_workers_without_redis") == 1
         redis.resume()
-        until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, 5)
+        until(lambda: running.get("/recommend/anna").ok and metric(running, down) == 0, PATIENCE_S)
 
 
 hits = 'nextbest_cache_total{outcome="hit"}'

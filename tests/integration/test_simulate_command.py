@@ -121,11 +121,11 @@ def test_the_report_finds_what_a_model_would_get_that_was_not_served(place: Path
     for one in (own, popular):
         for estimate in (one["snips"], one["robust"]):
             half = (estimate["high"] - estimate["low"]) / 2
-            # Lots are another day's each time the test runs: twice as far away is one of 10,000.
-            assert abs(estimate["value"] - truth["own"][one["chooser"]]) < 2 * half
+            # Lots are others each time the test runs: three times as far away is one of 100 million.
+            assert abs(estimate["value"] - truth["own"][one["chooser"]]) < 3 * half
     gain = popular["gain"]
     true_gain = truth["own"]["popular"] - truth["own"][""]
-    assert abs(gain["value"] - true_gain) < gain["high"] - gain["low"]
+    assert abs(gain["value"] - true_gain) < 3 * (gain["high"] - gain["low"]) / 2
     assert "by its own list" in ended.output
 
 

@@ -107,7 +107,7 @@ def test_a_killed_night_frees_the_store_and_the_next_one_clears_up(store: Store,
     with python(HOLDER, store.root) as holder:
         said(holder, "held")
         os.kill(holder.pid, death)
-        holder.wait(10)
+        holder.wait(30)
         assert (store.root / CHAMPION).read_bytes() == before
         assert [path.name for path in store.versions.iterdir()] == [version]
         assert len(list((store.root / "tmp").iterdir())) == 1

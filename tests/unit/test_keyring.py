@@ -134,7 +134,7 @@ def test_a_command_that_is_killed_leaves_a_whole_file_and_nothing_beside_it(tmp_
             time.sleep(0.002)
         assert process.pid
         os.kill(process.pid, signal.SIGKILL)
-        process.join(10)
+        process.join(60)
         read_keyring(tmp_path)
     (tmp_path / f".{KEYRING}.left").write_text("a secret")
     add(tmp_path, made())

@@ -13,7 +13,7 @@ from models.numerics.cores import at_once, blas_threads, give_back
 
 
 def test_two_steps_run_at_once_and_keep_their_places() -> None:
-    meet = threading.Barrier(2, timeout=10)  # each waits for the other: one after another would never end
+    meet = threading.Barrier(2, timeout=30)  # each waits for the other: one after another would never end
 
     def found(value: str) -> str:
         meet.wait()

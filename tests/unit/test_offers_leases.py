@@ -107,7 +107,7 @@ def test_what_a_turn_leases_during_the_end_is_given_back(tmp_path: Path) -> None
 
         promises._door, promises._working = Slow(), working  # type: ignore[assignment]
         promises.turn()
-        ending[0].result(5)
+        ending[0].result(20)
         assert left(record, SIXTEEN, Clock()) == 16
 
 

@@ -31,6 +31,6 @@ def test_a_keeper_that_had_no_room_for_a_process_tries_again(monkeypatch: pytest
     keeper.LOOK_S = 0.05
     keeper.start()
     try:
-        until(lambda: keeper._process is not None and keeper._process.is_alive(), 5)
+        until(lambda: keeper._process is not None and keeper._process.is_alive(), 20)
     finally:
         keeper.stop(5)

@@ -85,7 +85,7 @@ def test_two_that_make_the_key_at_once_have_the_same_one(
 
     def write(path: Path, text: str, mode: int) -> None:
         write_atomic(path, text, mode)
-        written.wait(10)
+        written.wait(30)
 
     monkeypatch.setattr(erasure_key, "write_atomic", write)
     with ThreadPoolExecutor(2) as pool:

@@ -151,7 +151,7 @@ def test_a_connection_that_came_too_late_serves_the_next_who_asks(tmp_path: Path
         asked = Wire(slow, BUDGET_S)
         refused_after_s(asked)
         is_over.set()
-        until(lambda: asked._late is not None, 5)
+        until(lambda: asked._late is not None, PATIENT_S)
         asked._budget_s = PATIENT_S
         assert got(asked, b"key") == [None]
 

@@ -102,11 +102,14 @@ def test_where_no_socket_listens_nobody_waits() -> None:
 
 
 def test_looking_for_the_socket_keeps_no_other_file_open(tmp_path: Path) -> None:
+    def opened(name: str) -> int:
+        return sum(fd.readlink() == Path(name) for fd in FDS.iterdir() if fd.is_symlink())
+
     file = tmp_path / "a version's"
     with file.open("w"), socket.create_server(("127.0.0.1", 0)) as server:
-        open_before = len(list(FDS.iterdir()))
+        name = str((FDS / str(server.fileno())).readlink())
         queue = AcceptQueue(server.getsockname()[1])
         assert queue() == 0
-        assert len(list(FDS.iterdir())) == open_before + 1  # the socket
+        assert (opened(str(file)), opened(name)) == (1, 2)
         assert queue._socket
         queue._socket.close()

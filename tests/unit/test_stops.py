@@ -27,7 +27,7 @@ def told(code: str, *signals: signal.Signals) -> tuple[str, int]:
         for each in signals:
             process.send_signal(each)
         try:
-            said, _ = process.communicate(timeout=10)
+            said, _ = process.communicate(timeout=30)
         finally:
             process.kill()
     return said, process.returncode
