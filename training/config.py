@@ -185,6 +185,22 @@ def load_config(
 def _why(error: ErrorDetails) -> str:
     """What is wrong, without the words of the library that found it."""
     section = "must be a section of options"
-    own = {"extra_forbidden": "no such option", "model_type": section, "dict_type": section}
+    own = {"extra_forbidden": _no_such(error["loc"]), "model_type": section, "dict_type": section}
     own |= {"tuple_type": "must be a list, in square brackets"}
     return own.get(error["type"], error["msg"].removeprefix("Value error, "))
+
+
+def _no_such(loc: tuple[int | str, ...]) -> str:
+    """Beside what was written, as typing errors are, what could have been."""
+    section: type[BaseModel] = NightConfig
+    for name in loc[:-1]:
+        field = section.model_fields.get(str(name))
+        if (
+            field is None
+            or not isinstance(field.annotation, type)
+            or not issubclass(field.annotation, BaseModel)
+        ):
+            return "no such option"
+        section = field.annotation
+    what = "section" if section is NightConfig else "option"
+    return f"no such {what}; there are: {', '.join(section.model_fields)}"

@@ -51,7 +51,7 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
             if sort == "product":
                 missing = [name for name in names if served.product_row(name) == NONE]
             else:
-                missing = [name for name in names if name not in known[sort]]
+                missing = _with_meant([name for name in names if name not in known[sort]], known[sort])
             if missing:
                 found.append(f"rule {rule.id}: no such {sort}: {_some(missing)}")
         found += [
@@ -61,6 +61,17 @@ def unknown_names(served: ServedVersion, rules: Rules) -> list[str]:
         ]
         found += _no_numbers(rule, served.people)
     return found
+
+
+def _with_meant(missing: list[str], known: set[str]) -> list[str]:
+    """Names that are missing, beside each the one that differs in capitals and blanks alone, if there is."""
+    alike = {_plain(name): name for name in sorted(known)} if missing else {}
+    meant = {name: alike.get(_plain(name)) for name in missing}
+    return [name if other is None else f"{name} (is {other} meant?)" for name, other in meant.items()]
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).casefold()
 
 
 def _new_ids(served: ServedVersion, rules: Rules) -> list[str]:

@@ -16,7 +16,11 @@ from service.rules.long_keys import MOST_PARTS, has_long_key
 MAX_BYTES = 1024 * 1024
 RULE_BEGINS = re.compile(r"^[ \t]*\[\[[ \t]*rules[ \t]*\]\]", re.MULTILINE)
 PYDANTICS_OWN = ("int", "float", "str", "bool", "date", "datetime")
-KINDS = ", ".join(get_args(member.model_fields["kind"].annotation)[0] for member in KINDS_OF_RULES)
+KEYS = {
+    get_args(member.model_fields["kind"].annotation)[0]: ", ".join(member.model_fields)
+    for member in KINDS_OF_RULES
+}
+KINDS = ", ".join(KEYS)
 OUR_WORDS = {
     "tuple_type": "must be a list: values stand in [ ]",
     "extra_forbidden": "there is no such key",
@@ -83,7 +87,8 @@ def parse_rules(text: str, *, name: str = "rules", version: str | None = None) -
     try:
         rules = RulesFile.model_validate(content).rules
     except ValidationError as err:
-        found = list(dict.fromkeys(_mistake(part, content, lines) for part in _telling(err.errors())))
+        told: set[tuple[object, ...]] = set()
+        found = list(dict.fromkeys(_mistake(part, content, lines, told) for part in _telling(err.errors())))
         raise BadRulesError(name, found) from err
     twice = [rule_id for rule_id, times in Counter(rule.id for rule in rules).items() if times > 1]
     if twice:
@@ -131,9 +136,11 @@ def _telling(errors: list[Any]) -> list[Any]:
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in inner]
 
 
-def _mistake(error: Any, content: dict[str, Any], lines: dict[int, int]) -> Mistake:
+def _mistake(
+    error: Any, content: dict[str, Any], lines: dict[int, int], told: set[tuple[object, ...]]
+) -> Mistake:
     first, place, *rest = (*error["loc"], None, None)[: max(len(error["loc"]), 2)]
-    why = _why(error)
+    why = _why(error) + _keys_there_are(error, told)
     if first != "rules" or not isinstance(place, int):
         return Mistake(None, None, _path(error["loc"]), why)
     rule = content["rules"][place]
@@ -143,6 +150,15 @@ def _mistake(error: Any, content: dict[str, Any], lines: dict[int, int]) -> Mist
         rest = rest[1:]  # pydantic's word for the member of the union
     shown = rule_id if isinstance(rule_id, str) else None
     return Mistake(shown, lines.get(place), _path(("rules", place, *rest)), why)
+
+
+def _keys_there_are(error: Any, told: set[tuple[object, ...]]) -> str:
+    """Of the first unknown key of a rule which there are; once, since a file may hold a hundred thousand."""
+    rule = error["loc"][:3]  # "rules", place, kind
+    if error["type"] != "extra_forbidden" or len(error["loc"]) != 4 or rule in told:
+        return ""
+    told.add(rule)
+    return f"; {rule[2]} has {KEYS[rule[2]]}"
 
 
 def _path(loc: tuple[str | int, ...]) -> str:

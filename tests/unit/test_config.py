@@ -46,9 +46,13 @@ def test_what_is_given_on_the_command_line_goes_before_the_file(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[night]\nhorizon_dayz = 3", "night.horizon_dayz: no such option"),
-        ("[nights]\nhorizon_days = 3", "nights: no such option"),
-        ("[history.purchases]\nfile = 'x'", "history.purchases.file: no such option"),
+        (
+            "[night]\nhorizon_dayz = 3",
+            "night.horizon_dayz: no such option; there are: horizon_days, variants, ",
+        ),
+        ("[nights]\nhorizon_days = 3", "nights: no such section; there are: history, night, gate, "),
+        ("nights = 3", "nights: no such section; there are: history, night, gate, "),
+        ("[history.purchases]\nfile = 'x'", "history.purchases.file: no such option; there are: path, "),
         ("night = 3", "night: must be a section of options"),
         ("variants = 3", "variants: must be a section of options"),
         ("[variants]\nals = 3", "variants.als: must be a section of options"),

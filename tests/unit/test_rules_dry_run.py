@@ -219,6 +219,18 @@ def test_names_that_a_version_does_not_have_are_warnings(served: ServedVersion) 
     ]
 
 
+def test_beside_a_name_stands_the_one_that_differs_in_capitals_and_blanks_alone(
+    served: ServedVersion,
+) -> None:
+    rules = parse_rules(
+        "schema = 1\n" + rule("a", "block", categories='["DAIRY", "diary"]', segments='[" vip"]')
+    )
+    assert unknown_names(served, rules) == [
+        "rule a: no such segment:  vip (is vip meant?)",
+        "rule a: no such category: DAIRY (is dairy meant?), diary",
+    ]
+
+
 def test_names_in_conditions_that_no_product_has_are_warnings_too(served: ServedVersion) -> None:
     rules = parse_rules(
         "schema = 1\n"

@@ -116,6 +116,17 @@ def test_what_cannot_be_is_refused_by_its_path(rule: str, path: str, why: str) -
     assert why in found.why
 
 
+def test_beside_a_rules_first_unknown_key_stand_those_that_its_kind_has() -> None:
+    block = '[[rules]]\nid = "{}"\nkind = "block"\nproduct = ["p"]\ncolour = "red"\nbrands = ["Own"]\n'
+    keys = "id, note, placements, segments, customers, starts, ends, only_for, not_for, "
+    first = f"there is no such key; block has {keys}products, brands, categories, kind"
+    found = mistakes(block.format("a") + block.format("b"))
+    assert sorted(one.path for one in found) == [
+        f"rules.{n}.{key}" for n in (1, 2) for key in ("colour", "product")
+    ]
+    assert [one.why for one in found] == [first, "there is no such key"] * 2
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
