@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
 
+from models.arrays import NONE
 from service.access.cors import Cors
 from service.access.gate import Gate
 from service.access.guard import caller_of, guard
@@ -27,7 +28,6 @@ from service.telemetry.measured import Measured
 from service.telemetry.metrics import Metrics
 from service.trials.desk import Trials
 from service.versions.champion import ChampionFollower, Serving
-from service.versions.served import NONE
 from service.web.finished import PRIVATE_HEADERS, SHARED_HEADERS, Finished, language_asked
 from service.web.heads import Heads
 from service.web.parameters import (

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from models.arrays import NONE
 from service.answering.basket import Basket
 from service.answering.first_level import FirstLevel
 from service.answering.objectives import DISCOVERY, PROBABILITY, REORDER, VALUE
@@ -30,7 +31,7 @@ from service.live.told import NOT_PERSONAL, Told, has_night_of
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 
 LATEST = 500  # requests that are remembered

@@ -7,12 +7,13 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted  # a text as json.dumps writes it
 from math import isfinite, isnan
 
+from models.arrays import NONE
 from service.answering.explaining import Explainer
 from service.answering.languages import ENGLISH
 from service.answering.own_list import Answer, Attached, OwnList, Rung
 from service.answering.reasons import reasons_in
 from service.answering.request_ids import new_request_id
-from service.versions.served import NONE, UNKNOWN, ServedVersion
+from service.versions.served import UNKNOWN, ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_PRODUCTS = 20_000  # about 400 bytes each

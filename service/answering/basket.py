@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from models.arrays import BoolArray, FloatArray, IntArray
+from models.arrays import NONE, BoolArray, FloatArray, IntArray
 from models.strangers import goes_with
 from service.answering.own_list import NO_PINS, Answer, OwnList, Pick, Rung
 from service.answering.packed import Entry, Scored
@@ -16,7 +16,7 @@ from service.rules.diversity import Above, diverse
 from service.rules.effects import Place
 from service.rules.room import Room
 from service.rules.ruling import Ruling
-from service.versions.served import NONE, UNKNOWN
+from service.versions.served import UNKNOWN
 from service.web.parameters import Query
 from storage.versions.evidence import NO_EVIDENCE
 

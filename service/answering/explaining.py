@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from math import nan
 
+from models.arrays import NONE
 from service.answering.own_list import Attached, OwnList
 from service.answering.reasons import reasons_in
 from service.live.session import FIRST_LINE, Bought, Session
-from service.versions.served import EPOCH, NONE, ServedVersion
+from service.versions.served import EPOCH, ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
 
 KEPT_REASONS = 20_000  # of each kind, of about 200 bytes

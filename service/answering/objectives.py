@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import FloatArray
+from models.arrays import NONE, FloatArray
 from service.answering.packed import Columns
 from service.live.session import FIRST_LINE, Session, own_evidence
-from service.versions.served import NONE, UNKNOWN, ServedVersion
+from service.versions.served import UNKNOWN, ServedVersion
 from service.web.parameters import OBJECTIVES
 from storage.versions.evidence import ITSELF
 

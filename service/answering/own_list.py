@@ -8,13 +8,14 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import NamedTuple
 
+from models.arrays import NONE
 from service.answering.objectives import DISCOVERY, REORDER, VALUE, by_value, due_first, owned_by
 from service.answering.packed import WHOLE, Columns, Entry, Scored
 from service.live.session import Session, day_of
 from service.live.told import Told
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Moved, Ruling, in_new_order
-from service.versions.served import NONE, UNKNOWN, ServedVersion
+from service.versions.served import UNKNOWN, ServedVersion
 from service.web.parameters import Query
 from storage.versions.evidence import NO_EVIDENCE
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.arrays import DAY_S
+from models.arrays import DAY_S, NONE
 from service.answering.own_list import Pick
 from service.answering.packed_showings import (
     at_most_showings,
@@ -22,7 +22,6 @@ from service.rules.effects import Often
 from service.rules.file import MOST_SHOWN_DAYS
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
-from service.versions.served import NONE
 from storage.versions.strings import IdIndex
 
 FRESH_S = 1.0  # how long a worker goes by what it knows before it asks the store again

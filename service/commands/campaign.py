@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from experiments.assignment import Plan, is_held_out
+from models.arrays import NONE
 from service.answering.languages import ENGLISH
 from service.answering.own_list import Answer
 from service.answering.showings import Showings
@@ -17,7 +18,6 @@ from service.offers.desk import OfferDesk
 from service.recommender import Recommender
 from service.trials.desk import HELD_OUT
 from service.versions.champion import Serving
-from service.versions.served import NONE
 from service.web.parameters import Query
 from service.web.questions import id_of
 from storage.record.experiments import POPULAR

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.arrays import IntArray
+from models.arrays import NONE, IntArray
 from models.session import Recent
 from models.strangers import SIMILAR, goes_with
 from service.answering.packed import Columns
 from service.live.told import Line, Told
-from service.versions.served import EPOCH, NONE, UNKNOWN, ServedVersion
+from service.versions.served import EPOCH, UNKNOWN, ServedVersion
 from storage.versions.evidence import ITSELF, NO_EVIDENCE
 
 FIRST_LINE = 200

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from operator import itemgetter
 
+from models.arrays import NONE
 from service.answering.languages import ENGLISH
 from service.answering.own_list import Answer, Attached, WithOffers
 from service.answering.reasons import Reasons, reasons_in
@@ -18,7 +19,7 @@ from service.offers.promises import Promises
 from service.rules.book import RuleBook
 from service.rules.placed import PlacedRules
 from service.rules.ruling import Ruling
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.versions.offers import ListedOffer, Offer
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import structlog
 
+from models.arrays import NONE
 from service.live.customers import LiveCustomers
 from service.record import ERASE_AGAIN, SEND_AGAIN, RecordDoor
-from service.versions.served import EPOCH, NONE, ServedVersion
+from service.versions.served import EPOCH, ServedVersion
 from storage.files.shop_files import ShopFile
 from storage.record.changes import Tombstone
 from storage.record.consent import Consent, set_consent

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from flask import Flask, Response, request
 
+from models.arrays import NONE
 from service.access.gate import Gate
 from service.access.guard import caller_of
 from service.errors import RefusedError
 from service.recommender import Recommender
 from service.telemetry.metrics import Metrics
 from service.versions.champion import Serving
-from service.versions.served import NONE
 from service.web.bodies import read_json
 from service.web.finished import PRIVATE_HEADERS, Finished, language_asked
 from service.web.parameters import Query

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from models.arrays import BoolArray, IntArray
+from models.arrays import NONE, BoolArray, IntArray
 from models.numerics.by_group import ByGroup
 from service.rules.effects import (
     ANY_NUMBER,
@@ -39,7 +39,7 @@ from service.rules.file import (
     Scoped,
 )
 from service.rules.who import Who, who_of
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 
 NUMBER_TESTS = {
     "=": np.equal,

@@ -7,8 +7,9 @@ in money, then need no common scale with a likeness, and no strength drowns what
 
 from collections.abc import Iterator, Sequence
 
+from models.arrays import NONE
 from service.answering.packed import Entry, Scored
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 
 SAME_CATEGORY, SAME_BRAND = 0.75, 0.25
 LOOK_AHEAD = 50  # products that wait while others are put before them: no variety is worth what comes behind

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from models.arrays import NONE
 from service.live.products import NOT_COUNTED
 from service.rules.book import period_of
 from service.rules.file import (
@@ -19,7 +20,7 @@ from service.rules.file import (
 )
 from service.rules.reading import Rules
 from service.rules.who import COMPARE, as_number
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from storage.versions.people import People
 
 TOLD = 10  # of one sort, for one rule

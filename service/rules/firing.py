@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.arrays import BoolArray
+from models.arrays import NONE, BoolArray
 from service.answering.first_level import FirstLevel
 from service.answering.own_list import Answer
 from service.live.told import Told, has_night_of
@@ -17,7 +17,7 @@ from service.rules.effects import Bought, Hide, Limit, Often, Place, Scale, Vary
 from service.rules.reading import Rules
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 
 

@@ -3,12 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from models.arrays import NONE
 from service.live.told import Told, has_night_of
 from service.rules.binding import BoundRule
 from service.rules.effects import Effect, Often
 from service.rules.ruling import Ruling
 from service.rules.who import NOBODY_KNOWN
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 
 RULINGS = 64  # that differ by customer and are kept; each takes up to five bytes for a product
 

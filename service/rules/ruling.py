@@ -7,12 +7,12 @@ from operator import itemgetter
 
 import numpy as np
 
-from models.arrays import BoolArray, FloatArray, IntArray
+from models.arrays import NONE, BoolArray, FloatArray, IntArray
 from models.numerics.by_group import ByGroup
 from service.answering.packed import WHOLE, Columns, Scored
 from service.live.session import Session
 from service.rules.effects import Bought, Effect, Hide, Limit, Often, Place, Scale, Vary
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 
 type Moved = tuple[float, int]
 """A product that factors move: its new score, negated, and its place in the list."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from experiments.assignment import Arm, Entry
+from models.arrays import NONE
 from service.answering.own_list import Pick
 from service.errors import RefusedError
 from service.processes.background import Outlived, every
@@ -17,7 +18,7 @@ from service.record import Door
 from service.trials.explored import Drawn
 from service.trials.spool import Spool
 from service.trials.tally import Key, Tally
-from service.versions.served import NONE, UNKNOWN, ServedVersion
+from service.versions.served import UNKNOWN, ServedVersion
 from storage.record.exposures import Exposure, Lost, write_exposures, write_lost
 from storage.record.record import Record
 from storage.versions.strings import IdIndex

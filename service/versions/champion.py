@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from models.arrays import NONE
 from models.errors import NextbestError, UnknownVersionError
 from service.answering.answers import AnswerWriter
 from service.live.products import LiveProducts
@@ -14,7 +15,7 @@ from service.processes.background import now_and_every
 from service.processes.file_stamp import Stamp, stamp_of
 from service.telemetry.metrics import Metrics
 from service.versions.opened import opened
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from storage.versions.store import CHAMPION, Champion, Pointer, Store
 
 RETRY_S = 15.0  # what was refused, or failed, may have been repaired

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import NONE
 from models.errors import DamagedVersionError
 from models.taste import Taste
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 
 BLOCK = 4096  # customers whose evidence is looked at in one go
 

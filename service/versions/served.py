@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import DoubleArray, FloatArray, IntArray
+from models.arrays import NONE, DoubleArray, FloatArray, IntArray
 from models.errors import DamagedVersionError, UnroutedVariantError
 from models.numerics.by_group import ByGroup
 from models.session import Moves, SessionFigures
@@ -28,7 +28,6 @@ from storage.versions.required import check_answers
 from storage.versions.strings import IdIndex
 from storage.versions.version import Version
 
-NONE = -1
 UNKNOWN = -1.0  # a probability
 EPOCH = date(1970, 1, 1)
 KEPT_ROWS = 10_000  # of customers, about 200 bytes each

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.arrays import AnyArray, FloatArray, IntArray
+from models.arrays import NONE, AnyArray, FloatArray, IntArray
 from storage.versions.version import Version
 from storage.versions.writer import VersionWriter
 
 OFFER = "offers/list_offer"
 NO_START_S, NO_END_S = -(2**62), 2**62
-NONE = -1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from service.versions.served import NONE, ServedVersion
+from models.arrays import NONE
+from service.versions.served import ServedVersion
 from storage.versions.store import Store
 from tests.benchmarks.page_marks import put_between
 from tests.benchmarks.replay_shop import Clock, ReplayShop

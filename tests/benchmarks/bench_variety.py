@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.arrays import NONE
 from service.answering.first_level import FirstLevel
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.versions.store import Store
 from tests.benchmarks.bench_replay import K, ndcg_of

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from models.arrays import NONE
 from models.numerics.fold_in import taste_matrix
 from models.session import SessionFigures
 from models.state import ModelState
 from storage.versions.evidence import NO_EVIDENCE
-from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
+from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.versions.store import Store
 from storage.versions.strings import order_of
 from storage.versions.writer import VersionWriter

@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from models.arrays import NONE
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
 from service.live.told import NOT_PERSONAL, Told, told_of
 from service.recommender import Recommender
 from service.rules.book import RuleBook
 from service.rules.reading import parse_rules
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from service.web.questions import PRODUCTS_MAX
 from storage.record.live import Trade

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from models.arrays import NONE
 from service.live import session
 from service.live.session import Session, Sessions
 from service.live.told import Told, told_of
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from storage.record.live import Trade
 from tests.data.tiny_service import tiny_served
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from models.arrays import NONE
 from service.answering.answers import AnswerWriter
 from service.answering.first_level import FirstLevel
 from service.live.session import session_of
 from service.live.told import Told, told_of
 from service.recommender import Recommender
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from storage.versions.store import Store

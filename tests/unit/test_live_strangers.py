@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.arrays import NONE
 from models.errors import DamagedVersionError
 from models.strangers import Counts
 from service.answering.answers import AnswerWriter
@@ -15,7 +16,7 @@ from service.answering.first_level import FirstLevel
 from service.live.session import session_of
 from service.live.told import told_of
 from service.recommender import Recommender
-from service.versions.served import NONE, ServedVersion
+from service.versions.served import ServedVersion
 from service.web.parameters import Query
 from storage.record.live import Trade
 from tests.data.tiny_service import tiny_served

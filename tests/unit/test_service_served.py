@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.arrays import NONE
 from models.errors import DamagedVersionError
 from models.session import SessionFigures
 from service.answering.explaining import Explainer
 from service.answering.languages import ENGLISH
-from service.versions.served import EPOCH, NONE, ServedVersion
+from service.versions.served import EPOCH, ServedVersion
 from storage.versions.store import Store
 from tests.data.tiny_version import AS_OF, VARIANT, TinyShop, write_version
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.arrays import NONE
 from models.errors import DamagedVersionError
 from storage.history.history import History
-from storage.versions.offers import NONE, ListedOffer, PublishedOffers
+from storage.versions.offers import ListedOffer, PublishedOffers
 from storage.versions.store import Store
 from storage.versions.version import Version, open_version
 from storage.versions.writer import VersionWriter

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.arrays import DAY_S, AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from models.arrays import DAY_S, NONE, AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.history.interactions import Interactions
 from models.offers.campaigns import OPEN_END_S, Campaign
 from models.offers.features import OfferFeatures
 from models.offers.redemption import Redemption
 from models.offers.value import expected_cost, expected_value, uplift
 from storage.history.history import History
-from storage.versions.offers import NO_END_S, NO_START_S, NONE, OfferArrays, write_offers
+from storage.versions.offers import NO_END_S, NO_START_S, OfferArrays, write_offers
 from storage.versions.writer import VersionWriter
 from training.history.offers import ShopOffers
 
