@@ -74,7 +74,7 @@ class ServedVersion:
         category_row, brand_row: by product row, -1 for none.
         is_popular_in, is_new: by product row, as in `service.versions.standing`.
         first_day: on which each product was first bought, days since 1970-01-01; 0 where nobody did.
-        popular: rows of every product, most popular first, without a score last, by row.
+        popular: rows of every product, most popular first; what nobody bought yet last, the newest first.
         people: what else the shop says of customers.
         similar_product, similar_score: shape (n_products, m), best first, -1 and 0 where there are fewer.
         alike: shape (n_products, m), product rows, the most alike first, -1 where there are fewer.
