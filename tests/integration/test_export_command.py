@@ -12,7 +12,7 @@ import pytest
 from models.errors import BadConfigError
 from models.registry import VARIANTS
 from tests.data.nights import NBO_TRAIN, Ran, champion, ids, newest, quick_config, run, run_process
-from tests.data.webshop import habits
+from tests.data.webshop import habits, write_shop
 from training.commands import export
 
 COLUMNS = ["customer_id", "product_id", "rank", "probability", "source"]
@@ -138,6 +138,18 @@ def test_k_beyond_the_products_lists_them_all_once(store: Path, tmp_path: Path) 
     found = pl.read_parquet(tmp_path / "a.parquet")
     counts = found.group_by("customer_id").agg(pl.len(), distinct=pl.col("product_id").n_unique())
     assert set(counts["len"]) == set(counts["distinct"]) == {78}  # 80 less the two sold out
+
+
+def test_what_nobody_bought_yet_is_new_and_fills_lists_last(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", habits(customers=30, products=12, days=40), unsold=(20, 21))
+    config, store, out = quick_config(tmp_path), tmp_path / "store", tmp_path / "lists.parquet"
+    assert run("nightly", "--data", shop, "--store", store, "--config", config).code == 0
+    assert run("export", "--store", store, "--k", "14", "--out", out).code == 0
+    for _, theirs in pl.read_parquet(out).group_by("customer_id"):
+        sources = dict(theirs.sort("rank").select("product_id", "source").iter_rows())
+        new = [product for product, source in sources.items() if source == "new_in"]
+        assert set(new) == {"p20", "p21"}
+        assert list(sources)[-2:] == new
 
 
 @pytest.mark.parametrize(

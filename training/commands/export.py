@@ -27,7 +27,7 @@ from training.publishing.candidates import OwnHistory, evidence
 from training.ranking import as_one, ranked_blocks
 
 PIECE = 100_000  # customers of whom lists are in memory at a time
-SOURCES = ["popular", "due_again", "because_you_bought"]
+SOURCES = ["popular", "due_again", "because_you_bought", "new_in"]
 COLUMNS: dict[str, type[pl.DataType]] = {
     "customer_id": pl.String,
     "product_id": pl.String,
@@ -155,7 +155,7 @@ def lists(version: Version, model: Model[Any], k: int, rows: IntArray) -> Iterat
     """
     customers, products = version.ids("customers"), version.ids("products")
     product_ids = pl.Series([products[row] for row in range(len(products))], dtype=pl.String)
-    sold_out = version.array("products/stock") == 0
+    sold_out, is_unsold = version.array("products/stock") == 0, version.array("popular/buyers") == 0
     own = OwnHistory(**{name: version.array(f"history/{name}") for name in OwnHistory.names()})
     order, owned = version.array("popular/order"), own.matrix(len(products))
     similar = version.array("similar/product"), version.array("similar/score")
@@ -167,7 +167,8 @@ def lists(version: Version, model: Model[Any], k: int, rows: IntArray) -> Iterat
         customer, place = np.nonzero(best >= 0)
         listed, entry = best[customer, place], entry[customer, place]
         explained = own.product[np.minimum(own.indptr[theirs[customer]] + entry, len(own.product) - 1)]
-        source = np.where(entry < 0, 0, np.where(explained == listed, 1, 2))
+        of_all = np.where(is_unsold[listed], 3, 0)
+        source = np.where(entry < 0, of_all, np.where(explained == listed, 1, 2))
         yield pl.DataFrame(
             {
                 "customer_id": pl.Series([customers[row] for row in theirs]).gather(customer),
