@@ -40,6 +40,8 @@ def list_(place: RecordPlace) -> None:
     with opened_record(place) as record, record.reading() as connection:
         found, now = list_experiments(connection), running(connection)
     at_ms = now_ms()
+    if not found:
+        click.echo("none yet: `nbo-experiment start` starts one")
     for one in found:
         click.echo(_line(one, at_ms))
     click.echo(f"holdout: {now.holdout_share:.3g} of all customers")

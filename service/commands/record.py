@@ -56,6 +56,8 @@ def products(place: RecordPlace) -> None:
     """What `PUT /products` says of products now, which goes before the history until it is taken back."""
     with opened_record(place) as opened, opened.reading() as connection:
         found = list(said_of_products(connection))  # not in a pager's time: nobody writes meanwhile
+    if not found:
+        click.echo("none yet: `PUT /products` changed nothing", err=True)  # others read the lines
     for said, since in found:
         values = {"stock": said.stock, "price": said.price, "margin": said.margin}
         told = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)

@@ -33,12 +33,15 @@ client_option = click.option("--client", help="Only what this key sent, by its i
 def list_aside(place: RecordPlace) -> None:
     """What is there: why, of which type and key, how many events of how many customers, from when to when."""
     with opened_record(place) as opened, opened.reading() as connection:
-        for one in in_quarantine(connection):
-            first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (one.first_ms, one.last_ms))
-            click.echo(
-                f"{one.reason:<32}{one.type:<14}{one.client or '-':<12}{one.events:>10,} events"
-                f"{one.customers:>10,} customers  {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-            )
+        found = in_quarantine(connection)
+    if not found:
+        click.echo("nothing is kept aside")
+    for one in found:
+        first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (one.first_ms, one.last_ms))
+        click.echo(
+            f"{one.reason:<32}{one.type:<14}{one.client or '-':<12}{one.events:>10,} events"
+            f"{one.customers:>10,} customers  {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+        )
 
 
 @quarantine.command("release")

@@ -7,7 +7,7 @@ import polars as pl
 
 from storage.history.contract import MAX_ID_BYTES, MAX_TEXT_BYTES, Column, Kind, Least
 from storage.history.options import TableOptions
-from storage.history.times import Clock, from_text, from_typed
+from storage.history.times import NO_TIME, Clock, from_text, from_typed
 
 CONTROL = r"[\x00-\x1f\x7f]"
 # How spreadsheets and columns of floats write a number of many digits, of which they kept the first few.
@@ -173,7 +173,7 @@ def _times(column: Column, raw: pl.Series, options: TableOptions, clock: Clock) 
         utc, readable = from_text(text, options.date_format, clock.timezone, is_end=column.is_end)
     values = (utc.dt.epoch("us") // 1_000_000).clip(upper_bound=LAST_S)
     problems = [
-        (given & ~readable, f"{column.name}: not a time"),
+        (given & ~readable, f"{column.name}{NO_TIME}"),
         (given & readable & utc.is_null(), f"{column.name}: no such local time in {clock.timezone}"),
         (values < 0, f"{column.name}: before 1970"),
     ]

@@ -126,15 +126,13 @@ class Cleaner:
         wanted = {column.name: column.name for column in self.table.columns} | self.options.columns
         required = {column.name for column in self.table.columns if column.is_required}
         missing = [ours for ours, theirs in wanted.items() if theirs not in there]
-        for ours in missing:
-            if ours in required or ours in self.options.columns:
-                raise BadHistoryError(file, self._missing(ours, wanted[ours], list(there)))
-            is_looked_into = (
-                isinstance(self.options, PurchasesOptions) and self.options.cancellation is not None
-            )
-            if ours == "order_id" and is_looked_into:
-                why = self._missing(ours, wanted[ours], list(there))
-                raise BadHistoryError(file, f"cancellation in [history.purchases] looks into order_id: {why}")
+        needed = [ours for ours in missing if ours in required or ours in self.options.columns]
+        if needed:
+            raise BadHistoryError(file, self._missing({ours: wanted[ours] for ours in needed}, list(there)))
+        is_looked_into = isinstance(self.options, PurchasesOptions) and self.options.cancellation is not None
+        if "order_id" in missing and is_looked_into:
+            why = self._missing({"order_id": wanted["order_id"]}, list(there))
+            raise BadHistoryError(file, f"cancellation in [history.purchases] looks into order_id: {why}")
         raw = {ours: batch[there[theirs]] for ours, theirs in wanted.items() if ours not in missing}
         if self.table.keeps_other_columns:
             raw |= {name: batch[key] for name, key in there.items() if name not in wanted.values()}
@@ -153,7 +151,8 @@ class Cleaner:
             again &= is_named(name)
         return again
 
-    def _missing(self, ours: str, theirs: str, there: list[str]) -> str:
+    def _missing(self, needed: dict[str, str], there: list[str]) -> str:
+        """What is said of columns that aren't there, the shop's names by ours."""
         name = self.table.name
         if any("\0" in column for column in there):
             return 'this looks like UTF-16: set encoding = "utf-16" in [history]'
@@ -161,8 +160,12 @@ class Cleaner:
             return f"one single column: set separator = {separator!r} in [history.{name}]"
         if there and there[0].startswith("sep="):
             return "the first line, sep=, is a word to Excel: take it out, so that columns are named first"
-        mapped = f"column {theirs!r}" + ("" if ours == theirs else f" for {ours}")
-        return f"no {mapped}; it has {_listed(there)}. Map {ours} in [history.{name}.columns]"
+        named = [
+            f"{theirs!r}" if ours == theirs else f"{theirs!r} for {ours}" for ours, theirs in needed.items()
+        ]
+        columns, what = ("column", next(iter(needed))) if len(needed) == 1 else ("columns", "them")
+        told = f"no {columns} {', '.join(named)}; it has {_listed(there)}"
+        return f"{told}. Map {what} in [history.{name}.columns]"
 
     @property
     def _only(self) -> dict[str, tuple[str, ...]]:

@@ -22,9 +22,11 @@ from storage.history.csv_files import (
     quick_batches,
 )
 from storage.history.files import find_files, is_parquet, parquet_batches
+from storage.history.likely_formats import some_without_time, told_formats
 from storage.history.options import HistoryOptions
 from storage.history.rejects import RejectFile
 from storage.history.sql import Database
+from storage.history.times import NO_TIME
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def read_table(
     left_out: Counter[str] = Counter()
     unread: dict[str, None] = {}
     nearly_ours: dict[tuple[str, str], None] = {}
+    no_times: list[pl.DataFrame] = []
     for file, part in parts:
         kept.append(part.kept)
+        no_times.append(some_without_time(part.rejected))
         rejects.add(table.name, file, part.rejected)
         rejected.update(part.rejected["reason"].to_list())
         left_out.update(part.left_out.to_list())
@@ -100,7 +104,7 @@ def read_table(
         tuple(unread),
         tuple(nearly_ours),
     )
-    _check_share(table, counts, options, rejects.path)
+    _check_share(cleaner, counts, options, rejects.path, no_times)
     return ReadTable(lines, counts)
 
 
@@ -170,8 +174,15 @@ def _plain(name: str) -> str:
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
-def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects: Path | None) -> None:
+def _check_share(
+    cleaner: Cleaner,
+    counts: Counts,
+    options: HistoryOptions,
+    rejects: Path | None,
+    no_times: list[pl.DataFrame],
+) -> None:
     """Lines that were left out are no fault: the share is of all others."""
+    table = cleaner.table
     bad = sum(counts.rejected.values())
     seen = counts.read - sum(counts.left_out.values())
     if bad <= options.max_reject_share * seen:
@@ -179,6 +190,10 @@ def _check_share(table: Table, counts: Counts, options: HistoryOptions, rejects:
     reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.rejected.items())
     where = "" if rejects is None else f". Each stands in {rejects}"
     hint = _hint(table, counts, options)
+    reason = next(iter(counts.rejected))
+    if reason.endswith(NO_TIME):
+        told = told_formats(pl.concat(no_times), reason, cleaner.options.columns, cleaner.clock.now_s)
+        hint += told if hint.endswith("?") or not told else f".{told}"
     raise BadHistoryError(
         table.name,
         f"{bad:,} of {seen:,} lines rejected ({reasons}), more than"
@@ -190,7 +205,7 @@ def _hint(table: Table, counts: Counts, options: HistoryOptions) -> str:
     """What to change, by the most frequent reason."""
     reason = next(iter(counts.rejected))
     hints = {
-        ": not a time": f"; set date_format in [history.{table.name}]"
+        NO_TIME: f"; set date_format in [history.{table.name}]"
         if options.table(table.name).date_format is None
         else f"; is date_format in [history.{table.name}] right, day and month too?",
         ": time in the future": "; are timezone in [history] and this machine's clock right?",

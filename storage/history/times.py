@@ -18,6 +18,7 @@ PADDING = re.compile("%[-_0]")  # as in "%-H"
 DIRECTIVE = re.compile("%[-_0.:#]*[0-9]*[A-Za-z+%]")
 SAYS_UTC = re.compile(r"(?<![a-z])(?:z|utc|gmt)\W*$", re.IGNORECASE)  # of what a format says literally
 SAYS_OFFSET = re.compile(r"[+-][0-9]{2}:?[0-9]{2}\W*$")
+NO_TIME = ": not a time"  # how a reason ends, after the name of the column
 FINER = r"^([0-9]{10}|[0-9]{12})(?:[0-9]{3}|[0-9]{6})$"  # milli- or microseconds of 2001 to 2286, or of 9999
 LAST_DAY = datetime(9999, 12, 31)
 

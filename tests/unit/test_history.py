@@ -200,7 +200,7 @@ def test_too_many_bad_lines_stop_with_counts_and_the_option_to_change(tmp_path: 
     assert str(caught.value) == (
         "purchases: 3 of 4 lines rejected (purchased_at: not a time: 2, customer_id: empty: 1), more than"
         f" max_reject_share = 0.7 in [history]. Each stands in {tmp_path / 'out' / 'rejects.csv'};"
-        " set date_format in [history.purchases]"
+        ' set date_format in [history.purchases]. They are read by "%d.%m.%Y"'
     )
     assert len(reasons(tmp_path)) == 3
     assert read(tmp_path, max_reject_share=0.75).rejected == 3

@@ -56,12 +56,16 @@ def test_too_many_ids_without_their_digits_say_what_to_do(tmp_path: Path) -> Non
 
 def test_times_that_a_format_does_not_read_say_which_option_is_to_be_looked_at(tmp_path: Path) -> None:
     write(tmp_path, f"{HEADER}a,p,12/31/2019\n")
-    assert refusal(tmp_path, max_reject_share=0.1).endswith("; set date_format in [history.purchases]")
+    assert refusal(tmp_path, max_reject_share=0.1).endswith(
+        '; set date_format in [history.purchases]. They are read by "%m/%d/%Y"'
+    )
     turned = refusal(tmp_path, max_reject_share=0.1, purchases={"date_format": "%d/%m/%Y"})
     write(tmp_path, f"{HEADER}a,p,12/31/19\n")
     early = refusal(tmp_path, max_reject_share=0.1, purchases={"date_format": "%m/%d/%Y"})
     assert early.endswith("; is date_format in [history.purchases] right? %y is a year of two digits")
-    assert turned.endswith("; is date_format in [history.purchases] right, day and month too?")
+    assert turned.endswith(
+        '; is date_format in [history.purchases] right, day and month too? They are read by "%m/%d/%Y"'
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:
         "purchases.csv: no column 'product_id'; it has customer_id, sku, purchased_at."
         " Map product_id in [history.purchases.columns]"
     )
+    both = {"columns": {"customer_id": "buyer", "order_id": "invoice"}}
+    assert refusal(tmp_path, purchases=both) == (
+        "purchases.csv: no columns 'buyer' for customer_id, 'product_id', 'invoice' for order_id; it has "
+        "customer_id, sku, purchased_at. Map them in [history.purchases.columns]"
+    )
     mapped = {"columns": {"product_id": "sku", "order_id": "invoice"}}
     assert "no column 'invoice' for order_id" in refusal(tmp_path, purchases=mapped)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from psutil import Process
 
+from experiments.cli import commands as experiment_commands
 from service.cli import main
 from service.errors import RefusedError
 from service.events.counters import EventCounters
@@ -169,6 +170,10 @@ def test_the_commands_say_what_is_there(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
     assert "had schema 0, and has 4 now" in nbo_serve("migrate")[1]
     assert "is up to date" in nbo_serve("migrate")[1]
+    assert nbo_serve("quarantine", "list") == (0, "nothing is kept aside\n")
+    assert nbo_serve("products") == (0, "none yet: `PUT /products` changed nothing\n")
+    listed = CliRunner().invoke(experiment_commands, ["list", "--store", str(tmp_path)]).output
+    assert listed.splitlines()[0] == "none yet: `nbo-experiment start` starts one"
     with opened_store(tmp_path) as record:
         take(record, event("e1"), event("e2", "bert"), event("e3", product_id="ghost"))
         erase(record, "bert", now_ms=NOON_MS, client="k")
@@ -251,7 +256,7 @@ def test_what_is_said_of_products_until_it_is_taken_back_is_listed_by_a_command(
     def listed() -> list[str]:
         ended = CliRunner().invoke(main, ["record", "products", "--store", str(tmp_path)])
         assert ended.exit_code == 0
-        return ended.output.splitlines()
+        return ended.stdout.splitlines()
 
     prepare(record_url(tmp_path, None))
     assert listed() == []

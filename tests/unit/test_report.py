@@ -13,6 +13,7 @@ from rich.console import Console
 
 from models.history.interactions import Interactions
 from tests.data.scores import DAY_S, Fixed, history_of
+from training.evaluation.bootstrap import Interval
 from training.evaluation.calibration import Calibration, JudgedPairs, judge, judge_window
 from training.evaluation.comparison import Evaluation, summarise
 from training.evaluation.contribution import Contribution, count_sources, pool_sources
@@ -262,6 +263,26 @@ def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None
     assert f"{found.mean:.3f}".removeprefix("0") in written.getvalue()
     assert "…" not in written.getvalue()
     assert "against" in written.getvalue()
+
+
+def test_the_table_fits_80_columns_where_everybody_finds_something(evaluation: Evaluation) -> None:
+    sure, worse = Interval(1.0, 1.0, 1.0), Interval(-0.335, -0.335, -0.335)
+    variants = {}
+    for name, result in evaluation.variants.items():
+        metrics = {target: dict.fromkeys(found, sure) for target, found in result.metrics.items()}
+        differences = {
+            other: {
+                target: {m: replace(d, interval=worse) for m, d in by.items()} for target, by in of.items()
+            }
+            for other, of in result.differences.items()
+        }
+        variants[name] = replace(result, metrics=metrics, differences=differences)
+    variants = {"item_item" if name == "popular" else name: found for name, found in variants.items()}
+    written = StringIO()
+    Console(file=written, width=80).print(table(replace(evaluation, variants=variants)))
+    assert "1.00-1.00" in written.getvalue()
+    assert "-.335 to -.335" in written.getvalue()
+    assert "…" not in written.getvalue()
 
 
 def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation, night_page: str) -> None:

@@ -68,8 +68,8 @@ def _change(found: Difference | None) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits, without the 0 before the point, so that the table fits 80 columns."""
-    return f"{value:.3f}".removeprefix("0")
+    """Four characters, without the 0 before the point, so that the table fits 80 columns."""
+    return f"{value:.3f}".removeprefix("0")[:4]
 
 
 def _signed(value: float) -> str:
