@@ -47,6 +47,15 @@ def test_who_said_something_or_was_erased_is_listed_by_that(store: Store) -> Non
         assert [erased_since(store, NOTHING, number) for number in (0, 1)] == [1, 0]
 
 
+def test_an_empty_erasure_key_is_as_if_it_were_not_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the service takes it; lines of cron may have it from the same file."""
+    monkeypatch.setenv(ERASURE_KEY, "")
+    with empty_record(sqlite_url(store.root)):
+        assert may_be_listed(store, RecordOptions(), ["anna"], 0) == [True]
+
+
 def test_lists_of_models_that_are_interleaved_or_rivals_are_needed_too(store: Store) -> None:
     arms = (
         '[[variants]]\nmodel = "popular"\n'

@@ -145,4 +145,4 @@ def may_be_listed(
 
 
 def _opened(store: Store, options: RecordOptions) -> AbstractContextManager[Record | None]:
-    return record_if_any(RecordPlace(store.root, options.url, os.environ.get(ERASURE_KEY)))
+    return record_if_any(RecordPlace(store.root, options.url, os.environ.get(ERASURE_KEY) or None))
