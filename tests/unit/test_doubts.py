@@ -145,6 +145,15 @@ def test_products_that_all_got_new_ids_are_doubted_from_the_next_day_on_for_two_
         assert found.count("new ids") == is_said
 
 
+@pytest.mark.parametrize("every_days", [5, 7, 10, 14, 21, 28])
+def test_a_shop_that_always_changes_all_it_sells_is_not_doubted_for_it(
+    tmp_path: Path, every_days: int
+) -> None:
+    """The last change was a few days ago."""
+    numbers = [(c, d, (d + 84 - 80) // every_days) for d in range(84) for c in range(120)]
+    assert said(tmp_path, [f"c{c},{turn}-{c % 3},{day(d)},{d}" for c, d, turn in numbers]) == ""
+
+
 def test_customers_who_all_got_new_ids_on_a_day_are_doubted_also_weeks_later(tmp_path: Path) -> None:
     """60 customers have 120 lines a week; from the sixth week on, those of everybody are of new ids."""
     lines = weekly(customers=60)

@@ -1,11 +1,12 @@
 """What in a history is probably not as the shop meant it: said in the report, while the night goes on."""
 
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from models.arrays import DAY_S, LongArray
+from models.arrays import DAY_S, DoubleArray, LongArray
 from storage.history.history import History
 from storage.local_days import local_day, local_days
 from training.history.strange_values import strange_values
@@ -121,7 +122,7 @@ def _hole(history: History, horizon_days: int) -> str | None:
 
 def _renamed_products(history: History, horizon_days: int) -> str | None:
     """Whether hardly any product of before sold since a day; else whether most of what sold lately is new,
-    and was not before, as it is where pieces are sold once."""
+    and was not before, as it is where pieces are sold once or all that is sold changes now and then."""
     told = _all_renamed(history, horizon_days, "product", within_days=RENAMED_HORIZONS * horizon_days)
     return told or _mostly_new(history, horizon_days)
 
@@ -137,9 +138,12 @@ def _mostly_new(history: History, horizon_days: int) -> str | None:
     np.maximum.at(first_ago, row, ago)
     is_new = first_ago[row] < ago + RENAMED_HORIZONS
     compared = min(USUAL_HORIZONS, reach - RENAMED_HORIZONS)
-    shares = [float(is_new[ago == number].mean()) for number in range(compared + 1) if (ago == number).any()]
-    share = shares[0] if (ago == 0).any() else 0.0
-    if share < max(RENAMED_SHARE, RENAMED_TIMES * min(shares[1:], default=0.0)):
+    numbers = [number for number in range(compared + 1) if (ago == number).any()]
+    shares = {number: float(is_new[ago == number].mean()) for number in numbers}
+    share = shares.pop(0, 0.0)
+    told = range(RENAMED_HORIZONS, reach - 2 * RENAMED_HORIZONS + 1)  # in the first ones everything is new
+    times = sum(share <= shares.get(number, 0.0) for number in told)
+    if times > 1 or share < max(RENAMED_SHARE, RENAMED_TIMES * min(shares.values(), default=0.0)):
         return None
     return (
         f"{share:.0%} of the purchase lines of the last {horizon_days} days are of products that were first "
@@ -148,47 +152,74 @@ def _mostly_new(history: History, horizon_days: int) -> str | None:
     )
 
 
+class _Horizons(NamedTuple):
+    """Of the horizon that begins on each day of a history: its lines, and those of what was known by then.
+
+    Attributes:
+        opened: the first day.
+        end: the day after each.
+        share, by_day: lines of what was known, of all and for each of its days.
+    """
+
+    opened: date
+    end: LongArray
+    lines: LongArray
+    share: DoubleArray
+    by_day: DoubleArray
+
+    @classmethod
+    def of(cls, history: History, horizon_days: int, what: str) -> "_Horizons":
+        days = local_days(history.purchases["at_s"], history.timezone)
+        opened = days.min()
+        assert isinstance(opened, date)
+        row, day = history.purchases[f"{what}_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
+        reach = int(day.max()) + 1
+        first = np.full(int(row.max()) + 1, reach)
+        np.minimum.at(first, row, day)
+        begin = np.arange(reach)
+        end = np.minimum(begin + horizon_days, reach)
+        sold = np.concatenate([[0], np.bincount(day).cumsum()])
+        lines = sold[end] - sold[begin]
+        after = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of what is known
+        known = (np.bincount(after, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
+        return cls(opened, end, lines, known / np.maximum(lines, 1), known / (end - begin))
+
+    def few(self, begins: LongArray, usual: float, usual_by_day: float) -> LongArray:
+        """On which of these days hardly anything known came: by share, since a shop may have been closed, and
+        by number, since many others may have come once."""
+        is_few = self.share[begins] < KNOWN_AGAIN * usual
+        is_few &= self.by_day[begins] < KNOWN_AGAIN * usual_by_day
+        return begins[is_few & (usual * self.lines[begins] >= LEAST_MISSED)]
+
+
 def _all_renamed(
     history: History, horizon_days: int, what: str, *, within_days: int | None = None
 ) -> str | None:
-    """The day from which on hardly any customer, or product, of before came: by share, since a shop may have
-    been closed, and by number, since many others may have come once.
+    """The day from which on hardly any customer, or product, of before came, and before which there were no
+    two such days: some shops always change all they sell.
 
     Args:
         within_days: of the end, if that day must be.
     """
-    days = local_days(history.purchases["at_s"], history.timezone)
-    opened = days.min()
-    assert isinstance(opened, date)
-    row, day = history.purchases[f"{what}_row"].to_numpy(), (days - opened).dt.total_days().to_numpy()
-    reach = int(day.max()) + 1
-    first = np.full(int(row.max()) + 1, reach)
-    np.minimum.at(first, row, day)
-    begin = np.arange(reach)
-    end = np.minimum(begin + horizon_days, reach)  # of the horizon that begins on each day
-    sold = np.concatenate([[0], np.bincount(day).cumsum()])
-    lines = sold[end] - sold[begin]
-    after = np.maximum(first[row], day - horizon_days) + 1  # to its own day, a line is of what is known
-    known = (np.bincount(after, minlength=reach + 1) - np.bincount(day + 1)).cumsum()[:reach]
-    share, by_day = known / np.maximum(lines, 1), known / (end - begin)
-    able = begin[max((LEAST_HORIZONS + 1) * horizon_days, reach - (within_days or reach)) :]
-    if not len(able):
+    of = _Horizons.of(history, horizon_days, what)
+    reach, back = len(of.end), horizon_days * np.arange(1, 1 + USUAL_HORIZONS)
+    turns: dict[int, float] = {}  # what was usual before each
+    for turn in range(max((LEAST_HORIZONS + 1) * horizon_days, reach - (within_days or reach)), reach):
+        before = np.maximum(turn - back[: reach // horizon_days], 0)  # on day 0 nobody is known
+        usual, usual_by_day = float(np.median(of.share[before])), float(np.median(of.by_day[before]))
+        if not len(of.few(np.array([turn]), usual, usual_by_day)):
+            continue
+        since = max(RENAMED_HORIZONS * horizon_days, turn - int(back[-1]))  # before that all is new
+        earlier = of.few(np.arange(since, turn - horizon_days + 1), usual, usual_by_day)
+        if not len(earlier) or earlier[-1] - earlier[0] < horizon_days:
+            turns[turn] = usual
+    if not turns:
         return None
-    before = able[:, None] - horizon_days * np.arange(1, 1 + min(USUAL_HORIZONS, reach // horizon_days))
-    usual, usual_by_day = (
-        np.median(of[np.maximum(before, 0)], axis=1)
-        for of in (share, by_day)  # on day 0 nobody is known
-    )
-    is_few = (share[able] < KNOWN_AGAIN * usual) & (by_day[able] < KNOWN_AGAIN * usual_by_day)
-    found = np.flatnonzero(is_few & (usual * lines[able] >= LEAST_MISSED))
-    if not len(found):
-        return None
-    worst = int(found[share[able[found]].argmin()])
-    turn = int(able[worst])
-    since, upto = (opened + timedelta(days=int(number)) for number in (turn, end[turn] - 1))
+    turn = min(turns, key=lambda day: float(of.share[day]))
+    first, last = (of.opened + timedelta(days=int(number)) for number in (turn, of.end[turn] - 1))
     return (
-        f"Of the purchase lines of {since} to {upto} only {share[turn]:.0%} are of {what}s known before, "
-        f"where {usual[worst]:.0%} are usual: were {what}s given new ids? What is known of the old ones "
+        f"Of the purchase lines of {first} to {last} only {of.share[turn]:.0%} are of {what}s known before, "
+        f"where {turns[turn]:.0%} are usual: were {what}s given new ids? What is known of the old ones "
         "doesn't count for the new."
     )
 
