@@ -1,5 +1,6 @@
 """A batch of raw lines becomes lines of the data contract; every other line gets its reason."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -156,8 +157,8 @@ class Cleaner:
         name = self.table.name
         if any("\0" in column for column in there):
             return 'this looks like UTF-16: set encoding = "utf-16" in [history]'
-        if len(there) == 1 and (separator := next((s for s in ";\t|" if s in there[0]), None)):
-            return f"one single column: set separator = {separator!r} in [history.{name}]"
+        if len(there) == 1 and (separator := next((s for s in ";\t|," if s in there[0]), None)):
+            return f"one single column: set separator = {json.dumps(separator)} in [history.{name}]"
         if there and there[0].startswith("sep="):
             return "the first line, sep=, is a word to Excel: take it out, so that columns are named first"
         named = [

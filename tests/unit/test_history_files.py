@@ -1,6 +1,8 @@
 """Files as they arrive: cut off, wrongly encoded, quoted badly, split in many, or not there."""
 
 import gzip
+import re
+import tomllib
 from pathlib import Path
 
 import polars as pl
@@ -65,10 +67,14 @@ def test_an_empty_gzip_is_refused(tmp_path: Path) -> None:
     assert "the file is empty" in refusal(write(tmp_path, gzip.compress(b""), "purchases.csv.gz"))
 
 
-def test_another_separator_is_guessed_in_the_message_only(tmp_path: Path) -> None:
-    write(tmp_path, (HEADER + "a,p,2020-01-01\n").replace(",", ";"))
-    assert "set separator = ';' in [history.purchases]" in refusal(tmp_path)
-    assert read(tmp_path, purchases={"separator": ";"}).customer_ids == ["a"]
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_another_separator_is_guessed_in_the_message_only(tmp_path: Path, separator: str) -> None:
+    write(tmp_path, (HEADER + "a,p,2020-01-01\n").replace(",", separator))
+    told = refusal(tmp_path, purchases={"separator": "|" if separator == "," else ","})
+    line = re.search("set (separator = .+) in \\[history.purchases]", told)
+    assert line is not None
+    assert tomllib.loads(line[1]) == {"separator": separator}  # as it would be copied into nextbest.toml
+    assert read(tmp_path, purchases={"separator": separator}).customer_ids == ["a"]
 
 
 @pytest.mark.parametrize("separator", [",", ";"])
