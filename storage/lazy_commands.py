@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import click
 
+MAX_LINE = 1000  # characters: no sentence is as long
+
 
 @contextmanager
 def nothing_collected() -> Iterator[None]:
@@ -65,3 +67,12 @@ class LazyCommands(click.Group):
         """The lines as they stand here: to ask each command would load them all."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.line) for name, lazy in self.lazy.items()])
+
+
+class WholeLines(click.Group):
+    """A group whose help says of each command all of its first sentence, where click breaks it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(MAX_LINE)) for name, each in commands if each])

@@ -96,4 +96,6 @@ def _as_text(value: object) -> str:
     """A value for people: thousands apart, and of a mapping each name with its value."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_as_text(each)}" for name, each in value.items())
+    if isinstance(value, float):
+        return f"{round(value, 4):,}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,11 +10,12 @@ from service.access.new_keys import new_api_key
 from service.access.options import label_options, labels
 from service.access.routes import MEANING, Scope
 from storage.keyring import KeyState
+from storage.lazy_commands import WholeLines
 
 SCOPES = "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANING.items())
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def keys() -> None:
     """API keys of the shop's back end and of operators. Running workers follow within seconds."""
 

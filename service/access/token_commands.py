@@ -13,10 +13,11 @@ from service.access.options import label_options, labels, now_utc
 from service.access.tokens import LIFE_MAX_S, Issued, mint, public_key
 from service.access.tokens import private_key as parse_private_key
 from storage.keyring import Algorithm, Keyring, KeyState, TokenKey, UnusableKeyError, read_keyring
+from storage.lazy_commands import WholeLines
 from storage.store_option import store_option
 
 
-@click.group("token-keys")
+@click.group("token-keys", cls=WholeLines)
 def token_keys() -> None:
     """Keys that the shop's back end signs customers' tokens with."""
 

@@ -8,6 +8,7 @@ from typing import IO
 import click
 
 from service.commands.record_upkeep import expire_old, purge_sent, quarantine
+from storage.lazy_commands import WholeLines
 from storage.record.copying import copy_record
 from storage.record.engine import file_of
 from storage.record.holding import holding
@@ -20,7 +21,7 @@ from storage.record_options import RecordPlace, opened_record, record_options, u
 from storage.store_option import store_option
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def record() -> None:
     """The database for what must last: events, consent, erasures."""
 

@@ -6,6 +6,7 @@ import click
 
 from models.arrays import DAY_MS
 from service.access.options import now_utc
+from storage.lazy_commands import WholeLines
 from storage.record.intake import REASONS
 from storage.record.upkeep import Chosen, count_sent, drop, expire, in_quarantine, purge, release
 from storage.record_options import RecordPlace, opened_record, record_if_any, record_options
@@ -17,7 +18,7 @@ def _now_ms() -> int:
     return int(now_utc().timestamp() * 1000)
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def quarantine() -> None:
     """Events that were kept aside: of unknown products, or over a customer's daily cap."""
 

@@ -25,6 +25,7 @@ from service.rules.dry_run import DryRun, dry_run, sample
 from service.rules.reading import NO_RULES
 from service.rules.watch import read_rules_file
 from service.versions.opened import StoreChampion
+from storage.lazy_commands import WholeLines
 from storage.record.consent import PRESETS
 from storage.record_options import RecordPlace, consent_option, key_option, record_if_any, url_option
 from storage.store_option import store_option_that
@@ -37,7 +38,7 @@ file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
 store_option = store_option_that(is_required=False)
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def rules() -> None:
     """The merchandiser's rules: docs/rules.md."""
 

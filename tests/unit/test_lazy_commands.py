@@ -5,6 +5,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import experiments.cli
 import service.cli
@@ -52,6 +53,14 @@ def test_a_line_of_help_is_the_beginning_of_the_commands_own(name: str) -> None:
         assert own and own.help
         assert " ".join(own.help.split()).startswith(lazy.line.removesuffix("."))
         assert f"{command} {lazy.line}" in shown
+
+
+@pytest.mark.parametrize("path", [["keys"], ["token-keys"], ["rules"], ["record"], ["record", "quarantine"]])
+def test_a_line_of_a_groups_help_is_a_whole_sentence(path: list[str]) -> None:
+    shown = CliRunner().invoke(service.cli.main, [*path, "--help"], terminal_width=80).output
+    lines = shown.partition("Commands:")[2]
+    assert "list" in lines or "status" in lines or "check" in lines
+    assert "..." not in lines
 
 
 def test_no_command_loads_what_one_step_of_one_of_them_needs() -> None:

@@ -45,6 +45,12 @@ def test_whole_numbers_are_set_apart_for_people() -> None:
     assert "lines 1,464,471" in shown(console)
 
 
+def test_a_terminal_sees_four_digits_behind_the_point() -> None:
+    console = terminal()
+    Progress(console).say("lists by day", half_life=1 / 48, seconds=1234.5)
+    assert "half_life 0.0208  seconds 1,234.5" in shown(console)
+
+
 def test_without_a_terminal_each_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs()
     progress = Progress(Console(file=io.StringIO(), force_terminal=False))
