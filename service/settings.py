@@ -12,6 +12,7 @@ from redis import ConnectionPool, RedisError
 from storage.record.errors import ERASURE_KEY_BYTES
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+RECORD = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://|sqlite:///(?!:memory:).")
 type Rate = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
@@ -145,6 +146,14 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value and len(value.get_secret_value().encode()) < ERASURE_KEY_BYTES:
             raise ValueError(f"must have at least {ERASURE_KEY_BYTES} bytes")
+        return value
+
+    @field_validator("record_url")
+    @classmethod
+    def _usable_record(cls, value: SecretStr | None) -> SecretStr | None:
+        """By its beginning alone, since what reads all of it takes long to load."""
+        if value and not RECORD.match(value.get_secret_value()):
+            raise ValueError("must be postgresql://HOST/DATABASE or sqlite:///FILE")
         return value
 
     @field_validator("redis_url")

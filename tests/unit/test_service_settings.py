@@ -110,6 +110,24 @@ def test_a_short_erasure_key_is_refused_by_its_bytes(tmp_path: Path) -> None:
     assert (ended.exit_code, ended.output) == (2, "NEXTBEST_ERASURE_KEY: must have at least 16 bytes\n")
 
 
+@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/x", "sqlite://", "sqlite:///", "/srv/record.db"])
+def test_a_record_that_is_neither_postgres_nor_a_file_is_refused_by_the_setting(
+    url: str, tmp_path: Path
+) -> None:
+    ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env={"NEXTBEST_RECORD_URL": url})
+    what = "must be postgresql://HOST/DATABASE or sqlite:///FILE"
+    assert (ended.exit_code, ended.output) == (2, f"NEXTBEST_RECORD_URL: {what}\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://h/x", "postgres://u:p@h:5432/x", "postgresql+psycopg://h/x", "sqlite:////r.db", ""]
+)
+def test_a_record_may_be_a_postgres_or_a_file(url: str, tmp_path: Path) -> None:
+    told = Settings(store=tmp_path, record_url=SecretStr(url)).record_url
+    assert told is not None
+    assert told.get_secret_value() == url
+
+
 def test_the_command_says_its_version() -> None:
     ended = CliRunner().invoke(main, ["--version"])
     assert ended.exit_code == 0
