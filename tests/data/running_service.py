@@ -45,10 +45,12 @@ class Running:
 
     def redis(self) -> list[psutil.Process]:
         """The Redis that it started, if it did."""
-        return [child for child in self.processes() if child.name() == "redis-server"]
+        return [child for child in self.processes() if _name_and_words(child)[:1] == ["redis-server"]]
 
     def workers(self) -> list[psutil.Process]:
-        return [child for child in self.processes() if child.name() != "redis-server"]
+        """Its other children; not the Python that is about to become its Redis."""
+        told = [(child, _name_and_words(child)) for child in self.processes()]
+        return [child for child, words in told if words and not any("redis-server" in word for word in words)]
 
     def listeners(self) -> set[int]:
         """Workers that callers reach, by process id: one that was started takes a second until then."""
@@ -57,6 +59,14 @@ class Running:
     def processes(self) -> list[psutil.Process]:
         """Its children that run."""
         return [child for child in psutil.Process(self.process.pid).children() if runs(child)]
+
+
+def _name_and_words(process: psutil.Process) -> list[str]:
+    """Its name and the words of its command; none of one that has ended meanwhile."""
+    try:
+        return [process.name(), *process.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _listens(process: psutil.Process, port: int) -> bool:

@@ -207,7 +207,7 @@ def test_a_folder_for_what_is_passing_that_was_cleared_away_is_made_again(
         assert running.get("/metrics").status_code == 200
         until(lambda: comes_to(running, "nextbest_workers_ready", 1), PATIENCE_S)
         shutil.rmtree(private_folder(store.root))
-        (worker,) = running.workers()
+        (worker,) = running.workers()  # while its Redis is started anew
         worker.kill()
         until(lambda: not runs(worker), PATIENCE_S)
         until(lambda: is_live(running), PATIENCE_S)
