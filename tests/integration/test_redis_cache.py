@@ -298,9 +298,11 @@ def test_another_customers_list_in_redis_or_a_forged_one_is_a_miss(
     owner = owner_of(served.version_id, VARIANT, "anna", 0)
     for row, evidence in ((10**6, 0), (0, 100)):  # no product's; a place in somebody else's history
         forged = pack(owner, Columns.of([(row, evidence, 0.5)]), b"whoever writes to this Redis too")
+        cache.flush()  # what was made anew would wait, and be answered
         client.set(list_key(served.version_id, VARIANT, "anna"), forged)
         answer = recommender.recommend(served, "anna", Query())
         assert (answer.level, answer.picks) == ("map", right)
+    cache.flush()
     client.flushall()
     assert recommender.recommend(served, "anna", Query()).picks == right
     cache.flush()
