@@ -179,7 +179,8 @@ def test_a_missing_table_or_column_or_a_wrong_query_is_said_plainly(database: st
     with pytest.raises(BadHistoryError, match="nowhere"):
         read(database, rejects=rejects, purchases={"query": "SELECT * FROM nowhere"})
     fill(database, SOLD, [])
-    with pytest.raises(BadHistoryError, match="no column 'customer_id'; it has client, article"):
+    missing = "no columns 'customer_id', 'product_id', 'purchased_at'; it has client, article"
+    with pytest.raises(BadHistoryError, match=missing):
         read(database, rejects=rejects, purchases={"query": "SELECT * FROM sold"})
 
 
