@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis import ConnectionPool, RedisError
 
-from storage.record.errors import ERASURE_KEY_BYTES
+from storage.record.errors import ERASURE_KEY_BYTES, USABLE_URL
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 RECORD = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://|sqlite:///(?!:memory:).")
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     def _usable_record(cls, value: SecretStr | None) -> SecretStr | None:
         """By its beginning alone, since what reads all of it takes long to load."""
         if value and not RECORD.match(value.get_secret_value()):
-            raise ValueError("must be postgresql://HOST/DATABASE or sqlite:///FILE")
+            raise ValueError(USABLE_URL)
         return value
 
     @field_validator("redis_url")

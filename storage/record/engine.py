@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from storage.record.errors import BadRecordUrlError, SchemaError
+from storage.record.errors import USABLE_URL, BadRecordUrlError, SchemaError
 from storage.silent_server import end_when_silent
 
 WRITES = {"record_writes": True}
@@ -38,15 +38,14 @@ def parse_url(url: str) -> URL:
     Raises:
         BadRecordUrlError: it is neither.
     """
-    usable = "must be sqlite:///FILE or postgresql://HOST/DATABASE"
     try:
         parsed = sa.make_url(url)
         if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
             return parsed.set(drivername="postgresql+psycopg")
     except (sa.exc.ArgumentError, ValueError) as err:
-        raise BadRecordUrlError(usable) from err
+        raise BadRecordUrlError(USABLE_URL) from err
     if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise BadRecordUrlError(usable)
+        raise BadRecordUrlError(USABLE_URL)
     return parsed
 
 

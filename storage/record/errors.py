@@ -2,7 +2,9 @@
 
 from models.errors import NextbestError
 
-ERASURE_KEY_BYTES = 16  # at least; here, where a setting is checked without loading the record
+# Here, since settings are checked without loading the record.
+ERASURE_KEY_BYTES = 16  # at least
+USABLE_URL = "must be sqlite:///FILE or postgresql://HOST/DATABASE"
 
 
 class RecordUnavailableError(NextbestError):

@@ -115,7 +115,7 @@ def test_a_record_that_is_neither_postgres_nor_a_file_is_refused_by_the_setting(
     url: str, tmp_path: Path
 ) -> None:
     ended = CliRunner().invoke(main, ["run", "--store", str(tmp_path)], env={"NEXTBEST_RECORD_URL": url})
-    what = "must be postgresql://HOST/DATABASE or sqlite:///FILE"
+    what = "must be sqlite:///FILE or postgresql://HOST/DATABASE"
     assert (ended.exit_code, ended.output) == (2, f"NEXTBEST_RECORD_URL: {what}\n")
 
 
