@@ -110,7 +110,15 @@ def test_a_short_erasure_key_is_refused_by_its_bytes(tmp_path: Path) -> None:
     assert (ended.exit_code, ended.output) == (2, "NEXTBEST_ERASURE_KEY: must have at least 16 bytes\n")
 
 
-@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/x", "sqlite://", "sqlite:///", "/srv/record.db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:s3cret@h/x",  # pragma: allowlist secret
+        "sqlite://",
+        "sqlite:///",
+        "/srv/record.db",
+    ],
+)
 def test_a_record_that_is_neither_postgres_nor_a_file_is_refused_by_the_setting(
     url: str, tmp_path: Path
 ) -> None:
