@@ -25,6 +25,7 @@ from models.item_item import ItemItemOptions
 from models.neighbours import NeighboursOptions
 from models.numerics.boosting import MOST_TREES, TreeOptions
 from models.numerics.cores import AT_ONCE, at_once, give_back
+from models.numerics.tree_sums import MOST_PAIRS
 from models.parts import gathered, parted
 from models.popular import PopularOptions
 from models.ranking.calibration import UNCHANGED, calibrated, learned_calibration
@@ -32,7 +33,7 @@ from models.ranking.ensembles import Ensembles
 from models.ranking.features import LATELY
 from models.ranking.lessons import Lessons
 from models.ranking.levels import levels
-from models.ranking.sources import SOURCES, Candidates, Limits
+from models.ranking.sources import SOURCES, Candidates, Limits, together
 from models.ranking.view import View, feature_names
 from models.ranking.windows import Window, WindowOptions, objection_to, window, window_starts
 from models.repeat import RepeatOptions
@@ -246,11 +247,17 @@ class Ranker(Model[RankerOptions]):
         Args:
             rows: customer rows, rising and distinct.
         """
-        for found in self._view().candidates(rows):
-            able = found.at(np.flatnonzero(~found.is_own)) if self.is_for_new_only else found
-            order, log_odds = self._ensembles.judged(able, self._view().features(able), self._rise(able))
-            assert self.options_.calibration is not None
-            yield Opinions(able, order.astype(np.float32), calibrated(log_odds, self.options_.calibration))
+        view, line = self._view(), self.options_.calibration
+        assert line is not None
+        for some in together(view.candidates(rows), MOST_PAIRS):
+            is_for_new = self.is_for_new_only
+            blocks = [each.at(np.flatnonzero(~each.is_own)) if is_for_new else each for each in some]
+            found = Candidates.joined(blocks)
+            features = np.concatenate([view.features(each) for each in blocks])
+            order, log_odds = self._ensembles.judged(found, features, self._rise(found))
+            told = order.astype(np.float32), calibrated(log_odds, line)
+            ends = np.cumsum([len(each) for each in blocks])[:-1]
+            yield from map(Opinions, blocks, *(np.split(each, ends) for each in told))
 
     def state(self) -> ModelState:
         """See Model; the sources' arrays, or the blend's, carry their name in front."""

@@ -109,8 +109,7 @@ def dealt(scores: DoubleArray, liking: DoubleArray, customer_row: AnyArray) -> D
 def _said(trees: Mapping[str, Trees], features: FloatArray, new: LongArray) -> dict[str, DoubleArray]:
     """What each ensemble says: of all pairs, or of the new ones at these places."""
     of_new = features[new] if set(trees) & set(OF_NEW) else features[:0]
-    steps = [partial(each.sums, of_new if name in OF_NEW else features) for name, each in trees.items()]
-    return dict(zip(trees, at_once(steps), strict=True))
+    return {name: each.sums(of_new if name in OF_NEW else features) for name, each in trees.items()}
 
 
 def _spread(sums: DoubleArray) -> float:

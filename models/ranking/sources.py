@@ -2,9 +2,9 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -75,6 +75,11 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.customer_row)
+
+    @classmethod
+    def joined(cls, blocks: Sequence["Candidates"]) -> "Candidates":
+        """Those of all blocks, at least one, of other customers each."""
+        return cls(*(np.concatenate([getattr(each, part.name) for each in blocks]) for part in fields(cls)))
 
     def at(self, kept: LongArray) -> "Candidates":
         """The pairs at these places."""
@@ -203,6 +208,18 @@ def candidates(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def together(blocks: Iterable[Candidates], n_pairs: int) -> Iterator[list[Candidates]]:
+    """Blocks, as many at once as have so many pairs; at last what is left."""
+    some: list[Candidates] = []
+    for block in blocks:
+        some.append(block)
+        if sum(map(len, some)) >= n_pairs:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _block(

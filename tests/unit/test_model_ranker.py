@@ -1,6 +1,6 @@
 """The ranker: what it takes from others, what it says, and when the blend answers instead."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ from scipy.special import logit
 
 import models.base as base_module
 import models.ranker as ranker_module
+import models.ranking.sources as sources_module
 import models.ranking.windows as windows_module
 from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
@@ -120,6 +121,22 @@ def test_judged_comes_in_blocks_of_the_same_pairs_as_opinions() -> None:
         np.testing.assert_array_equal(probability[at], part.probability)
         n_pairs += len(part.found)
     assert n_pairs == np.isfinite(scores).sum()
+
+
+@pytest.mark.parametrize("model", [ranker, discovery])
+def test_of_how_many_pairs_trees_are_asked_at_once_changes_nothing(
+    model: Callable[[], Ranker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
+    at_once = list(model().judged(EVERYONE))
+    monkeypatch.setattr(ranker_module, "MOST_PAIRS", 1)
+    one_by_one = list(model().judged(EVERYONE))
+    assert len(at_once) == len(one_by_one) == 10
+    for part, alone in zip(at_once, one_by_one, strict=True):
+        for name in ("rows", "customer_row", "product_row"):
+            np.testing.assert_array_equal(getattr(part.found, name), getattr(alone.found, name))
+        np.testing.assert_array_equal(part.order, alone.order)
+        np.testing.assert_array_equal(part.probability, alone.probability)
 
 
 def test_a_large_catalogue_cuts_no_blocks_of_a_ranker_which_looks_at_few_products(

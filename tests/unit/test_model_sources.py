@@ -15,7 +15,16 @@ from models.base import Model
 from models.due import Due
 from models.history.catalogue import Catalogue
 from models.popular import Popular, PopularOptions
-from models.ranking.sources import SOURCES, Candidates, Limits, Owned, candidates, pool_of, unsold_share
+from models.ranking.sources import (
+    SOURCES,
+    Candidates,
+    Limits,
+    Owned,
+    candidates,
+    pool_of,
+    together,
+    unsold_share,
+)
 from models.repeat import Repeat, RepeatOptions
 from tests.data.scores import Fixed, history_of
 from tests.data.shops import market
@@ -39,14 +48,6 @@ def few_sources() -> dict[str, Model[Any]]:
     }
 
 
-def together(blocks: list[Candidates]) -> Candidates:
-    parts = (
-        np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("rows", "customer_row", "product_row", "is_own", "scores", "places", "nearness")
-    )
-    return Candidates(*parts)
-
-
 def found(
     sources: Mapping[str, Model[Any]],
     *,
@@ -55,7 +56,7 @@ def found(
     rows: np.ndarray = ROWS,
     unsold: float = 0.0,
 ) -> Candidates:
-    return together(list(candidates(sources, OWNED, rows, Limits(own, new, 6), EVERY, unsold)))
+    return Candidates.joined(list(candidates(sources, OWNED, rows, Limits(own, new, 6), EVERY, unsold)))
 
 
 def pairs(of: Candidates) -> list[tuple[int, int]]:
@@ -186,7 +187,7 @@ def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 7)
     blocks = list(candidates(sources, owned, rows, limits, pool, 0.125))
     assert [len(np.unique(block.customer_row)) for block in blocks] == [7] * 7 + [2]
-    assert_same(together(blocks), whole)
+    assert_same(Candidates.joined(blocks), whole)
     (alone,) = candidates(sources, owned, rows[5:6], limits, pool, 0.125)
     assert_same(alone, whole.at(np.flatnonzero(whole.customer_row == rows[5])))
 
@@ -199,7 +200,7 @@ def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
     history, rows = market().interactions(), np.arange(150, dtype=np.int32)
     pool = np.array([3, 50, 51], np.int32)
     owned = Owned.of(history.matrix())
-    listed = together(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 3), pool, 0.125)))
+    listed = Candidates.joined(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 3), pool, 0.125)))
     assert set(listed.product_row[~listed.is_own].tolist()) <= set(pool.tolist())
     assert listed.is_own.sum() == owned.table[rows].nnz
 
@@ -220,7 +221,7 @@ def test_the_pool_is_what_is_taken_up_lately_and_an_eighth_or_more_that_nobody_b
 def test_own_is_exactly_what_the_customer_bought() -> None:
     history = market().interactions()
     owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
-    listed = together(
+    listed = Candidates.joined(
         list(candidates(all_fitted(), Owned.of(owned), rows, Limits(100, 3, 120), EVERY_120, 0.125))
     )
     bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
@@ -238,3 +239,10 @@ def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up()
     words[3:33, 1] = 1
     catalogue = Catalogue.of(np.full(40, -1, np.int32), words=sparse.csr_array(words))
     assert pool_of(replace(history, catalogue=catalogue), 7.0, 5, 0.2).tolist() == [0, 1, 2, 33, 37]
+
+
+def test_blocks_come_together_until_they_have_enough_pairs() -> None:
+    whole = found(few_sources())
+    blocks = [whole.at(np.arange(n)) for n in (2, 0, 3, 1, 4, 0)]
+    assert [list(map(len, some)) for some in together(blocks, 3)] == [[2, 0, 3], [1, 4], [0]]
+    assert list(together([], 3)) == []
