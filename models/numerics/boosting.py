@@ -1,5 +1,6 @@
 """Boosted trees: LightGBM, kept as its own text, which holds numbers and no code."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +87,7 @@ class Trees:
     Bins are counted column by column: on one core that is faster than by rows, which takes a copy of all
     pairs, and the same numbers are added up in the same order. Each is grown and asked on one core: several
     would wait for each other thousands of times a tree, which takes many times as long where others use the
-    cores too. Two ensembles side by side don't wait.
+    cores too. Two ensembles that grow side by side don't wait.
 
     Attributes:
         losses: where other pairs were watched while it grew: the mean log loss on them after each tree.
@@ -197,21 +198,27 @@ class Trees:
     def sums(self, features: FloatArray, n_trees: int | None = None) -> DoubleArray:
         """The sum of the trees, or of the first so many of them, for each pair, shape (n,).
 
-        Of few pairs and of large trees LightGBM tells sooner, and the same to the bit. Threads that ask at
-        once must ask for as many trees: it keeps the number in the booster they share.
+        Of few pairs and of large trees LightGBM tells sooner, and the same to the bit. Doubles are left to
+        it, and features that are too few or too many, which it refuses. Threads that ask at once must ask for
+        as many trees: it keeps the number in the booster they share.
         """
-        if len(features) > FEW_PAIRS and self._trees is not None:
+        is_as_learned = features.dtype == np.float32 and features.shape[1] == self._booster.num_feature()
+        if len(features) > FEW_PAIRS and is_as_learned and self._trees is not None:
             return tree_sums(self._trees[:n_trees], features)
         found = self._booster.predict(features, raw_score=True, num_threads=1, num_iteration=n_trees)
         return np.asarray(found, np.float64)
 
     @cached_property
     def _trees(self) -> list[Tree] | None:
-        """Those that many pairs can be put to at once; None where one is too large for it."""
-        found = self._booster.dump_model()["tree_info"]
-        if max((tree["num_leaves"] for tree in found), default=1) > LEAVES_AT_ONCE:
+        """Those that many pairs can be put to at once; None where one is too large for it.
+
+        That is told by the text: a dump of large trees takes much memory, and one of deep trees recursion
+        without a bound.
+        """
+        leaves = re.findall(rb"^num_leaves=(\d+)$", self.text.tobytes(), re.MULTILINE)
+        if max(map(int, leaves), default=1) > LEAVES_AT_ONCE:
             return None
-        return [Tree.of(tree["tree_structure"]) for tree in found]
+        return [Tree.of(tree["tree_structure"]) for tree in self._booster.dump_model()["tree_info"]]
 
     def gains(self) -> DoubleArray:
         """How much each feature brought, as a share of all; shape (m,)."""

@@ -44,6 +44,11 @@ def by_lightgbm(trees: Trees, features: FloatArray, n_trees: int | None = None) 
     return np.asarray(booster.predict(features, raw_score=True, num_iteration=n_trees))
 
 
+def thresholds(trees: Trees) -> np.ndarray:
+    lines = [line for line in trees.text.tobytes().decode().splitlines() if line.startswith("threshold=")]
+    return np.array(" ".join(line[len("threshold=") :] for line in lines).split(), np.float64)
+
+
 def test_a_tree_by_hand() -> None:
     """At most 5 goes left, and is told 1; of the rest at most 0 in the second feature 2, others 4."""
     tree = Tree.of(split(0, 5.0, LEAF["left"], split(1, 0.0, LEAF["middle"], LEAF["right"])))
@@ -100,8 +105,7 @@ def test_sums_are_those_of_lightgbm_to_the_bit(leaves: int, with_nan: bool) -> N
 
 def test_values_at_the_thresholds_go_the_same_way() -> None:
     trees = grown(drawn(6000, 1), TreeOptions(n_trees=20, min_pairs=5, ridge=0))
-    lines = [line for line in trees.text.tobytes().decode().splitlines() if line.startswith("threshold=")]
-    most = np.array(" ".join(line[len("threshold=") :] for line in lines).split(), np.float64)
+    most = thresholds(trees)
     assert np.isfinite(most).sum() > 100
     most = np.clip(most, -3e38, 3e38).astype(np.float32)
     near = np.concatenate([most, *(np.nextafter(most, np.float32(to)) for to in (-np.inf, np.inf))])
@@ -125,3 +129,26 @@ def test_trees_without_a_split_and_trees_with_many_leaves_are_told_too(n_trees: 
     assert f"num_leaves={MOST_LEAVES + 1}\n" in large.text.tobytes().decode()
     for trees in (flat, large):
         np.testing.assert_array_equal(trees.sums(unseen, n_trees), by_lightgbm(trees, unseen, n_trees))
+
+
+def test_trees_with_many_leaves_are_not_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dump of them takes much memory, and of deep ones it ends the process."""
+    unseen = drawn(FEW_PAIRS + 7, 2)
+    large = grown(drawn(20_000, 1), TreeOptions(n_trees=5, leaves=MOST_LEAVES + 1, min_pairs=5, ridge=0))
+    monkeypatch.setattr(lightgbm.Booster, "dump_model", None)
+    np.testing.assert_array_equal(large.sums(unseen), by_lightgbm(large, unseen))
+
+
+def test_doubles_between_a_threshold_and_float32_go_as_lightgbm_has_it() -> None:
+    trees = grown(drawn(6000, 1), TreeOptions(n_trees=20, min_pairs=5, ridge=0))
+    most = thresholds(trees)
+    doubles = np.random.default_rng(0).choice(most[np.isfinite(most)], (FEW_PAIRS + 500, 4))
+    np.testing.assert_array_equal(trees.sums(doubles), by_lightgbm(trees, doubles))
+
+
+@pytest.mark.parametrize("n", [1, FEW_PAIRS + 1])
+def test_other_features_than_were_learned_from_are_refused(n: int) -> None:
+    trees = grown(drawn(3000, 1), TreeOptions(n_trees=2, min_pairs=5))
+    for n_features in (3, 5):
+        with pytest.raises(lightgbm.basic.LightGBMError, match="number of features"):
+            trees.sums(np.zeros((n, n_features), np.float32))
