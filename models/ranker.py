@@ -249,9 +249,10 @@ class Ranker(Model[RankerOptions]):
         """
         view, line = self._view(), self.options_.calibration
         assert line is not None
-        for some in together(view.candidates(rows), MOST_PAIRS):
-            is_for_new = self.is_for_new_only
-            blocks = [each.at(np.flatnonzero(~each.is_own)) if is_for_new else each for each in some]
+        able = view.candidates(rows)
+        if self.is_for_new_only:
+            able = (each.at(np.flatnonzero(~each.is_own)) for each in able)
+        for blocks in together(able, MOST_PAIRS):
             found = Candidates.joined(blocks)
             features = np.concatenate([view.features(each) for each in blocks])
             order, log_odds = self._ensembles.judged(found, features, self._rise(found))

@@ -23,7 +23,9 @@ from models.numerics.boosting import TreeOptions
 from models.popular import PopularOptions
 from models.ranker import Discovery, Ranker, RankerOptions
 from models.ranking.calibration import UNCHANGED
+from models.ranking.ensembles import Ensembles
 from models.ranking.lessons import Lessons
+from models.ranking.sources import Candidates
 from models.ranking.windows import Window
 from models.registry import build
 from models.repeat import RepeatOptions
@@ -137,6 +139,23 @@ def test_of_how_many_pairs_trees_are_asked_at_once_changes_nothing(
             np.testing.assert_array_equal(getattr(part.found, name), getattr(alone.found, name))
         np.testing.assert_array_equal(part.order, alone.order)
         np.testing.assert_array_equal(part.probability, alone.probability)
+
+
+def test_trees_for_new_products_are_asked_of_enough_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is their own, which trees of new products are not asked of, doesn't count."""
+    monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
+    n_pairs = [len(part.found) for part in discovery().judged(EVERYONE)]
+    enough = sum(n_pairs[:6])  # as many, own products and all, has a block less
+    monkeypatch.setattr(ranker_module, "MOST_PAIRS", enough)
+    judged, asked = Ensembles.judged, []
+
+    def listening(ensembles: Ensembles, found: Candidates, *others: Any) -> Any:
+        asked.append(len(found))
+        return judged(ensembles, found, *others)
+
+    monkeypatch.setattr(Ensembles, "judged", listening)
+    assert [len(part.found) for part in discovery().judged(EVERYONE)] == n_pairs
+    assert asked == [enough, sum(n_pairs[6:])]
 
 
 def test_a_large_catalogue_cuts_no_blocks_of_a_ranker_which_looks_at_few_products(
