@@ -25,7 +25,7 @@ from models.item_item import ItemItemOptions
 from models.neighbours import NeighboursOptions
 from models.numerics.boosting import MOST_TREES, TreeOptions
 from models.numerics.cores import AT_ONCE, at_once, give_back
-from models.numerics.tree_sums import MOST_PAIRS
+from models.numerics.tree_sums import PAIRS_AT_ONCE
 from models.parts import gathered, parted
 from models.popular import PopularOptions
 from models.ranking.calibration import UNCHANGED, calibrated, learned_calibration
@@ -252,7 +252,7 @@ class Ranker(Model[RankerOptions]):
         able = view.candidates(rows)
         if self.is_for_new_only:
             able = (each.at(np.flatnonzero(~each.is_own)) for each in able)
-        for blocks in together(able, MOST_PAIRS):
+        for blocks in together(able, PAIRS_AT_ONCE):
             found = Candidates.joined(blocks)
             features = np.concatenate([view.features(each) for each in blocks])
             order, log_odds = self._ensembles.judged(found, features, self._rise(found))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray, LongArray
 from models.bounds import above_zero, within
-from models.numerics.tree_sums import MOST_LEAVES as LEAVES_AT_ONCE
-from models.numerics.tree_sums import Tree, tree_sums
+from models.numerics.tree_sums import LEAVES_AT_ONCE, Tree, tree_sums
 
 if TYPE_CHECKING:  # a second to load, for those who grow trees or ask them
     import lightgbm

@@ -7,11 +7,9 @@ import numpy as np
 
 from models.arrays import DoubleArray, FloatArray
 
-MOST_LEAVES = (
-    128  # of a tree: of more, most splits concern hardly any pair, and above 256 a byte can't count them
-)
+LEAVES_AT_ONCE = 128  # of a tree: of more, most splits concern hardly any pair; a byte counts 256
 ZERO = float(np.float32(1e-35))  # what isn't further from 0 is 0 to LightGBM
-MOST_PAIRS = 65_536  # at a time; with few, threads that ask at once wait for each other between two splits
+PAIRS_AT_ONCE = 65_536  # with few, this thread and others wait for each other between two splits
 
 
 class Split(NamedTuple):
@@ -40,7 +38,7 @@ class Tree(NamedTuple):
 
     @classmethod
     def of(cls, structure: Mapping[str, Any]) -> Self:
-        """A tree of at most MOST_LEAVES leaves, from LightGBM's `tree_structure`."""
+        """A tree of at most LEAVES_AT_ONCE leaves, from LightGBM's `tree_structure`."""
         return cls(list(_splits(structure, 0)), np.array(_leaves(structure)))
 
 
@@ -54,9 +52,9 @@ def tree_sums(trees: Sequence[Tree], features: FloatArray) -> DoubleArray:
 
     Args:
         trees: in their order.
-        features: shape (n, m), NaN for nothing to say.
+        features: shape (n, m), float32, as what is the most that goes left; NaN for nothing to say.
     """
-    sums, n_parts = np.zeros(len(features)), -(-len(features) // MOST_PAIRS)
+    sums, n_parts = np.zeros(len(features)), -(-len(features) // PAIRS_AT_ONCE)
     for values, part in zip(
         *(np.array_split(each, max(n_parts, 1)) for each in (features, sums)), strict=True
     ):

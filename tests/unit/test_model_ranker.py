@@ -131,7 +131,7 @@ def test_of_how_many_pairs_trees_are_asked_at_once_changes_nothing(
 ) -> None:
     monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
     at_once = list(model().judged(EVERYONE))
-    monkeypatch.setattr(ranker_module, "MOST_PAIRS", 1)
+    monkeypatch.setattr(ranker_module, "PAIRS_AT_ONCE", 1)
     one_by_one = list(model().judged(EVERYONE))
     assert len(at_once) == len(one_by_one) == 10
     for part, alone in zip(at_once, one_by_one, strict=True):
@@ -146,7 +146,7 @@ def test_trees_for_new_products_are_asked_of_enough_of_these(monkeypatch: pytest
     monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
     n_pairs = [len(part.found) for part in discovery().judged(EVERYONE)]
     enough = sum(n_pairs[:6])  # as many, own products and all, has a block less
-    monkeypatch.setattr(ranker_module, "MOST_PAIRS", enough)
+    monkeypatch.setattr(ranker_module, "PAIRS_AT_ONCE", enough)
     judged, asked = Ensembles.judged, []
 
     def listening(ensembles: Ensembles, found: Candidates, *others: Any) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from models.arrays import FloatArray
 from models.numerics import tree_sums as tree_sums_module
 from models.numerics.boosting import FEW_PAIRS, Binned, TreeOptions, Trees
-from models.numerics.tree_sums import MOST_LEAVES, Tree, tree_sums
+from models.numerics.tree_sums import LEAVES_AT_ONCE, Tree, tree_sums
 
 LEAF = {"left": {"leaf_value": 1.0}, "middle": {"leaf_value": 2.0}, "right": {"leaf_value": 4.0}}
 EDGES = [0.0, -0.0, 1e-35, -1e-35, 1.1e-35, 1e-40, -1e-40, np.inf, -np.inf, np.nan, 3e38, -3e38]
@@ -91,7 +91,7 @@ def test_edges_are_parted_as_lightgbm_does(most: float, told: list[float]) -> No
     np.testing.assert_array_equal(tree_sums([tree], values[:, None]), told)
 
 
-@pytest.mark.parametrize("leaves", [2, 7, 31, MOST_LEAVES])
+@pytest.mark.parametrize("leaves", [2, 7, 31, LEAVES_AT_ONCE])
 @pytest.mark.parametrize("with_nan", [True, False])
 def test_sums_are_those_of_lightgbm_to_the_bit(leaves: int, with_nan: bool) -> None:
     options = TreeOptions(n_trees=20, leaves=leaves, min_pairs=5, ridge=0)
@@ -117,7 +117,7 @@ def test_more_pairs_than_are_looked_at_at_once_are_told_the_same(monkeypatch: py
     trees = grown(drawn(3000, 1), TreeOptions(n_trees=5, min_pairs=5))
     unseen = drawn(FEW_PAIRS + 7, 2)
     at_once = trees.sums(unseen)
-    monkeypatch.setattr(tree_sums_module, "MOST_PAIRS", 1000)
+    monkeypatch.setattr(tree_sums_module, "PAIRS_AT_ONCE", 1000)
     np.testing.assert_array_equal(trees.sums(unseen), at_once)
 
 
@@ -125,8 +125,8 @@ def test_more_pairs_than_are_looked_at_at_once_are_told_the_same(monkeypatch: py
 def test_trees_without_a_split_and_trees_with_many_leaves_are_told_too(n_trees: int | None) -> None:
     unseen = drawn(FEW_PAIRS + 7, 2)
     flat = grown(np.zeros((3000, 4), np.float32), TreeOptions(n_trees=5))
-    large = grown(drawn(20_000, 1), TreeOptions(n_trees=5, leaves=MOST_LEAVES + 1, min_pairs=5, ridge=0))
-    assert f"num_leaves={MOST_LEAVES + 1}\n" in large.text.tobytes().decode()
+    large = grown(drawn(20_000, 1), TreeOptions(n_trees=5, leaves=LEAVES_AT_ONCE + 1, min_pairs=5, ridge=0))
+    assert f"num_leaves={LEAVES_AT_ONCE + 1}\n" in large.text.tobytes().decode()
     for trees in (flat, large):
         np.testing.assert_array_equal(trees.sums(unseen, n_trees), by_lightgbm(trees, unseen, n_trees))
 
@@ -134,7 +134,7 @@ def test_trees_without_a_split_and_trees_with_many_leaves_are_told_too(n_trees: 
 def test_trees_with_many_leaves_are_not_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dump of them takes much memory, and of deep ones it ends the process."""
     unseen = drawn(FEW_PAIRS + 7, 2)
-    large = grown(drawn(20_000, 1), TreeOptions(n_trees=5, leaves=MOST_LEAVES + 1, min_pairs=5, ridge=0))
+    large = grown(drawn(20_000, 1), TreeOptions(n_trees=5, leaves=LEAVES_AT_ONCE + 1, min_pairs=5, ridge=0))
     monkeypatch.setattr(lightgbm.Booster, "dump_model", None)
     np.testing.assert_array_equal(large.sums(unseen), by_lightgbm(large, unseen))
 
