@@ -250,7 +250,7 @@ def _block(
             best = _first(able, limits.new, unsold, n_unsold)
             listed[name] = np.where(best >= 0, columns[best], -1)
     telling = [number for number, name in enumerate(sources) if name in personal(sources)]
-    return _joined(rows, columns, is_own, scores, [listed[name] for name in sources], telling)
+    return _listed(rows, columns, is_own, scores, [listed[name] for name in sources], telling)
 
 
 def _first(scores: FloatArray, n: int, unsold: LongArray, n_unsold: int) -> IntArray:
@@ -264,7 +264,7 @@ def _first(scores: FloatArray, n: int, unsold: LongArray, n_unsold: int) -> IntA
     return np.concatenate([best, np.where(more >= 0, unsold[more], -1)], axis=1).astype(np.int32)
 
 
-def _joined(
+def _listed(
     rows: IntArray,
     columns: AnyIntArray,
     is_own: BoolArray,

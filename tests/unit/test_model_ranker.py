@@ -1,6 +1,6 @@
 """The ranker: what it takes from others, what it says, and when the blend answers instead."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,12 +15,10 @@ import models.ranking.sources as sources_module
 import models.ranking.windows as windows_module
 from models.arrays import DAY_S
 from models.blend import Blend, BlendOptions
-from models.due import PRIOR, Due, DueOptions
+from models.due import Due
 from models.errors import BadConfigError
 from models.history.interactions import Interactions
 from models.history.promotions import Promotions
-from models.numerics.boosting import TreeOptions
-from models.popular import PopularOptions
 from models.ranker import Discovery, Ranker, RankerOptions
 from models.ranking.calibration import UNCHANGED
 from models.ranking.ensembles import Ensembles
@@ -28,38 +26,10 @@ from models.ranking.lessons import Lessons
 from models.ranking.sources import Candidates
 from models.ranking.windows import Window
 from models.registry import build
-from models.repeat import RepeatOptions
 from models.season import Season
-from models.trend import TrendOptions
+from tests.data.rankers import COUNTED, EVERYONE, OPTIONS, discovery, ranker
 from tests.data.scores import told
 from tests.data.shops import gift_shop, market
-
-# the fast sources alone, their constants given: a fit takes a second
-OPTIONS = RankerOptions(
-    without=("season", "item_item", "sequel", "als", "ease", "neighbours", "affinity", "content"),
-    trees=TreeOptions(n_trees=12, learning_rate=0.4, leaves=8, min_pairs=20),
-    popular=PopularOptions(half_life_days=28.0),
-    trend=TrendOptions(half_life_days=28.0),
-    repeat=RepeatOptions(half_life_days=28.0, due_power=0.5),
-    due=DueOptions(coefficients=tuple(PRIOR.tolist())),
-    calibration=UNCHANGED,
-    negatives=50,
-    max_customers=140,
-    n_folds=4,
-)
-# of those nearly no trees: where windows are counted, or what leaves no product to order
-COUNTED = replace(OPTIONS, trees=replace(OPTIONS.trees, n_trees=2))
-EVERYONE = np.arange(151, dtype=np.int32)
-
-
-@cache
-def ranker() -> Ranker:
-    return Ranker(OPTIONS).fit(market().interactions())
-
-
-@cache
-def discovery() -> Discovery:
-    return Discovery(OPTIONS, ranker().sources_).fit(market().interactions())
 
 
 @cache
@@ -323,65 +293,6 @@ def test_sources_of_others_are_taken_as_they_are() -> None:
     assert model.sources_["due"] is due
     assert model.options_.due == due.options_
     np.testing.assert_array_equal(model.score(EVERYONE), ranker().score(EVERYONE))
-
-
-def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Where the windows begin that are made from now on."""
-    ranker(), discovery()  # fitted once for all tests: that must not be counted in the first of them
-    made: list[int] = []
-    original = ranker_module.window
-
-    def noted(interactions: Any, start_s: int, sources: Mapping[str, Any], about: Any) -> Window | None:
-        made.append(start_s)
-        return original(interactions, start_s, sources, about)
-
-    monkeypatch.setattr(ranker_module, "window", noted)
-    return made
-
-
-def test_no_more_windows_are_made_than_are_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two are made at a time, of about 600 products bought each; the last of five is alone."""
-    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
-    options = replace(COUNTED, enough_bought=3000, n_folds=8)
-    model = Ranker(options, ranker().sources_, shared).fit(market().interactions())
-    each = [window.n_bought for window in shared.values()]
-    assert len(made) == len(model.windows_) == 5, each
-    assert 2700 < sum(each) < 3300
-
-
-def test_remembered_windows_are_not_made_again_and_serve_discovery_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
-    history = market().interactions()
-    fitted = ranker().sources_
-    Ranker(COUNTED, fitted, shared).fit(history)
-    assert len(made) == len(shared) == 4
-    found = Discovery(OPTIONS, fitted, shared).fit(history)
-    assert len(made) == 4
-    np.testing.assert_array_equal(found.score(EVERYONE), discovery().score(EVERYONE))
-
-
-def test_windows_made_otherwise_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, shared = counted_windows(monkeypatch), dict[Any, Window]()
-    history = market().interactions()
-    fitted = ranker().sources_
-    two = replace(COUNTED, n_folds=2)
-    for options in (two, replace(two, negatives=20), replace(two, new_candidates=9)):
-        Ranker(options, fitted, shared).fit(history)
-    assert len(made) == len(shared) == 6
-
-
-def test_a_time_budget_stops_after_two_windows_and_none_does_not() -> None:
-    late = Ranker(replace(COUNTED, time_budget_s=1e-6)).fit(market().interactions())
-    assert len(late.windows_) == 2
-    assert late.why_not_ == ""
-    assert len(Ranker(replace(COUNTED, time_budget_s=1e6)).fit(market().interactions()).windows_) == 4
-
-
-def test_enough_customers_need_no_further_window() -> None:
-    model = Ranker(replace(COUNTED, enough_customers=200)).fit(market().interactions())
-    assert len(model.windows_) == 2  # of 130 or so each
 
 
 def test_an_unknown_source_to_leave_out_is_refused() -> None:
