@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.arrays import AnyIntArray, BoolArray, DoubleArray, FloatArray, LongArray
 from models.bounds import above_zero, within
+from models.numerics.cores import AT_ONCE
 from models.numerics.tree_sums import LEAVES_AT_ONCE, Tree, tree_sums
 
 if TYPE_CHECKING:  # a second to load, for those who grow trees or ask them
@@ -73,7 +74,11 @@ class Binned:
         self.is_bought = is_bought
         parts = [part for part in features if len(part)]
         parameters = {"feature_pre_filter": False, "force_col_wise": True, "num_threads": 1, "verbosity": -1}
-        self._data = lightgbm.Dataset(parts, is_bought.astype(np.float32), params=parameters).construct()
+        all_cores = parameters | {
+            "num_threads": AT_ONCE
+        }  # a column waits for no other, as splits of a tree do
+        self._data = lightgbm.Dataset(parts, is_bought.astype(np.float32), params=all_cores).construct()
+        self._data.params = parameters  # its subsets are made while others grow
 
     def at(self, kept: LongArray) -> "lightgbm.Dataset":
         """The pairs at these places, rising."""
