@@ -1,8 +1,9 @@
 """What the gate sees of one night, and says: recipes fitted on what was known a horizon ago, scored since."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from models.arrays import DAY_S
 from models.base import Model
 from models.errors import BadConfigError
 from models.history.interactions import Interactions
+from models.numerics.cores import at_once
 from models.ranking.windows import Window
 from models.registry import VARIANTS
 from models.session import SessionFigures
@@ -119,20 +121,23 @@ def judge(
             name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
         }
         inside = pooled([looks], models, earlier=earlier)
-    progress.detail("lists of strangers")
+    progress.detail("lists of strangers, and after purchases")
     bought = interactions.between(fold.as_of_s, interactions.as_of_s)
     session = job.config.session
-    counts = learned_counts(models, past, bought, session.first)
-    progress.detail("lists after purchases")
-    figures = learned_figures(
-        job.default_variant,
-        models,
-        past,
-        bought,
-        session.figures,
-        session.sought,
-        job.config.history.timezone,
-    )
+    learning: list[Callable[[], Any]] = [
+        partial(learned_counts, models, past, bought, session.first),
+        partial(
+            learned_figures,
+            job.default_variant,
+            models,
+            past,
+            bought,
+            session.figures,
+            session.sought,
+            job.config.history.timezone,
+        ),
+    ]
+    counts, figures = at_once(learning)
     seconds = {name: Seconds([fit_s[name]], [result.score_s[name]]) for name in models}
     return Judged(models, result, evaluation, seconds, inside, counts, figures)
 

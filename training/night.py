@@ -9,7 +9,7 @@ from typing import Any
 from models.base import Model
 from models.errors import NextbestError
 from models.history.interactions import Interactions
-from models.numerics.cores import give_back
+from models.numerics.cores import at_once, give_back
 from models.session import SessionFigures
 from models.strangers import Counts
 from storage.history.history import History
@@ -217,17 +217,27 @@ def _write(
         for column in write_people(writer, history.customer_ids, history.customers, history.audiences):
             progress.say("column left out", column=column, why=f"more than {MAX_WORDS} different words")
         contents.write_shared(writer, models, interactions.catalogue.available_s)
-        progress.detail("products that are alike")
-        horizon_days = job.config.night.horizon_days
-        content = content_of(models, learned, horizon_days)
-        contents.write_alike(writer, content, learned, horizon_days, history.sold_out)
         contents.write_due(writer, models, own)
         contents.write_taste(writer, models)
-        progress.detail("orders that follow another")
-        contents.write_follow_up(writer, learned, history.category_row, len(history.categories), horizon_days)
         contents.write_session(writer, figures, strangers)
-        progress.detail("offers")
-        write_value(writer, history, learned, job.config.value)
+        progress.detail("products that are alike, orders that follow another, offers")
+        horizon_days = job.config.night.horizon_days
+        content = content_of(models, learned, horizon_days)
+        n_categories = len(history.categories)
+        at_once(
+            [
+                partial(write_value, writer, history, learned, job.config.value),
+                partial(contents.write_alike, writer, content, learned, horizon_days, history.sold_out),
+                partial(
+                    contents.write_follow_up,
+                    writer,
+                    learned,
+                    history.category_row,
+                    n_categories,
+                    horizon_days,
+                ),
+            ]
+        )
         for name in job.config.night.served:
             contents.write_candidates(
                 writer,
