@@ -1,9 +1,10 @@
 """Two stages: candidates from many sources, then boosted trees for their order and their probability."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import batched
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -24,16 +25,15 @@ from models.history.promotions import Promotions
 from models.item_item import ItemItemOptions
 from models.neighbours import NeighboursOptions
 from models.numerics.boosting import MOST_TREES, TreeOptions
-from models.numerics.cores import AT_ONCE, at_once, give_back
-from models.numerics.tree_sums import PAIRS_AT_ONCE
+from models.numerics.cores import AT_ONCE, at_once, give_back, streamed
 from models.parts import gathered, parted
 from models.popular import PopularOptions
 from models.ranking.calibration import UNCHANGED, calibrated, learned_calibration
-from models.ranking.ensembles import Ensembles
+from models.ranking.ensembles import Ensembles, Opinions
 from models.ranking.features import LATELY
 from models.ranking.lessons import Lessons
 from models.ranking.levels import levels
-from models.ranking.sources import SOURCES, Candidates, Limits, together
+from models.ranking.sources import SOURCES, Candidates, Limits
 from models.ranking.view import View, feature_names
 from models.ranking.windows import Window, WindowOptions, objection_to, window, window_starts
 from models.repeat import RepeatOptions
@@ -44,6 +44,7 @@ from models.trend import TrendOptions
 from models.validation.folds import FoldOptions
 
 FEWEST_WINDOWS = 5  # that what is enough to learn from is spread over, where the history holds so many
+TOGETHER = 128  # customers whose pairs trees are asked of at once: with few, threads wait for each other
 SHARE_OF_BUDGET = 0.6  # for the windows; the rest is for the trees
 HISTORY = ("customer_row", "product_row", "order_row", "at_s")
 CATALOGUE = ("category_row", "brand_row", "price", "available_s")
@@ -120,21 +121,6 @@ class RankerOptions(FoldOptions):
     def sources(self) -> list[type[Model[Any]]]:
         """The sources that are not left out."""
         return [source for source in SOURCES if source.name not in self.without]
-
-
-@dataclass(frozen=True, eq=False)
-class Opinions:
-    """What a ranker says of its candidates.
-
-    Attributes:
-        found: the candidates of some customers.
-        order: shape (n,), float32, higher is better.
-        probability: shape (n,), float32, of a purchase within the horizon.
-    """
-
-    found: Candidates
-    order: FloatArray
-    probability: FloatArray
 
 
 class Ranker(Model[RankerOptions]):
@@ -247,18 +233,10 @@ class Ranker(Model[RankerOptions]):
         Args:
             rows: customer rows, rising and distinct.
         """
-        view, line = self._view(), self.options_.calibration
-        assert line is not None
-        able = view.candidates(rows)
-        if self.is_for_new_only:
-            able = (each.at(np.flatnonzero(~each.is_own)) for each in able)
-        for blocks in together(able, PAIRS_AT_ONCE):
-            found = Candidates.joined(blocks)
-            features = np.concatenate([view.features(each) for each in blocks])
-            order, log_odds = self._ensembles.judged(found, features, self._rise(found))
-            told = order.astype(np.float32), calibrated(log_odds, line)
-            ends = np.cumsum([len(each) for each in blocks])[:-1]
-            yield from map(Opinions, blocks, *(np.split(each, ends) for each in told))
+        steps = self._view().candidates(rows)
+        n_blocks = max(1, TOGETHER * len(steps) // max(len(rows), 1))
+        for parts in streamed(partial(self._judged, some) for some in batched(steps, n_blocks)):
+            yield from parts
 
     def state(self) -> ModelState:
         """See Model; the sources' arrays, or the blend's, carry their name in front."""
@@ -311,6 +289,20 @@ class Ranker(Model[RankerOptions]):
             horizon_days, limits = options.horizon_days, options.limits
             self._seen = View(self._history, self.sources_, horizon_days, limits, self._pool)
         return self._seen
+
+    def _judged(self, steps: Sequence[Callable[[], Candidates]]) -> list[Opinions]:
+        """What is said of several blocks of candidates: the trees are asked of all at once."""
+        view, line = self._view(), self.options_.calibration
+        assert line is not None
+        blocks = [step() for step in steps]
+        if self.is_for_new_only:
+            blocks = [each.at(np.flatnonzero(~each.is_own)) for each in blocks]
+        found = Candidates.joined(blocks)
+        features = np.concatenate([view.features(each) for each in blocks])
+        order, log_odds = self._ensembles.judged(found, features, self._rise(found))
+        told = order.astype(np.float32), calibrated(log_odds, line)
+        ends = np.cumsum([len(each) for each in blocks])[:-1]
+        return list(map(Opinions, blocks, *(np.split(each, ends) for each in told)))
 
     def _rise(self, found: Candidates) -> FloatArray:
         """What last year tells of each, which no window can have shown to the trees; 0 without the source."""

@@ -1,8 +1,9 @@
 """Steps that do not need each other, worked out on the cores that are there."""
 
 import ctypes
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -36,6 +37,18 @@ def at_once[Found](steps: Sequence[Callable[[], Found]]) -> list[Found]:
     with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = [workers.submit(step) for step in steps]
         return [each.result() for each in waiting]
+
+
+def streamed[Found](steps: Iterable[Callable[[], Found]]) -> Iterator[Found]:
+    """As `at_once`, one after another as they are taken: what nobody has taken yet holds back the next."""
+    with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
+        waiting = deque[Future[Found]]()
+        for step in steps:
+            waiting.append(workers.submit(step))
+            if len(waiting) > AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def give_back() -> None:

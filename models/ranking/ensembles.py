@@ -20,6 +20,21 @@ OF_NEW = ("new_order", "new_chance")
 
 
 @dataclass(frozen=True, eq=False)
+class Opinions:
+    """What a ranker says of its candidates.
+
+    Attributes:
+        found: the candidates of some customers.
+        order: shape (n,), float32, higher is better.
+        probability: shape (n,), float32, of a purchase within the horizon.
+    """
+
+    found: Candidates
+    order: FloatArray
+    probability: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Ensembles:
     """Two ensembles for all candidates, and up to two more for those that are new to their customer.
 

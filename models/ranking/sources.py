@@ -1,9 +1,7 @@
 """Where a ranker's candidates come from: own products, and the first places of each source among new ones."""
 
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -23,7 +21,6 @@ from models.history.interactions import Interactions
 from models.item_item import ItemItem
 from models.neighbours import Neighbours
 from models.numerics.columns import picked
-from models.numerics.cores import AT_ONCE, blas_threads
 from models.numerics.top_k import top_k
 from models.popular import Popular
 from models.repeat import Repeat
@@ -181,8 +178,8 @@ def candidates(
     limits: Limits,
     pool: IntArray,
     unsold_part: float,
-) -> Iterator[Candidates]:
-    """The candidates of some customers, in blocks of them, in the order of `rows`.
+) -> list[Callable[[], Candidates]]:
+    """What finds the candidates of some customers, a block of them each, in the order of `rows`.
 
     Args:
         sources: name to fitted model.
@@ -199,27 +196,8 @@ def candidates(
     size = int(min(MOST_ROWS, max(LEAST_ROWS, fitting)))
     orders = {name: _order(model, pool) for name, model in sources.items() if isinstance(model, SAME_FOR_ALL)}
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
-        waiting = deque[Future[Candidates]]()
-        for block in blocks:
-            ask = partial(_block, sources, orders, owned, block, limits, pool, n_unsold)
-            waiting.append(workers.submit(ask))
-            if len(waiting) > AT_ONCE:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def together(blocks: Iterable[Candidates], n_pairs: int) -> Iterator[list[Candidates]]:
-    """Blocks, as many at once as have so many pairs; at last what is left."""
-    some: list[Candidates] = []
-    for block in blocks:
-        some.append(block)
-        if sum(map(len, some)) >= n_pairs:
-            yield some
-            some = []
-    if some:
-        yield some
+    ask = partial(_block, sources, orders, owned, limits=limits, pool=pool, n_unsold=n_unsold)
+    return [partial(ask, block) for block in blocks]
 
 
 def _block(
@@ -227,6 +205,7 @@ def _block(
     orders: Mapping[str, IntArray],
     owned: Owned,
     rows: IntArray,
+    *,
     limits: Limits,
     pool: IntArray,
     n_unsold: int,

@@ -1,6 +1,6 @@
 """All that a ranker sees at one moment: who owns what, the sources' candidates, the features of pairs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ class View:
         due = sources.get(Due.name)
         self._due = due if isinstance(due, Due) else None
 
-    def candidates(self, rows: IntArray) -> Iterator[Candidates]:
-        """Of these customers, rows rising, block by block."""
+    def candidates(self, rows: IntArray) -> list[Callable[[], Candidates]]:
+        """What finds those of these customers, rows rising, block by block."""
         return candidates(self.sources, self._owned, rows, self.limits, self.pool, self._unsold_part)
 
     def features(self, found: Candidates) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from models.arrays import DAY_S, BoolArray, FloatArray, IntArray, LongArray
 from models.base import Model
 from models.history.interactions import Interactions
 from models.history.pair_keys import are_among, pair_keys
+from models.numerics.cores import at_once, streamed
 from models.ranking.sources import Candidates, Limits
 from models.ranking.view import View
 from models.repeat import Repeat
@@ -218,10 +220,12 @@ def window(
     customers = drawn(interactions, start_s, end_s, limit, options.seed)
     if customers is None:
         return None
-    fitted = {name: type(model)(model.options).fit(history) for name, model in sources.items()}
+    made = at_once([partial(type(model)(model.options).fit, history) for model in sources.values()])
+    fitted = dict(zip(sources, made, strict=True))
     view = View(history, fitted, options.horizon_days, options.limits, rows=customers.rows)
     lot = np.random.default_rng([options.seed, start_s])
-    parts = [_kept(view, block, customers, truth, lot, options) for block in view.candidates(customers.rows)]
+    every = streamed(view.candidates(customers.rows))
+    parts = [_kept(view, found, customers, truth, lot, options) for found in every]
     n_bought = int(np.isin(buyer, customers.rows).sum())
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = Window(start_s, n_bought, **joined)

@@ -3,13 +3,14 @@
 import ctypes
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from models.numerics.cores import at_once, blas_threads, give_back
+from models.numerics.cores import AT_ONCE, at_once, blas_threads, give_back, streamed
 
 
 def test_two_steps_run_at_once_and_keep_their_places() -> None:
@@ -27,6 +28,24 @@ def test_two_steps_run_at_once_and_keep_their_places() -> None:
 def test_what_a_step_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         at_once([lambda: 1, lambda: 1 // 0])
+    with pytest.raises(ZeroDivisionError):
+        list(streamed([lambda: 1, lambda: 1 // 0]))
+
+
+def test_a_stream_runs_two_at_once_and_begins_few_before_what_they_found_is_taken() -> None:
+    meet, begun = threading.Barrier(2, timeout=30), []
+
+    def found(number: int) -> int:
+        begun.append(number)
+        meet.wait()
+        return number
+
+    results = streamed(partial(found, number) for number in range(10))
+    assert next(results) == 0
+    assert max(begun) <= AT_ONCE
+    assert list(results) == list(range(1, 10))
+    assert sorted(begun) == list(range(10))
+    assert list(streamed([])) == []
 
 
 def threads() -> list[int]:
@@ -36,7 +55,8 @@ def threads() -> list[int]:
 
 def test_blas_keeps_to_one_thread_within_a_step_and_gets_back_what_it_had() -> None:
     before = threads()
-    assert at_once([threads, threads]) == [[1] * len(before)] * 2
+    for ways in (at_once, streamed):
+        assert list(ways([threads, threads])) == [[1] * len(before)] * 2
     assert threads() == before
 
 

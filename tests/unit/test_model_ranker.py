@@ -99,33 +99,27 @@ def test_judged_comes_in_blocks_of_the_same_pairs_as_opinions() -> None:
 def test_of_how_many_pairs_trees_are_asked_at_once_changes_nothing(
     model: Callable[[], Ranker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Sixteen customers a block: all ten blocks, three or one of them at once."""
     monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
-    at_once = list(model().judged(EVERYONE))
-    monkeypatch.setattr(ranker_module, "PAIRS_AT_ONCE", 1)
-    one_by_one = list(model().judged(EVERYONE))
-    assert len(at_once) == len(one_by_one) == 10
-    for part, alone in zip(at_once, one_by_one, strict=True):
-        for name in ("rows", "customer_row", "product_row"):
-            np.testing.assert_array_equal(getattr(part.found, name), getattr(alone.found, name))
-        np.testing.assert_array_equal(part.order, alone.order)
-        np.testing.assert_array_equal(part.probability, alone.probability)
-
-
-def test_trees_for_new_products_are_asked_of_enough_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is their own, which trees of new products are not asked of, doesn't count."""
-    monkeypatch.setattr(sources_module, "MOST_ROWS", 16)
-    n_pairs = [len(part.found) for part in discovery().judged(EVERYONE)]
-    enough = sum(n_pairs[:6])  # as many, own products and all, has a block less
-    monkeypatch.setattr(ranker_module, "PAIRS_AT_ONCE", enough)
     judged, asked = Ensembles.judged, []
 
     def listening(ensembles: Ensembles, found: Candidates, *others: Any) -> Any:
-        asked.append(len(found))
+        asked.append(len(np.unique(found.rows)))
         return judged(ensembles, found, *others)
 
     monkeypatch.setattr(Ensembles, "judged", listening)
-    assert [len(part.found) for part in discovery().judged(EVERYONE)] == n_pairs
-    assert asked == [enough, sum(n_pairs[6:])]
+    at_once = list(model().judged(EVERYONE))
+    assert (len(at_once), max(asked)) == (10, 128)
+    for n_blocks in (1, 3):
+        asked.clear()
+        monkeypatch.setattr(ranker_module, "TOGETHER", 16 * n_blocks)
+        in_parts = list(model().judged(EVERYONE))
+        assert (len(in_parts), max(asked)) == (10, 16 * n_blocks)
+        for part, alone in zip(at_once, in_parts, strict=True):
+            for name in ("rows", "customer_row", "product_row"):
+                np.testing.assert_array_equal(getattr(part.found, name), getattr(alone.found, name))
+            np.testing.assert_array_equal(part.order, alone.order)
+            np.testing.assert_array_equal(part.probability, alone.probability)
 
 
 def test_a_large_catalogue_cuts_no_blocks_of_a_ranker_which_looks_at_few_products(

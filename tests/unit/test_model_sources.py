@@ -22,7 +22,6 @@ from models.ranking.sources import (
     Owned,
     candidates,
     pool_of,
-    together,
     unsold_share,
 )
 from models.repeat import Repeat, RepeatOptions
@@ -48,6 +47,10 @@ def few_sources() -> dict[str, Model[Any]]:
     }
 
 
+def in_blocks(*asked: Any) -> list[Candidates]:
+    return [step() for step in candidates(*asked)]
+
+
 def found(
     sources: Mapping[str, Model[Any]],
     *,
@@ -56,7 +59,7 @@ def found(
     rows: np.ndarray = ROWS,
     unsold: float = 0.0,
 ) -> Candidates:
-    return Candidates.joined(list(candidates(sources, OWNED, rows, Limits(own, new, 6), EVERY, unsold)))
+    return Candidates.joined(in_blocks(sources, OWNED, rows, Limits(own, new, 6), EVERY, unsold))
 
 
 def pairs(of: Candidates) -> list[tuple[int, int]]:
@@ -74,7 +77,7 @@ def test_nearness_is_the_score_over_the_customers_best_among_new_products() -> N
     expected = [NAN, 5 / 7, 1, 6 / 7, 1 / 5, 2 / 5, NAN, 4 / 5, 1, NAN, NAN]
     np.testing.assert_allclose(listed.nearness[:, 0], np.array(expected, np.float32), rtol=1e-6)
     assert listed.nearness.shape == (11, 1)
-    (alone,) = candidates(few_sources(), OWNED, ROWS[1:2], Limits(1, 2, 6), EVERY, 0.0)
+    (alone,) = in_blocks(few_sources(), OWNED, ROWS[1:2], Limits(1, 2, 6), EVERY, 0.0)
     np.testing.assert_array_equal(alone.nearness, listed.nearness[4:9])
 
 
@@ -154,7 +157,7 @@ def test_a_source_that_is_left_out_leaves_no_column() -> None:
 
 def test_without_sources_or_customers_there_are_no_candidates() -> None:
     assert found({}).scores.shape == (0, 0)
-    assert list(candidates(few_sources(), OWNED, ROWS[:0], Limits(1, 1, 6), EVERY, 0.0)) == []
+    assert candidates(few_sources(), OWNED, ROWS[:0], Limits(1, 1, 6), EVERY, 0.0) == []
 
 
 def test_equal_scores_are_listed_by_product_row() -> None:
@@ -181,14 +184,14 @@ def test_one_block_or_many_one_customer_or_all_list_the_same(monkeypatch: pytest
     owned, rows, limits = Owned.of(history.matrix()), np.arange(0, 151, 3, dtype=np.int32), Limits(4, 5, 1000)
     pool = pool_of(history, 7.0, 60, 0.125)
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 256)
-    (whole,) = candidates(sources, owned, rows, limits, pool, 0.125)
+    (whole,) = in_blocks(sources, owned, rows, limits, pool, 0.125)
     assert set(pairs(whole)) >= {(150, int(product)) for product in top_of(sources["popular"], pool, 5)}
     monkeypatch.setattr(sources_module, "MOST_ROWS", 7)
     monkeypatch.setattr(sources_module, "LEAST_ROWS", 7)
-    blocks = list(candidates(sources, owned, rows, limits, pool, 0.125))
+    blocks = in_blocks(sources, owned, rows, limits, pool, 0.125)
     assert [len(np.unique(block.customer_row)) for block in blocks] == [7] * 7 + [2]
     assert_same(Candidates.joined(blocks), whole)
-    (alone,) = candidates(sources, owned, rows[5:6], limits, pool, 0.125)
+    (alone,) = in_blocks(sources, owned, rows[5:6], limits, pool, 0.125)
     assert_same(alone, whole.at(np.flatnonzero(whole.customer_row == rows[5])))
 
 
@@ -200,7 +203,7 @@ def test_new_products_come_from_the_pool_and_own_ones_from_anywhere() -> None:
     history, rows = market().interactions(), np.arange(150, dtype=np.int32)
     pool = np.array([3, 50, 51], np.int32)
     owned = Owned.of(history.matrix())
-    listed = Candidates.joined(list(candidates(all_fitted(), owned, rows, Limits(100, 3, 3), pool, 0.125)))
+    listed = Candidates.joined(in_blocks(all_fitted(), owned, rows, Limits(100, 3, 3), pool, 0.125))
     assert set(listed.product_row[~listed.is_own].tolist()) <= set(pool.tolist())
     assert listed.is_own.sum() == owned.table[rows].nnz
 
@@ -222,7 +225,7 @@ def test_own_is_exactly_what_the_customer_bought() -> None:
     history = market().interactions()
     owned, rows = history.matrix(), np.arange(history.n_customers, dtype=np.int32)
     listed = Candidates.joined(
-        list(candidates(all_fitted(), Owned.of(owned), rows, Limits(100, 3, 120), EVERY_120, 0.125))
+        in_blocks(all_fitted(), Owned.of(owned), rows, Limits(100, 3, 120), EVERY_120, 0.125)
     )
     bought = owned.toarray()[listed.customer_row, listed.product_row] > 0
     np.testing.assert_array_equal(listed.is_own, bought)
@@ -239,10 +242,3 @@ def test_of_what_nobody_bought_the_pool_has_what_is_most_like_what_is_taken_up()
     words[3:33, 1] = 1
     catalogue = Catalogue.of(np.full(40, -1, np.int32), words=sparse.csr_array(words))
     assert pool_of(replace(history, catalogue=catalogue), 7.0, 5, 0.2).tolist() == [0, 1, 2, 33, 37]
-
-
-def test_blocks_come_together_until_they_have_enough_pairs() -> None:
-    whole = found(few_sources())
-    blocks = [whole.at(np.arange(n)) for n in (2, 0, 3, 1, 4, 0)]
-    assert [list(map(len, some)) for some in together(blocks, 3)] == [[2, 0, 3], [1, 4], [0]]
-    assert list(together([], 3)) == []

@@ -28,7 +28,7 @@ def view_of(history: Interactions, *, with_due: bool = True) -> View:
 
 
 def known(view: View, rows: list[int]) -> tuple[Candidates, dict[str, np.ndarray]]:
-    (found,) = view.candidates(np.array(rows, np.int32))
+    found = view.candidates(np.array(rows, np.int32))[0]()
     columns = dict(zip(feature_names(view.sources), view.features(found).T, strict=True))
     return found, columns
 
@@ -53,13 +53,13 @@ def test_the_whole_history_is_not_counted_anew_for_each_few_customers(
     view = view_of(market().interactions())
     monkeypatch.delattr(np, "bincount")
     monkeypatch.delattr(np, "unique")
-    (found,) = view.candidates(np.array([3], np.int32))
+    found = view.candidates(np.array([3], np.int32))[0]()
     assert len(found)
 
 
 def test_features_are_float32_and_none_for_no_pairs() -> None:
     view = view_of(market().interactions())
-    (found,) = view.candidates(np.array([3], np.int32))
+    found = view.candidates(np.array([3], np.int32))[0]()
     assert view.features(found).dtype == np.float32
     assert view.features(found.at(np.empty(0, np.int64))).shape == (0, len(feature_names(view.sources)))
 

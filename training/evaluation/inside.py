@@ -13,8 +13,9 @@ from models.base import Model
 from models.history.interactions import Interactions
 from models.history.pair_keys import are_among, pair_keys
 from models.numerics.lot import some_of
-from models.ranker import Opinions, Ranker
+from models.ranker import Ranker
 from models.ranking.calibration import LEAST_WINDOWS
+from models.ranking.ensembles import Opinions
 from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.evaluation.contribution import Contribution, SourceCounts, count_sources, pool_sources
 from training.evaluation.folds import Fold, TargetTruth, split
