@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from models.arrays import BoolArray, FloatArray, IntArray
-from models.base import Model, blocks
-from models.numerics.columns import picked
+from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
+from models.base import Model
+from models.history.pair_keys import places_among
 from models.numerics.top_k import top_k
 
 
@@ -34,7 +34,7 @@ def rank_each(
 
     Args:
         model: fitted.
-        rows: customer rows, shape (n,).
+        rows: customer rows, shape (n,), rising and distinct.
         k: length of the lists.
         fill: product rows, most popular first: they follow where the model has fewer opinions than k.
         without: of each kind, customers x products: what has an entry is left out for that customer.
@@ -43,10 +43,11 @@ def rank_each(
     """
     lists = [np.empty((len(rows), k), np.int32) for _ in without]
     start = 0
-    for block in blocks(rows, model.n_products_):
-        scores = model.score(block)
+    for block, products, scores, _ in model.opinions(rows):
         for owned, found in zip(without, lists, strict=True):
-            found[start : start + len(block)] = _lists(scores, block, k, fill, owned)
+            able = scores if owned is None else _not_owned(scores, owned[block], products)
+            best = np.append(products, -1).astype(np.int32)[top_k(able, k)]
+            found[start : start + len(block)] = _filled_up(best, block, fill, owned)
         start += len(block)
     return lists
 
@@ -78,9 +79,8 @@ def ranked_blocks(
     for block, products, scores, probability in model.opinions(rows):
         if hidden is not None:
             scores[:, hidden[products]] = np.nan
-        if model.is_for_new_only:
-            scores[picked(owned[block], products) > 0] = np.nan
-        column = top_k(scores, k) if sold_out is None else _in_stock_too(scores, k, sold_out[products])
+        able = _not_owned(scores, owned[block], products) if model.is_for_new_only else scores
+        column = top_k(able, k) if sold_out is None else _in_stock_too(able, k, sold_out[products])
         best = np.append(products, -1).astype(np.int32)[column]
         beside: FloatArray | None = None
         if probability is not None:
@@ -109,14 +109,13 @@ def filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
     return line
 
 
-def _lists(
-    scores: FloatArray, rows: IntArray, k: int, fill: IntArray, owned: sparse.csr_array | None
-) -> IntArray:
-    if owned is not None:
-        theirs = owned[rows]
-        scores = scores.copy()
-        scores[np.repeat(np.arange(len(rows)), np.diff(theirs.indptr)), theirs.indices] = np.nan
-    return _filled_up(top_k(scores, k), rows, fill, owned)
+def _not_owned(scores: FloatArray, theirs: sparse.csr_array, products: AnyIntArray) -> FloatArray:
+    """The scores, NaN where the same line of `theirs` has an entry for the column's product."""
+    line = np.repeat(np.arange(len(scores)), np.diff(theirs.indptr))
+    column, is_there = places_among(theirs.indices, products.astype(np.int64))
+    others = scores.copy()
+    others[line[is_there], column[is_there]] = np.nan
+    return others
 
 
 def _in_stock_too(scores: FloatArray, k: int, sold_out: BoolArray) -> IntArray:

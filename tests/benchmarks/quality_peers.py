@@ -3,7 +3,7 @@
 Settings are chosen by NDCG@10 on the cuts of `Split.earlier`, over all products, as the tables are read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from warnings import catch_warnings, simplefilter
@@ -18,6 +18,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.arrays import FloatArray, IntArray
+from models.base import Told, blocks
 from models.history.interactions import Interactions
 from models.history.timeline import Timeline
 from models.numerics.decay import decay
@@ -32,12 +33,25 @@ type Settings = Mapping[str, Any]
 
 
 class Scorer(Protocol):
-    """What a fitted model must have to be measured; ours have it too."""
+    """What a fitted peer must have to be measured."""
 
     n_products_: int
 
     def score(self, rows: IntArray) -> FloatArray:
         """Shape (n, n_products), NaN where there is no opinion."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A fitted peer, asked as our models are."""
+
+    peer: Scorer
+
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        """See Model."""
+        products = np.arange(self.peer.n_products_)
+        for block in blocks(rows, self.peer.n_products_):
+            yield Told(block, products, self.peer.score(block), None)
 
 
 class Factors:
@@ -183,7 +197,7 @@ class Contestant:
 
     def best(self, settings: Settings, question: Question, rows: IntArray) -> IntArray:
         """The ten products that each of these customers would see, shape (n, 10)."""
-        model = self.make(settings).fit(question.history)
+        model: Any = Asked(self.make(settings).fit(question.history))
         return rank_each(model, rows, 10, fill=question.popular, without=[None])[0]
 
 

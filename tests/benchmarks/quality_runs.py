@@ -2,7 +2,7 @@
 
 import gc
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from models.arrays import DoubleArray, FloatArray, IntArray
+from models.arrays import DoubleArray, IntArray
+from models.base import Model, Told
 from models.registry import VARIANTS
 from tests.benchmarks import quality_peers, quality_rectools
 from tests.benchmarks.quality_exchange import Outsider
 from tests.benchmarks.quality_memory import peak, reset_peak_mb
-from tests.benchmarks.quality_peers import Contestant, Scorer
+from tests.benchmarks.quality_peers import Asked, Contestant
 from tests.benchmarks.quality_questions import Question, Split
 from training.evaluation.metrics import per_customer
 from training.evaluation.one_fold import evaluate_fold
@@ -58,17 +59,17 @@ class Cost:
 
 
 class _Timed:
-    """A fitted model that counts the processor time of its scores."""
+    """A fitted model that counts the processor time of its opinions."""
 
-    def __init__(self, model: Scorer) -> None:
-        self._model = model
-        self.n_products_, self.score_s = model.n_products_, 0.0
+    def __init__(self, model: Model[Any] | Asked) -> None:
+        self._model, self.score_s = model, 0.0
 
-    def score(self, rows: IntArray) -> FloatArray:
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
         started = process_time()
-        scores = self._model.score(rows)
-        self.score_s += process_time() - started
-        return scores
+        for told in self._model.opinions(rows):
+            self.score_s += process_time() - started
+            yield told
+            started = process_time()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +129,9 @@ def measure(split: Split, question: Question, entrant: Entrant, settings: Mappin
     gc.collect()
     before_mb = reset_peak_mb()
     started = process_time()
-    model: Scorer
+    model: Model[Any] | Asked
     if entrant.peer:
-        model, used = entrant.peer.make(settings).fit(history), dict(settings)
+        model, used = Asked(entrant.peer.make(settings).fit(history)), dict(settings)
     else:
         fitted = fit_variants(history, {entrant.name: {}}, horizon_days=question.fold.horizon_days)[0]
         model, used = fitted[entrant.name], asdict(fitted[entrant.name].options_)
