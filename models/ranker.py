@@ -217,15 +217,7 @@ class Ranker(Model[RankerOptions]):
         if self.why_not_:
             yield from super().opinions(rows)
             return
-        for part in self.judged(rows):
-            found = part.found
-            products = np.unique(found.product_row)
-            line = np.searchsorted(found.rows, found.customer_row)
-            column = np.searchsorted(products, found.product_row)
-            scores = np.full((len(found.rows), len(products)), np.nan, np.float32)
-            probability = scores.copy()
-            scores[line, column], probability[line, column] = part.order, part.probability
-            yield Told(found.rows, products, scores, probability)
+        yield from (part.told() for part in self.judged(rows))
 
     def judged(self, rows: IntArray) -> Iterator[Opinions]:
         """The candidates of these customers with their order and probability, block by block.

@@ -24,7 +24,7 @@ from storage.versions.version import PURCHASES
 from training.budget import Budget
 from training.evaluation.comparison import Evaluation, summarise
 from training.evaluation.folds import Fold
-from training.evaluation.inside import Inside, look_inside, pooled
+from training.evaluation.inside import Inside, pooled
 from training.evaluation.one_fold import FoldResult, Seconds, evaluate_fold
 from training.evaluation.steadiness import earlier_windows
 from training.fitting import fit_variants, popular_order
@@ -110,17 +110,17 @@ def judge(
             models,
             fill=popular_order(models),
             options=job.config.evaluation,
+            looks_inside=True,
             on_step=progress.detail,
         )
         if not len(result.targets["all"].customer_row):
             return Judged(models, None, None)
         evaluation = summarise([result], default=night.default_variant)
-        progress.detail("sources and probabilities")
-        looks = look_inside(models, interactions, fold)
         earlier = {
-            name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s) for name in looks
+            name: earlier_windows(job.store.runs, name, night.horizon_days, fold.as_of_s)
+            for name in result.looks
         }
-        inside = pooled([looks], models, earlier=earlier)
+        inside = pooled([result.looks], models, earlier=earlier)
     progress.detail("lists of strangers, and after purchases")
     bought = interactions.between(fold.as_of_s, interactions.as_of_s)
     session = job.config.session

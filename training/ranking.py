@@ -1,15 +1,22 @@
 """From scores to lists: each customer's best k, filled up with popular products, block by block."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy import sparse
 
 from models.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
-from models.base import Model
+from models.base import Model, Told
 from models.history.pair_keys import places_among
 from models.numerics.top_k import top_k
+
+
+class Opinionated(Protocol):
+    """Whoever is asked for lists: a fitted model, or what listens to one."""
+
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        """See Model."""
 
 
 class Ranked(NamedTuple):
@@ -28,12 +35,12 @@ class Ranked(NamedTuple):
 
 
 def rank_each(
-    model: Model[Any], rows: IntArray, k: int, *, fill: IntArray, without: Sequence[sparse.csr_array | None]
+    model: Opinionated, rows: IntArray, k: int, *, fill: IntArray, without: Sequence[sparse.csr_array | None]
 ) -> list[IntArray]:
     """The lists that customers would see, of several kinds, scored once: scores cost more than lists.
 
     Args:
-        model: fitted.
+        model: see there.
         rows: customer rows, shape (n,), rising and distinct.
         k: length of the lists.
         fill: product rows, most popular first: they follow where the model has fewer opinions than k.

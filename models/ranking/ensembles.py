@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.arrays import AnyArray, DoubleArray, FloatArray, LongArray
+from models.arrays import AnyArray, DoubleArray, FloatArray, IntArray, LongArray
+from models.base import Told
 from models.numerics.boosting import TreeOptions, Trees
 from models.numerics.cores import at_once
 from models.ranking.lessons import Lessons
@@ -32,6 +33,23 @@ class Opinions:
     found: Candidates
     order: FloatArray
     probability: FloatArray
+
+    def of(self, rows: IntArray) -> "Opinions":
+        """Those of some customers, rows rising, and of nobody else."""
+        kept = np.flatnonzero(np.isin(self.found.customer_row, rows))
+        theirs = replace(self.found.at(kept), rows=np.intersect1d(self.found.rows, rows))
+        return Opinions(theirs, self.order[kept], self.probability[kept])
+
+    def told(self) -> Told:
+        """A line for each customer, a column for each product that is somebody's candidate."""
+        found = self.found
+        products = np.unique(found.product_row)
+        line = np.searchsorted(found.rows, found.customer_row)
+        column = np.searchsorted(products, found.product_row)
+        scores = np.full((len(found.rows), len(products)), np.nan, np.float32)
+        probability = scores.copy()
+        scores[line, column], probability[line, column] = self.order, self.probability
+        return Told(found.rows, products, scores, probability)
 
 
 @dataclass(frozen=True, eq=False)

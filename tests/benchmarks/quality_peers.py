@@ -197,7 +197,7 @@ class Contestant:
 
     def best(self, settings: Settings, question: Question, rows: IntArray) -> IntArray:
         """The ten products that each of these customers would see, shape (n, 10)."""
-        model: Any = Asked(self.make(settings).fit(question.history))
+        model = Asked(self.make(settings).fit(question.history))
         return rank_each(model, rows, 10, fill=question.popular, without=[None])[0]
 
 

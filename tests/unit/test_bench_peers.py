@@ -73,14 +73,13 @@ def test_half_life_halves_an_order_and_orders_ties_by_what_sells() -> None:
 def test_lists_are_those_of_implicits_recommend_with_and_without_what_is_owned(model: Any) -> None:
     learned_from = many()
     model.fit(learned_from)
-    asked: Any = Asked(model)
     own = weighted(learned_from, getattr(model, "own_weights", "counts"))
     rows = np.arange(learned_from.n_customers, dtype=np.int32)
     owned = learned_from.matrix()
     for is_new in (False, True):
         theirs, _ = model.model.recommend(rows, own[rows], N=5, filter_already_liked_items=is_new)
         without = [owned if is_new else None]
-        (ours,) = rank_each(asked, rows, 5, fill=np.empty(0, np.int32), without=without)
+        (ours,) = rank_each(Asked(model), rows, 5, fill=np.empty(0, np.int32), without=without)
         found = ours >= 0  # where there are too few, implicit goes on with what is of no use
         assert found.mean() > 0.8
         np.testing.assert_array_equal(ours[found], theirs[found])

@@ -1,18 +1,21 @@
 """What is said of a ranker's sources and probabilities is what its own opinions say."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.arrays import DAY_S
+from models.history.interactions import Interactions
 from models.ranker import Ranker
 from models.ranking import windows as windows_module
 from tests.data.scores import told
 from tests.data.shops import gift_shop, grocer
 from training.evaluation import inside
 from training.evaluation.folds import Fold, split
-from training.evaluation.inside import TOLD_GAINS, Look, look_inside, pooled
+from training.evaluation.inside import TOLD_GAINS, Look, looking, pooled
+from training.evaluation.one_fold import evaluate_fold
 from training.fitting import fit_variants
 
 HISTORY = grocer().interactions()
@@ -32,9 +35,14 @@ def models() -> dict[str, Any]:
         return fit_variants(HISTORY.before(FOLD.as_of_s), variants, horizon_days=7)[0]
 
 
+def looked(models: Mapping[str, Any], history: Interactions, fold: Fold) -> Mapping[str, Look]:
+    fill = np.arange(history.n_products, dtype=np.int32)
+    return evaluate_fold(history, fold, models, fill=fill, looks_inside=True).looks
+
+
 @pytest.fixture(scope="module")
 def looks(models: dict[str, Any]) -> dict[str, Look]:
-    return look_inside(models, HISTORY, FOLD)
+    return dict(looked(models, HISTORY, FOLD))
 
 
 def test_rankers_alone_are_looked_into(looks: dict[str, Look]) -> None:
@@ -100,12 +108,39 @@ def test_features_that_brought_nothing_are_not_told(
     assert pooled([looks], models).gains == {"ranker": {"b": 1.0}}
 
 
+def test_lists_and_what_is_seen_inside_are_the_same_whoever_else_is_asked_about(
+    models: dict[str, Any], looks: dict[str, Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who bought were active, so they are asked with more active ones, alone, and with others."""
+    fill = np.arange(HISTORY.n_products, dtype=np.int32)
+    usual = evaluate_fold(HISTORY, FOLD, models, fill=fill, looks_inside=True)
+    alone = evaluate_fold(HISTORY, FOLD, models, fill=fill)
+    monkeypatch.setattr(inside, "MAX_CUSTOMERS", 10)
+    others = evaluate_fold(HISTORY, FOLD, models, fill=fill, looks_inside=True)
+    assert alone.looks == {}
+    for result in (alone, others):
+        for target, scores in usual.targets.items():
+            for name, by_metric in scores.figures.items():
+                for metric, figures in by_metric.items():
+                    again = result.targets[target].figures[name][metric]
+                    np.testing.assert_array_equal(figures, again, err_msg=f"{target} {name} {metric}")
+    for name, look in others.looks.items():
+        every = looks[name].pairs
+        kept = np.isin(every.customer, look.pairs.active)
+        assert 0 < kept.sum() < len(kept)
+        for column in ("p", "is_bought", "customer", "rank"):
+            seen = getattr(every, column)[kept]
+            np.testing.assert_array_equal(getattr(look.pairs, column), seen, err_msg=f"{name} {column}")
+
+
 def test_more_active_customers_than_can_be_asked_are_drawn_by_lot(
     models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inside, "MAX_CUSTOMERS", 10)
+    history, truth = split(HISTORY, FOLD)
     one, again, other = (
-        look_inside(models, HISTORY, FOLD, seed=seed)["ranker"].pairs.active.tolist() for seed in (1, 1, 2)
+        looking(models, history, truth.targets["all"], FOLD, history.matrix(), seed)["ranker"].active.tolist()
+        for seed in (1, 1, 2)
     )
     assert one == again == sorted(set(one))
     assert len(one) == 10
@@ -117,4 +152,4 @@ def test_a_ranker_that_fell_back_is_not_looked_into() -> None:
     fold = Fold(history.as_of_s - 7 * DAY_S, 7)
     ranker = Ranker().fit(history.before(fold.as_of_s))
     assert ranker.why_not_
-    assert look_inside({"ranker": ranker}, history, fold) == {}
+    assert looked({"ranker": ranker}, history, fold) == {}

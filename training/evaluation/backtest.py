@@ -13,7 +13,7 @@ from models.popular import Popular
 from models.registry import VARIANTS
 from storage.local_days import local_day, midnight_s
 from training.evaluation.folds import Fold, last_folds
-from training.evaluation.inside import Inside, Look, fallback_notes, look_inside, pooled
+from training.evaluation.inside import Inside, fallback_notes, pooled
 from training.evaluation.one_fold import EvaluationOptions, FoldResult, Seconds, evaluate_fold
 from training.fitting import Variants, fit_variants, popular_order
 from training.progress import Progress
@@ -40,7 +40,6 @@ def backtest(
         `variants` only.
     """
     results: list[FoldResult] = []
-    looks: list[dict[str, Look]] = []
     notes: list[str] = []
     asked: dict[str, Model[Any]] = {}
     fit_s: dict[str, list[float]] = {name: [] for name in sorted(variants, key=list(VARIANTS).index)}
@@ -55,10 +54,15 @@ def backtest(
             asked = {name: models[name] for name in fit_s}
             fill = popular_order(models)
             result = evaluate_fold(
-                interactions, fold, asked, fill=fill, options=options, on_step=progress.detail
+                interactions,
+                fold,
+                asked,
+                fill=fill,
+                options=options,
+                looks_inside=True,
+                on_step=progress.detail,
             )
             results.append(result)
-            looks.append(look_inside(asked, interactions, fold))
         for name, why in fallback_notes(asked).items():
             progress.say("fallback", variant=name, fold=number, why=why)
             notes.append(f"Fold {number}: {why}")
@@ -67,7 +71,7 @@ def backtest(
     seconds = {
         name: Seconds(times, [result.score_s[name] for result in results]) for name, times in fit_s.items()
     }
-    return results, seconds, pooled(looks, asked, notes)
+    return results, seconds, pooled([result.looks for result in results], asked, notes)
 
 
 def choose_folds(

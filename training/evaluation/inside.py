@@ -1,6 +1,6 @@
 """What a ranker is made of, on one fold: what its sources found, and whether its probabilities came true."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.arrays import DAY_S, IntArray, LongArray
-from models.base import Model
+from models.arrays import DAY_S, AnyArray, IntArray, LongArray
+from models.base import Model, Told
 from models.history.interactions import Interactions
 from models.history.pair_keys import are_among, pair_keys
 from models.numerics.lot import some_of
@@ -18,7 +18,7 @@ from models.ranking.calibration import LEAST_WINDOWS
 from models.ranking.ensembles import Opinions
 from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.evaluation.contribution import Contribution, SourceCounts, count_sources, pool_sources
-from training.evaluation.folds import Fold, TargetTruth, split
+from training.evaluation.folds import Fold, TargetTruth
 
 ACTIVE_HORIZONS = 8  # who bought within this many horizons before a fold is active
 MAX_CUSTOMERS = 3000  # active ones that are asked; a lot among more
@@ -50,25 +50,83 @@ class Inside:
     notes: Sequence[str] = ()
 
 
-def look_inside(
-    models: Mapping[str, Model[Any]], interactions: Interactions, fold: Fold, *, seed: int = 0
-) -> dict[str, Look]:
-    """A look into each ranker that did not fall back.
+class Looking:
+    """A ranker that is asked for lists: on the way it is looked into, also with other customers.
+
+    It says of each what it would say of them alone; to find their candidates twice would take twice as long.
+    """
+
+    def __init__(
+        self, ranker: Ranker, active: IntArray, truth: TargetTruth, fold: Fold, owned: sparse.csr_array
+    ) -> None:
+        """A look at one fold.
+
+        Args:
+            ranker: fitted on what was known at the fold.
+            active: rows of the customers that are looked at, rising.
+            truth: what was bought.
+            fold: see there.
+            owned: customers x products, what each had bought before.
+        """
+        self._ranker, self.active, self._truth, self._fold, self._owned = ranker, active, truth, fold, owned
+        limits = ranker.options_.limits
+        width = max(limits.own, limits.new)
+        self._lists = {name: np.full((len(active), width), -1, np.int32) for name in ranker.sources_}
+        customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
+        self._bought = pair_keys(customer, truth.products.indices, owned.shape[1])  # rising
+        self._parts: list[tuple[AnyArray, ...]] = []
+
+    def opinions(self, rows: IntArray) -> Iterator[Told]:
+        """See Model; to be asked once."""
+        for part in self._ranker.judged(np.union1d(rows, self.active)):
+            self._note(part.of(self.active))
+            theirs = part.of(rows)
+            if len(theirs.found.rows):
+                yield theirs.told()
+
+    def look(self) -> Look:
+        """What was seen, once all opinions were taken."""
+        empty = np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int32), np.empty(0, np.int64)
+        p, is_bought, customer, rank = (
+            np.concatenate(column) for column in zip(empty, *self._parts, strict=True)
+        )
+        pairs = JudgedPairs(self._fold.as_of_s, p, is_bought, customer, rank, self.active)
+        return Look(count_sources(self._truth, self._owned, self.active, self._lists), pairs)
+
+    def _note(self, part: Opinions) -> None:
+        found = part.found
+        position = np.searchsorted(self.active, found.customer_row)
+        for column, line in enumerate(self._lists.values()):
+            at = np.flatnonzero(~np.isnan(found.places[:, column]))
+            line[position[at], found.places[at, column].astype(np.int64)] = found.product_row[at]
+        keys = pair_keys(found.customer_row, found.product_row, self._owned.shape[1])
+        is_bought = are_among(keys, self._bought)
+        self._parts.append((part.probability, is_bought, found.customer_row, _ranks(part)))
+
+
+def looking(
+    models: Mapping[str, Model[Any]],
+    history: Interactions,
+    truth: TargetTruth,
+    fold: Fold,
+    owned: sparse.csr_array,
+    seed: int = 0,
+) -> dict[str, Looking]:
+    """What looks into each ranker that did not fall back.
 
     Args:
-        models: name to a model fitted on `interactions.before(fold.as_of_s)`, and on nothing later.
-        interactions: the whole history, with the fold's window.
-        fold: where it is cut.
+        models: name to a model fitted on `history`, and on nothing later.
+        history: as it was known at the fold.
+        truth, fold, owned: as of Looking.
         seed: of the lot among active customers.
     """
     rankers = {name: model for name, model in models.items() if isinstance(model, Ranker)}
-    rankers = {name: model for name, model in rankers.items() if not model.why_not_}
-    if not rankers:
-        return {}
-    history, truth = split(interactions, fold)
     active = _active(history, fold, seed)
-    owned = history.matrix()
-    return {name: _look(model, active, truth.targets["all"], fold, owned) for name, model in rankers.items()}
+    return {
+        name: Looking(model, active, truth, fold, owned)
+        for name, model in rankers.items()
+        if not model.why_not_
+    }
 
 
 def pooled(
@@ -127,33 +185,6 @@ def _active(history: Interactions, fold: Fold, seed: int) -> IntArray:
     """Some customers who bought lately, rising."""
     since_s = fold.as_of_s - ACTIVE_HORIZONS * fold.horizon_days * DAY_S
     return some_of(np.unique(history.customer_row[history.at_s >= since_s]), MAX_CUSTOMERS, seed)
-
-
-def _look(ranker: Ranker, rows: IntArray, truth: TargetTruth, fold: Fold, owned: sparse.csr_array) -> Look:
-    limits = ranker.options_.limits
-    width = max(limits.own, limits.new)
-    lists = {name: np.full((len(rows), width), -1, np.int32) for name in ranker.sources_}
-    customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
-    bought = pair_keys(customer, truth.products.indices, owned.shape[1])  # rising
-    parts: list[tuple[Any, ...]] = []
-    for part in ranker.judged(rows):
-        _enter(lists, part, rows)
-        found = part.found
-        keys = pair_keys(found.customer_row, found.product_row, owned.shape[1])
-        parts.append((part.probability, are_among(keys, bought), found.customer_row, _ranks(part)))
-    empty = np.empty(0, np.float32), np.empty(0, np.bool_), np.empty(0, np.int32), np.empty(0, np.int64)
-    p, is_bought, customer, rank = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
-    pairs = JudgedPairs(fold.as_of_s, p, is_bought, customer, rank, rows)
-    return Look(count_sources(truth, owned, rows, lists), pairs)
-
-
-def _enter(lists: Mapping[str, IntArray], part: Opinions, rows: IntArray) -> None:
-    """Write what each source listed to the customers' lines."""
-    found = part.found
-    position = np.searchsorted(rows, found.customer_row)
-    for column, line in enumerate(lists.values()):
-        at = np.flatnonzero(~np.isnan(found.places[:, column]))
-        line[position[at], found.places[at, column].astype(np.int64)] = found.product_row[at]
 
 
 def _ranks(part: Opinions) -> LongArray:

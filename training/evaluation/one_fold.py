@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.base import Model
 from models.history.interactions import Interactions
 from models.numerics.cores import at_once
 from training.evaluation.folds import TARGETS, Fold, Target, TargetTruth, Truth, split
+from training.evaluation.inside import Look, looking
 from training.evaluation.metrics import KS, ListFigures, list_figures, per_customer
 from training.ranking import rank_each
 
@@ -79,12 +80,20 @@ class TargetScores:
 
 @dataclass(frozen=True, eq=False)
 class FoldResult:
-    """All that was measured on one fold. `score_s` is wall time, so it differs from run to run."""
+    """All that was measured on one fold.
+
+    Attributes:
+        facts, targets, lists: see there.
+        score_s: wall time of the lists, which differs from run to run; where others were asked about on the
+            way, the part of those whose lists they are.
+        looks: into the rankers, where that was wanted.
+    """
 
     facts: FoldFacts
     targets: dict[Target, TargetScores]
     lists: dict[str, ListFigures]
     score_s: dict[str, float]
+    looks: Mapping[str, Look] = field(default_factory=dict)
 
     def per_customer(self, variant: str, metric: str = "ndcg@10", target: Target = "all") -> DoubleArray:
         """One figure of each customer, in the order of `targets[target].customer_row`."""
@@ -106,6 +115,7 @@ def evaluate_fold(
     *,
     fill: IntArray,
     options: EvaluationOptions | None = None,
+    looks_inside: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> FoldResult:
     """Measure fitted models on one fold.
@@ -116,6 +126,7 @@ def evaluate_fold(
         models: name to a model fitted on `interactions.before(fold.as_of_s)`, and on nothing later.
         fill: product rows, most popular before the fold first; they fill lists up.
         options: how many customers are judged at most; None: all are.
+        looks_inside: whether to look into the rankers, which asks more of them.
         on_step: is told of which variant lists are begun, maybe by another thread.
     Returns:
         figures of every model; with empty targets if nobody known bought in the window.
@@ -130,11 +141,15 @@ def evaluate_fold(
     asked = truth.targets if options is None else _by_lot(truth.targets, options)
     customers = asked["all"].customer_row
 
+    inside = looking(models, history, truth.targets["all"], fold, owned) if looks_inside else {}
+
     def ranked(name: str, model: Model[Any]) -> tuple[list[IntArray], float]:
         on_step(f"{name}, lists of {len(customers):,} customers")
+        also = inside[name].active if name in inside else customers[:0]
         started = time.perf_counter()
-        found = rank_each(model, customers, max(KS), fill=fill, without=[None, owned])
-        return found, time.perf_counter() - started
+        found = rank_each(inside.get(name, model), customers, max(KS), fill=fill, without=[None, owned])
+        part = len(customers) / max(len(np.union1d(customers, also)), 1)
+        return found, part * (time.perf_counter() - started)
 
     every = at_once([partial(ranked, *each) for each in models.items()])
     for name, ((best, unowned), score_s[name]) in zip(models, every, strict=True):
@@ -147,7 +162,9 @@ def evaluate_fold(
         target: TargetScores(part.customer_row, part.orders_before, figures[target])
         for target, part in asked.items()
     }
-    return FoldResult(_facts(history, truth, asked, fold, owned, n_buyers), targets, lists, score_s)
+    facts = _facts(history, truth, asked, fold, owned, n_buyers)
+    looks = {name: each.look() for name, each in inside.items()}
+    return FoldResult(facts, targets, lists, score_s, looks)
 
 
 def _by_lot(
