@@ -28,7 +28,7 @@ from models.numerics.boosting import MOST_TREES, TreeOptions
 from models.numerics.cores import AT_ONCE, at_once, give_back, streamed
 from models.parts import gathered, parted
 from models.popular import PopularOptions
-from models.ranking.calibration import UNCHANGED, calibrated, learned_calibration
+from models.ranking.calibration import LEAST_WINDOWS, UNCHANGED, calibrated, learned_calibration
 from models.ranking.ensembles import Ensembles, Opinions
 from models.ranking.features import LATELY
 from models.ranking.lessons import Lessons
@@ -68,7 +68,7 @@ class RankerOptions(FoldOptions):
         enough_bought: with about so many products bought, each counted once for a customer and window, no
             more windows are needed; one window holds at most a fifth of them, so that several are seen.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
-            never to fewer than it takes to learn. With a budget the speed of the machine changes what is
+            never to fewer than it takes to learn and to correct probabilities. With a budget the speed of the machine changes what is
             learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
             options takes as many, however fast.
         calibration: shift and slope of the log odds, and how much steeper they are from a probability of .1
@@ -343,7 +343,8 @@ class Ranker(Model[RankerOptions]):
             n_bought += sum(each.n_bought for each in found)
             now = time.monotonic()
             is_late = now - started + (now - before) > SHARE_OF_BUDGET * options.time_budget_s > 0
-            if is_late and n_asked < len(starts) and not objection_to(windows):
+            is_enough = len(windows) >= LEAST_WINDOWS and not objection_to(windows)
+            if is_late and n_asked < len(starts) and is_enough:
                 n_folds = n_asked
                 break
         self.options_ = replace(options, n_folds=n_folds, time_budget_s=0.0)

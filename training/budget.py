@@ -21,12 +21,10 @@ class Budget:
     clock: Callable[[], float] = time.monotonic
     started_s: float = field(default_factory=time.monotonic)
 
-    def for_ranker(self, others_s: float, n_rankers: int) -> float:
-        """Seconds for the fit of each ranker that is judged by the gate.
+    def for_ranker(self, n_rankers: int) -> float:
+        """Seconds for the fit of each of so many rankers, which the gate judges.
 
-        Args:
-            others_s: what the variants before it took; they are fitted once more on all.
-            n_rankers: how many rankers the night has.
+        The variants before them are fitted once more as well, which takes little: their options are learned.
         """
-        left_s = self.seconds - (self.clock() - self.started_s) - others_s
+        left_s = self.seconds - (self.clock() - self.started_s)
         return max(LEAST_S, SHARE * left_s / n_rankers)

@@ -46,7 +46,7 @@ def fit_variants(
             shorter history; those at hand take and leave some. None: they share among themselves alone.
         budget: what is left of it says how many windows rankers learn from; None for no limit.
     """
-    began, windows = perf_counter(), {} if windows is None else windows
+    windows = {} if windows is None else windows
     names = sorted(variants, key=list(VARIANTS).index)  # components before what is made of them
     wholes = [name for name in names if issubclass(VARIANTS[name], (Blend, Ranker))]
     rankers = [name for name in wholes if issubclass(VARIANTS[name], Ranker)]
@@ -70,8 +70,7 @@ def fit_variants(
         models[name], seconds[name] = model, took_s
     for name in wholes:
         if name in rankers and budget is not None:
-            limit_s = budget.for_ranker(perf_counter() - began, len(rankers))
-            model = built(name, time_budget_s=limit_s)
+            model = built(name, time_budget_s=budget.for_ranker(len(rankers)))
         else:
             model = built(name)
         if isinstance(model, Blend):

@@ -14,7 +14,6 @@ from models.history.interactions import Interactions
 from models.history.pair_keys import are_among, pair_keys
 from models.numerics.lot import some_of
 from models.ranker import Ranker
-from models.ranking.calibration import LEAST_WINDOWS
 from models.ranking.ensembles import Opinions
 from training.evaluation.calibration import Calibration, JudgedPairs, WindowFigures, judge
 from training.evaluation.contribution import Contribution, SourceCounts, count_sources, pool_sources
@@ -23,7 +22,6 @@ from training.evaluation.folds import Fold, TargetTruth
 ACTIVE_HORIZONS = 8  # who bought within this many horizons before a fold is active
 MAX_CUSTOMERS = 3000  # active ones that are asked; a lot among more
 TOLD_GAINS = 15
-UNCORRECTED = f"; with fewer than {LEAST_WINDOWS} nothing corrects its probabilities"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +173,7 @@ def budget_notes(models: Mapping[str, Model[Any]]) -> dict[str, str]:
     """Of each ranker that a time budget left with fewer windows, how many, in plain words."""
     return {
         name: f"{name}: the time budget left it {len(model.windows_)} past windows to learn from, where its "
-        f"options allow {model.options.n_folds}{'' if len(model.windows_) >= LEAST_WINDOWS else UNCORRECTED}"
+        f"options allow {model.options.n_folds}"
         for name, model in models.items()
         if isinstance(model, Ranker) and model.options_.n_folds < model.options.n_folds
     }
