@@ -68,9 +68,9 @@ class RankerOptions(FoldOptions):
         enough_bought: with about so many products bought, each counted once for a customer and window, no
             more windows are needed; one window holds at most a fifth of them, so that several are seen.
         time_budget_s: seconds that fit() should take at most, 0 for any; it sets the number of windows, but
-            never to fewer than it takes to learn and to correct probabilities. With a budget the speed of the machine changes what is
-            learned. After fit it is 0, and n_folds the windows that there was time for: a fit with these
-            options takes as many, however fast.
+            never to fewer than it takes to learn and to correct probabilities. With a budget the speed of the
+            machine changes what is learned. After fit it is 0, and n_folds the windows that there was time
+            for: a fit with these options takes as many, however fast.
         calibration: shift and slope of the log odds, and how much steeper they are from a probability of .1
             and of .5 on; None: learned, as much being expected altogether as without, and 0, 1, 0, 0 where
             that doesn't help.
