@@ -176,9 +176,9 @@ def test_the_time_budget_ends_it_and_the_present_options_are_always_measured(
     assert ran.code == 0, ran.err
     assert [line["number"] for line in ran.events if line["event"] == "trial"] == [0]
     started = time.monotonic()
-    ran = run(*command(shop, tmp_path, "--trials", 100_000, "--time-budget", 3))
+    ran = run(*command(shop, tmp_path, "--trials", 100_000, "--time-budget", 6))
     assert ran.code == 0, ran.err
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 30
     assert 1 < len([line for line in ran.events if line["event"] == "trial"]) < 1000
     assert ran.events[-1]["why"] == "--time-budget leaves no time for another trial"
     ran = run(*command(shop, tmp_path, "--trials", 1))
