@@ -23,16 +23,16 @@ def are_in(table: sparse.csr_array, row: AnyIntArray, column: AnyIntArray) -> Bo
 
 
 def are_among(keys: LongArray, rising: LongArray) -> BoolArray:
-    """Which of the keys are among others, which rise; shape (n,)."""
+    """Which of the keys are among others, which rise; of the shape of the keys."""
     return places_among(keys, rising)[1]
 
 
 def places_among(keys: LongArray, rising: LongArray) -> tuple[LongArray, BoolArray]:
-    """Where each key stands among others, which rise, and whether it is there; each of shape (n,).
+    """Where each key stands among others, which rise, and whether it is there; each of the shape of the keys.
 
     The place of a key that isn't there is that of another one; 0 where there are no others.
     """
     if not len(rising):
-        return np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)
+        return np.zeros(keys.shape, np.int64), np.zeros(keys.shape, np.bool_)
     place = np.minimum(np.searchsorted(rising, keys), len(rising) - 1)
     return place, rising[place] == keys

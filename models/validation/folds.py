@@ -10,6 +10,7 @@ from scipy import sparse
 from models.arrays import DAY_S, AnyIntArray, BoolArray, DoubleArray, FloatArray, IntArray
 from models.bounds import HORIZON_DAYS, within
 from models.history.interactions import Interactions
+from models.history.pair_keys import are_among, cell_keys, pair_keys
 from models.numerics.lot import some_of
 from models.numerics.top_k import top_k
 from models.validation.metrics import ndcg
@@ -135,20 +136,25 @@ def balanced_ndcg(fold: InnerFold, score: Callable[[IntArray], FloatArray]) -> f
 def _ndcg_of_all_and_new(
     fold: InnerFold, score: Callable[[IntArray], FloatArray], only_new: tuple[bool, ...]
 ) -> list[float]:
-    """Mean NDCG@10 for each way of judging, over the customers who bought something of that kind; else 0."""
+    """Mean NDCG@10 for each way of judging, over the customers who bought something of that kind; else 0.
+
+    Of all products first: where new ones are judged, the scores of the others are struck out.
+    """
     owned = fold.history.matrix()
     hits: list[list[BoolArray]] = [[] for _ in only_new]
     n_truth: list[list[AnyIntArray]] = [[] for _ in only_new]
     for start in range(0, len(fold.rows), BLOCK_ROWS):
         rows = fold.rows[start : start + BLOCK_ROWS]
-        scores = score(rows)
-        truth = fold.truth[rows].toarray() > 0
-        mine = owned[rows].toarray() > 0
+        scores, mine = score(rows), owned[rows]
+        bought, line = cell_keys(fold.truth[rows]), np.arange(len(rows))
         for way, is_new in enumerate(only_new):
-            wanted = truth & ~mine if is_new else truth
-            best = top_k(np.where(mine, np.nan, scores) if is_new else scores, TOP)
-            hits[way].append(np.take_along_axis(wanted, np.maximum(best, 0), axis=1) & (best >= 0))
-            n_truth[way].append(wanted.sum(axis=1))
+            if is_new:
+                scores[np.repeat(line, np.diff(mine.indptr)), mine.indices] = np.nan
+                bought = bought[~are_among(bought, cell_keys(mine))]
+            best = top_k(scores, TOP)
+            keys = pair_keys(line[:, None], best, mine.shape[1])
+            hits[way].append(are_among(keys, bought) & (best >= 0))
+            n_truth[way].append(np.bincount(bought // mine.shape[1], minlength=len(rows)))
     return [
         _mean_ndcg(np.concatenate(one), np.concatenate(many)) for one, many in zip(hits, n_truth, strict=True)
     ]

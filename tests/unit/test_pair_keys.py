@@ -28,6 +28,12 @@ def test_a_key_is_among_those_of_its_pair(some: list[tuple[int, int]], others: l
     assert found.tolist() == [pair in others for pair in some]
 
 
+def test_keys_of_several_customers_are_told_line_by_line_also_where_there_are_no_others() -> None:
+    keys = np.arange(6).reshape(2, 3)
+    assert are_among(keys, np.array([1, 5])).tolist() == [[False, True, False], [False, False, True]]
+    assert are_among(keys, np.empty(0, np.int64)).tolist() == [[False] * 3] * 2
+
+
 def test_each_cell_of_a_table_has_the_key_of_its_row_and_column() -> None:
     table = sparse.csr_array(np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1]], np.float32))
     assert cell_keys(table).tolist() == [1, 6, 8]
