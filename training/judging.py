@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,9 +124,8 @@ def judge(
     bought = interactions.between(fold.as_of_s, interactions.as_of_s)
     session = job.config.session
     learning: list[Callable[[], Any]] = [
-        partial(learned_counts, models, past, bought, session.first),
-        partial(
-            learned_figures,
+        lambda: learned_counts(models, past, bought, session.first),
+        lambda: learned_figures(
             job.default_variant,
             models,
             past,

@@ -223,18 +223,12 @@ def _write(
         progress.detail("products that are alike, orders that follow another, offers")
         horizon_days = job.config.night.horizon_days
         content = content_of(models, learned, horizon_days)
-        n_categories = len(history.categories)
         at_once(
             [
-                partial(write_value, writer, history, learned, job.config.value),
-                partial(contents.write_alike, writer, content, learned, horizon_days, history.sold_out),
-                partial(
-                    contents.write_follow_up,
-                    writer,
-                    learned,
-                    history.category_row,
-                    n_categories,
-                    horizon_days,
+                lambda: write_value(writer, history, learned, job.config.value),
+                lambda: contents.write_alike(writer, content, learned, horizon_days, history.sold_out),
+                lambda: contents.write_follow_up(
+                    writer, learned, history.category_row, len(history.categories), horizon_days
                 ),
             ]
         )

@@ -74,9 +74,8 @@ class Binned:
         self.is_bought = is_bought
         parts = [part for part in features if len(part)]
         parameters = {"feature_pre_filter": False, "force_col_wise": True, "num_threads": 1, "verbosity": -1}
-        all_cores = parameters | {
-            "num_threads": AT_ONCE
-        }  # a column waits for no other, as splits of a tree do
+        # a column waits for no other, as splits of a tree do
+        all_cores = parameters | {"num_threads": AT_ONCE}
         self._data = lightgbm.Dataset(parts, is_bought.astype(np.float32), params=all_cores).construct()
         self._data.params = parameters  # its subsets are made while others grow
 
