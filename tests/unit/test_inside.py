@@ -11,7 +11,7 @@ from models.history.interactions import Interactions
 from models.ranker import Ranker
 from models.ranking import windows as windows_module
 from tests.data.scores import told
-from tests.data.shops import gift_shop, grocer
+from tests.data.shops import Orders, gift_shop, grocer, shop_of
 from training.evaluation import inside
 from training.evaluation.folds import Fold, split
 from training.evaluation.inside import TOLD_GAINS, Look, looking, pooled
@@ -145,6 +145,24 @@ def test_more_active_customers_than_can_be_asked_are_drawn_by_lot(
     assert one == again == sorted(set(one))
     assert len(one) == 10
     assert one != other
+
+
+def test_what_nobody_had_bought_is_seen_behind_the_first_places_of_a_source() -> None:
+    """All that is bought was launched in that week, so each source lists as many unsold products again."""
+    lot = np.random.default_rng(0)
+    orders: Orders = [
+        (customer, 7 * week + lot.uniform(0, 7), (100 * week + lot.choice(100, 3, replace=False)).tolist())
+        for week in range(12)
+        for customer in range(150)
+    ]
+    history = shop_of(orders, n_customers=150, n_products=1200).interactions()
+    fold = Fold(history.as_of_s - 7 * DAY_S, 7)
+    options = {"n_folds": 4, "trees": {"n_trees": 2}, "own_candidates": 5, "new_candidates": 100}
+    options |= {"without": ["season", "item_item", "sequel", "als", "ease", "neighbours"]}
+    models = fit_variants(history.before(fold.as_of_s), {"ranker": options}, horizon_days=7)[0]
+    look = looked(models, history, fold)["ranker"]
+    is_content = look.sources.pattern >> look.sources.sources.index("content") & 1 == 1
+    assert look.sources.candidates[is_content].sum() == 150 * 200
 
 
 def test_a_ranker_that_fell_back_is_not_looked_into() -> None:

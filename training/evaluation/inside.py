@@ -68,7 +68,7 @@ class Looking:
         """
         self._ranker, self.active, self._truth, self._fold, self._owned = ranker, active, truth, fold, owned
         limits = ranker.options_.limits
-        width = max(limits.own, limits.new)
+        width = max(limits.own, 2 * limits.new)  # behind the first places up to as many that nobody bought
         self._lists = {name: np.full((len(active), width), -1, np.int32) for name in ranker.sources_}
         customer = np.repeat(truth.customer_row, np.diff(truth.products.indptr))
         self._bought = pair_keys(customer, truth.products.indices, owned.shape[1])  # rising
