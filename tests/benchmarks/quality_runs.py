@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from time import process_time
+from time import process_time, thread_time
 from typing import Any
 
 import numpy as np
@@ -58,18 +58,22 @@ class Cost:
     peak_mb: float | None
 
 
-class _Timed:
-    """A fitted model that counts the processor time of its opinions."""
+class Timed:
+    """A fitted model that counts the processor time of its opinions, but for what is made of them.
+
+    Threads may work on the next ones meanwhile.
+    """
 
     def __init__(self, model: Model[Any] | Asked) -> None:
         self._model, self.score_s = model, 0.0
 
     def opinions(self, rows: IntArray) -> Iterator[Told]:
-        started = process_time()
+        started, others_s = process_time(), 0.0
         for told in self._model.opinions(rows):
-            self.score_s += process_time() - started
+            made = thread_time()
             yield told
-            started = process_time()
+            others_s += thread_time() - made
+        self.score_s += process_time() - started - others_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +140,7 @@ def measure(split: Split, question: Question, entrant: Entrant, settings: Mappin
         fitted = fit_variants(history, {entrant.name: {}}, horizon_days=question.fold.horizon_days)[0]
         model, used = fitted[entrant.name], asdict(fitted[entrant.name].options_)
     fit_s = process_time() - started
-    timed = _Timed(model)
+    timed = Timed(model)
     result = evaluate_fold(question.interactions, question.fold, {entrant.name: timed}, fill=fill)  # type: ignore[dict-item]
     peak_mb = None if before_mb is None else max(0.0, peak() - before_mb)
     return Part(

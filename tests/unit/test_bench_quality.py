@@ -1,22 +1,27 @@
 """The quality benchmark's keeping of results, its page and its plots, on a shop of eight customers."""
 
 import json
+from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
-from time import process_time, sleep
+from time import process_time, sleep, thread_time
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from models.arrays import FloatArray, IntArray
+from models.base import Told
+from models.numerics.cores import streamed
 from models.registry import VARIANTS
 from tests.benchmarks import quality_runs
 from tests.benchmarks.quality_page import page, verdict
-from tests.benchmarks.quality_peers import PersonalCounts
+from tests.benchmarks.quality_peers import Asked, PersonalCounts
 from tests.benchmarks.quality_plot import plot
 from tests.benchmarks.quality_questions import Column, Question, Split
-from tests.benchmarks.quality_runs import Entrant, entrants, measure, run
+from tests.benchmarks.quality_runs import Entrant, Timed, entrants, measure, run
 from tests.benchmarks.quality_summary import summarise
 from tests.data.shops import START_S, shop_of
 from training.evaluation.folds import Fold
@@ -100,6 +105,27 @@ def test_cost_is_processor_time_and_waiting_is_none(monkeypatch: pytest.MonkeyPa
     (entrant,), (question,) = chosen("personal_counts"), tiny().tests
     cost = measure(tiny(), question, entrant, {"decay": 0.9, "popular_weight": 1.0}).cost
     assert 0.05 <= cost.score_s < 0.45
+
+
+def test_cost_holds_what_threads_work_while_lists_are_made_and_not_the_lists() -> None:
+    class Threaded(Asked):
+        def opinions(self, rows: IntArray) -> Iterator[Told]:
+            return streamed([partial(self.told, rows)] * 3)
+
+        def told(self, rows: IntArray) -> Told:
+            works(0.1)
+            return Told(rows, rows, np.empty((0, 0), np.float32), None)
+
+    def works(seconds: float) -> None:
+        end_s = thread_time() + seconds
+        while thread_time() < end_s:
+            pass
+
+    timed = Timed(Threaded(PersonalCounts(0.9, 1.0)))
+    for _ in timed.opinions(np.empty(0, np.int32)):
+        sleep(0.3)
+        works(0.2)
+    assert 0.29 < timed.score_s < 0.45
 
 
 def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
