@@ -1,7 +1,5 @@
 """Dense scores of some products from what is the same for all customers, or from sparse rows."""
 
-from itertools import pairwise
-
 import numpy as np
 from scipy import sparse
 
@@ -23,13 +21,13 @@ def picked(table: sparse.csr_array, products: AnyIntArray | None) -> FloatArray:
     """
     if products is None:
         return np.asarray(table.toarray(), np.float32)
-    dense = np.empty((table.shape[0], len(products)), np.float32)
-    line = np.zeros(table.shape[1], np.float32)
-    for row, (start, stop) in enumerate(pairwise(table.indptr.tolist())):
-        column = table.indices[start:stop]
-        line[column] = table.data[start:stop]
-        dense[row] = line.take(products)
-        line[column] = 0
+    place = np.full(table.shape[1], -1, np.int32)
+    place[products] = np.arange(len(products), dtype=np.int32)
+    column = place[table.indices]
+    is_wanted = column >= 0
+    row = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
+    dense = np.zeros((table.shape[0], len(products)), np.float32)
+    dense[row[is_wanted], column[is_wanted]] = table.data[is_wanted]
     return dense
 
 
