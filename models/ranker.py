@@ -328,12 +328,10 @@ class Ranker(Model[RankerOptions]):
             before, some = time.monotonic(), starts[n_asked : n_asked + min(lacking, AT_ONCE)]
             self._on_step(f"past window {n_asked + 1} of {len(starts)} at most")
             n_asked += len(some)
+            missing = [start_s for start_s in some if (start_s, kind) not in remembered]
+            is_alone = len(missing) == 1
             made = at_once(
-                [
-                    partial(window, interactions, start_s, sources, about)
-                    for start_s in some
-                    if (start_s, kind) not in remembered
-                ]
+                [partial(window, interactions, start_s, sources, about, is_alone) for start_s in missing]
             )
             give_back()  # many times what a window keeps
             remembered.update({(each.as_of_s, kind): each for each in made if each is not None})

@@ -40,7 +40,10 @@ def at_once[Found](steps: Sequence[Callable[[], Found]]) -> list[Found]:
 
 
 def streamed[Found](steps: Iterable[Callable[[], Found]]) -> Iterator[Found]:
-    """As `at_once`, one after another as they are taken: what nobody has taken yet holds back the next."""
+    """As `at_once`, one after another as they are taken: what nobody has taken yet holds back the next.
+
+    BLAS gets its threads back at the end of it, so of two streams in one thread the later one must end first.
+    """
     with blas_threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
         waiting = deque[Future[Found]]()
         for step in steps:

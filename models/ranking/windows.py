@@ -201,7 +201,11 @@ def _some(rows: np.ndarray, limit: int, lot: np.random.Generator) -> np.ndarray:
 
 
 def window(
-    interactions: Interactions, start_s: int, sources: Mapping[str, Model[Any]], options: WindowOptions
+    interactions: Interactions,
+    start_s: int,
+    sources: Mapping[str, Model[Any]],
+    options: WindowOptions,
+    is_alone: bool = False,
 ) -> Window | None:
     """One past window; None if too few came to tell anything.
 
@@ -210,6 +214,7 @@ def window(
         start_s: where the window begins; nothing later is known to sources and features.
         sources: not fitted, with all that they learn in their options; they are fitted here.
         options: see there.
+        is_alone: whether no other window is made meanwhile; then the sources are fitted side by side.
     """
     history, end_s = interactions.before(start_s), start_s + int(options.horizon_days * DAY_S)
     bought = interactions.between(start_s, end_s)
@@ -220,7 +225,8 @@ def window(
     customers = drawn(interactions, start_s, end_s, limit, options.seed)
     if customers is None:
         return None
-    made = at_once([partial(type(model)(model.options).fit, history) for model in sources.values()])
+    fits = [partial(type(model)(model.options).fit, history) for model in sources.values()]
+    made = at_once(fits) if is_alone else [fit() for fit in fits]
     fitted = dict(zip(sources, made, strict=True))
     view = View(history, fitted, options.horizon_days, options.limits, rows=customers.rows)
     lot = np.random.default_rng([options.seed, start_s])

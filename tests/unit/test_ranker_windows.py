@@ -1,6 +1,5 @@
 """Which past windows a ranker learns from: no more than are lacking, and none made twice."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +19,9 @@ def counted_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     original = ranker_module.window
 
-    def noted(interactions: Any, start_s: int, sources: Mapping[str, Any], about: Any) -> Window | None:
+    def noted(interactions: Any, start_s: int, *others: Any) -> Window | None:
         made.append(start_s)
-        return original(interactions, start_s, sources, about)
+        return original(interactions, start_s, *others)
 
     monkeypatch.setattr(ranker_module, "window", noted)
     return made
@@ -49,6 +48,17 @@ def test_remembered_windows_are_not_made_again_and_serve_discovery_too(
     found = Discovery(OPTIONS, fitted, shared).fit(history)
     assert len(made) == 4
     np.testing.assert_array_equal(found.score(EVERYONE), discovery().score(EVERYONE))
+
+
+def test_a_window_that_is_made_alone_is_the_one_that_is_made_beside_another() -> None:
+    shared, options, history = dict[Any, Window](), replace(COUNTED, n_folds=2), market().interactions()
+    Ranker(options, ranker().sources_, shared).fit(history)
+    key, beside = shared.popitem()
+    Ranker(options, ranker().sources_, shared).fit(history)
+    alone = shared[key]
+    assert alone is not beside
+    for name in ("customer_row", "features", "is_bought", "weight", "share", "is_even"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(beside, name), err_msg=name)
 
 
 def test_windows_made_otherwise_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,7 @@ def evaluate_fold(
     asked = truth.targets if options is None else _by_lot(truth.targets, options)
     customers = asked["all"].customer_row
 
+    looks_inside = looks_inside and len(customers) > 0  # where nobody came there is nothing to judge
     inside = looking(models, history, truth.targets["all"], fold, owned) if looks_inside else {}
 
     def ranked(name: str, model: Model[Any]) -> tuple[list[IntArray], float]:
