@@ -53,7 +53,7 @@ def rank_each(
     for block, products, scores, _ in model.opinions(rows):
         for owned, found in zip(without, lists, strict=True):
             able = scores if owned is None else _not_owned(scores, owned[block], products)
-            best = np.append(products, -1).astype(np.int32)[top_k(able, k)]
+            best = _rows_at(top_k(able, k), products)
             found[start : start + len(block)] = _filled_up(best, block, fill, owned)
         start += len(block)
     return lists
@@ -88,7 +88,7 @@ def ranked_blocks(
             scores[:, hidden[products]] = np.nan
         able = _not_owned(scores, owned[block], products) if model.is_for_new_only else scores
         column = top_k(able, k) if sold_out is None else _in_stock_too(able, k, sold_out[products])
-        best = np.append(products, -1).astype(np.int32)[column]
+        best = _rows_at(column, products)
         beside: FloatArray | None = None
         if probability is not None:
             beside = np.full(best.shape, np.nan, np.float32)
@@ -114,6 +114,11 @@ def filled(best: IntArray, fill: IntArray, owned: IntArray) -> IntArray:
     joined = np.concatenate([own, able])[:k]
     line[: len(joined)] = joined
     return line
+
+
+def _rows_at(column: IntArray, products: AnyIntArray) -> IntArray:
+    """The products of these columns; -1 stays."""
+    return np.append(products, -1).astype(np.int32)[column]
 
 
 def _not_owned(scores: FloatArray, theirs: sparse.csr_array, products: AnyIntArray) -> FloatArray:
