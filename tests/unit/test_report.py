@@ -5,21 +5,18 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from io import StringIO
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from models.history.interactions import Interactions
-from tests.data.scores import DAY_S, Fixed, history_of
-from training.evaluation.bootstrap import Interval
+from tests.data.evaluations import result_at, shop, two_folds
+from tests.data.scores import DAY_S
 from training.evaluation.calibration import Calibration, JudgedPairs, judge, judge_window
 from training.evaluation.comparison import Evaluation, summarise
 from training.evaluation.contribution import Contribution, count_sources, pool_sources
 from training.evaluation.folds import Fold, split
 from training.evaluation.inside import Inside
-from training.evaluation.one_fold import FoldResult, Seconds, evaluate_fold
+from training.evaluation.one_fold import Seconds
 from training.history.facts import Lost
 from training.reports.page import NightFacts, PastVersion, render_evaluation, render_night, to_json
 from training.reports.terminal import summary_lines, table
@@ -42,30 +39,9 @@ NIGHT = NightFacts(
 )
 
 
-def shop() -> Interactions:
-    rng = np.random.default_rng(1)
-    lines = [
-        (int(c), int(p), float(d), int(c) * 20 + int(d))
-        for c, p, d in zip(
-            rng.integers(0, 40, 900), rng.integers(0, 40, 900), rng.integers(0, 20, 900), strict=True
-        )
-    ]
-    return history_of(lines, n_customers=40, n_products=40, as_of_day=20)
-
-
-def result_at(day: int) -> FoldResult:
-    rng = np.random.default_rng(2)
-    whole = shop()
-    models = {
-        "popular": Fixed(rng.random((40, 40), np.float32)),
-        "blend": Fixed(rng.random((40, 40), np.float32)),
-    }
-    return evaluate_fold(whole, Fold(day * DAY_S, 5), models, fill=np.arange(40, dtype=np.int32))
-
-
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    return summarise([result_at(10), result_at(15)], default="blend", resamples=100)
+    return two_folds()
 
 
 @pytest.fixture(scope="module")
@@ -254,35 +230,6 @@ def test_what_is_not_a_number_is_null_in_json(evaluation: Evaluation) -> None:
     variants = {"blend": replace(evaluation.variants["blend"], lists=lists)}
     content = json.loads(to_json(replace(evaluation, variants=variants), {}), parse_constant=pytest.fail)
     assert content["evaluation"]["variants"]["blend"]["lists"]["novelty"] is None
-
-
-def test_the_table_fits_a_terminal_of_80_columns(evaluation: Evaluation) -> None:
-    written = StringIO()
-    Console(file=written, width=80).print(table(evaluation))
-    found = evaluation.variants["popular"].metrics["all"]["ndcg@10"]
-    assert f"{found.mean:.3f}".removeprefix("0") in written.getvalue()
-    assert "…" not in written.getvalue()
-    assert "against" in written.getvalue()
-
-
-def test_the_table_fits_80_columns_where_everybody_finds_something(evaluation: Evaluation) -> None:
-    sure, worse = Interval(1.0, 1.0, 1.0), Interval(-0.335, -0.335, -0.335)
-    variants = {}
-    for name, result in evaluation.variants.items():
-        metrics = {target: dict.fromkeys(found, sure) for target, found in result.metrics.items()}
-        differences = {
-            other: {
-                target: {m: replace(d, interval=worse) for m, d in by.items()} for target, by in of.items()
-            }
-            for other, of in result.differences.items()
-        }
-        variants[name] = replace(result, metrics=metrics, differences=differences)
-    variants = {"item_item" if name == "popular" else name: found for name, found in variants.items()}
-    written = StringIO()
-    Console(file=written, width=80).print(table(replace(evaluation, variants=variants)))
-    assert "1.00-1.00" in written.getvalue()
-    assert "-.335 to -.335" in written.getvalue()
-    assert "…" not in written.getvalue()
 
 
 def test_the_sections_of_what_was_not_measured_are_missing(evaluation: Evaluation, night_page: str) -> None:

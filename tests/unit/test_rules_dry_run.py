@@ -1,13 +1,10 @@
 """A dry run of the tiny shop, counted by hand, and the commands around it."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -339,30 +336,6 @@ def test_the_commands_say_what_is_wrong_and_what_would_change(store: Store, tmp_
     shown = run.invoke(main, ["rules", "dry-run", str(good), *where, *record_of])
     assert f"{EVERYWHERE}: 0 of 6 lists change" in shown.output  # milk is sold out by now
     assert run.invoke(main, ["rules", "put", str(bad)]).exit_code == 1
-
-
-class PublicListener(BaseHTTPRequestHandler):
-    """Has no rules."""
-
-    def do_PUT(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing on standard error."""
-
-
-def test_who_puts_rules_elsewhere_than_to_the_operators_listener_is_told_what_that_is(tmp_path: Path) -> None:
-    (tmp_path / "good.toml").write_text("schema = 1\n")
-    put = ["rules", "put", str(tmp_path / "good.toml"), "--url"]
-    told = "NEXTBEST_OPERATOR_PORT of the service opens"
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    ended = CliRunner().invoke(main, [*put, f"http://127.0.0.1:{port}"])
-    assert (ended.exit_code, told in ended.output) == (1, True)
-    with HTTPServer(("127.0.0.1", 0), PublicListener) as public:
-        Thread(target=public.handle_request, daemon=True).start()
-        ended = CliRunner().invoke(main, [*put, f"http://127.0.0.1:{public.server_port}"])
-    assert (ended.exit_code, told in ended.output) == (1, True)
 
 
 def test_rules_of_some_variants_are_tried_for_these_and_change_nothing_for_others(
